@@ -1,0 +1,29 @@
+"""Errors that a user can mend. The CLI prints them in one line and exits with their code; all others are our own faults."""
+
+
+class Hw2tuneError(Exception):
+    """What went wrong, where, and the way out, in one message."""
+
+    exit_code = 1
+
+
+class StudyFileError(Hw2tuneError):
+    """A study file that cannot be used; the message lists every fault found, one a line."""
+
+
+class StudyFolderError(Hw2tuneError):
+    """A study's folder in the results that does not fit the command."""
+
+
+class DataError(Hw2tuneError):
+    """A data set that is missing, damaged or not what it claims to be."""
+
+
+class ResourceError(Hw2tuneError):
+    """More processors or GPUs asked for than there are, or a cluster that cannot be used."""
+
+
+class NoTrialFinishedError(Hw2tuneError):
+    """Every trial of the study failed."""
+
+    exit_code = 3

@@ -1,0 +1,1 @@
+"""WHAT WAS LEARNED: tables, statistics, figures, the page. Needs neither torch nor Ray."""

@@ -1,0 +1,1 @@
+"""WHAT is searched: study files, the search space, the published configurations."""

@@ -1,0 +1,1 @@
+"""HOW one configuration is trained: models, the loop, its state."""

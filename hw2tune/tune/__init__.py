@@ -1,0 +1,1 @@
+"""WHERE and WHICH: Ray Tune executes, Optuna decides."""
