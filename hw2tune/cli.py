@@ -1,1 +1,206 @@
-def main() -> None: ...
+"""The commands. Each is declared here, calls one function, and prints; what takes time to import is imported inside."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from hw2tune import __version__
+from hw2tune.errors import Hw2tuneError
+
+INTERRUPTED = 130  # what a shell reports for a process ended by Ctrl-C
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Hyperparameter studies for small vision networks, with claims that hold.",
+    epilog="`--debug` behind any command shows the traceback of an error.",
+)
+data_app = typer.Typer(invoke_without_command=True, help="List the data sets, or fetch one.")
+app.add_typer(data_app, name="data")
+
+StudyName = Annotated[
+    str, typer.Argument(metavar="STUDY", help="quickstart, mnist, cifar10, a study in the results, or a .toml file.")
+]
+ResultsDir = Annotated[Path, typer.Option("--results-dir", help="Where studies are kept.")]
+DataDir = Annotated[
+    Path | None, typer.Option("--data-dir", help="Where to look for data first; else HW2TUNE_DATA, else the cache.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Trials = Annotated[int | None, typer.Option(min=2, help="Trials in the study in all; the published two are 0 and 1.")]
+MaxEpochs = Annotated[int | None, typer.Option(min=1, help="Epochs of a trial at most.")]
+Sampler = Annotated[Literal["tpe", "random"] | None, typer.Option(help="What chooses configurations.")]
+Pruner = Annotated[Literal["asha", "median", "none"] | None, typer.Option(help="What stops unpromising trials.")]
+Seed = Annotated[int | None, typer.Option(min=0, help="Seed of sampler, weights and order of images.")]
+Name = Annotated[str | None, typer.Option(help="The study's name in the results.")]
+CpusPerTrial = Annotated[float, typer.Option(min=0.01, help="CPUs that a trial gets.")]
+GpusPerTrial = Annotated[
+    float | None, typer.Option(min=0.0, help="GPUs that a trial gets; by default a quarter where there is one.")
+]
+Concurrency = Annotated[int | None, typer.Option(min=1, help="Trials at once; by default as many as fit.")]
+Address = Annotated[str | None, typer.Option(help="A running Ray cluster: auto, or host:port of its head.")]
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(f"hw2tune {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def hw2tune(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Declared for `--version`."""
+
+
+@app.command()
+def study(
+    name_or_file: StudyName,
+    trials: Trials = None,
+    max_epochs: MaxEpochs = None,
+    sampler: Sampler = None,
+    pruner: Pruner = None,
+    seed: Seed = None,
+    name: Name = None,
+    results_dir: ResultsDir = Path("ray_results"),
+    data_dir: DataDir = None,
+    cpus_per_trial: CpusPerTrial = 1.0,
+    gpus_per_trial: GpusPerTrial = None,
+    concurrency: Concurrency = None,
+    address: Address = None,
+    fresh: Annotated[bool, typer.Option(help="Set a study of this name aside and start anew.")] = False,
+    json: Json = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show nothing while it runs.")] = False,
+) -> None:
+    """Run a study, or continue it: the same command goes on to --trials in all."""
+    from hw2tune.records.states import INTERRUPTED as STOPPED
+    from hw2tune.terminal.progress import progress
+    from hw2tune.terminal.tables import print_json, print_outcome, stdout
+    from hw2tune.tune.command import Request, run
+    from hw2tune.tune.room import Wish
+
+    request = Request(
+        study=name_or_file,
+        overrides=_overrides(trials, max_epochs, sampler, pruner, seed, name),
+        results=results_dir,
+        data_dir=data_dir,
+        wish=Wish(
+            cpus_per_trial=cpus_per_trial, gpus_per_trial=gpus_per_trial, concurrency=concurrency, address=address
+        ),
+        fresh=fresh,
+    )
+    with progress(quiet=quiet) as observer:
+        overview = run(request, observer)
+    if json:
+        print_json(overview)
+    else:
+        print_outcome(overview, stdout())
+    if overview.state == STOPPED:
+        raise typer.Exit(INTERRUPTED)
+
+
+@app.command()
+def check(
+    name_or_file: StudyName,
+    trials: Trials = None,
+    max_epochs: MaxEpochs = None,
+    sampler: Sampler = None,
+    pruner: Pruner = None,
+    seed: Seed = None,
+    name: Name = None,
+    results_dir: ResultsDir = Path("ray_results"),
+    data_dir: DataDir = None,
+    cpus_per_trial: CpusPerTrial = 1.0,
+    gpus_per_trial: GpusPerTrial = None,
+    concurrency: Concurrency = None,
+) -> None:
+    """Check a study, its data and the resources, and estimate the cost; nothing is trained."""
+    from hw2tune.terminal.plan import print_check
+    from hw2tune.terminal.tables import stdout
+    from hw2tune.tune.command import Request
+    from hw2tune.tune.command import check as check_study
+    from hw2tune.tune.room import Wish
+
+    request = Request(
+        study=name_or_file,
+        overrides=_overrides(trials, max_epochs, sampler, pruner, seed, name),
+        results=results_dir,
+        data_dir=data_dir,
+        wish=Wish(cpus_per_trial=cpus_per_trial, gpus_per_trial=gpus_per_trial, concurrency=concurrency),
+    )
+    print_check(*check_study(request), stdout())
+
+
+@app.command()
+def status(
+    name: Annotated[str | None, typer.Argument(help="A study in the results; without it, all of them.")] = None,
+    results_dir: ResultsDir = Path("ray_results"),
+    json: Json = False,
+) -> None:
+    """List the studies, or show one with every trial."""
+    from hw2tune.records.folder import study_folders
+    from hw2tune.records.overview import find_folder, read_overview
+    from hw2tune.terminal.tables import print_json, print_status, print_studies, stdout
+
+    if name is not None:
+        overview = read_overview(find_folder(results_dir, name))
+        print_json(overview) if json else print_status(overview, stdout())
+        return
+    overviews = [read_overview(folder) for folder in study_folders(results_dir)]
+    print_json(overviews) if json else print_studies(overviews, stdout(), results_dir)
+
+
+@data_app.callback()
+def data(ctx: typer.Context, data_dir: DataDir = None) -> None:
+    """List the data sets and where each was found, or fetch one."""
+    from hw2tune.data.load import list_datasets
+    from hw2tune.terminal.tables import print_datasets, stdout
+
+    if ctx.invoked_subcommand is None:
+        print_datasets(list_datasets(data_dir=data_dir), stdout())
+
+
+@data_app.command("fetch")
+def fetch(name: Annotated[str, typer.Argument(help="mnist or cifar10.")], data_dir: DataDir = None) -> None:
+    """Fetch a data set, or verify the copy that is there."""
+    from hw2tune.data.load import fetch_dataset
+
+    typer.echo(f"{name}: {fetch_dataset(name, data_dir=data_dir)}")
+
+
+def _overrides(
+    trials: int | None, max_epochs: int | None, sampler: str | None, pruner: str | None, seed: int | None,
+    name: str | None,
+) -> dict[str, Any]:  # fmt: skip
+    """Options by the study file's keys; None where the file's own value stays."""
+    return {
+        "trials": trials,
+        "max_epochs": max_epochs,
+        "sampler": sampler,
+        "pruner.name": pruner,
+        "seed": seed,
+        "name": name,
+    }
+
+
+def main() -> None:
+    """The console script: an error that a user can mend is one line on stderr, and the exit code says which kind."""
+    debug = "--debug" in sys.argv
+    try:
+        app(args=[argument for argument in sys.argv[1:] if argument != "--debug"])
+    except Exception as error:
+        if debug:
+            raise
+        if isinstance(error, Hw2tuneError):
+            print(f"hw2tune: {error}", file=sys.stderr)
+            sys.exit(error.exit_code)
+        print(f"hw2tune: our fault: {type(error).__name__}: {error}; --debug shows where", file=sys.stderr)
+        sys.exit(1)

@@ -1,4 +1,4 @@
-"""Errors that a user can mend. The CLI prints them in one line and exits with their code; all others are our own faults."""
+"""Errors that a user can mend. The CLI prints them in one line; all others are our own faults."""
 
 
 class Hw2tuneError(Exception):

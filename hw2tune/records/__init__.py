@@ -1,1 +1,1 @@
-"""What is on disk: the layout of a study's folder, and its reading and writing side."""
+"""What is on disk: the layout of a study's folder, and its writing and reading side. Needs neither torch nor Ray."""

@@ -1,0 +1,103 @@
+"""The data sets that hw2tune knows, as facts.
+
+Light on purpose, without numpy: checking a study file and `--help` import this.
+"""
+
+from dataclasses import dataclass
+
+from hw2tune.errors import DataError
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetInfo:
+    """What is published about one data set; sizes count images."""
+
+    name: str  # as study files and the command line say it
+    title: str  # as reports say it
+    classes: tuple[str, ...]  # the label k means classes[k]
+    image_shape: tuple[int, int, int]  # height, width, channels
+    pool_size: int  # training and validation images together
+    test_size: int
+    mean: tuple[float, ...]  # per channel, subtracted from pixels scaled to [0, 1]
+    std: tuple[float, ...]  # per channel, then divided by
+    default_validation_size: int
+    synthetic: bool = False
+
+
+DIGITS = tuple("0123456789")
+
+# Order of the labels: https://www.cs.toronto.edu/~kriz/cifar.html (batches.meta).
+CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+
+_ALL = (
+    DatasetInfo(
+        name="mnist",
+        title="MNIST",
+        classes=DIGITS,
+        image_shape=(28, 28, 1),
+        pool_size=60_000,
+        test_size=10_000,
+        mean=(0.0,),  # the published runs scale the pixels and do no more
+        std=(1.0,),
+        default_validation_size=5_000,
+    ),
+    DatasetInfo(
+        name="cifar10",
+        title="CIFAR-10",
+        classes=CIFAR10_CLASSES,
+        image_shape=(32, 32, 3),
+        pool_size=50_000,
+        test_size=10_000,
+        mean=(0.5, 0.5, 0.5),
+        std=(0.5, 0.5, 0.5),
+        default_validation_size=5_000,
+    ),
+    DatasetInfo(
+        name="mnist-5k",
+        title="MNIST-5k (5,000 images of MNIST)",
+        classes=DIGITS,
+        image_shape=(28, 28, 1),
+        pool_size=4_500,
+        test_size=500,
+        mean=(0.0,),
+        std=(1.0,),
+        default_validation_size=500,
+    ),
+    DatasetInfo(
+        name="synthetic-mnist",
+        title="synthetic (28x28x1)",
+        classes=DIGITS,
+        image_shape=(28, 28, 1),
+        pool_size=600,
+        test_size=200,
+        mean=(0.0,),
+        std=(1.0,),
+        default_validation_size=100,
+        synthetic=True,
+    ),
+    DatasetInfo(
+        name="synthetic-cifar10",
+        title="synthetic (32x32x3)",
+        classes=CIFAR10_CLASSES,
+        image_shape=(32, 32, 3),
+        pool_size=600,
+        test_size=200,
+        mean=(0.5, 0.5, 0.5),
+        std=(0.5, 0.5, 0.5),
+        default_validation_size=100,
+        synthetic=True,
+    ),
+)
+
+DATASETS: dict[str, DatasetInfo] = {info.name: info for info in _ALL}
+
+
+def dataset_info(name: str) -> DatasetInfo:
+    """The facts about the data set `name`; DataError lists the names where there is none."""
+    if name in DATASETS:
+        return DATASETS[name]
+    from difflib import get_close_matches
+
+    close = get_close_matches(name.lower(), DATASETS, n=1)
+    hint = f"; did you mean '{close[0]}'?" if close else "."
+    raise DataError(f"unknown data set '{name}'{hint} The data sets are {', '.join(DATASETS)}.")

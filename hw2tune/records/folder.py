@@ -1,0 +1,97 @@
+"""The layout of a study's folder. Writing and reading side know each other through these paths only.
+
+ray_results/<name>/
+    study.toml          the study as it ran, every default and option filled in
+    optuna.journal      the one truth about trials: parameters, states, each epoch's value
+    environment.json    one entry a run: versions, commit, hardware, command, seeds, checksums
+    trials/<number>/    params.json, result.json (one JSON line an epoch), best.pt, last.pt
+    trials.csv          one row a trial, written when a run ends
+    lock                held while a process runs the study
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class StudyFolder:
+    """Where a study lies."""
+
+    root: Path
+
+    @property
+    def name(self) -> str:
+        """The study's name."""
+        return self.root.name
+
+    @property
+    def study_file(self) -> Path:
+        """The resolved study."""
+        return self.root / "study.toml"
+
+    @property
+    def journal(self) -> Path:
+        """Optuna's journal."""
+        return self.root / "optuna.journal"
+
+    @property
+    def environment(self) -> Path:
+        """What the study ran on."""
+        return self.root / "environment.json"
+
+    @property
+    def trials_table(self) -> Path:
+        """One row a trial."""
+        return self.root / "trials.csv"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the process that runs the study."""
+        return self.root / "lock"
+
+    def trial(self, number: int) -> TrialFolder:
+        """Where one trial lies."""
+        return TrialFolder(self.root / "trials" / str(number))
+
+
+@dataclass(frozen=True)
+class TrialFolder:
+    """Where one trial lies."""
+
+    root: Path
+
+    @property
+    def params(self) -> Path:
+        """The configuration."""
+        return self.root / "params.json"
+
+    @property
+    def epochs(self) -> Path:
+        """One JSON line an epoch."""
+        return self.root / "result.json"
+
+    @property
+    def best(self) -> Path:
+        """The weights of the best epoch."""
+        return self.root / "best.pt"
+
+    @property
+    def last(self) -> Path:
+        """The whole training state after the last epoch."""
+        return self.root / "last.pt"
+
+
+def study_folders(results: Path) -> list[StudyFolder]:
+    """The studies in a results folder, by name."""
+    return [StudyFolder(path.parent) for path in sorted(results.glob("*/study.toml"))]
+
+
+def write_atomically(path: Path, content: bytes | str) -> None:
+    """Writes a whole file or nothing, making its folder where there is none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(path.name + ".part")
+    beside.write_bytes(content.encode() if isinstance(content, str) else content)
+    os.replace(beside, path)  # noqa: PTH105  # pathlib's rename would need the same two paths

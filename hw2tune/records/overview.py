@@ -1,0 +1,87 @@
+"""A study at a glance: what `study`, `status` and the report read of a folder."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from hw2tune.errors import StudyFolderError
+from hw2tune.records.folder import StudyFolder, study_folders
+from hw2tune.records.opening import holder
+from hw2tune.records.states import COMPLETE, INTERRUPTED, PRUNED, RUNNING, WAITING
+from hw2tune.records.storage import read_trials
+from hw2tune.records.trials import TrialRow, best_first, trial_rows
+from hw2tune.study.file import parse_study
+from hw2tune.study.schema import Study
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Overview:
+    """A study, its trials, and whether a process runs it."""
+
+    folder: StudyFolder
+    study: Study
+    rows: list[TrialRow]
+    running: str | None  # who runs it, in words
+
+    @property
+    def finished(self) -> list[TrialRow]:
+        """Trials that ended, whichever way."""
+        return [row for row in self.rows if row.state not in (RUNNING, INTERRUPTED, WAITING)]
+
+    @property
+    def best(self) -> TrialRow | None:
+        """The best trial that has a value."""
+        return next(iter(best_first(self.rows, self.study.direction)), None)
+
+    @property
+    def all_failed(self) -> bool:
+        """Whether trials ended and none of them with a value."""
+        return bool(self.finished) and not any(row.state in (COMPLETE, PRUNED) for row in self.finished)
+
+    @property
+    def state(self) -> str:
+        """running, complete, or interrupted."""
+        if self.running:
+            return RUNNING
+        return COMPLETE if len(self.finished) >= self.study.trials else INTERRUPTED
+
+    def labelled(self, label: str) -> TrialRow | None:
+        """The trial of a published configuration."""
+        return next((row for row in self.rows if row.label == label), None)
+
+    def as_json(self) -> dict[str, Any]:
+        """For `--json`: a versioned schema, keys are only ever added to it."""
+        rows = {"best": self.best, "baseline": self.labelled("baseline"), "l2": self.labelled("l2")}
+        return {
+            "schema": SCHEMA,
+            "name": self.folder.name,
+            "folder": str(self.folder.root),
+            "state": self.state,
+            "objective": self.study.objective,
+            "direction": self.study.direction,
+            "trials_planned": self.study.trials,
+            "trials_finished": len(self.finished),
+            **{name: row and asdict(row) for name, row in rows.items()},
+            "trials": [asdict(row) for row in self.rows],
+        }
+
+
+def read_overview(folder: StudyFolder) -> Overview:
+    """What a study's folder holds, also while a process writes it."""
+    study = parse_study(folder.study_file.read_text(encoding="utf-8"), str(folder.study_file))
+    running = holder(folder)
+    rows = trial_rows(study, read_trials(folder), alive=running is not None)
+    return Overview(folder=folder, study=study, rows=rows, running=running)
+
+
+def find_folder(results: Path, name: str) -> StudyFolder:
+    """The folder of the study `name` in `results`. Raises StudyFolderError, naming the ones that are there."""
+    there = {folder.name: folder for folder in study_folders(results)}
+    if name not in there:
+        known = f"it holds {', '.join(there)}" if there else "it holds none yet; `hw2tune study NAME` makes one"
+        raise StudyFolderError(f"{results}: no study `{name}`; {known}")
+    return there[name]

@@ -1,0 +1,58 @@
+"""Optuna's storage of a study: the one truth about its trials."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock, JournalStorage
+
+from hw2tune.records.folder import StudyFolder
+from hw2tune.study.schema import Study
+
+if TYPE_CHECKING:
+    import optuna
+
+
+class _LockedAlready(JournalFileOpenLock):
+    """No lock of Optuna's: one process writes, under the study's own lock, which dies with it. Optuna's would not."""
+
+    def acquire(self) -> bool:
+        return True
+
+    def release(self) -> None:
+        return None
+
+
+def create_optuna_study(folder: StudyFolder, study: Study) -> optuna.Study:
+    """Opens a study's storage for writing, making it where there is none. The study's lock must be held."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # the terminal is ours
+    _drop_torn_line(folder.journal)
+    return optuna.create_study(
+        storage=_storage(folder), study_name=study.name, direction=study.direction, load_if_exists=True
+    )
+
+
+def read_trials(folder: StudyFolder) -> list[optuna.trial.FrozenTrial]:
+    """The trials of a study, by number; also while another process writes."""
+    if not folder.journal.exists():
+        return []
+    storage = _storage(folder)
+    studies = storage.get_all_studies()
+    return storage.get_all_trials(studies[0]._study_id, deepcopy=False) if studies else []
+
+
+def _storage(folder: StudyFolder) -> JournalStorage:
+    return JournalStorage(JournalFileBackend(str(folder.journal), lock_obj=_LockedAlready(str(folder.journal))))
+
+
+def _drop_torn_line(journal: Path) -> None:
+    """Cuts off a last line that a kill left without its end; the next entry would otherwise be glued to it."""
+    if not journal.exists():
+        return
+    content = journal.read_bytes()
+    if content and not content.endswith(b"\n"):
+        os.truncate(journal, content.rfind(b"\n") + 1)

@@ -1,0 +1,60 @@
+"""The plan: what is about to run, printed before it runs."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from hw2tune.terminal.words import duration
+from hw2tune.tune.cost import Cost
+from hw2tune.tune.observer import Plan
+
+
+def print_plan(plan: Plan, console: Console) -> None:
+    """Prints space, budget, resources and data set."""
+    study = plan.study
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column(overflow="fold")
+    grid.add_row("study", Text(f"{study.name}: {study.model} on {plan.dataset}, loss {study.loss}", style="bold"))
+    sizes = ", ".join(f"{count:,} {name}" for name, count in plan.sizes.items())
+    grid.add_row("data", f"{sizes} (test is not read by the search); {plan.dataset_checksum[:19]}")
+    for name, distribution in study.search_space.distributions.items():
+        grid.add_row("space" if name == next(iter(study.search_space.distributions)) else "", f"{name}: {distribution}")
+    grid.add_row(
+        "budget",
+        f"{study.trials} trials of at most {study.max_epochs} epochs; sampler {study.sampler}, "
+        f"pruner {study.pruner.name}, seed {study.seed}",
+    )
+    room = plan.room
+    each = f"{room.cpus_per_trial:g} CPU" + (f" and {room.gpus_per_trial:g} GPU" if room.gpus_per_trial else "")
+    grid.add_row("resources", f"{room.concurrency} trials at once, {each} each ({room.words})")
+    grid.add_row("folder", plan.folder)
+    if plan.finished or plan.resumed:
+        grid.add_row("resumed", resumed_line(plan))
+    console.print(grid)
+
+
+def resumed_line(plan: Plan) -> str:
+    """`31 finished, 2 continue at epochs 4 and 7, 17 to go`."""
+    parts = [f"{len(plan.finished)} finished"]
+    if plan.resumed:
+        epochs = " and ".join(str(epoch) for epoch in plan.resumed.values())
+        parts.append(f"{len(plan.resumed)} continued at epoch{'s' * (len(plan.resumed) > 1)} {epochs}")
+    parts.append(f"{plan.left} to go")
+    return ", ".join(parts)
+
+
+def print_check(plan: Plan, cost: Cost, console: Console) -> None:
+    """Prints the plan and what it will cost."""
+    print_plan(plan, console)
+    where = "measured in this study" if cost.measured else "nominal; the study's own speed counts once it has run"
+    console.print(
+        f"cost  about {duration(cost.pruned_seconds)} if the pruner stops trials as planned, "
+        f"{duration(cost.full_seconds)} if it stops none",
+        f"      ({cost.images_per_second:,.0f} images/s on a core, {where}; Ray's start not counted)",
+        sep="\n",
+        soft_wrap=True,
+    )
+    console.print("all checks passed; nothing was trained")

@@ -1,0 +1,120 @@
+"""Results on stdout: a study's outcome, a list of studies, the data sets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+from hw2tune.records.overview import Overview
+from hw2tune.records.states import INTERRUPTED
+from hw2tune.records.trials import TrialRow, best_first
+from hw2tune.terminal.words import configuration, duration, objective_value, trial_name
+
+if TYPE_CHECKING:
+    from hw2tune.data.load import DatasetStatus
+
+PIPE_WIDTH = 160  # nothing is folded where no terminal says how wide it is
+
+
+def stdout() -> Console:
+    """The console that results go to."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=PIPE_WIDTH)
+
+
+def print_outcome(overview: Overview, console: Console) -> None:
+    """Best trial with baseline and L2 beside it, where the files are, what to do next."""
+    objective, best = overview.study.objective, overview.best
+    named = {"best": best, "baseline": overview.labelled("baseline"), "L2": overview.labelled("l2")}
+    table = _table("", "trial", objective.replace("_", " "), "epoch", "train loss", "configuration")
+    for name, row in named.items():
+        if row is not None:
+            loss = _train_loss(overview, row)
+            table.add_row(
+                name, f"#{row.number}", objective_value(row.value, objective), str(row.best_epoch or "-"), loss,
+                configuration(row.params),
+            )  # fmt: skip
+    console.print(table)
+    states: dict[str, int] = {}
+    for row in overview.rows:
+        states[row.state] = states.get(row.state, 0) + 1
+    console.print(", ".join(f"{count} {state}" for state, count in states.items()))
+    console.print(f"files: {overview.folder.root}", soft_wrap=True)
+    console.print(f"next:  {_next(overview)}", soft_wrap=True)
+
+
+def _train_loss(overview: Overview, row: TrialRow) -> str:
+    from hw2tune.records.epochs import read_epochs
+
+    epochs = read_epochs(overview.folder.trial(row.number))
+    return f"{epochs[-1]['train_loss']:.4f}" if epochs else "-"
+
+
+def _next(overview: Overview) -> str:
+    study = overview.study
+    if overview.state == INTERRUPTED:
+        return f"the same command continues; hw2tune status {study.name} shows every trial"
+    return f"hw2tune status {study.name} shows every trial; --trials {2 * study.trials} goes on searching"
+
+
+def print_status(overview: Overview, console: Console) -> None:
+    """One study, every trial, the best first."""
+    study = overview.study
+    console.print(
+        f"{overview.folder.name}: {overview.state}, {len(overview.finished)} of {study.trials} trials finished"
+        + (f" ({overview.running})" if overview.running else "")
+    )
+    ranked = best_first(overview.rows, study.direction)
+    rows = [*ranked, *(row for row in overview.rows if row not in ranked)]
+    table = _table("trial", "state", study.objective.replace("_", " "), "epoch", "seconds", "configuration")
+    for row in rows:
+        table.add_row(
+            trial_name(row.number, row.label), row.reason or row.state_text,
+            objective_value(row.value, study.objective),
+            f"{row.best_epoch or '-'} of {row.epochs}", f"{row.seconds:.1f}", configuration(row.params),
+        )  # fmt: skip
+    console.print(table)
+    console.print(f"files: {overview.folder.root}", soft_wrap=True)
+
+
+def print_json(what: Overview | Sequence[Overview]) -> None:
+    """A study or a list of them as JSON, nothing else on stdout."""
+    import json
+
+    content = what.as_json() if isinstance(what, Overview) else [overview.as_json() for overview in what]
+    print(json.dumps(content, indent=2))
+
+
+def print_studies(overviews: Sequence[Overview], console: Console, results: Path) -> None:
+    """One line a study."""
+    if not overviews:
+        console.print(f"no studies in {results} yet; `hw2tune study quickstart` makes one", soft_wrap=True)
+        return
+    table = _table("study", "state", "trials", "best", "objective", "time training")
+    for overview in overviews:
+        best = overview.best
+        table.add_row(
+            overview.folder.name, overview.state, f"{len(overview.finished)}/{overview.study.trials}",
+            objective_value(best.value if best else None, overview.study.objective),
+            overview.study.objective.replace("_", " "), duration(sum(row.seconds for row in overview.rows)),
+        )  # fmt: skip
+    console.print(table)
+
+
+def print_datasets(statuses: Sequence[DatasetStatus], console: Console) -> None:
+    """One line a data set: where it is, or what is wrong with it."""
+    table = _table("name", "what", "found")
+    for status in statuses:
+        table.add_row(status.name, status.title, status.problem or status.source or "no; hw2tune data fetch gets it")
+    console.print(table)
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table

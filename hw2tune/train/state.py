@@ -1,0 +1,116 @@
+"""The state of one training: everything that resuming needs, every random generator included."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+
+from hw2tune.study.hyperparameters import Hyperparameters
+from hw2tune.train.models import build_model
+
+ORDER_STREAM = 1_000_003  # keeps the order of the batches apart from weights and dropout under the same seed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Epoch:
+    """What one epoch gave. Losses in nats per image, accuracies as fractions.
+
+    The training figures are means over the epoch's batches, in training mode, as the published runs report them.
+    """
+
+    epoch: int  # counted from 1
+    train_loss: float
+    train_accuracy: float
+    validation_loss: float
+    validation_accuracy: float
+    train_seconds: float
+    epoch_seconds: float  # validation included
+    images_per_second: float  # training images over train_seconds
+
+
+@dataclass(kw_only=True)
+class TrainingState:
+    """A network in training. `history` holds the finished epochs."""
+
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    order: torch.Generator  # draws the order of the batches
+    device: torch.device
+    history: list[Epoch] = field(default_factory=list)
+
+    @property
+    def epoch(self) -> int:
+        """The number of finished epochs."""
+        return len(self.history)
+
+
+def new_state(model: str, hyperparameters: Hyperparameters, *, seed: int, device: torch.device) -> TrainingState:
+    """A training at epoch 0. One seed gives the same weights and the same order of images for every configuration."""
+    torch.manual_seed(seed)
+    network = build_model(model, device)
+    return TrainingState(
+        model=network,
+        optimizer=_optimizer(network, hyperparameters),
+        order=torch.Generator().manual_seed(seed + ORDER_STREAM),
+        device=device,
+    )
+
+
+def _optimizer(model: nn.Module, hp: Hyperparameters) -> torch.optim.Optimizer:
+    # Tensors of options keep values on the device where the step is captured; fused is one kernel a step.
+    shared: dict[str, Any] = {"lr": hp.learning_rate, "weight_decay": hp.weight_decay, "fused": True}
+    match hp.optimizer:
+        case "sgd":
+            return torch.optim.SGD(model.parameters(), momentum=hp.momentum or 0.0, **shared)
+        case "adam":
+            return torch.optim.Adam(model.parameters(), **shared)
+        case "adamw":
+            return torch.optim.AdamW(model.parameters(), **shared)
+    raise AssertionError(f"no optimizer {hp.optimizer!r}: study files are checked")
+
+
+def checkpoint(state: TrainingState) -> bytes:
+    """The whole state as `torch.save` writes it; `restore` continues from it exactly (on the CPU, bit for bit)."""
+    return _bytes(
+        {
+            "model": state.model.state_dict(),
+            "optimizer": state.optimizer.state_dict(),
+            "order": state.order.get_state(),
+            "random": torch.get_rng_state(),
+            "cuda_random": torch.cuda.get_rng_state(state.device) if state.device.type == "cuda" else None,
+            "history": [asdict(epoch) for epoch in state.history],
+        }
+    )
+
+
+def restore(state: TrainingState, saved: bytes) -> None:
+    """Puts a new state where `checkpoint` was taken."""
+    content = torch.load(io.BytesIO(saved), map_location="cpu", weights_only=True)
+    state.model.load_state_dict(content["model"])
+    state.optimizer.load_state_dict(content["optimizer"])
+    state.order.set_state(content["order"])
+    torch.set_rng_state(content["random"])
+    if content["cuda_random"] is not None and state.device.type == "cuda":
+        torch.cuda.set_rng_state(content["cuda_random"], state.device)
+    state.history[:] = [Epoch(**epoch) for epoch in content["history"]]
+
+
+def weights(state: TrainingState) -> bytes:
+    """The weights alone, with the epoch that they come from."""
+    return _bytes({"epoch": state.epoch, "model": state.model.state_dict()})
+
+
+def best_epoch(history: list[Epoch], objective: str) -> int:
+    """The epoch with the best value of `objective` (a field of Epoch), the first of equals."""
+    sign = 1 if objective.endswith("loss") else -1
+    return min(history, key=lambda epoch: (sign * getattr(epoch, objective), epoch.epoch)).epoch
+
+
+def _bytes(content: dict[str, Any]) -> bytes:
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    return buffer.getvalue()

@@ -1,0 +1,101 @@
+"""`hw2tune study` from its options to a finished study, and `hw2tune check`, which stops before the training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hw2tune.data.dataset import Dataset
+from hw2tune.data.load import load_dataset
+from hw2tune.errors import NoTrialFinishedError
+from hw2tune.records.environment import add_run
+from hw2tune.records.folder import StudyFolder
+from hw2tune.records.opening import opened, refuse_another_study
+from hw2tune.records.overview import Overview, read_overview
+from hw2tune.records.storage import read_trials
+from hw2tune.records.trials import trial_rows
+from hw2tune.study.file import find_study, parse_study
+from hw2tune.study.schema import Study
+from hw2tune.tune.cost import Cost, estimate
+from hw2tune.tune.observer import Observer, Plan
+from hw2tune.tune.plan import make_plan
+from hw2tune.tune.room import Wish, room, this_machine
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """The options of a command. `overrides` lie over the study file: `max_epochs`, `pruner.name`, ..."""
+
+    study: str
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    results: Path = Path("ray_results")
+    data_dir: Path | None = None
+    wish: Wish = field(default_factory=Wish)
+    fresh: bool = False
+
+
+def resolve(request: Request) -> Study:
+    """The study file with the options laid over it. Raises StudyFileError."""
+    text, place = find_study(request.study, results=request.results)
+    return parse_study(text, place, {key: value for key, value in request.overrides.items() if value is not None})
+
+
+def load_for(study: Study, request: Request, observer: Observer) -> Dataset:
+    """The study's data set, in the split that it asks for. Raises DataError."""
+    observer.stage(f"loading {study.dataset}")
+    return load_dataset(
+        study.dataset,
+        data_dir=request.data_dir,
+        validation_size=study.validation_size,
+        split_seed=study.split_seed,
+        progress=lambda what, done, of: observer.stage(f"{what}: {done:,} of {of:,}"),
+    )
+
+
+def check(request: Request) -> tuple[Plan, Cost]:
+    """Study, data and resources as `run` would find them, and what it would cost. Raises Hw2tuneError."""
+    study = resolve(request)
+    folder = StudyFolder(request.results / study.name)
+    if folder.study_file.exists():
+        refuse_another_study(folder, study)
+    data = load_for(study, request, Observer())
+    space = room([this_machine()], request.wish)
+    rows = trial_rows(study, read_trials(folder), alive=False)
+    plan = make_plan(study, folder, rows, data=data, room=space)
+    left = plan.left + len(plan.resumed)
+    cost = estimate(
+        study, folder, train=len(data.train), validation=len(data.validation), left=left, concurrency=space.concurrency
+    )
+    return plan, cost
+
+
+def run(request: Request, observer: Observer) -> Overview:
+    """Runs a study until it holds its trials. Returns what is there; interrupted, fewer than planned.
+
+    Raises Hw2tuneError for what a user can mend, NoTrialFinishedError where every trial failed.
+    """
+    study = resolve(request)
+    with opened(request.results, study, fresh=request.fresh) as folder:
+        data = load_for(study, request, observer)
+        observer.stage("starting Ray" if request.wish.address is None else f"attaching to {request.wish.address}")
+        # Ray and Tune take seconds to import: not before everything that may refuse has been looked at.
+        from hw2tune.tune.cluster import connected
+        from hw2tune.tune.runner import run_study
+
+        with connected(request.wish) as space:
+            add_run(
+                folder,
+                seeds={"study": study.seed, "split": study.split_seed},
+                data={"name": data.label, "checksum": data.checksum, "split_checksum": data.split_checksum},
+                resources={"at": space.words, "trials_at_once": space.concurrency},
+            )
+            run_study(study, folder=folder, data=data, room=space, observer=observer)
+    overview = read_overview(folder)
+    if overview.all_failed:
+        raise NoTrialFinishedError(
+            f"{folder.root}: every one of {len(overview.finished)} trials failed, the last one "
+            f"`{overview.finished[-1].reason}`; hw2tune status {study.name} shows each"
+        )
+    return overview

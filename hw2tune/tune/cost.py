@@ -1,0 +1,48 @@
+"""What a study will cost, before it runs: an estimate from speeds that were measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hw2tune.records.epochs import read_epochs
+from hw2tune.records.folder import StudyFolder
+from hw2tune.study.schema import Study
+
+# Images/s of training on one core, one thread, at the published batch size (Xeon of 2 cores, torch 2.15, 2026-11-23).
+NOMINAL_SPEED = {"mnist_cnn": 12_500.0, "cifar10_cnn": 6_400.0}
+EVALUATION_SPEEDUP = 2.5  # evaluation against training, the same machine
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """Seconds of wall time for what is left: if the pruner stops as planned, and if it stops nothing."""
+
+    pruned_seconds: float
+    full_seconds: float
+    images_per_second: float
+    measured: bool  # in this very study; else nominal
+
+
+def estimate(study: Study, folder: StudyFolder, *, train: int, validation: int, left: int, concurrency: int) -> Cost:
+    """The cost of `left` trials on `concurrency` slots; `train` and `validation` are numbers of images."""
+    speeds = [record["images_per_second"] for number in range(10) for record in read_epochs(folder.trial(number))]
+    speed = sorted(speeds)[len(speeds) // 2] if speeds else NOMINAL_SPEED[study.model]
+    epoch_seconds = (train + validation / EVALUATION_SPEEDUP) / speed
+    full = left * study.max_epochs * epoch_seconds / concurrency
+    return Cost(
+        pruned_seconds=full * expected_epochs(study) / study.max_epochs,
+        full_seconds=full,
+        images_per_second=speed,
+        measured=bool(speeds),
+    )
+
+
+def expected_epochs(study: Study) -> float:
+    """Epochs a trial trains on average if, at each rung of successive halving, one in `reduction_factor` goes on."""
+    if study.pruner.name != "asha":
+        return float(study.max_epochs)
+    epochs, reached, share, rung = 0.0, 0, 1.0, study.pruner.min_epochs
+    while rung < study.max_epochs:
+        epochs += share * (rung - reached)
+        reached, share, rung = rung, share / study.pruner.reduction_factor, rung * study.pruner.reduction_factor
+    return epochs + share * (study.max_epochs - reached)

@@ -1,0 +1,36 @@
+"""Optuna's part: which configuration next, and which trial to stop."""
+
+from __future__ import annotations
+
+import warnings
+
+import optuna
+from optuna.pruners import BasePruner, MedianPruner, NopPruner, SuccessiveHalvingPruner
+from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+
+from hw2tune.study.schema import Study
+
+SEED_STRIDE = 1_000_003  # prime, so that no two pairs of seed and number of trials meet by accident
+
+
+def build_sampler(study: Study, trials_there: int) -> BaseSampler:
+    """The study's sampler; the number of trials is mixed into its seed, or a continuation would replay the draws."""
+    seed = (study.seed + SEED_STRIDE * trials_there) % 2**32
+    if study.sampler == "random":
+        return RandomSampler(seed=seed)
+    with warnings.catch_warnings():
+        # Optuna 5 still calls these options experimental. They stand here in full because its defaults change.
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        return TPESampler(seed=seed, multivariate=True, group=True, constant_liar=True)
+
+
+def build_pruner(study: Study) -> BasePruner:
+    """The study's pruner; its state lives in the storage, so it survives a restart."""
+    settings = study.pruner
+    match settings.name:
+        case "asha":
+            return SuccessiveHalvingPruner(min_resource=settings.min_epochs, reduction_factor=settings.reduction_factor)
+        case "median":
+            return MedianPruner(n_startup_trials=4, n_warmup_steps=settings.min_epochs - 1)
+        case "none":
+            return NopPruner()
