@@ -1,0 +1,252 @@
+"""Replicates on disk: the same configuration trained on several seeds, with the arrays that figures need.
+
+    ray_results/<name>/replicates/
+        dataset.json                     DatasetRecord
+        gallery.npz                      test images that figures may show
+        pixels.npz                       `counts` (C, 256): how often each raw value occurs in the training images
+        race.json                        Race: how the tuned configuration was chosen
+        <variant>/<seed>/replicate.json  Replicate
+        <variant>/<seed>/arrays.npz      predictions, weights, feature maps
+
+Written when replicates train; the report reads them without torch and Ray.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hw2tune.records.folder import StudyFolder, write_atomically
+from hw2tune.study.hyperparameters import Value
+
+BASELINE, L2, TUNED, TUNED_NO_L2 = "baseline", "l2", "tuned", "tuned-no-l2"
+VARIANTS = (BASELINE, L2, TUNED, TUNED_NO_L2)
+GALLERY_SIZE = 1000  # test images kept for figures, drawn at random: enough right, wrong, fixed and broken ones
+FEATURE_IMAGES = 3  # of the gallery, the first so many have their feature maps kept
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetRecord:
+    """What the report must say about the data. Sizes are numbers of images."""
+
+    name: str
+    label: str  # how results on these very pixels are called, e.g. "CIFAR-10 (JPEG q75)"
+    classes: list[str]
+    image_shape: list[int]  # height, width, channels
+    mean: list[float]  # per channel, on the scale [0, 1]
+    std: list[float]
+    checksum: str
+    split_checksum: str
+    sizes: dict[str, int]  # train, validation, test
+    source: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gallery:
+    """Test images that figures may show: a fixed random choice, the same for every variant and seed."""
+
+    indices: Array  # (G,) int64, into the test split
+    images: Array  # (G, H, W, C) uint8
+    labels: Array  # (G,) int64
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """One network on one split. `split` is its name; `overlaps_training` stamps a figure that is no test."""
+
+    split: str
+    epoch: int
+    loss: float
+    accuracy: float
+    correct: int
+    total: int
+    overlaps_training: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replicate:
+    """One configuration trained on one seed.
+
+    `epochs` hold the fields of `train.state.Epoch`. Test is read at the epoch that validation chose, and at the last.
+    A replicate that diverged or failed has its epochs up to there and no evaluation.
+    """
+
+    study: str
+    variant: str
+    seed: int
+    params: dict[str, Value]
+    model: str
+    loss: str
+    state: str
+    reason: str
+    epochs: list[dict[str, Any]]
+    chosen: Evaluation | None
+    last: Evaluation | None
+    seconds: float
+    key: str  # of the cache: study, variant, seed, configuration, code
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """One trial in the race: its value in the search, and on each seed."""
+
+    trial: int
+    params: dict[str, Value]
+    search_value: float
+    values: list[float | None]  # best value of the objective by seed, as in `Race.seeds`; None where it diverged
+
+
+@dataclass(frozen=True, kw_only=True)
+class Race:
+    """How the tuned configuration was chosen: the best trials again, on seeds, by validation alone."""
+
+    objective: str
+    direction: str
+    seeds: list[int]
+    candidates: list[Candidate]  # in the order of the search
+    winner: int  # trial number
+
+
+@dataclass(frozen=True)
+class ReplicatesFolder:
+    """Where a study's replicates lie."""
+
+    root: Path
+
+    @classmethod
+    def of(cls, study: StudyFolder) -> ReplicatesFolder:
+        """The replicates of a study."""
+        return cls(study.root / "replicates")
+
+    @property
+    def dataset(self) -> Path:
+        return self.root / "dataset.json"
+
+    @property
+    def gallery(self) -> Path:
+        return self.root / "gallery.npz"
+
+    @property
+    def pixels(self) -> Path:
+        return self.root / "pixels.npz"
+
+    @property
+    def race(self) -> Path:
+        return self.root / "race.json"
+
+    def replicate(self, variant: str, seed: int) -> Path:
+        """The folder of one replicate."""
+        return self.root / variant / str(seed)
+
+
+def write_replicate(folder: ReplicatesFolder, replicate: Replicate, arrays: bytes) -> None:
+    """Writes one replicate, its record last: a record without arrays is then no kill's doing.
+
+    `arrays` is an .npz file with
+
+        labels, predicted            (N,) uint8     the test split at the chosen epoch
+        confidence                   (N,) float32   probability of the predicted class
+        last_predicted               (N,) uint8     the same at the last epoch
+        weights/<parameter>          float32        at the last epoch, e.g. weights/conv1.weight
+        initial_norms/<parameter>    ()  float32    L2 norm before training
+        features/<layer>             (F, C, H, W) float32   output of each convolution for the gallery's first F images
+    """
+    place = folder.replicate(replicate.variant, replicate.seed)
+    write_atomically(place / "arrays.npz", arrays)
+    write_json(place / "replicate.json", asdict(replicate))
+
+
+def read_replicates(folder: ReplicatesFolder) -> list[Replicate]:
+    """Every replicate, by variant in the order of VARIANTS and by seed."""
+    paths = sorted(
+        (path for path in folder.root.glob("*/*/replicate.json") if path.parent.parent.name in VARIANTS),
+        key=lambda path: (VARIANTS.index(path.parent.parent.name), int(path.parent.name)),
+    )
+    return [_replicate(_json(path)) for path in paths]
+
+
+def read_arrays(folder: ReplicatesFolder, variant: str, seed: int) -> dict[str, Array] | None:
+    """The arrays of one replicate; None where the file is missing or damaged."""
+    return _npz(folder.replicate(variant, seed) / "arrays.npz")
+
+
+def write_shared(
+    folder: ReplicatesFolder, dataset: DatasetRecord, gallery: Gallery, pixel_counts: NDArray[np.int64]
+) -> None:
+    """Writes what all replicates share."""
+    write_json(folder.dataset, asdict(dataset))
+    write_atomically(folder.gallery, npz(asdict(gallery)))
+    write_atomically(folder.pixels, npz({"counts": pixel_counts}))
+
+
+def read_dataset(folder: ReplicatesFolder) -> DatasetRecord | None:
+    """What the replicates were trained on; None where none were."""
+    return DatasetRecord(**_json(folder.dataset)) if folder.dataset.exists() else None
+
+
+def read_gallery(folder: ReplicatesFolder) -> Gallery | None:
+    """The test images for figures; None where the file is missing or damaged."""
+    arrays = _npz(folder.gallery)
+    return Gallery(**arrays) if arrays else None
+
+
+def read_pixel_counts(folder: ReplicatesFolder) -> NDArray[np.int64] | None:
+    """(C, 256) counts of raw values in the training images; None where the file is missing or damaged."""
+    arrays = _npz(folder.pixels)
+    return arrays["counts"] if arrays else None
+
+
+def write_race(folder: ReplicatesFolder, race: Race) -> None:
+    """Writes how the tuned configuration was chosen."""
+    write_json(folder.race, asdict(race))
+
+
+def read_race(folder: ReplicatesFolder) -> Race | None:
+    """How the tuned configuration was chosen; None before that."""
+    if not folder.race.exists():
+        return None
+    content = _json(folder.race)
+    return Race(**content | {"candidates": [Candidate(**candidate) for candidate in content["candidates"]]})
+
+
+def npz(arrays: Mapping[str, Array]) -> bytes:
+    """Arrays as a compressed .npz file."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, **arrays)
+    return buffer.getvalue()
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Writes a JSON file whole or not at all."""
+    write_atomically(path, json.dumps(content, indent=1) + "\n")
+
+
+def _json(path: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return content
+
+
+def _npz(path: Path) -> dict[str, Array] | None:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except (OSError, ValueError, EOFError, KeyError):
+        return None
+    except Exception as error:  # zipfile and zlib raise their own on a damaged file
+        if type(error).__module__ in ("zipfile", "zlib"):
+            return None
+        raise
+
+
+def _replicate(content: dict[str, Any]) -> Replicate:
+    evaluations = {name: content[name] and Evaluation(**content[name]) for name in ("chosen", "last")}
+    return Replicate(**content | evaluations)

@@ -1,0 +1,55 @@
+"""The numbers that the published runs print, epoch by epoch: `published_runs.csv` beside this file.
+
+Source: a homework report on deep learning (assignment 2, autumn 2024) that trained two small CNNs with and without
+L2, one run each. Epochs 26-31 of CIFAR-10 are not printed there. Its CIFAR-10 "test" figures were taken on the
+50,000 training images; `test_total` shows it.
+"""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishedEpoch:
+    """One printed epoch. Losses in nats per image, accuracies as fractions; validation is None where not printed."""
+
+    dataset: str  # mnist or cifar10
+    run: str  # baseline or l2
+    epoch: int
+    train_loss: float
+    train_accuracy: float
+    validation_accuracy: float | None
+    test_loss: float
+    test_correct: int
+    test_total: int
+
+    @property
+    def test_accuracy(self) -> float:
+        """As printed: what was called test there."""
+        return self.test_correct / self.test_total
+
+
+@cache
+def published_epochs(dataset: str, run: str) -> tuple[PublishedEpoch, ...]:
+    """The printed epochs of one run, in order; empty for a data set that was not published."""
+    text = resources.files("hw2tune.study").joinpath("published_runs.csv").read_text(encoding="utf-8")
+    rows = csv.DictReader(text.splitlines())
+    return tuple(_epoch(row) for row in rows if (row["dataset"], row["run"]) == (dataset, run))
+
+
+def _epoch(row: dict[str, str]) -> PublishedEpoch:
+    return PublishedEpoch(
+        dataset=row["dataset"],
+        run=row["run"],
+        epoch=int(row["epoch"]),
+        train_loss=float(row["train_loss"]),
+        train_accuracy=float(row["train_accuracy"]),
+        validation_accuracy=float(row["val_accuracy"]) if row["val_accuracy"] else None,
+        test_loss=float(row["test_loss"]),
+        test_correct=int(row["test_correct"]),
+        test_total=int(row["test_total"]),
+    )
