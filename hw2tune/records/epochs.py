@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, BinaryIO
 
 from hw2tune.records.folder import TrialFolder, write_atomically
 
@@ -12,8 +13,15 @@ from hw2tune.records.folder import TrialFolder, write_atomically
 def append_epoch(folder: TrialFolder, record: Mapping[str, Any]) -> None:
     """Adds one epoch; `record` must hold `epoch`."""
     folder.root.mkdir(parents=True, exist_ok=True)
-    with folder.epochs.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(record, default=str) + "\n")
+    with folder.epochs.open("ab+") as file:
+        if file.tell() and not _ends_a_line(file):
+            file.write(b"\n")  # a line torn by a kill must not swallow this one
+        file.write(json.dumps(record, default=str).encode() + b"\n")
+
+
+def _ends_a_line(file: BinaryIO) -> bool:
+    file.seek(-1, os.SEEK_END)
+    return file.read(1) == b"\n"
 
 
 def read_epochs(folder: TrialFolder) -> list[dict[str, Any]]:

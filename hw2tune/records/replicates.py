@@ -237,7 +237,7 @@ def _json(path: Path) -> dict[str, Any]:
 
 def _npz(path: Path) -> dict[str, Array] | None:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
     except (OSError, ValueError, EOFError, KeyError):
         return None

@@ -1,0 +1,30 @@
+"""A trial's epochs on disk."""
+
+from hw2tune.records.epochs import append_epoch, keep_epochs, read_epochs
+from hw2tune.records.folder import TrialFolder
+
+
+def test_epochs_come_back_in_order_and_of_two_alike_the_later_counts(tmp_path):
+    folder = TrialFolder(tmp_path / "3")
+    for epoch, loss in ((1, 0.5), (2, 0.4), (2, 0.3)):
+        append_epoch(folder, {"epoch": epoch, "train_loss": loss})
+    assert read_epochs(folder) == [{"epoch": 1, "train_loss": 0.5}, {"epoch": 2, "train_loss": 0.3}]
+
+
+def test_a_line_torn_by_a_kill_is_left_out_and_the_next_epoch_is_not(tmp_path):
+    folder = TrialFolder(tmp_path)
+    append_epoch(folder, {"epoch": 1})
+    with folder.epochs.open("a") as file:
+        file.write('{"epoch": 2, "train_l')
+    assert read_epochs(folder) == [{"epoch": 1}]
+    append_epoch(folder, {"epoch": 2})
+    assert read_epochs(folder) == [{"epoch": 1}, {"epoch": 2}]
+
+
+def test_only_the_epochs_up_to_the_checkpoint_are_kept(tmp_path):
+    folder = TrialFolder(tmp_path)
+    for epoch in (1, 2, 3):
+        append_epoch(folder, {"epoch": epoch})
+    keep_epochs(folder, 2)
+    assert [record["epoch"] for record in read_epochs(folder)] == [1, 2]
+    assert read_epochs(TrialFolder(tmp_path / "none")) == []

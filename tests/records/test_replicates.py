@@ -1,0 +1,27 @@
+"""Replicates on disk."""
+
+import numpy as np
+
+from hw2tune.records.replicates import ReplicatesFolder, read_arrays, read_gallery, read_race, read_replicates
+from tests.report.fake_study import write_fake_study
+
+
+def test_replicates_come_back_by_variant_and_seed(tmp_path):
+    folder = ReplicatesFolder.of(write_fake_study(tmp_path, seeds=11))
+    replicates = read_replicates(folder)
+    assert [(r.variant, r.seed) for r in replicates[:11]] == [("baseline", seed) for seed in range(11)]
+    assert len(replicates) == 44
+    assert replicates[0].chosen is not None and replicates[0].chosen.total == 500
+    assert read_race(folder).winner == 3
+
+
+def test_a_missing_or_damaged_array_file_is_none_and_no_traceback(tmp_path):
+    folder = ReplicatesFolder.of(write_fake_study(tmp_path, seeds=1))
+    whole = folder.replicate("l2", 0) / "arrays.npz"
+    whole.write_bytes(whole.read_bytes()[: len(whole.read_bytes()) // 2])
+    folder.gallery.write_bytes(b"")
+    assert read_arrays(folder, "l2", 0) is None
+    assert read_arrays(folder, "l2", 99) is None
+    assert read_gallery(folder) is None
+    arrays = read_arrays(folder, "baseline", 0)
+    assert arrays is not None and arrays["predicted"].dtype == np.uint8

@@ -1,0 +1,158 @@
+"""Study files: what is read, and what is refused in which words."""
+
+import pytest
+
+from hw2tune.errors import StudyFileError
+from hw2tune.study.file import differences, dump_study, find_study, parse_study, shipped_studies, write_study
+from hw2tune.study.hyperparameters import Hyperparameters
+
+GOOD = """
+name = "mine"
+dataset = "mnist"
+model = "mnist_cnn"
+loss = "cross_entropy"
+max_epochs = 5
+validation_size = 5000
+[space]
+learning_rate = { low = 1e-4, high = 1e-1, log = true }
+batch_size = { choices = [32, 64] }
+optimizer = { choices = ["sgd", "adam"] }
+momentum = { low = 0.0, high = 0.99, when = { optimizer = "sgd" } }
+weight_decay = { low = 1e-6, high = 1e-1, log = true, or_zero = true }
+[published.baseline]
+learning_rate = 0.001
+batch_size = 32
+optimizer = "adam"
+weight_decay = 0.0
+[published.l2]
+learning_rate = 0.001
+batch_size = 32
+optimizer = "sgd"
+momentum = 0.9
+weight_decay = 1e-4
+"""
+
+
+def faults(text: str) -> list[str]:
+    with pytest.raises(StudyFileError) as refusal:
+        parse_study(text, "mine.toml")
+    lines = str(refusal.value).splitlines()
+    assert all(line.startswith("mine.toml: ") for line in lines)
+    return [line.removeprefix("mine.toml: ") for line in lines]
+
+
+@pytest.mark.parametrize("name", ["quickstart", "mnist", "cifar10"])
+def test_a_shipped_study_file_is_sound_and_survives_being_written(name, tmp_path):
+    study = parse_study(*find_study(name))
+    write_study(study, tmp_path / "study.toml")
+    assert study.name == name
+    assert parse_study(*find_study(str(tmp_path / "study.toml"))) == study
+
+
+def test_the_published_configurations_are_the_published_ones():
+    mnist, cifar10 = (parse_study(*find_study(name)) for name in ("mnist", "cifar10"))
+    assert mnist.published_hyperparameters("baseline") == Hyperparameters(
+        learning_rate=0.001, batch_size=100, optimizer="adam", weight_decay=0.0
+    )
+    assert cifar10.published_hyperparameters("l2") == Hyperparameters(
+        learning_rate=0.001, batch_size=32, optimizer="sgd", momentum=0.9, weight_decay=1e-4
+    )
+    assert (mnist.loss, mnist.max_epochs, cifar10.loss, cifar10.max_epochs) == (
+        "double_softmax", 5, "cross_entropy", 35
+    )  # fmt: skip
+
+
+def test_every_shipped_study_file_opens_with_command_cost_and_expected_result():
+    for name, path in shipped_studies().items():
+        comment = path.read_text().split("name =")[0]
+        assert f"hw2tune study {name}" in comment
+        assert "Cost:" in comment and "Expected:" in comment and "PLACEHOLDER" not in comment
+
+
+def test_a_plain_value_in_the_space_is_a_choice_of_one():
+    study = parse_study(GOOD.replace('{ choices = ["sgd", "adam"] }', '["x"]').replace('["x"]', '"adam"')
+                        .replace('momentum = { low = 0.0, high = 0.99, when = { optimizer = "sgd" } }\n', "")
+                        .replace('optimizer = "sgd"\nmomentum = 0.9', 'optimizer = "adam"'), "x")  # fmt: skip
+    assert str(study.search_space.distributions["optimizer"]) == "{adam}"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fault"),
+    [
+        ("max_epochs = 5", "max_epoch = 5", "max_epoch: unknown key; did you mean `max_epochs`?"),
+        ("max_epochs = 5", 'max_epochs = "5"', "max_epochs: must be a valid integer, but got '5'"),
+        ("max_epochs = 5", "max_epochs = 0", "max_epochs: must be greater than or equal to 1, but got 0"),
+        ('name = "mine"', "", "name: is missing"),
+        ('name = "mine"', 'name = "../mine"',
+         "name: must be 1 to 64 letters, digits, `.`, `_` or `-`, the first a letter or digit, but got '../mine'"),
+        ('dataset = "mnist"', 'dataset = "mnits"', "dataset: no data set 'mnits'; did you mean `mnist`?"),
+        ('"mnist_cnn"', '"cifar10_cnn"', "model: cifar10_cnn takes images of 32x32x3, but data set mnist has 28x28x1"),
+        ('"mnist_cnn"', '"resnet"', "model: no model 'resnet'; known here: mnist_cnn, cifar10_cnn"),
+        ('"cross_entropy"', '"mse"', "loss: must be 'cross_entropy' or 'double_softmax', but got 'mse'"),
+        ("validation_size = 5000", "validation_size = 60000",
+         "validation_size: must leave images to train on, but got 60000 of 60000"),
+        ("low = 1e-4, high = 1e-1", "low = 1.0, high = 0.1",
+         "space.learning_rate: `low <= high` must hold, but got low=1.0, high=0.1"),
+        ("low = 1e-4, high = 1e-1", "low = 0, high = 0.1",
+         "space.learning_rate: `low > 0` must hold with log = true, but got low=0.0"),
+        ("low = 1e-4, high = 1e-1", "low = 1e-4, hihg = 0.1",
+         "space.learning_rate.hihg: unknown key; did you mean `high`?"),
+        ("choices = [32, 64]", "choices = [0, 64]", "space.batch_size: must be an integer >= 1, but got 0"),
+        ("choices = [32, 64]", "choices = [32, 32]",
+         "space.batch_size: each choice must stand once, but 32 stands twice"),
+        ('["sgd", "adam"]', '["sgd", "adma"]', "space.optimizer: must be one of sgd, adam, adamw, but got 'adma'"),
+        ('when = { optimizer = "sgd" }', 'when = { optimiser = "sgd" }',
+         "space.momentum.when.optimiser: condition on an unknown parameter; did you mean `optimizer`?"),
+        ('when = { optimizer = "sgd" }', 'when = { optimizer = "adamw" }',
+         "space.momentum.when.optimizer: must be one of the choices of optimizer (sgd, adam), but got 'adamw'"),
+        ('when = { optimizer = "sgd" }', "when = { learning_rate = 0.1 }",
+         "space.momentum.when.learning_rate: "
+         "a condition must be on a parameter with choices and without a condition of its own"),
+        (', when = { optimizer = "sgd" }', "",
+         'space.momentum: only sgd has momentum, so it needs when = { optimizer = "sgd" }'),
+        ("momentum = 0.9", "momentum = 0.995",
+         "published.l2.momentum: must lie in [space] (0..0.99 when optimizer = sgd), but got 0.995"),
+        ("momentum = 0.9\n", "", "published.l2.momentum: is in [space] but has no value here"),
+        ("[published.l2]", "[published.l3]", "published.l3: unknown key; known here: baseline, l2"),
+        ("weight_decay = {", "dropout = 0.5\nweight_decay = {",
+         "space.dropout: unknown hyperparameter; known here: "
+         "learning_rate, batch_size, optimizer, momentum, weight_decay"),
+    ],
+)  # fmt: skip
+def test_a_fault_is_named_with_key_condition_and_value(old, new, fault):
+    assert old in GOOD
+    assert fault in faults(GOOD.replace(old, new, 1))
+
+
+def test_all_faults_are_named_at_once():
+    text = GOOD.replace("max_epochs = 5", "max_epochs = 0").replace("low = 1e-4", "low = 1.0").replace("0.9\n", "2\n")
+    assert faults(text) == [
+        "max_epochs: must be greater than or equal to 1, but got 0",
+        "space.learning_rate: `low <= high` must hold, but got low=1.0, high=0.1",
+        "published.l2.momentum: must be a number with 0 <= momentum < 1, but got 2",
+    ]
+
+
+def test_a_file_that_is_no_toml_is_refused_with_the_line():
+    assert faults("name = ")[0].startswith("not valid TOML: Invalid value (at ")
+
+
+def test_an_unknown_study_is_refused_with_the_ones_there_are(tmp_path):
+    with pytest.raises(StudyFileError, match=r"no study `nope`: hw2tune ships cifar10, mnist, quickstart; a file of"):
+        find_study("nope", results=tmp_path)
+    with pytest.raises(StudyFileError, match=r"nope\.toml: no such file"):
+        find_study("nope.toml")
+
+
+def test_overrides_lie_over_the_file_and_are_checked_like_it():
+    assert parse_study(GOOD, "x", {"pruner.name": "median", "max_epochs": 2}).pruner.name == "median"
+    with pytest.raises(StudyFileError, match="max_epochs: must be greater than or equal to 1, but got 0"):
+        parse_study(GOOD, "x", {"max_epochs": 0})
+
+
+def test_differences_name_each_key_but_the_number_of_trials():
+    there = parse_study(GOOD, "x")
+    here = parse_study(GOOD.replace("high = 1e-1, log = true }\nbatch", "high = 0.5, log = true }\nbatch"), "x",
+                       {"trials": 7, "seed": 3})  # fmt: skip
+    assert differences(there, here) == ["seed: 0 -> 3", "space.learning_rate.high: 0.1 -> 0.5"]
+    assert dump_study(there) != dump_study(here)

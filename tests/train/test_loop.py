@@ -1,0 +1,160 @@
+"""The training loop against a plain one, and against itself interrupted."""
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from hw2tune.study.hyperparameters import Hyperparameters
+from hw2tune.train.loop import DivergedError, evaluate, train_epochs
+from hw2tune.train.loss import LOSSES
+from hw2tune.train.state import ORDER_STREAM, best_epoch, checkpoint, new_state, restore, weights
+from tests.train.conftest import CPU, make_data
+from tests.train.test_models import as_published
+
+CONFIGURATIONS = {
+    "mnist": ("mnist_cnn", "double_softmax", Hyperparameters(
+        learning_rate=0.003, batch_size=50, optimizer="adam", weight_decay=1e-3)),
+    "cifar10": ("cifar10_cnn", "cross_entropy", Hyperparameters(
+        learning_rate=0.02, batch_size=32, optimizer="sgd", momentum=0.9, weight_decay=1e-3)),
+}  # fmt: skip
+
+
+def optimizer_of(parameters, hp):
+    if hp.optimizer == "sgd":
+        return torch.optim.SGD(parameters, lr=hp.learning_rate, momentum=hp.momentum, weight_decay=hp.weight_decay)
+    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[hp.optimizer]
+    return kind(parameters, lr=hp.learning_rate, weight_decay=hp.weight_decay)
+
+
+def plain_training(model_name, loss_name, hp, data, epochs, seed):
+    """A tutorial's loop: DataLoader over normalised tensors, module in the published order, one batch after another."""
+    torch.manual_seed(seed)
+    ours = new_state(model_name, hp, seed=seed, device=CPU).model
+    model = as_published(ours).to(memory_format=torch.contiguous_format)
+    images = (data.train.images.float() / 255 - data.train.mean) / data.train.std
+    dataset = TensorDataset(images.permute(0, 3, 1, 2).contiguous(), data.train.labels)
+    order = torch.Generator().manual_seed(seed + ORDER_STREAM)
+    optimizer = optimizer_of(model.parameters(), hp)
+    losses = []
+    for _ in range(epochs):
+        model.train()
+        total = 0.0
+        indices = torch.randperm(len(dataset), generator=order).tolist()
+        # A generator of its own: DataLoader would draw from the global one, which dropout uses.
+        for x, y in DataLoader(dataset, batch_size=hp.batch_size, sampler=indices, generator=torch.Generator()):
+            optimizer.zero_grad()
+            out = model(x)
+            loss = nn.functional.cross_entropy(out.softmax(1) if loss_name == "double_softmax" else out, y)
+            loss.backward()
+            optimizer.step()
+            total += loss.item() * len(y)
+        losses.append(total / len(dataset))
+    return losses, model
+
+
+@pytest.mark.parametrize("dataset", list(CONFIGURATIONS))
+def test_the_loop_agrees_with_a_plain_one(dataset):
+    model_name, loss_name, hp = CONFIGURATIONS[dataset]
+    data = make_data(dataset)
+    expected, plain_model = plain_training(model_name, loss_name, hp, data, epochs=3, seed=7)
+    state = new_state(model_name, hp, seed=7, device=CPU)
+    epochs = list(train_epochs(state, hp, data, loss=LOSSES[loss_name], max_epochs=3))
+    assert [epoch.train_loss for epoch in epochs] == pytest.approx(expected, rel=2e-5)
+    for ours, plain in zip(state.model.parameters(), plain_model.parameters(), strict=True):
+        torch.testing.assert_close(ours.detach(), plain.detach(), rtol=1e-3, atol=2e-5)
+
+
+def run(hp, data, *, epochs, dataset="mnist", seed=7, saved=None):
+    model_name, loss_name, _ = CONFIGURATIONS[dataset]
+    state = new_state(model_name, hp, seed=seed, device=CPU)
+    if saved is not None:
+        restore(state, saved)
+    list(train_epochs(state, hp, data, loss=LOSSES[loss_name], max_epochs=epochs))
+    return state
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
+@pytest.mark.parametrize("dataset", list(CONFIGURATIONS))
+def test_training_resumed_from_a_checkpoint_repeats_the_uninterrupted_run_bit_for_bit(dataset, optimizer):
+    hp = Hyperparameters(
+        learning_rate=0.003, batch_size=64, optimizer=optimizer, weight_decay=1e-3,
+        momentum=0.9 if optimizer == "sgd" else None,
+    )  # fmt: skip
+    data = make_data(dataset)
+    whole = run(hp, data, epochs=4, dataset=dataset)
+    saved = checkpoint(run(hp, data, epochs=2, dataset=dataset))
+    torch.manual_seed(99)  # another process has another generator
+    resumed = run(hp, data, epochs=4, dataset=dataset, saved=saved)
+    assert [vars(epoch)["train_loss"] for epoch in whole.history] == [e.train_loss for e in resumed.history]
+    assert [e.validation_loss for e in whole.history] == [e.validation_loss for e in resumed.history]
+    for one, other in zip(whole.model.parameters(), resumed.model.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_a_training_already_at_its_last_epoch_trains_no_more():
+    hp, data = CONFIGURATIONS["mnist"][2], make_data("mnist")
+    saved = checkpoint(run(hp, data, epochs=2))
+    resumed = run(hp, data, epochs=2, saved=saved)
+    assert resumed.epoch == 2
+    assert checkpoint(resumed) == saved
+
+
+def test_one_seed_gives_the_same_weights_and_order_to_every_configuration():
+    slow, fast = (
+        Hyperparameters(learning_rate=rate, batch_size=size, optimizer=optimizer)
+        for rate, size, optimizer in ((0.001, 32, "sgd"), (0.1, 64, "adamw"))
+    )
+    one, other = (new_state("cifar10_cnn", hp, seed=4, device=CPU) for hp in (slow, fast))
+    for a, b in zip(one.model.parameters(), other.model.parameters(), strict=True):
+        assert torch.equal(a, b)
+    assert torch.equal(torch.randperm(9, generator=one.order), torch.randperm(9, generator=other.order))
+    different = new_state("cifar10_cnn", slow, seed=5, device=CPU)
+    assert not torch.equal(next(one.model.parameters()), next(different.model.parameters()))
+
+
+def test_a_loss_that_is_no_number_ends_the_training_as_diverged():
+    hp = Hyperparameters(learning_rate=1e9, batch_size=32, optimizer="sgd", momentum=0.9)
+    state = new_state("cifar10_cnn", hp, seed=0, device=CPU)
+    data = make_data("cifar10")
+    with pytest.raises(DivergedError, match=r"loss (nan|inf) \(training\), nan \(validation\)"):
+        list(train_epochs(state, hp, data, loss=LOSSES["cross_entropy"], max_epochs=3))
+    assert state.epoch < 3
+
+
+def test_an_epoch_record_says_what_was_measured():
+    data = make_data("mnist")
+    state = run(CONFIGURATIONS["mnist"][2], data, epochs=1)
+    epoch = state.history[0]
+    loss, accuracy = evaluate(state.model, data.validation, LOSSES["double_softmax"])
+    assert (epoch.epoch, epoch.validation_loss, epoch.validation_accuracy) == (1, loss, accuracy)
+    assert epoch.images_per_second == pytest.approx(230 / epoch.train_seconds)
+    assert epoch.epoch_seconds >= epoch.train_seconds > 0
+    assert round(230 * epoch.train_accuracy) == pytest.approx(230 * epoch.train_accuracy)
+
+
+def test_the_best_epoch_is_the_first_of_equals():
+    history = run(CONFIGURATIONS["mnist"][2], make_data("mnist"), epochs=3).history
+    by_hand = max(history, key=lambda e: (e.validation_accuracy, -e.epoch)).epoch
+    assert best_epoch(history, "validation_accuracy") == by_hand
+    assert best_epoch(history, "validation_loss") == min(history, key=lambda e: e.validation_loss).epoch
+    tied = [*history, *history]
+    assert best_epoch(tied, "validation_loss") == min(history, key=lambda e: e.validation_loss).epoch
+
+
+def test_saved_weights_are_those_of_the_network_and_load_without_pickle(tmp_path):
+    state = run(CONFIGURATIONS["mnist"][2], make_data("mnist"), epochs=1)
+    (tmp_path / "best.pt").write_bytes(weights(state))
+    saved = torch.load(tmp_path / "best.pt", weights_only=True)
+    assert saved["epoch"] == 1
+    for name, tensor in state.model.state_dict().items():
+        assert torch.equal(saved["model"][name], tensor)
+
+
+def test_batches_are_normalised_as_the_data_set_asks():
+    data = make_data("cifar10")
+    images, labels = next(data.train.batches(8))
+    expected = (data.train.images[:8].double() / 255 - 0.5) / 0.5
+    torch.testing.assert_close(images.permute(0, 2, 3, 1).double(), expected, rtol=0, atol=1e-6)
+    assert images.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(labels, data.train.labels[:8])

@@ -1,0 +1,49 @@
+"""The published networks, exactly."""
+
+import pytest
+import torch
+from torch import nn
+
+from hw2tune.study.schema import MODEL_INPUTS
+from hw2tune.train.models import MODELS, Cifar10Cnn, MnistCnn, build_model
+
+
+def test_parameter_counts_are_those_computed_by_hand():
+    by_hand = {
+        "mnist_cnn": (1 * 25 + 1) * 10 + (10 * 25 + 1) * 20 + (320 + 1) * 50 + (50 + 1) * 10,
+        "cifar10_cnn": (3 * 25 + 1) * 12 + (12 * 25 + 1) * 24 + (600 + 1) * 120 + (120 + 1) * 84 + (84 + 1) * 10,
+    }
+    assert by_hand == {"mnist_cnn": 21_840, "cifar10_cnn": 91_270}
+    for name, count in by_hand.items():
+        assert sum(p.numel() for p in build_model(name, torch.device("cpu")).parameters()) == count
+
+
+def as_published(ours: nn.Module) -> nn.Module:
+    """The layers in the published order (ReLU before the pool for CIFAR-10), with the same weights."""
+    if isinstance(ours, MnistCnn):
+        return nn.Sequential(
+            ours.conv1, nn.MaxPool2d(2), nn.ReLU(), ours.conv2, nn.Dropout2d(0.5), nn.MaxPool2d(2), nn.ReLU(),
+            nn.Flatten(), ours.fc1, nn.ReLU(), nn.Dropout(0.5), ours.fc2,
+        )  # fmt: skip
+    assert isinstance(ours, Cifar10Cnn)
+    return nn.Sequential(
+        ours.conv1, nn.ReLU(), nn.MaxPool2d(2), ours.conv2, nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
+        ours.fc1, nn.ReLU(), ours.fc2, nn.ReLU(), ours.fc3,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", list(MODELS))
+@pytest.mark.parametrize("training", [True, False])
+def test_a_network_is_the_published_one_in_both_modes(name, training):
+    height, width, channels = MODEL_INPUTS[name]
+    ours = MODELS[name]().train(training)
+    published = as_published(ours).train(training)
+    images = torch.rand(16, channels, height, width)
+    torch.manual_seed(5)
+    expected = published(images)
+    torch.manual_seed(5)
+    torch.testing.assert_close(ours(images), expected)
+
+
+def test_study_files_know_the_models_there_are():
+    assert set(MODEL_INPUTS) == set(MODELS)

@@ -1,0 +1,60 @@
+"""Optuna's part: sampler and pruner of a study."""
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from hw2tune.study.file import find_study, parse_study
+from hw2tune.tune.deciding import build_pruner, build_sampler
+
+
+def study(**overrides):
+    return parse_study(*find_study("quickstart"), overrides=overrides)
+
+
+def draw(settings, trials_there, count=4):
+    optuna_study = optuna.create_study(direction="maximize", sampler=build_sampler(settings, trials_there))
+    return [settings.search_space.suggest(optuna_study.ask()) for _ in range(count)]
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random"])
+def test_a_continuation_does_not_replay_the_draws_of_the_first_run(sampler):
+    settings = study(sampler=sampler)
+    assert draw(settings, 2) == draw(settings, 2)
+    assert not any(params in draw(settings, 2) for params in draw(settings, 6))
+    assert draw(study(sampler=sampler, seed=1), 2) != draw(settings, 2)
+
+
+def asked(settings, values, epoch):
+    """What the pruner says to each of these values at the same epoch, in this order."""
+    optuna_study = optuna.create_study(direction=settings.direction, pruner=build_pruner(settings))
+    answers = []
+    for value in values:
+        trial = optuna_study.ask()
+        trial.report(value, epoch)
+        answers.append(trial.should_prune())
+        if answers[-1]:
+            optuna_study.tell(trial, state=TrialState.PRUNED)
+        else:
+            optuna_study.tell(trial, value)
+    return answers
+
+
+def test_asha_keeps_one_in_reduction_factor_at_each_rung():
+    settings = study(**{"pruner.reduction_factor": 2, "pruner.min_epochs": 1})
+    assert asked(settings, [0.5, 0.4, 0.6, 0.3, 0.7], epoch=1) == [False, True, False, True, False]
+
+
+def test_no_pruner_prunes_nothing_and_asha_waits_for_its_first_rung():
+    assert not any(asked(study(**{"pruner.name": "none"}), [0.5, 0.4, 0.1], epoch=1))
+    assert not any(asked(study(**{"pruner.min_epochs": 2}), [0.5, 0.4, 0.1], epoch=1))
+
+
+def test_a_loss_is_pruned_where_it_is_high():
+    settings = study(objective="validation_loss", **{"pruner.reduction_factor": 2, "pruner.min_epochs": 1})
+    assert asked(settings, [0.5, 0.6, 0.4], epoch=1) == [False, True, False]
+
+
+def test_median_prunes_below_the_median_of_four_and_more():
+    settings = study(**{"pruner.name": "median", "pruner.min_epochs": 1})
+    assert asked(settings, [0.5, 0.6, 0.7, 0.8, 0.1, 0.9], epoch=1) == [False, False, False, False, True, False]
