@@ -100,9 +100,10 @@ class _Board:
     def _trials(self, plan: Plan) -> Table:
         objective, epochs = plan.study.objective, plan.study.max_epochs
         table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
-        table.add_column(no_wrap=True)
-        table.add_column(no_wrap=True)
-        table.add_column(no_wrap=True, justify="right")
+        # On a narrow terminal only the last column gives way.
+        table.add_column(no_wrap=True, min_width=len("#10 baseline"))
+        table.add_column(no_wrap=True, min_width=len("pruned at epoch 10"))
+        table.add_column(no_wrap=True, min_width=len("99.99 %"), justify="right")
         table.add_column(no_wrap=True, overflow="ellipsis")
         for number, trial in list(self.running.items())[:SHOWN_RUNNING]:
             accuracy = "" if trial.accuracy is None else f"{100 * trial.accuracy:.2f} %"

@@ -30,7 +30,7 @@ def print_outcome(overview: Overview, console: Console) -> None:
     """Best trial with baseline and L2 beside it, where the files are, what to do next."""
     objective, best = overview.study.objective, overview.best
     named = {"best": best, "baseline": overview.labelled("baseline"), "L2": overview.labelled("l2")}
-    table = _table("", "trial", objective.replace("_", " "), "epoch", "train loss", "configuration")
+    table = _table("", "trial", _heading(objective), "epoch", "train loss", "configuration")
     for name, row in named.items():
         if row is not None:
             loss = _train_loss(overview, row)
@@ -38,6 +38,7 @@ def print_outcome(overview: Overview, console: Console) -> None:
                 name, f"#{row.number}", objective_value(row.value, objective), str(row.best_epoch or "-"), loss,
                 configuration(row.params),
             )  # fmt: skip
+    console.print()
     console.print(table)
     states: dict[str, int] = {}
     for row in overview.rows:
@@ -57,8 +58,8 @@ def _train_loss(overview: Overview, row: TrialRow) -> str:
 def _next(overview: Overview) -> str:
     study = overview.study
     if overview.state == INTERRUPTED:
-        return f"the same command continues; hw2tune status {study.name} shows every trial"
-    return f"hw2tune status {study.name} shows every trial; --trials {2 * study.trials} goes on searching"
+        return f"the same command continues; hw2tune status {study.name} (every trial)"
+    return f"hw2tune status {study.name} (every trial); --trials {2 * study.trials} searches on"
 
 
 def print_status(overview: Overview, console: Console) -> None:
@@ -70,7 +71,7 @@ def print_status(overview: Overview, console: Console) -> None:
     )
     ranked = best_first(overview.rows, study.direction)
     rows = [*ranked, *(row for row in overview.rows if row not in ranked)]
-    table = _table("trial", "state", study.objective.replace("_", " "), "epoch", "seconds", "configuration")
+    table = _table("trial", "state", _heading(study.objective), "epoch", "seconds", "configuration")
     for row in rows:
         table.add_row(
             trial_name(row.number, row.label), row.reason or row.state_text,
@@ -111,6 +112,10 @@ def print_datasets(statuses: Sequence[DatasetStatus], console: Console) -> None:
     for status in statuses:
         table.add_row(status.name, status.title, status.problem or status.source or "no; hw2tune data fetch gets it")
     console.print(table)
+
+
+def _heading(objective: str) -> str:
+    return {"validation_accuracy": "validation"}.get(objective, objective.replace("_", " "))
 
 
 def _table(*columns: str) -> Table:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import socket
 from collections.abc import Iterator
 
 import ray
@@ -35,15 +36,30 @@ def _connect(address: str | None) -> None:
             f"--address {address}: Ray Client cannot run a study; "
             "use --address auto on a machine of the cluster, or host:port of its head (6379)"
         )
+    _refuse_unreachable(address)
     try:
         # Workers there get this package's code; torch and optuna they must have.
         ray.init(address=address, runtime_env={"py_modules": [_package_folder()]}, **quiet)
     except (ConnectionError, RuntimeError, ValueError) as error:
-        first_line = str(error).strip().splitlines()[0]
-        raise ResourceError(
-            f"--address {address}: no Ray cluster could be reached ({first_line}); is it running "
-            "(`ray start --head`), and does this user have its token in RAY_AUTH_TOKEN or ~/.ray/auth_token?"
-        ) from error
+        raise _unreachable(address, str(error).strip().splitlines()[0]) from error
+
+
+def _refuse_unreachable(address: str) -> None:
+    """Raises ResourceError at once where nothing listens: Ray 2.60 itself goes on trying for many minutes."""
+    from ray._private.services import canonicalize_bootstrap_address
+
+    try:
+        host, _, port = (canonicalize_bootstrap_address(address) or "").rpartition(":")
+        socket.create_connection((host, int(port)), timeout=5).close()
+    except (OSError, ValueError) as error:
+        raise _unreachable(address, str(error)) from None
+
+
+def _unreachable(address: str, why: str) -> ResourceError:
+    return ResourceError(
+        f"--address {address}: no Ray cluster could be reached ({why}); is it running "
+        "(`ray start --head`), and does this user have its token in RAY_AUTH_TOKEN or ~/.ray/auth_token?"
+    )
 
 
 def _package_folder() -> str:

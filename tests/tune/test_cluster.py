@@ -1,0 +1,34 @@
+"""Clusters that cannot be used are refused in words, at once."""
+
+import socket
+
+import pytest
+
+from hw2tune.errors import ResourceError
+from hw2tune.tune.cluster import connected
+from hw2tune.tune.room import Wish
+
+
+def refusal(address: str) -> str:
+    with pytest.raises(ResourceError) as refused:
+        with connected(Wish(address=address)):
+            pass
+    return str(refused.value)
+
+
+def test_ray_client_is_refused_with_the_alternative():
+    assert refusal("ray://127.0.0.1:10001") == (
+        "--address ray://127.0.0.1:10001: Ray Client cannot run a study; "
+        "use --address auto on a machine of the cluster, or host:port of its head (6379)"
+    )
+
+
+def test_a_port_where_nothing_listens_is_refused_with_what_to_look_at():
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{unused.getsockname()[1]}"
+        message = refusal(address)
+    assert message.startswith(f"--address {address}: no Ray cluster could be reached (")
+    assert message.endswith(
+        "); is it running (`ray start --head`), and does this user have its token in RAY_AUTH_TOKEN or ~/.ray/auth_token?"
+    )
