@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from hw2tune import __version__
 from hw2tune.errors import Hw2tuneError
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hw2tune.records.folder import StudyFolder
+    from hw2tune.tune.room import Wish
+
+RACE = 3  # trials that race for the winner unless told otherwise
 INTERRUPTED = 130  # what a shell reports for a process ended by Ctrl-C
 
 app = typer.Typer(
@@ -43,6 +50,8 @@ GpusPerTrial = Annotated[
     float | None, typer.Option(min=0.0, help="GPUs that a trial gets; by default a quarter where there is one.")
 ]
 Concurrency = Annotated[int | None, typer.Option(min=1, help="Trials at once; by default as many as fit.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show nothing while it runs.")]
+Replicates = Annotated[int, typer.Option(min=1, help="Seeds that each variant is trained on.")]
 Address = Annotated[str | None, typer.Option(help="A running Ray cluster: auto, or host:port of its head.")]
 
 
@@ -78,7 +87,9 @@ def study(
     address: Address = None,
     fresh: Annotated[bool, typer.Option(help="Set a study of this name aside and start anew.")] = False,
     json: Json = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show nothing while it runs.")] = False,
+    quiet: Quiet = False,
+    summarize: Annotated[bool, typer.Option("--summarize", help="Replicate and report when it is done.")] = False,
+    replicates: Replicates = 5,
 ) -> None:
     """Run a study, or continue it: the same command goes on to --trials in all."""
     from hw2tune.records.states import INTERRUPTED as STOPPED
@@ -99,12 +110,17 @@ def study(
     )
     with progress(quiet=quiet) as observer:
         overview = run(request, observer)
-    if json:
+    if json and not summarize:
         print_json(overview)
-    else:
+    elif not json:
         print_outcome(overview, stdout())
     if overview.state == STOPPED:
         raise typer.Exit(INTERRUPTED)
+    if summarize:
+        _summarize(
+            [overview.folder.name], results_dir, replicates, RACE, data_dir, request.wish,
+            open_page=False, json=json, quiet=quiet,
+        )  # fmt: skip
 
 
 @app.command()
@@ -137,6 +153,94 @@ def check(
         wish=Wish(cpus_per_trial=cpus_per_trial, gpus_per_trial=gpus_per_trial, concurrency=concurrency),
     )
     print_check(*check_study(request), stdout())
+
+
+@app.command()
+def summarize(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Studies in the results.")] = None,
+    replicates: Replicates = 5,
+    race: Annotated[int, typer.Option(min=1, help="The best trials that race over the seeds for the winner.")] = RACE,
+    results_dir: ResultsDir = Path("ray_results"),
+    data_dir: DataDir = None,
+    cpus_per_trial: CpusPerTrial = 1.0,
+    gpus_per_trial: GpusPerTrial = None,
+    concurrency: Concurrency = None,
+    address: Address = None,
+    from_files: Annotated[
+        Path | None,
+        typer.Option(help="Redraw from a copied study folder; trains nothing and needs neither torch nor Ray."),
+    ] = None,
+    open_page: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Replicate baseline, L2 and the tuned winner, test them, and write the report."""
+    from hw2tune.records.folder import folders_in
+    from hw2tune.tune.room import Wish
+
+    if from_files is not None:
+        _report(folders_in(from_files), open_page=open_page, json=json)
+        return
+    wish = Wish(cpus_per_trial=cpus_per_trial, gpus_per_trial=gpus_per_trial, concurrency=concurrency, address=address)
+    _summarize(names or [], results_dir, replicates, race, data_dir, wish, open_page=open_page, json=json, quiet=quiet)
+
+
+@app.command()
+def reproduce(
+    what: Annotated[Literal["mnist", "cifar10", "all"], typer.Argument(help="Which published runs.")] = "all",
+    replicates: Replicates = 3,
+    max_epochs: MaxEpochs = None,
+    results_dir: ResultsDir = Path("ray_results"),
+    data_dir: DataDir = None,
+    cpus_per_trial: CpusPerTrial = 1.0,
+    gpus_per_trial: GpusPerTrial = None,
+    concurrency: Concurrency = None,
+    address: Address = None,
+    quiet: Quiet = False,
+) -> None:
+    """Repeat the published runs exactly as published, and hold the numbers beside the held-out test images."""
+    from hw2tune.report.reproduction import write_reproduction
+    from hw2tune.terminal.progress import progress
+    from hw2tune.terminal.tables import print_reproduction, stdout
+    from hw2tune.tune.room import Wish
+    from hw2tune.tune.summarize import reproduce_published
+
+    wish = Wish(cpus_per_trial=cpus_per_trial, gpus_per_trial=gpus_per_trial, concurrency=concurrency, address=address)
+    names = ["mnist", "cifar10"] if what == "all" else [what]
+    with progress(quiet=quiet) as observer:
+        folders = reproduce_published(
+            names, results=results_dir, replicates=replicates, max_epochs=max_epochs, data_dir=data_dir, wish=wish,
+            observer=observer,
+        )  # fmt: skip
+    for folder in folders:
+        print_reproduction(write_reproduction(folder), stdout())
+
+
+def _summarize(
+    names: list[str], results: Path, replicates: int, race: int, data_dir: Path | None, wish: Wish,
+    *, open_page: bool, json: bool, quiet: bool,
+) -> None:  # fmt: skip
+    from hw2tune.terminal.progress import progress
+    from hw2tune.tune.summarize import chosen_folders, replicate_studies
+
+    folders = chosen_folders(results, names)
+    with progress(quiet=quiet) as observer:
+        replicate_studies(folders, replicates=replicates, race=race, data_dir=data_dir, wish=wish, observer=observer)
+        observer.stage("drawing the report")
+    _report(folders, open_page=open_page, json=json)
+
+
+def _report(folders: Sequence[StudyFolder], *, open_page: bool, json: bool) -> None:
+    from hw2tune.report.write import write_report
+    from hw2tune.terminal.tables import print_report, stdout
+
+    files = write_report(folders)
+    if json:
+        typer.echo(files.json.read_text(encoding="utf-8"))
+    else:
+        print_report(files, stdout())
+    if open_page:
+        typer.launch(files.page.resolve().as_uri())
 
 
 @app.command()

@@ -23,6 +23,12 @@ class ResourceError(Hw2tuneError):
     """More processors or GPUs asked for than there are, or a cluster that cannot be used."""
 
 
+class InterruptedByUserError(Hw2tuneError):
+    """Ctrl-C; what is finished is kept."""
+
+    exit_code = 130
+
+
 class NoTrialFinishedError(Hw2tuneError):
     """Every trial of the study failed."""
 

@@ -15,6 +15,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from hw2tune.errors import StudyFolderError
+
 
 @dataclass(frozen=True)
 class StudyFolder:
@@ -87,6 +89,14 @@ class TrialFolder:
 def study_folders(results: Path) -> list[StudyFolder]:
     """The studies in a results folder, by name."""
     return [StudyFolder(path.parent) for path in sorted(results.glob("*/study.toml"))]
+
+
+def folders_in(path: Path) -> list[StudyFolder]:
+    """A study's folder, or every study in a results folder. Raises StudyFolderError where there is none."""
+    folders = [StudyFolder(path)] if (path / "study.toml").is_file() else study_folders(path)
+    if not folders:
+        raise StudyFolderError(f"{path}: neither a study's folder (it holds no study.toml) nor a folder of studies")
+    return folders
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:

@@ -27,8 +27,7 @@ def opened(results: Path, study: Study, *, fresh: bool = False) -> Iterator[Stud
     the study, or where the folder holds a different one.
     """
     folder = StudyFolder(results / study.name)
-    _make(folder.root)
-    with _held(folder):
+    with held(folder):
         if fresh and folder.study_file.exists():
             _set_aside(folder)
         if folder.study_file.exists():
@@ -49,7 +48,9 @@ def holder(folder: StudyFolder) -> str | None:
 
 
 @contextlib.contextmanager
-def _held(folder: StudyFolder) -> Iterator[None]:
+def held(folder: StudyFolder) -> Iterator[None]:
+    """Keeps other processes off the folder for the length of a `with`. Raises StudyFolderError."""
+    _make(folder.root)
     # The operating system's lock ends with its process, however that dies; the note beside it is for readers.
     lock = filelock.FileLock(folder.lock)
     try:

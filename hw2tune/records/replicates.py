@@ -5,6 +5,7 @@
         gallery.npz                      test images that figures may show
         pixels.npz                       `counts` (C, 256): how often each raw value occurs in the training images
         race.json                        Race: how the tuned configuration was chosen
+        trainings/<key>/                 see `trainings.py`
         <variant>/<seed>/replicate.json  Replicate
         <variant>/<seed>/arrays.npz      predictions, weights, feature maps
 
@@ -143,6 +144,10 @@ class ReplicatesFolder:
     def race(self) -> Path:
         return self.root / "race.json"
 
+    @property
+    def trainings(self) -> Path:
+        return self.root / "trainings"
+
     def replicate(self, variant: str, seed: int) -> Path:
         """The folder of one replicate."""
         return self.root / variant / str(seed)
@@ -171,12 +176,12 @@ def read_replicates(folder: ReplicatesFolder) -> list[Replicate]:
         (path for path in folder.root.glob("*/*/replicate.json") if path.parent.parent.name in VARIANTS),
         key=lambda path: (VARIANTS.index(path.parent.parent.name), int(path.parent.name)),
     )
-    return [_replicate(_json(path)) for path in paths]
+    return [_replicate(content) for path in paths if (content := read_json(path))]
 
 
 def read_arrays(folder: ReplicatesFolder, variant: str, seed: int) -> dict[str, Array] | None:
     """The arrays of one replicate; None where the file is missing or damaged."""
-    return _npz(folder.replicate(variant, seed) / "arrays.npz")
+    return read_npz(folder.replicate(variant, seed) / "arrays.npz")
 
 
 def write_shared(
@@ -190,18 +195,19 @@ def write_shared(
 
 def read_dataset(folder: ReplicatesFolder) -> DatasetRecord | None:
     """What the replicates were trained on; None where none were."""
-    return DatasetRecord(**_json(folder.dataset)) if folder.dataset.exists() else None
+    content = read_json(folder.dataset)
+    return DatasetRecord(**content) if content else None
 
 
 def read_gallery(folder: ReplicatesFolder) -> Gallery | None:
     """The test images for figures; None where the file is missing or damaged."""
-    arrays = _npz(folder.gallery)
+    arrays = read_npz(folder.gallery)
     return Gallery(**arrays) if arrays else None
 
 
 def read_pixel_counts(folder: ReplicatesFolder) -> NDArray[np.int64] | None:
     """(C, 256) counts of raw values in the training images; None where the file is missing or damaged."""
-    arrays = _npz(folder.pixels)
+    arrays = read_npz(folder.pixels)
     return arrays["counts"] if arrays else None
 
 
@@ -212,9 +218,9 @@ def write_race(folder: ReplicatesFolder, race: Race) -> None:
 
 def read_race(folder: ReplicatesFolder) -> Race | None:
     """How the tuned configuration was chosen; None before that."""
-    if not folder.race.exists():
+    content = read_json(folder.race)
+    if content is None:
         return None
-    content = _json(folder.race)
     return Race(**content | {"candidates": [Candidate(**candidate) for candidate in content["candidates"]]})
 
 
@@ -230,12 +236,17 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     write_atomically(path, json.dumps(content, indent=1) + "\n")
 
 
-def _json(path: Path) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+def read_json(path: Path) -> dict[str, Any] | None:
+    """The content of a JSON file; None where it is missing or damaged."""
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
     return content
 
 
-def _npz(path: Path) -> dict[str, Array] | None:
+def read_npz(path: Path) -> dict[str, Array] | None:
+    """The arrays of an .npz file; None where it is missing or damaged."""
     try:
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}

@@ -6,9 +6,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from hw2tune.study.schema import Study
 from hw2tune.terminal.words import duration
 from hw2tune.tune.cost import Cost
 from hw2tune.tune.observer import Plan
+from hw2tune.tune.room import Room
 
 
 def print_plan(plan: Plan, console: Console) -> None:
@@ -44,6 +46,13 @@ def resumed_line(plan: Plan) -> str:
         parts.append(f"{len(plan.resumed)} continued at epoch{'s' * (len(plan.resumed) > 1)} {epochs}")
     parts.append(f"{plan.left} to go")
     return ", ".join(parts)
+
+
+def replicating_line(study: Study, *, total: int, cached: int, room: Room) -> str:
+    """What is trained before a report, and what was there."""
+    there = f", {cached} are there already" if cached else ""
+    what = f"{total} trainings of {study.max_epochs} epochs{there}"
+    return f"{study.name}: {what}; {room.concurrency} at once ({room.words})"
 
 
 def print_check(plan: Plan, cost: Cost, console: Console) -> None:

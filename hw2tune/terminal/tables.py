@@ -16,6 +16,8 @@ from hw2tune.terminal.words import configuration, duration, objective_value, tri
 
 if TYPE_CHECKING:
     from hw2tune.data.load import DatasetStatus
+    from hw2tune.report.reproduction import ReproductionReport
+    from hw2tune.report.write import ReportFiles
 
 PIPE_WIDTH = 160  # nothing is folded where no terminal says how wide it is
 
@@ -112,6 +114,32 @@ def print_datasets(statuses: Sequence[DatasetStatus], console: Console) -> None:
     for status in statuses:
         table.add_row(status.name, status.title, status.problem or status.source or "no; hw2tune data fetch gets it")
     console.print(table)
+
+
+def print_reproduction(report: ReproductionReport, console: Console) -> None:
+    """Published beside reproduced beside held-out test, with the verdicts."""
+    from hw2tune.report.reproduction import COLUMNS, cells
+
+    for label, run in report.runs.items():
+        table = _table(*COLUMNS)
+        for _, row in run.rows.iterrows():
+            table.add_row(*cells(row))
+        console.print(f"\n{report.name} {label}" + (f"  [{run.stamp}]" if run.stamp else ""), markup=False)
+        console.print(table)
+        console.print(run.sentence)
+    console.print(f"\n{run.tolerance_note}")
+    console.print(f"table: {report.table}", soft_wrap=True)
+
+
+def print_report(files: ReportFiles, console: Console) -> None:
+    """The claims in words, and where the report is."""
+    import json
+
+    summary = json.loads(files.json.read_text(encoding="utf-8"))
+    for study in summary["studies"]:
+        for claim in study["claims"]:
+            console.print(f"- {claim['sentence']}")
+    console.print(f"report: {files.page}", soft_wrap=True)
 
 
 def _heading(objective: str) -> str:

@@ -33,7 +33,7 @@ def train_epochs(
         train_loss, train_accuracy = train_epoch(state, data.train, loss, hyperparameters.batch_size)
         trained = time.perf_counter()
         validation_loss, validation_accuracy = evaluate(state.model, data.validation, loss)
-        if not math.isfinite(train_loss + validation_loss):
+        if not math.isfinite(train_loss) or (len(data.validation) and not math.isfinite(validation_loss)):
             raise DivergedError(f"loss {train_loss:g} (training), {validation_loss:g} (validation)")
         state.history.append(
             Epoch(

@@ -29,7 +29,8 @@ def _connect(address: str | None) -> None:
     quiet = {"log_to_driver": False, "logging_level": logging.CRITICAL}
     if address is None:
         # The memory monitor's kill is no actor death to Tune 2.60 and ends the whole study; the kernel's is one.
-        ray.init(include_dashboard=False, _system_config={"memory_monitor_refresh_ms": 0}, **quiet)
+        # "local": without it Ray joins a cluster that happens to run on this machine.
+        ray.init("local", include_dashboard=False, _system_config={"memory_monitor_refresh_ms": 0}, **quiet)
         return
     if address.startswith("ray://"):
         raise ResourceError(

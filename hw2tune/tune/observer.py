@@ -38,6 +38,9 @@ class Observer:
     def planned(self, plan: Plan) -> None:
         """The study is about to run."""
 
+    def replicating(self, study: Study, *, total: int, cached: int, room: Room) -> None:
+        """`total` trainings begin, beside `cached` ones that were there; each is told like a trial."""
+
     def trial_started(self, number: int, label: str, params: dict[str, Value]) -> None:
         """A trial got a slot, or soon will."""
 

@@ -1,0 +1,98 @@
+"""Which replicates a figure shows: the same seed for every variant, the first that all of them have."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hw2tune.records.replicates import Array
+from hw2tune.records.states import COMPLETE
+from hw2tune.report.figures.drawing import CannotDrawError
+from hw2tune.report.sources import Sources
+
+Arrays = dict[str, Array]
+PREDICTIONS = ("labels", "predicted", "confidence")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """Arrays by variant and seed; every variant has the same seeds."""
+
+    seeds: list[int]
+    arrays: dict[str, dict[int, Arrays]]
+    absent: str  # a sentence about variants that are left out; empty where there are none
+
+    @property
+    def variants(self) -> list[str]:
+        return list(self.arrays)
+
+    @property
+    def seed(self) -> int:
+        """The one seed of a figure that shows single networks."""
+        return self.seeds[0]
+
+    def one(self, variant: str) -> Arrays:
+        """The arrays of one variant on that seed."""
+        return self.arrays[variant][self.seed]
+
+    @property
+    def sentence(self) -> str:
+        """Which seed is shown, for the caption."""
+        return f"One network per variant (seed {self.seed}, the first that all shown variants have).{self.absent}"
+
+
+def choose(
+    sources: Sources,
+    variants: Sequence[str],
+    needs: Sequence[str],
+    *,
+    required: Sequence[str] = (),
+    all_seeds: bool = False,
+) -> Shown:
+    """The variants that have arrays, on the first seed that all of them have (or on all such seeds).
+
+    `needs` are names of arrays, or beginnings of names ending in a slash. Raises CannotDrawError where one of
+    `required` has none, or where all have none.
+    """
+    seeds = {variant: _finished(sources, variant) for variant in variants}
+    found: dict[str, dict[int, Arrays]] = {variant: {} for variant in variants}
+    # Seeds in order, and no further than needed: arrays are large.
+    for seed in sorted(set().union(*seeds.values())):
+        for variant in variants:
+            arrays = sources.arrays(variant, seed) if seed in seeds[variant] else None
+            if arrays is not None and all(_has(arrays, need) for need in needs):
+                found[variant][seed] = arrays
+        if not all_seeds and all(seed in found[variant] for variant in variants):
+            break
+    there = [variant for variant in variants if found[variant]]
+    lacking = [variant for variant in (required or variants) if variant not in there]
+    if lacking and (required or not there):
+        raise CannotDrawError(" ".join(why_absent(sources, variant) for variant in lacking))
+    shared = sorted(set.intersection(*(set(found[variant]) for variant in there)))
+    if not shared:
+        raise CannotDrawError(f"No seed has arrays of all of {', '.join(there)}.")
+    kept = shared if all_seeds else shared[:1]
+    absent = [why_absent(sources, variant) for variant in variants if variant not in there]
+    return Shown(
+        seeds=kept,
+        arrays={variant: {seed: found[variant][seed] for seed in kept} for variant in there},
+        absent="".join(f" {reason}" for reason in absent),
+    )
+
+
+def why_absent(sources: Sources, variant: str) -> str:
+    """One sentence: why there are no arrays of a variant."""
+    replicates = sources.of(variant)
+    if not replicates:
+        return f"No replicate of {variant} was trained."
+    if not _finished(sources, variant):
+        return f"No replicate of {variant} finished ({replicates[0].reason or replicates[0].state})."
+    return f"The saved arrays of {variant} are missing or damaged."
+
+
+def _finished(sources: Sources, variant: str) -> list[int]:
+    return [replicate.seed for replicate in sources.of(variant) if replicate.state == COMPLETE]
+
+
+def _has(arrays: Arrays, need: str) -> bool:
+    return any(name.startswith(need) for name in arrays) if need.endswith("/") else need in arrays

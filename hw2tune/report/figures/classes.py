@@ -1,0 +1,254 @@
+"""Which classes are taken for which, and how well each class is known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import PowerNorm
+from numpy.typing import NDArray
+
+from hw2tune.records.replicates import BASELINE, L2, TUNED
+from hw2tune.report.figures.chosen import PREDICTIONS, Shown, choose
+from hw2tune.report.figures.drawing import CannotDrawError, Drawing, Recipe
+from hw2tune.report.figures.style import (
+    COUNTS,
+    DIVERGING,
+    GREY,
+    SMALL,
+    VARIANT_LOOKS,
+    WIDTH,
+    legend_above,
+    marker,
+    new_figure,
+)
+from hw2tune.report.figures.words import class_names, short
+from hw2tune.report.sources import Sources
+from hw2tune.report.tables import confusion_table, per_class_table
+from hw2tune.report.wording import counted, listed
+
+Shares = NDArray[np.float64]
+
+
+def row_shares(counts: NDArray[np.int64]) -> Shares:
+    """Counts (K, K) as shares of their row, the true class; NaN where a class has no image."""
+    totals = counts.sum(axis=1, keepdims=True)
+    return np.asarray(np.divide(counts, totals, out=np.full(counts.shape, np.nan), where=totals > 0))
+
+
+def pooled_confusion(shown: Shown, variant: str, names: Sequence[str]) -> NDArray[np.int64]:
+    """(K, K) counts of one variant, summed over the seeds; a row a true class, a column a predicted one."""
+    tables = [confusion_table(a["labels"], a["predicted"], names) for a in shown.arrays[variant].values()]
+    return np.asarray(np.sum([table.to_numpy(np.int64) for table in tables], axis=0))
+
+
+def accuracy_table(shown: Shown, names: Sequence[str]) -> dict[str, pd.DataFrame]:
+    """Per variant, one row a class on the one seed: class, images, accuracy, low, high (Wilson), never_predicted."""
+    return {v: per_class_table(shown.one(v)["labels"], shown.one(v)["predicted"], names) for v in shown.variants}
+
+
+def draw_confusion(sources: Sources, variants: Sequence[str]) -> Drawing:
+    """One matrix a variant, side by side, in shares of the true class."""
+    shown = choose(sources, variants, PREDICTIONS, all_seeds=True)
+    names = _names(sources)
+    counts = {variant: pooled_confusion(shown, variant, names) for variant in shown.variants}
+    figure = new_figure(height=_height(names, len(counts)))
+    panels = figure.subplots(1, len(counts), sharey=True, squeeze=False)[0]
+    for axes, (variant, table) in zip(panels, counts.items(), strict=True):
+        shares = 100 * row_shares(table)
+        # Errors are a few percent: on a linear scale of colours they would all look alike.
+        picture = axes.imshow(shares, cmap=COUNTS, norm=PowerNorm(0.4, 0, 100))
+        _label_matrix(axes, names, variant)
+        _write_shares(axes, shares)
+    panels[0].set_ylabel("true class")
+    bar = figure.colorbar(
+        picture, ax=panels, location="bottom", shrink=0.8, aspect=40, ticks=[0, 1, 5, 10, 25, 50, 100]
+    )
+    bar.set_label("share of the images of the true class (%)")
+    return Drawing(figure=figure, caption=_confusion_caption(shown, counts), alt=_confusion_alt(counts, names))
+
+
+def draw_confusion_difference(sources: Sources, variants: tuple[str, str]) -> Drawing:
+    """The second variant's matrix minus the first one's, in points."""
+    shown = choose(sources, variants, PREDICTIONS, required=variants, all_seeds=True)
+    names, (one, other) = _names(sources), variants
+    before, after = (100 * row_shares(pooled_confusion(shown, variant, names)) for variant in variants)
+    difference = after - before
+    largest = float(np.nanmax(np.abs(difference), initial=1.0))
+    figure = new_figure(height=_height(names, 1))
+    axes = figure.subplots()
+    picture = axes.imshow(difference, cmap=DIVERGING, vmin=-largest, vmax=largest)
+    _label_matrix(axes, names, f"{other} minus {one}")
+    axes.set_ylabel("true class")
+    for (row, column), value in np.ndenumerate(difference):
+        if abs(value) >= 0.5:  # else it would read +0
+            colour = "white" if abs(value) > 0.6 * largest else "black"
+            axes.text(column, row, f"{value:+.0f}", ha="center", va="center", fontsize=SMALL, color=colour)
+    bar = figure.colorbar(picture, ax=axes, location="bottom", shrink=0.8, aspect=40)
+    bar.set_label("difference in share of the true class (points)")
+    diagonal = np.diag(difference)
+    order = [int(i) for i in np.argsort(diagonal) if np.isfinite(diagonal[i])]
+    best, worst = (f"{names[i]} ({diagonal[i]:+.1f})" for i in (order[-1], order[0]))
+    return Drawing(
+        figure=figure,
+        caption=(
+            f"Confusion matrix of {other} minus that of {one}, in points of the share of each true class; "
+            "differences below half a point carry no number. On the diagonal more is better, beside it less is. "
+            f"{_pooled_sentence(shown)} Small differences are within what another seed changes."
+        ),
+        alt=f"Matrix of differences between {other} and {one}. Largest gain: {best}; smallest: {worst} points.",
+    )
+
+
+def draw_accuracies(sources: Sources, variants: Sequence[str]) -> Drawing:
+    """A row a class, a point with its interval a variant."""
+    shown = choose(sources, variants, PREDICTIONS)
+    names = _names(sources)
+    tables = accuracy_table(shown, names)
+    figure = new_figure(height=1.4 + 0.15 * len(names) * (1 + len(tables)))
+    axes = figure.subplots()
+    offsets = np.linspace(-0.25, 0.25, len(tables)) if len(tables) > 1 else np.zeros(1)
+    for offset, (variant, table) in zip(offsets, tables.items(), strict=True):
+        known = table[table["images"] > 0]
+        accuracy, low, high = (100 * known[column].to_numpy(float) for column in ("accuracy", "low", "high"))
+        look = VARIANT_LOOKS[variant]
+        errors = np.maximum([accuracy - low, high - accuracy], 0)  # rounding leaves -1e-17 at 0 % and 100 %
+        axes.errorbar(
+            accuracy, known.index.to_numpy() + offset, xerr=errors, fmt=look.marker, color=look.colour, linewidth=1.2,
+            capsize=2.5,
+        )  # fmt: skip
+    axes.set_yticks(range(len(names)), [short(name) for name in names])
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    axes.grid(False, axis="y")
+    for row in range(1, len(names)):
+        axes.axhline(row - 0.5, color="#E3E3E3", linewidth=0.6)
+    axes.tick_params(axis="y", length=0)
+    axes.set_xlabel("accuracy on the test images of the class (%)")
+    legend_above(figure, [marker(VARIANT_LOOKS[v], v) for v in tables], columns=len(tables))
+    return Drawing(figure=figure, caption=_accuracy_caption(shown, tables), alt=_accuracy_alt(tables))
+
+
+def _names(sources: Sources) -> list[str]:
+    names = class_names(sources)
+    if not names:
+        raise CannotDrawError("The record of the data set is missing: the classes have no names.")
+    return names
+
+
+def _height(names: list[str], matrices: int) -> float:
+    """Inches for square matrices side by side, with labels left and below and a bar of colours."""
+    labels = 0.95 if _turned(names) else 0.35
+    return (WIDTH - labels) / matrices + labels + 1.05
+
+
+def _turned(names: list[str]) -> bool:
+    return max(len(name) for name in names) > 2
+
+
+def _label_matrix(axes: Axes, names: list[str], title: str) -> None:
+    labels = [short(name) for name in names]
+    axes.set_xticks(range(len(names)), labels, rotation=90 if _turned(names) else 0)
+    axes.set_yticks(range(len(names)), labels)
+    axes.tick_params(length=0)
+    axes.grid(False)
+    axes.spines[:].set_visible(False)
+    axes.set_title(title)
+    axes.set_xlabel("predicted class")
+    axes.set_facecolor("#E3E3E3")  # shows where a class has no image
+
+
+def _write_shares(axes: Axes, shares: Shares) -> None:
+    for (row, column), share in np.ndenumerate(shares):
+        if share >= 0.5:  # else it would read 0
+            colour = "white" if share > 25 else "black"
+            axes.text(column, row, f"{share:.0f}", ha="center", va="center", fontsize=7.5, color=colour)
+        elif np.isnan(share) and column == shares.shape[1] // 2:
+            axes.text(column, row, "no image", ha="center", va="center", fontsize=7.5, color=GREY)
+
+
+def _pooled_sentence(shown: Shown) -> str:
+    images = len(shown.one(shown.variants[0])["labels"])
+    return (
+        f"Counts are pooled over {counted(len(shown.seeds), 'replicate')} per variant "
+        f"({listed_seeds(shown.seeds)}), each on the same {images:,} test images, at the epoch that validation "
+        "chose."
+    )
+
+
+def listed_seeds(seeds: Sequence[int]) -> str:
+    """`seed 0`, `seeds 0, 1 and 2`."""
+    return f"{'seed' if len(seeds) == 1 else 'seeds'} {listed(seeds)}"
+
+
+def _confusion_caption(shown: Shown, counts: dict[str, NDArray[np.int64]]) -> str:
+    return (
+        f"Confusion matrices of {listed(list(counts))} on the test split. A row is a true class and sums to 100 %; "
+        "numbers are percent of the row, left out below 0.5; the scale of colours is stretched at its lower end, "
+        f"so that errors are seen. {_pooled_sentence(shown)}{shown.absent}"
+    )
+
+
+def _confusion_alt(counts: dict[str, NDArray[np.int64]], names: list[str]) -> str:
+    parts = []
+    for variant, table in counts.items():
+        errors = table - np.diag(np.diag(table))
+        true, said = np.unravel_index(int(errors.argmax()), errors.shape)
+        most = (
+            f"its most frequent error is {names[true]} taken for {names[said]}" if errors.any() else "it makes no error"
+        )
+        parts.append(f"{variant} is right on {100 * np.trace(table) / max(1, table.sum()):.1f} %, {most}")
+    return f"Confusion matrices, mostly diagonal: {'; '.join(parts)}."
+
+
+def _accuracy_caption(shown: Shown, tables: dict[str, pd.DataFrame]) -> str:
+    images = next(iter(tables.values()))["images"]
+    size = f"{images.min():,}" if images.min() == images.max() else f"{images.min():,} to {images.max():,}"
+    silent = [
+        f"{variant} never says {listed(list(table.loc[table['never_predicted'], 'class']))}."
+        for variant, table in tables.items()
+        if table["never_predicted"].any()
+    ]
+    empty = list(next(iter(tables.values())).loc[images == 0, "class"])
+    return " ".join([
+        f"Accuracy by true class on the test images (n = {size} per class) at the epoch that validation chose. Bars "
+        "are Wilson 95 % intervals for one network: they speak about other images, not about other seeds, and "
+        f"seeds are not pooled, as their test images are the same. {shown.sentence}",
+        *silent,
+        *([f"There is no test image of {listed(empty)}."] if empty else []),
+    ])  # fmt: skip
+
+
+def _accuracy_alt(tables: dict[str, pd.DataFrame]) -> str:
+    parts = []
+    for variant, table in tables.items():
+        known = table[table["images"] > 0].sort_values("accuracy", kind="stable")
+        worst, best = known.iloc[0], known.iloc[-1]
+        parts.append(
+            f"{variant} from {100 * worst['accuracy']:.0f} % ({worst['class']}) to {100 * best['accuracy']:.0f} % "
+            f"({best['class']})"
+        )
+    return f"Accuracy of each class with intervals: {'; '.join(parts)}."
+
+
+RECIPES = [
+    Recipe(
+        name="confusion",
+        section="classes",
+        title="Confusion matrices: baseline and tuned",
+        draw=lambda s: draw_confusion(s, (BASELINE, TUNED)),
+    ),
+    Recipe(
+        name="confusion-difference",
+        section="classes",
+        title="Confusion: tuned against baseline",
+        draw=lambda s: draw_confusion_difference(s, (BASELINE, TUNED)),
+    ),
+    Recipe(
+        name="class-accuracies",
+        section="classes",
+        title="Accuracy by class",
+        draw=lambda s: draw_accuracies(s, (BASELINE, L2, TUNED)),
+    ),
+]

@@ -1,0 +1,208 @@
+"""Parallel coordinates: each trial a line through its hyperparameters to its value."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
+from matplotlib.patheffects import withStroke
+from matplotlib.ticker import MaxNLocator
+
+from hw2tune.records.replicates import BASELINE
+from hw2tune.records.states import PRUNED
+from hw2tune.records.trials import TrialRow, best_first
+from hw2tune.report.figures.drawing import CannotDrawError, Drawing, Recipe
+from hw2tune.report.figures.history import has_value, no_value_sentence
+from hw2tune.report.figures.style import BLACK, SEQUENTIAL, SMALL, VARIANT_LOOKS, legend_above, new_figure, power_of_ten
+from hw2tune.report.figures.words import objective_axis, parameter, short
+from hw2tune.report.sources import Sources
+from hw2tune.report.wording import counted, listed, scientific
+from hw2tune.study.hyperparameters import Value
+from hw2tune.study.space import Choice, Interval, Space
+
+BELOW = -0.16  # where a value lies that has no place on its axis: exactly 0, or not there at all
+
+
+@dataclass(frozen=True, kw_only=True)
+class Coordinate:
+    """One axis, from 0 at its foot to 1 at its head."""
+
+    name: str
+    ticks: list[tuple[float, str]]
+    positions: list[float]  # of the trials, in their order
+
+
+def coordinate_table(space: Space, rows: Sequence[TrialRow]) -> list[Coordinate]:
+    """One axis a hyperparameter that differs between the trials, in the order of the study file."""
+    axes = []
+    for name, distribution in space.distributions.items():
+        values = [row.params.get(name) for row in rows]
+        if len(set(values)) > 1:
+            if isinstance(distribution, Choice):
+                axes.append(_of_choices(name, distribution, values))
+            else:
+                axes.append(_of_interval(name, distribution, values))
+    return axes
+
+
+def _of_choices(name: str, choice: Choice, values: Sequence[Value | None]) -> Coordinate:
+    places = {value: i / max(1, len(choice.choices) - 1) for i, value in enumerate(choice.choices)}
+    ticks = [(place, short(str(value))) for value, place in places.items()]
+    return Coordinate(
+        name=name,
+        ticks=ticks + _below(values, choice.choices),
+        positions=[BELOW if value is None else places.get(value, BELOW) for value in values],
+    )
+
+
+def _of_interval(name: str, interval: Interval, values: Sequence[Value | None]) -> Coordinate:
+    low, high = (math.log10(v) if interval.log else v for v in (interval.low, interval.high))
+    width = (high - low) or 1.0
+
+    def position(value: Value | None) -> float:
+        if value is None or (value == 0 and not interval.low <= 0):
+            return BELOW
+        number = float(value)
+        return ((math.log10(number) if interval.log else number) - low) / width
+
+    if interval.log:
+        powers = range(math.ceil(low - 1e-9), math.floor(high + 1e-9) + 1)
+        ticks = [((power - low) / width, power_of_ten(power)) for power in powers]
+    else:
+        round_values = MaxNLocator(4).tick_values(low, high)
+        ticks = [((v - low) / width, f"{v:g}") for v in round_values if low - 1e-9 <= v <= high + 1e-9]
+    zero = [(BELOW, "0")] if 0 in values and interval.low > 0 else []
+    return Coordinate(name=name, ticks=ticks + (zero or _below(values, None)), positions=[position(v) for v in values])
+
+
+def _below(values: Sequence[Value | None], known: Sequence[Value] | None) -> list[tuple[float, str]]:
+    missing = None in values or (known is not None and any(v not in known for v in values))
+    return [(BELOW, "none")] if missing else []
+
+
+def draw_coordinates(sources: Sources) -> Drawing:
+    """Worst trials first, so that the best lie on top."""
+    overview = sources.overview
+    rows = best_first([row for row in overview.rows if has_value(row)], overview.study.direction)[::-1]
+    if not rows:
+        raise CannotDrawError(no_value_sentence(sources))
+    table = coordinate_table(overview.study.search_space, rows)
+    if not table:
+        raise CannotDrawError(f"No hyperparameter differs between the {counted(len(rows), 'trial')} that have a value.")
+    label, scale = objective_axis(overview.study)
+    values = [scale * row.value for row in rows if row.value is not None]
+    norm = Normalize(min(values), max(values) if max(values) > min(values) else min(values) + 1)
+    figure = new_figure(height=4.6)
+    axes = figure.subplots()
+    colours = mpl.colormaps[SEQUENTIAL]
+    for i, (row, value) in enumerate(zip(rows, values, strict=True)):
+        line = [coordinate.positions[i] for coordinate in table] + [float(norm(value))]
+        _draw_trial(axes, line, colours(norm(value)), row, best=row is rows[-1])
+    ends = [(0.0, _end(norm.vmin, label)), (1.0, _end(norm.vmax, label))]
+    for x, coordinate in enumerate([*table, Coordinate(name=label, ticks=ends, positions=[])]):
+        _draw_axis(axes, x, coordinate)
+    axes.set(xlim=(-0.35, len(table) + 0.35), ylim=(BELOW - 0.05, 1.05), yticks=[])
+    axes.set_xticks(range(len(table) + 1), [_wrapped(c.name) for c in table] + [_wrapped(label)])
+    axes.tick_params(axis="x", length=0)
+    axes.grid(False)
+    axes.spines[:].set_visible(False)
+    bar = figure.colorbar(mpl.cm.ScalarMappable(norm, SEQUENTIAL), ax=axes, location="bottom", shrink=0.7, aspect=40)
+    bar.set_label(f"best {label} of the trial")
+    legend_above(figure, _legend(rows), columns=3)
+    return Drawing(figure=figure, caption=_caption(sources, rows, table), alt=_alt(rows, table))
+
+
+def _draw_trial(axes: Axes, line: list[float], colour: tuple[float, ...], row: TrialRow, *, best: bool) -> None:
+    xs, width = range(len(line)), 0.9 if row.state == PRUNED else 1.5
+    if best:
+        axes.plot(
+            xs, line, color=colour, linewidth=2.6, zorder=3, path_effects=[withStroke(linewidth=5, foreground=BLACK)]
+        )
+    else:
+        axes.plot(xs, line, color=colour, linewidth=width, linestyle=(0, (4, 1.5)) if row.state == PRUNED else "-")
+    if row.label in VARIANT_LOOKS:
+        look = VARIANT_LOOKS[row.label]
+        size, layer = (5, 5) if row.label == BASELINE else (9, 4)  # the two share most places
+        axes.plot(xs, line, look.marker, color=look.colour, markersize=size, markeredgecolor="white", zorder=layer)
+
+
+def _draw_axis(axes: Axes, x: int, coordinate: Coordinate) -> None:
+    axes.plot([x, x], [0, 1], color=BLACK, linewidth=0.8, zorder=2)
+    for place, text in coordinate.ticks:
+        axes.plot([x - 0.03, x + 0.03], [place, place], color=BLACK, linewidth=0.8, zorder=2)
+        axes.text(
+            x - 0.06, place, text, ha="right", va="center", fontsize=SMALL, zorder=5,
+            path_effects=[withStroke(linewidth=2.5, foreground="white")],
+        )  # fmt: skip
+
+
+def _legend(rows: Sequence[TrialRow]) -> list[mpl.lines.Line2D]:
+    line = mpl.lines.Line2D
+    grey = mpl.colormaps[SEQUENTIAL](0.5)
+    handles = [
+        line([], [], color=grey, linewidth=2.6, path_effects=[withStroke(linewidth=5, foreground=BLACK)], label="best")
+    ]
+    if any(row.state != PRUNED for row in rows):
+        handles.append(line([], [], color=grey, linewidth=1.5, label="complete"))
+    if any(row.state == PRUNED for row in rows):
+        handles.append(line([], [], color=grey, linewidth=0.9, linestyle=(0, (4, 1.5)), label="pruned"))
+    for row in sorted(rows, key=lambda row: row.number):
+        if row.label in VARIANT_LOOKS:
+            look = VARIANT_LOOKS[row.label]
+            handles.append(
+                line(
+                    [],
+                    [],
+                    linestyle="",
+                    marker=look.marker,
+                    color=look.colour,
+                    markersize=6,
+                    label=f"published: {row.label}",
+                )
+            )
+    return handles
+
+
+def _end(value: float | None, label: str) -> str:
+    assert value is not None  # both ends are set
+    return f"{value:.1f}" if label.endswith("(%)") else f"{value:.3g}"
+
+
+def _wrapped(name: str) -> str:
+    return parameter(name).replace(" ", "\n", 1) if "(" not in name else name.replace(" ", "\n")
+
+
+def _caption(sources: Sources, rows: Sequence[TrialRow], table: Sequence[Coordinate]) -> str:
+    below = [f"“{text}” below the axis of {c.name}" for c in table for place, text in c.ticks if place == BELOW]
+    apart = (
+        f" {listed(below).capitalize()} stands apart: exactly zero, or a hyperparameter that the trial does not have."
+        if below
+        else ""
+    )
+    fixed = [name for name in sources.overview.study.space if name not in [c.name for c in table]]
+    left_out = f" Left out, the same in all trials: {listed(fixed)}." if fixed else ""
+    return (
+        f"The {counted(len(rows), 'trial')} that have a value (n = {len(rows)}), each a line through its "
+        f"hyperparameters to the best {sources.overview.study.objective.replace('_', ' ')} over its epochs; colour "
+        f"repeats the last axis. Pruned trials had fewer epochs.{apart}{left_out}"
+    )
+
+
+def _alt(rows: Sequence[TrialRow], table: Sequence[Coordinate]) -> str:
+    best = rows[-1]
+    configuration = ", ".join(
+        f"{name} {scientific(value) if isinstance(value, float) else value}" for name, value in best.params.items()
+    )
+    return (
+        f"Parallel coordinates of {counted(len(rows), 'trial')} over {listed([c.name for c in table])}. The best is "
+        f"trial {best.number}: {configuration}."
+    )
+
+
+RECIPES = [
+    Recipe(name="parallel-coordinates", section="search", title="Hyperparameters of all trials", draw=draw_coordinates)
+]

@@ -1,0 +1,226 @@
+"""Loss and accuracy by epoch: training and validation, per variant, with the published points."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from hw2tune.records.replicates import VARIANTS, Replicate
+from hw2tune.records.states import COMPLETE
+from hw2tune.report.figures.drawing import CannotDrawError, Drawing, Recipe
+from hw2tune.report.figures.style import GREY, VARIANT_LOOKS, legend_above, new_figure, variant_line
+from hw2tune.report.figures.words import DOUBLE_SOFTMAX_MINIMUM, LOSSES, data_label, seeds_sentence
+from hw2tune.report.sources import Sources
+from hw2tune.report.tables import curve_table
+from hw2tune.report.wording import listed, measured
+from hw2tune.study.published import PublishedEpoch, published_epochs
+
+Quantity = Literal["loss", "accuracy"]
+TRAIN, VALIDATION = "train", "validation"
+PUBLISHED_LOSS = {"mnist": "double_softmax", "cifar10": "cross_entropy"}  # under which the printed losses were taken
+MOST_MARKERS = 8  # on a line; more would hide it
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishedPoint:
+    """One printed number, in the panel of the images that it was taken on."""
+
+    run: str
+    panel: str
+    kind: str  # training, validation, test, or "test" that used the training images
+    epoch: int
+    value: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ending:
+    """Where a replicate broke off, by its last epoch."""
+
+    variant: str
+    seed: int
+    epoch: int
+    reason: str
+
+
+def published_points(dataset: str, quantity: Quantity, loss: str, last_epoch: int) -> list[PublishedPoint]:
+    """The printed numbers up to `last_epoch`; losses only where this study takes them in the same way.
+
+    The printed CIFAR-10 "test" figures count 50,000 images, the training images: they go into the training panel.
+    The printed test figures of MNIST stand in the validation panel where no validation figure is printed.
+    """
+    if quantity == "loss" and PUBLISHED_LOSS.get(dataset) != loss:
+        return []
+    epochs = [epoch for run in ("baseline", "l2") for epoch in published_epochs(dataset, run)]
+    return [point for epoch in epochs if epoch.epoch <= last_epoch for point in _points(epoch, quantity)]
+
+
+def _points(epoch: PublishedEpoch, quantity: Quantity) -> Iterable[PublishedPoint]:
+    def point(panel: str, kind: str, value: float) -> PublishedPoint:
+        return PublishedPoint(run=epoch.run, panel=panel, kind=kind, epoch=epoch.epoch, value=value)
+
+    on_training_images = epoch.test_total == 50_000
+    test = epoch.test_loss if quantity == "loss" else epoch.test_accuracy
+    yield point(TRAIN, "training", epoch.train_loss if quantity == "loss" else epoch.train_accuracy)
+    if quantity == "accuracy" and epoch.validation_accuracy is not None:
+        yield point(VALIDATION, "validation", epoch.validation_accuracy)
+    elif on_training_images:
+        yield point(TRAIN, "“test” on the training images", test)
+    else:
+        yield point(VALIDATION, "test", test)
+
+
+def endings(replicates: Iterable[Replicate]) -> list[Ending]:
+    """The replicates that did not finish."""
+    return [
+        Ending(
+            variant=r.variant,
+            seed=r.seed,
+            epoch=max((e["epoch"] for e in r.epochs), default=0),
+            reason=r.reason or r.state,
+        )
+        for r in replicates
+        if r.state != COMPLETE
+    ]
+
+
+def draw_curves(sources: Sources, quantity: Quantity) -> Drawing:
+    """Two panels, training above validation, with the variants' means and bands and the published points."""
+    if not sources.replicates:
+        raise CannotDrawError("No replicate was trained yet: curves are drawn from replicates.")
+    tables = {split: curve_table(sources, f"{split}_{quantity}") for split in (TRAIN, VALIDATION)}
+    if tables[TRAIN].empty:
+        raise CannotDrawError("No replicate finished an epoch: there is no curve to draw.")
+    study, broken = sources.overview.study, endings(sources.replicates)
+    published = published_points(study.dataset, quantity, study.loss, int(tables[TRAIN]["epoch"].max()))
+    scale = 100.0 if quantity == "accuracy" else 1.0
+    figure = new_figure(height=6.4)
+    panels = figure.subplots(2, 1, sharex=True)
+    for axes, (split, table) in zip(panels, tables.items(), strict=True):
+        _draw_panel(axes, table, broken, scale)
+        _draw_published(axes, [point for point in published if point.panel == split], scale)
+        axes.set_title(_panel_title(sources, split))
+        if quantity == "loss" and study.loss == "double_softmax":
+            axes.axhline(DOUBLE_SOFTMAX_MINIMUM, color=GREY, linestyle=":", linewidth=1.2)
+    panels[1].set_xlabel("epoch")
+    panels[1].xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
+    figure.supylabel(_unit(quantity, study.loss), fontsize=10)
+    legend_above(figure, _legend(sources, quantity, published, broken), columns=2)
+    return Drawing(
+        figure=figure, caption=_caption(sources, quantity, published, broken), alt=_alt(tables[VALIDATION], quantity)
+    )
+
+
+def _draw_panel(axes: Axes, table: pd.DataFrame, broken: list[Ending], scale: float) -> None:
+    for variant, points in table.groupby("variant", sort=False):
+        look, epochs = VARIANT_LOOKS[str(variant)], points["epoch"].to_numpy(int)
+        mean, low, high = (scale * points[column].to_numpy(float) for column in ("mean", "min", "max"))
+        every = math.ceil(len(points) / MOST_MARKERS)
+        axes.plot(epochs, mean, color=look.colour, linestyle=look.dashes, marker=look.marker, markevery=every)
+        if points["n"].max() > 1:
+            axes.fill_between(epochs, low, high, color=look.colour, alpha=0.15, linewidth=0)
+        by_epoch = dict(zip(epochs.tolist(), mean.tolist(), strict=True))
+        ends = sorted({e.epoch for e in broken if e.variant == variant and e.epoch in by_epoch})
+        axes.plot(ends, [by_epoch[e] for e in ends], "X", color=look.colour, markersize=10, markeredgecolor="white")
+    if table.empty:
+        axes.text(0.5, 0.5, "not measured: no images", transform=axes.transAxes, ha="center", color=GREY)
+
+
+def _draw_published(axes: Axes, points: list[PublishedPoint], scale: float) -> None:
+    for run, kind in dict.fromkeys((point.run, point.kind) for point in points):
+        chosen = [point for point in points if (point.run, point.kind) == (run, kind)]
+        mark = _published_mark(run, kind, small=len(chosen) > MOST_MARKERS)
+        mark.set_data([p.epoch for p in chosen], [scale * p.value for p in chosen])
+        axes.add_line(mark)
+        axes.autoscale_view()
+
+
+def _published_mark(run: str, kind: str, *, small: bool = False) -> Line2D:
+    """Open markers for what was taken as its panel says, crosses for test figures."""
+    look = VARIANT_LOOKS[run]
+    shape = ("+" if run == "baseline" else "x") if "test" in kind else look.marker
+    return Line2D(
+        [], [], linestyle="", marker=shape, markersize=4.5 if small else 7, markeredgewidth=1.2, markerfacecolor="none",
+        markeredgecolor=look.colour, label=f"published {run}, {kind}" if "test" in kind else f"published {run}",
+    )  # fmt: skip
+
+
+def _unit(quantity: Quantity, loss: str) -> str:
+    if quantity == "accuracy":
+        return "accuracy (%)"
+    return f"loss (nats per image):\n{LOSSES[loss]}"
+
+
+def _panel_title(sources: Sources, split: str) -> str:
+    words = {TRAIN: "Training", VALIDATION: "Validation"}[split]
+    size = sources.dataset.sizes.get(split) if sources.dataset else None
+    return words if size is None else f"{words} ({size:,} images)"
+
+
+def _legend(
+    sources: Sources, quantity: Quantity, published: list[PublishedPoint], broken: list[Ending]
+) -> list[Line2D]:
+    handles = [variant_line(variant) for variant in VARIANTS if sources.of(variant)]
+    if any(ending.epoch for ending in broken):
+        handles.append(
+            Line2D([], [], linestyle="", marker="X", color=GREY, markersize=8, label="a seed broke off here")
+        )
+    if quantity == "loss" and sources.overview.study.loss == "double_softmax":
+        label = f"smallest possible value, {DOUBLE_SOFTMAX_MINIMUM}"
+        handles.append(Line2D([], [], color=GREY, linestyle=":", linewidth=1.2, label=label))
+    marks = [_published_mark(*key) for key in dict.fromkeys((point.run, point.kind) for point in published)]
+    return handles + list({str(mark.get_label()): mark for mark in marks}.values())
+
+
+def _caption(sources: Sources, quantity: Quantity, published: list[PublishedPoint], broken: list[Ending]) -> str:
+    study = sources.overview.study
+    seeds = {v: [r.seed for r in sources.of(v)] for v in VARIANTS if sources.of(v)}
+    several = any(len(s) > 1 for s in seeds.values())
+    what = f"Loss, {LOSSES[study.loss]}," if quantity == "loss" else "Accuracy"
+    sentences = [
+        f"{what} by epoch on {data_label(sources)}: above on the training images, as a mean over the batches in "
+        "training mode, with the weights still moving; below on the validation images after the epoch.",
+        ("Lines are means over the seeds; bands span the smallest to the largest value over the seeds and are no "
+        "confidence interval." if several else "One seed: there is no band.") + " " + seeds_sentence(seeds),
+        _published_sentence(study.dataset, quantity, study.loss, published),
+        *(f"{e.variant}, seed {e.seed}, broke off: {e.reason}." for e in broken),
+    ]  # fmt: skip
+    if broken:
+        sentences.append("Means are over the seeds that reached the epoch.")
+    return " ".join(sentence for sentence in sentences if sentence)
+
+
+def _published_sentence(dataset: str, quantity: Quantity, loss: str, published: list[PublishedPoint]) -> str:
+    if not published and dataset in PUBLISHED_LOSS and quantity == "loss" and PUBLISHED_LOSS[dataset] != loss:
+        return "The published losses were taken in another way and are not drawn."
+    if not published:
+        return "Nothing was published for this data set." if dataset not in PUBLISHED_LOSS else ""
+    sentence = "Open markers and crosses are the published numbers, one run each."
+    if any("training images" in point.kind for point in published):
+        sentence += (
+            " What was published as test (crosses) had been evaluated on the training images and stands with them."
+        )
+    elif any(point.kind == "test" for point in published):
+        sentence += " No validation loss was published; crosses are the published loss on the 10,000 test images."
+    return sentence
+
+
+def _alt(validation: pd.DataFrame, quantity: Quantity) -> str:
+    last = validation.groupby("variant", sort=False).tail(1)
+    ends = [f"{v} {measured(float(m), quantity)}" for v, m in zip(last["variant"], last["mean"], strict=True)]
+    at_end = f" On validation they end at {listed(ends)}." if ends else ""
+    return f"Line chart of training and validation {quantity} by epoch, one line per variant.{at_end}"
+
+
+RECIPES = [
+    Recipe(name="learning-curves", section="curves", title="Learning curves", draw=lambda s: draw_curves(s, "loss")),
+    Recipe(
+        name="accuracy-curves", section="curves", title="Accuracy by epoch", draw=lambda s: draw_curves(s, "accuracy")
+    ),
+]

@@ -1,0 +1,208 @@
+"""Test images: five that a variant gets right and five that it gets wrong, and those that it fixed or broke."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from hw2tune.records.replicates import BASELINE, L2, TUNED, Array, Gallery
+from hw2tune.report.figures.chosen import PREDICTIONS, Arrays, choose
+from hw2tune.report.figures.drawing import CannotDrawError, Drawing, Recipe
+from hw2tune.report.figures.style import GREY, SMALL, new_figure
+from hw2tune.report.figures.words import class_names, percent, short
+from hw2tune.report.sources import Sources
+from hw2tune.report.wording import counted
+
+PER_ROW = 5
+RULE = "the first such images in the gallery, which is a fixed random choice of"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Example:
+    """One image with what was said about it."""
+
+    image: Array  # (H, W, C) uint8
+    true: int
+    predicted: int
+    confidence: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """One image that the variant and the baseline see differently; `wrong` is the class of whoever errs."""
+
+    image: Array
+    true: int
+    wrong: int
+    before: float  # confidence of the baseline in what it said
+    after: float  # of the variant
+
+
+def first_examples(gallery: Gallery, arrays: Arrays, *, correct: bool) -> list[Example]:
+    """The first five gallery images that were classified so."""
+    right = arrays["predicted"] == arrays["labels"]
+    return [
+        Example(
+            image=gallery.images[place],
+            true=int(arrays["labels"][index]),
+            predicted=int(arrays["predicted"][index]),
+            confidence=float(arrays["confidence"][index]),
+        )
+        for place, index in _first(gallery, right if correct else ~right)
+    ]
+
+
+def first_changes(gallery: Gallery, before: Arrays, after: Arrays, *, fixed: bool) -> list[Change]:
+    """The first five gallery images that were wrong before and are right after (`fixed`), or the reverse."""
+    was_right, is_right = (a["predicted"] == a["labels"] for a in (before, after))
+    changed = ~was_right & is_right if fixed else was_right & ~is_right
+    return [
+        Change(
+            image=gallery.images[place],
+            true=int(before["labels"][index]),
+            wrong=int((before if fixed else after)["predicted"][index]),
+            before=float(before["confidence"][index]),
+            after=float(after["confidence"][index]),
+        )
+        for place, index in _first(gallery, changed)
+    ]
+
+
+def count_changes(before: Arrays, after: Arrays) -> tuple[int, int]:
+    """How many images of the whole test split were fixed and how many broken."""
+    was_right, is_right = (a["predicted"] == a["labels"] for a in (before, after))
+    return int((~was_right & is_right).sum()), int((was_right & ~is_right).sum())
+
+
+def _first(gallery: Gallery, wanted: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """Places in the gallery with their indices into the test split."""
+    within = gallery.indices < len(wanted)
+    places = np.flatnonzero(within)[wanted[gallery.indices[within]]][:PER_ROW]
+    return [(int(place), int(gallery.indices[place])) for place in places]
+
+
+def draw_examples(sources: Sources, variant: str) -> Drawing:
+    """Five correct images above five misclassified ones."""
+    gallery = _gallery(sources)
+    shown = choose(sources, [variant], PREDICTIONS, required=[variant])
+    arrays, names = shown.one(variant), class_names(sources)
+    correct, wrong = (first_examples(gallery, arrays, correct=c) for c in (True, False))
+    total, errors = len(arrays["labels"]), int((arrays["labels"] != arrays["predicted"]).sum())
+
+    def words(example: Example) -> str:
+        said = _name(names, example.predicted)
+        return f"true {_name(names, example.true)}\npred. {said}\n{percent(example.confidence)}"
+
+    figure = _grid({
+        f"Correct ({total - errors:,} of {total:,})": [(e.image, words(e)) for e in correct],
+        f"Misclassified ({errors:,} of {total:,})": [(e.image, words(e)) for e in wrong],
+    })  # fmt: skip
+    return Drawing(
+        figure=figure,
+        caption=(
+            f"Test images that {variant} classified correctly (above) and wrongly (below), with the true class, the "
+            f"class that the network said and the probability that it gave to it; {RULE} "
+            f"{counted(len(gallery.labels), 'image')}. Seed {shown.seed}, the first that finished, at the epoch "
+            f"that validation chose; n = {total:,} test images."
+        ),
+        alt=(
+            f"{counted(len(correct), 'test image')} that {variant} classified correctly and {len(wrong)} that it "
+            "did not: "
+            + ("; ".join(f"{_name(names, e.true)} taken for {_name(names, e.predicted)}" for e in wrong) or "none")
+            + "."
+        ),
+    )
+
+
+def draw_changes(sources: Sources, variant: str, verb: str) -> Drawing:
+    """Five fixed images above five broken ones."""
+    gallery = _gallery(sources)
+    shown = choose(sources, [BASELINE, variant], PREDICTIONS, required=[BASELINE, variant])
+    before, after, names = shown.one(BASELINE), shown.one(variant), class_names(sources)
+    if not np.array_equal(before["labels"], after["labels"]):
+        raise CannotDrawError(f"{BASELINE} and {variant} were evaluated on different test images.")
+    fixed, broken = count_changes(before, after)
+    total = len(before["labels"])
+
+    def words(change: Change, tense: str) -> str:
+        sure = f"{100 * change.before:.0f} → {percent(change.after)}"
+        return f"true {_name(names, change.true)}\n{tense} {_name(names, change.wrong)}\n{sure}"
+
+    rows = {fixed_row: first_changes(gallery, before, after, fixed=fixed_row) for fixed_row in (True, False)}
+    figure = _grid({
+        f"Fixed by {verb} ({fixed:,} of {total:,})": [(c.image, words(c, "was")) for c in rows[True]],
+        f"Broken by {verb} ({broken:,} of {total:,})": [(c.image, words(c, "now")) for c in rows[False]],
+    })  # fmt: skip
+    return Drawing(
+        figure=figure,
+        caption=(
+            f"Test images that {BASELINE} got wrong and {variant} right (above), and the reverse (below), with the "
+            f"true class, the wrong answer (was: of {BASELINE}; now: of {variant}) and the probability that each of "
+            f"the two gave to its own answer ({BASELINE} → {variant}); {RULE} "
+            f"{counted(len(gallery.labels), 'image')}. Numbers in brackets count the whole test split (n = "
+            f"{total:,}). Seed {shown.seed}, the first that both have: another seed fixes and breaks other images."
+        ),
+        alt=f"Images that {variant} fixed ({fixed} of {total}) and broke ({broken} of {total}) against {BASELINE}.",
+    )
+
+
+def _gallery(sources: Sources) -> Gallery:
+    if sources.gallery is None:
+        raise CannotDrawError("The gallery of test images is missing or damaged.")
+    return sources.gallery
+
+
+def _name(names: list[str], label: int) -> str:
+    return short(names[label]) if label < len(names) else str(label)
+
+
+def _grid(rows: dict[str, list[tuple[Array, str]]]) -> Figure:
+    # Laid out by hand: long names would make the images of one row smaller than those of the other.
+    figure = new_figure(height=4.1, layout=None)
+    parts = figure.subfigures(len(rows), 1, squeeze=False)[:, 0]
+    for part, (title, cells) in zip(parts, rows.items(), strict=True):
+        part.suptitle(title, x=0.02, ha="left", fontsize=10, fontweight="bold")
+        part.subplots_adjust(left=0.02, right=0.98, bottom=0.36, top=0.86, wspace=0.14)
+        for axes, cell in zip(part.subplots(1, PER_ROW), [*cells, *[None] * PER_ROW], strict=False):
+            axes.set_axis_off()
+            if cell is not None:
+                show_image(axes, cell[0])
+                axes.text(0.5, -0.05, cell[1], transform=axes.transAxes, ha="center", va="top", fontsize=SMALL)
+        if not cells:
+            part.text(0.5, 0.5, "no such image in the gallery", ha="center", color=GREY)
+    return figure
+
+
+def show_image(axes: Axes, image: Array) -> None:
+    """A test image (H, W, C) as it is stored."""
+    axes.imshow(image[..., 0] if image.shape[-1] == 1 else image, cmap="gray", vmin=0, vmax=255)
+    axes.set_axis_off()
+
+
+def _examples(variant: str) -> Callable[[Sources], Drawing]:
+    return lambda sources: draw_examples(sources, variant)
+
+
+RECIPES = [
+    *(
+        Recipe(name=f"examples-{v}", section="examples", title=f"Images right and wrong: {v}", draw=_examples(v))
+        for v in (BASELINE, L2, TUNED)
+    ),
+    Recipe(
+        name="changed-by-l2",
+        section="examples",
+        title="Images that L2 fixed and broke",
+        draw=lambda s: draw_changes(s, L2, "L2"),
+    ),
+    Recipe(
+        name="changed-by-tuning",
+        section="examples",
+        title="Images that tuning fixed and broke",
+        draw=lambda s: draw_changes(s, TUNED, "tuning"),
+    ),
+]

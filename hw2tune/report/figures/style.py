@@ -1,0 +1,165 @@
+"""One style for all figures: colours, lines and markers that tell things apart in grey too, and how to save."""
+
+from __future__ import annotations
+
+import io
+import math
+import struct
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, NullFormatter
+
+from hw2tune.records.folder import write_atomically
+from hw2tune.records.replicates import BASELINE, L2, TUNED, TUNED_NO_L2
+from hw2tune.records.states import COMPLETE, DIVERGED, FAILED, INTERRUPTED, LOST, PRUNED, RUNNING
+
+# Okabe and Ito, "Color Universal Design" (2008): told apart with every common colour blindness.
+BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
+BLUE, VERMILLION, PURPLE, GREY = "#0072B2", "#D55E00", "#CC79A7", "#767676"
+
+WIDTH = 6.0  # inches: 9 pt are then still read on a phone that is 360 pixels wide
+DPI = 200
+SMALL = 9  # points, the smallest text
+# Safe with colour blindness; the first two rise in grey as well.
+SEQUENTIAL, COUNTS, DIVERGING = "cividis", "Blues", "PuOr_r"
+
+Dashes = Literal["-"] | tuple[float, tuple[float, ...]]
+
+
+@dataclass(frozen=True)
+class Look:
+    """How one thing is drawn wherever it appears."""
+
+    colour: str
+    marker: str
+    dashes: Dashes = "-"
+
+
+VARIANT_LOOKS = {
+    BASELINE: Look(BLACK, "o"),
+    L2: Look(VERMILLION, "s", (0, (5, 1.5))),
+    TUNED: Look(BLUE, "^", (0, (7, 1.5, 1.5, 1.5))),
+    TUNED_NO_L2: Look(GREEN, "D", (0, (1.5, 1.5))),
+}
+STATE_LOOKS = {
+    COMPLETE: Look(BLUE, "o"),
+    PRUNED: Look(SKY, "v"),
+    DIVERGED: Look(VERMILLION, "X"),
+    FAILED: Look(ORANGE, "P"),
+    LOST: Look(PURPLE, "*"),
+    INTERRUPTED: Look(GREY, "d"),
+    RUNNING: Look(GREY, "d"),
+}
+OPTIMIZER_LOOKS = {"sgd": Look(SKY, "o"), "adam": Look(ORANGE, "s"), "adamw": Look(PURPLE, "^")}
+
+_SETTINGS: dict[str, Any] = {
+    "font.family": "DejaVu Sans",  # comes with matplotlib: the same picture on every machine
+    "font.size": 10,
+    "axes.titlesize": 10,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.labelsize": 10,
+    "xtick.labelsize": SMALL,
+    "ytick.labelsize": SMALL,
+    "legend.fontsize": SMALL,
+    "legend.frameon": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#E3E3E3",
+    "grid.linewidth": 0.6,
+    "lines.linewidth": 1.6,
+    "lines.markersize": 4.5,
+    "hatch.linewidth": 0.6,
+    "image.interpolation": "nearest",
+    "text.parse_math": False,  # names come from study files: a `$` in them is a dollar
+    "text.usetex": False,
+    "pdf.fonttype": 42,  # TrueType: what journals ask for
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+    "savefig.bbox": None,
+}
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Draws in the style of the report, whatever the user's own matplotlib is set to."""
+    with mpl.rc_context(), warnings.catch_warnings():
+        # A class name in a script that DejaVu lacks is drawn as boxes; a report is no place to be told so.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        mpl.rcdefaults()
+        mpl.rcParams.update(_SETTINGS)  # type: ignore[arg-type]  # the stubs know each key as a literal
+        yield
+
+
+def new_figure(height: float, layout: Literal["constrained"] | None = "constrained") -> Figure:
+    """An empty figure of WIDTH x `height` inches; nothing is registered anywhere, so that nothing needs closing."""
+    figure = Figure(figsize=(WIDTH, height), layout=layout)
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def save(figure: Figure, folder: Path, name: str) -> tuple[Path, Path]:
+    """Writes `<name>.png` and `<name>.pdf`, without dates and versions: the same figure is the same bytes."""
+    png, pdf = folder / f"{name}.png", folder / f"{name}.pdf"
+    write_atomically(png, _bytes(figure, "png", {"Software": None}))
+    figure.set_layout_engine("none")  # it stands as laid out: a second time would cost as long
+    write_atomically(pdf, _bytes(figure, "pdf", {"Creator": None, "Producer": None, "CreationDate": None}))
+    return png, pdf
+
+
+def _bytes(figure: Figure, file_format: str, metadata: dict[str, None]) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=file_format, dpi=DPI, metadata=metadata)
+    return buffer.getvalue()
+
+
+def pixels(png: Path) -> tuple[int, int]:
+    """Width and height of a PNG, from its header (https://www.w3.org/TR/png-3/#11IHDR)."""
+    width, height = struct.unpack(">II", png.read_bytes()[16:24])
+    return width, height
+
+
+def legend_above(figure: Figure, handles: list[Line2D], columns: int) -> None:
+    """A legend above the panels, where it covers no data."""
+    figure.legend(handles=handles, loc="outside upper center", ncols=columns, columnspacing=1.4, handlelength=2.6)
+
+
+def variant_line(variant: str, label: str | None = None) -> Line2D:
+    """A variant as the legend shows it."""
+    look = VARIANT_LOOKS[variant]
+    return Line2D([], [], color=look.colour, linestyle=look.dashes, marker=look.marker, label=label or variant)
+
+
+def marker(look: Look, label: str, *, filled: bool = True) -> Line2D:
+    """A point as the legend shows it."""
+    face = look.colour if filled else "white"
+    return Line2D([], [], linestyle="", marker=look.marker, color=look.colour, markerfacecolor=face, label=label)
+
+
+_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def power_of_ten(exponent: int) -> str:
+    """10⁻³, without mathtext."""
+    return "10" + str(exponent).translate(_SUPERSCRIPTS)
+
+
+def log_labels(axes: Axes, which: str) -> None:
+    """Labels a logarithmic x or y axis with powers of ten."""
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    axis.set_major_formatter(
+        FuncFormatter(lambda value, _: power_of_ten(round(math.log10(value))) if value > 0 else "")
+    )
+    axis.set_minor_formatter(NullFormatter())

@@ -1,0 +1,165 @@
+"""When each trial ran, and in which worker process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.patches import Patch
+
+from hw2tune.records.epochs import read_epochs
+from hw2tune.records.states import COMPLETE, PRUNED
+from hw2tune.records.trials import TrialRow
+from hw2tune.report.figures.drawing import CannotDrawError, Drawing, Recipe
+from hw2tune.report.figures.style import GREY, STATE_LOOKS, new_figure
+from hw2tune.report.sources import Sources
+from hw2tune.report.wording import counted, listed
+
+LONGEST_GAP = 60.0  # seconds without any training, at least: then a study stood still, and the gap is cut
+SHARE_OF_GAP = 0.2  # and at least this share of the time that was trained
+HATCHES = {COMPLETE: "", PRUNED: "////"}
+OTHER_HATCH = "xxxx"
+MOST_HEIGHT = 9.0  # inches
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bar:
+    """A trial in one worker. Seconds since the first epoch began, standstills cut."""
+
+    trial: int
+    state: str
+    worker: str
+    start: float
+    end: float
+
+
+def trial_bars(row: TrialRow, epochs: Iterable[dict[str, Any]]) -> list[Bar]:
+    """One bar for each worker that trained the trial, in Unix seconds. Epochs without a time are left out.
+
+    Tune's `timestamp` is the end of an epoch in whole seconds: a bar may be off by one.
+    """
+    bars: dict[str, Bar] = {}
+    for epoch in epochs:
+        if not isinstance(epoch.get("timestamp"), int | float):
+            continue
+        worker, end = f"{epoch.get('hostname', '?')}, process {epoch.get('pid', '?')}", float(epoch["timestamp"])
+        start = end - float(epoch.get("epoch_seconds", 0.0))
+        known = bars.get(worker)
+        bars[worker] = (
+            replace(known, start=min(known.start, start), end=max(known.end, end))
+            if known
+            else Bar(trial=row.number, state=row.state, worker=worker, start=start, end=end)
+        )
+    return list(bars.values())
+
+
+def timeline_table(bars: Sequence[Bar]) -> tuple[list[Bar], list[float]]:
+    """The bars from second 0 on, workers apart, without standstills; and where these were cut out."""
+    ordered = _without_overlap(sorted(bars, key=lambda bar: (bar.start, bar.trial)))
+    cuts = _cuts(ordered)
+    origin = ordered[0].start
+
+    def moved(time: float) -> float:
+        return time - origin - sum(length for at, length in cuts if time >= at + length)
+
+    table = [replace(bar, start=moved(bar.start), end=moved(bar.end)) for bar in ordered]
+    return table, [moved(at + length) for at, length in cuts]
+
+
+def _without_overlap(bars: Sequence[Bar]) -> list[Bar]:
+    """A worker trains one trial at a time: bars that overlap by the whole seconds move on, and keep their length."""
+    free: dict[str, float] = {}
+    apart = []
+    for bar in bars:
+        start = max(bar.start, free.get(bar.worker, bar.start))
+        apart.append(replace(bar, start=start, end=start + bar.end - bar.start))
+        free[bar.worker] = apart[-1].end
+    return sorted(apart, key=lambda bar: (bar.start, bar.trial))
+
+
+def _cuts(bars: Sequence[Bar]) -> list[tuple[float, float]]:
+    """Where all workers stood still for long: (from, seconds)."""
+    gaps, busy, end = [], 0.0, bars[0].start
+    for bar in bars:
+        if bar.start > end:
+            gaps.append((end, bar.start - end))
+        busy += max(0.0, bar.end - max(end, bar.start))
+        end = max(end, bar.end)
+    return [(at, length) for at, length in gaps if length > max(LONGEST_GAP, SHARE_OF_GAP * busy)]
+
+
+def draw_timeline(sources: Sources) -> Drawing:
+    """A row a worker, a bar a trial."""
+    overview = sources.overview
+    bars = [bar for row in overview.rows for bar in trial_bars(row, read_epochs(overview.folder.trial(row.number)))]
+    if not bars:
+        raise CannotDrawError(
+            "No epoch of a trial was recorded with its time."
+            if overview.rows
+            else "No trial of this study has started yet."
+        )
+    table, cuts = timeline_table(bars)
+    workers = list(dict.fromkeys(bar.worker for bar in table))
+    unit, seconds = _unit(max(bar.end for bar in table))
+    figure = new_figure(height=min(MOST_HEIGHT, 1.5 + 0.5 * len(workers)))
+    axes = figure.subplots()
+    span = max(bar.end for bar in table) / seconds or 1.0
+    for bar in table:
+        _draw_bar(axes, bar, workers.index(bar.worker), seconds, span)
+    for cut in cuts:
+        axes.axvline(cut / seconds, color=GREY, linestyle=":", linewidth=1.5)
+    axes.set_yticks(range(len(workers)), [worker.replace(", ", "\n") for worker in workers])
+    axes.set_ylim(len(workers) - 0.4, -0.6)
+    axes.set_xlim(0, 1.01 * span)
+    axes.grid(False, axis="y")
+    axes.tick_params(axis="y", length=0)
+    axes.set_xlabel(f"time since the first epoch began ({unit})")
+    states = list(dict.fromkeys(bar.state for bar in table))
+    patches = [Patch(label=state, **_fill(state)) for state in states]
+    figure.legend(handles=patches, loc="outside upper center", ncols=len(patches))
+    return Drawing(figure=figure, caption=_caption(sources, table, workers, cuts), alt=_alt(table, workers))
+
+
+def _draw_bar(axes: Axes, bar: Bar, row: int, seconds: float, span: float) -> None:
+    start, length = bar.start / seconds, (bar.end - bar.start) / seconds
+    edge = 0.8 if length > 0.01 * span else 0.0  # an edge would hide a short bar
+    axes.barh(row, length, left=start, height=0.62, linewidth=edge, **_fill(bar.state))
+    if length > 0.012 * span * (len(str(bar.trial)) + 0.8):
+        axes.text(
+            start + length / 2, row, str(bar.trial), ha="center", va="center", fontsize=8,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8, "alpha": 0.85},
+        )  # fmt: skip
+
+
+def _fill(state: str) -> dict[str, Any]:
+    look = STATE_LOOKS.get(state, STATE_LOOKS["failed"])
+    return {"facecolor": look.colour, "hatch": HATCHES.get(state, OTHER_HATCH), "edgecolor": "white"}
+
+
+def _unit(seconds: float) -> tuple[str, float]:
+    return next((unit for unit in (("h", 3600.0), ("min", 60.0)) if seconds > 3 * unit[1]), ("s", 1.0))
+
+
+def _caption(sources: Sources, table: Sequence[Bar], workers: Sequence[str], cuts: Sequence[float]) -> str:
+    shown = {bar.trial for bar in table}
+    unseen = [row.number for row in sources.overview.rows if row.number not in shown]
+    return (
+        f"When each of {counted(len(shown), 'trial')} trained, in {counted(len(workers), 'worker process')}; the "
+        "numbers are trials. A bar spans its epochs as Ray Tune noted them, in whole seconds; what lies between "
+        "bars is starting up, deciding and saving."
+        + (" Dotted lines mark where the study stood still; that time is cut out." if cuts else "")
+        + (f" No epoch was finished by {'trial' if len(unseen) == 1 else 'trials'} {listed(unseen)}." if unseen else "")
+    ).replace("processs", "processes")
+
+
+def _alt(table: Sequence[Bar], workers: Sequence[str]) -> str:
+    end = max(bar.end for bar in table)
+    return (
+        f"Timeline of {counted(len({bar.trial for bar in table}), 'trial')} in {len(workers)} worker processes over "
+        f"{end:.0f} seconds."
+    )
+
+
+RECIPES = [Recipe(name="timeline", section="search", title="Trials on workers", draw=draw_timeline)]

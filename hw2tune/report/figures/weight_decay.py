@@ -1,0 +1,154 @@
+"""How the value answers to weight decay, exactly zero included."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+
+from hw2tune.records.states import COMPLETE
+from hw2tune.records.trials import TrialRow
+from hw2tune.report.figures.drawing import CannotDrawError, Drawing, Recipe
+from hw2tune.report.figures.history import has_value, no_value_sentence, published_ring
+from hw2tune.report.figures.style import (
+    BLACK,
+    GREY,
+    OPTIMIZER_LOOKS,
+    VARIANT_LOOKS,
+    Look,
+    legend_above,
+    marker,
+    new_figure,
+    power_of_ten,
+)
+from hw2tune.report.figures.words import objective_axis
+from hw2tune.report.sources import Sources
+from hw2tune.report.wording import counted, listed
+
+BREAK = 0.9  # decades between zero and the smallest value
+
+
+@dataclass(frozen=True, kw_only=True)
+class Response:
+    """One trial."""
+
+    number: int
+    label: str
+    weight_decay: float
+    value: float
+    optimizer: str
+    complete: bool  # or pruned
+
+
+def response_table(rows: Iterable[TrialRow]) -> list[Response]:
+    """The trials that have a value and a weight decay."""
+    return [
+        Response(
+            number=row.number,
+            label=row.label,
+            weight_decay=float(row.params["weight_decay"]),
+            value=row.value,
+            optimizer=str(row.params.get("optimizer", "")),
+            complete=row.state == COMPLETE,
+        )
+        for row in rows
+        if has_value(row) and row.value is not None and "weight_decay" in row.params
+    ]
+
+
+def draw_weight_decay(sources: Sources) -> Drawing:
+    """Zero stands left of a break, everything else on a logarithmic axis."""
+    table = response_table(sources.overview.rows)
+    if not table:
+        raise CannotDrawError(
+            no_value_sentence(sources)
+            if "weight_decay" in sources.overview.study.space
+            else "The search space of this study has no weight_decay."
+        )
+    decays = {response.weight_decay for response in table}
+    if len(decays) < 2:
+        raise CannotDrawError(f"All trials that have a value have the same weight_decay ({decays.pop():g}).")
+    zero = math.floor(math.log10(min(decay for decay in decays if decay > 0))) - BREAK
+    label, scale = objective_axis(sources.overview.study)
+    figure = new_figure(height=4.4)
+    axes = figure.subplots()
+    for response in table:
+        _draw_response(axes, response, zero, scale)
+    _draw_broken_axis(axes, decays, zero)
+    axes.set_xlabel("weight decay (no unit)")
+    axes.set_ylabel(f"best {label} of the trial")
+    legend_above(figure, _legend(table), columns=3)
+    return Drawing(figure=figure, caption=_caption(sources, table), alt=_alt(table))
+
+
+def _draw_response(axes: Axes, response: Response, zero: float, scale: float) -> None:
+    look = _look(response.optimizer)
+    x = math.log10(response.weight_decay) if response.weight_decay > 0 else zero
+    face = look.colour if response.complete else "white"
+    axes.plot(
+        x,
+        scale * response.value,
+        look.marker,
+        color=look.colour,
+        markerfacecolor=face,
+        markersize=6.5,
+        markeredgewidth=1.4,
+    )
+    if response.label in VARIANT_LOOKS:
+        axes.add_line(published_ring(response.label, x, scale * response.value))
+
+
+def _draw_broken_axis(axes: Axes, decays: set[float], zero: float) -> None:
+    powers = range(math.floor(zero + BREAK), math.ceil(math.log10(max(decays))) + 1)
+    has_zero = 0 in decays
+    axes.set_xticks(
+        [*([zero] if has_zero else []), *powers], [*(["0"] if has_zero else []), *map(power_of_ten, powers)]
+    )
+    axes.set_xlim((zero if has_zero else powers[0]) - 0.35, powers[-1] + 0.35)
+    if has_zero:
+        axes.axvspan(zero + 0.4, zero + 0.5, color="#E3E3E3", linewidth=0)
+        axes.text(
+            zero + 0.45, 0, "//", transform=axes.get_xaxis_transform(), ha="center", va="center", fontsize=10,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
+        )  # fmt: skip
+
+
+def _look(optimizer: str) -> Look:
+    return OPTIMIZER_LOOKS.get(optimizer, Look(GREY, "D"))
+
+
+def _legend(table: Sequence[Response]) -> list[Line2D]:
+    optimizers = sorted({response.optimizer for response in table})
+    handles = [marker(_look(optimizer), optimizer or "no optimizer named") for optimizer in optimizers]
+    if any(not response.complete for response in table):
+        handles.append(marker(Look(BLACK, "o"), "open: pruned", filled=False))
+    for response in table:
+        if response.label in VARIANT_LOOKS:
+            handles.append(published_ring(response.label))
+    return handles
+
+
+def _caption(sources: Sources, table: Sequence[Response]) -> str:
+    study = sources.overview.study
+    zeros = sum(response.weight_decay == 0 for response in table)
+    at_zero = f"; {counted(zeros, 'trial')} at exactly 0, left of the break" if zeros else ""
+    return (
+        f"Best {study.objective.replace('_', ' ')} of each trial against its weight decay (n = {len(table)} "
+        f"trials{at_zero}), by optimizer. In sgd and adam weight decay is coupled (L2 in the gradient), in adamw "
+        "decoupled: equal numbers do not mean equal strength. The other hyperparameters differ too, so that this "
+        "shows where good trials lie and not what weight decay alone does; for that see tuned against tuned-no-l2."
+    )
+
+
+def _alt(table: Sequence[Response]) -> str:
+    by_optimizer = {o: sum(r.optimizer == o for r in table) for o in sorted({r.optimizer for r in table})}
+    return (
+        f"Scatter of {counted(len(table), 'trial')}, value against weight decay: "
+        f"{listed([f'{n} with {o}' for o, n in by_optimizer.items()])}."
+    )
+
+
+RECIPES = [Recipe(name="weight-decay", section="search", title="Weight decay and the value", draw=draw_weight_decay)]

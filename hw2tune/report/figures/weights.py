@@ -1,0 +1,136 @@
+"""Weights and biases, layer by layer: two variants on shared axes and bins, with L2 norms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from numpy.typing import NDArray
+
+from hw2tune.records.replicates import BASELINE, L2, TUNED, TUNED_NO_L2
+from hw2tune.report.figures.chosen import Arrays, choose
+from hw2tune.report.figures.drawing import CannotDrawError, Drawing, Recipe
+from hw2tune.report.figures.style import SMALL, VARIANT_LOOKS, Dashes, legend_above, new_figure
+from hw2tune.report.sources import Sources
+from hw2tune.report.wording import listed
+
+PREFIX = "weights/"
+FEWEST_BINS, MOST_BINS = 8, 50
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParameterHistogram:
+    """One tensor of the network in each variant. `edges` (B + 1,); `shares` (B,) fractions of its values."""
+
+    layer: str
+    kind: str  # weight or bias
+    size: int
+    edges: NDArray[np.float64]
+    shares: dict[str, NDArray[np.float64]]
+    norms: dict[str, float]  # L2 norm after training
+    initial_norm: float | None  # before it; the same for variants of one seed
+
+
+def weight_table(arrays: Mapping[str, Arrays]) -> list[ParameterHistogram]:
+    """The tensors in the network's order; only those that all variants have, with finite values."""
+    first = next(iter(arrays.values()))
+    names = [name.removeprefix(PREFIX) for name in first if name.startswith(PREFIX)]
+    return [_histogram(name, arrays) for name in names if all(_finite(a, name) for a in arrays.values())]
+
+
+def _finite(arrays: Arrays, name: str) -> bool:
+    return PREFIX + name in arrays and bool(np.isfinite(arrays[PREFIX + name]).all())
+
+
+def _histogram(name: str, arrays: Mapping[str, Arrays]) -> ParameterHistogram:
+    values = {variant: a[PREFIX + name].astype(np.float64).ravel() for variant, a in arrays.items()}
+    size = next(iter(values.values())).size
+    bins = int(np.clip(np.sqrt(size), FEWEST_BINS, MOST_BINS))
+    edges = np.histogram_bin_edges(np.concatenate(list(values.values())), bins)
+    initial = next(iter(arrays.values())).get(f"initial_norms/{name}")
+    layer, _, kind = name.rpartition(".")
+    return ParameterHistogram(
+        layer=layer,
+        kind=kind,
+        size=size,
+        edges=edges,
+        shares={variant: np.histogram(v, edges)[0] / size for variant, v in values.items()},
+        norms={variant: float(np.linalg.norm(v)) for variant, v in values.items()},
+        initial_norm=None if initial is None else float(initial),
+    )
+
+
+def draw_weights(sources: Sources, variants: tuple[str, str]) -> Drawing:
+    """A row a layer: weights on the left, biases on the right."""
+    shown = choose(sources, variants, [PREFIX], required=variants)
+    table = weight_table({variant: shown.one(variant) for variant in variants})
+    if not table:
+        raise CannotDrawError(f"The saved weights of {listed(variants)} have no tensor in common that is finite.")
+    layers = list(dict.fromkeys(histogram.layer for histogram in table))
+    figure = new_figure(height=0.9 + 1.55 * len(layers))
+    panels = figure.subplots(len(layers), 2, squeeze=False)
+    for axes in panels.flat:
+        axes.set_axis_off()
+    for histogram in table:
+        _draw_histogram(panels[layers.index(histogram.layer), 0 if histogram.kind == "weight" else 1], histogram)
+    figure.supxlabel("value of a weight or bias (no unit)", fontsize=10)
+    figure.supylabel("share of the values in the panel (%)", fontsize=10)
+    looks = {variant: VARIANT_LOOKS[variant] for variant in variants}
+    handles = [Line2D([], [], color=k.colour, linestyle=_dashes(i), label=v) for i, (v, k) in enumerate(looks.items())]
+    legend_above(figure, handles, columns=2)
+    one, other = variants
+    return Drawing(
+        figure=figure,
+        caption=(
+            f"Weights (left) and biases (right) of each layer after the last epoch, {one} against {other}, counted "
+            "in the same bins; the number of values in brackets. Below it the L2 norm (root of the sum of squares) "
+            f"of each variant{' and before training' if table[0].initial_norm is not None else ''}. {shown.sentence}"
+        ),
+        alt=(
+            f"Histograms of weights and biases in {len(layers)} layers, {one} and {other} overlaid. L2 norms of the "
+            f"weights: {listed([_norms_in_words(h) for h in table if h.kind == 'weight'] or ['none'])}."
+        ),
+    )
+
+
+def _draw_histogram(axes: Axes, histogram: ParameterHistogram) -> None:
+    axes.set_axis_on()
+    for i, (variant, shares) in enumerate(histogram.shares.items()):
+        axes.stairs(
+            100 * shares, histogram.edges, color=VARIANT_LOOKS[variant].colour, linestyle=_dashes(i), linewidth=1.5,
+            fill=False,
+        )  # fmt: skip
+    axes.set_title(f"{histogram.layer} {histogram.kind} ({histogram.size:,})\n", fontsize=SMALL)
+    start = "" if histogram.initial_norm is None else f", at start {histogram.initial_norm:.2f}"
+    norms = " | ".join(f"{norm:.2f}" for norm in histogram.norms.values())
+    axes.text(0, 1.03, f"L2 norm {norms}{start}", transform=axes.transAxes, fontsize=SMALL, va="bottom")
+    axes.set_ylim(bottom=0)
+    axes.locator_params(axis="x", nbins=5)
+    axes.locator_params(axis="y", nbins=4)
+
+
+def _dashes(index: int) -> Dashes:
+    return "-" if index == 0 else (0, (3, 1.2))
+
+
+def _norms_in_words(histogram: ParameterHistogram) -> str:
+    return f"{histogram.layer} " + " against ".join(f"{norm:.2f}" for norm in histogram.norms.values())
+
+
+RECIPES = [
+    Recipe(
+        name="weights-l2",
+        section="weights",
+        title="Weights and biases: baseline against L2",
+        draw=lambda s: draw_weights(s, (BASELINE, L2)),
+    ),
+    Recipe(
+        name="weights-tuned",
+        section="weights",
+        title="Weights and biases: tuned with and without L2",
+        draw=lambda s: draw_weights(s, (TUNED, TUNED_NO_L2)),
+    ),
+]

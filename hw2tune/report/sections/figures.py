@@ -1,0 +1,36 @@
+"""The figures of a section, with their words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from hw2tune.report.account import Account
+from hw2tune.report.blocks import Absent, Block, Figure, embedded
+from hw2tune.report.figures import DrawnFigure, MissingFigure
+
+STAMPED = ("curves", "examples", "classes")  # sections whose figures are drawn from evaluations
+
+
+def figure_blocks(section: str) -> Callable[[Account], list[Block]]:
+    """The figures of one section, with a note where one could not be drawn."""
+
+    def blocks(account: Account) -> list[Block]:
+        return [_figure(account, figure) for figure in account.figures if figure.section == section]
+
+    return blocks
+
+
+def _figure(account: Account, figure: DrawnFigure | MissingFigure) -> Block:
+    if isinstance(figure, MissingFigure):
+        return Absent(name=figure.name, title=figure.title, reason=figure.reason)
+    return Figure(
+        name=figure.name,
+        title=figure.title,
+        caption=figure.caption,
+        alt=figure.alt,
+        image=embedded(figure.png),
+        width=figure.width,
+        height=figure.height,
+        file=account.file("figures", figure.pdf.name),
+        stamp=account.stamp if figure.section in STAMPED else "",
+    )

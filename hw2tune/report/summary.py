@@ -1,0 +1,77 @@
+"""`summary.json`: the report for programs. Keys are only ever added to a schema."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from hw2tune.report.account import Account
+from hw2tune.report.figures import DrawnFigure, MissingFigure
+
+SCHEMA = 1
+
+
+def summary_json(accounts: Sequence[Account]) -> str:
+    """Accuracies as fractions, losses in nats; null where there is nothing; paths seen from the file's folder."""
+    content = {"schema": SCHEMA, "studies": [_study(one) for one in accounts]}
+    return json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+
+
+def files_of(summary: Path) -> list[str]:
+    """The tables and figures that an earlier summary names; none where there is no summary of ours."""
+    try:
+        studies = json.loads(summary.read_text(encoding="utf-8"))["studies"]
+        figures = [figure for study in studies for figure in study["figures"]]
+        tables = [path for study in studies for path in study["tables"].values()]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+    return [*tables, *(figure[kind] for figure in figures for kind in ("png", "pdf") if kind in figure)]
+
+
+def _study(account: Account) -> dict[str, Any]:
+    sources, optimism = account.sources, account.optimism
+    study = sources.overview.study
+    return {
+        "name": sources.name,
+        "state": sources.overview.state,
+        "stamp": account.stamp,
+        "dataset": sources.dataset and asdict(sources.dataset),
+        "study": study.model_dump(mode="json"),
+        "trials": {
+            "planned": study.trials,
+            "finished": len(sources.overview.finished),
+            "states": dict(Counter(row.state for row in sources.overview.rows)),
+        },
+        "claims": [asdict(claim) for claim in account.claims],
+        "race": account.race_sentence,
+        "optimism": optimism and asdict(optimism),
+        **{name: records(account.tables[name]) for name in ("variants", "replicates")},
+        "candidates": records(account.tables["race"]),
+        "tables": {name: account.file("tables", f"{name}.csv") for name in account.tables},
+        "figures": [_figure(account, figure) for figure in account.figures],
+        "environment": sources.environment,
+    }
+
+
+def records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows of a table; null for NaN."""
+    rows: list[dict[str, Any]] = json.loads(table.to_json(orient="records", double_precision=15))
+    return rows
+
+
+def _figure(account: Account, figure: DrawnFigure | MissingFigure) -> dict[str, Any]:
+    shared = {"name": figure.name, "section": figure.section, "title": figure.title}
+    if isinstance(figure, MissingFigure):
+        return shared | {"missing": figure.reason}
+    files = {"png": figure.png, "pdf": figure.pdf}
+    return (
+        shared
+        | {"caption": figure.caption, "alt": figure.alt}
+        | {kind: account.file("figures", path.name) for kind, path in files.items()}
+    )

@@ -1,0 +1,33 @@
+"""Tables with the same columns and types whatever is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from hw2tune.study.hyperparameters import KNOWN, Value
+
+TEXT, INTEGER, NUMBER, FLAG = "str", "Int64", "float64", "boolean"
+HYPERPARAMETERS = {
+    "learning_rate": NUMBER,
+    "batch_size": INTEGER,
+    "optimizer": TEXT,
+    "momentum": NUMBER,
+    "weight_decay": NUMBER,
+}
+assert tuple(HYPERPARAMETERS) == KNOWN
+
+
+def frame(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> pd.DataFrame:
+    """A table with these columns and types, also without rows. What a row lacks or has as None is missing."""
+    return pd.DataFrame(
+        {name: pd.Series([row.get(name) for row in rows], dtype=dtype) for name, dtype in columns.items()}
+    )
+
+
+def hyperparameter_columns(configurations: Iterable[Mapping[str, Value]]) -> dict[str, str]:
+    """The known hyperparameters, then any others by name."""
+    others = sorted({name for params in configurations for name in params} - set(KNOWN))
+    return HYPERPARAMETERS | dict.fromkeys(others, "object")

@@ -1,0 +1,85 @@
+"""Numbers and configurations as words of a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from hw2tune.study.hyperparameters import Value
+
+_NAMES = {"learning_rate": "learning rate", "batch_size": "batch size"}
+
+
+def points(fraction: float) -> str:
+    """A difference of accuracies in points, with its sign: `-0.05`, `+1.20`, `0.00`.
+
+    Two decimals, more where a difference from zero would be rounded away: an interval that excludes zero must not
+    seem to touch it.
+    """
+    value = 100 * fraction
+    if abs(value) < 1e-9:
+        return "0.00"
+    return f"{value:+.2f}" if abs(value) >= 0.005 else f"{value:+.1g}"
+
+
+def percent(fraction: float) -> str:
+    """An accuracy: `96.58 %`."""
+    return f"{100 * fraction:.2f} %"
+
+
+def measured(value: float, quantity: str) -> str:
+    """A value of a quantity by its name: losses in nats, accuracies in percent."""
+    return f"{value:.4f} nats" if quantity.endswith("loss") else percent(value)
+
+
+def difference(value: float, quantity: str) -> str:
+    """A difference of two values of a quantity, with its sign and unit."""
+    return f"{value:+.4f} nats" if quantity.endswith("loss") else f"{points(value)} points"
+
+
+def p_value(p: float) -> str:
+    """`p = 0.0625`, `p < 0.001`."""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3g}"
+
+
+def scientific(value: float) -> str:
+    """`1e-4`, `1.3e-5`, `0.02`: short, as one writes a weight decay or a learning rate."""
+    if value == 0 or 0.001 <= abs(value) < 1000:
+        return f"{value:.2g}" if abs(value) < 1 else f"{value:g}"
+    mantissa, exponent = f"{value:.1e}".split("e")
+    return f"{mantissa.removesuffix('.0')}e{int(exponent)}"
+
+
+def listed(items: Sequence[object]) -> str:
+    """`3`, `3 and 4`, `1, 3 and 4`; `none` of nothing."""
+    words = [str(item) for item in items] or ["none"]
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 seed`, `3 seeds`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def weight_decay_words(params: Mapping[str, Value]) -> str:
+    """What `weight_decay` means with this optimizer: `L2 1e-4` is coupled, that is part of the gradient (sgd, adam);
+    adamw takes it off the weights instead: `decoupled weight decay 1e-4`. `no weight decay` for 0.
+    """
+    value = float(params.get("weight_decay", 0.0))
+    if value == 0:
+        return "no weight decay"
+    return f"{'decoupled weight decay' if params.get('optimizer') == 'adamw' else 'L2'} {scientific(value)}"
+
+
+def configuration_words(params: Mapping[str, Value]) -> str:
+    """`adamw, learning rate 0.004, batch size 64, decoupled weight decay 1e-4`."""
+    others = [
+        f"{_NAMES.get(name, name)} {scientific(value) if isinstance(value, float) else value}"
+        for name, value in params.items()
+        if name not in ("optimizer", "weight_decay")
+    ]
+    return ", ".join([str(params.get("optimizer", "")), *others, weight_decay_words(params)])
+
+
+def sentence(text: str) -> str:
+    """With a capital letter."""
+    return text[:1].upper() + text[1:]

@@ -1,0 +1,104 @@
+"""The report on disk: one page, two summaries, every table and every figure.
+
+    ray_results/<name>/report/
+        index.html       self-contained: figures inside
+        summary.md       claims and variants for a pull request
+        summary.json     the same for programs
+        tables/*.csv
+        figures/*.png|pdf
+
+Several studies get one page in `ray_results/report-<name>-<name>/`, their tables and figures in folders of their own.
+Nothing of the day or the place of writing goes into a file: the same study gives the same report.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hw2tune.errors import StudyFolderError
+from hw2tune.records.folder import StudyFolder, write_atomically
+from hw2tune.report.account import Account, find, read_finished
+from hw2tune.report.figures import DrawnFigure, make_figures
+from hw2tune.report.markdown import summary_markdown
+from hw2tune.report.page import render_page
+from hw2tune.report.sections import opening, sections
+from hw2tune.report.sources import Sources
+from hw2tune.report.summary import files_of, summary_json
+from hw2tune.report.wording import listed
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportFiles:
+    """What was written."""
+
+    page: Path
+    markdown: Path
+    json: Path
+    tables: list[Path]
+    figures: list[Path]  # PNG and PDF
+
+
+def write_report(folders: Sequence[StudyFolder], target: Path | None = None) -> ReportFiles:
+    """Writes the report of one study, or one page on several, and replaces the one that is there.
+
+    Raises StudyFolderError for a study without a finished trial; nothing is replaced then.
+    """
+    names = [folder.name for folder in folders]
+    if len(set(names)) < len(names):
+        raise StudyFolderError(f"one page cannot show two studies of one name, but got {', '.join(names)}")
+    read = [read_finished(folder) for folder in folders]
+    target = target or default_target(folders)
+    _clear(target)
+    accounts = [_account(sources, target, f"{sources.name}/" if len(read) > 1 else "") for sources in read]
+    tables = [path for one in accounts for path in _write_tables(one, target)]
+    files = ReportFiles(
+        page=target / "index.html",
+        markdown=target / "summary.md",
+        json=target / "summary.json",
+        tables=tables,
+        figures=[
+            path
+            for one in accounts
+            for figure in one.figures
+            if isinstance(figure, DrawnFigure)
+            for path in (figure.png, figure.pdf)
+        ],
+    )
+    write_atomically(files.markdown, summary_markdown(accounts))
+    write_atomically(files.json, summary_json(accounts))
+    write_atomically(files.page, page_html(accounts))
+    return files
+
+
+def page_html(accounts: Sequence[Account]) -> str:
+    """The page of one study, or of several side by side."""
+    names = [account.sources.name for account in accounts]
+    return render_page(title=listed(names), studies=names, opening=opening(accounts), sections=sections(accounts))
+
+
+def default_target(folders: Sequence[StudyFolder]) -> Path:
+    """`<study>/report` for one study, `<results>/report-<name>-<name>` for several."""
+    if len(folders) == 1:
+        return folders[0].root / "report"
+    return folders[0].root.parent / "-".join(["report", *(folder.name for folder in folders)])
+
+
+def _account(sources: Sources, target: Path, place: str) -> Account:
+    folder = target / "figures" / place
+    folder.mkdir(parents=True, exist_ok=True)
+    return find(sources, make_figures(sources, folder), place)
+
+
+def _write_tables(account: Account, target: Path) -> list[Path]:
+    paths = {name: target / account.file("tables", f"{name}.csv") for name in account.tables}
+    for name, path in paths.items():
+        write_atomically(path, account.tables[name].to_csv(index=False, lineterminator="\n"))
+    return list(paths.values())
+
+
+def _clear(target: Path) -> None:
+    """Removes an earlier report's tables and figures: what cannot be drawn today must not stand beside the page."""
+    for path in files_of(target / "summary.json"):
+        (target / path).unlink(missing_ok=True)

@@ -1,0 +1,112 @@
+"""The board of the live display: what stands on it, and how it looks."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+from rich.console import Group
+from rich.progress_bar import ProgressBar
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
+
+from hw2tune.records.trials import TrialRow, best_first
+from hw2tune.study.hyperparameters import Value
+from hw2tune.study.schema import Study
+from hw2tune.terminal.words import configuration, duration, objective_value, trial_name
+
+SHOWN_BEST = 5
+SHOWN_RUNNING = 16  # more would push the bar off a terminal of 24 lines
+
+
+@dataclass
+class Running:
+    """A trial or training under way."""
+
+    label: str
+    params: dict[str, Value]
+    epoch: int = 0
+    accuracy: float | None = None
+    images_per_second: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Goal:
+    """What is to be done: `total` trials or trainings, `before` of them done when it began."""
+
+    noun: str
+    total: int
+    before: int
+    concurrency: int
+    study: Study
+
+
+@dataclass
+class Board:
+    """What the live display shows; rich asks it for a picture several times a second."""
+
+    stage: str = ""
+    goal: Goal | None = None
+    started: float = field(default_factory=time.monotonic)
+    running: dict[int, Running] = field(default_factory=dict)
+    finished: list[TrialRow] = field(default_factory=list)
+    spinner: Spinner = field(default_factory=lambda: Spinner("line"))
+
+    def __rich__(self) -> Group:
+        if self.goal is None or not (self.running or self.finished):
+            return Group(self._stage())
+        parts = [self._bar(self.goal), self._trials(self.goal)]
+        return Group(*parts) if self.running else Group(*parts, self._stage())
+
+    def _stage(self) -> Table:
+        grid = Table.grid(padding=(0, 1))
+        grid.add_row(self.spinner, self.stage)
+        return grid
+
+    def _bar(self, goal: Goal) -> Table:
+        done = len(self.finished)
+        best = best_first(self.finished, goal.study.direction)
+        words = [f"{done}/{goal.total} {goal.noun}"]
+        if best and goal.noun == "trials":
+            words.append(f"best {objective_value(best[0].value, goal.study.objective)} (#{best[0].number})")
+        left = self._seconds_left(goal)
+        words.append(f"{duration(left)} left" if left is not None else f"{duration(self._elapsed())} so far")
+        grid = Table.grid(padding=(0, 2))
+        # Epochs of running trials count too, so that the bar moves while the first trials train.
+        under_way = sum(trial.epoch for trial in list(self.running.values())) / goal.study.max_epochs
+        grid.add_row(ProgressBar(total=goal.total, completed=done + 0.99 * under_way, width=20), ", ".join(words))
+        return grid
+
+    def _elapsed(self) -> float:
+        return time.monotonic() - self.started
+
+    def _seconds_left(self, goal: Goal) -> float | None:
+        """From the trials that this run finished; None before it has two a slot, when it would be a guess."""
+        here = len(self.finished) - goal.before
+        if here < min(2 * goal.concurrency, goal.total):
+            return None
+        return self._elapsed() / here * (goal.total - len(self.finished))
+
+    def _trials(self, goal: Goal) -> Table:
+        objective, epochs = goal.study.objective, goal.study.max_epochs
+        table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
+        # On a narrow terminal only the last column gives way.
+        table.add_column(no_wrap=True, min_width=len("#10 baseline"))
+        table.add_column(no_wrap=True, min_width=len("pruned at epoch 10"))
+        table.add_column(no_wrap=True, min_width=len("99.99 %"), justify="right")
+        table.add_column(no_wrap=True, overflow="ellipsis")
+        for number, trial in list(self.running.items())[:SHOWN_RUNNING]:
+            accuracy = "" if trial.accuracy is None else f"{100 * trial.accuracy:.2f} %"
+            speed = f"  {trial.images_per_second:,.0f} images/s" if trial.images_per_second else ""
+            table.add_row(
+                trial_name(number, trial.label), f"epoch {trial.epoch}/{epochs}", accuracy,
+                configuration(trial.params) + speed,
+            )  # fmt: skip
+        more = len(self.running) - SHOWN_RUNNING
+        if more > 0:
+            table.add_row("", f"{more} more run", "", "")
+        for row in best_first(self.finished, goal.study.direction)[:SHOWN_BEST]:
+            cells = (trial_name(row.number, row.label), row.state_text, objective_value(row.value, objective))
+            table.add_row(*(Text(cell, style="dim") for cell in (*cells, configuration(row.params))))
+        return table

@@ -1,0 +1,301 @@
+"""Replicates of a study: a race for the winner on validation, then four variants on the same seeds, tested at last.
+
+A training depends on its configuration, seed, data and code alone and is kept under a key of these, so that the
+winner's race *is* its replicate, a second call trains nothing, and an interrupted one continues.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import ray
+
+from hw2tune.data.catalog import DatasetInfo
+from hw2tune.data.dataset import Dataset
+from hw2tune.errors import StudyFolderError
+from hw2tune.records.overview import Overview
+from hw2tune.records.replicates import (
+    BASELINE,
+    FEATURE_IMAGES,
+    GALLERY_SIZE,
+    L2,
+    TUNED,
+    TUNED_NO_L2,
+    Candidate,
+    DatasetRecord,
+    Evaluation,
+    Gallery,
+    Race,
+    Replicate,
+    ReplicatesFolder,
+    npz,
+    read_replicates,
+    write_race,
+    write_replicate,
+    write_shared,
+)
+from hw2tune.records.states import COMPLETE, DIVERGED
+from hw2tune.records.trainings import Training, read_training, training_key, write_training
+from hw2tune.records.trials import TrialRow, best_first
+from hw2tune.study.hyperparameters import Hyperparameters
+from hw2tune.study.schema import Study
+from hw2tune.tune.observer import Observer
+from hw2tune.tune.room import Room
+from hw2tune.tune.training_tasks import Job, train_all
+from hw2tune.tune.trial import TrialData
+
+if TYPE_CHECKING:
+    from hw2tune.data.dataset import Split
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workplace:
+    """What every training of one study shares."""
+
+    study: Study
+    folder: ReplicatesFolder
+    data: Dataset
+    room: Room
+    observer: Observer
+    code: str  # digest of the training code
+
+
+def run_replicates(
+    overview: Overview, *, data: Dataset, room: Room, observer: Observer, code: str, replicates: int, race: int
+) -> None:
+    """Trains and tests what is not there yet. The guard has passed `data`; the study's folder is held."""
+    study = overview.study
+    place = Workplace(
+        study=study, folder=ReplicatesFolder.of(overview.folder), data=data, room=room, observer=observer, code=code
+    )
+    gallery = _write_shared(place)
+    # The search trained on the study's own seed; the race takes others, so that its luck does not count.
+    seeds = [study.seed + 1 + number for number in range(replicates)]
+    variants = {label: study.published_hyperparameters(label) for label in (BASELINE, L2)}
+    racers = candidates(overview, race)
+    jobs = [
+        job(place, f"{name} seed {seed}", hyperparameters, seed)
+        for seed in seeds
+        for name, hyperparameters in [*((f"trial {r.number}", _of(r)) for r in racers), *variants.items()]
+    ]
+    _train_missing(place, jobs, also=len(seeds))
+    winner = _race(place, racers, seeds)
+    variants |= {TUNED: winner, TUNED_NO_L2: replace(winner, weight_decay=0.0)}
+    _train_missing(place, [job(place, f"{TUNED_NO_L2} seed {s}", variants[TUNED_NO_L2], s) for s in seeds])
+    _test(place, variants, seeds, gallery)
+
+
+def candidates(overview: Overview, race: int) -> list[TrialRow]:
+    """The best `race` trials that were trained to the end. Raises StudyFolderError where none was."""
+    complete = [row for row in overview.rows if row.state == COMPLETE]
+    if not complete:
+        raise StudyFolderError(
+            f"{overview.folder.root}: no trial is complete, so there is nothing to replicate; "
+            f"`hw2tune study {overview.study.name}` goes on with the search"
+        )
+    return best_first(complete, overview.study.direction)[:race]
+
+
+def job(place: Workplace, label: str, hyperparameters: Hyperparameters, seed: int) -> Job:
+    """One training of the study's, with its key."""
+    study = place.study
+    depends_on = {
+        "model": study.model,
+        "loss": study.loss,
+        "hyperparameters": hyperparameters.as_dict(),
+        "seed": seed,
+        "max_epochs": study.max_epochs,
+        "objective": study.objective,
+        "data": place.data.checksum,
+        "split": place.data.split_checksum,
+        "code": place.code,
+    }
+    return Job(
+        key=training_key(depends_on),
+        label=label,
+        model=study.model,
+        loss=study.loss,
+        hyperparameters=hyperparameters,
+        seed=seed,
+        max_epochs=study.max_epochs,
+        objective=study.objective,
+    )
+
+
+def _of(row: TrialRow) -> Hyperparameters:
+    return Hyperparameters(**row.params)  # type: ignore[arg-type]  # the space draws nothing else
+
+
+def _train_missing(place: Workplace, jobs: Iterable[Job], also: int = 0) -> None:
+    """Trains the jobs whose key is not there; `also` more are known to follow."""
+    unique = {one.key: one for one in jobs}
+    missing = [one for key, one in unique.items() if read_training(place.folder.trainings, key) is None]
+    place.observer.replicating(
+        place.study, total=len(missing) + also, cached=len(unique) - len(missing), room=place.room
+    )
+    if not missing:
+        return
+    data = TrialData(info=place.data.info, train=place.data.train, validation=place.data.validation)
+    for finished in train_all(missing, data, place.room, place.observer):
+        training = Training(
+            key=finished.job.key,
+            epochs=finished.epochs,
+            chosen_epoch=finished.chosen_epoch,
+            diverged=finished.diverged,
+            arrays=finished.arrays,
+        )
+        write_training(place.folder.trainings, training)
+
+
+def _trained(place: Workplace, hyperparameters: Hyperparameters, seed: int) -> Training:
+    training = read_training(place.folder.trainings, job(place, "", hyperparameters, seed).key)
+    assert training is not None, "trained before it is read"
+    return training
+
+
+def _race(place: Workplace, racers: Sequence[TrialRow], seeds: Sequence[int]) -> Hyperparameters:
+    """Writes the race and returns the winner: best on average over the seeds, a diverged seed putting it last."""
+    study = place.study
+    runners = [
+        Candidate(
+            trial=row.number,
+            params=row.params,
+            search_value=row.value or 0.0,
+            values=[_value(_trained(place, _of(row), seed), study.objective) for seed in seeds],
+        )
+        for row in racers
+    ]
+    winner = min(runners, key=lambda runner: rank(runner, study.direction))
+    write_race(
+        place.folder,
+        Race(
+            objective=study.objective, direction=study.direction, seeds=list(seeds), candidates=runners,
+            winner=winner.trial,
+        ),
+    )  # fmt: skip
+    return next(_of(row) for row in racers if row.number == winner.trial)
+
+
+def rank(runner: Candidate, direction: str) -> tuple[int, float]:
+    """Smaller is better: the number of diverged seeds, then the mean over the others."""
+    values = [value for value in runner.values if value is not None]
+    mean = fmean(values) if values else 0.0
+    return len(runner.values) - len(values), mean if direction == "minimize" else -mean
+
+
+def _value(training: Training, objective: str) -> float | None:
+    if training.diverged or training.chosen_epoch is None:
+        return None
+    return float(training.epochs[training.chosen_epoch - 1][objective])
+
+
+def _write_shared(place: Workplace) -> Gallery:
+    data = place.data
+    # PCG64 by its raw stream of choice: the same images are shown on every machine.
+    indices = np.random.Generator(np.random.PCG64(0)).permutation(len(data.test))[:GALLERY_SIZE]
+    gallery = Gallery(indices=indices, images=data.test.images[indices], labels=data.test.labels[indices])
+    channels = data.train.images.shape[-1]
+    counts = [np.bincount(data.train.images[..., channel].ravel(), minlength=256) for channel in range(channels)]
+    write_shared(place.folder, dataset_record(data), gallery, np.stack(counts))
+    return gallery
+
+
+def dataset_record(data: Dataset) -> DatasetRecord:
+    """What the report says about the data."""
+    return DatasetRecord(
+        name=data.info.name,
+        label=data.label,
+        classes=list(data.info.classes),
+        image_shape=list(data.info.image_shape),
+        mean=list(data.info.mean),
+        std=list(data.info.std),
+        checksum=data.checksum,
+        split_checksum=data.split_checksum,
+        sizes={"train": len(data.train), "validation": len(data.validation), "test": len(data.test)},
+        source=data.source,
+    )
+
+
+def _test(place: Workplace, variants: dict[str, Hyperparameters], seeds: Sequence[int], gallery: Gallery) -> None:
+    """Reads the test images, here and only here: each variant at the epoch that validation chose, and at the last."""
+    there = {(replicate.variant, replicate.seed): replicate.key for replicate in read_replicates(place.folder)}
+    test = ray.put(place.data.test)
+    remote = ray.remote(num_cpus=place.room.cpus_per_trial, num_gpus=place.room.gpus_per_trial)(_evaluate)
+    pending = {}
+    for variant, hyperparameters in variants.items():
+        for seed in seeds:
+            training = _trained(place, hyperparameters, seed)
+            if there.get((variant, seed)) == training.key:
+                continue
+            if training.diverged:
+                write_replicate(place.folder, _replicate(place, variant, seed, hyperparameters, training, {}), npz({}))
+                continue
+            place.observer.stage(f"testing {variant} seed {seed}")
+            reference = remote.remote(
+                place.study.model, place.study.loss, training, place.data.info, test, gallery.indices
+            )
+            pending[reference] = (variant, seed, hyperparameters, training)
+    while pending:
+        (ready, *_), _ = ray.wait(list(pending), num_returns=1)
+        variant, seed, hyperparameters, training = pending.pop(ready)
+        evaluations, arrays = ray.get(ready)
+        replicate = _replicate(place, variant, seed, hyperparameters, training, evaluations)
+        write_replicate(place.folder, replicate, npz(arrays))
+
+
+def _replicate(
+    place: Workplace,
+    variant: str,
+    seed: int,
+    hyperparameters: Hyperparameters,
+    training: Training,
+    evaluations: dict[str, dict[str, Any]],
+) -> Replicate:
+    read = {which: Evaluation(split="test", **values) for which, values in evaluations.items()}
+    return Replicate(
+        study=place.study.name,
+        variant=variant,
+        seed=seed,
+        params=hyperparameters.as_dict(),
+        model=place.study.model,
+        loss=place.study.loss,
+        state=DIVERGED if training.diverged else COMPLETE,
+        reason=training.diverged,
+        epochs=training.epochs,
+        chosen=read.get("chosen"),
+        last=read.get("last"),
+        seconds=training.seconds,
+        key=training.key,
+    )
+
+
+def _evaluate(
+    model: str, loss: str, training: Training, info: DatasetInfo, test: Split, gallery: Any
+) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
+    """In a worker: the evaluations and the arrays of `records.replicates.write_replicate`."""
+    from hw2tune.train.batches import on_device
+    from hw2tune.train.device import prepare_process
+    from hw2tune.train.loop import predict
+    from hw2tune.train.replicate import evaluation, feature_maps, network, predictions
+
+    device = prepare_process(1)
+    split = on_device(test, info, device)
+    arrays: dict[str, Any] = {"labels": test.labels.astype(np.uint8)}
+    evaluations = {}
+    for which, epoch in (("chosen", training.chosen_epoch), ("last", len(training.epochs))):
+        net = network(model, training.weights(which), device)
+        logits = predict(net, split)
+        evaluations[which] = evaluation(logits, split.labels, loss) | {"epoch": epoch}
+        predicted, confidence = predictions(logits)
+        arrays |= (
+            {"predicted": predicted, "confidence": confidence} if which == "chosen" else {"last_predicted": predicted}
+        )
+    shown = split.images[[int(index) for index in gallery[:FEATURE_IMAGES]]]
+    arrays |= {f"features/{name}": maps for name, maps in feature_maps(net, split.normalised(shown)).items()}
+    arrays |= {f"weights/{name}": array for name, array in training.weights("last").items()}
+    arrays |= {f"initial_norms/{name}": np.float32(v) for name, v in training.weights("initial_norms").items()}
+    return evaluations, arrays

@@ -1,0 +1,134 @@
+"""`hw2tune summarize` and `hw2tune reproduce` up to the files that their reports are drawn from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from hw2tune.data.dataset import Dataset
+from hw2tune.data.guard import refuse_overlap
+from hw2tune.data.load import load_dataset
+from hw2tune.errors import InterruptedByUserError, StudyFolderError
+from hw2tune.records.environment import add_run
+from hw2tune.records.folder import StudyFolder, study_folders
+from hw2tune.records.opening import held
+from hw2tune.records.overview import find_folder, read_overview
+from hw2tune.records.replicates import ReplicatesFolder, read_replicates
+from hw2tune.study.file import find_study, parse_study
+from hw2tune.study.protocol import PROTOCOLS
+from hw2tune.study.schema import Study
+from hw2tune.tune.observer import Observer
+from hw2tune.tune.room import Room, Wish
+
+
+def chosen_folders(results: Path, names: Sequence[str]) -> list[StudyFolder]:
+    """The folders of the named studies; without names, of the only one there is. Raises StudyFolderError."""
+    if names:
+        return [find_folder(results, name) for name in names]
+    there = study_folders(results)
+    if len(there) != 1:
+        known = (
+            f"it holds {', '.join(folder.name for folder in there)}: name one or several"
+            if there
+            else ("it holds none yet; `hw2tune study NAME` makes one")
+        )
+        raise StudyFolderError(f"{results}: which study? {known}")
+    return there
+
+
+def replicate_studies(
+    folders: Sequence[StudyFolder],
+    *,
+    replicates: int,
+    race: int,
+    data_dir: Path | None,
+    wish: Wish,
+    observer: Observer,
+) -> None:
+    """Trains and tests the replicates of each study that are not there yet. Raises Hw2tuneError."""
+    from hw2tune.tune.replicates import candidates, run_replicates
+
+    for folder in folders:  # what may refuse comes before Ray's seconds
+        candidates(read_overview(folder), race)
+
+    def work(folder: StudyFolder, room: Room) -> None:
+        overview = read_overview(folder)
+        data = _load(overview.study, data_dir, observer, validation_size=overview.study.validation_size)
+        refuse_overlap(data)
+        _note_run(folder, data, room)
+        run_replicates(
+            overview, data=data, room=room, observer=observer, code=_code(), replicates=replicates, race=race
+        )
+
+    _with_ray(folders, wish, observer, work)
+
+
+def reproduce_published(
+    names: Sequence[str],
+    *,
+    results: Path,
+    replicates: int,
+    max_epochs: int | None,
+    data_dir: Path | None,
+    wish: Wish,
+    observer: Observer,
+) -> list[StudyFolder]:
+    """Repeats the published runs of these data sets; returns their folders, `reproduce-<name>`. Raises Hw2tuneError."""
+    from hw2tune.tune.reproduction import run_reproduction
+
+    folders = [StudyFolder(results / f"reproduce-{name}") for name in names]
+
+    def work(folder: StudyFolder, room: Room) -> None:
+        protocol = PROTOCOLS[folder.name.removeprefix("reproduce-")]
+        study = parse_study(*find_study(protocol.study), {"max_epochs": max_epochs} if max_epochs else None)
+        data = _load(study, data_dir, observer, validation_size=protocol.validation_size)
+        _note_run(folder, data, room)
+        run_reproduction(
+            study, protocol, folder, data=data, room=room, observer=observer, code=_code(), replicates=replicates
+        )
+
+    _with_ray(folders, wish, observer, work)
+    return folders
+
+
+def _with_ray(
+    folders: Sequence[StudyFolder], wish: Wish, observer: Observer, work: Callable[[StudyFolder, Room], None]
+) -> None:
+    observer.stage("starting Ray" if wish.address is None else f"attaching to {wish.address}")
+    from hw2tune.tune.cluster import connected
+
+    try:
+        with connected(wish) as room:
+            for folder in folders:
+                with held(folder):
+                    work(folder, room)
+    except KeyboardInterrupt:
+        done = sum(len(read_replicates(ReplicatesFolder.of(folder))) for folder in folders)
+        raise InterruptedByUserError(
+            f"interrupted; {done} replicates and every finished training are kept, the same command continues"
+        ) from None
+
+
+def _load(study: Study, data_dir: Path | None, observer: Observer, *, validation_size: int) -> Dataset:
+    observer.stage(f"loading {study.dataset}")
+    return load_dataset(
+        study.dataset,
+        data_dir=data_dir,
+        validation_size=validation_size,
+        split_seed=study.split_seed,
+        progress=lambda what, done, of: observer.stage(f"{what}: {done:,} of {of:,}"),
+    )
+
+
+def _note_run(folder: StudyFolder, data: Dataset, room: Room) -> None:
+    add_run(
+        folder,
+        data={"name": data.label, "checksum": data.checksum, "split_checksum": data.split_checksum},
+        resources={"at": room.words, "trials_at_once": room.concurrency},
+    )
+
+
+def _code() -> str:
+    from hw2tune.tune.code_version import code_version
+
+    return code_version()

@@ -1,0 +1,140 @@
+"""Trainings as Ray tasks: as many at once as there is room, each epoch told as it ends."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import ray
+
+from hw2tune.records.states import COMPLETE, DIVERGED
+from hw2tune.records.trials import TrialRow
+from hw2tune.study.hyperparameters import Hyperparameters
+from hw2tune.tune.observer import Observer
+from hw2tune.tune.room import Room
+
+if TYPE_CHECKING:
+    from hw2tune.data.dataset import Split
+    from hw2tune.tune.trial import TrialData
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One training to be done. `label` is for people, `key` for the cache."""
+
+    key: str
+    label: str
+    model: str
+    loss: str
+    hyperparameters: Hyperparameters
+    seed: int
+    max_epochs: int
+    objective: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finished:
+    """What came of a job: its epochs and, for a training kept whole, its weights (`records.trainings.Training`)."""
+
+    job: Job
+    epochs: list[dict[str, Any]]
+    chosen_epoch: int | None
+    diverged: str
+    arrays: dict[str, Any]
+
+
+def train_all(
+    jobs: Sequence[Job],
+    data: TrialData,
+    room: Room,
+    observer: Observer,
+    *,
+    evaluated: Mapping[str, Split] | None = None,
+) -> Iterator[Finished]:
+    """Trains every job and yields each as it ends, in whatever order.
+
+    With `evaluated` (`published` and `held_out` splits) each is trained as the published runs were, and its epochs
+    carry both evaluations; nothing else is kept then.
+    """
+    shared = ray.put((data, evaluated))
+    remote = ray.remote(
+        num_cpus=room.cpus_per_trial, num_gpus=room.gpus_per_trial, max_retries=2, num_returns="streaming"
+    )(_stream)
+    waiting = deque(enumerate(jobs))
+    live: dict[Any, tuple[int, Job]] = {}  # by the stream of its results
+    while waiting or live:
+        while waiting and len(live) < room.concurrency:
+            number, job = waiting.popleft()
+            observer.trial_started(number, job.label, job.hyperparameters.as_dict())
+            live[remote.remote(job, shared, max(1, int(room.cpus_per_trial)))] = (number, job)
+        ready, _ = ray.wait(list(live), num_returns=1, timeout=5)
+        for stream in ready:
+            number, job = live[stream]
+            try:
+                item = ray.get(next(stream))
+            except StopIteration:
+                del live[stream]
+                continue
+            if isinstance(item, Finished):
+                observer.trial_finished(_row(number, item))
+                yield item
+            else:
+                observer.epoch_finished(
+                    number, item["epoch"], item.get("validation_accuracy", item["train_accuracy"]),
+                    item["images_per_second"],
+                )  # fmt: skip
+
+
+def _stream(job: Job, shared: tuple[TrialData, Mapping[str, Split] | None], threads: int) -> Iterator[Any]:
+    """In the worker: each epoch's record, then Finished."""
+    from hw2tune.train.batches import TrainingData, on_device
+    from hw2tune.train.device import prepare_process
+    from hw2tune.train.replicate import Task, Trained, train, train_as_published
+
+    device = prepare_process(threads)
+    data, evaluated = shared
+    training = TrainingData(
+        train=on_device(data.train, data.info, device), validation=on_device(data.validation, data.info, device)
+    )
+    task = Task(
+        model=job.model, loss=job.loss, hyperparameters=job.hyperparameters, seed=job.seed,
+        max_epochs=job.max_epochs, objective=job.objective,
+    )  # fmt: skip
+    if evaluated is None:
+        for item in train(task, training, device):
+            yield _finished(job, item) if isinstance(item, Trained) else item
+        return
+    held_out = on_device(evaluated["held_out"], data.info, device)
+    published = training.train if "published" not in evaluated else held_out
+    epochs = []
+    for epoch in train_as_published(task, training, published, held_out, device):
+        epochs.append(epoch)
+        yield epoch
+    yield Finished(job=job, epochs=epochs, chosen_epoch=None, diverged="", arrays={})
+
+
+def _finished(job: Job, trained: Any) -> Finished:
+    arrays = {f"chosen/{name}": array for name, array in trained.chosen.items()}
+    arrays |= {f"last/{name}": array for name, array in trained.last.items()}
+    arrays |= {f"initial_norms/{name}": norm for name, norm in trained.initial_norms.items()}
+    return Finished(
+        job=job, epochs=trained.epochs, chosen_epoch=trained.chosen_epoch, diverged=trained.diverged, arrays=arrays
+    )
+
+
+def _row(number: int, finished: Finished) -> TrialRow:
+    best = next((e for e in finished.epochs if e["epoch"] == finished.chosen_epoch), None)
+    last = finished.epochs[-1] if finished.epochs else {}
+    return TrialRow(
+        number=number,
+        label=finished.job.label,
+        state=DIVERGED if finished.diverged else COMPLETE,
+        reason=finished.diverged,
+        epochs=len(finished.epochs),
+        value=best[finished.job.objective] if best else last.get("held_out_accuracy"),
+        best_epoch=finished.chosen_epoch,
+        seconds=sum(epoch["epoch_seconds"] for epoch in finished.epochs),
+        params=finished.job.hyperparameters.as_dict(),
+    )

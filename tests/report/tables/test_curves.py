@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+
+from hw2tune.report.sources import Sources, read_sources
+from hw2tune.report.tables import curve_table, epochs_table
+from hw2tune.report.tables.curves import curve_of, epochs_frame
+from tests.report.fake_study import write_fake_study
+
+ROWS = [
+    {"variant": "l2", "seed": seed, "epoch": epoch, "train_loss": loss}
+    for epoch, losses in ((1, (1.0, 2.0, 3.0)), (2, (0.5, math.nan, 0.7)), (3, (0.4, math.inf, math.nan)))
+    for seed, loss in enumerate(losses)
+]
+
+
+@pytest.fixture(scope="module")
+def fake(tmp_path_factory: pytest.TempPathFactory) -> Sources:
+    return read_sources(write_fake_study(tmp_path_factory.mktemp("results"), seeds=2))
+
+
+def test_every_epoch_of_every_replicate_has_a_row(fake: Sources) -> None:
+    table = epochs_table(fake)
+    assert len(table) == 4 * 2 * 5
+    row = table[(table["variant"] == "tuned") & (table["seed"] == 1) & (table["epoch"] == 3)].iloc[0]
+    assert row["validation_loss"] == pytest.approx(2.3 * 0.75**3)
+    assert row["images_per_second"] == 4000.0
+
+
+def test_a_band_is_the_t_interval_of_the_seeds_that_got_there() -> None:
+    curve = curve_of(epochs_frame(ROWS), "train_loss").set_index("epoch")
+    assert curve["n"].tolist() == [3, 2, 1]
+    assert curve["mean"].tolist() == pytest.approx([2.0, 0.6, 0.4])
+    assert (curve.loc[1, "min"], curve.loc[1, "max"]) == (1.0, 3.0)
+    # t(0.975, 2) = 4.3027 times sd 1 / sqrt(3)
+    assert curve.loc[1, "high"] == pytest.approx(2 + 4.3027 / math.sqrt(3), abs=1e-4)
+    assert pd.isna(curve.loc[3, "low"])
+
+
+def test_curves_keep_the_order_of_the_variants(fake: Sources) -> None:
+    assert curve_table(fake, "train_loss")["variant"].unique().tolist() == ["baseline", "l2", "tuned", "tuned-no-l2"]
+
+
+def test_a_quantity_that_no_epoch_holds_gives_an_empty_curve(fake: Sources) -> None:
+    assert curve_table(fake, "held_out_loss").empty
+    assert curve_table(replace(fake, replicates=[]), "train_loss").empty

@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from hw2tune.report.claims import STAMP
+from hw2tune.report.tables import reproduce
+from hw2tune.report.tables.reproduction import NOT_JUDGED, NOT_REPRODUCED, NOT_RUN, REPRODUCED
+from hw2tune.report.tables.tolerance import Spread, spread_at, spread_of_means, tolerance
+from hw2tune.study.published import PublishedEpoch, published_epochs
+
+MNIST = published_epochs("mnist", "baseline")
+MNIST_L2 = published_epochs("mnist", "l2")
+CIFAR10 = published_epochs("cifar10", "baseline")
+
+
+def repetition(published: tuple[PublishedEpoch, ...], shift: float) -> list[dict[str, Any]]:
+    """A run whose every number lies `shift` above the published one."""
+    return [
+        {
+            "epoch": epoch.epoch,
+            "train_loss": epoch.train_loss + shift,
+            "train_accuracy": epoch.train_accuracy + shift,
+            "validation_accuracy": None if epoch.validation_accuracy is None else epoch.validation_accuracy + shift,
+            "published_test_loss": epoch.test_loss + shift,
+            "published_test_accuracy": epoch.test_accuracy + shift,
+            "held_out_loss": 1.25,
+            "held_out_accuracy": 0.67,
+        }
+        for epoch in published
+    ]
+
+
+def test_seeds_around_the_published_numbers_reproduce_them() -> None:
+    found = reproduce(MNIST, [repetition(MNIST, shift) for shift in (-0.001, 0.0, 0.002)])
+    assert len(found.rows) == 5 * 5
+    assert set(found.rows["verdict"]) == {REPRODUCED}
+    assert found.verdict == REPRODUCED
+    assert "25 of 25 printed numbers are inside the tolerance, at the last epoch 5 of 5 (n = 3)" in found.sentence
+    row = found.rows.iloc[0]
+    assert (row["quantity"], row["published"], row["n"]) == ("train_loss", 1.7453, 3)
+    assert (row["mean"], row["min"], row["max"]) == pytest.approx((1.7453 + 0.001 / 3, 1.7443, 1.7473))
+
+
+def test_the_tolerance_is_the_prediction_interval_of_one_further_seed() -> None:
+    found = reproduce(MNIST, [repetition(MNIST, shift) for shift in (-0.001, 0.0, 0.001)])
+    # sd 0.001 at every epoch; t(0.975, 2) = 4.3027; half a printed digit where the report rounds
+    expected = 4.3027 * 0.001 * math.sqrt(1 + 1 / 3)
+    rows = found.rows.set_index(["epoch", "quantity"])["tolerance"]
+    assert rows[(3, "train_loss")] == pytest.approx(expected + 0.00005, abs=1e-7)
+    assert rows[(3, "test_accuracy")] == pytest.approx(expected, abs=1e-7)  # printed as counts
+    assert "t(0.975) s sqrt(1 + 1/n), with n = 3" in found.tolerance_note
+
+
+def test_the_spread_is_averaged_with_the_epochs_before_and_after() -> None:
+    values = {e: np.array([-sd, 0.0, sd]) for e, sd in ((1, 1.0), (2, 2.0), (3, 3.0), (4, 9.0))}
+    assert spread_at(2, values, "mnist", "train_loss") == Spread(sd=pytest.approx(math.sqrt(14 / 3)), freedom=2)  # type: ignore[arg-type]
+    assert spread_at(1, values, "mnist", "train_loss") == Spread(sd=pytest.approx(math.sqrt(5 / 2)), freedom=2)  # type: ignore[arg-type]
+
+
+def test_the_spread_of_a_mean_comes_from_the_means_of_the_seeds() -> None:
+    values = {1: np.array([0.0, 1.0, 2.0]), 2: np.array([2.0, 1.0, 0.0])}  # the seeds' means are all 1
+    assert spread_of_means([1, 2], values, "mnist", "train_loss") == Spread(sd=0.0, freedom=2)
+
+
+def test_one_further_seed_falls_inside_the_tolerance_in_95_of_100_simulations() -> None:
+    random, trials = np.random.default_rng(5), 2000
+    runs = random.normal(0, 1, (trials, 4))
+    allowed = [tolerance(Spread(sd=float(run[:3].std(ddof=1)), freedom=2), 3, 0.0) for run in runs]
+    inside = int((np.abs(runs[:, 3] - runs[:, :3].mean(axis=1)) <= allowed).sum())
+    low, high = stats.binom.interval(0.999, trials, 0.95)
+    assert low <= inside <= high
+
+
+def test_seeds_that_lie_elsewhere_do_not_reproduce_and_the_row_says_by_how_much() -> None:
+    found = reproduce(MNIST, [repetition(MNIST, 0.02 + shift) for shift in (-0.001, 0.0, 0.001)])
+    assert set(found.rows["verdict"]) == {NOT_REPRODUCED}
+    assert found.verdict == NOT_REPRODUCED
+    # 0.02 - 4.3027 * 0.001 * sqrt(4 / 3) - 0.00005
+    assert found.rows.iloc[0]["note"] == "outside by 0.0150"
+
+
+def test_a_published_digit_that_was_learned_late_is_told() -> None:
+    found = reproduce(MNIST_L2, [repetition(MNIST, shift) for shift in (-0.001, 0.0, 0.001)])
+    notes = found.rows.set_index(["epoch", "quantity"])["note"]
+    assert notes[(1, "test_accuracy")].endswith("fits a published run that did not predict one of the ten digits yet")
+    assert notes[(3, "train_loss")].endswith("the published run had learned one digit late")
+
+
+def test_cifar10_carries_the_stamp_and_its_held_out_numbers() -> None:
+    found = reproduce(CIFAR10, [repetition(CIFAR10, shift) for shift in (-0.001, 0.0, 0.001)])
+    assert found.stamp == STAMP
+    assert len(found.rows) == 29 * 4  # no validation; epochs 26 to 31 were not printed
+    rows = found.rows.set_index(["epoch", "quantity"])
+    assert rows.loc[(35, "test_accuracy"), "published"] == 45203 / 50000
+    assert rows.loc[(35, "test_accuracy"), "held_out"] == 0.67
+    assert pd.isna(rows.loc[(35, "train_loss"), "held_out"])
+    assert found.totals.set_index("quantity").loc["test_loss", "held_out"] == pytest.approx(1.25)
+    assert reproduce(MNIST, []).stamp == ""
+
+
+def test_one_seed_is_judged_by_the_spread_of_seeds_trained_beforehand() -> None:
+    for published in (MNIST, CIFAR10):
+        found = reproduce(published, [repetition(published, 0.0)])
+        assert found.verdict == REPRODUCED
+        assert (found.rows["tolerance"] > 0).all()
+        assert "seeds trained beforehand" in found.tolerance_note
+        far = reproduce(published, [repetition(published, 0.3)])
+        assert far.verdict == NOT_REPRODUCED
+
+
+def test_one_seed_of_a_run_without_known_spread_is_not_judged() -> None:
+    other = tuple(replace(epoch, dataset="other") for epoch in MNIST)
+    found = reproduce(other, [repetition(other, 0.0)])
+    assert set(found.rows["verdict"]) == {NOT_JUDGED}
+    assert found.verdict == NOT_JUDGED
+
+
+def test_nothing_repeated_is_told() -> None:
+    found = reproduce(MNIST, [])
+    assert set(found.rows["verdict"]) == {NOT_RUN}
+    assert (found.verdict, found.sentence) == (NOT_RUN, "mnist baseline: no repetition reached the last printed epoch.")
+    assert found.rows["mean"].isna().all()
+    assert found.tolerance_note == "Nothing was repeated, so there is nothing to judge."
+
+
+def test_a_diverged_repetition_counts_up_to_there_and_in_no_total() -> None:
+    whole = [repetition(MNIST, shift) for shift in (-0.001, 0.0, 0.001)]
+    diverged = [*repetition(MNIST, 0.0)[:2], {"epoch": 3, "train_loss": math.nan}]
+    found = reproduce(MNIST, [*whole, diverged])
+    by_epoch = found.rows[found.rows["quantity"] == "train_loss"].set_index("epoch")["n"]
+    assert by_epoch.tolist() == [4, 4, 3, 3, 3]
+    assert found.totals["n"].tolist() == [3] * 5

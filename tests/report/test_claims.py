@@ -1,0 +1,296 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hw2tune.records.replicates import Candidate, Evaluation, Replicate, npz
+from hw2tune.report.claims import (
+    ANECDOTE,
+    DECREASE,
+    INCREASE,
+    MISSING,
+    NOT_DETECTED,
+    REFUSED,
+    SAME,
+    STAMP,
+    Claim,
+    claims,
+    optimism,
+    race_sentence,
+)
+from hw2tune.report.sources import Sources, read_sources
+from hw2tune.study.hyperparameters import Value
+from tests.report.fake_study import write_fake_study
+
+BASELINE: dict[str, Value] = {"learning_rate": 0.001, "batch_size": 100, "optimizer": "adam", "weight_decay": 0.0}
+CONFIGURATIONS: dict[str, dict[str, Value]] = {
+    "baseline": BASELINE,
+    "l2": BASELINE | {"weight_decay": 1e-4},
+    "tuned": {"learning_rate": 0.004, "batch_size": 64, "optimizer": "adamw", "weight_decay": 0.002},
+    "tuned-no-l2": {"learning_rate": 0.004, "batch_size": 64, "optimizer": "adamw", "weight_decay": 0.0},
+}
+
+
+@pytest.fixture(scope="module")
+def fake(tmp_path_factory: pytest.TempPathFactory) -> Sources:
+    return read_sources(write_fake_study(tmp_path_factory.mktemp("results"), seeds=3))
+
+
+def replicate(variant: str, seed: int, accuracy: float | None, *, overlaps: bool = False) -> Replicate:
+    at = accuracy and Evaluation(
+        split="test", epoch=4, loss=0.3, accuracy=accuracy, correct=0, total=0, overlaps_training=overlaps
+    )
+    return Replicate(
+        study="fake",
+        variant=variant,
+        seed=seed,
+        params=CONFIGURATIONS[variant],
+        model="mnist_cnn",
+        loss="cross_entropy",
+        state="complete" if at else "diverged",
+        reason="",
+        epochs=[],
+        chosen=at or None,
+        last=at or None,
+        seconds=1.0,
+        key="",
+    )
+
+
+def with_accuracies(fake: Sources, **accuracies: list[float | None]) -> Sources:
+    return replace(
+        fake,
+        replicates=[
+            replicate(variant.replace("_", "-"), seed, accuracy)
+            for variant, values in accuracies.items()
+            for seed, accuracy in enumerate(values)
+        ],
+    )
+
+
+def of_pair(sources: Sources, variant: str, against: str) -> Claim:
+    return next(claim for claim in claims(sources) if (claim.variant, claim.against) == (variant, against))
+
+
+def test_a_difference_within_chance_is_told_with_the_seeds_that_would_show_it(fake: Sources) -> None:
+    # Differences in points -0.3, -0.1, 0.0, 0.1, 0.05: mean -0.05, squares of deviations 0.0625 + 0.0025 + 0.0025 +
+    # 0.0225 + 0.01 = 0.1, sd = sqrt(0.1 / 4) = 0.1581, half width 2.776 * 0.1581 / sqrt(5) = 0.1963.
+    base = 0.9
+    l2 = [base - 0.003, base - 0.001, base, base + 0.001, base + 0.0005]
+    claim = of_pair(with_accuracies(fake, baseline=[base] * 5, l2=l2), "l2", "baseline")
+    assert claim.verdict == NOT_DETECTED
+    # (2.8016 * 1.581)**2 = 19.6 pairs by the normal formula, and two more for the t test
+    assert claim.sentence == (
+        "L2 1e-4 changes test accuracy by -0.05 points (95 % interval -0.25 to +0.15, n = 5): no difference "
+        "detectable; about n = 22 would be needed to see one of 0.1."
+    )
+
+
+def test_a_detectable_increase_is_told_with_the_smallest_p_that_five_seeds_allow(fake: Sources) -> None:
+    tuned: list[float | None] = [0.921, 0.919, 0.920, 0.922, 0.918]
+    claim = of_pair(with_accuracies(fake, baseline=[0.9] * 5, tuned=tuned), "tuned", "baseline")
+    assert claim.verdict == INCREASE
+    assert claim.sentence == (
+        "Tuning (adamw, learning rate 0.004, batch size 64, decoupled weight decay 0.002) changes test accuracy by "
+        "+2.00 points (95 % interval +1.80 to +2.20, n = 5): an increase that chance does not explain (permutation "
+        "p = 0.0625, the smallest that n = 5 allows)."
+    )
+
+
+def test_weight_decay_in_the_tuned_configuration_is_called_what_the_optimizer_makes_of_it(fake: Sources) -> None:
+    sources = with_accuracies(fake, tuned=[0.90, 0.91, 0.92], tuned_no_l2=[0.921, 0.930, 0.939])
+    claim = of_pair(sources, "tuned", "tuned-no-l2")
+    assert claim.verdict == DECREASE
+    assert claim.sentence.startswith(
+        "In the tuned configuration, decoupled weight decay 0.002 changes test accuracy by -2.00 points"
+    )
+    assert "a decrease that chance does not explain (permutation p = 0.25, the smallest" in claim.sentence
+
+
+def test_one_replicate_is_called_an_anecdote(fake: Sources) -> None:
+    claim = of_pair(with_accuracies(fake, baseline=[0.9], l2=[0.912]), "l2", "baseline")
+    assert claim.verdict == ANECDOTE
+    assert claim.sentence == "L2 1e-4 changes test accuracy by +1.20 points on one replicate: an anecdote, no interval."
+
+
+def test_enough_seeds_without_a_difference_are_said_to_be_enough(fake: Sources) -> None:
+    l2: list[float | None] = [0.9001, 0.8999, 0.9002, 0.8998, 0.9]
+    claim = of_pair(with_accuracies(fake, baseline=[0.9] * 5, l2=l2), "l2", "baseline")
+    assert claim.sentence.endswith("no difference detectable; n = 5 would show one of 0.1 in four cases of five.")
+
+
+def test_an_interval_that_the_permutation_test_doubts_is_told_with_the_doubt(fake: Sources) -> None:
+    # Only the pattern as it is and the one with the small loss flipped reach the mean: p = 2 * 2 / 2**6.
+    l2: list[float | None] = [0.910, 0.912, 0.911, 0.909, 0.910, 0.8999]
+    claim = of_pair(with_accuracies(fake, baseline=[0.9] * 6, l2=l2), "l2", "baseline")
+    assert claim.verdict == INCREASE
+    assert claim.sentence.endswith(
+        "an increase by its interval, though less sure by the permutation test (permutation p = 0.0625; n = 6 allows "
+        "0.0312)."
+    )
+
+
+def test_the_same_difference_on_every_seed_is_no_proof(fake: Sources) -> None:
+    claim = of_pair(with_accuracies(fake, baseline=[0.90, 0.92], l2=[0.91, 0.93]), "l2", "baseline")
+    assert claim.verdict == NOT_DETECTED
+    assert "+1.00 points on each of 2 seeds: no difference detectable" in claim.sentence
+
+
+def test_a_diverged_seed_is_left_out_by_name(fake: Sources) -> None:
+    sources = with_accuracies(fake, baseline=[0.9, 0.9, 0.9], l2=[0.91, None, 0.92])
+    claim = of_pair(sources, "l2", "baseline")
+    assert claim.seeds == (0, 2)
+    assert claim.sentence.endswith(" Left out: l2 diverged on seed 1.")
+
+
+def test_a_variant_that_diverged_on_every_seed_has_no_claim(fake: Sources) -> None:
+    sources = with_accuracies(fake, baseline=[0.9, 0.9], l2=[0.9, 0.9], tuned=[None, None])
+    claim = of_pair(sources, "tuned", "baseline")
+    assert (claim.verdict, claim.comparison) == (MISSING, None)
+    assert claim.sentence == "tuned against baseline: nothing to compare, tuned diverged on every seed."
+
+
+def test_a_variant_without_replicates_has_no_claim(fake: Sources) -> None:
+    claim = of_pair(with_accuracies(fake, baseline=[0.9]), "l2", "baseline")
+    assert claim.sentence == "l2 against baseline: nothing to compare, l2 has no replicates."
+
+
+def test_variants_on_different_seeds_have_no_claim(fake: Sources) -> None:
+    claim = of_pair(with_accuracies(fake, baseline=[0.9, None], l2=[None, 0.9]), "l2", "baseline")
+    assert claim.sentence == "l2 against baseline: nothing to compare, no seed was finished by both."
+
+
+def test_without_replicates_every_claim_says_so(fake: Sources) -> None:
+    for claim in claims(replace(fake, replicates=[], race=None)):
+        assert claim.verdict == MISSING
+        assert claim.sentence.endswith("nothing to compare, there are no replicates.")
+
+
+def test_figures_from_training_images_are_refused_under_a_stamp(fake: Sources) -> None:
+    sources = replace(fake, replicates=[replicate("baseline", 0, 0.9), replicate("l2", 0, 0.95, overlaps=True)])
+    claim = of_pair(sources, "l2", "baseline")
+    assert (claim.verdict, claim.stamp, claim.comparison) == (REFUSED, STAMP, None)
+    assert claim.sentence == "l2 against baseline: no claim, as accuracies were evaluated on the training images."
+
+
+def test_a_reproduction_on_training_images_is_refused_though_no_epoch_was_chosen(fake: Sources) -> None:
+    published = [replace(replicate(v, 0, 0.9, overlaps=True), chosen=None) for v in ("baseline", "l2")]
+    assert of_pair(replace(fake, replicates=published), "l2", "baseline").verdict == REFUSED
+
+
+def test_replicates_that_no_validation_judged_have_no_claim(fake: Sources) -> None:
+    published = [replace(replicate(v, 0, 0.9), chosen=None) for v in ("baseline", "l2")]
+    claim = of_pair(replace(fake, replicates=published), "l2", "baseline")
+    assert claim.verdict == MISSING
+    assert "baseline has no epoch that validation chose on its only seed" in claim.sentence
+
+
+def race_won_by(fake: Sources, params: dict[str, Value]) -> Sources:
+    assert fake.race is not None
+    candidate = Candidate(trial=0, params=params, search_value=0.9, values=[0.9])
+    return replace(fake, replicates=[], race=replace(fake.race, candidates=[candidate], winner=0, seeds=[0]))
+
+
+def test_a_winner_without_weight_decay_is_its_own_counterpart(fake: Sources) -> None:
+    claim = of_pair(race_won_by(fake, CONFIGURATIONS["tuned-no-l2"]), "tuned", "tuned-no-l2")
+    assert claim.verdict == SAME
+    assert claim.sentence == (
+        "The tuned configuration has no weight decay: tuned and tuned-no-l2 are the same configuration."
+    )
+
+
+def test_a_baseline_that_wins_is_called_by_its_name(fake: Sources) -> None:
+    without = {name: value for name, value in BASELINE.items() if name != "weight_decay"}  # absent is 0
+    claim = of_pair(race_won_by(fake, without), "tuned", "baseline")
+    assert claim.verdict == SAME
+    assert claim.sentence == "The winner of the search is the baseline itself: tuning changed nothing."
+
+
+def test_mcnemars_test_is_told_of_the_median_seed(fake: Sources) -> None:
+    claim = of_pair(fake, "tuned", "baseline")
+    first, second = fake.arrays("tuned", claim.median_seed or 0), fake.arrays("baseline", claim.median_seed or 0)
+    assert first is not None
+    assert second is not None
+    pairs = list(zip(first["predicted"] == first["labels"], second["predicted"] == second["labels"], strict=True))
+    assert claim.mcnemar is not None
+    fixed, broken = pairs.count((True, False)), pairs.count((False, True))
+    assert (claim.mcnemar.fixed, claim.mcnemar.broken) == (fixed, broken)
+    assert f"fixed {fixed} images that baseline got wrong and broke {broken}" in claim.detail
+    assert claim.comparison is not None
+    accuracies = [{r.seed: r.chosen.accuracy for r in fake.of(v) if r.chosen} for v in ("tuned", "baseline")]
+    differences = sorted(accuracies[0][seed] - accuracies[1][seed] for seed in (0, 1, 2))
+    assert accuracies[0][claim.median_seed] - accuracies[1][claim.median_seed] == differences[1]  # type: ignore[index]
+
+
+def test_missing_predictions_are_told(tmp_path: Path) -> None:
+    folder = write_fake_study(tmp_path, seeds=1)
+    (folder.root / "replicates" / "l2" / "0" / "arrays.npz").unlink()
+    claim = of_pair(read_sources(folder), "l2", "baseline")
+    assert claim.mcnemar is None
+    assert "predictions on the median seed are missing" in claim.detail
+    assert claim.comparison is not None
+
+
+def test_predictions_on_different_test_images_are_not_paired(tmp_path: Path) -> None:
+    folder = write_fake_study(tmp_path, seeds=1)
+    path = folder.root / "replicates" / "l2" / "0" / "arrays.npz"
+    with np.load(path) as file:
+        arrays = {name: file[name] for name in file.files}
+    path.write_bytes(npz(arrays | {"labels": arrays["labels"][::-1]}))
+    assert of_pair(read_sources(folder), "l2", "baseline").mcnemar is None
+
+
+def test_the_race_names_who_was_overtaken(fake: Sources) -> None:
+    assert race_sentence(fake) == (
+        "Trial #3 overtook #2, better in the search but not over 3 seeds: #2 93.00 % in the search, 91.00 % on average "
+        "in the race; #3 92.00 % in the search, 92.00 % on average in the race."
+    )
+
+
+def test_the_race_names_a_leader_that_stayed_ahead_and_who_diverged(fake: Sources) -> None:
+    assert fake.race is not None
+    first, second = fake.race.candidates
+    race = replace(fake.race, winner=2, candidates=[first, replace(second, values=[None, 0.9, None])])
+    told = race_sentence(replace(fake, race=race))
+    assert told.startswith("Trial #2 led the search and stayed ahead over 3 seeds:")
+    assert told.endswith("#3 92.00 % in the search, 90.00 % on average in the race, diverged on 2 of 3 seeds.")
+
+
+def test_without_a_race_the_sentence_says_so(fake: Sources) -> None:
+    assert race_sentence(replace(fake, race=None)).startswith("There was no race")
+
+
+def test_optimism_compares_search_race_and_test(fake: Sources) -> None:
+    assert fake.race is not None
+    winner = Candidate(trial=3, params={}, search_value=0.95, values=[0.93, 0.94, None])
+    sources = with_accuracies(fake, tuned=[0.92, 0.93])
+    found = optimism(replace(sources, race=replace(fake.race, candidates=[winner])))
+    assert found is not None
+    assert found.search_to_race == pytest.approx(-0.015)
+    assert found.search_to_test == pytest.approx(-0.025)
+    assert found.sentence == (
+        "Trial #3, chosen among 9 trials with a value, has 95.00 % validation accuracy in the search, 93.50 % (-1.50 "
+        "points) over the 2 seeds of the race and 92.50 % (-2.50 points) on the test images (n = 2)."
+    )
+
+
+def test_optimism_takes_no_figure_from_training_images_for_a_test(fake: Sources) -> None:
+    found = optimism(replace(fake, replicates=[replicate("tuned", 0, 0.99, overlaps=True)]))
+    assert found is not None
+    assert (found.test, found.search_to_test) == (None, None)
+
+
+def test_optimism_without_race_and_replicates_is_the_best_of_the_search(fake: Sources) -> None:
+    found = optimism(replace(fake, race=None, replicates=[]))
+    best = fake.overview.best
+    assert found is not None
+    assert best is not None
+    assert (found.trial, found.search_value, found.race, found.test) == (best.number, best.value, None, None)
+
+
+def test_optimism_of_a_study_without_values_is_none(fake: Sources) -> None:
+    empty = replace(fake, race=None, replicates=[], overview=replace(fake.overview, rows=[]))
+    assert optimism(empty) is None

@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import pytest
+
+from hw2tune.report.wording import listed, p_value, points, scientific, weight_decay_words
+
+
+@pytest.mark.parametrize(
+    ("fraction", "words"),
+    [(-0.0005, "-0.05"), (0.012, "+1.20"), (0.0, "0.00"), (1e-17, "0.00"), (0.00002, "+0.002"), (-0.00004, "-0.004")],
+)
+def test_points_are_signed_and_never_round_a_difference_away(fraction: float, words: str) -> None:
+    assert points(fraction) == words
+
+
+@pytest.mark.parametrize(
+    ("value", "words"), [(1e-4, "1e-4"), (1.3e-5, "1.3e-5"), (0.02, "0.02"), (0.001, "0.001"), (0.0, "0")]
+)
+def test_small_numbers_are_written_short(value: float, words: str) -> None:
+    assert scientific(value) == words
+
+
+def test_small_p_values_are_bounds() -> None:
+    assert (p_value(0.0625), p_value(0.0001), p_value(1.0)) == ("p = 0.0625", "p < 0.001", "p = 1")
+
+
+def test_lists_read_as_in_a_sentence() -> None:
+    assert listed([]) == "none"
+    assert (listed([1]), listed([1, 2]), listed([1, 2, 3])) == ("1", "1 and 2", "1, 2 and 3")
+
+
+def test_weight_decay_is_called_l2_only_where_it_is_coupled() -> None:
+    assert weight_decay_words({"optimizer": "sgd", "weight_decay": 1e-4}) == "L2 1e-4"
+    assert weight_decay_words({"optimizer": "adam", "weight_decay": 1e-4}) == "L2 1e-4"
+    assert weight_decay_words({"optimizer": "adamw", "weight_decay": 1e-4}) == "decoupled weight decay 1e-4"
+    assert weight_decay_words({"optimizer": "sgd"}) == "no weight decay"
