@@ -30,8 +30,10 @@ def render_page(*, title: str, studies: Sequence[str], opening: Section, section
 
 
 def prose(text: str) -> Markup:
-    """Plain text as HTML: escaped, with `...` set as code, and no line that ends between a number and its sign."""
-    parts = re.sub(r"(?<=\d) (?=%)|(?<=\bn) (?== )|(?<=\bn =) (?=\d)", "\N{NO-BREAK SPACE}", text).split("`")
+    """Plain text as HTML: escaped, with `...` set as code, and no line that ends within `95 %`, `n = 5` or a date."""
+    text = re.sub(r"(?<=\d) (?=%)|(?<=\bn) (?== )|(?<=\bn =) (?=\d)", "\N{NO-BREAK SPACE}", text)
+    text = re.sub(r"\b(\d{4})-(\d\d)-(\d\d)\b", "\\1\N{NON-BREAKING HYPHEN}\\2\N{NON-BREAKING HYPHEN}\\3", text)
+    parts = text.split("`")
     if len(parts) % 2 == 0:  # an odd backtick is a backtick
         return escape(text)
     return Markup("").join(

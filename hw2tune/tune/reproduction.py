@@ -11,7 +11,7 @@ from hw2tune.study.protocol import Protocol
 from hw2tune.study.schema import LABELS, Study
 from hw2tune.tune.observer import Observer
 from hw2tune.tune.room import Room
-from hw2tune.tune.training_tasks import Finished, Job, train_all
+from hw2tune.tune.training_tasks import Finished, Job, Published, train_all
 from hw2tune.tune.trial import TrialData
 
 
@@ -32,10 +32,10 @@ def run_reproduction(
     jobs = [_job(study, label, seed, data=data, code=code) for seed in range(replicates) for label in LABELS]
     missing = [job for job in jobs if job.key not in there]
     observer.replicating(study, total=len(missing), cached=len(jobs) - len(missing), room=room)
-    evaluated = {"held_out": data.test} | ({"published": data.train} if protocol.evaluated == "train" else {})
+    published = Published(test=data.test, evaluated=protocol.evaluated)
     total = len(data.train if protocol.evaluated == "train" else data.test)
     trial_data = TrialData(info=data.info, train=data.train, validation=data.validation)
-    for finished in train_all(missing, trial_data, room, observer, evaluated=evaluated):
+    for finished in train_all(missing, trial_data, room, observer, published=published):
         write_replicate(place, _replicate(study, protocol, finished, total=total), npz({}))
 
 

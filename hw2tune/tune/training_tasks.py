@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import ray
 
@@ -45,20 +45,22 @@ class Finished:
     arrays: dict[str, Any]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Published:
+    """Train as the published runs did: each epoch evaluated on what they called test, and on the real test images."""
+
+    test: Split
+    evaluated: Literal["test", "train"]
+
+
 def train_all(
-    jobs: Sequence[Job],
-    data: TrialData,
-    room: Room,
-    observer: Observer,
-    *,
-    evaluated: Mapping[str, Split] | None = None,
+    jobs: Sequence[Job], data: TrialData, room: Room, observer: Observer, *, published: Published | None = None
 ) -> Iterator[Finished]:
     """Trains every job and yields each as it ends, in whatever order.
 
-    With `evaluated` (`published` and `held_out` splits) each is trained as the published runs were, and its epochs
-    carry both evaluations; nothing else is kept then.
+    With `published` the epochs carry both evaluations (`train.replicate.train_as_published`), and no weights are kept.
     """
-    shared = ray.put((data, evaluated))
+    shared = ray.put((data, published))
     remote = ray.remote(
         num_cpus=room.cpus_per_trial, num_gpus=room.gpus_per_trial, max_retries=2, num_returns="streaming"
     )(_stream)
@@ -87,14 +89,14 @@ def train_all(
                 )  # fmt: skip
 
 
-def _stream(job: Job, shared: tuple[TrialData, Mapping[str, Split] | None], threads: int) -> Iterator[Any]:
+def _stream(job: Job, shared: tuple[TrialData, Published | None], threads: int) -> Iterator[Any]:
     """In the worker: each epoch's record, then Finished."""
     from hw2tune.train.batches import TrainingData, on_device
     from hw2tune.train.device import prepare_process
     from hw2tune.train.replicate import Task, Trained, train, train_as_published
 
     device = prepare_process(threads)
-    data, evaluated = shared
+    data, published = shared
     training = TrainingData(
         train=on_device(data.train, data.info, device), validation=on_device(data.validation, data.info, device)
     )
@@ -102,14 +104,14 @@ def _stream(job: Job, shared: tuple[TrialData, Mapping[str, Split] | None], thre
         model=job.model, loss=job.loss, hyperparameters=job.hyperparameters, seed=job.seed,
         max_epochs=job.max_epochs, objective=job.objective,
     )  # fmt: skip
-    if evaluated is None:
+    if published is None:
         for item in train(task, training, device):
             yield _finished(job, item) if isinstance(item, Trained) else item
         return
-    held_out = on_device(evaluated["held_out"], data.info, device)
-    published = training.train if "published" not in evaluated else held_out
+    held_out = on_device(published.test, data.info, device)
+    evaluated = training.train if published.evaluated == "train" else held_out
     epochs = []
-    for epoch in train_as_published(task, training, published, held_out, device):
+    for epoch in train_as_published(task, training, evaluated, held_out, device):
         epochs.append(epoch)
         yield epoch
     yield Finished(job=job, epochs=epochs, chosen_epoch=None, diverged="", arrays={})

@@ -92,6 +92,11 @@ def test_words_between_backticks_are_code() -> None:
     assert prose("one ` alone <") == "one ` alone &lt;"
 
 
+def test_a_line_does_not_end_within_a_percentage_a_sample_size_or_a_date() -> None:
+    assert " " not in prose("95 %") and " " not in prose("n = 5") and "-" not in prose("2026-11-23")
+    assert prose("a = 5 -4.98 to") == "a = 5 -4.98 to"
+
+
 def test_a_png_file_is_embedded(tmp_path) -> None:
     (tmp_path / "a.png").write_bytes(b"\x89PNG")
     assert embedded(tmp_path / "a.png") == "data:image/png;base64,iVBORw=="

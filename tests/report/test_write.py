@@ -24,6 +24,7 @@ from hw2tune.records.replicates import (
     write_replicate,
 )
 from hw2tune.report.account import find
+from hw2tune.report.figures import DrawnFigure
 from hw2tune.report.markdown import escape, summary_markdown
 from hw2tune.report.sources import read_sources
 from hw2tune.report.write import ReportFiles, page_html, write_report
@@ -45,7 +46,8 @@ def page_without_figures(folder: StudyFolder) -> Element:
 
 
 def texts(page: Element, tag: str) -> list[str]:
-    return [" ".join(element.text.replace("\N{NO-BREAK SPACE}", " ").split()) for element in page.all(tag)]
+    plain = str.maketrans({"\N{NO-BREAK SPACE}": " ", "\N{NON-BREAKING HYPHEN}": "-"})
+    return [" ".join(element.text.translate(plain).split()) for element in page.all(tag)]
 
 
 def change_replicates(folder: StudyFolder, variant: str, **changes: object) -> None:
@@ -233,7 +235,7 @@ def test_a_study_without_a_finished_trial_is_refused_with_the_way_out(tmp_path: 
 def test_without_replicates_the_page_claims_nothing_and_says_what_trains_them(searched: ReportFiles) -> None:
     page = parse(searched.page.read_text(encoding="utf-8"))
     assert "Nothing to claim yet" in texts(page, "p")[1] and "hw2tune summarize quickstart" in texts(page, "p")[1]
-    assert not {"Variants", "Replicates"} & set(texts(page, "h2"))
+    assert texts(page, "h2") == ["Search", "How to repeat it"]
     assert "is not shown: " in page.text
     assert "Nothing to claim yet" in searched.markdown.read_text(encoding="utf-8")
 
@@ -281,6 +283,17 @@ def test_what_was_evaluated_on_training_images_is_stamped(tmp_path: Path) -> Non
     assert page.all("header")[0].all("span")
     counts = [table.text.count(STAMP) for table in page.all("table")]
     assert counts == [1, 2, 0, 0, 3]  # baseline among the variants, its pairs, race, trials, its replicates
+
+
+def test_a_figure_drawn_from_such_an_evaluation_is_stamped(tmp_path: Path) -> None:
+    folder = write_fake_study(tmp_path)
+    chosen = replace(read_replicates(ReplicatesFolder.of(folder))[0].chosen, overlaps_training=True)  # type: ignore[type-var]
+    change_replicates(folder, "baseline", chosen=chosen)
+    (png := tmp_path / "a.png").write_bytes(b"\x89PNG")
+    words = {"title": "A", "caption": "b", "alt": "c", "png": png, "pdf": png, "width": 1, "height": 1}
+    drawn = [DrawnFigure(name=name, section=name, **words) for name in ("curves", "examples")]  # type: ignore[arg-type]
+    page = parse(page_html([find(read_sources(folder), drawn)]))
+    assert [STAMP in caption.text for caption in page.all("figcaption")] == [False, True]
 
 
 def test_every_trouble_at_once_gives_a_page_with_names_as_text(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from hw2tune.records.replicates import BASELINE, L2, TUNED, Array, Gallery
 from hw2tune.report.figures.chosen import PREDICTIONS, Arrays, choose
 from hw2tune.report.figures.drawing import CannotDrawError, Drawing, Recipe
 from hw2tune.report.figures.style import GREY, SMALL, new_figure
-from hw2tune.report.figures.words import class_names, percent, short
+from hw2tune.report.figures.words import class_names, short, whole_percent
 from hw2tune.report.sources import Sources
 from hw2tune.report.wording import counted
 
@@ -96,7 +96,7 @@ def draw_examples(sources: Sources, variant: str) -> Drawing:
 
     def words(example: Example) -> str:
         said = _name(names, example.predicted)
-        return f"true {_name(names, example.true)}\npred. {said}\n{percent(example.confidence)}"
+        return f"true {_name(names, example.true)}\npred. {said}\n{whole_percent(example.confidence)}"
 
     figure = _grid({
         f"Correct ({total - errors:,} of {total:,})": [(e.image, words(e)) for e in correct],
@@ -130,7 +130,7 @@ def draw_changes(sources: Sources, variant: str, verb: str) -> Drawing:
     total = len(before["labels"])
 
     def words(change: Change, tense: str) -> str:
-        sure = f"{100 * change.before:.0f} → {percent(change.after)}"
+        sure = f"{100 * change.before:.0f} → {whole_percent(change.after)}"
         return f"true {_name(names, change.true)}\n{tense} {_name(names, change.wrong)}\n{sure}"
 
     rows = {fixed_row: first_changes(gallery, before, after, fixed=fixed_row) for fixed_row in (True, False)}

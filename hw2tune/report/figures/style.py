@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import math
 import struct
 import warnings
 from collections.abc import Iterator
@@ -13,11 +12,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 import matplotlib as mpl
-from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from hw2tune.records.folder import write_atomically
 from hw2tune.records.replicates import BASELINE, L2, TUNED, TUNED_NO_L2
@@ -154,12 +151,3 @@ _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 def power_of_ten(exponent: int) -> str:
     """10⁻³, without mathtext."""
     return "10" + str(exponent).translate(_SUPERSCRIPTS)
-
-
-def log_labels(axes: Axes, which: str) -> None:
-    """Labels a logarithmic x or y axis with powers of ten."""
-    axis = axes.xaxis if which == "x" else axes.yaxis
-    axis.set_major_formatter(
-        FuncFormatter(lambda value, _: power_of_ten(round(math.log10(value))) if value > 0 else "")
-    )
-    axis.set_minor_formatter(NullFormatter())

@@ -146,19 +146,23 @@ def _caption(sources: Sources, table: Sequence[Bar], workers: Sequence[str], cut
     shown = {bar.trial for bar in table}
     unseen = [row.number for row in sources.overview.rows if row.number not in shown]
     return (
-        f"When each of {counted(len(shown), 'trial')} trained, in {counted(len(workers), 'worker process')}; the "
-        "numbers are trials. A bar spans its epochs as Ray Tune noted them, in whole seconds; what lies between "
-        "bars is starting up, deciding and saving."
+        f"When each of {counted(len(shown), 'trial')} trained, in {_processes(workers)}; the numbers are trials. A "
+        "bar spans its epochs as Ray Tune noted them, in whole seconds; what lies between bars is starting up, "
+        "deciding and saving."
         + (" Dotted lines mark where the study stood still; that time is cut out." if cuts else "")
         + (f" No epoch was finished by {'trial' if len(unseen) == 1 else 'trials'} {listed(unseen)}." if unseen else "")
-    ).replace("processs", "processes")
+    )
+
+
+def _processes(workers: Sequence[str]) -> str:
+    return "1 worker process" if len(workers) == 1 else f"{len(workers)} worker processes"
 
 
 def _alt(table: Sequence[Bar], workers: Sequence[str]) -> str:
     end = max(bar.end for bar in table)
     return (
-        f"Timeline of {counted(len({bar.trial for bar in table}), 'trial')} in {len(workers)} worker processes over "
-        f"{end:.0f} seconds."
+        f"Timeline of {counted(len({bar.trial for bar in table}), 'trial')} in {_processes(workers)} over {end:.0f} "
+        "seconds."
     )
 
 

@@ -14,7 +14,7 @@ DOUBLE_SOFTMAX_MINIMUM = 1.4612  # nats: -log(e / (e + 9)), with 10 classes
 MOST_LETTERS = 11  # of a class name in a figure
 
 
-def percent(fraction: float) -> str:
+def whole_percent(fraction: float) -> str:
     """A fraction in percent, without decimals that no one reads in a picture."""
     return f"{100 * fraction:.0f} %"
 

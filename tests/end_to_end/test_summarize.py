@@ -1,0 +1,106 @@
+"""From a study to its report with real trainings, and again from the files alone."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hw2tune.records.folder import StudyFolder
+from hw2tune.records.replicates import ReplicatesFolder, read_race, read_replicates
+from tests.end_to_end.test_study import STUDY, assert_nothing_of_rays, finish, start
+
+pytestmark = pytest.mark.ray
+
+
+@pytest.fixture(scope="module")
+def summarized(tmp_path_factory) -> Path:
+    """A folder with a small study, summarized on two seeds."""
+    folder = tmp_path_factory.mktemp("summaries")
+    (folder / "tiny.toml").write_text(STUDY)
+    code, out, err = finish(start("study", "tiny.toml", "--summarize", "--replicates", "2", cwd=folder))
+    assert code == 0, err
+    assert_nothing_of_rays(out, err)
+    assert re.search(r"^- L2 1e-4 changes test accuracy by", out, re.MULTILINE)
+    return folder
+
+
+def test_four_variants_are_tested_on_the_same_seeds_which_the_search_did_not_use(summarized):
+    folder = ReplicatesFolder.of(StudyFolder(summarized / "ray_results" / "tiny"))
+    replicates = read_replicates(folder)
+    assert [(r.variant, r.seed) for r in replicates] == [
+        (variant, seed) for variant in ("baseline", "l2", "tuned", "tuned-no-l2") for seed in (1, 2)
+    ]
+    assert all(r.chosen and r.last and r.chosen.split == "test" and r.chosen.total == 200 for r in replicates)
+    race = read_race(folder)
+    winner = next(candidate for candidate in race.candidates if candidate.trial == race.winner)
+    tuned = [r for r in replicates if r.variant == "tuned"]
+    assert tuned[0].params == winner.params
+    values = [max(epoch["validation_accuracy"] for epoch in r.epochs) for r in tuned]
+    assert values == winner.values
+    for replicate in replicates:
+        best = max(replicate.epochs, key=lambda epoch: (epoch["validation_accuracy"], -epoch["epoch"]))
+        assert replicate.chosen.epoch == best["epoch"]
+    assert next(r for r in replicates if r.variant == "tuned-no-l2").params["weight_decay"] == 0
+
+
+def test_a_second_call_trains_nothing_and_writes_the_same_report(summarized):
+    report = summarized / "ray_results" / "tiny" / "report"
+    tables = {path.name: path.read_bytes() for path in (report / "tables").iterdir()}
+    code, _, err = finish(start("summarize", "--replicates", "2", cwd=summarized))
+    assert code == 0, err
+    assert "0 trainings of 4 epochs" in err
+    assert {path.name: path.read_bytes() for path in (report / "tables").iterdir()} == tables
+
+
+def test_a_third_seed_trains_only_what_is_missing(summarized):
+    code, _, err = finish(start("summarize", "tiny", "--replicates", "3", "--quiet", cwd=summarized))
+    assert (code, err) == (0, "")
+    summary = json.loads((summarized / "ray_results" / "tiny" / "report" / "summary.json").read_text())
+    assert [variant["n"] for variant in summary["studies"][0]["variants"]] == [3, 3, 3, 3]
+
+
+def test_the_report_redrawn_from_files_without_torch_and_ray_is_the_same(summarized):
+    report = summarized / "ray_results" / "tiny" / "report"
+    files = [path for path in report.rglob("*") if path.is_file()]
+    before = {path: path.read_bytes() for path in files}
+    code = (
+        "import sys\n"
+        "class Absent:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name.split('.')[0] in ('torch', 'ray', 'torchvision'):\n"
+        "            raise ModuleNotFoundError(name)\n"
+        "sys.meta_path.insert(0, Absent())\n"
+        "sys.argv = ['hw2tune', 'summarize', '--from-files', 'ray_results/tiny']\n"
+        "from hw2tune.cli import main; main()"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], cwd=summarized, capture_output=True, text=True, timeout=120)
+    assert shown.returncode == 0, shown.stderr
+    assert {path: path.read_bytes() for path in files} == before
+
+
+def test_from_files_refuses_a_folder_that_is_no_study(tmp_path):
+    shown = finish(start("summarize", "--from-files", str(tmp_path), cwd=tmp_path))
+    assert shown[0] == 1
+    assert shown[2] == (
+        f"hw2tune: {tmp_path}: neither a study's folder (it holds no study.toml) nor a folder of studies\n"
+    )
+
+
+@pytest.mark.real_data
+def test_the_published_runs_are_repeated_with_both_evaluations(tmp_path):
+    if not os.environ.get("HW2TUNE_DATA"):
+        pytest.skip("HW2TUNE_DATA is not set: it names the folder of the real data sets")
+    code, out, err = finish(start("reproduce", "mnist", "--replicates", "1", "--max-epochs", "1", cwd=tmp_path))
+    assert code == 0, err
+    assert_nothing_of_rays(out, err)
+    replicates = read_replicates(ReplicatesFolder(tmp_path / "ray_results" / "reproduce-mnist" / "replicates"))
+    assert [(r.variant, r.seed) for r in replicates] == [("baseline", 0), ("l2", 0)]
+    epoch = replicates[0].epochs[0]
+    assert epoch["published_test_accuracy"] == epoch["held_out_accuracy"]  # MNIST was tested on test images
+    assert 1.70 < epoch["train_loss"] < 1.90  # published 1.7453 and 1.7893; 1.7849 in a plain PyTorch run
+    table = (tmp_path / "ray_results" / "reproduce-mnist" / "report" / "reproduction.csv").read_text()
+    assert table.startswith("run,epoch,quantity,published,")

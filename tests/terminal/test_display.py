@@ -1,0 +1,109 @@
+"""What a person sees: words, plan, board."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from hw2tune.records.trials import TrialRow
+from hw2tune.study.file import find_study, parse_study
+from hw2tune.terminal.plan import replicating_line, resumed_line
+from hw2tune.terminal.progress import Lines, LiveDisplay
+from hw2tune.terminal.words import configuration, duration, objective_value, trial_name
+from hw2tune.tune.observer import Plan
+from hw2tune.tune.room import Room
+
+STUDY = parse_study(*find_study("mnist"), overrides={"trials": 20})
+ROOM = Room(cpus_per_trial=1, gpus_per_trial=0, concurrency=2, words="2 CPUs and 0 GPUs on 1 node, Ray started here")
+PARAMS = {"learning_rate": 0.00123, "batch_size": 64, "optimizer": "sgd", "momentum": 0.95, "weight_decay": 0.0}
+
+
+def row(number: int, value: float | None, state: str = "complete", label: str = "", reason: str = "") -> TrialRow:
+    return TrialRow(
+        number=number, label=label, state=state, reason=reason, epochs=5, value=value, best_epoch=value and 4,
+        seconds=61.0, params=PARAMS,
+    )  # fmt: skip
+
+
+def plan(finished: list[TrialRow], resumed: dict[int, int]) -> Plan:
+    return Plan(
+        study=STUDY, finished=finished, resumed=resumed, room=ROOM, dataset="MNIST", folder="ray_results/mnist",
+        dataset_checksum="sha256:0123456789abcdef", sizes={"train": 55_000, "validation": 5_000, "test": 10_000},
+    )  # fmt: skip
+
+
+def console(width: int) -> Console:
+    return Console(file=io.StringIO(), width=width, force_terminal=True, color_system=None, highlight=False)
+
+
+def text(on: Console) -> str:
+    assert isinstance(on.file, io.StringIO)
+    return on.file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0.4, "0 s"), (59.6, "1 min 00 s"), (200, "3 min 20 s"), (3599.7, "1 h 00 min"), (7500, "2 h 05 min")],
+)
+def test_a_duration_is_said_in_its_largest_units(seconds, words):
+    assert duration(seconds) == words
+
+
+def test_a_configuration_stands_on_one_short_line():
+    assert configuration(PARAMS) == "sgd lr 0.0012 batch 64 mom 0.95 wd 0"
+    assert trial_name(0, "baseline") == "#0 baseline" and trial_name(12, "") == "#12"
+    assert objective_value(0.96384, "validation_accuracy") == "96.38 %"
+    assert objective_value(1.54321, "validation_loss") == "1.5432"
+    assert objective_value(None, "validation_loss") == "-"
+
+
+def test_a_resumed_study_says_what_was_there_and_what_goes_on():
+    finished = [row(number, 0.9) for number in range(5)]
+    assert resumed_line(plan(finished, {5: 4, 6: 2})) == "5 finished, 2 continued at epochs 4 and 2, 13 to go"
+    assert resumed_line(plan(finished, {5: 4})) == "5 finished, 1 continued at epoch 4, 14 to go"
+    assert resumed_line(plan(finished, {})) == "5 finished, 15 to go"
+
+
+@pytest.mark.parametrize("width", [80, 140])
+def test_the_board_fits_the_terminal_and_shows_the_running_and_the_best_five(width):
+    display = LiveDisplay(console(width))
+    display.planned(plan([row(n, 0.9 + 0.01 * n, label="baseline" if n == 0 else "") for n in range(6)], {}))
+    display.trial_started(6, "", PARAMS)
+    display.epoch_finished(6, 3, 0.9512, 12_345.0)
+    picture = console(width)
+    picture.print(display.board)
+    lines = text(picture).rstrip().splitlines()
+    assert all(len(line) <= width for line in lines)
+    assert "6/20 trials, best 95.00 % (#5), 0 s so far" in lines[0]
+    assert lines[1].split()[:5] == ["#6", "epoch", "3/5", "95.12", "%"]
+    assert [line.split()[0] for line in lines[2:]] == ["#5", "#4", "#3", "#2", "#1"]
+    if width == 140:
+        assert "12,345 images/s" in lines[1]
+
+
+def test_the_time_left_is_told_once_two_trials_a_slot_are_done():
+    display = LiveDisplay(console(100))
+    display.planned(plan([], {}))
+    display.board.started -= 60
+    for number in range(4):
+        display.trial_finished(row(number, 0.9))
+    picture = console(100)
+    picture.print(display.board)
+    assert "4 min 00 s left" in text(picture)  # 4 trials in 60 s, 16 to go
+
+
+def test_where_there_is_no_terminal_each_trial_is_a_line():
+    shown = console(100)
+    lines = Lines(shown)
+    lines.planned(plan([row(0, 0.9)], {}))
+    lines.trial_finished(row(1, None, "diverged", reason="diverged in epoch 2: loss nan"))
+    assert "test is not read by the search" in text(shown)
+    assert text(shown).splitlines()[-1] == (
+        "2/20 #1: diverged (diverged in epoch 2: loss nan), -, 1 min 01 s, sgd lr 0.0012 batch 64 mom 0.95 wd 0"
+    )
+
+
+def test_replicating_says_what_was_there_already():
+    assert replicating_line(STUDY, total=3, cached=22, room=ROOM) == (
+        "mnist: 3 trainings of 5 epochs, 22 are there already; 2 at once (2 CPUs and 0 GPUs on 1 node, Ray started here)"
+    )
