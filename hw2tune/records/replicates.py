@@ -163,7 +163,7 @@ def write_replicate(folder: ReplicatesFolder, replicate: Replicate, arrays: byte
         last_predicted               (N,) uint8     the same at the last epoch
         weights/<parameter>          float32        at the last epoch, e.g. weights/conv1.weight
         initial_norms/<parameter>    ()  float32    L2 norm before training
-        features/<layer>             (F, C, H, W) float32   output of each convolution for the gallery's first F images
+        features/<layer>             (F, C, H, W) float32   each convolution, last epoch, first F of the gallery
     """
     place = folder.replicate(replicate.variant, replicate.seed)
     write_atomically(place / "arrays.npz", arrays)

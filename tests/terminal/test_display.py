@@ -105,5 +105,6 @@ def test_where_there_is_no_terminal_each_trial_is_a_line():
 
 def test_replicating_says_what_was_there_already():
     assert replicating_line(STUDY, total=3, cached=22, room=ROOM) == (
-        "mnist: 3 trainings of 5 epochs, 22 are there already; 2 at once (2 CPUs and 0 GPUs on 1 node, Ray started here)"
+        "mnist: 3 trainings of 5 epochs, 22 are there already; "
+        "2 at once (2 CPUs and 0 GPUs on 1 node, Ray started here)"
     )

@@ -133,9 +133,9 @@ def _caption(sources: Sources, layer: str, table: FeatureTable, images: int, see
     height, width = table.map_shape
     return (
         f"What the {table.channels} channels of {layer} ({height} x {width} values each) make of the same "
-        f"{counted(images, 'test image')}, the first in the gallery, before max-pooling and ReLU. One channel keeps "
-        f"its place in every mosaic, and one colour scale holds for all of them; the {TAIL} % of the values beyond "
-        f"either end have the colour of the end. {seed}"
+        f"{counted(images, 'test image')}, the first in the gallery, before max-pooling and ReLU, after the last "
+        f"epoch. One channel keeps its place in every mosaic, and one colour scale holds for all of them; the {TAIL} % "
+        f"of the values beyond either end have the colour of the end. {seed}"
     )
 
 
