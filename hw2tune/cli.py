@@ -306,5 +306,6 @@ def main() -> None:
         if isinstance(error, Hw2tuneError):
             print(f"hw2tune: {error}", file=sys.stderr)
             sys.exit(error.exit_code)
-        print(f"hw2tune: our fault: {type(error).__name__}: {error}; --debug shows where", file=sys.stderr)
+        first_line = f"{type(error).__name__}: {error}".splitlines()[0]
+        print(f"hw2tune: our fault: {first_line}; --debug shows where", file=sys.stderr)
         sys.exit(1)

@@ -23,6 +23,10 @@ class ResourceError(Hw2tuneError):
     """More processors or GPUs asked for than there are, or a cluster that cannot be used."""
 
 
+class TrainingFailedError(Hw2tuneError):
+    """A replicate's training that ended in an error."""
+
+
 class InterruptedByUserError(Hw2tuneError):
     """Ctrl-C; what is finished is kept."""
 

@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -61,7 +62,7 @@ def _version(name: str) -> str | None:
 def _commit() -> str | None:
     """The commit of hw2tune's checkout, with a `+` where files differ from it; None for an installed wheel."""
     checkout = Path(str(resources.files("hw2tune"))).parent
-    if not (checkout / ".git").exists():
+    if not (checkout / ".git").exists() or shutil.which("git") is None:
         return None
     described = subprocess.run(
         ["git", "-C", str(checkout), "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"],

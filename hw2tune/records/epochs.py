@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, BinaryIO
 
 from hw2tune.records.folder import TrialFolder, write_atomically
@@ -38,7 +38,6 @@ def read_epochs(folder: TrialFolder) -> list[dict[str, Any]]:
     return [by_epoch[epoch] for epoch in sorted(by_epoch)]
 
 
-def keep_epochs(folder: TrialFolder, last: int) -> None:
-    """Leaves the epochs up to `last`: a trial taken up from a checkpoint repeats the ones behind it."""
-    kept = [record for record in read_epochs(folder) if record["epoch"] <= last]
-    write_atomically(folder.epochs, "".join(json.dumps(record) + "\n" for record in kept))
+def write_epochs(folder: TrialFolder, records: Iterable[Mapping[str, Any]]) -> None:
+    """Replaces the epochs."""
+    write_atomically(folder.epochs, "".join(json.dumps(record, default=str) + "\n" for record in records))

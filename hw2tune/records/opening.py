@@ -15,7 +15,7 @@ import psutil
 
 from hw2tune.errors import StudyFolderError
 from hw2tune.records.folder import StudyFolder, write_atomically
-from hw2tune.study.file import differences, parse_study, write_study
+from hw2tune.study.file import differences, dump_study, parse_study
 from hw2tune.study.schema import Study
 
 
@@ -30,9 +30,8 @@ def opened(results: Path, study: Study, *, fresh: bool = False) -> Iterator[Stud
     with held(folder):
         if fresh and folder.study_file.exists():
             _set_aside(folder)
-        if folder.study_file.exists():
-            refuse_another_study(folder, study)
-        write_study(study, folder.study_file)
+        refuse_another_study(folder, study)
+        write_atomically(folder.study_file, dump_study(study))
         yield folder
 
 
@@ -56,16 +55,17 @@ def held(folder: StudyFolder) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except filelock.Timeout:
-        raise StudyFolderError(
-            f"{folder.root}: {holder(folder) or 'another process'} runs this study; "
-            "wait for it, end it, or take another --name"
-        ) from None
+        raise _in_use(folder, holder(folder) or "another process") from None
     try:
         _write_note(folder)
         yield
     finally:
         _note(folder).unlink(missing_ok=True)
         lock.release()
+
+
+def _in_use(folder: StudyFolder, by: str) -> StudyFolderError:
+    return StudyFolderError(f"{folder.root}: {by} runs this study; wait for it, end it, or take another --name")
 
 
 def _note(folder: StudyFolder) -> Path:
@@ -90,9 +90,9 @@ def _make(root: Path) -> None:
 
 
 def _set_aside(folder: StudyFolder) -> None:
-    """Moves what is there into a dated folder beside it; lock and note stay with the living."""
+    """Moves what is there to `set-aside/<name>.<date>` in the results; lock and note stay with the living."""
     stamp = datetime.fromtimestamp(folder.study_file.stat().st_mtime).strftime("%Y-%m-%d-%H%M%S")
-    aside = folder.root.with_name(f"{folder.name}.{stamp}")
+    aside = folder.root.parent / "set-aside" / f"{folder.name}.{stamp}"
     _make(aside)
     for path in folder.root.iterdir():
         if path not in (folder.lock, _note(folder)):
@@ -100,7 +100,12 @@ def _set_aside(folder: StudyFolder) -> None:
 
 
 def refuse_another_study(folder: StudyFolder, study: Study) -> None:
-    """Raises StudyFolderError, naming what differs, where the folder holds another study than `study`."""
+    """Raises StudyFolderError where the folder is in use or holds another study, naming what differs."""
+    note = holder(folder)
+    if note is not None and f"process {os.getpid()} " not in note:
+        raise _in_use(folder, note)
+    if not folder.study_file.exists() or not folder.journal.exists():  # nothing has run under this name
+        return
     there = parse_study(folder.study_file.read_text(encoding="utf-8"), str(folder.study_file))
     changed = differences(there, study)
     if changed:

@@ -6,6 +6,7 @@
         pixels.npz                       `counts` (C, 256): how often each raw value occurs in the training images
         race.json                        Race: how the tuned configuration was chosen
         trainings/<key>/                 see `trainings.py`
+        current.json                     which replicates count: others are of an earlier winner or number of seeds
         <variant>/<seed>/replicate.json  Replicate
         <variant>/<seed>/arrays.npz      predictions, weights, feature maps
 
@@ -16,7 +17,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -93,7 +94,7 @@ class Replicate:
     chosen: Evaluation | None
     last: Evaluation | None
     seconds: float
-    key: str  # of the cache: study, variant, seed, configuration, code
+    key: str  # a digest of the variant and of all that its training depends on
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,8 +171,19 @@ def write_replicate(folder: ReplicatesFolder, replicate: Replicate, arrays: byte
     write_json(place / "replicate.json", asdict(replicate))
 
 
+def write_current(folder: ReplicatesFolder, keys: Iterable[str]) -> None:
+    """Says which replicates count, by their keys, before the first of them is written."""
+    write_json(folder.root / "current.json", {"keys": sorted(keys)})
+
+
 def read_replicates(folder: ReplicatesFolder) -> list[Replicate]:
-    """Every replicate, by variant in the order of VARIANTS and by seed."""
+    """The replicates that count, by variant in the order of VARIANTS and by seed."""
+    current = read_json(folder.root / "current.json")
+    return [one for one in every_replicate(folder) if current is None or one.key in current["keys"]]
+
+
+def every_replicate(folder: ReplicatesFolder) -> list[Replicate]:
+    """Also those of an earlier winner or a larger number of seeds."""
     paths = sorted(
         (path for path in folder.root.glob("*/*/replicate.json") if path.parent.parent.name in VARIANTS),
         key=lambda path: (VARIANTS.index(path.parent.parent.name), int(path.parent.name)),

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 # Names of user attributes in Optuna's storage, set by the tune room.
-LABEL, STATE, REASON, SECONDS, BEST_EPOCH = "label", "state", "reason", "seconds", "best_epoch"
+LABEL, STATE, REASON, SECONDS = "label", "state", "reason", "seconds"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,8 +1,12 @@
 """The report of a reproduction: published beside reproduced beside held-out test, with a verdict for every row.
 
 ray_results/reproduce-<dataset>/report/
+    index.html          self-contained: verdicts, curves, every printed number, what it ran on
     reproduction.csv    every printed number
     reproduction.md     the same for a pull request
+    figures/reproduction-loss|accuracy.png|pdf
+
+Nothing of the day or the place of writing goes into a file: the same folder gives the same report.
 """
 
 from __future__ import annotations
@@ -10,14 +14,29 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 import pandas as pd
 
+from hw2tune.records.environment import runs as environment_runs
 from hw2tune.records.folder import StudyFolder, write_atomically
 from hw2tune.records.replicates import Replicate, ReplicatesFolder, read_replicates
+from hw2tune.report.blocks import Absent, Figure, embedded
+from hw2tune.report.figures.curves import Quantity
+from hw2tune.report.figures.drawing import CannotDrawError
+from hw2tune.report.figures.reproduction import draw_reproduction
+from hw2tune.report.figures.style import pixels, save, style
+from hw2tune.report.sections.reproduction import COLUMNS, TABLE_FILE, cells, reproduction_page
 from hw2tune.report.tables.reproduction import Reproduction, reproduce
 from hw2tune.study.published import published_epochs
 from hw2tune.study.schema import LABELS
+
+__all__ = ["COLUMNS", "ReproductionReport", "cells", "write_reproduction"]
+
+TITLES: dict[Quantity, str] = {
+    "loss": "Loss, reproduced and published",
+    "accuracy": "Accuracy, reproduced and published",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,25 +45,36 @@ class ReproductionReport:
 
     name: str
     runs: dict[str, Reproduction]
+    page: Path
     table: Path
     markdown: Path
+    figures: list[Path]  # PNG and PDF
 
 
 def write_reproduction(folder: StudyFolder) -> ReproductionReport:
-    """Compares the runs in a `reproduce-<dataset>` folder with the published ones and writes the tables."""
+    """Compares the runs in a `reproduce-<dataset>` folder with the published ones; writes page, tables and figures."""
     dataset = folder.name.removeprefix("reproduce-")
     replicates = read_replicates(ReplicatesFolder.of(folder))
     runs = {label: reproduce(published_epochs(dataset, label), _epochs_of(replicates, label)) for label in LABELS}
+    environment = environment_runs(folder)
+    label = str(environment[-1].get("data", {}).get("name", dataset)) if environment else dataset
+    target = folder.root / "report"
+    with style():
+        stamp = runs[LABELS[0]].stamp
+        figures = [_figure(target, dataset, label, replicates, quantity, stamp) for quantity in get_args(Quantity)]
     report = ReproductionReport(
         name=dataset,
         runs=runs,
-        table=folder.root / "report" / "reproduction.csv",
-        markdown=folder.root / "report" / "reproduction.md",
+        page=target / "index.html",
+        table=target / TABLE_FILE,
+        markdown=target / "reproduction.md",
+        figures=[path for name in _names(figures) for path in _paths(target, name)],
     )
     rows = pd.concat([run.rows.assign(run=label) for label, run in runs.items()])
     rows = rows[["run", *(column for column in rows.columns if column != "run")]]
     write_atomically(report.table, rows.to_csv(index=False, lineterminator="\n"))
     write_atomically(report.markdown, _markdown(report))
+    write_atomically(report.page, reproduction_page(label, runs, figures, replicates, environment))
     return report
 
 
@@ -52,37 +82,45 @@ def _epochs_of(replicates: Sequence[Replicate], label: str) -> list[list[dict[st
     return [replicate.epochs for replicate in replicates if replicate.variant == label]
 
 
+def _figure(
+    target: Path, dataset: str, label: str, replicates: Sequence[Replicate], quantity: Quantity, stamp: str
+) -> Figure | Absent:
+    """Draws one figure, or removes an earlier one that cannot be drawn any more."""
+    name, title = f"reproduction-{quantity}", TITLES[quantity]
+    try:
+        drawing = draw_reproduction(dataset, label, replicates, quantity, stamp)
+    except CannotDrawError as error:
+        for path in _paths(target, name):
+            path.unlink(missing_ok=True)
+        return Absent(name=name, title=title, reason=str(error))
+    png, pdf = save(drawing.figure, target / "figures", name)
+    width, height = pixels(png)
+    return Figure(
+        name=name,
+        title=title,
+        caption=drawing.caption,
+        alt=drawing.alt,
+        image=embedded(png),
+        width=width,
+        height=height,
+        file=f"figures/{pdf.name}",
+        stamp=f"“test”: {stamp}" if stamp else "",
+    )
+
+
+def _names(figures: Sequence[Figure | Absent]) -> list[str]:
+    return [figure.name for figure in figures if isinstance(figure, Figure)]
+
+
+def _paths(target: Path, name: str) -> tuple[Path, Path]:
+    return target / "figures" / f"{name}.png", target / "figures" / f"{name}.pdf"
+
+
 def _markdown(report: ReproductionReport) -> str:
     parts = [f"# The published {report.name} runs, reproduced"]
     for label, run in report.runs.items():
         parts += [f"## {label}", run.sentence, run.tolerance_note, *([f"**{run.stamp}**"] if run.stamp else [])]
-        columns = COLUMNS
-        lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
+        lines = ["| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]
         lines += ["| " + " | ".join(cells(row)) + " |" for _, row in run.rows.iterrows()]
         parts.append("\n".join(lines))
     return "\n\n".join(parts) + "\n"
-
-
-COLUMNS = ("epoch", "quantity", "published", "reproduced", "min to max", "held-out test", "tolerance", "verdict")
-
-
-def cells(row: pd.Series) -> list[str]:
-    """One row of `Reproduction.rows` as text, under COLUMNS. Losses with four digits, accuracies in percent."""
-    accuracy = str(row["quantity"]).endswith("accuracy")
-
-    def number(value: float) -> str:
-        if pd.isna(value):
-            return "-"
-        return f"{100 * value:.2f} %" if accuracy else f"{value:.4f}"
-
-    verdict = str(row["verdict"]) + (f" ({row['note']})" if row["note"] else "")
-    return [
-        str(row["epoch"]),
-        str(row["quantity"]).replace("_", " "),
-        number(row["published"]),
-        number(row["mean"]),
-        f"{number(row['min'])} to {number(row['max'])}",
-        number(row["held_out"]),
-        number(row["tolerance"]),
-        verdict,
-    ]

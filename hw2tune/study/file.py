@@ -72,11 +72,6 @@ def _read(path: Path) -> str:
         raise StudyFileError(f"{path}: cannot be read: {error}") from None
 
 
-def write_study(study: Study, path: Path) -> None:
-    """Writes the resolved study; reading it again gives an equal one."""
-    path.write_text(dump_study(study), encoding="utf-8")
-
-
 def dump_study(study: Study) -> str:
     """The resolved study as TOML."""
     import tomli_w

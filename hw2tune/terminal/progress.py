@@ -83,7 +83,7 @@ class LiveDisplay(Observer):
 @contextlib.contextmanager
 def progress(*, quiet: bool) -> Iterator[Observer]:
     """The observer that suits stderr, for the length of a `with`."""
-    console = Console(stderr=True, highlight=False)
+    console = Console(stderr=True, highlight=False, markup=False)
     if quiet:
         yield Observer()
     elif not console.is_terminal:

@@ -24,8 +24,8 @@ PIPE_WIDTH = 160  # nothing is folded where no terminal says how wide it is
 
 def stdout() -> Console:
     """The console that results go to."""
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=PIPE_WIDTH)
+    console = Console(highlight=False, markup=False)
+    return console if console.is_terminal else Console(highlight=False, markup=False, width=PIPE_WIDTH)
 
 
 def print_outcome(overview: Overview, console: Console) -> None:
@@ -128,7 +128,7 @@ def print_reproduction(report: ReproductionReport, console: Console) -> None:
         console.print(table)
         console.print(run.sentence)
     console.print(f"\n{run.tolerance_note}")
-    console.print(f"table: {report.table}", soft_wrap=True)
+    console.print(f"table: {report.table}\npage:  {report.page}", soft_wrap=True)
 
 
 def print_report(files: ReportFiles, console: Console) -> None:

@@ -5,12 +5,17 @@ from __future__ import annotations
 import torch
 
 
-def prepare_process(threads: int) -> torch.device:
-    """Sets this process up for training and returns its device: a GPU that it was given, else the CPU.
+def prepare_process(threads: int, *, gpu: bool) -> torch.device:
+    """Sets this process up for training and returns its device: with `gpu` one that it sees, else the CPU.
+
+    Ray hides no GPU from a process that asked for none, so what was asked for decides.
 
     Numbers smaller than 1e-38 are flushed to zero: strong weight decay drives weights there, and the CPU's
-    arithmetic on them is many times slower. TF32 and bf16 stay off, so that results are comparable across devices.
+    arithmetic on them is many times slower. TF32 is turned off (cuDNN's default is on) and bf16 is not used, so that
+    results are comparable across devices.
     """
     torch.set_num_threads(threads)
     torch.set_flush_denormal(True)
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False
+    return torch.device("cuda" if gpu and torch.cuda.is_available() else "cpu")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -95,6 +95,39 @@ def train_as_published(
             "held_out_loss": honest["loss"],
             "held_out_accuracy": honest["accuracy"],
         }
+
+
+def read_off(
+    *,
+    model: str,
+    loss: str,
+    weights: Mapping[str, Weights],
+    epochs: Mapping[str, int],
+    initial_norms: Mapping[str, Any],
+    test: DeviceSplit,
+    shown: Sequence[int],
+    device: torch.device,
+) -> tuple[dict[str, dict[str, Any]], dict[str, NDArray[Any]]]:
+    """What a report needs of a training: evaluations on test of its `chosen` and `last` weights, and arrays.
+
+    The arrays are those of `records.replicates.write_replicate`; `shown` are the test images whose feature maps stay.
+    """
+    arrays: dict[str, NDArray[Any]] = {"labels": test.labels.cpu().numpy().astype(np.uint8)}
+    evaluations = {}
+    for which in ("chosen", "last"):
+        net = network(model, weights[which], device)
+        logits = predict(net, test)
+        evaluations[which] = evaluation(logits, test.labels, loss) | {"epoch": epochs[which]}
+        predicted, confidence = predictions(logits)
+        if which == "chosen":
+            arrays |= {"predicted": predicted, "confidence": confidence}
+        else:
+            arrays["last_predicted"] = predicted
+    images = test.normalised(test.images[list(shown)])
+    arrays |= {f"features/{name}": maps for name, maps in feature_maps(net, images).items()}
+    arrays |= {f"weights/{name}": array for name, array in weights["last"].items()}
+    arrays |= {f"initial_norms/{name}": np.asarray(norm, np.float32) for name, norm in initial_norms.items()}
+    return evaluations, arrays
 
 
 def _is_nan(value: Any) -> bool:

@@ -61,7 +61,6 @@ def new_state(model: str, hyperparameters: Hyperparameters, *, seed: int, device
 
 
 def _optimizer(model: nn.Module, hp: Hyperparameters) -> torch.optim.Optimizer:
-    # Tensors of options keep values on the device where the step is captured; fused is one kernel a step.
     shared: dict[str, Any] = {"lr": hp.learning_rate, "weight_decay": hp.weight_decay, "fused": True}
     match hp.optimizer:
         case "sgd":

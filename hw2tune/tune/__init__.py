@@ -5,11 +5,12 @@ Ray reads these settings when it is first imported, so they stand here, before a
 
 import os
 
+# Clusters that we start are closed to others, and attaching sends the token; a user's own setting counts.
+os.environ.setdefault("RAY_AUTH_MODE", "token")
 os.environ.update(
     RAY_USAGE_STATS_ENABLED="0",
     RAY_AIR_NEW_OUTPUT="0",  # Ray 2.60: the new output prints its configuration box even with verbose=0
     RAY_ENABLE_UV_RUN_RUNTIME_ENV="0",  # else every worker starts through `uv run` of its own, seconds later
-    RAY_AUTH_MODE="token",  # clusters that we start are closed to others, and attaching sends the token
     RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO="0",  # trials without a GPU keep the variables as they are; else a warning
     TUNE_DISABLE_AUTO_CALLBACK_LOGGERS="1",  # TensorBoard's logger imports torch into the driver: 3.8 s
     TUNE_DISABLE_STRICT_METRIC_CHECKING="1",  # a failed trial reports why instead of a metric

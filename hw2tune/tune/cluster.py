@@ -41,7 +41,7 @@ def _connect(address: str | None) -> None:
     try:
         # Workers there get this package's code; torch and optuna they must have.
         ray.init(address=address, runtime_env={"py_modules": [_package_folder()]}, **quiet)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         raise _unreachable(address, str(error).strip().splitlines()[0]) from error
 
 

@@ -14,6 +14,7 @@ from hw2tune.records.environment import add_run
 from hw2tune.records.folder import StudyFolder
 from hw2tune.records.opening import opened, refuse_another_study
 from hw2tune.records.overview import Overview, read_overview
+from hw2tune.records.states import COMPLETE
 from hw2tune.records.storage import read_trials
 from hw2tune.records.trials import trial_rows
 from hw2tune.study.file import find_study, parse_study
@@ -42,14 +43,22 @@ def resolve(request: Request) -> Study:
     return parse_study(text, place, {key: value for key, value in request.overrides.items() if value is not None})
 
 
-def load_for(study: Study, request: Request, observer: Observer) -> Dataset:
-    """The study's data set, in the split that it asks for. Raises DataError."""
+def load_for(
+    study: Study,
+    data_dir: Path | None,
+    observer: Observer,
+    *,
+    validation_size: int | None = None,
+    download: bool = True,
+) -> Dataset:
+    """The study's data set in the split that it asks for, or with another validation size. Raises DataError."""
     observer.stage(f"loading {study.dataset}")
     return load_dataset(
         study.dataset,
-        data_dir=request.data_dir,
-        validation_size=study.validation_size,
+        data_dir=data_dir,
+        validation_size=study.validation_size if validation_size is None else validation_size,
         split_seed=study.split_seed,
+        download=download,
         progress=lambda what, done, of: observer.stage(f"{what}: {done:,} of {of:,}"),
     )
 
@@ -58,9 +67,8 @@ def check(request: Request) -> tuple[Plan, Cost]:
     """Study, data and resources as `run` would find them, and what it would cost. Raises Hw2tuneError."""
     study = resolve(request)
     folder = StudyFolder(request.results / study.name)
-    if folder.study_file.exists():
-        refuse_another_study(folder, study)
-    data = load_for(study, request, Observer())
+    refuse_another_study(folder, study)
+    data = load_for(study, request.data_dir, Observer(), download=False)
     space = room([this_machine()], request.wish)
     rows = trial_rows(study, read_trials(folder), alive=False)
     plan = make_plan(study, folder, rows, data=data, room=space)
@@ -77,23 +85,26 @@ def run(request: Request, observer: Observer) -> Overview:
     Raises Hw2tuneError for what a user can mend, NoTrialFinishedError where every trial failed.
     """
     study = resolve(request)
-    with opened(request.results, study, fresh=request.fresh) as folder:
-        data = load_for(study, request, observer)
-        observer.stage("starting Ray" if request.wish.address is None else f"attaching to {request.wish.address}")
-        # Ray and Tune take seconds to import: not before everything that may refuse has been looked at.
-        from hw2tune.tune.cluster import connected
-        from hw2tune.tune.runner import run_study
+    folder = StudyFolder(request.results / study.name)
+    if not request.fresh:
+        refuse_another_study(folder, study)
+    data = load_for(study, request.data_dir, observer)
+    observer.stage("starting Ray" if request.wish.address is None else f"attaching to {request.wish.address}")
+    # Ray and Tune take seconds to import: not before everything that may refuse has been looked at. The folder is
+    # touched last: a command that is refused changes nothing.
+    from hw2tune.tune.cluster import connected
+    from hw2tune.tune.runner import run_study
 
-        with connected(request.wish) as space:
-            add_run(
-                folder,
-                seeds={"study": study.seed, "split": study.split_seed},
-                data={"name": data.label, "checksum": data.checksum, "split_checksum": data.split_checksum},
-                resources={"at": space.words, "trials_at_once": space.concurrency},
-            )
-            run_study(study, folder=folder, data=data, room=space, observer=observer)
+    with connected(request.wish) as space, opened(request.results, study, fresh=request.fresh) as folder:
+        add_run(
+            folder,
+            seeds={"study": study.seed, "split": study.split_seed},
+            data={"name": data.label, "checksum": data.checksum, "split_checksum": data.split_checksum},
+            resources={"at": space.words, "trials_at_once": space.concurrency},
+        )
+        run_study(study, folder=folder, data=data, room=space, observer=observer)
     overview = read_overview(folder)
-    if overview.all_failed:
+    if overview.state == COMPLETE and overview.all_failed:
         raise NoTrialFinishedError(
             f"{folder.root}: every one of {len(overview.finished)} trials failed, the last one "
             f"`{overview.finished[-1].reason}`; hw2tune status {study.name} shows each"

@@ -13,9 +13,9 @@ from hw2tune.study.schema import Study
 SEED_STRIDE = 1_000_003  # prime, so that no two pairs of seed and number of trials meet by accident
 
 
-def build_sampler(study: Study, trials_there: int) -> BaseSampler:
-    """The study's sampler; the number of trials is mixed into its seed, or a continuation would replay the draws."""
-    seed = (study.seed + SEED_STRIDE * trials_there) % 2**32
+def build_sampler(study: Study, trials_drawn: int) -> BaseSampler:
+    """The study's sampler; the trials drawn before are mixed into its seed, or a continuation would replay them."""
+    seed = (study.seed + SEED_STRIDE * trials_drawn) % 2**32
     if study.sampler == "random":
         return RandomSampler(seed=seed)
     with warnings.catch_warnings():
@@ -31,6 +31,6 @@ def build_pruner(study: Study) -> BasePruner:
         case "asha":
             return SuccessiveHalvingPruner(min_resource=settings.min_epochs, reduction_factor=settings.reduction_factor)
         case "median":
-            return MedianPruner(n_startup_trials=4, n_warmup_steps=settings.min_epochs - 1)
+            return MedianPruner(n_startup_trials=4, n_warmup_steps=settings.min_epochs)
         case "none":
             return NopPruner()

@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import optuna
 from optuna.trial import TrialState
 
-from hw2tune.records.epochs import append_epoch, keep_epochs, read_epochs
+from hw2tune.records.epochs import append_epoch, read_epochs, write_epochs
 from hw2tune.records.folder import StudyFolder, write_atomically
 from hw2tune.records.trials import (
-    BEST_EPOCH,
     LABEL,
     REASON,
     SECONDS,
@@ -38,11 +37,22 @@ class Ledger:
 
     def enqueue_published(self) -> None:
         """Makes the published configurations trials 0 and 1 of a new study."""
-        if self.optuna_study.get_trials(deepcopy=False):
-            return
+        labels = [trial.user_attrs.get(LABEL) for trial in self.trials()]
         for label in LABELS:
-            stored = self.study.search_space.encode(self.study.published[label])  # type: ignore[index]
-            self.optuna_study.enqueue_trial(stored, user_attrs={LABEL: label})
+            if label not in labels:  # a kill may have come between the two
+                stored = self.study.search_space.encode(self.study.published[label])  # type: ignore[index]
+                self.optuna_study.enqueue_trial(stored, user_attrs={LABEL: label})
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether trials are missing, or some that were begun are not at their end."""
+        finished = len(self.trials(TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL))
+        return finished < self.study.trials or bool(self.trials(TrialState.RUNNING))
+
+    def close_running(self, failure: Mapping[str, str]) -> None:
+        """Ends every trial that was begun and is not at its end."""
+        for frozen in self.trials(TrialState.RUNNING):
+            self.close_failed(optuna.trial.Trial(self.optuna_study, frozen._trial_id), failure)
 
     def trials(self, *states: TrialState) -> list[optuna.trial.FrozenTrial]:
         """The trials in these states, by number; all of them where none is named."""
@@ -55,38 +65,45 @@ class Ledger:
     def open_trial(self) -> optuna.Trial:
         """Asks Optuna for the next trial and writes its configuration down."""
         trial = self.optuna_study.ask()
+        self._write_params(trial)
+        return trial
+
+    def _write_params(self, trial: optuna.Trial) -> None:
         params = self.study.search_space.suggest(trial)
         record = {"number": trial.number, "label": trial.user_attrs.get(LABEL, ""), "seed": self.study.seed, **params}
         write_atomically(self.folder.trial(trial.number).params, json.dumps(record, indent=2) + "\n")
-        return trial
 
     def take_up(self, frozen: optuna.trial.FrozenTrial) -> tuple[optuna.Trial, bytes | None]:
         """An interrupted trial again, with its last checkpoint: the same number, the same configuration."""
         # Optuna 5.0 has no public way to continue a running trial of another process; Trial(study, id) is what
         # `ask` itself returns, and suggest_* on it gives back the stored values.
         trial = optuna.trial.Trial(self.optuna_study, frozen._trial_id)
-        self.study.search_space.suggest(trial)  # completes one that was killed between its suggestions
+        self._write_params(trial)  # completes one that was killed between its suggestions
         last = self.folder.trial(trial.number).last
         return trial, last.read_bytes() if last.exists() else None
 
-    def resume_at(self, trial: optuna.Trial, epoch: int) -> None:
-        """The trial goes on after `epoch`: what the storage lacks up to there is reported, files are cut behind it."""
+    def resume(self, trial: optuna.Trial, history: Sequence[Mapping[str, Any]]) -> None:
+        """The trial goes on behind the epochs in `history`, which its checkpoint holds: file and storage follow it.
+
+        A kill between the writes of an epoch leaves them one epoch apart at most.
+        """
         folder = self.folder.trial(trial.number)
-        keep_epochs(folder, epoch)
-        known = self.optuna_study._storage.get_trial(trial._trial_id).intermediate_values
-        for record in read_epochs(folder):
-            if record["epoch"] not in known:
-                trial.report(record[self.study.objective], record["epoch"])
+        there = {record["epoch"]: record for record in read_epochs(folder)}
+        write_epochs(folder, [there.get(epoch["epoch"], epoch) for epoch in history])
+        known = trial.storage.get_trial(trial._trial_id).intermediate_values
+        for epoch in history:
+            if epoch["epoch"] not in known:
+                trial.report(epoch[self.study.objective], epoch["epoch"])
 
     def record_epoch(self, trial: optuna.Trial, result: dict[str, Any]) -> None:
-        """Writes one epoch: checkpoint, then line, then Optuna. A kill in between repeats an epoch, no more."""
+        """Writes one epoch: checkpoint, then line, then Optuna: `resume` brings together what a kill parts."""
         folder, epoch = self.folder.trial(trial.number), int(result["epoch"])
         if (best := result.pop(BEST, None)) is not None:
             write_atomically(folder.best, best)
         write_atomically(folder.last, result.pop(LAST))
         append_epoch(folder, _record(result))
         with warnings.catch_warnings():
-            # A trial taken up from a checkpoint repeats epochs that the storage may know already.
+            # A trial whose checkpoint is lost starts again, and the storage knows its epochs already.
             warnings.filterwarnings("ignore", message="The reported value is ignored")
             trial.report(result[self.study.objective], epoch)
         self.observer.epoch_finished(trial.number, epoch, result["validation_accuracy"], result["images_per_second"])
@@ -97,17 +114,15 @@ class Ledger:
 
     def close_trial(self, trial: optuna.Trial, state: TrialState, word: str, reason: str = "") -> None:
         """Tells Optuna how a trial ended, its value being the best over its epochs."""
-        frozen = self.optuna_study._storage.get_trial(trial._trial_id)
+        frozen = trial.storage.get_trial(trial._trial_id)
         best = best_epoch(frozen, self.study.direction)
         trial.set_user_attr(STATE, word)
         trial.set_user_attr(SECONDS, self._seconds(trial.number))
-        if best is not None:
-            trial.set_user_attr(BEST_EPOCH, best)
         if reason:
             trial.set_user_attr(REASON, reason)
         value = frozen.intermediate_values[best] if best is not None and state == TrialState.COMPLETE else None
         self.optuna_study.tell(trial.number, value, state=state)
-        closed = self.optuna_study._storage.get_trial(trial._trial_id)
+        closed = trial.storage.get_trial(trial._trial_id)
         self.observer.trial_finished(trial_rows(self.study, [closed], alive=True)[0])
 
     def close_failed(self, trial: optuna.Trial, failure: Mapping[str, str]) -> None:

@@ -9,7 +9,7 @@ from hw2tune.records.states import LOST
 
 LAST = "last_checkpoint"  # bytes: the whole training state after the epoch
 BEST = "best_weights"  # bytes: the weights, where the epoch is the best so far
-RESUMED = "resumed"  # true on the first result of a trial that continues: no epoch was trained for it
+RESUMED = "resumed"  # the epochs that a continued trial has, on its first result: none was trained for it
 FAILURE = "failure"  # in place of an epoch: `state` and `reason` in the words of the records, perhaps `traceback`
 
 

@@ -33,19 +33,21 @@ from hw2tune.records.replicates import (
     Replicate,
     ReplicatesFolder,
     npz,
+    read_arrays,
     read_replicates,
+    write_current,
     write_race,
     write_replicate,
     write_shared,
 )
 from hw2tune.records.states import COMPLETE, DIVERGED
-from hw2tune.records.trainings import Training, read_training, training_key, write_training
+from hw2tune.records.trainings import Training, read_training, write_training
 from hw2tune.records.trials import TrialRow, best_first
 from hw2tune.study.hyperparameters import Hyperparameters
 from hw2tune.study.schema import Study
 from hw2tune.tune.observer import Observer
 from hw2tune.tune.room import Room
-from hw2tune.tune.training_tasks import Job, train_all
+from hw2tune.tune.training_tasks import Job, job_of, key_of, train_all
 from hw2tune.tune.trial import TrialData
 
 if TYPE_CHECKING:
@@ -61,31 +63,29 @@ class Workplace:
     data: Dataset
     room: Room
     observer: Observer
-    code: str  # digest of the training code
 
 
 def run_replicates(
-    overview: Overview, *, data: Dataset, room: Room, observer: Observer, code: str, replicates: int, race: int
+    overview: Overview, *, data: Dataset, room: Room, observer: Observer, replicates: int, race: int
 ) -> None:
     """Trains and tests what is not there yet. The guard has passed `data`; the study's folder is held."""
     study = overview.study
-    place = Workplace(
-        study=study, folder=ReplicatesFolder.of(overview.folder), data=data, room=room, observer=observer, code=code
-    )
+    place = Workplace(study=study, folder=ReplicatesFolder.of(overview.folder), data=data, room=room, observer=observer)
     gallery = _write_shared(place)
     # The search trained on the study's own seed; the race takes others, so that its luck does not count.
     seeds = [study.seed + 1 + number for number in range(replicates)]
     variants = {label: study.published_hyperparameters(label) for label in (BASELINE, L2)}
     racers = candidates(overview, race)
     jobs = [
-        job(place, f"{name} seed {seed}", hyperparameters, seed)
+        job_of(study, f"{name} seed {seed}", hyperparameters, seed)
         for seed in seeds
         for name, hyperparameters in [*((f"trial {r.number}", _of(r)) for r in racers), *variants.items()]
     ]
-    _train_missing(place, jobs, also=len(seeds))
+    _train_missing(place, jobs)
     winner = _race(place, racers, seeds)
     variants |= {TUNED: winner, TUNED_NO_L2: replace(winner, weight_decay=0.0)}
-    _train_missing(place, [job(place, f"{TUNED_NO_L2} seed {s}", variants[TUNED_NO_L2], s) for s in seeds])
+    if winner.weight_decay:
+        _train_missing(place, [job_of(study, f"{TUNED_NO_L2} seed {s}", variants[TUNED_NO_L2], s) for s in seeds])
     _test(place, variants, seeds, gallery)
 
 
@@ -100,49 +100,19 @@ def candidates(overview: Overview, race: int) -> list[TrialRow]:
     return best_first(complete, overview.study.direction)[:race]
 
 
-def job(place: Workplace, label: str, hyperparameters: Hyperparameters, seed: int) -> Job:
-    """One training of the study's, with its key."""
-    study = place.study
-    depends_on = {
-        "model": study.model,
-        "loss": study.loss,
-        "hyperparameters": hyperparameters.as_dict(),
-        "seed": seed,
-        "max_epochs": study.max_epochs,
-        "objective": study.objective,
-        "data": place.data.checksum,
-        "split": place.data.split_checksum,
-        "code": place.code,
-    }
-    return Job(
-        key=training_key(depends_on),
-        label=label,
-        model=study.model,
-        loss=study.loss,
-        hyperparameters=hyperparameters,
-        seed=seed,
-        max_epochs=study.max_epochs,
-        objective=study.objective,
-    )
-
-
 def _of(row: TrialRow) -> Hyperparameters:
     return Hyperparameters(**row.params)  # type: ignore[arg-type]  # the space draws nothing else
 
 
-def _train_missing(place: Workplace, jobs: Iterable[Job], also: int = 0) -> None:
-    """Trains the jobs whose key is not there; `also` more are known to follow."""
-    unique = {one.key: one for one in jobs}
-    missing = [one for key, one in unique.items() if read_training(place.folder.trainings, key) is None]
-    place.observer.replicating(
-        place.study, total=len(missing) + also, cached=len(unique) - len(missing), room=place.room
-    )
-    if not missing:
-        return
+def _train_missing(place: Workplace, jobs: Iterable[Job]) -> None:
+    """Trains what is not there. Jobs of one key are one training."""
+    unique = {key_of(one, place.data, place.room): one for one in jobs}
+    missing = {key: one for key, one in unique.items() if read_training(place.folder.trainings, key) is None}
+    place.observer.replicating(place.study, total=len(missing), cached=len(unique) - len(missing), room=place.room)
     data = TrialData(info=place.data.info, train=place.data.train, validation=place.data.validation)
-    for finished in train_all(missing, data, place.room, place.observer):
+    for finished in train_all(list(missing.values()), data, place.room, place.observer):
         training = Training(
-            key=finished.job.key,
+            key=key_of(finished.job, place.data, place.room),
             epochs=finished.epochs,
             chosen_epoch=finished.chosen_epoch,
             diverged=finished.diverged,
@@ -152,7 +122,8 @@ def _train_missing(place: Workplace, jobs: Iterable[Job], also: int = 0) -> None
 
 
 def _trained(place: Workplace, hyperparameters: Hyperparameters, seed: int) -> Training:
-    training = read_training(place.folder.trainings, job(place, "", hyperparameters, seed).key)
+    key = key_of(job_of(place.study, "", hyperparameters, seed), place.data, place.room)
+    training = read_training(place.folder.trainings, key)
     assert training is not None, "trained before it is read"
     return training
 
@@ -195,8 +166,7 @@ def _value(training: Training, objective: str) -> float | None:
 
 def _write_shared(place: Workplace) -> Gallery:
     data = place.data
-    # PCG64 by its raw stream of choice: the same images are shown on every machine.
-    indices = np.random.Generator(np.random.PCG64(0)).permutation(len(data.test))[:GALLERY_SIZE]
+    indices = np.random.default_rng(0).permutation(len(data.test))[:GALLERY_SIZE]
     gallery = Gallery(indices=indices, images=data.test.images[indices], labels=data.test.labels[indices])
     channels = data.train.images.shape[-1]
     counts = [np.bincount(data.train.images[..., channel].ravel(), minlength=256) for channel in range(channels)]
@@ -222,29 +192,39 @@ def dataset_record(data: Dataset) -> DatasetRecord:
 
 def _test(place: Workplace, variants: dict[str, Hyperparameters], seeds: Sequence[int], gallery: Gallery) -> None:
     """Reads the test images, here and only here: each variant at the epoch that validation chose, and at the last."""
-    there = {(replicate.variant, replicate.seed): replicate.key for replicate in read_replicates(place.folder)}
+    wanted = [
+        (variant, seed, hyperparameters, _trained(place, hyperparameters, seed))
+        for variant, hyperparameters in variants.items()
+        for seed in seeds
+    ]
+    write_current(place.folder, [f"{variant} {training.key}" for variant, _, _, training in wanted])
+    there = {(one.variant, one.seed) for one in read_replicates(place.folder) if _has_arrays(place.folder, one)}
     test = ray.put(place.data.test)
     remote = ray.remote(num_cpus=place.room.cpus_per_trial, num_gpus=place.room.gpus_per_trial)(_evaluate)
-    pending = {}
-    for variant, hyperparameters in variants.items():
-        for seed in seeds:
-            training = _trained(place, hyperparameters, seed)
-            if there.get((variant, seed)) == training.key:
-                continue
-            if training.diverged:
-                write_replicate(place.folder, _replicate(place, variant, seed, hyperparameters, training, {}), npz({}))
-                continue
-            place.observer.stage(f"testing {variant} seed {seed}")
-            reference = remote.remote(
-                place.study.model, place.study.loss, training, place.data.info, test, gallery.indices
-            )
-            pending[reference] = (variant, seed, hyperparameters, training)
+    pending: dict[Any, tuple[str, int, Hyperparameters, Training]] = {}
+    for one in wanted:
+        variant, seed, hyperparameters, training = one
+        if (variant, seed) in there:
+            continue
+        if training.diverged:
+            write_replicate(place.folder, _replicate(place, variant, seed, hyperparameters, training, {}), npz({}))
+            continue
+        place.observer.stage(f"testing {variant} seed {seed}")
+        study, info = place.study, place.data.info
+        reference = remote.remote(
+            study.model, study.loss, training, info, test, gallery.indices, place.room.gpus_per_trial > 0
+        )
+        pending[reference] = one
     while pending:
         (ready, *_), _ = ray.wait(list(pending), num_returns=1)
         variant, seed, hyperparameters, training = pending.pop(ready)
         evaluations, arrays = ray.get(ready)
         replicate = _replicate(place, variant, seed, hyperparameters, training, evaluations)
         write_replicate(place.folder, replicate, npz(arrays))
+
+
+def _has_arrays(folder: ReplicatesFolder, replicate: Replicate) -> bool:
+    return read_arrays(folder, replicate.variant, replicate.seed) is not None
 
 
 def _replicate(
@@ -269,33 +249,26 @@ def _replicate(
         chosen=read.get("chosen"),
         last=read.get("last"),
         seconds=training.seconds,
-        key=training.key,
+        key=f"{variant} {training.key}",
     )
 
 
 def _evaluate(
-    model: str, loss: str, training: Training, info: DatasetInfo, test: Split, gallery: Any
+    model: str, loss: str, training: Training, info: DatasetInfo, test: Split, gallery: Any, gpu: bool
 ) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
     """In a worker: the evaluations and the arrays of `records.replicates.write_replicate`."""
     from hw2tune.train.batches import on_device
     from hw2tune.train.device import prepare_process
-    from hw2tune.train.loop import predict
-    from hw2tune.train.replicate import evaluation, feature_maps, network, predictions
+    from hw2tune.train.replicate import read_off
 
-    device = prepare_process(1)
-    split = on_device(test, info, device)
-    arrays: dict[str, Any] = {"labels": test.labels.astype(np.uint8)}
-    evaluations = {}
-    for which, epoch in (("chosen", training.chosen_epoch), ("last", len(training.epochs))):
-        net = network(model, training.weights(which), device)
-        logits = predict(net, split)
-        evaluations[which] = evaluation(logits, split.labels, loss) | {"epoch": epoch}
-        predicted, confidence = predictions(logits)
-        arrays |= (
-            {"predicted": predicted, "confidence": confidence} if which == "chosen" else {"last_predicted": predicted}
-        )
-    shown = split.images[[int(index) for index in gallery[:FEATURE_IMAGES]]]
-    arrays |= {f"features/{name}": maps for name, maps in feature_maps(net, split.normalised(shown)).items()}
-    arrays |= {f"weights/{name}": array for name, array in training.weights("last").items()}
-    arrays |= {f"initial_norms/{name}": np.float32(v) for name, v in training.weights("initial_norms").items()}
-    return evaluations, arrays
+    device = prepare_process(1, gpu=gpu)
+    return read_off(
+        model=model,
+        loss=loss,
+        weights={which: training.weights(which) for which in ("chosen", "last")},
+        epochs={"chosen": training.chosen_epoch or 0, "last": len(training.epochs)},
+        initial_norms=training.weights("initial_norms"),
+        test=on_device(test, info, device),
+        shown=[int(index) for index in gallery[:FEATURE_IMAGES]],
+        device=device,
+    )

@@ -30,6 +30,11 @@ class Room:
     concurrency: int
     words: str
 
+    @property
+    def threads(self) -> int:
+        """Threads of a trial's process."""
+        return max(1, int(self.cpus_per_trial))
+
 
 def room(totals: Sequence[Mapping[str, float]], wish: Wish) -> Room:
     """How many trials fit on nodes with these resources (`CPU`, `GPU`), each on one node. Raises ResourceError."""

@@ -25,8 +25,9 @@ class StudyStopper(tune.Stopper):  # type: ignore[misc]  # Ray ships no types
         if FAILURE in result:
             return True
         trial = self.search.live[trial_id]
-        if result.pop(RESUMED, False):
-            self.search.ledger.resume_at(trial, result["epoch"])
+        history = result.pop(RESUMED, None)
+        if history is not None:
+            self.search.ledger.resume(trial, history)
             return bool(result["done"])
         self.search.ledger.record_epoch(trial, result)
         if self.search.ledger.should_prune(trial) and not result["done"]:

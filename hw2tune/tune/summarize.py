@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from hw2tune.data.dataset import Dataset
 from hw2tune.data.guard import refuse_overlap
-from hw2tune.data.load import load_dataset
 from hw2tune.errors import InterruptedByUserError, StudyFolderError
 from hw2tune.records.environment import add_run
 from hw2tune.records.folder import StudyFolder, study_folders
@@ -16,7 +15,7 @@ from hw2tune.records.overview import find_folder, read_overview
 from hw2tune.records.replicates import ReplicatesFolder, read_replicates
 from hw2tune.study.file import find_study, parse_study
 from hw2tune.study.protocol import PROTOCOLS
-from hw2tune.study.schema import Study
+from hw2tune.tune.command import load_for
 from hw2tune.tune.observer import Observer
 from hw2tune.tune.room import Room, Wish
 
@@ -53,12 +52,10 @@ def replicate_studies(
 
     def work(folder: StudyFolder, room: Room) -> None:
         overview = read_overview(folder)
-        data = _load(overview.study, data_dir, observer, validation_size=overview.study.validation_size)
+        data = load_for(overview.study, data_dir, observer)
         refuse_overlap(data)
-        _note_run(folder, data, room)
-        run_replicates(
-            overview, data=data, room=room, observer=observer, code=_code(), replicates=replicates, race=race
-        )
+        _note_run(folder, data, room, [overview.study.seed + 1 + number for number in range(replicates)])
+        run_replicates(overview, data=data, room=room, observer=observer, replicates=replicates, race=race)
 
     _with_ray(folders, wish, observer, work)
 
@@ -81,11 +78,10 @@ def reproduce_published(
     def work(folder: StudyFolder, room: Room) -> None:
         protocol = PROTOCOLS[folder.name.removeprefix("reproduce-")]
         study = parse_study(*find_study(protocol.study), {"max_epochs": max_epochs} if max_epochs else None)
-        data = _load(study, data_dir, observer, validation_size=protocol.validation_size)
-        _note_run(folder, data, room)
-        run_reproduction(
-            study, protocol, folder, data=data, room=room, observer=observer, code=_code(), replicates=replicates
-        )
+        data = load_for(study, data_dir, observer, validation_size=protocol.validation_size)
+        refuse_overlap(data)
+        _note_run(folder, data, room, range(replicates))
+        run_reproduction(study, protocol, folder, data=data, room=room, observer=observer, replicates=replicates)
 
     _with_ray(folders, wish, observer, work)
     return folders
@@ -109,26 +105,10 @@ def _with_ray(
         ) from None
 
 
-def _load(study: Study, data_dir: Path | None, observer: Observer, *, validation_size: int) -> Dataset:
-    observer.stage(f"loading {study.dataset}")
-    return load_dataset(
-        study.dataset,
-        data_dir=data_dir,
-        validation_size=validation_size,
-        split_seed=study.split_seed,
-        progress=lambda what, done, of: observer.stage(f"{what}: {done:,} of {of:,}"),
-    )
-
-
-def _note_run(folder: StudyFolder, data: Dataset, room: Room) -> None:
+def _note_run(folder: StudyFolder, data: Dataset, room: Room, seeds: Iterable[int]) -> None:
     add_run(
         folder,
+        seeds={"split": data.split_seed, "replicates": list(seeds)},
         data={"name": data.label, "checksum": data.checksum, "split_checksum": data.split_checksum},
         resources={"at": room.words, "trials_at_once": room.concurrency},
     )
-
-
-def _code() -> str:
-    from hw2tune.tune.code_version import code_version
-
-    return code_version()

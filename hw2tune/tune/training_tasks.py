@@ -5,26 +5,30 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from importlib import metadata
 from typing import TYPE_CHECKING, Any, Literal
 
 import ray
 
+from hw2tune.errors import TrainingFailedError
 from hw2tune.records.states import COMPLETE, DIVERGED
+from hw2tune.records.trainings import training_key
 from hw2tune.records.trials import TrialRow
 from hw2tune.study.hyperparameters import Hyperparameters
+from hw2tune.study.schema import Study
+from hw2tune.tune.code_version import training_code
 from hw2tune.tune.observer import Observer
 from hw2tune.tune.room import Room
 
 if TYPE_CHECKING:
-    from hw2tune.data.dataset import Split
+    from hw2tune.data.dataset import Dataset, Split
     from hw2tune.tune.trial import TrialData
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One training to be done. `label` is for people, `key` for the cache."""
+    """One training to be done. `label` is for people."""
 
-    key: str
     label: str
     model: str
     loss: str
@@ -32,6 +36,38 @@ class Job:
     seed: int
     max_epochs: int
     objective: str
+
+
+def job_of(study: Study, label: str, hyperparameters: Hyperparameters, seed: int) -> Job:
+    """One training as the study trains."""
+    return Job(
+        label=label,
+        model=study.model,
+        loss=study.loss,
+        hyperparameters=hyperparameters,
+        seed=seed,
+        max_epochs=study.max_epochs,
+        objective=study.objective,
+    )
+
+
+def key_of(job: Job, data: Dataset, room: Room, **more: str) -> str:
+    """A digest of everything that the job's training depends on: the same key, the same training."""
+    depends_on = {
+        "model": job.model,
+        "loss": job.loss,
+        "hyperparameters": job.hyperparameters.as_dict(),
+        "seed": job.seed,
+        "max_epochs": job.max_epochs,
+        "objective": job.objective,
+        "data": data.checksum,
+        "split": data.split_checksum,
+        "normalisation": [data.info.mean, data.info.std],
+        "code": training_code(),
+        "torch": metadata.version("torch"),
+        "device": "cuda" if room.gpus_per_trial else "cpu",  # the two draw different dropout from one seed
+    }
+    return training_key(depends_on | more)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +106,7 @@ def train_all(
         while waiting and len(live) < room.concurrency:
             number, job = waiting.popleft()
             observer.trial_started(number, job.label, job.hyperparameters.as_dict())
-            live[remote.remote(job, shared, max(1, int(room.cpus_per_trial)))] = (number, job)
+            live[remote.remote(job, shared, room.threads, room.gpus_per_trial > 0)] = (number, job)
         ready, _ = ray.wait(list(live), num_returns=1, timeout=5)
         for stream in ready:
             number, job = live[stream]
@@ -79,6 +115,11 @@ def train_all(
             except StopIteration:
                 del live[stream]
                 continue
+            except ray.exceptions.RayError as error:
+                raise TrainingFailedError(
+                    f"{job.label}: its training failed ({str(error).strip().splitlines()[-1]}); "
+                    "what is finished is kept, the same command tries it again"
+                ) from error
             if isinstance(item, Finished):
                 observer.trial_finished(_row(number, item))
                 yield item
@@ -89,13 +130,13 @@ def train_all(
                 )  # fmt: skip
 
 
-def _stream(job: Job, shared: tuple[TrialData, Published | None], threads: int) -> Iterator[Any]:
+def _stream(job: Job, shared: tuple[TrialData, Published | None], threads: int, gpu: bool) -> Iterator[Any]:
     """In the worker: each epoch's record, then Finished."""
     from hw2tune.train.batches import TrainingData, on_device
     from hw2tune.train.device import prepare_process
     from hw2tune.train.replicate import Task, Trained, train, train_as_published
 
-    device = prepare_process(threads)
+    device = prepare_process(threads, gpu=gpu)
     data, published = shared
     training = TrainingData(
         train=on_device(data.train, data.info, device), validation=on_device(data.validation, data.info, device)

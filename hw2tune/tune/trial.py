@@ -6,7 +6,7 @@ torch is imported in the worker only: the driver needs this class by name, and s
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -35,23 +35,26 @@ class TrialData:
 class TrainingTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
     """Trains one configuration; a step is an epoch. What goes wrong is a result with a reason, not a dead process."""
 
-    def setup(self, config: dict[str, Any], data: TrialData, study: Study, threads: int) -> None:
-        """Once a process: the data go to the device."""
+    def setup(self, config: dict[str, Any], data: TrialData, study: Study, threads: int, gpu: bool) -> None:
+        """Once a process. All work waits for the first step, where what fails has a way to say why."""
+        self.study = study
+        self.prepare: Callable[[], None] | None = lambda: self._prepare(data, threads, gpu=gpu)
+        self.reset_config(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """The next trial in the same process."""
+        self.begin: Callable[[], None] | None = lambda: self._begin(new_config)
+        return True
+
+    def _prepare(self, data: TrialData, threads: int, *, gpu: bool) -> None:
         from hw2tune.train.batches import TrainingData, on_device
         from hw2tune.train.device import prepare_process
 
-        self.study = study
-        self.device = prepare_process(threads)
+        self.device = prepare_process(threads, gpu=gpu)
         self.data = TrainingData(
             train=on_device(data.train, data.info, self.device),
             validation=on_device(data.validation, data.info, self.device),
         )
-        self._begin(config)
-
-    def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """The next trial in the same process."""
-        self._begin(new_config)
-        return True
 
     def _begin(self, config: dict[str, Any]) -> None:
         from hw2tune.train.loop import train_epochs
@@ -71,19 +74,27 @@ class TrainingTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
 
     def step(self) -> dict[str, Any]:
         """One epoch."""
-        from hw2tune.train.loop import DivergedError
+        try:
+            return self._step()
+        except Exception as error:
+            word = DIVERGED if type(error).__name__ == "DivergedError" else FAILED
+            where = f"epoch {self.state.epoch + 1}" if self.begin is None else "its preparation"
+            told = str(error) if word == DIVERGED else f"{type(error).__name__}: {error}"
+            trace = "" if word == DIVERGED else traceback.format_exc()
+            return {FAILURE: failure(word, f"{word} in {where}: {told}".splitlines()[0], trace), "done": True}
 
+    def _step(self) -> dict[str, Any]:
+        if self.prepare is not None:
+            self.prepare()
+            self.prepare = None
+        if self.begin is not None:
+            self.begin()
+            self.begin = None
         if self.resumed:
             self.resumed = False
-            return {RESUMED: True, "epoch": self.state.epoch, "done": self.state.epoch >= self.study.max_epochs}
-        try:
-            epoch = next(self.epochs)
-        except DivergedError as error:
-            reason = f"{DIVERGED} in epoch {self.state.epoch + 1}: {error}"
-            return {FAILURE: failure(DIVERGED, reason), "done": True}
-        except Exception as error:
-            reason = f"{FAILED} in epoch {self.state.epoch + 1}: {type(error).__name__}: {error}"
-            return {FAILURE: failure(FAILED, reason, traceback.format_exc()), "done": True}
+            history = [asdict(epoch) for epoch in self.state.history]
+            return {RESUMED: history, "epoch": len(history), "done": len(history) >= self.study.max_epochs}
+        epoch = next(self.epochs)
         return asdict(epoch) | self._weights() | {"done": epoch.epoch >= self.study.max_epochs}
 
     def _weights(self) -> dict[str, bytes]:

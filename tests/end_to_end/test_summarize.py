@@ -53,6 +53,7 @@ def test_a_second_call_trains_nothing_and_writes_the_same_report(summarized):
     code, _, err = finish(start("summarize", "--replicates", "2", cwd=summarized))
     assert code == 0, err
     assert "0 trainings of 4 epochs" in err
+    assert not re.search(r"[1-9]\d* trainings", err)
     assert {path.name: path.read_bytes() for path in (report / "tables").iterdir()} == tables
 
 

@@ -1,6 +1,6 @@
 """A trial's epochs on disk."""
 
-from hw2tune.records.epochs import append_epoch, keep_epochs, read_epochs
+from hw2tune.records.epochs import append_epoch, read_epochs, write_epochs
 from hw2tune.records.folder import TrialFolder
 
 
@@ -21,10 +21,10 @@ def test_a_line_torn_by_a_kill_is_left_out_and_the_next_epoch_is_not(tmp_path):
     assert read_epochs(folder) == [{"epoch": 1}, {"epoch": 2}]
 
 
-def test_only_the_epochs_up_to_the_checkpoint_are_kept(tmp_path):
+def test_epochs_are_replaced_as_a_whole(tmp_path):
     folder = TrialFolder(tmp_path)
     for epoch in (1, 2, 3):
         append_epoch(folder, {"epoch": epoch})
-    keep_epochs(folder, 2)
+    write_epochs(folder, [{"epoch": 1}, {"epoch": 2}])
     assert [record["epoch"] for record in read_epochs(folder)] == [1, 2]
     assert read_epochs(TrialFolder(tmp_path / "none")) == []

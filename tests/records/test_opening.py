@@ -26,8 +26,8 @@ def test_the_resolved_study_is_written_and_a_larger_number_of_trials_is_no_other
 
 
 def test_a_changed_study_under_the_same_name_is_refused_with_the_difference(tmp_path):
-    with opened(tmp_path, study()):
-        pass
+    with opened(tmp_path, study()) as folder:
+        folder.journal.write_text("{}\n")
     with pytest.raises(StudyFolderError) as refusal, opened(tmp_path, study(max_epochs=9)):
         pass
     assert str(refusal.value) == (
@@ -36,12 +36,19 @@ def test_a_changed_study_under_the_same_name_is_refused_with_the_difference(tmp_
     )
 
 
+def test_a_name_under_which_nothing_ran_takes_any_study(tmp_path):
+    with opened(tmp_path, study()):
+        pass
+    with opened(tmp_path, study(max_epochs=9)) as folder:
+        assert parse_study(folder.study_file.read_text(), "x").max_epochs == 9
+
+
 def test_fresh_sets_the_old_study_aside_and_deletes_nothing(tmp_path):
     with opened(tmp_path, study()) as folder:
         folder.journal.write_text("{}\n")
     with opened(tmp_path, study(max_epochs=9), fresh=True) as folder:
         assert not folder.journal.exists()
-    aside = [path for path in tmp_path.iterdir() if path.name.startswith("quickstart.")]
+    aside = [path for path in (tmp_path / "set-aside").iterdir() if path.name.startswith("quickstart.")]
     assert len(aside) == 1
     assert (aside[0] / "optuna.journal").read_text() == "{}\n"
     assert parse_study((aside[0] / "study.toml").read_text(), "x").max_epochs == 5

@@ -1,8 +1,20 @@
 """Replicates on disk."""
 
+from dataclasses import replace
+
 import numpy as np
 
-from hw2tune.records.replicates import ReplicatesFolder, read_arrays, read_gallery, read_race, read_replicates
+from hw2tune.records.replicates import (
+    ReplicatesFolder,
+    every_replicate,
+    npz,
+    read_arrays,
+    read_gallery,
+    read_race,
+    read_replicates,
+    write_current,
+    write_replicate,
+)
 from tests.report.fake_study import write_fake_study
 
 
@@ -13,6 +25,14 @@ def test_replicates_come_back_by_variant_and_seed(tmp_path):
     assert len(replicates) == 44
     assert replicates[0].chosen is not None and replicates[0].chosen.total == 500
     assert read_race(folder).winner == 3
+
+
+def test_replicates_of_an_earlier_winner_or_more_seeds_do_not_count(tmp_path):
+    folder = ReplicatesFolder.of(write_fake_study(tmp_path, seeds=3))
+    for replicate in every_replicate(folder):
+        write_replicate(folder, replace(replicate, key=f"{replicate.variant} {replicate.seed}"), npz({}))
+    write_current(folder, ["baseline 0", "tuned 0", "tuned 1"])
+    assert [(r.variant, r.seed) for r in read_replicates(folder)] == [("baseline", 0), ("tuned", 0), ("tuned", 1)]
 
 
 def test_a_missing_or_damaged_array_file_is_none_and_no_traceback(tmp_path):

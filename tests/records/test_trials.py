@@ -11,7 +11,7 @@ from hw2tune.records.folder import StudyFolder
 from hw2tune.records.overview import find_folder, read_overview
 from hw2tune.records.storage import create_optuna_study, read_trials
 from hw2tune.records.trials import best_first, trial_rows, write_trials_table
-from hw2tune.study.file import find_study, parse_study, write_study
+from hw2tune.study.file import dump_study, find_study, parse_study
 
 STUDY = parse_study(*find_study("quickstart"))
 
@@ -21,7 +21,7 @@ def folder(tmp_path):
     """Five trials: baseline complete, one pruned, one diverged, one running, one complete and better."""
     folder = StudyFolder(tmp_path / "quickstart")
     folder.root.mkdir()
-    write_study(STUDY, folder.study_file)
+    folder.study_file.write_text(dump_study(STUDY))
     study = create_optuna_study(folder, STUDY)
     study.sampler = optuna.samplers.RandomSampler(seed=1)
     study.enqueue_trial(STUDY.search_space.encode(STUDY.published["baseline"]), user_attrs={"label": "baseline"})

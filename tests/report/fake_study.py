@@ -26,7 +26,7 @@ from hw2tune.records.replicates import (
     write_shared,
 )
 from hw2tune.records.storage import create_optuna_study
-from hw2tune.study.file import find_study, parse_study, write_study
+from hw2tune.study.file import dump_study, find_study, parse_study
 from hw2tune.study.schema import Study
 
 TEST_ACCURACY = {
@@ -64,7 +64,7 @@ def write_fake_study(
     study = parse_study(*find_study(shipped), overrides={"trials": max(trials, 2)} | overrides)
     folder = StudyFolder(results / study.name)
     folder.root.mkdir(parents=True)
-    write_study(study, folder.study_file)
+    folder.study_file.write_text(dump_study(study))
     folder.environment.write_text(
         json.dumps(
             {

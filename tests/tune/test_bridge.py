@@ -13,8 +13,16 @@ from hw2tune.tune.deciding import build_pruner, build_sampler
 from hw2tune.tune.ledger import Ledger
 from hw2tune.tune.messages import BEST, FAILURE, LAST, RESUMED, failure
 from hw2tune.tune.observer import Observer
-from hw2tune.tune.searcher import StudySearch
+from hw2tune.tune.searcher import FINISHED, StudySearch
 from hw2tune.tune.stopper import StudyStopper
+
+
+def history(*accuracies: float) -> list[dict[str, float]]:
+    """The epochs that a checkpoint holds."""
+    return [
+        {"epoch": epoch, "validation_accuracy": accuracy, "epoch_seconds": 0.1}
+        for epoch, accuracy in enumerate(accuracies, 1)
+    ]
 
 
 class Driver:
@@ -26,8 +34,7 @@ class Driver:
         optuna_study = create_optuna_study(self.folder, self.study)
         self.ledger = Ledger(self.study, optuna_study, self.folder, Observer())
         self.ledger.enqueue_published()
-        finished = [t for t in self.ledger.trials() if t.state.is_finished()]
-        optuna_study.sampler = build_sampler(self.study, len(finished))
+        optuna_study.sampler = build_sampler(self.study, len(self.ledger.trials(*FINISHED, TrialState.RUNNING)))
         optuna_study.pruner = build_pruner(self.study)
         self.search = StudySearch(self.ledger, self.ledger.trials(TrialState.RUNNING))
         self.stopper = StudyStopper(self.search)
@@ -87,7 +94,7 @@ def test_the_value_of_a_trial_is_the_best_over_its_epochs(tmp_path):
     driver.search.suggest("a")
     driver.run("a", [0.5, 0.9, 0.7, 0.9, 0.6])
     trial = driver.trials[0]
-    assert (trial.value, trial.user_attrs["best_epoch"]) == (0.9, 2)
+    assert trial.value == 0.9
 
 
 def test_epochs_and_weights_are_on_disk_and_not_in_what_tune_keeps(tmp_path):
@@ -150,7 +157,7 @@ def test_a_continuation_takes_up_interrupted_trials_and_repeats_no_configuration
     assert given[-1] == "FINISHED"
     assert (given[0]["resume"], given[1]["resume"], given[2]["resume"]) == (None, b"last 2", None)
     assert given[1]["hyperparameters"] == second.study.search_space.decode(second.trials[2].params)
-    assert not second.result("v", {RESUMED: True, "epoch": 2, "done": False})
+    assert not second.result("v", {RESUMED: history(0.6, 0.7), "epoch": 2, "done": False})
     for epoch in (3, 4, 5):
         second.epoch("v", epoch, 0.7 + 0.02 * epoch)
     for name in "uwxy":
@@ -162,26 +169,51 @@ def test_a_continuation_takes_up_interrupted_trials_and_repeats_no_configuration
     assert len(set(params)) == 6
 
 
-def test_an_epoch_that_the_checkpoint_has_and_the_storage_lacks_is_reported(tmp_path):
+def test_file_and_storage_follow_the_checkpoint_whatever_a_kill_left_out(tmp_path):
     first = Driver(tmp_path)
     first.search.suggest("a")
     first.epoch("a", 1, 0.5)
-
-    append_epoch(first.folder.trial(0), {"epoch": 2, "validation_accuracy": 0.6, "epoch_seconds": 0.1})
-    append_epoch(first.folder.trial(0), {"epoch": 3, "validation_accuracy": 0.7, "epoch_seconds": 0.1})
+    append_epoch(first.folder.trial(0), {"epoch": 2, "validation_accuracy": 0.6, "epoch_seconds": 0.1, "pid": 7})
+    append_epoch(first.folder.trial(0), {"epoch": 4, "validation_accuracy": 0.9, "epoch_seconds": 0.1})
     second = Driver(tmp_path)
     second.search.suggest("z")
-    second.result("z", {RESUMED: True, "epoch": 2, "done": False})
-    assert second.trials[0].intermediate_values == {1: 0.5, 2: 0.6}
-    assert [record["epoch"] for record in read_epochs(second.folder.trial(0))] == [1, 2]
+    second.result("z", {RESUMED: history(0.5, 0.6, 0.7), "epoch": 3, "done": False})
+    assert second.trials[0].intermediate_values == {1: 0.5, 2: 0.6, 3: 0.7}  # 2 was in the file, 3 in neither
+    records = read_epochs(second.folder.trial(0))
+    assert [record["epoch"] for record in records] == [1, 2, 3]
+    assert records[1]["pid"] == 7  # what the file knew of it stays
 
 
 def test_a_trial_killed_after_its_last_epoch_is_closed_without_training(tmp_path):
-    first = Driver(tmp_path)
+    first = Driver(tmp_path, max_epochs=1)
     first.search.suggest("a")
-    for epoch in (1, 2, 3, 4):
-        first.epoch("a", epoch, 0.1 * epoch)
-    second = Driver(tmp_path)
+    second = Driver(tmp_path, max_epochs=1)
     second.search.suggest("z")
-    assert second.result("z", {RESUMED: True, "epoch": 4, "done": True})
+    assert second.result("z", {RESUMED: history(0.4), "epoch": 1, "done": True})
     assert (second.trials[0].state, second.trials[0].value) == (TrialState.COMPLETE, pytest.approx(0.4))
+
+
+def test_a_continuation_repeats_no_draw_even_if_nothing_had_finished(tmp_path):
+    first = Driver(tmp_path, trials=8)
+    drawn = [first.search.suggest(name)["hyperparameters"] for name in "abcd"]
+    second = Driver(tmp_path, trials=8)
+    again = [second.search.suggest(name)["hyperparameters"] for name in "stuvwxyz"]
+    assert again[:4] == drawn
+    assert not any(configuration in drawn for configuration in again[4:])
+
+
+def test_a_kill_between_the_two_published_trials_loses_neither(tmp_path):
+    study = parse_study(*find_study("quickstart"))
+    optuna_study = create_optuna_study(StudyFolder(tmp_path), study)
+    optuna_study.enqueue_trial(study.search_space.encode(study.published["baseline"]), user_attrs={"label": "baseline"})
+    driver = Driver(tmp_path)
+    assert [driver.search.suggest(name)["hyperparameters"] for name in "ab"] == list(study.published.values())
+
+
+def test_trials_that_were_running_can_be_given_up_with_a_reason(tmp_path):
+    driver = Driver(tmp_path)
+    driver.search.suggest("a")
+    assert driver.ledger.unfinished
+    driver.ledger.close_running(failure("lost", "lost: RuntimeError: killed for memory", "Traceback ..."))
+    assert driver.trials[0].state == TrialState.FAIL
+    assert driver.trials[0].user_attrs["reason"] == "lost: RuntimeError: killed for memory"

@@ -12,8 +12,8 @@ def study(**overrides):
     return parse_study(*find_study("quickstart"), overrides=overrides)
 
 
-def draw(settings, trials_there, count=4):
-    optuna_study = optuna.create_study(direction="maximize", sampler=build_sampler(settings, trials_there))
+def draw(settings, trials_drawn, count=4):
+    optuna_study = optuna.create_study(direction="maximize", sampler=build_sampler(settings, trials_drawn))
     return [settings.search_space.suggest(optuna_study.ask()) for _ in range(count)]
 
 
@@ -53,6 +53,12 @@ def test_no_pruner_prunes_nothing_and_asha_waits_for_its_first_rung():
 def test_a_loss_is_pruned_where_it_is_high():
     settings = study(objective="validation_loss", **{"pruner.reduction_factor": 2, "pruner.min_epochs": 1})
     assert asked(settings, [0.5, 0.6, 0.4], epoch=1) == [False, True, False]
+
+
+def test_median_lets_every_trial_have_its_first_epochs():
+    settings = study(**{"pruner.name": "median", "pruner.min_epochs": 2})
+    assert not any(asked(settings, [0.5, 0.6, 0.7, 0.8, 0.1, 0.2], epoch=1))
+    assert asked(settings, [0.5, 0.6, 0.7, 0.8, 0.1], epoch=2) == [False, False, False, False, True]
 
 
 def test_median_prunes_below_the_median_of_four_and_more():

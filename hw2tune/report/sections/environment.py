@@ -12,11 +12,17 @@ from hw2tune.report.wording import listed
 
 def environment_blocks(account: Account) -> list[Block]:
     """Data, settings, machines, commands, seeds and checksums: what it takes to repeat the study."""
-    runs = account.sources.environment
-    commands = list(dict.fromkeys(str(run["command"]) for run in runs if "command" in run))
     return [
         Facts(name="data", title="Data", facts=_data(account)),
         Facts(name="study", title="Study", facts=_study(account)),
+        *machine_blocks(account.sources.environment),
+    ]
+
+
+def machine_blocks(runs: Sequence[dict[str, Any]]) -> list[Block]:
+    """Machines and commands of the entries in an `environment.json`."""
+    commands = list(dict.fromkeys(str(run["command"]) for run in runs if "command" in run))
+    return [
         *(
             Facts(name="machine", title=f"Machine of {listed(dates)}", facts=facts)
             for facts, dates in _machines(runs).items()
