@@ -20,6 +20,7 @@ from hw2tune.report.tables.tolerance import (
     spread_of_means,
     tolerance,
 )
+from hw2tune.report.wording import points
 from hw2tune.study.published import PublishedEpoch
 
 REPRODUCED, NOT_REPRODUCED, NOT_JUDGED, NOT_RUN = "reproduced", "not reproduced", "not judged", "not run"
@@ -175,7 +176,19 @@ def _sentence(published: Sequence[PublishedEpoch], rows: pd.DataFrame, verdict: 
     last = rows["epoch"] == rows["epoch"].max()
     return (
         f"{name}: {verdict} on average over the printed epochs; {inside.sum()} of {len(rows)} printed numbers are "
-        f"inside the tolerance, at the last epoch {(inside & last).sum()} of {last.sum()} (n = {rows['n'].max()})."
+        f"inside the tolerance, at the last epoch {(inside & last).sum()} of {last.sum()} (n = {rows['n'].max()}). "
+        + _at_the_end(rows[last & (rows["quantity"] == "test_accuracy")].iloc[0])
+    )
+
+
+def _at_the_end(row: pd.Series) -> str:
+    """How far apart the last test accuracies are, and how wide the tolerance is: inside a wide one says little."""
+    if pd.isna(row["mean"]) or pd.isna(row["tolerance"]):
+        return "Its last test accuracy was not judged."
+    apart = points(row["published"] - row["mean"])
+    return (
+        f"At epoch {row['epoch']} the published test accuracy lies {apart} points from the repetition; "
+        f"the tolerance there is {100 * row['tolerance']:.2f} points."
     )
 
 

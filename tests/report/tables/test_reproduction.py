@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -43,6 +44,9 @@ def test_seeds_around_the_published_numbers_reproduce_them() -> None:
     assert set(found.rows["verdict"]) == {REPRODUCED}
     assert found.verdict == REPRODUCED
     assert "25 of 25 printed numbers are inside the tolerance, at the last epoch 5 of 5 (n = 3)" in found.sentence
+    assert re.search(
+        r"At epoch 5 the published test accuracy lies [+-]\d\.\d\d points from the repetition", found.sentence
+    )
     row = found.rows.iloc[0]
     assert (row["quantity"], row["published"], row["n"]) == ("train_loss", 1.7453, 3)
     assert (row["mean"], row["min"], row["max"]) == pytest.approx((1.7453 + 0.001 / 3, 1.7443, 1.7473))
