@@ -6,8 +6,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from hw2tune.report.cells import duration
 from hw2tune.study.schema import Study
-from hw2tune.terminal.words import duration
 from hw2tune.tune.cost import Cost
 from hw2tune.tune.observer import Plan
 from hw2tune.tune.room import Room

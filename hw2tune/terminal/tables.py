@@ -12,7 +12,8 @@ from rich.table import Table
 from hw2tune.records.overview import Overview
 from hw2tune.records.states import INTERRUPTED
 from hw2tune.records.trials import TrialRow, best_first
-from hw2tune.terminal.words import configuration, duration, objective_value, trial_name
+from hw2tune.report.cells import duration
+from hw2tune.terminal.words import configuration, objective_value, trial_name
 
 if TYPE_CHECKING:
     from hw2tune.data.load import DatasetStatus

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from hw2tune.records.trials import TrialRow
+from hw2tune.report.cells import duration
 from hw2tune.study.hyperparameters import Value
 
 _SHORT = {"learning_rate": "lr", "batch_size": "batch", "momentum": "mom", "weight_decay": "wd"}
@@ -26,16 +27,6 @@ def objective_value(value: float | None, objective: str) -> str:
     if value is None:
         return "-"
     return f"{value:.4f}" if objective.endswith("loss") else f"{100 * value:.2f} %"
-
-
-def duration(seconds: float) -> str:
-    """`42 s`, `3 min 20 s`, `2 h 05 min`."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
 def trial_name(number: int, label: str) -> str:

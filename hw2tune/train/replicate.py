@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from hw2tune.study.hyperparameters import Hyperparameters
+from hw2tune.study.task import Task
 from hw2tune.train.batches import DeviceSplit, TrainingData
 from hw2tune.train.loop import DivergedError, predict, train_epochs
 from hw2tune.train.loss import LOSSES
@@ -20,18 +20,6 @@ from hw2tune.train.models import build_model
 from hw2tune.train.state import best_epoch, new_state
 
 Weights = dict[str, NDArray[np.float32]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Task:
-    """One training: everything that its result depends on but the images."""
-
-    model: str
-    loss: str
-    hyperparameters: Hyperparameters
-    seed: int
-    max_epochs: int
-    objective: str
 
 
 @dataclass(frozen=True, kw_only=True)

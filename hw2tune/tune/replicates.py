@@ -45,9 +45,10 @@ from hw2tune.records.trainings import Training, read_training, write_training
 from hw2tune.records.trials import TrialRow, best_first
 from hw2tune.study.hyperparameters import Hyperparameters
 from hw2tune.study.schema import Study
+from hw2tune.study.task import task_of
 from hw2tune.tune.observer import Observer
 from hw2tune.tune.room import Room
-from hw2tune.tune.training_tasks import Job, job_of, key_of, train_all
+from hw2tune.tune.training_tasks import Job, key_of, train_all
 from hw2tune.tune.trial import TrialData
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def run_replicates(
     variants = {label: study.published_hyperparameters(label) for label in (BASELINE, L2)}
     racers = candidates(overview, race)
     jobs = [
-        job_of(study, f"{name} seed {seed}", hyperparameters, seed)
+        Job(label=f"{name} seed {seed}", task=task_of(study, hyperparameters, seed))
         for seed in seeds
         for name, hyperparameters in [*((f"trial {r.number}", _of(r)) for r in racers), *variants.items()]
     ]
@@ -85,7 +86,13 @@ def run_replicates(
     winner = _race(place, racers, seeds)
     variants |= {TUNED: winner, TUNED_NO_L2: replace(winner, weight_decay=0.0)}
     if winner.weight_decay:
-        _train_missing(place, [job_of(study, f"{TUNED_NO_L2} seed {s}", variants[TUNED_NO_L2], s) for s in seeds])
+        _train_missing(
+            place,
+            [
+                Job(label=f"{TUNED_NO_L2} seed {seed}", task=task_of(study, variants[TUNED_NO_L2], seed))
+                for seed in seeds
+            ],
+        )
     _test(place, variants, seeds, gallery)
 
 
@@ -106,13 +113,13 @@ def _of(row: TrialRow) -> Hyperparameters:
 
 def _train_missing(place: Workplace, jobs: Iterable[Job]) -> None:
     """Trains what is not there. Jobs of one key are one training."""
-    unique = {key_of(one, place.data, place.room): one for one in jobs}
+    unique = {key_of(one.task, place.data, place.room): one for one in jobs}
     missing = {key: one for key, one in unique.items() if read_training(place.folder.trainings, key) is None}
     place.observer.replicating(place.study, total=len(missing), cached=len(unique) - len(missing), room=place.room)
     data = TrialData(info=place.data.info, train=place.data.train, validation=place.data.validation)
     for finished in train_all(list(missing.values()), data, place.room, place.observer):
         training = Training(
-            key=key_of(finished.job, place.data, place.room),
+            key=key_of(finished.job.task, place.data, place.room),
             epochs=finished.epochs,
             chosen_epoch=finished.chosen_epoch,
             diverged=finished.diverged,
@@ -122,7 +129,7 @@ def _train_missing(place: Workplace, jobs: Iterable[Job]) -> None:
 
 
 def _trained(place: Workplace, hyperparameters: Hyperparameters, seed: int) -> Training:
-    key = key_of(job_of(place.study, "", hyperparameters, seed), place.data, place.room)
+    key = key_of(task_of(place.study, hyperparameters, seed), place.data, place.room)
     training = read_training(place.folder.trainings, key)
     assert training is not None, "trained before it is read"
     return training

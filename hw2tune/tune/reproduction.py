@@ -17,9 +17,10 @@ from hw2tune.records.replicates import (
 from hw2tune.records.states import COMPLETE
 from hw2tune.study.protocol import Protocol
 from hw2tune.study.schema import LABELS, Study
+from hw2tune.study.task import task_of
 from hw2tune.tune.observer import Observer
 from hw2tune.tune.room import Room
-from hw2tune.tune.training_tasks import Finished, Published, job_of, key_of, train_all
+from hw2tune.tune.training_tasks import Finished, Job, Published, key_of, train_all
 from hw2tune.tune.trial import TrialData
 
 
@@ -35,22 +36,23 @@ def run_reproduction(
 ) -> None:
     """Trains baseline and L2 on `replicates` seeds; what is there is not trained again."""
     place = ReplicatesFolder.of(folder)
-    jobs = {
-        key_of(job, data, room, reproduction=protocol.evaluated, run=job.label): job
+    published = {label: study.published_hyperparameters(label) for label in LABELS}
+    asked = [
+        Job(label=f"{label} seed {seed}", task=task_of(study, hyperparameters, seed))
         for seed in range(replicates)
-        for label in LABELS
-        for job in [job_of(study, f"{label} seed {seed}", study.published_hyperparameters(label), seed)]
-    }
+        for label, hyperparameters in published.items()
+    ]
+    jobs = {key_of(job.task, data, room, reproduction=protocol.evaluated, run=job.label): job for job in asked}
     write_current(place, jobs)
     there = {replicate.key for replicate in read_replicates(place)}
     missing = [job for key, job in jobs.items() if key not in there]
     observer.replicating(study, total=len(missing), cached=len(jobs) - len(missing), room=room)
-    published = Published(test=data.test, evaluated=protocol.evaluated)
+    protocol_of = Published(test=data.test, evaluated=protocol.evaluated)
     evaluated = data.train if protocol.evaluated == "train" else data.test
     overlaps = overlap(data.train, evaluated) > 0
     keys = {job.label: key for key, job in jobs.items()}
     trial_data = TrialData(info=data.info, train=data.train, validation=data.validation)
-    for finished in train_all(missing, trial_data, room, observer, published=published):
+    for finished in train_all(missing, trial_data, room, observer, published=protocol_of):
         write_replicate(
             place,
             _replicate(study, protocol, finished, keys[finished.job.label], total=len(evaluated), overlaps=overlaps),
@@ -75,8 +77,8 @@ def _replicate(
     return Replicate(
         study=study.name,
         variant=job.label.split()[0],
-        seed=job.seed,
-        params=job.hyperparameters.as_dict(),
+        seed=job.task.seed,
+        params=job.task.hyperparameters.as_dict(),
         model=study.model,
         loss=study.loss,
         state=COMPLETE,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib import metadata
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,8 +14,7 @@ from hw2tune.errors import TrainingFailedError
 from hw2tune.records.states import COMPLETE, DIVERGED
 from hw2tune.records.trainings import training_key
 from hw2tune.records.trials import TrialRow
-from hw2tune.study.hyperparameters import Hyperparameters
-from hw2tune.study.schema import Study
+from hw2tune.study.task import Task
 from hw2tune.tune.code_version import training_code
 from hw2tune.tune.observer import Observer
 from hw2tune.tune.room import Room
@@ -27,39 +26,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One training to be done. `label` is for people."""
+    """One training to be done; the label is for people."""
 
     label: str
-    model: str
-    loss: str
-    hyperparameters: Hyperparameters
-    seed: int
-    max_epochs: int
-    objective: str
+    task: Task
 
 
-def job_of(study: Study, label: str, hyperparameters: Hyperparameters, seed: int) -> Job:
-    """One training as the study trains."""
-    return Job(
-        label=label,
-        model=study.model,
-        loss=study.loss,
-        hyperparameters=hyperparameters,
-        seed=seed,
-        max_epochs=study.max_epochs,
-        objective=study.objective,
-    )
-
-
-def key_of(job: Job, data: Dataset, room: Room, **more: str) -> str:
-    """A digest of everything that the job's training depends on: the same key, the same training."""
+def key_of(task: Task, data: Dataset, room: Room, **more: str) -> str:
+    """A digest of everything that a training depends on: the same key, the same training."""
     depends_on = {
-        "model": job.model,
-        "loss": job.loss,
-        "hyperparameters": job.hyperparameters.as_dict(),
-        "seed": job.seed,
-        "max_epochs": job.max_epochs,
-        "objective": job.objective,
+        "task": asdict(task),
         "data": data.checksum,
         "split": data.split_checksum,
         "normalisation": [data.info.mean, data.info.std],
@@ -105,7 +81,7 @@ def train_all(
     while waiting or live:
         while waiting and len(live) < room.concurrency:
             number, job = waiting.popleft()
-            observer.trial_started(number, job.label, job.hyperparameters.as_dict())
+            observer.trial_started(number, job.label, job.task.hyperparameters.as_dict())
             live[remote.remote(job, shared, room.threads, room.gpus_per_trial > 0)] = (number, job)
         ready, _ = ray.wait(list(live), num_returns=1, timeout=5)
         for stream in ready:
@@ -134,25 +110,21 @@ def _stream(job: Job, shared: tuple[TrialData, Published | None], threads: int, 
     """In the worker: each epoch's record, then Finished."""
     from hw2tune.train.batches import TrainingData, on_device
     from hw2tune.train.device import prepare_process
-    from hw2tune.train.replicate import Task, Trained, train, train_as_published
+    from hw2tune.train.replicate import Trained, train, train_as_published
 
     device = prepare_process(threads, gpu=gpu)
     data, published = shared
     training = TrainingData(
         train=on_device(data.train, data.info, device), validation=on_device(data.validation, data.info, device)
     )
-    task = Task(
-        model=job.model, loss=job.loss, hyperparameters=job.hyperparameters, seed=job.seed,
-        max_epochs=job.max_epochs, objective=job.objective,
-    )  # fmt: skip
     if published is None:
-        for item in train(task, training, device):
+        for item in train(job.task, training, device):
             yield _finished(job, item) if isinstance(item, Trained) else item
         return
     held_out = on_device(published.test, data.info, device)
     evaluated = training.train if published.evaluated == "train" else held_out
     epochs = []
-    for epoch in train_as_published(task, training, evaluated, held_out, device):
+    for epoch in train_as_published(job.task, training, evaluated, held_out, device):
         epochs.append(epoch)
         yield epoch
     yield Finished(job=job, epochs=epochs, chosen_epoch=None, diverged="", arrays={})
@@ -176,8 +148,8 @@ def _row(number: int, finished: Finished) -> TrialRow:
         state=DIVERGED if finished.diverged else COMPLETE,
         reason=finished.diverged,
         epochs=len(finished.epochs),
-        value=best[finished.job.objective] if best else last.get("held_out_accuracy"),
+        value=best[finished.job.task.objective] if best else last.get("held_out_accuracy"),
         best_epoch=finished.chosen_epoch,
         seconds=sum(epoch["epoch_seconds"] for epoch in finished.epochs),
-        params=finished.job.hyperparameters.as_dict(),
+        params=finished.job.task.hyperparameters.as_dict(),
     )

@@ -6,10 +6,11 @@ import pytest
 from rich.console import Console
 
 from hw2tune.records.trials import TrialRow
+from hw2tune.report.cells import duration
 from hw2tune.study.file import find_study, parse_study
 from hw2tune.terminal.plan import replicating_line, resumed_line
 from hw2tune.terminal.progress import Lines, LiveDisplay
-from hw2tune.terminal.words import configuration, duration, objective_value, trial_name
+from hw2tune.terminal.words import configuration, objective_value, trial_name
 from hw2tune.tune.observer import Plan
 from hw2tune.tune.room import Room
 
