@@ -38,8 +38,8 @@ class Sources:
 
     @property
     def name(self) -> str:
-        """The study's name, as the user wrote it: escape it where it is printed."""
-        return self.overview.folder.name
+        """The study's name, whatever its folder is called now: escape it where it is printed."""
+        return self.overview.study.name
 
     def of(self, variant: str) -> list[Replicate]:
         """The replicates of one variant, by seed."""

@@ -161,3 +161,17 @@ def test_a_diverging_trial_is_a_failure_with_its_reason_and_the_study_goes_on(re
 def assert_nothing_of_rays(out: str, err: str) -> None:
     for word in ("raylet", "WARNING", "ray.", "pid=", "Trial status", "Traceback", "trial_id"):
         assert word not in out + err
+
+
+def test_a_study_whose_every_trial_fails_ends_with_exit_code_3_and_the_reason(results):
+    hopeless = DIVERGING.replace('"wild"', '"hopeless"').replace("low = 1e-3,", "low = 1e12,")
+    hopeless = hopeless.replace("learning_rate = 0.001", "learning_rate = 1e14").replace(
+        '"adam"\n', '"sgd"\nmomentum = 0.9\n'
+    )
+    (results / "hopeless.toml").write_text(hopeless)
+    code, out, err = finish(start("study", "hopeless.toml", "--trials", "3", "--quiet", cwd=results))
+    assert (code, out) == (3, "")
+    assert err.startswith(
+        "hw2tune: ray_results/hopeless: every one of 3 trials failed, the last one `diverged in epoch 1"
+    )
+    assert err.endswith("`; hw2tune status hopeless shows each\n")
