@@ -1,7 +1,7 @@
 """What was learned, in sentences: one for each pair of variants.
 
-The verdict rests on the paired t interval over seeds. The sign-flip test is told beside it with the smallest p that the
-number of seeds allows: with five seeds no p is below 0.0625, whatever the difference.
+The verdict rests on the paired t interval over seeds. The sign-flip test is told beside it; only where it rejects as
+well does a sentence say that chance does not explain the difference. With five seeds it cannot: no p is below 0.0625.
 A claim whose figures were evaluated on training images is refused.
 """
 
@@ -23,7 +23,7 @@ __all__ = ["PAIRS", "STAMP", "Claim", "Optimism", "claims", "optimism", "race_se
 PAIRS = ((L2, BASELINE), (TUNED, BASELINE), (TUNED, TUNED_NO_L2))
 STAMP = "evaluated on the training images"
 UNCHOSEN = "has no epoch that validation chose"
-PREDICTIONS_MISSING = "The predictions on the median seed are missing: which images changed is not known."
+PREDICTIONS_MISSING = "the predictions on the median seed are missing; which images changed is not known."
 
 INCREASE, DECREASE, NOT_DETECTED = "increase", "decrease", "not detected"
 ANECDOTE, SAME, MISSING, REFUSED = "anecdote", "same configuration", "missing", "refused"
@@ -77,7 +77,9 @@ def _compared(sources: Sources, variant: str, against: str, shared: Pair) -> Cla
         against=against,
         verdict=_verdict(comparison),
         sentence=sentence(f"{_subject(sources, variant, against)} {difference_words(comparison)}{_left_out(shared)}"),
-        detail=mcnemar_words(*test, variant, against, seed) if test else PREDICTIONS_MISSING,
+        detail=mcnemar_words(*test, variant, against, seed)
+        if test
+        else f"{variant} against {against}: {PREDICTIONS_MISSING}",
         seeds=tuple(shared.seeds),
         comparison=comparison,
         median_seed=seed,

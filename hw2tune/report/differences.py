@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from hw2tune.report.statistics import ALPHA, McNemar, PairedComparison
-from hw2tune.report.wording import counted, p_value, points
+from hw2tune.report.wording import counted, p_value, points, two_digits
 
 FLOOR_MATTERS = 10  # pairs up to which the smallest possible p is worth telling
-UNEXPLAINED = "that chance does not explain"
+UNEXPLAINED = "that chance does not explain"  # said only where the permutation test rejects, too
 DOUBTED = "by its interval, though less sure by the permutation test"
+UNDECIDED = "by its interval over seeds"  # with so few pairs that the permutation test cannot reject
 
 
 def difference_words(comparison: PairedComparison) -> str:
@@ -26,19 +27,21 @@ def _detected(comparison: PairedComparison) -> str:
     p, floor = comparison.permutation_p, comparison.permutation_floor
     assert p is not None and floor is not None  # there is an interval, so there are two pairs or more
     at_floor = p <= floor * (1 + 1e-9)
+    if at_floor and p > ALPHA:
+        return f"{what} {UNDECIDED}; with n = {comparison.n} the permutation test cannot go below {floor:.3g}"
     limit = ""
     if comparison.n <= FLOOR_MATTERS:
         limit = (
             f", the smallest that n = {comparison.n} allows" if at_floor else f"; n = {comparison.n} allows {floor:.3g}"
         )
-    return f"{what} {UNEXPLAINED if at_floor or p <= ALPHA else DOUBTED} (permutation {p_value(p)}{limit})"
+    return f"{what} {UNEXPLAINED if p <= ALPHA else DOUBTED} (permutation {p_value(p)}{limit})"
 
 
 def _not_detected(comparison: PairedComparison) -> str:
     needed = comparison.needed_n or 0
     if needed <= comparison.n:
         return f"no difference detectable; n = {comparison.n} would show one of 0.1 in four cases of five"
-    return f"no difference detectable; about n = {needed:,} would be needed to see one of 0.1"
+    return f"no difference detectable; about n = {two_digits(needed):,} would be needed to see one of 0.1"
 
 
 def mcnemar_words(test: McNemar, images: int, variant: str, against: str, seed: int) -> str:

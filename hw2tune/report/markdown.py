@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from hw2tune.report.account import Account
 from hw2tune.report.blocks import Prose, Table
-from hw2tune.report.sections.claims import opening_prose, pairs_summary, variants_summary
+from hw2tune.report.sections.claims import opening_prose, pairs_details, pairs_summary, variants_summary
 
 
 def summary_markdown(accounts: Sequence[Account]) -> str:
@@ -18,6 +18,7 @@ def summary_markdown(accounts: Sequence[Account]) -> str:
         parts += paragraphs(opening_prose(one))
         if one.sources.replicates:
             parts += [table(variants_summary(one)), table(pairs_summary(one))]
+            parts += [text for block in pairs_details(one) for text in paragraphs(block)]
     return "\n\n".join(parts) + "\n"
 
 

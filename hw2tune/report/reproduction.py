@@ -3,6 +3,7 @@
 ray_results/reproduce-<dataset>/report/
     index.html          self-contained: verdicts, curves, every printed number, what it ran on
     reproduction.csv    every printed number
+    totals.csv          their means over the printed epochs, which the verdicts rest on
     reproduction.md     the same for a pull request
     figures/reproduction-loss|accuracy.png|pdf
 
@@ -11,7 +12,7 @@ Nothing of the day or the place of writing goes into a file: the same folder giv
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
@@ -26,7 +27,19 @@ from hw2tune.report.figures.curves import Quantity
 from hw2tune.report.figures.drawing import CannotDrawError
 from hw2tune.report.figures.reproduction import draw_reproduction
 from hw2tune.report.figures.style import pixels, save, style
-from hw2tune.report.sections.reproduction import COLUMNS, TABLE_FILE, cells, reproduction_page
+from hw2tune.report.markdown import escape
+from hw2tune.report.sections.reproduction import (
+    COLUMNS,
+    PUBLISHED_ON,
+    TABLE_FILE,
+    TOTAL_COLUMNS,
+    TOTALS_FILE,
+    cells,
+    other_pixels,
+    reproduction_page,
+    reproduction_title,
+    total_cells,
+)
 from hw2tune.report.tables.reproduction import Reproduction, reproduce
 from hw2tune.study.published import published_epochs
 from hw2tune.study.schema import LABELS
@@ -44,42 +57,64 @@ class ReproductionReport:
     """What was written, and what it says by run (`baseline`, `l2`)."""
 
     name: str
+    label: str  # how the data of the repetition are called
     runs: dict[str, Reproduction]
     page: Path
     table: Path
+    totals: Path
     markdown: Path
     figures: list[Path]  # PNG and PDF
 
 
 def write_reproduction(folder: StudyFolder) -> ReproductionReport:
     """Compares the runs in a `reproduce-<dataset>` folder with the published ones; writes page, tables and figures."""
-    dataset = folder.name.removeprefix("reproduce-")
+    dataset = folder.name.removeprefix("reproduce-").split(".")[0]
     replicates = read_replicates(ReplicatesFolder.of(folder))
-    runs = {label: reproduce(published_epochs(dataset, label), _epochs_of(replicates, label)) for label in LABELS}
+    overlaps = _overlaps_training(replicates)
+    runs = {
+        label: reproduce(published_epochs(dataset, label), _epochs_of(replicates, label), overlaps_training=overlaps)
+        for label in LABELS
+    }
     environment = environment_runs(folder)
-    label = str(environment[-1].get("data", {}).get("name", dataset)) if environment else dataset
+    plain = PUBLISHED_ON.get(dataset, dataset)
+    label = str(environment[-1].get("data", {}).get("name", plain)) if environment else plain
     target = folder.root / "report"
     with style():
         stamp = runs[LABELS[0]].stamp
         figures = [_figure(target, dataset, label, replicates, quantity, stamp) for quantity in get_args(Quantity)]
     report = ReproductionReport(
         name=dataset,
+        label=label,
         runs=runs,
         page=target / "index.html",
         table=target / TABLE_FILE,
+        totals=target / TOTALS_FILE,
         markdown=target / "reproduction.md",
         figures=[path for name in _names(figures) for path in _paths(target, name)],
     )
-    rows = pd.concat([run.rows.assign(run=label) for label, run in runs.items()])
-    rows = rows[["run", *(column for column in rows.columns if column != "run")]]
-    write_atomically(report.table, rows.to_csv(index=False, lineterminator="\n"))
+    write_atomically(report.table, _csv({name: run.rows for name, run in runs.items()}))
+    write_atomically(report.totals, _csv({name: run.totals for name, run in runs.items()}))
     write_atomically(report.markdown, _markdown(report))
-    write_atomically(report.page, reproduction_page(label, runs, figures, replicates, environment))
+    write_atomically(report.page, reproduction_page(dataset, label, runs, figures, replicates, environment))
     return report
+
+
+def _csv(tables: Mapping[str, pd.DataFrame]) -> str:
+    """The tables of the runs under each other, the run in the first column."""
+    rows = pd.concat([table.assign(run=run) for run, table in tables.items()])
+    return rows[["run", *(column for column in rows.columns if column != "run")]].to_csv(
+        index=False, lineterminator="\n"
+    )
 
 
 def _epochs_of(replicates: Sequence[Replicate], label: str) -> list[list[dict[str, object]]]:
     return [replicate.epochs for replicate in replicates if replicate.variant == label]
+
+
+def _overlaps_training(replicates: Sequence[Replicate]) -> bool | None:
+    """Whether what the repetitions call the published test holds training images; None where none was evaluated."""
+    evaluated = [replicate.last for replicate in replicates if replicate.last]
+    return any(last.overlaps_training for last in evaluated) if evaluated else None
 
 
 def _figure(
@@ -117,10 +152,20 @@ def _paths(target: Path, name: str) -> tuple[Path, Path]:
 
 
 def _markdown(report: ReproductionReport) -> str:
-    parts = [f"# The published {report.name} runs, reproduced"]
+    totals = [total_cells(label, row) for label, run in report.runs.items() for _, row in run.totals.iterrows()]
+    stamps = list(dict.fromkeys(f"**“test”: {run.stamp}**" for run in report.runs.values() if run.stamp))
+    parts = [
+        f"# {escape(reproduction_title(report.name, report.label))}",
+        *map(escape, other_pixels(report.name, report.label)),
+        "## Means over the printed epochs",
+        *stamps,
+        _markdown_table(TOTAL_COLUMNS, totals),
+    ]
     for label, run in report.runs.items():
         parts += [f"## {label}", run.sentence, run.tolerance_note, *([f"**{run.stamp}**"] if run.stamp else [])]
-        lines = ["| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]
-        lines += ["| " + " | ".join(cells(row)) + " |" for _, row in run.rows.iterrows()]
-        parts.append("\n".join(lines))
+        parts.append(_markdown_table(COLUMNS, [cells(row) for _, row in run.rows.iterrows()]))
     return "\n\n".join(parts) + "\n"
+
+
+def _markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (columns, ["---"] * len(columns), *rows))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -16,64 +16,87 @@ from hw2tune.report.wording import counted, difference, listed, measured
 
 @dataclass(frozen=True, kw_only=True)
 class Optimism:
-    """How much of the search's best value was luck. Values of the objective: accuracies as fractions, losses in nats.
+    """How much of a best value was luck. Values of the objective: accuracies as fractions, losses in nats.
 
-    From search to race only the seed differs: what is lost there was luck, the larger the more trials there were.
-    From race to test the images differ too.
+    `leader_drop` is the luck of the best of `trials`: the leader's seed alone differs between search and race.
+    `validation_minus_test` is what validation promises too much (too little, for a loss) of the winner: it was chosen
+    by the mean over the race's seeds, each seed's epoch by validation, and the test images are other ones.
     """
 
     objective: str
     trial: int  # the winner
     trials: int  # that have a value
-    search_value: float
-    race: Summary | None  # validation over the race's seeds
+    search_value: float  # of the winner
+    race: Summary | None  # the winner's validation over the race's seeds
     test: Summary | None  # test over the replicates of `tuned`, at the epoch that validation chose
+    leader: int  # the best trial of the search
+    leader_search_value: float
+    leader_race: Summary | None  # its validation over the race's seeds
+    leader_drop: float | None  # race - search of the leader; None without a race
+    validation_minus_test: float | None  # of the winner; None without race or replicates
     sentence: str
-
-    @property
-    def search_to_race(self) -> float | None:
-        """Race - search; None without a race."""
-        return None if self.race is None else self.race.mean - self.search_value
-
-    @property
-    def search_to_test(self) -> float | None:
-        """Test - search; None without replicates."""
-        return None if self.test is None else self.test.mean - self.search_value
 
 
 def optimism(sources: Sources) -> Optimism | None:
-    """The winner's value in the search, over the race's seeds and on test; None where no trial has a value."""
-    winner = winning_candidate(sources.race)
-    trial, value = (winner.trial, winner.search_value) if winner else _best(sources)
-    if value is None:
-        return None
+    """The leader of the search in the race, the winner of the race on test; None where no trial has a value."""
     study = sources.overview.study
+    candidates, winner = sources.race.candidates if sources.race else [], winning_candidate(sources.race)
+    best = sources.overview.best
+    if winner:
+        leader, leader_value = candidates[0].trial, candidates[0].search_value
+        trial, value = winner.trial, winner.search_value
+    elif best and best.value is not None:
+        leader, leader_value = trial, value = best.number, best.value
+    else:
+        return None
     race = race_summary(winner) if winner else None
+    leader_race = race_summary(candidates[0]) if winner else None
     test = _test(sources, study.objective)
-    trials = len(best_first(sources.overview.rows, study.direction))
-    words = [f"{measured(value, study.objective)} {study.objective.replace('_', ' ')} in the search"]
-    if race:
-        words.append(_words(race, value, study.objective, f"over the {counted(race.n, 'seed')} of the race"))
-    if test:
-        words.append(_words(test, value, study.objective, f"on the test images (n = {test.n})"))
-    return Optimism(
+    found = Optimism(
         objective=study.objective,
         trial=trial,
-        trials=trials,
+        trials=len(best_first(sources.overview.rows, study.direction)),
         search_value=value,
         race=race,
         test=test,
-        sentence=f"Trial #{trial}, chosen among {counted(trials, 'trial')} with a value, has {listed(words)}.",
+        leader=leader,
+        leader_search_value=leader_value,
+        leader_race=leader_race,
+        leader_drop=leader_race.mean - leader_value if leader_race else None,
+        validation_minus_test=race.mean - test.mean if race and test else None,
+        sentence="",
     )
+    return replace(found, sentence=f"{_leader_words(found)} {_winner_words(found)}".strip())
 
 
-def _words(summary: Summary, value: float, objective: str, where: str) -> str:
-    return f"{measured(summary.mean, objective)} ({difference(summary.mean - value, objective)}) {where}"
+def _leader_words(found: Optimism) -> str:
+    name = found.objective.replace("_", " ")
+    led = (
+        f"Of {counted(found.trials, 'trial')} with a value, #{found.leader} led the search with "
+        f"{measured(found.leader_search_value, found.objective)} {name}"
+    )
+    if found.leader_race is None or found.leader_drop is None:
+        return f"{led}."
+    drop = difference(found.leader_drop, found.objective)
+    seeds = counted(found.leader_race.n, "fresh seed")
+    return f"{led}; on {seeds} it has {_mean(found.leader_race, found)} on average ({drop})."
 
 
-def _best(sources: Sources) -> tuple[int, float | None]:
-    best = sources.overview.best
-    return (best.number, best.value) if best else (-1, None)
+def _winner_words(found: Optimism) -> str:
+    told = []
+    if found.race:
+        told.append(f"{_mean(found.race, found)} on validation over the {counted(found.race.n, 'seed')} of the race")
+    if found.test:
+        told.append(f"{_mean(found.test, found)} on the test images (n = {found.test.n})")
+    if not told:
+        return ""
+    gap = found.validation_minus_test
+    apart = "" if gap is None else f": validation minus test is {difference(gap, found.objective)}"
+    return f"The winner, #{found.trial}, has {listed(told)}{apart}."
+
+
+def _mean(summary: Summary, found: Optimism) -> str:
+    return measured(summary.mean, found.objective)
 
 
 def _test(sources: Sources, objective: str) -> Summary | None:

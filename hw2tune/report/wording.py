@@ -41,6 +41,11 @@ def p_value(p: float) -> str:
     return "p < 0.001" if p < 0.001 else f"p = {p:.3g}"
 
 
+def two_digits(number: int) -> int:
+    """An estimated number without digits that nobody knows: 237 is about 240."""
+    return round(number, 2 - len(str(number)))
+
+
 def scientific(value: float) -> str:
     """`1e-4`, `1.3e-5`, `0.02`: short, as one writes a weight decay or a learning rate."""
     if value == 0 or 0.001 <= abs(value) < 1000:

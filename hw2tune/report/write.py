@@ -51,7 +51,9 @@ def write_report(folders: Sequence[StudyFolder], target: Path | None = None) -> 
     read = [read_finished(folder) for folder in folders]
     target = target or default_target(folders)
     _clear(target)
-    accounts = [_account(sources, target, f"{sources.name}/" if len(read) > 1 else "") for sources in read]
+    accounts = [
+        _account(sources, target, f"{sources.overview.folder.name}/" if len(read) > 1 else "") for sources in read
+    ]
     tables = [path for one in accounts for path in _write_tables(one, target)]
     files = ReportFiles(
         page=target / "index.html",
@@ -74,7 +76,8 @@ def write_report(folders: Sequence[StudyFolder], target: Path | None = None) -> 
 
 def page_html(accounts: Sequence[Account]) -> str:
     """The page of one study, or of several side by side."""
-    names = [account.sources.name for account in accounts]
+    names = [account.sources.overview.folder.name for account in accounts]  # one study may lie in two folders
+    names = names if len(accounts) > 1 else [account.sources.name for account in accounts]
     return render_page(title=listed(names), studies=names, opening=opening(accounts), sections=sections(accounts))
 
 
@@ -99,6 +102,12 @@ def _write_tables(account: Account, target: Path) -> list[Path]:
 
 
 def _clear(target: Path) -> None:
-    """Removes an earlier report's tables and figures: what cannot be drawn today must not stand beside the page."""
-    for path in files_of(target / "summary.json"):
-        (target / path).unlink(missing_ok=True)
+    """Removes an earlier report's tables and figures: what cannot be drawn today must not stand beside the page.
+
+    A summary may come from elsewhere with the folder: nothing outside the two folders is touched.
+    """
+    ours = [(target / kind).resolve() for kind in ("tables", "figures")]
+    for name in files_of(target / "summary.json"):
+        path = target / name
+        if path.is_file() and any(path.resolve().is_relative_to(folder) for folder in ours):
+            path.unlink()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -71,18 +72,20 @@ def train_as_published(
     `held_out_loss`, `held_out_accuracy` on the images that no training saw.
     """
     state = new_state(task.model, task.hyperparameters, seed=task.seed, device=device)
-    for epoch in train_epochs(state, task.hyperparameters, data, loss=LOSSES[task.loss], max_epochs=task.max_epochs):
-        honest = evaluation(predict(state.model, held_out), held_out.labels, task.loss)
-        published = honest
-        if evaluated is not held_out:
-            published = evaluation(predict(state.model, evaluated), evaluated.labels, task.loss)
-        record = {name: value for name, value in asdict(epoch).items() if not _is_nan(value)}
-        yield record | {
-            "published_test_loss": published["loss"],
-            "published_test_accuracy": published["accuracy"],
-            "held_out_loss": honest["loss"],
-            "held_out_accuracy": honest["accuracy"],
-        }
+    epochs = train_epochs(state, task.hyperparameters, data, loss=LOSSES[task.loss], max_epochs=task.max_epochs)
+    with contextlib.suppress(DivergedError):  # the epochs up to there are the record
+        for epoch in epochs:
+            honest = evaluation(predict(state.model, held_out), held_out.labels, task.loss)
+            published = honest
+            if evaluated is not held_out:
+                published = evaluation(predict(state.model, evaluated), evaluated.labels, task.loss)
+            record = {name: value for name, value in asdict(epoch).items() if not _is_nan(value)}
+            yield record | {
+                "published_test_loss": published["loss"],
+                "published_test_accuracy": published["accuracy"],
+                "held_out_loss": honest["loss"],
+                "held_out_accuracy": honest["accuracy"],
+            }
 
 
 def read_off(

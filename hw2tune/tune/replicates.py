@@ -73,7 +73,7 @@ def run_replicates(
     study = overview.study
     place = Workplace(study=study, folder=ReplicatesFolder.of(overview.folder), data=data, room=room, observer=observer)
     gallery = _write_shared(place)
-    # The search trained on the study's own seed; the race takes others, so that its luck does not count.
+    # The search trained on the study's own seed; race and claims take others, so that its luck there does not count.
     seeds = [study.seed + 1 + number for number in range(replicates)]
     variants = {label: study.published_hyperparameters(label) for label in (BASELINE, L2)}
     racers = candidates(overview, race)
@@ -83,7 +83,8 @@ def run_replicates(
         for name, hyperparameters in [*((f"trial {r.number}", _of(r)) for r in racers), *variants.items()]
     ]
     _train_missing(place, jobs)
-    winner = _race(place, racers, seeds)
+    outcome = _race(place, racers, seeds)
+    winner = next(_of(row) for row in racers if row.number == outcome.winner)
     variants |= {TUNED: winner, TUNED_NO_L2: replace(winner, weight_decay=0.0)}
     if winner.weight_decay:
         _train_missing(
@@ -93,6 +94,7 @@ def run_replicates(
                 for seed in seeds
             ],
         )
+    write_race(place.folder, outcome)  # not before: an interrupted run leaves race and replicates of one winner
     _test(place, variants, seeds, gallery)
 
 
@@ -135,8 +137,8 @@ def _trained(place: Workplace, hyperparameters: Hyperparameters, seed: int) -> T
     return training
 
 
-def _race(place: Workplace, racers: Sequence[TrialRow], seeds: Sequence[int]) -> Hyperparameters:
-    """Writes the race and returns the winner: best on average over the seeds, a diverged seed putting it last."""
+def _race(place: Workplace, racers: Sequence[TrialRow], seeds: Sequence[int]) -> Race:
+    """The winner is best on average over the seeds; a diverged seed puts a candidate last."""
     study = place.study
     runners = [
         Candidate(
@@ -148,14 +150,10 @@ def _race(place: Workplace, racers: Sequence[TrialRow], seeds: Sequence[int]) ->
         for row in racers
     ]
     winner = min(runners, key=lambda runner: rank(runner, study.direction))
-    write_race(
-        place.folder,
-        Race(
-            objective=study.objective, direction=study.direction, seeds=list(seeds), candidates=runners,
-            winner=winner.trial,
-        ),
+    return Race(
+        objective=study.objective, direction=study.direction, seeds=list(seeds), candidates=runners,
+        winner=winner.trial,
     )  # fmt: skip
-    return next(_of(row) for row in racers if row.number == winner.trial)
 
 
 def rank(runner: Candidate, direction: str) -> tuple[int, float]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from hw2tune.data.dataset import Dataset
 from hw2tune.data.guard import overlap
 from hw2tune.records.folder import StudyFolder
@@ -14,7 +17,7 @@ from hw2tune.records.replicates import (
     write_current,
     write_replicate,
 )
-from hw2tune.records.states import COMPLETE
+from hw2tune.records.states import COMPLETE, DIVERGED
 from hw2tune.study.protocol import Protocol
 from hw2tune.study.schema import LABELS, Study
 from hw2tune.study.task import task_of
@@ -63,17 +66,7 @@ def run_reproduction(
 def _replicate(
     study: Study, protocol: Protocol, finished: Finished, key: str, *, total: int, overlaps: bool
 ) -> Replicate:
-    job, last = finished.job, finished.epochs[-1]
-    accuracy = last["published_test_accuracy"]
-    evaluation = Evaluation(
-        split=protocol.evaluated,
-        epoch=last["epoch"],
-        loss=last["published_test_loss"],
-        accuracy=accuracy,
-        correct=round(accuracy * total),
-        total=total,
-        overlaps_training=overlaps,
-    )
+    job = finished.job
     return Replicate(
         study=study.name,
         variant=job.label.split()[0],
@@ -81,11 +74,24 @@ def _replicate(
         params=job.task.hyperparameters.as_dict(),
         model=study.model,
         loss=study.loss,
-        state=COMPLETE,
-        reason="",
+        state=DIVERGED if finished.diverged else COMPLETE,
+        reason=finished.diverged,
         epochs=finished.epochs,
         chosen=None,
-        last=evaluation,
+        last=_evaluation(protocol, finished.epochs[-1], total, overlaps) if finished.epochs else None,
         seconds=sum(epoch["epoch_seconds"] for epoch in finished.epochs),
         key=key,
+    )
+
+
+def _evaluation(protocol: Protocol, last: Mapping[str, Any], total: int, overlaps: bool) -> Evaluation:
+    accuracy = last["published_test_accuracy"]
+    return Evaluation(
+        split=protocol.evaluated,
+        epoch=last["epoch"],
+        loss=last["published_test_loss"],
+        accuracy=accuracy,
+        correct=round(accuracy * total),
+        total=total,
+        overlaps_training=overlaps,
     )

@@ -73,10 +73,12 @@ def reproduce_published(
     """Repeats the published runs of these data sets; returns their folders, `reproduce-<name>`. Raises Hw2tuneError."""
     from hw2tune.tune.reproduction import run_reproduction
 
-    folders = [StudyFolder(results / f"reproduce-{name}") for name in names]
+    # A shorter try gets a folder of its own: it must not stand in the place of the whole run.
+    short = "" if max_epochs is None else f".{max_epochs}-epochs"
+    folders = [StudyFolder(results / f"reproduce-{name}{short}") for name in names]
 
     def work(folder: StudyFolder, room: Room) -> None:
-        protocol = PROTOCOLS[folder.name.removeprefix("reproduce-")]
+        protocol = PROTOCOLS[folder.name.removeprefix("reproduce-").removesuffix(short)]
         study = parse_study(*find_study(protocol.study), {"max_epochs": max_epochs} if max_epochs else None)
         data = load_for(study, data_dir, observer, validation_size=protocol.validation_size)
         refuse_overlap(data)

@@ -127,7 +127,8 @@ def _stream(job: Job, shared: tuple[TrialData, Published | None], threads: int, 
     for epoch in train_as_published(job.task, training, evaluated, held_out, device):
         epochs.append(epoch)
         yield epoch
-    yield Finished(job=job, epochs=epochs, chosen_epoch=None, diverged="", arrays={})
+    diverged = "" if len(epochs) == job.task.max_epochs else f"diverged in epoch {len(epochs) + 1}"
+    yield Finished(job=job, epochs=epochs, chosen_epoch=None, diverged=diverged, arrays={})
 
 
 def _finished(job: Job, trained: Any) -> Finished:

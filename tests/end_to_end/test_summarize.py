@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -68,6 +69,7 @@ def test_the_report_redrawn_from_files_without_torch_and_ray_is_the_same(summari
     report = summarized / "ray_results" / "tiny" / "report"
     files = [path for path in report.rglob("*") if path.is_file()]
     before = {path: path.read_bytes() for path in files}
+    shutil.rmtree(report)
     code = (
         "import sys\n"
         "class Absent:\n"
@@ -98,10 +100,10 @@ def test_the_published_runs_are_repeated_with_both_evaluations(tmp_path):
     code, out, err = finish(start("reproduce", "mnist", "--replicates", "1", "--max-epochs", "1", cwd=tmp_path))
     assert code == 0, err
     assert_nothing_of_rays(out, err)
-    replicates = read_replicates(ReplicatesFolder(tmp_path / "ray_results" / "reproduce-mnist" / "replicates"))
+    replicates = read_replicates(ReplicatesFolder(tmp_path / "ray_results" / "reproduce-mnist.1-epochs" / "replicates"))
     assert [(r.variant, r.seed) for r in replicates] == [("baseline", 0), ("l2", 0)]
     epoch = replicates[0].epochs[0]
     assert epoch["published_test_accuracy"] == epoch["held_out_accuracy"]  # MNIST was tested on test images
     assert 1.70 < epoch["train_loss"] < 1.90  # published 1.7453 and 1.7893; 1.7849 in a plain PyTorch run
-    table = (tmp_path / "ray_results" / "reproduce-mnist" / "report" / "reproduction.csv").read_text()
+    table = (tmp_path / "ray_results" / "reproduce-mnist.1-epochs" / "report" / "reproduction.csv").read_text()
     assert table.startswith("run,epoch,quantity,published,")

@@ -89,14 +89,31 @@ def test_a_difference_within_chance_is_told_with_the_seeds_that_would_show_it(fa
     )
 
 
-def test_a_detectable_increase_is_told_with_the_smallest_p_that_five_seeds_allow(fake: Sources) -> None:
+def test_a_needed_n_is_told_in_two_digits_and_kept_exactly(fake: Sources) -> None:
+    l2: list[float | None] = [0.907, 0.894, 0.901]
+    claim = of_pair(with_accuracies(fake, baseline=[0.9] * 3, l2=l2), "l2", "baseline")
+    assert claim.comparison is not None
+    assert claim.comparison.needed_n == 335  # (2.8016 * 6.506)**2 = 332.3, and two more for the t test
+    assert "about n = 340 would be needed" in claim.sentence
+
+
+def test_a_difference_that_both_tests_see_is_not_explained_by_chance(fake: Sources) -> None:
+    l2: list[float | None] = [0.921, 0.919, 0.920, 0.922, 0.918, 0.920]
+    claim = of_pair(with_accuracies(fake, baseline=[0.9] * 6, l2=l2), "l2", "baseline")
+    assert claim.verdict == INCREASE
+    assert claim.sentence.endswith(
+        "an increase that chance does not explain (permutation p = 0.0312, the smallest that n = 6 allows)."
+    )
+
+
+def test_an_increase_that_five_seeds_cannot_show_by_permutation_is_one_by_its_interval(fake: Sources) -> None:
     tuned: list[float | None] = [0.921, 0.919, 0.920, 0.922, 0.918]
     claim = of_pair(with_accuracies(fake, baseline=[0.9] * 5, tuned=tuned), "tuned", "baseline")
     assert claim.verdict == INCREASE
     assert claim.sentence == (
         "Tuning (adamw, learning rate 0.004, batch size 64, decoupled weight decay 0.002) changes test accuracy by "
-        "+2.00 points (95 % interval +1.80 to +2.20, n = 5): an increase that chance does not explain (permutation "
-        "p = 0.0625, the smallest that n = 5 allows)."
+        "+2.00 points (95 % interval +1.80 to +2.20, n = 5): an increase by its interval over seeds; with n = 5 the "
+        "permutation test cannot go below 0.0625."
     )
 
 
@@ -107,7 +124,9 @@ def test_weight_decay_in_the_tuned_configuration_is_called_what_the_optimizer_ma
     assert claim.sentence.startswith(
         "In the tuned configuration, decoupled weight decay 0.002 changes test accuracy by -2.00 points"
     )
-    assert "a decrease that chance does not explain (permutation p = 0.25, the smallest" in claim.sentence
+    assert (
+        "a decrease by its interval over seeds; with n = 3 the permutation test cannot go below 0.25" in claim.sentence
+    )
 
 
 def test_one_replicate_is_called_an_anecdote(fake: Sources) -> None:
@@ -230,7 +249,7 @@ def test_missing_predictions_are_told(tmp_path: Path) -> None:
     (folder.root / "replicates" / "l2" / "0" / "arrays.npz").unlink()
     claim = of_pair(read_sources(folder), "l2", "baseline")
     assert claim.mcnemar is None
-    assert "predictions on the median seed are missing" in claim.detail
+    assert claim.detail.startswith("l2 against baseline: the predictions on the median seed are missing")
     assert claim.comparison is not None
 
 
@@ -263,24 +282,40 @@ def test_without_a_race_the_sentence_says_so(fake: Sources) -> None:
     assert race_sentence(replace(fake, race=None)).startswith("There was no race")
 
 
-def test_optimism_compares_search_race_and_test(fake: Sources) -> None:
+def test_optimism_is_the_drop_of_the_leader_and_the_winners_validation_minus_test(fake: Sources) -> None:
     assert fake.race is not None
+    leader = Candidate(trial=2, params={}, search_value=0.96, values=[0.92, 0.93, 0.94])
     winner = Candidate(trial=3, params={}, search_value=0.95, values=[0.93, 0.94, None])
     sources = with_accuracies(fake, tuned=[0.92, 0.93])
-    found = optimism(replace(sources, race=replace(fake.race, candidates=[winner])))
+    found = optimism(replace(sources, race=replace(fake.race, candidates=[leader, winner])))
     assert found is not None
-    assert found.search_to_race == pytest.approx(-0.015)
-    assert found.search_to_test == pytest.approx(-0.025)
+    assert (found.leader, found.trial) == (2, 3)
+    assert found.leader_drop == pytest.approx(-0.03)
+    assert found.validation_minus_test == pytest.approx(0.01)
     assert found.sentence == (
-        "Trial #3, chosen among 9 trials with a value, has 95.00 % validation accuracy in the search, 93.50 % (-1.50 "
-        "points) over the 2 seeds of the race and 92.50 % (-2.50 points) on the test images (n = 2)."
+        "Of 9 trials with a value, #2 led the search with 96.00 % validation accuracy; on 3 fresh seeds it has 93.00 % "
+        "on average (-3.00 points). The winner, #3, has 93.50 % on validation over the 2 seeds of the race and 92.50 % "
+        "on the test images (n = 2): validation minus test is +1.00 points."
+    )
+
+
+def test_a_leader_that_diverged_in_the_race_has_no_drop(fake: Sources) -> None:
+    assert fake.race is not None
+    leader = Candidate(trial=2, params={}, search_value=0.96, values=[None, None, None])
+    race = replace(fake.race, candidates=[leader, fake.race.candidates[1]])
+    found = optimism(replace(fake, replicates=[], race=race))
+    assert found is not None
+    assert (found.leader_drop, found.validation_minus_test) == (None, None)
+    assert found.sentence == (
+        "Of 9 trials with a value, #2 led the search with 96.00 % validation accuracy. The winner, #3, has 92.00 % on "
+        "validation over the 3 seeds of the race."
     )
 
 
 def test_optimism_takes_no_figure_from_training_images_for_a_test(fake: Sources) -> None:
     found = optimism(replace(fake, replicates=[replicate("tuned", 0, 0.99, overlaps=True)]))
     assert found is not None
-    assert (found.test, found.search_to_test) == (None, None)
+    assert (found.test, found.validation_minus_test) == (None, None)
 
 
 def test_optimism_without_race_and_replicates_is_the_best_of_the_search(fake: Sources) -> None:

@@ -16,6 +16,7 @@ from hw2tune.report.claims import STAMP
 from hw2tune.report.figures.curves import PUBLISHED_LOSS
 from hw2tune.report.figures.reproduction import reproduction_curves
 from hw2tune.report.reproduction import COLUMNS, ReproductionReport, write_reproduction
+from hw2tune.report.sections.reproduction import total_cells
 from hw2tune.study.published import published_epochs
 from tests.report.html import Element, parse
 
@@ -46,7 +47,9 @@ def invented(dataset: str, run: str, seed: int) -> Replicate:
         }
         for epoch in published_epochs(dataset, run)
     ]
-    last = Evaluation(split="test", epoch=epochs[-1]["epoch"], loss=1.0, accuracy=0.5, correct=1, total=2)
+    last = Evaluation(
+        split="test", epoch=epochs[-1]["epoch"], loss=1.0, accuracy=0.5, correct=1, total=2, overlaps_training=held_out
+    )
     return Replicate(
         study=dataset, variant=run, seed=seed, params={"optimizer": "adam", "learning_rate": 0.001}, model="cnn",
         loss=PUBLISHED_LOSS[dataset], state="complete", reason="", epochs=epochs, chosen=None, last=last, seconds=1.0,
@@ -119,10 +122,10 @@ def test_one_seed_has_no_band_and_the_caption_says_so(reports: dict[str, Reprodu
 
 def test_what_cifar10_published_as_test_is_stamped_and_mnist_is_not(reports: dict[str, ReproductionReport]) -> None:
     stamps = [span.text for span in page(reports["cifar10"]).all("span") if span.attributes.get("class") == "stamp"]
-    # at the verdicts, at each figure, at each table
-    assert stamps == [STAMP, f"“test”: {STAMP}", f"“test”: {STAMP}", STAMP, STAMP]
+    # at the verdicts, at the totals, at each figure, at each table
+    assert stamps == [STAMP, STAMP, f"“test”: {STAMP}", f"“test”: {STAMP}", STAMP, STAMP]
     tested = [row for row in page(reports["cifar10"]).all("tr") if "test " in row.text]
-    assert len(tested) == 2 * 2 * 29 and all("(train images)" in row.text for row in tested)
+    assert len(tested) == 2 * 2 * (1 + 29) and all("(train images)" in row.text for row in tested)
     assert STAMP not in reports["mnist"].page.read_text(encoding="utf-8")
 
 
@@ -138,8 +141,8 @@ def test_the_page_opens_with_the_verdicts_and_the_tolerance(reports: dict[str, R
 def test_the_page_holds_every_row_and_what_it_takes_to_repeat_them(reports: dict[str, ReproductionReport]) -> None:
     report = reports["mnist"]
     tables = page(report).all("table")
-    assert [len(table.all("tr")) for table in tables] == [1 + 25, 1 + 25]
-    assert [cell.text.lower() for cell in tables[0].all("tr")[0].all("th")] == list(COLUMNS)
+    assert [len(table.all("tr")) for table in tables] == [1 + 10, 1 + 25, 1 + 25]
+    assert [cell.text.lower() for cell in tables[1].all("tr")[0].all("th")] == list(COLUMNS)
     text = page(report).all("main")[0].text
     assert "an invented processor" in text and "sha256:1234" in text and ENVIRONMENT["command"] in text
     assert "0, 1, 2" in text
@@ -172,9 +175,46 @@ def test_the_csv_equals_the_tables(reports: dict[str, ReproductionReport]) -> No
             assert rows["note"].fillna("").tolist() == run.rows["note"].tolist()
 
 
+def test_the_page_shows_the_totals_that_the_verdicts_rest_on(reports: dict[str, ReproductionReport]) -> None:
+    for report in reports.values():
+        lines = page(report).all("table")[0].all("tr")
+        expected = [total_cells(label, row) for label, run in report.runs.items() for _, row in run.totals.iterrows()]
+        shown = [[cell.text.replace(" (train images)", "") for cell in (*r.all("th"), *r.all("td"))] for r in lines[1:]]
+        assert [[text.replace("\N{NO-BREAK SPACE}", " ") for text in line] for line in shown] == expected
+        markdown = report.markdown.read_text(encoding="utf-8")
+        assert all(f"| {' | '.join(line)} |" in markdown for line in expected)
+        read = pd.read_csv(report.totals)
+        for label, run in report.runs.items():
+            rows = read[read["run"] == label]
+            assert rows["verdict"].tolist() == run.totals["verdict"].tolist()
+            assert rows["mean"].to_numpy() == pytest.approx(run.totals["mean"].to_numpy())
+
+
+def test_the_title_claims_no_published_run_on_other_pixels(reports: dict[str, ReproductionReport]) -> None:
+    titles = {name: page(report).all("h1")[0].text for name, report in reports.items()}
+    assert titles == {
+        "mnist": "The published MNIST runs, repeated",
+        "cifar10": "The published CIFAR-10 runs, repeated on CIFAR-10 (JPEG q75)",
+    }
+    openings = {name: page(report).all("header")[0].text for name, report in reports.items()}
+    assert "the pixels differ" in openings["cifar10"] and "pixels" not in openings["mnist"]
+    assert reports["cifar10"].markdown.read_text(encoding="utf-8").startswith(f"# {titles['cifar10']}\n\nThe published")
+
+
+def test_the_replicates_say_whether_the_published_test_holds_training_images(tmp_path: Path) -> None:
+    replicates = ReplicatesFolder.of(StudyFolder(tmp_path / "reproduce-cifar10"))
+    replicate = invented("cifar10", "baseline", 0)
+    assert replicate.last is not None
+    apart = replace(replicate, last=replace(replicate.last, overlaps_training=False))
+    write_replicate(replicates, apart, npz({}))
+    report = write_reproduction(StudyFolder(tmp_path / "reproduce-cifar10"))
+    assert {run.stamp for run in report.runs.values()} == {""}
+    assert "The published CIFAR-10 runs, repeated" in page(report).all("h1")[0].text  # no label is known
+
+
 def test_the_same_folder_gives_the_same_bytes(reports: dict[str, ReproductionReport]) -> None:
     report = reports["mnist"]
-    paths = [report.page, report.table, report.markdown, *report.figures]
+    paths = [report.page, report.table, report.totals, report.markdown, *report.figures]
     before = [path.read_bytes() for path in paths]
     write_reproduction(StudyFolder(report.page.parent.parent))
     assert [path.read_bytes() for path in paths] == before

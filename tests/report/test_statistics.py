@@ -103,6 +103,18 @@ def test_five_pairs_reach_no_p_below_a_sixteenth() -> None:
     assert comparison.permutation_p == comparison.permutation_floor == 0.0625
 
 
+@pytest.mark.parametrize(
+    ("counts", "p"), [([-3, 5, 6, -2, -1], 0.6875), ([-1, 0, 4, -3, -1], 1.0), ([1, -1, 7, 0, 6, 9, 4], 0.09375)]
+)
+def test_sign_patterns_that_tie_in_images_count_as_ties(counts: list[int], p: float) -> None:
+    flips = [
+        abs(sum(map(math.prod, zip(counts, signs, strict=True)))) for signs in product([1, -1], repeat=len(counts))
+    ]
+    assert sum(flip >= abs(sum(counts)) for flip in flips) / len(flips) == p  # in whole numbers nothing rounds
+    against = np.array([9641, 9655, 9672, 9633, 9660, 9648, 9667])[: len(counts)]
+    assert compare_pairs((against + counts) / 10_000, against / 10_000).permutation_p == pytest.approx(p)
+
+
 def test_many_pairs_are_drawn_and_the_draw_repeats_itself() -> None:
     differences = np.random.default_rng(4).normal(0.2, 1, 20)
     assert sign_flip_p(differences) == sign_flip_p(differences)

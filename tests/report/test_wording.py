@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from hw2tune.report.wording import listed, p_value, points, scientific, weight_decay_words
+from hw2tune.report.wording import listed, p_value, points, scientific, two_digits, weight_decay_words
 
 
 @pytest.mark.parametrize(
@@ -22,6 +22,10 @@ def test_small_numbers_are_written_short(value: float, words: str) -> None:
 
 def test_small_p_values_are_bounds() -> None:
     assert (p_value(0.0625), p_value(0.0001), p_value(1.0)) == ("p = 0.0625", "p < 0.001", "p = 1")
+
+
+def test_an_estimated_number_keeps_two_digits() -> None:
+    assert [two_digits(number) for number in (5, 22, 237, 19_625)] == [5, 22, 240, 20_000]
 
 
 def test_lists_read_as_in_a_sentence() -> None:

@@ -217,6 +217,26 @@ def test_two_studies_of_one_name_are_refused(tmp_path: Path) -> None:
         write_report([folder, folder])
 
 
+def test_a_copied_study_beside_the_original_keeps_files_and_pictures_of_its_own(tmp_path: Path) -> None:
+    folder = write_fake_study(tmp_path, seeds=0)
+    copy = StudyFolder(tmp_path / "copy")
+    shutil.copytree(folder.root, copy.root)  # its study.toml still says quickstart
+    shutil.rmtree(copy.root / "trials")  # without the epochs' times there is no timeline
+    files = write_report([folder, copy])
+    paths = [*files.tables, *files.figures]
+    assert len(set(paths)) == len(paths) and all(path.is_file() for path in paths)
+    tables = {path.relative_to(files.page.parent / "tables").as_posix() for path in files.tables}
+    assert {name for name in tables if name.endswith("trials.csv")} == {"quickstart/trials.csv", "copy/trials.csv"}
+    figures = {path.relative_to(files.page.parent / "figures").as_posix() for path in files.figures}
+    assert "quickstart/timeline.png" in figures and "copy/timeline.png" not in figures
+    page = parse(files.page.read_text(encoding="utf-8"))
+    assert texts(page, "h1") == ["quickstart and copy"]
+    labels = [p.text for p in page.all("p") if p.attributes.get("class") == "of-study"]
+    assert labels[:2] == ["quickstart", "copy"]
+    links = {link.attributes["href"] for link in page.all("a")}
+    assert {"figures/quickstart/search-history.pdf", "figures/copy/search-history.pdf"} <= links
+
+
 # What is missing
 
 
@@ -250,6 +270,22 @@ def test_what_an_earlier_report_drew_and_nothing_else_is_removed(searched: Repor
     write_report([folder])
     assert not (figures / "timeline.png").exists() and not (figures / "timeline.pdf").exists()
     assert (figures / "mine.png").exists() and (figures / "search-history.png").exists()
+
+
+def test_a_summary_that_names_files_elsewhere_removes_none_of_them(tmp_path: Path) -> None:
+    folder = write_fake_study(tmp_path, seeds=0)
+    target = folder.root / "report"
+    (target / "figures").mkdir(parents=True)
+    precious, stale = folder.root / "study.toml", target / "figures" / "stale.png"
+    stale.write_bytes(b"")
+    (target / "mine.png").write_bytes(b"")
+    figures = [{"png": "figures/../../study.toml", "pdf": str(tmp_path / "b.pdf")}, {"png": "figures/stale.png"}]
+    study = {"tables": {"a": "../optuna.journal", "b": "mine.png", "c": "tables"}, "figures": figures}
+    (target / "summary.json").write_text(json.dumps({"studies": [study]}), encoding="utf-8")
+    (tmp_path / "b.pdf").write_bytes(b"")
+    write_report([folder])
+    assert precious.exists() and folder.journal.exists() and (tmp_path / "b.pdf").exists()
+    assert (target / "mine.png").exists() and not stale.exists()
 
 
 def test_one_replicate_is_called_an_anecdote(tmp_path: Path) -> None:

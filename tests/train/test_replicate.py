@@ -102,3 +102,12 @@ def test_the_published_protocol_adds_both_evaluations_to_each_epoch():
         predict(net, held_out), held_out.labels, "cross_entropy"
     )["accuracy"]  # fmt: skip
     assert dataset_info("cifar10").mean == (0.5, 0.5, 0.5)
+
+
+def test_a_diverged_repetition_of_a_published_run_keeps_the_epochs_up_to_there():
+    wild = Hyperparameters(learning_rate=1e12, batch_size=50, optimizer="sgd", momentum=0.9)
+    data = make_data("cifar10", validation=0)
+    held_out = make_data("cifar10").validation
+    diverging = task(model="cifar10_cnn", hyperparameters=wild, max_epochs=3)
+    epochs = list(train_as_published(diverging, data, data.train, held_out, CPU))
+    assert len(epochs) < 3 and all(np.isfinite(epoch["train_loss"]) for epoch in epochs)

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hw2tune.records.replicates import Array
+from hw2tune.records.replicates import TUNED, TUNED_NO_L2, VARIANTS, Array
 from hw2tune.records.states import COMPLETE
 from hw2tune.report.figures.drawing import CannotDrawError
+from hw2tune.report.pairs import params_of, same_configuration
 from hw2tune.report.sources import Sources
 
 Arrays = dict[str, Array]
 PREDICTIONS = ("labels", "predicted", "confidence")
+SAME = f"The tuned configuration has no weight decay: {TUNED} and {TUNED_NO_L2} are the same configuration"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +43,13 @@ class Shown:
         return f"One network per variant (seed {self.seed}, the first that all shown variants have).{self.absent}"
 
 
+def distinct_variants(sources: Sources) -> tuple[tuple[str, ...], str]:
+    """The variants that a figure of all of them draws, and a sentence on the one that would be drawn twice."""
+    if sources.of(TUNED) and same_configuration(params_of(sources, TUNED), params_of(sources, TUNED_NO_L2)):
+        return tuple(v for v in VARIANTS if v != TUNED_NO_L2), f"{SAME}; only {TUNED} is drawn."
+    return VARIANTS, ""
+
+
 def choose(
     sources: Sources,
     variants: Sequence[str],
@@ -48,16 +57,23 @@ def choose(
     *,
     required: Sequence[str] = (),
     all_seeds: bool = False,
+    preferred: int | None = None,
 ) -> Shown:
     """The variants that have arrays, on the first seed that all of them have (or on all such seeds).
+
+    `preferred` is a seed that is taken before all others, where all have it.
 
     `needs` are names of arrays, or beginnings of names ending in a slash. Raises CannotDrawError where one of
     `required` has none, or where all have none.
     """
     seeds = {variant: _finished(sources, variant) for variant in variants}
     found: dict[str, dict[int, Arrays]] = {variant: {} for variant in variants}
+
+    def order(seed: int) -> tuple[bool, int]:
+        return seed != preferred, seed
+
     # Seeds in order, and no further than needed: arrays are large.
-    for seed in sorted(set().union(*seeds.values())):
+    for seed in sorted(set().union(*seeds.values()), key=order):
         for variant in variants:
             arrays = sources.arrays(variant, seed) if seed in seeds[variant] else None
             if arrays is not None and all(_has(arrays, need) for need in needs):
@@ -68,7 +84,7 @@ def choose(
     lacking = [variant for variant in (required or variants) if variant not in there]
     if lacking and (required or not there):
         raise CannotDrawError(" ".join(why_absent(sources, variant) for variant in lacking))
-    shared = sorted(set.intersection(*(set(found[variant]) for variant in there)))
+    shared = sorted(set.intersection(*(set(found[variant]) for variant in there)), key=order)
     if not shared:
         raise CannotDrawError(f"No seed has arrays of all of {', '.join(there)}.")
     kept = shared if all_seeds else shared[:1]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import pandas as pd
@@ -14,6 +14,7 @@ from matplotlib.ticker import MaxNLocator
 
 from hw2tune.records.replicates import VARIANTS, Replicate
 from hw2tune.records.states import COMPLETE
+from hw2tune.report.figures.chosen import distinct_variants
 from hw2tune.report.figures.drawing import CannotDrawError, Drawing, Recipe
 from hw2tune.report.figures.style import GREY, VARIANT_LOOKS, legend_above, new_figure, variant_line
 from hw2tune.report.figures.words import DOUBLE_SOFTMAX_MINIMUM, LOSSES, data_label, seeds_sentence
@@ -94,6 +95,8 @@ def draw_curves(sources: Sources, quantity: Quantity) -> Drawing:
     """Two panels, training above validation, with the variants' means and bands and the published points."""
     if not sources.replicates:
         raise CannotDrawError("No replicate was trained yet: curves are drawn from replicates.")
+    variants, left_out = distinct_variants(sources)
+    sources = replace(sources, replicates=[r for r in sources.replicates if r.variant in variants])
     tables = {split: curve_table(sources, f"{split}_{quantity}") for split in (TRAIN, VALIDATION)}
     if tables[TRAIN].empty:
         raise CannotDrawError("No replicate finished an epoch: there is no curve to draw.")
@@ -112,9 +115,8 @@ def draw_curves(sources: Sources, quantity: Quantity) -> Drawing:
     panels[1].xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     figure.supylabel(_unit(quantity, study.loss), fontsize=10)
     legend_above(figure, _legend(sources, quantity, published, broken), columns=2)
-    return Drawing(
-        figure=figure, caption=_caption(sources, quantity, published, broken), alt=_alt(tables[VALIDATION], quantity)
-    )
+    caption = f"{_caption(sources, quantity, published, broken)} {left_out}".strip()
+    return Drawing(figure=figure, caption=caption, alt=_alt(tables[VALIDATION], quantity))
 
 
 def _draw_panel(axes: Axes, table: pd.DataFrame, broken: list[Ending], scale: float) -> None:

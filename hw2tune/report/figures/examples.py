@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from hw2tune.records.replicates import BASELINE, L2, TUNED, Array, Gallery
+from hw2tune.report.claims import SAME, claim
 from hw2tune.report.figures.chosen import PREDICTIONS, Arrays, choose
 from hw2tune.report.figures.drawing import CannotDrawError, Drawing, Recipe
 from hw2tune.report.figures.style import GREY, SMALL, new_figure
@@ -120,9 +121,13 @@ def draw_examples(sources: Sources, variant: str) -> Drawing:
 
 
 def draw_changes(sources: Sources, variant: str, verb: str) -> Drawing:
-    """Five fixed images above five broken ones."""
+    """Five fixed images above five broken ones, on the seed whose McNemar test the claim gives."""
     gallery = _gallery(sources)
-    shown = choose(sources, [BASELINE, variant], PREDICTIONS, required=[BASELINE, variant])
+    claimed = claim(sources, variant, BASELINE)
+    if claimed.verdict == SAME:
+        raise CannotDrawError(claimed.sentence)
+    both, median = [BASELINE, variant], claimed.median_seed
+    shown = choose(sources, both, PREDICTIONS, required=both, preferred=median)
     before, after, names = shown.one(BASELINE), shown.one(variant), class_names(sources)
     if not np.array_equal(before["labels"], after["labels"]):
         raise CannotDrawError(f"{BASELINE} and {variant} were evaluated on different test images.")
@@ -145,10 +150,16 @@ def draw_changes(sources: Sources, variant: str, verb: str) -> Drawing:
             f"true class, the wrong answer (was: of {BASELINE}; now: of {variant}) and the probability that each of "
             f"the two gave to its own answer ({BASELINE} → {variant}); {RULE} "
             f"{counted(len(gallery.labels), 'image')}. Numbers in brackets count the whole test split (n = "
-            f"{total:,}). Seed {shown.seed}, the first that both have: another seed fixes and breaks other images."
+            f"{total:,}). {_seed_words(shown.seed, median)}: another seed fixes and breaks other images."
         ),
         alt=f"Images that {variant} fixed ({fixed} of {total}) and broke ({broken} of {total}) against {BASELINE}.",
     )
+
+
+def _seed_words(seed: int, median: int | None) -> str:
+    if seed == median:
+        return f"Seed {seed}, whose difference in test accuracy is the median one, as in the table of pairs"
+    return f"Seed {seed}, the first that both have"
 
 
 def _gallery(sources: Sources) -> Gallery:

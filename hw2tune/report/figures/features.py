@@ -11,8 +11,8 @@ import numpy as np
 from matplotlib.image import AxesImage
 from numpy.typing import NDArray
 
-from hw2tune.records.replicates import VARIANTS, Array
-from hw2tune.report.figures.chosen import Arrays, choose
+from hw2tune.records.replicates import Array
+from hw2tune.report.figures.chosen import Arrays, choose, distinct_variants
 from hw2tune.report.figures.drawing import CannotDrawError, Drawing, Recipe
 from hw2tune.report.figures.examples import show_image
 from hw2tune.report.figures.style import SEQUENTIAL, SMALL, WIDTH, new_figure
@@ -88,7 +88,8 @@ def draw_features(sources: Sources, layer: str) -> Drawing:
     """A column an image, a row a variant; the images themselves on top."""
     if sources.gallery is None:
         raise CannotDrawError("The gallery of test images is missing or damaged.")
-    shown = choose(sources, VARIANTS, [PREFIX + layer])
+    variants, left_out = distinct_variants(sources)
+    shown = choose(sources, variants, [PREFIX + layer])
     at_hand = len(sources.gallery.images)
     maps = {variant: _maps(shown.one(variant), layer)[:at_hand] for variant in shown.variants}
     table = feature_table(maps)
@@ -113,9 +114,8 @@ def draw_features(sources: Sources, layer: str) -> Drawing:
     assert picture is not None  # `choose` gave at least one variant
     bar = figure.colorbar(picture, ax=panels, location="bottom", shrink=0.7, aspect=40, extend="both", pad=0.02)
     bar.set_label(f"output of {layer} before ReLU (no unit)")
-    return Drawing(
-        figure=figure, caption=_caption(sources, layer, table, images, shown.sentence), alt=_alt(layer, table, images)
-    )
+    caption = _caption(sources, layer, table, images, f"{shown.sentence} {left_out}".strip())
+    return Drawing(figure=figure, caption=caption, alt=_alt(layer, table, images))
 
 
 def _maps(arrays: Arrays, layer: str) -> Array:

@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from hw2tune.records.replicates import BASELINE, L2, TUNED, TUNED_NO_L2
-from hw2tune.report.figures.chosen import Arrays, choose
+from hw2tune.report.figures.chosen import SAME, Arrays, choose, distinct_variants
 from hw2tune.report.figures.drawing import CannotDrawError, Drawing, Recipe
 from hw2tune.report.figures.style import SMALL, VARIANT_LOOKS, Dashes, legend_above, new_figure
 from hw2tune.report.sources import Sources
@@ -64,7 +64,9 @@ def _histogram(name: str, arrays: Mapping[str, Arrays]) -> ParameterHistogram:
 
 
 def draw_weights(sources: Sources, variants: tuple[str, str]) -> Drawing:
-    """A row a layer: weights on the left, biases on the right."""
+    """A row a layer: weights on the left, biases on the right. Raises CannotDrawError where both are one network."""
+    if not set(variants) <= set(distinct_variants(sources)[0]):
+        raise CannotDrawError(f"{SAME}.")
     shown = choose(sources, variants, [PREFIX], required=variants)
     table = weight_table({variant: shown.one(variant) for variant in variants})
     if not table:
@@ -130,7 +132,7 @@ RECIPES = [
     Recipe(
         name="weights-tuned",
         section="weights",
-        title="Weights and biases: tuned with and without L2",
+        title="Weights and biases: tuned with and without weight decay",
         draw=lambda s: draw_weights(s, (TUNED, TUNED_NO_L2)),
     ),
 ]

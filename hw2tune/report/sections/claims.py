@@ -38,7 +38,7 @@ def variants_blocks(account: Account) -> list[Block]:
     """The table of variants, the pairs, and what did not finish."""
     if not account.sources.replicates:
         return []  # the opening says so
-    return [*_unfinished(account), variants_summary(account), pairs_summary(account)]
+    return [*_unfinished(account), variants_summary(account), pairs_summary(account), *pairs_details(account)]
 
 
 def variants_summary(account: Account) -> Table:
@@ -96,9 +96,11 @@ def pairs_summary(account: Account) -> Table:
         name="pairs",
         title="Differences between variants",
         caption=(
-            "Differences in test accuracy, in points, between replicates of the same seed, with their 95 % t-interval "
-            "and a two-sided sign-flip test. Fixed and broken count test images for the pair with the median "
-            "difference, with McNemar's exact test. Nothing is corrected for the number of pairs."
+            "Differences in test accuracy, in points, between replicates of the same seed, with their 95 % t-interval, "
+            "on which the verdict rests, and a two-sided sign-flip test. Both speak about other seeds, on these test "
+            "images and this split. Where a sentence says which n would be needed, it is for 80 % power. Fixed and "
+            "broken count the test images of the median seed alone, the one with the median difference, with "
+            f"McNemar's exact test. Nothing is corrected for the number of pairs.{chosen_on_these_seeds(account)}"
         ),
         columns=[
             "Pair",
@@ -113,6 +115,23 @@ def pairs_summary(account: Account) -> Table:
         numeric=frozenset({"Difference", "95 % interval", "n", "p (sign flip)", "Fixed / broken", "p (McNemar)"}),
         rows=rows,
         file=account.file("tables", "pairs.csv"),
+    )
+
+
+def pairs_details(account: Account) -> list[Prose]:
+    """Under the table of pairs, quietly: McNemar's test in words, or why there is none."""
+    details = [claim.detail for claim in account.claims if claim.detail]
+    return [Prose(name="pairs-in-detail", note=" ".join(details), paragraphs=[])] if details else []
+
+
+def chosen_on_these_seeds(account: Account) -> str:
+    """A further sentence of a caption: what the choice by the race may favour; empty without a race."""
+    race = account.sources.race
+    if race is None or len(race.candidates) < 2:
+        return ""
+    return (
+        " The tuned configuration was chosen by validation on the same seeds that are then tested, so one that was "
+        "lucky on them may be slightly favoured; no test image had a part in it."
     )
 
 

@@ -9,6 +9,7 @@ from hw2tune.records.trials import TrialRow, best_first
 from hw2tune.report.account import Account
 from hw2tune.report.blocks import Block, Prose, Row, Table
 from hw2tune.report.cells import DASH, configuration, duration, objective_value
+from hw2tune.report.sections.claims import chosen_on_these_seeds
 from hw2tune.report.sections.figures import figure_blocks
 from hw2tune.report.wording import counted, listed
 
@@ -62,6 +63,7 @@ def _race(account: Account) -> list[Block]:
             caption=(
                 f"The best trials of the search again, on {counted(len(seeds), 'seed')}, by "
                 f"{race.objective.replace('_', ' ')} alone; the best mean is the tuned variant."
+                f"{chosen_on_these_seeds(account)}"
             ),
             columns=["Trial", "In the search", *seeds, "Mean", "Outcome", "Configuration"],
             numeric=frozenset({"In the search", *seeds, "Mean"}),

@@ -16,11 +16,12 @@ from hw2tune.report.tables.tolerance import (
     ROUNDING,
     Spread,
     Values,
+    known_spread,
     spread_at,
     spread_of_means,
     tolerance,
 )
-from hw2tune.report.wording import points
+from hw2tune.report.wording import counted, points
 from hw2tune.study.published import PublishedEpoch
 
 REPRODUCED, NOT_REPRODUCED, NOT_JUDGED, NOT_RUN = "reproduced", "not reproduced", "not judged", "not run"
@@ -34,7 +35,7 @@ FIELDS = {  # what the report prints: the field of a repetition's epochs that re
 HELD_OUT = {"test_loss": "held_out_loss", "test_accuracy": "held_out_accuracy"}
 NUMBERS = {"published": NUMBER, "n": INTEGER, "mean": NUMBER, "min": NUMBER, "max": NUMBER, "held_out": NUMBER}
 JUDGEMENT = {"tolerance": NUMBER, "verdict": TEXT}
-TRAINING_IMAGES = {"cifar10": 50_000}  # a published "test set" of this size is the training set
+TRAINING_IMAGES = {"cifar10": 50_000}  # a published "test set" of this size is the training set, so far as one knows
 # What accuracy lacks while one of ten classes is never predicted. Some seeds start so under the double softmax: seed 21
 # of this code predicts no 5 after epoch 1 (85.37 % of the test images right) and all digits after epoch 2; 1 of 24
 # seeds did, and 1 of 4 in plain PyTorch.
@@ -60,11 +61,17 @@ class Reproduction:
     tolerance_note: str
 
 
-def reproduce(published: Sequence[PublishedEpoch], replicates: Sequence[Epochs]) -> Reproduction:
+def reproduce(
+    published: Sequence[PublishedEpoch], replicates: Sequence[Epochs], *, overlaps_training: bool | None = None
+) -> Reproduction:
     """Compares the printed epochs of one run (at least one) with its repetitions; `replicates` holds each's epochs.
 
-    A repetition that diverged counts up to there, and in no total.
+    A repetition that diverged counts up to there, and in no total. `overlaps_training`: whether what was printed as
+    test was found among the training images; None where nobody looked, then the size of the published set tells.
     """
+    first = published[0]
+    if overlaps_training is None:
+        overlaps_training = first.test_total == TRAINING_IMAGES.get(first.dataset)
     rows = [_row(epoch, quantity, replicates) for epoch in published for quantity in _printed(epoch)]
     totals = [_total(published, quantity, replicates) for quantity in _printed(published[0])]
     table = frame(
@@ -75,10 +82,12 @@ def reproduce(published: Sequence[PublishedEpoch], replicates: Sequence[Epochs])
     return Reproduction(
         rows=table,
         totals=frame(totals, {"quantity": TEXT} | NUMBERS | JUDGEMENT),
-        stamp=STAMP if published[0].test_total == TRAINING_IMAGES.get(published[0].dataset) else "",
+        stamp=STAMP if overlaps_training else "",
         verdict=verdict,
         sentence=_sentence(published, table, verdict),
-        tolerance_note=_tolerance_note(int(table["n"].max())),
+        tolerance_note=_tolerance_note(
+            int(table["n"].max()), known=known_spread(first.dataset, "train_loss", first.epoch) is not None
+        ),
     )
 
 
@@ -192,14 +201,28 @@ def _at_the_end(row: pd.Series) -> str:
     )
 
 
-def _tolerance_note(n: int) -> str:
+def _tolerance_note(n: int, *, known: bool) -> str:
     if n == 0:
         return "Nothing was repeated, so there is nothing to judge."
-    source = f"measured between these {n} seeds, averaged over an epoch and its two neighbours"
-    if n < ENOUGH_SEEDS:
-        source = "measured between seeds trained beforehand with this code, as fewer than three tell too little"
+    if n < ENOUGH_SEEDS and not known:
+        return f"Nothing is judged: {counted(n, 'seed')} cannot tell the spread between seeds, and none is known."
     return (
         "A published number counts as reproduced where one further seed would fall with 95 % probability: mean +- "
-        f"t(0.975) s sqrt(1 + 1/n), with n = {n} and s the deviation between seeds, {source}; 0.00005 is added where "
-        "the report rounds. Even a perfect repetition leaves up to one number in twenty outside."
+        f"t(0.975) s sqrt(1 + 1/n), with n = {n} and s the deviation between seeds. {_sources_of_s(n, known=known)} "
+        "0.00005 is added where the report rounds. Even a perfect repetition leaves up to one number in twenty outside."
+    )
+
+
+def _sources_of_s(n: int, *, known: bool) -> str:
+    """How s is taken, for printed numbers and for their means over the epochs."""
+    beforehand = "seeds trained beforehand with this code"
+    around = "averaged over an epoch and its two neighbours"
+    bound = "their mean deviation over the epochs, an upper bound"
+    if not known:
+        return f"It is measured between these {n} seeds, {around}; for a mean over epochs, between the seeds' means."
+    if n == 1:
+        return f"It is measured between {beforehand}, {around}; for a mean over epochs it is {bound}."
+    return (
+        f"It pools these {n} seeds with {beforehand}, by degrees of freedom, both {around}; for a mean over epochs it "
+        f"pools the deviation of the seeds' means with that of the seeds trained beforehand ({bound})."
     )

@@ -11,9 +11,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.figure import SubFigure
 
 from hw2tune.records.folder import StudyFolder
 from hw2tune.records.replicates import npz
+from hw2tune.report.claims import claim
 from hw2tune.report.figures.drawing import CannotDrawError, Drawing
 from hw2tune.report.figures.make import recipes
 from hw2tune.report.sources import Sources, read_sources
@@ -39,6 +41,10 @@ def draw(sources: Sources, *names: str) -> dict[str, Drawing | str]:
 def caption(drawing: Drawing | str) -> str:
     assert isinstance(drawing, Drawing), drawing
     return drawing.caption
+
+
+def _title(part: SubFigure) -> str:
+    return part.get_suptitle()
 
 
 def change_replicate(root: Path, variant: str, seed: int, change: Callable[[dict[str, Any]], None]) -> None:
@@ -87,6 +93,39 @@ def test_a_seed_that_diverged_is_passed_over_for_the_first_that_all_have(fresh: 
     assert "seed 1, the first that all shown variants have" in caption(figures["weights-l2"])
     assert "Seed 1" in caption(figures["examples-l2"])
     assert "2 replicates per variant (seeds 0 and 1)" in caption(figures["confusion"])
+
+
+def test_a_winner_without_weight_decay_is_not_compared_with_itself(fresh: Path) -> None:
+    for seed in (0, 1):
+        change_replicate(fresh, "tuned", seed, lambda content: content["params"].update(weight_decay=0.0))
+    figures = draw(
+        read_sources(StudyFolder(fresh)), "weights-tuned", "learning-curves", "accuracy-curves", "features-conv1"
+    )
+    same = "The tuned configuration has no weight decay: tuned and tuned-no-l2 are the same configuration"
+    assert figures["weights-tuned"] == f"{same}."
+    for name in ("learning-curves", "accuracy-curves", "features-conv1"):
+        drawing = figures[name]
+        assert caption(drawing).endswith(f"{same}; only tuned is drawn.")
+        assert isinstance(drawing, Drawing)
+        assert "tuned-no-l2" not in drawing.alt and "tuned" in drawing.alt
+
+
+def test_fixed_and_broken_are_those_of_the_seed_whose_test_the_claim_gives(mnist: Sources) -> None:
+    for name, variant in (("changed-by-l2", "l2"), ("changed-by-tuning", "tuned")):
+        claimed = claim(mnist, variant, "baseline")
+        assert claimed.mcnemar is not None
+        drawing = draw(mnist, name)[name]
+        assert f"Seed {claimed.median_seed}, whose difference in test accuracy is the median one" in caption(drawing)
+        assert isinstance(drawing, Drawing)
+        counts = [title.split(" (")[1].split(" of")[0] for title in map(_title, drawing.figure.subfigs)]
+        assert counts == [str(claimed.mcnemar.fixed), str(claimed.mcnemar.broken)]
+
+
+def test_without_the_median_seeds_arrays_another_seed_is_shown_and_named(fresh: Path) -> None:
+    seed = claim(read_sources(StudyFolder(fresh)), "tuned", "baseline").median_seed
+    (fresh / "replicates" / "tuned" / str(seed) / "arrays.npz").unlink()
+    drawing = draw(read_sources(StudyFolder(fresh)), "changed-by-tuning")["changed-by-tuning"]
+    assert f"Seed {1 - (seed or 0)}, the first that both have" in caption(drawing)
 
 
 def test_a_replicate_that_diverged_before_its_first_epoch_ended_is_named(fresh: Path) -> None:

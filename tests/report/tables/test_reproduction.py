@@ -13,7 +13,7 @@ from scipy import stats
 from hw2tune.report.claims import STAMP
 from hw2tune.report.tables import reproduce
 from hw2tune.report.tables.reproduction import NOT_JUDGED, NOT_REPRODUCED, NOT_RUN, REPRODUCED
-from hw2tune.report.tables.tolerance import Spread, spread_at, spread_of_means, tolerance
+from hw2tune.report.tables.tolerance import Spread, known_spread, pooled, spread_at, spread_of_means, tolerance
 from hw2tune.study.published import PublishedEpoch, published_epochs
 
 MNIST = published_epochs("mnist", "baseline")
@@ -54,40 +54,72 @@ def test_seeds_around_the_published_numbers_reproduce_them() -> None:
 
 def test_the_tolerance_is_the_prediction_interval_of_one_further_seed() -> None:
     found = reproduce(MNIST, [repetition(MNIST, shift) for shift in (-0.001, 0.0, 0.001)])
-    # sd 0.001 at every epoch; t(0.975, 2) = 4.3027; half a printed digit where the report rounds
-    expected = 4.3027 * 0.001 * math.sqrt(1 + 1 / 3)
+    # sd 0.001 at every epoch with 2 degrees of freedom, the known one with 6; t(0.975, 8) = 2.3060; half a printed
+    # digit where the report rounds
     rows = found.rows.set_index(["epoch", "quantity"])["tolerance"]
-    assert rows[(3, "train_loss")] == pytest.approx(expected + 0.00005, abs=1e-7)
-    assert rows[(3, "test_accuracy")] == pytest.approx(expected, abs=1e-7)  # printed as counts
+    for quantity, rounding in (("train_loss", 0.00005), ("test_accuracy", 0.0)):  # the latter is printed as counts
+        known = known_spread("mnist", quantity, 3)
+        assert known is not None
+        sd = math.sqrt((2 * 0.001**2 + 6 * known.sd**2) / 8)
+        assert rows[(3, quantity)] == pytest.approx(2.3060 * sd * math.sqrt(1 + 1 / 3) + rounding, rel=1e-4)
     assert "t(0.975) s sqrt(1 + 1/n), with n = 3" in found.tolerance_note
+    assert "pools these 3 seeds with seeds trained beforehand" in found.tolerance_note
+    assert "for a mean over epochs" in found.tolerance_note
 
 
 def test_the_spread_is_averaged_with_the_epochs_before_and_after() -> None:
     values = {e: np.array([-sd, 0.0, sd]) for e, sd in ((1, 1.0), (2, 2.0), (3, 3.0), (4, 9.0))}
-    assert spread_at(2, values, "mnist", "train_loss") == Spread(sd=pytest.approx(math.sqrt(14 / 3)), freedom=2)  # type: ignore[arg-type]
-    assert spread_at(1, values, "mnist", "train_loss") == Spread(sd=pytest.approx(math.sqrt(5 / 2)), freedom=2)  # type: ignore[arg-type]
+    assert spread_at(2, values, "other", "train_loss") == Spread(sd=pytest.approx(math.sqrt(14 / 3)), freedom=2)  # type: ignore[arg-type]
+    assert spread_at(1, values, "other", "train_loss") == Spread(sd=pytest.approx(math.sqrt(5 / 2)), freedom=2)  # type: ignore[arg-type]
 
 
 def test_the_spread_of_a_mean_comes_from_the_means_of_the_seeds() -> None:
     values = {1: np.array([0.0, 1.0, 2.0]), 2: np.array([2.0, 1.0, 0.0])}  # the seeds' means are all 1
-    assert spread_of_means([1, 2], values, "mnist", "train_loss") == Spread(sd=0.0, freedom=2)
+    assert spread_of_means([1, 2], values, "other", "train_loss") == Spread(sd=0.0, freedom=2)
 
 
-def test_one_further_seed_falls_inside_the_tolerance_in_95_of_100_simulations() -> None:
+def test_the_spread_of_a_mean_is_pooled_with_the_mean_of_the_known_deviations() -> None:
+    values = {1: np.array([0.0, 1.0, 2.0]), 2: np.array([2.0, 1.0, 0.0])}
+    known = [known_spread("mnist", "train_loss", epoch) for epoch in (1, 2)]
+    bound = float(np.mean([spread.sd for spread in known if spread]))
+    found = spread_of_means([1, 2], values, "mnist", "train_loss")
+    assert found == Spread(sd=pytest.approx(bound * math.sqrt(6 / 8)), freedom=8)  # type: ignore[arg-type]
+
+
+def test_own_and_known_variances_weigh_by_their_degrees_of_freedom() -> None:
+    known = Spread(sd=1.0, freedom=6)
+    assert pooled(Spread(sd=0.0, freedom=0), known) == known  # one seed tells nothing
+    assert pooled(Spread(sd=3.0, freedom=2), known) == Spread(sd=pytest.approx(math.sqrt(3)), freedom=8)  # type: ignore[arg-type]
+    assert pooled(Spread(sd=3.0, freedom=2), None) == Spread(sd=3.0, freedom=2)
+    assert pooled(Spread(sd=3.0, freedom=1), None) is None
+
+
+def test_the_tolerance_narrows_with_every_seed() -> None:
+    known = Spread(sd=1.0, freedom=6)
+    widths = [tolerance(pooled(Spread(sd=1.0, freedom=n - 1), known) or known, n, 0.0) for n in (1, 2, 3, 4, 8)]
+    assert widths == sorted(widths, reverse=True)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 5])
+def test_one_further_seed_falls_inside_the_tolerance_in_95_of_100_simulations(n: int) -> None:
     random, trials = np.random.default_rng(5), 2000
-    runs = random.normal(0, 1, (trials, 4))
-    allowed = [tolerance(Spread(sd=float(run[:3].std(ddof=1)), freedom=2), 3, 0.0) for run in runs]
-    inside = int((np.abs(runs[:, 3] - runs[:, :3].mean(axis=1)) <= allowed).sum())
+    runs, beforehand = random.normal(0, 1, (trials, n + 1)), random.normal(0, 1, (trials, 7)).std(axis=1, ddof=1)
+    spreads = [
+        pooled(Spread(sd=float(run[:n].std(ddof=1)) if n > 1 else 0.0, freedom=n - 1), Spread(sd=float(sd), freedom=6))
+        for run, sd in zip(runs, beforehand, strict=True)
+    ]
+    allowed = [tolerance(spread, n, 0.0) for spread in spreads if spread]
+    inside = int((np.abs(runs[:, n] - runs[:, :n].mean(axis=1)) <= allowed).sum())
     low, high = stats.binom.interval(0.999, trials, 0.95)
     assert low <= inside <= high
 
 
 def test_seeds_that_lie_elsewhere_do_not_reproduce_and_the_row_says_by_how_much() -> None:
-    found = reproduce(MNIST, [repetition(MNIST, 0.02 + shift) for shift in (-0.001, 0.0, 0.001)])
+    found = reproduce(MNIST, [repetition(MNIST, 0.2 + shift) for shift in (-0.001, 0.0, 0.001)])
     assert set(found.rows["verdict"]) == {NOT_REPRODUCED}
     assert found.verdict == NOT_REPRODUCED
-    # 0.02 - 4.3027 * 0.001 * sqrt(4 / 3) - 0.00005
-    assert found.rows.iloc[0]["note"] == "outside by 0.0150"
+    row = found.rows.iloc[0]
+    assert row["note"] == f"outside by {0.2 - row['tolerance']:.4f}"
 
 
 def test_a_published_digit_that_was_learned_late_is_told() -> None:
@@ -95,8 +127,15 @@ def test_a_published_digit_that_was_learned_late_is_told() -> None:
     notes = found.rows.set_index(["epoch", "quantity"])["note"]
     assert notes[(1, "test_accuracy")].endswith("fits a published run that did not predict one of the ten digits yet")
     assert notes[(3, "train_loss")].endswith("; the published run may have learned one digit late")
-    assert notes[(5, "test_accuracy")].startswith("outside by ")  # what is known of the last epoch, and no cause
-    assert "digit" not in "".join(notes[[4, 5]])
+    assert "".join(notes[[4, 5]]) == ""  # the digit is learned, and the numbers are inside
+
+
+def test_what_lies_outside_later_is_told_without_a_cause() -> None:
+    late = [replace(e, test_loss=e.test_loss + 0.05) if e.epoch == 5 else e for e in MNIST_L2]
+    found = reproduce(late, [repetition(MNIST, shift) for shift in (-0.001, 0.0, 0.001)])
+    note = found.rows.set_index(["epoch", "quantity"])["note"][(5, "test_loss")]
+    assert note.startswith("outside by ")
+    assert "digit" not in note
 
 
 def test_cifar10_carries_the_stamp_and_its_held_out_numbers() -> None:
@@ -109,6 +148,12 @@ def test_cifar10_carries_the_stamp_and_its_held_out_numbers() -> None:
     assert pd.isna(rows.loc[(35, "train_loss"), "held_out"])
     assert found.totals.set_index("quantity").loc["test_loss", "held_out"] == pytest.approx(1.25)
     assert reproduce(MNIST, []).stamp == ""
+
+
+def test_the_stamp_follows_the_overlap_that_was_measured() -> None:
+    assert reproduce(MNIST, [], overlaps_training=True).stamp == STAMP
+    assert reproduce(CIFAR10, [], overlaps_training=False).stamp == ""
+    assert reproduce(CIFAR10, [], overlaps_training=None).stamp == STAMP
 
 
 def test_one_seed_is_judged_by_the_spread_of_seeds_trained_beforehand() -> None:

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from hw2tune.report.account import Account, find
+from hw2tune.report.markdown import escape, summary_markdown
+from hw2tune.report.sections.claims import pairs_details, pairs_summary, variants_blocks
+from hw2tune.report.sections.search import search_blocks
+from hw2tune.report.sources import read_sources
+from tests.report.fake_study import write_fake_study
+
+FAVOURED = "chosen by validation on the same seeds that are then tested"
+
+
+@pytest.fixture(scope="module")
+def account(tmp_path_factory: pytest.TempPathFactory) -> Account:
+    return find(read_sources(write_fake_study(tmp_path_factory.mktemp("results"), seeds=3)))
+
+
+def test_mcnemars_test_stands_in_words_under_the_pairs(account: Account) -> None:
+    names = [block.name for block in variants_blocks(account)]
+    assert names[names.index("pairs") + 1] == "pairs-in-detail"
+    (details,) = pairs_details(account)
+    for claim in account.claims:
+        assert f"On the median seed {claim.median_seed}, {claim.variant} fixed" in details.note
+    assert escape(details.note) in summary_markdown([account]).strip().split("\n\n")
+
+
+def test_missing_predictions_are_told_under_the_pairs(tmp_path: Path) -> None:
+    folder = write_fake_study(tmp_path, seeds=1)
+    (folder.root / "replicates" / "l2" / "0" / "arrays.npz").unlink()
+    (details,) = pairs_details(find(read_sources(folder)))
+    assert "l2 against baseline: the predictions on the median seed are missing" in details.note
+
+
+def test_without_a_pair_nothing_stands_under_the_pairs(account: Account) -> None:
+    assert pairs_details(replace(account, claims=[])) == []
+
+
+def test_captions_say_what_the_numbers_are_about(account: Account) -> None:
+    caption = pairs_summary(account).caption
+    for words in ("of the median seed alone", "these test images and this split", "80 % power", FAVOURED):
+        assert words in caption
+    (race,) = (block for block in search_blocks(account) if block.name == "race")
+    assert FAVOURED in str(race)
+
+
+def test_without_a_race_no_seed_favours_anyone(account: Account) -> None:
+    assert FAVOURED not in pairs_summary(replace(account, sources=replace(account.sources, race=None))).caption
