@@ -8,6 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from hw2tune.records.storage import create_optuna_study
+from hw2tune.study.file import parse_study
+from hw2tune.tune.ledger import Ledger
+from hw2tune.tune.messages import failure
+from hw2tune.tune.observer import Observer
 from tests.report.fake_study import write_fake_study
 
 
@@ -131,3 +136,26 @@ def test_data_lists_each_data_set_and_the_way_to_get_it(tmp_path):
 
 def test_the_version_is_the_packages(tmp_path):
     assert hw2tune("--version", cwd=tmp_path).stdout == "hw2tune 0.1.0\n"
+
+
+def test_a_study_whose_every_trial_failed_ends_with_exit_code_3_and_the_reason(tmp_path):
+    folder = write_fake_study(tmp_path / "ray_results", trials=2, seeds=0)
+    folder.journal.unlink()
+    study = parse_study(folder.study_file.read_text(), "x")
+    ledger = Ledger(study, create_optuna_study(folder, study), folder, Observer())
+    ledger.enqueue_published()
+    for _ in range(2):
+        ledger.close_failed(ledger.open_trial(), failure("diverged", "diverged in epoch 1: loss nan"))
+    ended = hw2tune("study", "quickstart", "--trials", "2", cwd=tmp_path)
+    assert (ended.returncode, ended.stdout) == (3, "")
+    assert ended.stderr == (
+        "hw2tune: ray_results/quickstart: every one of 2 trials failed, the last one `diverged in epoch 1: loss nan`; "
+        "hw2tune status quickstart shows each\n"
+    )
+
+
+def test_a_finished_study_is_told_again_without_starting_ray(tmp_path):
+    write_fake_study(tmp_path / "ray_results", trials=10, seeds=0)
+    shown, modules = run_and_list_imports("study", "quickstart", "--trials", "10", cwd=tmp_path)
+    assert "best      #3" in shown
+    assert not modules & {"torch", "ray"}

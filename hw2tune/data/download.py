@@ -4,6 +4,7 @@ import http.client
 import os
 import shutil
 import tempfile
+import urllib.error
 import urllib.request
 import zlib
 from collections.abc import Iterator
@@ -109,6 +110,8 @@ def _first_that_answers(archives: Archives) -> str:
             urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS).close()
         except FAILURES as error:
             refusals.append(f"{url}: {error}")
+            if isinstance(error, urllib.error.HTTPError):
+                error.close()  # an answer, with its socket
         else:
             return mirror
     raise ConnectionError("; ".join(refusals))

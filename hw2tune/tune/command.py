@@ -14,7 +14,7 @@ from hw2tune.records.environment import add_run
 from hw2tune.records.folder import StudyFolder
 from hw2tune.records.opening import opened, refuse_another_study
 from hw2tune.records.overview import Overview, read_overview
-from hw2tune.records.states import COMPLETE
+from hw2tune.records.states import COMPLETE, INTERRUPTED
 from hw2tune.records.storage import read_trials
 from hw2tune.records.trials import trial_rows
 from hw2tune.study.file import find_study, parse_study
@@ -88,6 +88,9 @@ def run(request: Request, observer: Observer) -> Overview:
     folder = StudyFolder(request.results / study.name)
     if not request.fresh:
         refuse_another_study(folder, study)
+        there = _finished(folder, study)
+        if there is not None:
+            return there
     data = load_for(study, request.data_dir, observer)
     observer.stage("starting Ray" if request.wish.address is None else f"attaching to {request.wish.address}")
     # Ray and Tune take seconds to import: not before everything that may refuse has been looked at. The folder is
@@ -103,7 +106,20 @@ def run(request: Request, observer: Observer) -> Overview:
             resources={"at": space.words, "trials_at_once": space.concurrency},
         )
         run_study(study, folder=folder, data=data, room=space, observer=observer)
+    return _judged(read_overview(folder))
+
+
+def _finished(folder: StudyFolder, study: Study) -> Overview | None:
+    """The study where it has its trials already; nothing is started then."""
+    if not folder.journal.exists():
+        return None
     overview = read_overview(folder)
+    begun = [row for row in overview.rows if row.state == INTERRUPTED]
+    return _judged(overview) if len(overview.finished) >= study.trials and not begun else None
+
+
+def _judged(overview: Overview) -> Overview:
+    folder, study = overview.folder, overview.study
     if overview.state == COMPLETE and overview.all_failed:
         raise NoTrialFinishedError(
             f"{folder.root}: every one of {len(overview.finished)} trials failed, the last one "

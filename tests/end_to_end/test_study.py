@@ -75,7 +75,7 @@ def results(tmp_path_factory) -> Path:
 
 def test_a_study_is_interrupted_and_continued_without_a_loss(results):
     folder = StudyFolder(results / "ray_results" / "tiny")
-    running = start("study", "tiny.toml", "--trials", "30", cwd=results)
+    running = start("study", "tiny.toml", "--trials", "12", cwd=results)
     deadline = time.monotonic() + 120
     while not any(read_epochs(folder.trial(number)) for number in (2, 3, 4)):
         assert time.monotonic() < deadline and running.poll() is None, running.communicate()
@@ -88,17 +88,17 @@ def test_a_study_is_interrupted_and_continued_without_a_loss(results):
     assert "the same command continues" in out
     before = {trial.number: dict(trial.params) for trial in read_trials(folder)}
 
-    for trials in (31, 34):
+    for trials in (12, 15):
         code, out, err = finish(start("study", "tiny.toml", "--trials", trials, cwd=results))
         assert code == 0, err
         assert "resumed" in err and " finished" in err
         assert_nothing_of_rays(out, err)
     trials = read_trials(folder)
     assert {number: dict(trials[number].params) for number in before} == before
-    assert len(trials) == 34
+    assert len(trials) == 15
     assert {trial.state.name for trial in trials} <= {"COMPLETE", "PRUNED"}
     configurations = [json.dumps(trial.params, sort_keys=True) for trial in trials]
-    assert len(set(configurations)) == 34
+    assert len(set(configurations)) == 15
     for trial in trials:
         epochs = [record["epoch"] for record in read_epochs(folder.trial(trial.number))]
         assert epochs == sorted(trial.intermediate_values) == list(range(1, len(epochs) + 1))
@@ -110,7 +110,7 @@ def test_a_study_is_interrupted_and_continued_without_a_loss(results):
 def test_the_folder_holds_what_later_commands_read(results):
     folder = StudyFolder(results / "ray_results" / "tiny")
     rows = list(csv.DictReader(folder.trials_table.read_text().splitlines()))
-    assert [int(row["number"]) for row in rows] == list(range(34))
+    assert [int(row["number"]) for row in rows] == list(range(15))
     assert [row["label"] for row in rows[:3]] == ["baseline", "l2", ""]
     for trial in read_trials(folder):
         values = [record["validation_accuracy"] for record in read_epochs(folder.trial(trial.number))]
@@ -140,10 +140,10 @@ def test_the_best_weights_on_disk_score_the_value_of_their_trial(results):
 
 
 def test_the_same_command_again_has_nothing_to_do_and_says_so_in_json(results):
-    code, out, err = finish(start("study", "tiny.toml", "--trials", "34", "--json", "--quiet", cwd=results))
+    code, out, err = finish(start("study", "tiny.toml", "--trials", "15", "--json", "--quiet", cwd=results))
     assert (code, err) == (0, "")
     study = json.loads(out)
-    assert (study["trials_finished"], study["state"]) == (34, "complete")
+    assert (study["trials_finished"], study["state"]) == (15, "complete")
 
 
 def test_a_diverging_trial_is_a_failure_with_its_reason_and_the_study_goes_on(results):
@@ -161,17 +161,3 @@ def test_a_diverging_trial_is_a_failure_with_its_reason_and_the_study_goes_on(re
 def assert_nothing_of_rays(out: str, err: str) -> None:
     for word in ("raylet", "WARNING", "ray.", "pid=", "Trial status", "Traceback", "trial_id"):
         assert word not in out + err
-
-
-def test_a_study_whose_every_trial_fails_ends_with_exit_code_3_and_the_reason(results):
-    hopeless = DIVERGING.replace('"wild"', '"hopeless"').replace("low = 1e-3,", "low = 1e12,")
-    hopeless = hopeless.replace("learning_rate = 0.001", "learning_rate = 1e14").replace(
-        '"adam"\n', '"sgd"\nmomentum = 0.9\n'
-    )
-    (results / "hopeless.toml").write_text(hopeless)
-    code, out, err = finish(start("study", "hopeless.toml", "--trials", "3", "--quiet", cwd=results))
-    assert (code, out) == (3, "")
-    assert err.startswith(
-        "hw2tune: ray_results/hopeless: every one of 3 trials failed, the last one `diverged in epoch 1"
-    )
-    assert err.endswith("`; hw2tune status hopeless shows each\n")

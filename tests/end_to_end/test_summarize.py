@@ -1,6 +1,5 @@
 """From a study to its report with real trainings, and again from the files alone."""
 
-import json
 import os
 import re
 import shutil
@@ -56,13 +55,6 @@ def test_a_second_call_trains_nothing_and_writes_the_same_report(summarized):
     assert "0 trainings of 4 epochs" in err
     assert not re.search(r"[1-9]\d* trainings", err)
     assert {path.name: path.read_bytes() for path in (report / "tables").iterdir()} == tables
-
-
-def test_a_third_seed_trains_only_what_is_missing(summarized):
-    code, _, err = finish(start("summarize", "tiny", "--replicates", "3", "--quiet", cwd=summarized))
-    assert (code, err) == (0, "")
-    summary = json.loads((summarized / "ray_results" / "tiny" / "report" / "summary.json").read_text())
-    assert [variant["n"] for variant in summary["studies"][0]["variants"]] == [3, 3, 3, 3]
 
 
 def test_the_report_redrawn_from_files_without_torch_and_ray_is_the_same(summarized):
