@@ -51,6 +51,9 @@ def run_study(study: Study, *, folder: StudyFolder, data: Dataset, room: Room, o
                 raise
             reason = f"{LOST}: {type(error).__name__}: {error}".splitlines()[0]
             ledger.close_running(failure(LOST, reason, traceback.format_exc()))
+            strikes = 0
+        else:
+            assert interrupted or len(ledger.trials(*FINISHED)) > before, "a run of Tune finishes a trial"
     write_trials_table(folder, ledger.rows(), list(study.space))
 
 

@@ -1,0 +1,54 @@
+"""A study whose runs of Tune end in an exception, as Ray's memory monitor makes them on a cluster."""
+
+import pytest
+from optuna.trial import TrialState
+
+from hw2tune.data.load import load_dataset
+from hw2tune.records.folder import StudyFolder
+from hw2tune.records.storage import read_trials
+from hw2tune.study.file import find_study, parse_study
+from hw2tune.tune import runner
+from hw2tune.tune.observer import Observer
+from hw2tune.tune.room import Room
+
+STUDY = parse_study(*find_study("quickstart"), overrides={"trials": 3})
+ROOM = Room(cpus_per_trial=1, gpus_per_trial=0, concurrency=1, words="1 CPU")
+
+
+def run(folder: StudyFolder) -> None:
+    data = load_dataset("synthetic-mnist", validation_size=100)
+    runner.run_study(STUDY, folder=folder, data=data, room=ROOM, observer=Observer())
+
+
+def test_a_trial_that_ends_tune_twice_is_lost_and_the_study_goes_on(tmp_path, monkeypatch):
+    runs = []
+
+    def tune_run(ledger, **_):  # stands for Tune alone: all that is ours runs
+        runs.append(len(ledger.trials(TrialState.RUNNING)))
+        if len(runs) == 1:
+            ledger.open_trial()
+        if len(runs) <= 2:
+            raise RuntimeError("worker killed for memory\nand more lines")
+        for _ in range(2):
+            trial = ledger.open_trial()
+            trial.report(0.5, 1)
+            ledger.close_trial(trial, TrialState.COMPLETE, "complete")
+        return False
+
+    monkeypatch.setattr(runner, "_fit", tune_run)
+    folder = StudyFolder(tmp_path)
+    run(folder)
+    assert runs == [0, 1, 0]  # taken up once, then given up
+    assert [trial.state.name for trial in read_trials(folder)] == ["FAIL", "COMPLETE", "COMPLETE"]
+    assert read_trials(folder)[0].user_attrs["reason"] == "lost: RuntimeError: worker killed for memory"
+    assert "RuntimeError" in (folder.trial(0).root / "error.txt").read_text()
+    assert len(folder.trials_table.read_text().splitlines()) == 4
+
+
+def test_an_exception_with_no_trial_to_blame_is_not_swallowed(tmp_path, monkeypatch):
+    def tune_run(ledger, **_):
+        raise RuntimeError("no Tune today")
+
+    monkeypatch.setattr(runner, "_fit", tune_run)
+    with pytest.raises(RuntimeError, match="no Tune today"):
+        run(StudyFolder(tmp_path))
