@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -10,6 +11,7 @@ import typer
 
 from hw2tune import __version__
 from hw2tune.errors import Hw2tuneError
+from hw2tune.terminal.durations import seconds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,6 +54,13 @@ GpusPerTrial = Annotated[
 Concurrency = Annotated[int | None, typer.Option(min=1, help="Trials at once; by default as many as fit.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show nothing while it runs.")]
 Replicates = Annotated[int, typer.Option(min=1, help="Seeds that each variant is trained on.")]
+TimeBudget = Annotated[
+    float | None,
+    typer.Option(parser=seconds, metavar="DURATION", help="Stop in order after this long, as 90s, 30m or 1h30m."),
+]
+Retries = Annotated[
+    int, typer.Option(min=0, help="More attempts for a trial whose worker, machine or memory gave out.")
+]
 Address = Annotated[str | None, typer.Option(help="A running Ray cluster: auto, or host:port of its head.")]
 
 
@@ -85,6 +94,8 @@ def study(
     gpus_per_trial: GpusPerTrial = None,
     concurrency: Concurrency = None,
     address: Address = None,
+    retries: Retries = 2,
+    time_budget: TimeBudget = None,
     fresh: Annotated[bool, typer.Option(help="Set a study of this name aside and start anew.")] = False,
     json: Json = False,
     quiet: Quiet = False,
@@ -107,13 +118,18 @@ def study(
             cpus_per_trial=cpus_per_trial, gpus_per_trial=gpus_per_trial, concurrency=concurrency, address=address
         ),
         fresh=fresh,
+        retries=retries,
+        time_budget=time_budget,
     )
     with progress(quiet=quiet) as observer:
-        overview = run(request, observer)
+        overview, out_of_time = run(request, observer)
     if json and not summarize:
         print_json(overview)
     elif not json:
         print_outcome(overview, stdout())
+    if out_of_time:
+        typer.echo(f"time budget of {time_budget:g} s used up; the same command continues", err=True)
+        return
     if overview.state == STOPPED:
         raise typer.Exit(INTERRUPTED)
     if summarize:
@@ -298,6 +314,7 @@ def _overrides(
 def main() -> None:
     """The console script: an error that a user can mend is one line on stderr, and the exit code says which kind."""
     debug = "--debug" in sys.argv
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends what Ctrl-C ends, in the same order
     try:
         app(args=[argument for argument in sys.argv[1:] if argument != "--debug"])
     except Exception as error:

@@ -15,6 +15,10 @@ class StudyFolderError(Hw2tuneError):
     """A study's folder in the results that does not fit the command."""
 
 
+class NotWritableError(StudyFolderError):
+    """A disk that takes no more, is read-only or refuses; what was written before is whole."""
+
+
 class DataError(Hw2tuneError):
     """A data set that is missing, damaged or not what it claims to be."""
 
@@ -34,6 +38,6 @@ class InterruptedByUserError(Hw2tuneError):
 
 
 class NoTrialFinishedError(Hw2tuneError):
-    """Every trial of the study failed."""
+    """Every trial of the study failed, or the first ones alike."""
 
     exit_code = 3

@@ -10,8 +10,8 @@ import pytest
 
 from hw2tune.records.storage import create_optuna_study
 from hw2tune.study.file import parse_study
+from hw2tune.tune.failure import Failure
 from hw2tune.tune.ledger import Ledger
-from hw2tune.tune.messages import failure
 from hw2tune.tune.observer import Observer
 from tests.report.fake_study import write_fake_study
 
@@ -145,7 +145,7 @@ def test_a_study_whose_every_trial_failed_ends_with_exit_code_3_and_the_reason(t
     ledger = Ledger(study, create_optuna_study(folder, study), folder, Observer())
     ledger.enqueue_published()
     for _ in range(2):
-        ledger.close_failed(ledger.open_trial(), failure("diverged", "diverged in epoch 1: loss nan"))
+        ledger.close_failed(ledger.open_trial(), Failure(state="diverged", reason="diverged in epoch 1: loss nan"))
     ended = hw2tune("study", "quickstart", "--trials", "2", cwd=tmp_path)
     assert (ended.returncode, ended.stdout) == (3, "")
     assert ended.stderr == (

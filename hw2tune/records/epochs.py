@@ -7,16 +7,18 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import Any, BinaryIO
 
-from hw2tune.records.folder import TrialFolder, write_atomically
+from hw2tune.records.folder import TrialFolder, write_atomically, writing
 
 
 def append_epoch(folder: TrialFolder, record: Mapping[str, Any]) -> None:
-    """Adds one epoch; `record` must hold `epoch`."""
-    folder.root.mkdir(parents=True, exist_ok=True)
-    with folder.epochs.open("ab+") as file:
-        if file.tell() and not _ends_a_line(file):
-            file.write(b"\n")  # a line torn by a kill must not swallow this one
-        file.write(json.dumps(record, default=str).encode() + b"\n")
+    """Adds one epoch; `record` must hold `epoch`. Raises NotWritableError."""
+    line = json.dumps(record, default=str).encode() + b"\n"
+    with writing(folder.epochs, len(line)):
+        folder.root.mkdir(parents=True, exist_ok=True)
+        with folder.epochs.open("ab+") as file:
+            if file.tell() and not _ends_a_line(file):
+                file.write(b"\n")  # a line torn by a kill must not swallow this one
+            file.write(line)
 
 
 def _ends_a_line(file: BinaryIO) -> bool:
@@ -29,12 +31,12 @@ def read_epochs(folder: TrialFolder) -> list[dict[str, Any]]:
     if not folder.epochs.exists():
         return []
     by_epoch = {}
-    for line in folder.epochs.read_text(encoding="utf-8").splitlines():
+    for line in folder.epochs.read_bytes().splitlines():
         try:
             record = json.loads(line)
-        except json.JSONDecodeError:
+            by_epoch[record["epoch"]] = record
+        except (ValueError, KeyError, TypeError):
             continue
-        by_epoch[record["epoch"]] = record
     return [by_epoch[epoch] for epoch in sorted(by_epoch)]
 
 

@@ -11,11 +11,15 @@ ray_results/<name>/
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
+import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from hw2tune.errors import StudyFolderError
+from hw2tune.errors import NotWritableError, StudyFolderError
 
 
 @dataclass(frozen=True)
@@ -77,13 +81,23 @@ class TrialFolder:
 
     @property
     def best(self) -> Path:
-        """The weights of the best epoch."""
+        """The whole training state after the best epoch."""
         return self.root / "best.pt"
 
     @property
     def last(self) -> Path:
         """The whole training state after the last epoch."""
         return self.root / "last.pt"
+
+    @property
+    def errors(self) -> Path:
+        """What went wrong, attempt by attempt."""
+        return self.root / "error.txt"
+
+    def clear(self) -> None:
+        """Removes what an earlier attempt left, but for the configuration and what went wrong."""
+        for path in (self.epochs, self.best, self.last):
+            path.unlink(missing_ok=True)
 
 
 def study_folders(results: Path) -> list[StudyFolder]:
@@ -100,8 +114,34 @@ def folders_in(path: Path) -> list[StudyFolder]:
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:
-    """Writes a whole file or nothing, making its folder where there is none."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Writes a whole file or nothing, making its folder where there is none. Raises NotWritableError."""
+    whole = content.encode() if isinstance(content, str) else content
     beside = path.with_name(path.name + ".part")
-    beside.write_bytes(content.encode() if isinstance(content, str) else content)
-    os.replace(beside, path)  # noqa: PTH105  # pathlib's rename would need the same two paths
+    with writing(path, len(whole)):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            beside.write_bytes(whole)
+            os.replace(beside, path)  # noqa: PTH105  # pathlib's rename would need the same two paths
+        except OSError:
+            with contextlib.suppress(OSError):
+                beside.unlink(missing_ok=True)  # a part would keep the space that is missing
+            raise
+
+
+@contextlib.contextmanager
+def writing(path: Path, size: int) -> Iterator[None]:
+    """Around writing `size` bytes to `path`: a refusal of the system becomes a NotWritableError."""
+    try:
+        yield
+    except OSError as error:
+        raise not_writable(path, error, size) from error
+
+
+def not_writable(path: Path, error: OSError, size: int) -> NotWritableError:
+    """The refusal in words, with the space that is there."""
+    what = f"{path}: cannot be written ({error.strerror or error})"
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        return NotWritableError(what)
+    there = next(folder for folder in path.absolute().parents if folder.exists())
+    free = shutil.disk_usage(there).free
+    return NotWritableError(f"{what}: {size / 1e6:.3f} MB wanted, {free / 1e6:.3f} MB free")

@@ -1,4 +1,5 @@
 """The words for a trial's state: the same in terminal, storage, tables and page."""
 
-COMPLETE, PRUNED, DIVERGED, FAILED, LOST = "complete", "pruned", "diverged", "failed", "lost"
+COMPLETE, PRUNED = "complete", "pruned"
+DIVERGED, FAILED, DATA_ERROR, OUT_OF_MEMORY, LOST = "diverged", "failed", "data error", "out of memory", "lost"
 RUNNING, INTERRUPTED, WAITING = "running", "interrupted", "waiting"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock, JournalStorage
 
+from hw2tune.errors import StudyFolderError
 from hw2tune.records.folder import StudyFolder
 from hw2tune.study.schema import Study
 
@@ -46,7 +48,22 @@ def read_trials(folder: StudyFolder) -> list[optuna.trial.FrozenTrial]:
 
 
 def _storage(folder: StudyFolder) -> JournalStorage:
-    return JournalStorage(JournalFileBackend(str(folder.journal), lock_obj=_LockedAlready(str(folder.journal))))
+    backend = JournalFileBackend(str(folder.journal), lock_obj=_LockedAlready(str(folder.journal)))
+    try:
+        return JournalStorage(backend)
+    except (ValueError, KeyError, TypeError) as error:
+        raise StudyFolderError(
+            f"{folder.journal}: {_damage(folder.journal)}; put a copy in its place, or set the study aside with --fresh"
+        ) from error
+
+
+def _damage(journal: Path) -> str:
+    for number, line in enumerate(journal.read_bytes().splitlines(), 1):
+        try:
+            json.loads(line)
+        except ValueError:
+            return f"line {number} is damaged"
+    return "its entries do not fit together"
 
 
 def _drop_torn_line(journal: Path) -> None:

@@ -35,6 +35,12 @@ class Lines(Observer):
         self.console.print(replicating_line(study, total=total, cached=cached, room=room), soft_wrap=True)
         self.done, self.total, self.objective = 0, total, study.objective
 
+    def note(self, text: str) -> None:
+        self.console.print(text, soft_wrap=True)
+
+    def trial_retried(self, number: int, text: str) -> None:
+        self.console.print(text, soft_wrap=True)
+
     def trial_finished(self, row: TrialRow) -> None:
         self.done += 1
         self.console.print(f"{self.done}/{self.total} {finished_line(row, self.objective)}", soft_wrap=True)
@@ -74,6 +80,13 @@ class LiveDisplay(Observer):
     def epoch_finished(self, number: int, epoch: int, accuracy: float, images_per_second: float) -> None:
         trial = self.board.running[number]
         trial.epoch, trial.accuracy, trial.images_per_second = epoch, accuracy, images_per_second
+
+    def note(self, text: str) -> None:
+        self.live.console.print(text, soft_wrap=True)
+
+    def trial_retried(self, number: int, text: str) -> None:
+        self.board.running.pop(number, None)
+        self.note(text)
 
     def trial_finished(self, row: TrialRow) -> None:
         self.board.running.pop(row.number, None)

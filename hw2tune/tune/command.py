@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,7 +28,10 @@ from hw2tune.tune.room import Wish, room, this_machine
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """The options of a command. `overrides` lie over the study file: `max_epochs`, `pruner.name`, ..."""
+    """The options of a command. `overrides` lie over the study file: `max_epochs`, `pruner.name`, ...
+
+    `retries` is for trials that failed in a way that may pass; `time_budget` is in seconds.
+    """
 
     study: str
     overrides: Mapping[str, Any] = field(default_factory=dict)
@@ -35,6 +39,8 @@ class Request:
     data_dir: Path | None = None
     wish: Wish = field(default_factory=Wish)
     fresh: bool = False
+    retries: int = 2
+    time_budget: float | None = None
 
 
 def resolve(request: Request) -> Study:
@@ -79,18 +85,19 @@ def check(request: Request) -> tuple[Plan, Cost]:
     return plan, cost
 
 
-def run(request: Request, observer: Observer) -> Overview:
-    """Runs a study until it holds its trials. Returns what is there; interrupted, fewer than planned.
+def run(request: Request, observer: Observer) -> tuple[Overview, bool]:
+    """Runs a study until it holds its trials. Returns what is there, and whether the time budget ended it.
 
     Raises Hw2tuneError for what a user can mend, NoTrialFinishedError where every trial failed.
     """
+    deadline = None if request.time_budget is None else time.monotonic() + request.time_budget
     study = resolve(request)
     folder = StudyFolder(request.results / study.name)
     if not request.fresh:
         refuse_another_study(folder, study)
         there = _finished(folder, study)
         if there is not None:
-            return there
+            return there, False
     data = load_for(study, request.data_dir, observer)
     observer.stage("starting Ray" if request.wish.address is None else f"attaching to {request.wish.address}")
     # Ray and Tune take seconds to import: not before everything that may refuse has been looked at. The folder is
@@ -98,15 +105,19 @@ def run(request: Request, observer: Observer) -> Overview:
     from hw2tune.tune.cluster import connected
     from hw2tune.tune.runner import run_study
 
-    with connected(request.wish) as space, opened(request.results, study, fresh=request.fresh) as folder:
+    with connected(request.wish) as cluster, opened(request.results, study, fresh=request.fresh) as folder:
+        space = cluster.room()
         add_run(
             folder,
             seeds={"study": study.seed, "split": study.split_seed},
             data={"name": data.label, "checksum": data.checksum, "split_checksum": data.split_checksum},
             resources={"at": space.words, "trials_at_once": space.concurrency},
         )
-        run_study(study, folder=folder, data=data, room=space, observer=observer)
-    return _judged(read_overview(folder))
+        ending = run_study(
+            study, folder=folder, data=data, cluster=cluster, observer=observer, retries=request.retries,
+            deadline=deadline,
+        )  # fmt: skip
+    return _judged(read_overview(folder)), ending == "out of time"
 
 
 def _finished(folder: StudyFolder, study: Study) -> Overview | None:

@@ -5,16 +5,19 @@ Searcher and stopper, the two places where Tune calls us, both work on it.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import optuna
 from optuna.trial import TrialState
 
+from hw2tune.errors import NotWritableError
+from hw2tune.records.checkpoints import find_checkpoint, write_checkpoint
 from hw2tune.records.epochs import append_epoch, read_epochs, write_epochs
-from hw2tune.records.folder import StudyFolder, write_atomically
+from hw2tune.records.folder import StudyFolder, not_writable, write_atomically
 from hw2tune.records.trials import (
     LABEL,
     REASON,
@@ -25,8 +28,11 @@ from hw2tune.records.trials import (
     trial_rows,
 )
 from hw2tune.study.schema import LABELS, Study
-from hw2tune.tune.messages import BEST, LAST
+from hw2tune.tune.failure import Failure
+from hw2tune.tune.messages import BEST, CHECKPOINT
 from hw2tune.tune.observer import Observer
+
+JOURNAL_ENTRY = 300  # bytes, about
 
 
 class Ledger:
@@ -34,6 +40,7 @@ class Ledger:
 
     def __init__(self, study: Study, optuna_study: optuna.Study, folder: StudyFolder, observer: Observer) -> None:
         self.study, self.optuna_study, self.folder, self.observer = study, optuna_study, folder, observer
+        self.refusal: NotWritableError | None = None
 
     def enqueue_published(self) -> None:
         """Makes the published configurations trials 0 and 1 of a new study."""
@@ -49,10 +56,24 @@ class Ledger:
         finished = len(self.trials(TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL))
         return finished < self.study.trials or bool(self.trials(TrialState.RUNNING))
 
-    def close_running(self, failure: Mapping[str, str]) -> None:
+    def close_running(self, failure: Failure) -> None:
         """Ends every trial that was begun and is not at its end."""
         for frozen in self.trials(TrialState.RUNNING):
+            self.write_error(frozen.number, failure)
             self.close_failed(optuna.trial.Trial(self.optuna_study, frozen._trial_id), failure)
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        """Around all writing during a run of Tune, whose parts would take an exception for a fault of the trial.
+
+        Once the disk refuses nothing more is written: `refusal` says why, and the run ends.
+        """
+        try:
+            yield
+        except NotWritableError as error:
+            self.refusal = error
+        except OSError as error:  # of Optuna's journal
+            self.refusal = not_writable(self.folder.journal, error, JOURNAL_ENTRY)
 
     def trials(self, *states: TrialState) -> list[optuna.trial.FrozenTrial]:
         """The trials in these states, by number; all of them where none is named."""
@@ -65,6 +86,7 @@ class Ledger:
     def open_trial(self) -> optuna.Trial:
         """Asks Optuna for the next trial and writes its configuration down."""
         trial = self.optuna_study.ask()
+        self.folder.trial(trial.number).clear()  # a journal that lost its end gives numbers out again
         self._write_params(trial)
         return trial
 
@@ -74,13 +96,34 @@ class Ledger:
         write_atomically(self.folder.trial(trial.number).params, json.dumps(record, indent=2) + "\n")
 
     def take_up(self, frozen: optuna.trial.FrozenTrial) -> tuple[optuna.Trial, bytes | None]:
-        """An interrupted trial again, with its last checkpoint: the same number, the same configuration."""
+        """An interrupted trial again, with the checkpoint that it goes on from: the same number and configuration."""
         # Optuna 5.0 has no public way to continue a running trial of another process; Trial(study, id) is what
         # `ask` itself returns, and suggest_* on it gives back the stored values.
         trial = optuna.trial.Trial(self.optuna_study, frozen._trial_id)
         self._write_params(trial)  # completes one that was killed between its suggestions
-        last = self.folder.trial(trial.number).last
-        return trial, last.read_bytes() if last.exists() else None
+        folder = self.folder.trial(trial.number)
+        found = find_checkpoint(folder)
+        if found.damaged:
+            files = " and ".join(path.name for path in found.damaged)
+            self.observer.note(f"trial {trial.number}: {files} damaged, it goes on from epoch {found.epoch}")
+        if found.content is None:
+            folder.clear()
+        return trial, found.content
+
+    def put_back(self, trial: optuna.Trial, failure: Failure, attempt: int, *, of: int) -> None:
+        """An attempt of the trial failed and another follows, from its checkpoint."""
+        self.write_error(trial.number, failure)
+        on = f" on {failure.node}" if failure.node else ""
+        epoch = find_checkpoint(self.folder.trial(trial.number)).epoch
+        then = f"goes on from epoch {epoch} (retry {attempt} of {of})"
+        self.observer.trial_retried(trial.number, f"trial {trial.number}: {failure.reason}{on}; {then}")
+
+    def write_error(self, number: int, failure: Failure) -> None:
+        """Adds an attempt's failure to the trial's `error.txt`."""
+        if failure.traceback:
+            errors = self.folder.trial(number).errors
+            before = errors.read_text(encoding="utf-8") + "\n" if errors.exists() else ""
+            write_atomically(errors, f"{before}{failure.reason}\n\n{failure.traceback}")
 
     def resume(self, trial: optuna.Trial, history: Sequence[Mapping[str, Any]]) -> None:
         """The trial goes on behind the epochs in `history`, which its checkpoint holds: file and storage follow it.
@@ -96,14 +139,13 @@ class Ledger:
                 trial.report(epoch[self.study.objective], epoch["epoch"])
 
     def record_epoch(self, trial: optuna.Trial, result: dict[str, Any]) -> None:
-        """Writes one epoch: checkpoint, then line, then Optuna: `resume` brings together what a kill parts."""
+        """Writes one epoch: line, then checkpoint, then Optuna: `resume` brings together what a kill parts."""
         folder, epoch = self.folder.trial(trial.number), int(result["epoch"])
-        if (best := result.pop(BEST, None)) is not None:
-            write_atomically(folder.best, best)
-        write_atomically(folder.last, result.pop(LAST))
+        content, best = result.pop(CHECKPOINT), result.pop(BEST)
         append_epoch(folder, _record(result))
+        write_checkpoint(folder, content, best=best)
         with warnings.catch_warnings():
-            # A trial whose checkpoint is lost starts again, and the storage knows its epochs already.
+            # A trial that went back to an older checkpoint repeats epochs that the storage knows already.
             warnings.filterwarnings("ignore", message="The reported value is ignored")
             trial.report(result[self.study.objective], epoch)
         self.observer.epoch_finished(trial.number, epoch, result["validation_accuracy"], result["images_per_second"])
@@ -125,11 +167,9 @@ class Ledger:
         closed = trial.storage.get_trial(trial._trial_id)
         self.observer.trial_finished(trial_rows(self.study, [closed], alive=True)[0])
 
-    def close_failed(self, trial: optuna.Trial, failure: Mapping[str, str]) -> None:
-        """Ends a trial that could not go on; `failure` holds `state`, `reason` and, for a fault, `traceback`."""
-        if "traceback" in failure:
-            write_atomically(self.folder.trial(trial.number).root / "error.txt", failure["traceback"])
-        self.close_trial(trial, TrialState.FAIL, failure["state"], failure["reason"])
+    def close_failed(self, trial: optuna.Trial, failure: Failure) -> None:
+        """Ends a trial that could not go on."""
+        self.close_trial(trial, TrialState.FAIL, failure.state, failure.reason)
 
     def _seconds(self, number: int) -> float:
         return float(sum(record["epoch_seconds"] for record in read_epochs(self.folder.trial(number))))

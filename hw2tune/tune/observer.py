@@ -35,6 +35,9 @@ class Observer:
     def stage(self, text: str) -> None:
         """Something that takes seconds begins, such as starting Ray."""
 
+    def note(self, text: str) -> None:
+        """Something that the user should know of and need not act on, in one line."""
+
     def planned(self, plan: Plan) -> None:
         """The study is about to run."""
 
@@ -46,6 +49,9 @@ class Observer:
 
     def epoch_finished(self, number: int, epoch: int, accuracy: float, images_per_second: float) -> None:
         """A trial ended an epoch with this validation accuracy."""
+
+    def trial_retried(self, number: int, text: str) -> None:
+        """A trial's attempt failed, as `text` says; another follows."""
 
     def trial_finished(self, row: TrialRow) -> None:
         """A trial ended, whichever way."""

@@ -205,7 +205,9 @@ def _test(place: Workplace, variants: dict[str, Hyperparameters], seeds: Sequenc
     write_current(place.folder, [f"{variant} {training.key}" for variant, _, _, training in wanted])
     there = {(one.variant, one.seed) for one in read_replicates(place.folder) if _has_arrays(place.folder, one)}
     test = ray.put(place.data.test)
-    remote = ray.remote(num_cpus=place.room.cpus_per_trial, num_gpus=place.room.gpus_per_trial)(_evaluate)
+    remote = ray.remote(
+        num_cpus=place.room.cpus_per_trial, num_gpus=place.room.gpus_per_trial, label_selector=place.room.selector
+    )(_evaluate)
     pending: dict[Any, tuple[str, int, Hyperparameters, Training]] = {}
     for one in wanted:
         variant, seed, hyperparameters, training = one

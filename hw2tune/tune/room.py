@@ -23,42 +23,68 @@ class Wish:
 
 @dataclass(frozen=True, kw_only=True)
 class Room:
-    """What each trial gets, and how many run at once."""
+    """What each trial gets, and how many run at once: `gpu_slots` of them on GPUs, the others on CPUs alone.
+
+    `avoid` holds Ray's ids of nodes on which nothing is to run.
+    """
 
     cpus_per_trial: float
     gpus_per_trial: float
     concurrency: int
     words: str
+    gpu_slots: int = 0
+    avoid: tuple[str, ...] = ()
 
     @property
     def threads(self) -> int:
         """Threads of a trial's process."""
         return max(1, int(self.cpus_per_trial))
 
+    @property
+    def alike(self) -> int:
+        """How many run at once on one kind of device, as trainings do that are to be compared."""
+        return self.gpu_slots or self.concurrency
 
-def room(totals: Sequence[Mapping[str, float]], wish: Wish) -> Room:
-    """How many trials fit on nodes with these resources (`CPU`, `GPU`), each on one node. Raises ResourceError."""
+    @property
+    def selector(self) -> dict[str, str]:
+        """Ray's label selector for the nodes that are not to be avoided."""
+        return {"ray.io/node-id": f"!in({','.join(self.avoid)})"} if self.avoid else {}
+
+
+def room(
+    totals: Sequence[Mapping[str, float]], wish: Wish, *, avoid: Sequence[str] = (), at_most: bool = False
+) -> Room:
+    """How many trials fit on nodes with these resources (`CPU`, `GPU`), each on one node. Raises ResourceError.
+
+    Where there are GPUs, nodes without one take trials on their CPUs beside them. `at_most` takes a wish for more
+    trials at once than fit as a bound, where nodes went missing under way.
+    """
     gpus = sum(total.get("GPU", 0.0) for total in totals)
     cpus = sum(total.get("CPU", 0.0) for total in totals)
     # Networks this small leave a GPU mostly idle, so trials share one unless told otherwise.
     per_gpu = wish.gpus_per_trial if wish.gpus_per_trial is not None else (0.25 if gpus else 0.0)
-    fits = sum(_fits(total, wish.cpus_per_trial, per_gpu) for total in totals)
+    on_gpus = sum(_fits(total, wish.cpus_per_trial, per_gpu) for total in totals) if per_gpu else 0
+    on_cpus = sum(_fits(total, wish.cpus_per_trial, 0.0) for total in totals if not per_gpu or not total.get("GPU"))
+    fits = on_gpus + on_cpus if on_gpus or not per_gpu else 0  # GPUs that were asked for must be there
     there = f"{_number(cpus)} CPUs and {_number(gpus)} GPUs on {len(totals)} node{'s' * (len(totals) != 1)}"
     if fits == 0:
         raise ResourceError(
             f"a trial needs {_number(wish.cpus_per_trial)} CPUs and {_number(per_gpu)} GPUs on one node, but there are "
             f"{there}; lower --cpus-per-trial or --gpus-per-trial"
         )
-    if wish.concurrency is not None and wish.concurrency > fits:
+    if wish.concurrency is not None and wish.concurrency > fits and not at_most:
         raise ResourceError(
             f"--concurrency {wish.concurrency} needs room for as many trials, but {fits} fit: {there}, "
             f"{_number(wish.cpus_per_trial)} CPUs a trial; lower --concurrency or --cpus-per-trial"
         )
+    concurrency = min(wish.concurrency or fits, fits)
     return Room(
         cpus_per_trial=wish.cpus_per_trial,
         gpus_per_trial=per_gpu,
-        concurrency=wish.concurrency or fits,
+        concurrency=concurrency,
         words=there + (f", Ray at {wish.address}" if wish.address else ", Ray started here"),
+        gpu_slots=min(on_gpus, concurrency),
+        avoid=tuple(avoid),
     )
 
 

@@ -96,10 +96,10 @@ def _with_ray(
     from hw2tune.tune.cluster import connected
 
     try:
-        with connected(wish) as room:
+        with connected(wish) as cluster:
             for folder in folders:
                 with held(folder):
-                    work(folder, room)
+                    work(folder, cluster.room())
     except KeyboardInterrupt:
         done = sum(len(read_replicates(ReplicatesFolder.of(folder))) for folder in folders)
         raise InterruptedByUserError(

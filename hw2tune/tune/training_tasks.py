@@ -74,12 +74,13 @@ def train_all(
     """
     shared = ray.put((data, published))
     remote = ray.remote(
-        num_cpus=room.cpus_per_trial, num_gpus=room.gpus_per_trial, max_retries=2, num_returns="streaming"
-    )(_stream)
+        num_cpus=room.cpus_per_trial, num_gpus=room.gpus_per_trial, max_retries=2, num_returns="streaming",
+        label_selector=room.selector,
+    )(_stream)  # fmt: skip
     waiting = deque(enumerate(jobs))
     live: dict[Any, tuple[int, Job]] = {}  # by the stream of its results
     while waiting or live:
-        while waiting and len(live) < room.concurrency:
+        while waiting and len(live) < room.alike:
             number, job = waiting.popleft()
             observer.trial_started(number, job.label, job.task.hyperparameters.as_dict())
             live[remote.remote(job, shared, room.threads, room.gpus_per_trial > 0)] = (number, job)

@@ -5,19 +5,20 @@ torch is imported in the worker only: the driver needs this class by name, and s
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import ray
 from ray import tune
 
 from hw2tune.data.catalog import DatasetInfo
 from hw2tune.data.dataset import Split
-from hw2tune.records.states import DIVERGED, FAILED
+from hw2tune.records.checkpoints import DIGEST, digest
 from hw2tune.study.hyperparameters import Hyperparameters
 from hw2tune.study.schema import Study
-from hw2tune.tune.messages import BEST, FAILURE, LAST, RESUMED, failure
+from hw2tune.tune.failure import of_exception
+from hw2tune.tune.messages import BEST, CHECKPOINT, FAILURE, RESUMED
 
 if TYPE_CHECKING:
     from hw2tune.train.state import Epoch
@@ -35,10 +36,10 @@ class TrialData:
 class TrainingTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
     """Trains one configuration; a step is an epoch. What goes wrong is a result with a reason, not a dead process."""
 
-    def setup(self, config: dict[str, Any], data: TrialData, study: Study, threads: int, gpu: bool) -> None:
+    def setup(self, config: dict[str, Any], data: TrialData, study: Study, threads: int) -> None:
         """Once a process. All work waits for the first step, where what fails has a way to say why."""
         self.study = study
-        self.prepare: Callable[[], None] | None = lambda: self._prepare(data, threads, gpu=gpu)
+        self.prepare: Callable[[], None] | None = lambda: self._prepare(data, threads, gpu=config["gpu"])
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -77,11 +78,8 @@ class TrainingTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
         try:
             return self._step()
         except Exception as error:
-            word = DIVERGED if type(error).__name__ == "DivergedError" else FAILED
-            where = f"epoch {self.state.epoch + 1}" if self.begin is None else "its preparation"
-            told = str(error) if word == DIVERGED else f"{type(error).__name__}: {error}"
-            trace = "" if word == DIVERGED else traceback.format_exc()
-            return {FAILURE: failure(word, f"{word} in {where}: {told}".splitlines()[0], trace), "done": True}
+            failure = of_exception(error, self.state.epoch + 1 if self.begin is None else None)
+            return {FAILURE: asdict(replace(failure, node=ray.util.get_node_ip_address())), "done": True}
 
     def _step(self) -> dict[str, Any]:
         if self.prepare is not None:
@@ -95,13 +93,14 @@ class TrainingTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
             history = [asdict(epoch) for epoch in self.state.history]
             return {RESUMED: history, "epoch": len(history), "done": len(history) >= self.study.max_epochs}
         epoch = next(self.epochs)
-        return asdict(epoch) | self._weights() | {"done": epoch.epoch >= self.study.max_epochs}
+        return asdict(epoch) | self._checkpoint() | {"done": epoch.epoch >= self.study.max_epochs}
 
-    def _weights(self) -> dict[str, bytes]:
-        from hw2tune.train.state import best_epoch, checkpoint, weights
+    def _checkpoint(self) -> dict[str, Any]:
+        from hw2tune.train.state import best_epoch, checkpoint
 
-        best = best_epoch(self.state.history, self.study.objective)
-        return {LAST: checkpoint(self.state)} | ({BEST: weights(self.state)} if best == self.state.epoch else {})
+        content = checkpoint(self.state)
+        best = best_epoch(self.state.history, self.study.objective) == self.state.epoch
+        return {CHECKPOINT: content, DIGEST: digest(content), BEST: best}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
-        """Tune saves nothing: each epoch's weights travel with its result."""
+        """Tune saves nothing: each epoch's checkpoint travels with its result."""

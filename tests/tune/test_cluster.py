@@ -18,8 +18,8 @@ def refusal(address: str) -> str:
 
 def test_ray_client_is_refused_with_the_alternative():
     assert refusal("ray://127.0.0.1:10001") == (
-        "--address ray://127.0.0.1:10001: Ray Client cannot run a study; "
-        "use --address auto on a machine of the cluster, or host:port of its head (6379)"
+        "--address ray://127.0.0.1:10001: Ray Client cannot run a study; use --address auto on a machine of the "
+        "cluster, host:port of its head (6379), or http://host:8265 to hand the command over"
     )
 
 

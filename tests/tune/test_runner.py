@@ -8,22 +8,33 @@ from hw2tune.records.folder import StudyFolder
 from hw2tune.records.storage import read_trials
 from hw2tune.study.file import find_study, parse_study
 from hw2tune.tune import runner
+from hw2tune.tune.cluster import Cluster
 from hw2tune.tune.observer import Observer
-from hw2tune.tune.room import Room
+from hw2tune.tune.room import Room, Wish
 
 STUDY = parse_study(*find_study("quickstart"), overrides={"trials": 3})
-ROOM = Room(cpus_per_trial=1, gpus_per_trial=0, concurrency=1, words="1 CPU")
+
+
+class OneMachine(Cluster):
+    """A machine without Ray."""
+
+    machines = ("a",)
+    here = "a"
+
+    def room(self, left_out=(), *, at_most=False) -> Room:
+        return Room(cpus_per_trial=1, gpus_per_trial=0, concurrency=1, words="1 CPU")
 
 
 def run(folder: StudyFolder) -> None:
     data = load_dataset("synthetic-mnist", validation_size=100)
-    runner.run_study(STUDY, folder=folder, data=data, room=ROOM, observer=Observer())
+    runner.run_study(STUDY, folder=folder, data=data, cluster=OneMachine(wish=Wish()), observer=Observer())
 
 
 def test_a_trial_that_ends_tune_twice_is_lost_and_the_study_goes_on(tmp_path, monkeypatch):
     runs = []
 
-    def tune_run(ledger, **_):  # stands for Tune alone: all that is ours runs
+    def tune_run(search, **_):  # stands for Tune alone: all that is ours runs
+        ledger = search.ledger
         runs.append(len(ledger.trials(TrialState.RUNNING)))
         if len(runs) == 1:
             ledger.open_trial()
@@ -33,7 +44,7 @@ def test_a_trial_that_ends_tune_twice_is_lost_and_the_study_goes_on(tmp_path, mo
             trial = ledger.open_trial()
             trial.report(0.5, 1)
             ledger.close_trial(trial, TrialState.COMPLETE, "complete")
-        return False
+        return "complete"
 
     monkeypatch.setattr(runner, "_fit", tune_run)
     folder = StudyFolder(tmp_path)
@@ -46,7 +57,7 @@ def test_a_trial_that_ends_tune_twice_is_lost_and_the_study_goes_on(tmp_path, mo
 
 
 def test_an_exception_with_no_trial_to_blame_is_not_swallowed(tmp_path, monkeypatch):
-    def tune_run(ledger, **_):
+    def tune_run(search, **_):
         raise RuntimeError("no Tune today")
 
     monkeypatch.setattr(runner, "_fit", tune_run)

@@ -1,0 +1,52 @@
+"""A trial's checkpoints, last and best, and which of them can be trusted.
+
+Each epoch's line in `result.json` carries the digest of the checkpoint taken after it, and is written first. A file
+is sound if some line knows it: whole, and of this trial. A kill between the two leaves the checkpoint of the epoch
+before, which its own line knows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from hw2tune.records.epochs import read_epochs
+from hw2tune.records.folder import TrialFolder, write_atomically
+
+DIGEST = "checkpoint_sha256"  # in an epoch's line
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """The state to go on from: after `epoch`, or None at epoch 0. `damaged` names files that could not be trusted."""
+
+    content: bytes | None
+    epoch: int
+    damaged: tuple[Path, ...] = ()
+
+
+def digest(content: bytes) -> str:
+    """The checksum of a checkpoint, as a line holds it."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def write_checkpoint(folder: TrialFolder, content: bytes, *, best: bool) -> None:
+    """Replaces the last checkpoint, and with `best` the best one. Raises NotWritableError."""
+    if best:  # two files, not two names of one: each is the other's reserve
+        write_atomically(folder.best, content)
+    write_atomically(folder.last, content)
+
+
+def find_checkpoint(folder: TrialFolder) -> Checkpoint:
+    """The last checkpoint; if it is damaged the best one; if that is too, epoch 0."""
+    epochs = {record[DIGEST]: int(record["epoch"]) for record in read_epochs(folder) if DIGEST in record}
+    damaged: list[Path] = []
+    for path in (folder.last, folder.best):
+        if not path.exists():
+            continue
+        content = path.read_bytes()
+        if (epoch := epochs.get(digest(content))) is not None:
+            return Checkpoint(content=content, epoch=epoch, damaged=tuple(damaged))
+        damaged.append(path)
+    return Checkpoint(content=None, epoch=0, damaged=tuple(damaged))

@@ -1,0 +1,46 @@
+"""Which nodes of a cluster can run a trial: asked of each before a study starts on it."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from hw2tune.errors import ResourceError
+
+NEEDED = ("torch", "optuna", "numpy")  # in a worker; hw2tune itself travels there
+PATIENCE = 120  # seconds for a node to start a process and answer
+
+
+def unfit_nodes(nodes: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Why nodes cannot run a trial, by address. Raises ResourceError where none can."""
+    asked = {
+        ray.remote(num_cpus=0, max_retries=1)(_missing)
+        .options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False))
+        .remote(): str(node["NodeManagerAddress"])
+        for node in nodes
+    }
+    done, late = ray.wait(list(asked), num_returns=len(asked), timeout=PATIENCE)
+    unfit = {asked[answer]: f"it did not answer within {PATIENCE} s" for answer in late}
+    for answer in done:
+        try:
+            missing = ray.get(answer)
+        except ray.exceptions.RayError as error:
+            unfit[asked[answer]] = str(error).strip().splitlines()[-1]
+        else:
+            if missing:
+                unfit[asked[answer]] = f"its Python has no {' and no '.join(missing)}"
+    if len(unfit) == len(nodes):
+        first = next(iter(unfit))
+        raise ResourceError(
+            f"no node of the cluster can run a trial ({first}: {unfit[first]}); install hw2tune's packages on the "
+            "nodes: `pip install hw2tune` in the environment that `ray start` runs in"
+        )
+    return unfit
+
+
+def _missing() -> list[str]:
+    return [name for name in NEEDED if importlib.util.find_spec(name) is None]

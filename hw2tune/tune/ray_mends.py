@@ -1,0 +1,38 @@
+"""Two things that Ray 2.60 does and a study cannot live with, mended while Ray is connected."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from unittest.mock import patch
+
+from ray.exceptions import OutOfMemoryError, RayActorError
+
+
+class WorkerOutOfMemoryError(OutOfMemoryError, RayActorError):  # type: ignore[misc]  # Ray ships no types
+    """A worker ended by Ray's memory monitor: to Tune a dead worker, as one that the kernel ended is."""
+
+    def __init__(self, message: str) -> None:
+        RayActorError.__init__(self, error_msg=f"OutOfMemoryError: {message}")
+        self.message = message
+
+    def __str__(self) -> str:
+        return str(self.error_msg)
+
+
+@contextlib.contextmanager
+def mended() -> Iterator[None]:
+    """For the length of a `with`.
+
+    The memory monitor's kill arrives as an OutOfMemoryError, which is no RayActorError; Tune's controller expects
+    nothing else and ends the whole study. And a dead worker is told on stdout in words of Ray's, although
+    `log_to_driver=False`; the study tells it in its own.
+    """
+    with (
+        patch("ray._private.serialization.OutOfMemoryError", WorkerOutOfMemoryError),
+        patch("ray._private.worker.print_worker_logs", _say_nothing),
+    ):
+        yield
+
+
+def _say_nothing(*_: object) -> None: ...

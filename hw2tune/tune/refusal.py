@@ -1,0 +1,30 @@
+"""Why a cluster could not be attached to, in one line that says what to do."""
+
+from __future__ import annotations
+
+import platform
+import re
+from importlib import metadata
+
+from hw2tune.errors import ResourceError
+
+
+def refusal(address: str, said: str) -> ResourceError:
+    """Ray's own words, `said`, as an error that a user can act on."""
+    mismatch = re.search(r"cluster was started with:\s*Ray: (\S+)\s*Python: (\S+)", said)
+    if mismatch:
+        return ResourceError(
+            f"--address {address}: the cluster runs Ray {mismatch[1]} on Python {mismatch[2]}, this is Ray "
+            f"{metadata.version('ray')} on Python {platform.python_version()}; use the cluster's versions here "
+            f"(uv run --python {mismatch[2]} --with ray=={mismatch[1]} ...), or these on the cluster"
+        )
+    if re.search("token|unauthenticated|authentication", said, re.IGNORECASE):
+        return ResourceError(
+            f"--address {address}: the cluster wants a token that is not the one here; put its token into "
+            "RAY_AUTH_TOKEN, or name its file in RAY_AUTH_TOKEN_PATH (default ~/.ray/auth_token)"
+        )
+    first_line = next(iter(said.strip().splitlines()), "no reason given")
+    return ResourceError(
+        f"--address {address}: no Ray cluster could be reached ({first_line}); is it running "
+        "(`ray start --head`), and does this user have its token in RAY_AUTH_TOKEN or ~/.ray/auth_token?"
+    )

@@ -1,0 +1,59 @@
+"""`hw2tune` with trials that go wrong for real, in their worker processes: FAULTS names what each trial does.
+
+    FAULTS='{"2": "die once"}' python faulty.py study ...
+
+The class lies in `__main__`, so Ray ships it by value and the workers run it.
+"""
+
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import hw2tune.tune.trial
+from hw2tune.cli import main
+from hw2tune.tune.trial import TrainingTrial
+
+
+def _allocate_until_killed() -> None:
+    hog = []
+    while True:
+        hog.append(bytearray(b"x") * 100_000_000)
+        time.sleep(0.05)  # the monitor looks four times a second
+
+
+def _do(fault: str, number: int) -> None:
+    match fault:
+        case "die once" | "die always":
+            mark = Path(os.environ["MARKS"]) / str(number)
+            if fault == "die always" or not mark.exists():
+                mark.touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+        case "raise":
+            raise ValueError("no such thing")
+        case "too much memory":
+            bytearray(1 << 60)
+        case "hog":
+            _allocate_until_killed()
+        case "be slow":
+            time.sleep(1.0)
+
+
+class FaultyTrial(TrainingTrial):
+    def _step(self):
+        number = self.config["number"]
+        faults = json.loads(os.environ["FAULTS"])
+        fault = faults.get(str(number), faults.get("all", ""))
+        if (self.begin is None and self.state.epoch >= 1) or fault == "raise":
+            _do(fault, number)
+        return super()._step()
+
+
+if __name__ == "__main__":
+    import hw2tune.tune.runner
+
+    hw2tune.tune.runner.TrainingTrial = FaultyTrial
+    sys.argv[0] = "hw2tune"
+    main()
