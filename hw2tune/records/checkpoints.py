@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hw2tune.records.epochs import read_epochs
-from hw2tune.records.folder import TrialFolder, write_atomically
+from hw2tune.records.folder import TrialFolder, write_atomically, writing
 
 DIGEST = "checkpoint_sha256"  # in an epoch's line
 
@@ -31,11 +31,21 @@ def digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def write_checkpoint(folder: TrialFolder, content: bytes, *, best: bool) -> None:
-    """Replaces the last checkpoint, and with `best` the best one. Raises NotWritableError."""
-    if best:  # two files, not two names of one: each is the other's reserve
-        write_atomically(folder.best, content)
+def write_checkpoint(folder: TrialFolder, content: bytes, *, keep: bool) -> None:
+    """Writes the last checkpoint; with `keep` the one before becomes the best one. Raises NotWritableError.
+
+    One file is written an epoch, and the two are never of one epoch while a trial runs: each is the other's reserve.
+    """
+    if keep and folder.last.exists():
+        with writing(folder.best, len(content)):
+            folder.last.replace(folder.best)
     write_atomically(folder.last, content)
+
+
+def keep_last(folder: TrialFolder) -> None:
+    """Makes the last checkpoint the best one too, of a trial at its end. Raises NotWritableError."""
+    if folder.last.exists():
+        write_atomically(folder.best, folder.last.read_bytes())
 
 
 def find_checkpoint(folder: TrialFolder) -> Checkpoint:

@@ -15,7 +15,7 @@ import optuna
 from optuna.trial import TrialState
 
 from hw2tune.errors import NotWritableError
-from hw2tune.records.checkpoints import find_checkpoint, write_checkpoint
+from hw2tune.records.checkpoints import find_checkpoint, keep_last, write_checkpoint
 from hw2tune.records.epochs import append_epoch, read_epochs, write_epochs
 from hw2tune.records.folder import StudyFolder, not_writable, write_atomically
 from hw2tune.records.trials import (
@@ -29,7 +29,7 @@ from hw2tune.records.trials import (
 )
 from hw2tune.study.schema import LABELS, Study
 from hw2tune.tune.failure import Failure
-from hw2tune.tune.messages import BEST, CHECKPOINT
+from hw2tune.tune.messages import CHECKPOINT
 from hw2tune.tune.observer import Observer
 
 JOURNAL_ENTRY = 300  # bytes, about
@@ -106,6 +106,8 @@ class Ledger:
         if found.damaged:
             files = " and ".join(path.name for path in found.damaged)
             self.observer.note(f"trial {trial.number}: {files} damaged, it goes on from epoch {found.epoch}")
+            if found.content is not None:
+                write_atomically(folder.last, found.content)
         if found.content is None:
             folder.clear()
         return trial, found.content
@@ -141,9 +143,9 @@ class Ledger:
     def record_epoch(self, trial: optuna.Trial, result: dict[str, Any]) -> None:
         """Writes one epoch: line, then checkpoint, then Optuna: `resume` brings together what a kill parts."""
         folder, epoch = self.folder.trial(trial.number), int(result["epoch"])
-        content, best = result.pop(CHECKPOINT), result.pop(BEST)
+        content = result.pop(CHECKPOINT)
         append_epoch(folder, _record(result))
-        write_checkpoint(folder, content, best=best)
+        write_checkpoint(folder, content, keep=self._best_epoch(trial) == epoch - 1)
         with warnings.catch_warnings():
             # A trial that went back to an older checkpoint repeats epochs that the storage knows already.
             warnings.filterwarnings("ignore", message="The reported value is ignored")
@@ -158,6 +160,8 @@ class Ledger:
         """Tells Optuna how a trial ended, its value being the best over its epochs."""
         frozen = trial.storage.get_trial(trial._trial_id)
         best = best_epoch(frozen, self.study.direction)
+        if best is not None and best == max(frozen.intermediate_values):
+            keep_last(self.folder.trial(trial.number))
         trial.set_user_attr(STATE, word)
         trial.set_user_attr(SECONDS, self._seconds(trial.number))
         if reason:
@@ -170,6 +174,9 @@ class Ledger:
     def close_failed(self, trial: optuna.Trial, failure: Failure) -> None:
         """Ends a trial that could not go on."""
         self.close_trial(trial, TrialState.FAIL, failure.state, failure.reason)
+
+    def _best_epoch(self, trial: optuna.Trial) -> int | None:
+        return best_epoch(trial.storage.get_trial(trial._trial_id), self.study.direction)
 
     def _seconds(self, number: int) -> float:
         return float(sum(record["epoch_seconds"] for record in read_epochs(self.folder.trial(number))))

@@ -6,6 +6,5 @@ Checkpoints travel here rather than over a shared disk: they are about 1 MB at m
 from __future__ import annotations
 
 CHECKPOINT = "checkpoint"  # bytes: the whole training state after the epoch
-BEST = "best"  # bool: whether the epoch is the best so far
 RESUMED = "resumed"  # the epochs that a continued trial has, on its first result: none was trained for it
 FAILURE = "failure"  # in place of an epoch: the fields of `tune.failure.Failure`

@@ -18,7 +18,7 @@ from hw2tune.records.checkpoints import DIGEST, digest
 from hw2tune.study.hyperparameters import Hyperparameters
 from hw2tune.study.schema import Study
 from hw2tune.tune.failure import of_exception
-from hw2tune.tune.messages import BEST, CHECKPOINT, FAILURE, RESUMED
+from hw2tune.tune.messages import CHECKPOINT, FAILURE, RESUMED
 
 if TYPE_CHECKING:
     from hw2tune.train.state import Epoch
@@ -96,11 +96,10 @@ class TrainingTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
         return asdict(epoch) | self._checkpoint() | {"done": epoch.epoch >= self.study.max_epochs}
 
     def _checkpoint(self) -> dict[str, Any]:
-        from hw2tune.train.state import best_epoch, checkpoint
+        from hw2tune.train.state import checkpoint
 
         content = checkpoint(self.state)
-        best = best_epoch(self.state.history, self.study.objective) == self.state.epoch
-        return {CHECKPOINT: content, DIGEST: digest(content), BEST: best}
+        return {CHECKPOINT: content, DIGEST: digest(content)}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Tune saves nothing: each epoch's checkpoint travels with its result."""

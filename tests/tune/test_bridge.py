@@ -16,7 +16,7 @@ from hw2tune.tune.deciding import build_pruner, build_sampler
 from hw2tune.tune.failure import Failure
 from hw2tune.tune.faults import Faults
 from hw2tune.tune.ledger import Ledger
-from hw2tune.tune.messages import BEST, CHECKPOINT, FAILURE, RESUMED
+from hw2tune.tune.messages import CHECKPOINT, FAILURE, RESUMED
 from hw2tune.tune.observer import Observer
 from hw2tune.tune.room import Wish, room
 from hw2tune.tune.searcher import FINISHED, StudySearch
@@ -71,7 +71,7 @@ class Driver:
         return self.result(trial_id, {
             "epoch": epoch, "train_loss": 1.0, "train_accuracy": accuracy, "validation_loss": 1 - accuracy,
             "validation_accuracy": accuracy, "train_seconds": 0.1, "epoch_seconds": 0.2, "images_per_second": 10.0,
-            CHECKPOINT: b"state %d" % epoch, DIGEST: digest(b"state %d" % epoch), BEST: epoch == 1,
+            CHECKPOINT: b"state %d" % epoch, DIGEST: digest(b"state %d" % epoch),
             "done": epoch == self.study.max_epochs, "config": {"number": 0}, "node_ip": "a",
         })  # fmt: skip
 
@@ -137,12 +137,24 @@ def test_epochs_and_checkpoints_are_on_disk_and_not_in_what_tune_keeps(tmp_path)
     driver = Driver(tmp_path)
     driver.search.suggest("a")
     result = {"epoch": 1, "validation_accuracy": 0.5, "images_per_second": 1.0, "epoch_seconds": 1.0, "done": False,
-              CHECKPOINT: b"the state", BEST: True}  # fmt: skip
+              CHECKPOINT: b"the state"}  # fmt: skip
     driver.stopper("a", result)
-    assert CHECKPOINT not in result and BEST not in result
+    assert CHECKPOINT not in result
     trial = driver.folder.trial(0)
-    assert (trial.last.read_bytes(), trial.best.read_bytes()) == (b"the state", b"the state")
+    assert trial.last.read_bytes() == b"the state"
     assert read_epochs(trial)[0]["validation_accuracy"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "best", "last"),
+    [([0.1, 0.9, 0.5, 0.4, 0.3], 2, 5), ([0.5, 0.1, 0.2, 0.3, 0.4], 1, 5), ([0.1, 0.2, 0.3, 0.4, 0.5], 5, 5)],
+)
+def test_the_checkpoints_of_the_best_and_of_the_last_epoch_are_kept(tmp_path, accuracies, best, last):
+    driver = Driver(tmp_path)
+    driver.search.suggest("a")
+    driver.run("a", accuracies)
+    trial = driver.folder.trial(0)
+    assert (trial.best.read_bytes(), trial.last.read_bytes()) == (b"state %d" % best, b"state %d" % last)
 
 
 def test_a_diverged_trial_is_a_failure_with_its_reason_and_the_study_goes_on(tmp_path):
@@ -278,7 +290,8 @@ def test_a_damaged_checkpoint_falls_back_to_the_other_then_to_the_beginning(tmp_
     second = Driver(tmp_path)
     assert second.search.suggest("b")["resume"] == b"state 1"
     assert second.said.lines == ["trial 0: last.pt damaged, it goes on from epoch 1"]
-    trial.best.write_bytes(b"")
+    for path in (trial.last, trial.best):
+        path.write_bytes(b"")
     third = Driver(tmp_path)
     assert third.search.suggest("c")["resume"] is None
     assert third.said.lines == ["trial 0: last.pt and best.pt damaged, it goes on from epoch 0"]
@@ -316,10 +329,10 @@ def test_a_disk_that_refuses_ends_the_run_and_nothing_more_is_written(tmp_path, 
     for name in "ab":
         driver.search.suggest(name)
     driver.epoch("a", 1, 0.5)
-    driver.folder.trial(1).root.joinpath("best.pt.part").mkdir()  # a file cannot be written over a folder
+    driver.folder.trial(1).root.joinpath("last.pt.part").mkdir()  # a file cannot be written over a folder
     before = driver.folder.journal.read_bytes()
     driver.epoch("b", 1, 0.5)
-    assert str(driver.ledger.refusal).endswith("trials/1/best.pt: cannot be written (Is a directory)")
+    assert str(driver.ledger.refusal).endswith("trials/1/last.pt: cannot be written (Is a directory)")
     assert driver.stopper.stop_all()
     assert driver.search.suggest("c") is None
     driver.dies("a")

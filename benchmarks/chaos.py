@@ -1,0 +1,170 @@
+"""Kill a study twenty times and count what is left: `uv run python -m benchmarks.chaos`.
+
+A study of 30 trials is run with real trainings. Its driver or one of its workers is ended by SIGKILL at random
+moments, start-up included; a dead driver is started again by the same command. Then it runs to its end undisturbed and
+the account is taken from the files: exactly 30 trials, none lost, none twice, no epoch missing or doubled, what was
+finished before a kill unchanged after it, and the best value equal to the one recomputed from the epochs on disk.
+Exit code 1 where the account is wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+import psutil
+
+from hw2tune.records.epochs import read_epochs
+from hw2tune.records.folder import StudyFolder
+from hw2tune.records.storage import read_trials
+
+TRIALS, KILLS = 30, 20
+COMMAND = ("study", "quickstart", "--trials", str(TRIALS), "--retries", str(KILLS))  # a worker's deaths are no trial's
+AT_MOST = 240  # seconds to wait for anything
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--seed", type=int, default=0)
+    options.add_argument("--kills", type=int, default=KILLS)
+    arguments = options.parse_args()
+    chance = random.Random(arguments.seed)
+    with tempfile.TemporaryDirectory() as place:
+        folder = StudyFolder(Path(place) / "ray_results" / "quickstart")
+        driver, done, finished = start(place), 0, {}
+        while done < arguments.kills:
+            if driver.poll() is not None:  # finished before all kills were spent: search on
+                assert driver.returncode == 0, Path(place, "err").read_text()
+                print(f"the study was complete after {done} kills")
+                break
+            # Half of the drivers die anywhere in their first seconds, the others and the workers while trials train.
+            whom = chance.choice(("driver", "driver in its start-up", "worker", "worker"))
+            if whom == "driver in its start-up":
+                time.sleep(chance.uniform(0.1, 12))
+            elif not wait_for_workers(driver):
+                continue
+            else:
+                time.sleep(chance.uniform(0, 2.5))
+            if driver.poll() is not None or not (victim := choose(whom, driver, chance)):
+                continue
+            victim.send_signal(signal.SIGKILL)
+            done += 1
+            print(f"kill {done:2}: {whom:22} pid {victim.pid:6}  {counted(folder)}", flush=True)
+            if whom != "worker":
+                driver.wait()
+                finished = unchanged(folder, finished)
+                driver = start(place)
+        driver.wait(AT_MOST)
+        print("resumed:", *re.findall(r"^resumed\s+(.*)$", Path(place, "err").read_text(), re.MULTILINE)[-1:])
+        unchanged(folder, finished)
+        sys.exit(account(folder, driver.returncode))
+
+
+def start(place: str) -> subprocess.Popen[bytes]:
+    with Path(place, "err").open("wb") as err:
+        return subprocess.Popen(
+            [sys.executable, "-m", "hw2tune", *COMMAND], cwd=place, stdout=subprocess.DEVNULL, stderr=err,
+            start_new_session=True, env={**os.environ, "COLUMNS": "120"},
+        )  # fmt: skip
+
+
+def workers(driver: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    """The processes that train, of this driver's own Ray."""
+    found = []
+    for process in psutil.Process(driver.pid).children(recursive=True):
+        try:
+            if process.name().startswith("ray::ResourceTrainable"):  # the name that Ray gives to a trial's process
+                found.append(process)
+        except psutil.NoSuchProcess:
+            continue
+    return found
+
+
+def wait_for_workers(driver: subprocess.Popen[bytes]) -> bool:
+    deadline = time.monotonic() + AT_MOST
+    while driver.poll() is None and time.monotonic() < deadline:
+        try:
+            if workers(driver):
+                return True
+        except psutil.NoSuchProcess:
+            return False
+        time.sleep(0.1)
+    return False
+
+
+def choose(whom: str, driver: subprocess.Popen[bytes], chance: random.Random) -> psutil.Process | None:
+    if whom != "worker":
+        return psutil.Process(driver.pid)
+    there = workers(driver)
+    return chance.choice(there) if there else None
+
+
+def counted(folder: StudyFolder) -> str:
+    states = Counter(trial.state.name for trial in read_trials(folder))
+    return ", ".join(f"{count} {state}" for state, count in sorted(states.items())) or "nothing written yet"
+
+
+def unchanged(folder: StudyFolder, before: dict[int, str]) -> dict[int, str]:
+    """What is finished now, by number; what was finished before must be in it, as it was."""
+    now = {
+        trial.number: json.dumps([trial.params, trial.value, trial.state.name], sort_keys=True)
+        for trial in read_trials(folder)
+        if trial.state.is_finished()
+    }
+    changed = [number for number, content in before.items() if now.get(number) != content]
+    assert not changed, f"trials {changed} were finished before a kill and are not the same after it"
+    return now
+
+
+def account(folder: StudyFolder, code: int) -> int:
+    trials = read_trials(folder)
+    states = Counter(trial.state.name for trial in trials)
+    epochs = {trial.number: written_epochs(folder, trial.number) for trial in trials}
+    from_files = max(
+        record["validation_accuracy"]
+        for trial in trials
+        if trial.state.name == "COMPLETE"
+        for record in read_epochs(folder.trial(trial.number))
+    )
+    stored = max(trial.value for trial in trials if trial.state.name == "COMPLETE" and trial.value is not None)
+    checks = {
+        "the last command exits with 0": code == 0,
+        f"exactly {TRIALS} trials, numbered 0 to {TRIALS - 1}": [t.number for t in trials] == list(range(TRIALS)),
+        "as many folders": sorted(int(p.name) for p in (folder.root / "trials").iterdir()) == list(range(TRIALS)),
+        "none lost, none left running": states["FAIL"] == states["RUNNING"] == states["WAITING"] == 0,
+        "no configuration twice": len({json.dumps(t.params, sort_keys=True) for t in trials}) == TRIALS,
+        "every epoch once, in order": all(e == list(range(1, len(e) + 1)) for e in epochs.values()),
+        "storage and files hold the same epochs": all(
+            epochs[t.number] == sorted(t.intermediate_values) for t in trials
+        ),
+        f"best value {stored} equal to the one from the files": stored == from_files,
+    }
+    print(*(f"{name} {count}" for name, count in sorted(states.items())), sep=", ")
+    for what, holds in checks.items():
+        print(f"{'yes' if holds else 'NO '}  {what}")
+    return 0 if all(checks.values()) else 1
+
+
+def written_epochs(folder: StudyFolder, number: int) -> list[int]:
+    """Every whole line's epoch as it stands in the file, doubles included."""
+    found = []
+    for line in folder.trial(number).epochs.read_bytes().splitlines():
+        try:
+            found.append(json.loads(line)["epoch"])
+        except ValueError:  # torn by a kill; the line after it tells the epoch again
+            continue
+    return found
+
+
+if __name__ == "__main__":
+    main()
