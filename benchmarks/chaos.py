@@ -10,6 +10,7 @@ Exit code 1 where the account is wrong.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import random
@@ -51,15 +52,15 @@ def main() -> None:
             whom = chance.choice(("driver", "driver in its start-up", "worker", "worker"))
             if whom == "driver in its start-up":
                 time.sleep(chance.uniform(0.1, 12))
-            elif not wait_for_workers(driver):
+            elif not wait_for_epochs(folder, driver, epochs_on_disk(folder) + chance.randint(0, 4)):
                 continue
             else:
-                time.sleep(chance.uniform(0, 2.5))
+                time.sleep(chance.uniform(0, 1))
             if driver.poll() is not None or not (victim := choose(whom, driver, chance)):
                 continue
             victim.send_signal(signal.SIGKILL)
             done += 1
-            print(f"kill {done:2}: {whom:22} pid {victim.pid:6}  {counted(folder)}", flush=True)
+            print(f"kill {done:2}: {whom:22}  {counted(folder)}, {epochs_on_disk(folder)} epochs", flush=True)
             if whom != "worker":
                 driver.wait()
                 finished = unchanged(folder, finished)
@@ -90,15 +91,18 @@ def workers(driver: subprocess.Popen[bytes]) -> list[psutil.Process]:
     return found
 
 
-def wait_for_workers(driver: subprocess.Popen[bytes]) -> bool:
+def epochs_on_disk(folder: StudyFolder) -> int:
+    return sum(len(path.read_bytes().splitlines()) for path in folder.root.glob("trials/*/result.json"))
+
+
+def wait_for_epochs(folder: StudyFolder, driver: subprocess.Popen[bytes], count: int) -> bool:
+    """Waits until the trials have `count` epochs and workers train; False where the driver ended before."""
     deadline = time.monotonic() + AT_MOST
     while driver.poll() is None and time.monotonic() < deadline:
-        try:
-            if workers(driver):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if epochs_on_disk(folder) >= count and workers(driver):
                 return True
-        except psutil.NoSuchProcess:
-            return False
-        time.sleep(0.1)
+        time.sleep(0.05)
     return False
 
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from hw2tune.study.hyperparameters import Hyperparameters
 from hw2tune.train.batches import DeviceSplit, TrainingData
 from hw2tune.train.loss import Loss
+from hw2tune.train.optimizers import step_of
 from hw2tune.train.state import Epoch, TrainingState
 
 EVALUATION_BATCH = 500  # images; larger ones leave the CPU's caches and were no faster
@@ -53,6 +54,7 @@ def train_epochs(
 def train_epoch(state: TrainingState, train: DeviceSplit, loss: Loss, batch_size: int) -> tuple[float, float]:
     """One pass over the images in a new order. Returns mean loss and accuracy over the batches, in training mode."""
     state.model.train()
+    step = step_of(state.optimizer)
     order = torch.randperm(len(train), generator=state.order).to(state.device)
     # Summed on the device and read once at the end: nothing waits for the device inside the epoch.
     loss_sum = torch.zeros((), device=state.device, dtype=torch.float64)
@@ -62,7 +64,7 @@ def train_epoch(state: TrainingState, train: DeviceSplit, loss: Loss, batch_size
         batch_loss = loss(logits, labels)
         state.optimizer.zero_grad(set_to_none=True)
         batch_loss.backward()  # type: ignore[no-untyped-call]
-        state.optimizer.step()
+        step()
         loss_sum += batch_loss.detach() * len(labels)
         correct += (logits.argmax(1) == labels).sum()
     return loss_sum.item() / len(train), correct.item() / len(train)

@@ -11,6 +11,7 @@ from torch import nn
 
 from hw2tune.study.hyperparameters import Hyperparameters
 from hw2tune.train.models import build_model
+from hw2tune.train.optimizers import build_optimizer
 
 ORDER_STREAM = 1_000_003  # keeps the order of the batches apart from weights and dropout under the same seed
 
@@ -54,22 +55,10 @@ def new_state(model: str, hyperparameters: Hyperparameters, *, seed: int, device
     network = build_model(model, device)
     return TrainingState(
         model=network,
-        optimizer=_optimizer(network, hyperparameters),
+        optimizer=build_optimizer(network, hyperparameters),
         order=torch.Generator().manual_seed(seed + ORDER_STREAM),
         device=device,
     )
-
-
-def _optimizer(model: nn.Module, hp: Hyperparameters) -> torch.optim.Optimizer:
-    shared: dict[str, Any] = {"lr": hp.learning_rate, "weight_decay": hp.weight_decay, "fused": True}
-    match hp.optimizer:
-        case "sgd":
-            return torch.optim.SGD(model.parameters(), momentum=hp.momentum or 0.0, **shared)
-        case "adam":
-            return torch.optim.Adam(model.parameters(), **shared)
-        case "adamw":
-            return torch.optim.AdamW(model.parameters(), **shared)
-    raise AssertionError(f"no optimizer {hp.optimizer!r}: study files are checked")
 
 
 def checkpoint(state: TrainingState) -> bytes:
@@ -96,11 +85,6 @@ def restore(state: TrainingState, saved: bytes) -> None:
     if content["cuda_random"] is not None and state.device.type == "cuda":
         torch.cuda.set_rng_state(content["cuda_random"], state.device)
     state.history[:] = [Epoch(**epoch) for epoch in content["history"]]
-
-
-def weights(state: TrainingState) -> bytes:
-    """The weights alone, with the epoch that they come from."""
-    return _bytes({"epoch": state.epoch, "model": state.model.state_dict()})
 
 
 def best_epoch(history: list[Epoch], objective: str) -> int:

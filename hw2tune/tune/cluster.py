@@ -20,6 +20,9 @@ from hw2tune.tune.ray_mends import mended
 from hw2tune.tune.refusal import refusal
 from hw2tune.tune.room import Room, Wish, room
 
+# Imported by Ray's idle workers as they start, while this process is still importing Tune: trials then find it done.
+WORKERS_NEED = ["torch", "hw2tune.train.replicate", "hw2tune.tune.trial"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Cluster:
@@ -78,7 +81,7 @@ def _connect(address: str | None) -> None:
         # A token for this one cluster: nothing is left on disk, and no file has to be there or writable.
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
         # "local": without it Ray joins a cluster that happens to run on this machine.
-        ray.init("local", include_dashboard=False, **quiet)
+        ray.init("local", include_dashboard=False, _system_config={"preload_python_modules": WORKERS_NEED}, **quiet)
         return
     _refuse_unreachable(address)
     try:

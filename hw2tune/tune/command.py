@@ -103,9 +103,10 @@ def run(request: Request, observer: Observer) -> tuple[Overview, bool]:
     # Ray and Tune take seconds to import: not before everything that may refuse has been looked at. The folder is
     # touched last: a command that is refused changes nothing.
     from hw2tune.tune.cluster import connected
-    from hw2tune.tune.runner import run_study
 
     with connected(request.wish) as cluster, opened(request.results, study, fresh=request.fresh) as folder:
+        from hw2tune.tune.runner import run_study  # Tune: seconds, in which the workers import what they need
+
         space = cluster.room()
         add_run(
             folder,

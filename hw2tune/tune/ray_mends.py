@@ -1,11 +1,13 @@
-"""Two things that Ray 2.60 does and a study cannot live with, mended while Ray is connected."""
+"""What Ray 2.60 does and a study cannot live with, mended while Ray is connected or Tune runs."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from typing import Any
 from unittest.mock import patch
 
+import ray
 from ray.exceptions import OutOfMemoryError, RayActorError
 
 
@@ -36,3 +38,19 @@ def mended() -> Iterator[None]:
 
 
 def _say_nothing(*_: object) -> None: ...
+
+
+@contextlib.contextmanager
+def idle_workers_used() -> Iterator[None]:
+    """For the length of a `with`, trials run in the workers that Ray has started already.
+
+    Tune gives its trials an environment of their own (`PL_DISABLE_FORK`, for a library that is not used here), so Ray
+    starts a new process for each and leaves its idle ones, with all they have imported, unused.
+    """
+    from ray.tune.execution.class_cache import _ActorClassCache
+
+    def get(cache: Any, trainable: Any) -> Any:
+        return cache._cache.setdefault(trainable, ray.remote(trainable))
+
+    with patch.object(_ActorClassCache, "get", get):
+        yield

@@ -1,5 +1,9 @@
 """The training loop against a plain one, and against itself interrupted."""
 
+import io
+import subprocess
+import sys
+
 import pytest
 import torch
 from torch import nn
@@ -8,7 +12,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from hw2tune.study.hyperparameters import Hyperparameters
 from hw2tune.train.loop import DivergedError, evaluate, train_epochs
 from hw2tune.train.loss import LOSSES
-from hw2tune.train.state import ORDER_STREAM, best_epoch, checkpoint, new_state, restore, weights
+from hw2tune.train.state import ORDER_STREAM, best_epoch, checkpoint, new_state, restore
 from tests.train.conftest import CPU, make_data
 from tests.train.test_models import as_published
 
@@ -142,13 +146,33 @@ def test_the_best_epoch_is_the_first_of_equals():
     assert best_epoch(tied, "validation_loss") == min(history, key=lambda e: e.validation_loss).epoch
 
 
-def test_saved_weights_are_those_of_the_network_and_load_without_pickle(tmp_path):
+def test_a_checkpoint_holds_the_networks_weights_and_loads_without_pickle():
     state = run(CONFIGURATIONS["mnist"][2], make_data("mnist"), epochs=1)
-    (tmp_path / "best.pt").write_bytes(weights(state))
-    saved = torch.load(tmp_path / "best.pt", weights_only=True)
-    assert saved["epoch"] == 1
+    saved = torch.load(io.BytesIO(checkpoint(state)), weights_only=True)
+    assert [epoch["epoch"] for epoch in saved["history"]] == [1]
     for name, tensor in state.model.state_dict().items():
         assert torch.equal(saved["model"][name], tensor)
+
+
+TRAIN_AND_RESUME = """
+import sys, torch
+from hw2tune.study.hyperparameters import Hyperparameters
+from hw2tune.train.loop import train_epochs
+from hw2tune.train.loss import LOSSES
+from hw2tune.train.state import checkpoint, new_state, restore
+from tests.train.conftest import CPU, make_data
+for optimizer in ("sgd", "adam", "adamw"):
+    hp = Hyperparameters(learning_rate=0.01, batch_size=32, optimizer=optimizer)
+    state = new_state("mnist_cnn", hp, seed=0, device=CPU)
+    list(train_epochs(state, hp, make_data("mnist"), loss=LOSSES["cross_entropy"], max_epochs=1))
+    restore(state, checkpoint(state))
+print("torch._dynamo" in sys.modules)
+"""
+
+
+def test_training_leaves_the_compiler_unimported():
+    shown = subprocess.run([sys.executable, "-c", TRAIN_AND_RESUME], capture_output=True, text=True, check=True)
+    assert shown.stdout == "False\n"
 
 
 def test_batches_are_normalised_as_the_data_set_asks():
