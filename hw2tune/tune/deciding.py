@@ -5,10 +5,12 @@ from __future__ import annotations
 import warnings
 
 import optuna
-from optuna.pruners import BasePruner, MedianPruner, NopPruner, SuccessiveHalvingPruner
-from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from optuna.pruners import BasePruner, MedianPruner, NopPruner
+from optuna.samplers import BaseSampler, RandomSampler
 
 from hw2tune.study.schema import Study
+from hw2tune.tune.asha import Asha
+from hw2tune.tune.history import BoundedTPESampler
 
 SEED_STRIDE = 1_000_003  # prime, so that no two pairs of seed and number of trials meet by accident
 
@@ -21,7 +23,7 @@ def build_sampler(study: Study, trials_drawn: int) -> BaseSampler:
     with warnings.catch_warnings():
         # Optuna 5 still calls these options experimental. They stand here in full because its defaults change.
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        return TPESampler(seed=seed, multivariate=True, group=True, constant_liar=True)
+        return BoundedTPESampler(seed=seed, multivariate=True, group=True, constant_liar=True)
 
 
 def build_pruner(study: Study) -> BasePruner:
@@ -29,7 +31,7 @@ def build_pruner(study: Study) -> BasePruner:
     settings = study.pruner
     match settings.name:
         case "asha":
-            return SuccessiveHalvingPruner(min_resource=settings.min_epochs, reduction_factor=settings.reduction_factor)
+            return Asha(min_epochs=settings.min_epochs, reduction_factor=settings.reduction_factor)
         case "median":
             return MedianPruner(n_startup_trials=4, n_warmup_steps=settings.min_epochs)
         case "none":
