@@ -19,6 +19,7 @@ import contextlib
 import hashlib
 import json
 import os
+import socket
 import threading
 import time
 import uuid
@@ -95,7 +96,8 @@ class Mirror:
 
     def claim(self) -> None:
         """Keeps other machines off. Raises StudyFolderError where another process runs the study."""
-        if (running := _fresh_note(self.store, self.name)) and (by := living(running)):
+        by = living(_fresh_note(self.store, self.name) or "")
+        if by and f"process {os.getpid()} on {socket.gethostname()}," not in by:
             raise in_use(self.place, by)
         self.store.write(f"{self.name}/running.json", self.note.encode())
         time.sleep(SETTLE_SECONDS)
