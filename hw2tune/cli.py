@@ -14,9 +14,7 @@ from hw2tune.errors import Hw2tuneError
 from hw2tune.terminal.durations import seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from hw2tune.records.folder import StudyFolder
+    from hw2tune.report.write import ReportFiles
     from hw2tune.tune.room import Wish
 
 RACE = 3  # trials that race for the winner unless told otherwise
@@ -36,7 +34,9 @@ app.add_typer(data_app, name="data")
 StudyName = Annotated[
     str, typer.Argument(metavar="STUDY", help="quickstart, mnist, cifar10, a study in the results, or a .toml file.")
 ]
-ResultsDir = Annotated[Path, typer.Option("--results-dir", help="Where studies are kept.")]
+ResultsDir = Annotated[
+    str, typer.Option("--results-dir", help="Where studies are kept: a folder, or a URL such as s3://bucket/studies.")
+]
 DataDir = Annotated[
     Path | None, typer.Option("--data-dir", help="Where to look for data first; else HW2TUNE_DATA, else the cache.")
 ]
@@ -88,7 +88,7 @@ def study(
     pruner: Pruner = None,
     seed: Seed = None,
     name: Name = None,
-    results_dir: ResultsDir = Path("ray_results"),
+    results_dir: ResultsDir = "ray_results",
     data_dir: DataDir = None,
     cpus_per_trial: CpusPerTrial = 1.0,
     gpus_per_trial: GpusPerTrial = None,
@@ -148,7 +148,7 @@ def check(
     pruner: Pruner = None,
     seed: Seed = None,
     name: Name = None,
-    results_dir: ResultsDir = Path("ray_results"),
+    results_dir: ResultsDir = "ray_results",
     data_dir: DataDir = None,
     cpus_per_trial: CpusPerTrial = 1.0,
     gpus_per_trial: GpusPerTrial = None,
@@ -176,15 +176,17 @@ def summarize(
     names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Studies in the results.")] = None,
     replicates: Replicates = 5,
     race: Annotated[int, typer.Option(min=1, help="The best trials that race over the seeds for the winner.")] = RACE,
-    results_dir: ResultsDir = Path("ray_results"),
+    results_dir: ResultsDir = "ray_results",
     data_dir: DataDir = None,
     cpus_per_trial: CpusPerTrial = 1.0,
     gpus_per_trial: GpusPerTrial = None,
     concurrency: Concurrency = None,
     address: Address = None,
     from_files: Annotated[
-        Path | None,
-        typer.Option(help="Redraw from a copied study folder; trains nothing and needs neither torch nor Ray."),
+        str | None,
+        typer.Option(
+            help="Redraw from a study's folder or a URL of studies; trains nothing and needs neither torch nor Ray."
+        ),
     ] = None,
     open_page: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
     json: Json = False,
@@ -192,10 +194,12 @@ def summarize(
 ) -> None:
     """Replicate baseline, L2 and the tuned winner, test them, and write the report."""
     from hw2tune.records.folder import folders_in
+    from hw2tune.records.mirror import reading
+    from hw2tune.report.write import write_report
     from hw2tune.tune.room import Wish
 
     if from_files is not None:
-        _report(folders_in(from_files), open_page=open_page, json=json)
+        _print_report(write_report(folders_in(reading(from_files))), open_page=open_page, json=json)
         return
     wish = Wish(cpus_per_trial=cpus_per_trial, gpus_per_trial=gpus_per_trial, concurrency=concurrency, address=address)
     _summarize(names or [], results_dir, replicates, race, data_dir, wish, open_page=open_page, json=json, quiet=quiet)
@@ -206,7 +210,7 @@ def reproduce(
     what: Annotated[Literal["mnist", "cifar10", "all"], typer.Argument(help="Which published runs.")] = "all",
     replicates: Replicates = 3,
     max_epochs: MaxEpochs = None,
-    results_dir: ResultsDir = Path("ray_results"),
+    results_dir: ResultsDir = "ray_results",
     data_dir: DataDir = None,
     cpus_per_trial: CpusPerTrial = 1.0,
     gpus_per_trial: GpusPerTrial = None,
@@ -215,42 +219,48 @@ def reproduce(
     quiet: Quiet = False,
 ) -> None:
     """Repeat the published runs exactly as published, and hold the numbers beside the held-out test images."""
+    from hw2tune.records.folder import StudyFolder
+    from hw2tune.records.mirror import mirrored
     from hw2tune.report.reproduction import write_reproduction
     from hw2tune.terminal.progress import progress
     from hw2tune.terminal.tables import print_reproduction, stdout
     from hw2tune.tune.room import Wish
-    from hw2tune.tune.summarize import reproduce_published
+    from hw2tune.tune.summarize import reproduce_published, reproduction_name
 
     wish = Wish(cpus_per_trial=cpus_per_trial, gpus_per_trial=gpus_per_trial, concurrency=concurrency, address=address)
-    names = ["mnist", "cifar10"] if what == "all" else [what]
-    with progress(quiet=quiet) as observer:
-        folders = reproduce_published(
-            names, results=results_dir, replicates=replicates, max_epochs=max_epochs, data_dir=data_dir, wish=wish,
-            observer=observer,
-        )  # fmt: skip
-    for folder in folders:
-        print_reproduction(write_reproduction(folder), stdout())
+    names = [reproduction_name(name, max_epochs) for name in (["mnist", "cifar10"] if what == "all" else [what])]
+    with progress(quiet=quiet) as observer, mirrored(results_dir, names, observer.note) as here:
+        folders = [StudyFolder(here / name) for name in names]
+        reproduce_published(
+            folders, replicates=replicates, max_epochs=max_epochs, data_dir=data_dir, wish=wish, observer=observer
+        )
+        written = [write_reproduction(folder) for folder in folders]
+    for each in written:
+        print_reproduction(each, stdout())
 
 
 def _summarize(
-    names: list[str], results: Path, replicates: int, race: int, data_dir: Path | None, wish: Wish,
+    names: list[str], results: str, replicates: int, race: int, data_dir: Path | None, wish: Wish,
     *, open_page: bool, json: bool, quiet: bool,
 ) -> None:  # fmt: skip
+    from hw2tune.records.folder import StudyFolder
+    from hw2tune.records.mirror import mirrored, reading
+    from hw2tune.report.write import write_report
     from hw2tune.terminal.progress import progress
     from hw2tune.tune.summarize import chosen_folders, replicate_studies
 
-    folders = chosen_folders(results, names)
-    with progress(quiet=quiet) as observer:
+    names = [folder.name for folder in chosen_folders(reading(results), names)]
+    with progress(quiet=quiet) as observer, mirrored(results, names, observer.note) as here:
+        folders = [StudyFolder(here / name) for name in names]
         replicate_studies(folders, replicates=replicates, race=race, data_dir=data_dir, wish=wish, observer=observer)
         observer.stage("drawing the report")
-    _report(folders, open_page=open_page, json=json)
+        files = write_report(folders)
+    _print_report(files, open_page=open_page, json=json)
 
 
-def _report(folders: Sequence[StudyFolder], *, open_page: bool, json: bool) -> None:
-    from hw2tune.report.write import write_report
+def _print_report(files: ReportFiles, *, open_page: bool, json: bool) -> None:
     from hw2tune.terminal.tables import print_report, stdout
 
-    files = write_report(folders)
     if json:
         typer.echo(files.json.read_text(encoding="utf-8"))
     else:
@@ -262,20 +272,23 @@ def _report(folders: Sequence[StudyFolder], *, open_page: bool, json: bool) -> N
 @app.command()
 def status(
     name: Annotated[str | None, typer.Argument(help="A study in the results; without it, all of them.")] = None,
-    results_dir: ResultsDir = Path("ray_results"),
+    results_dir: ResultsDir = "ray_results",
     json: Json = False,
 ) -> None:
     """List the studies, or show one with every trial."""
     from hw2tune.records.folder import study_folders
+    from hw2tune.records.mirror import reading
     from hw2tune.records.overview import find_folder, read_overview
+    from hw2tune.records.store import shown
     from hw2tune.terminal.tables import print_json, print_status, print_studies, stdout
 
+    results = reading(results_dir)
     if name is not None:
-        overview = read_overview(find_folder(results_dir, name))
+        overview = read_overview(find_folder(results, name))
         print_json(overview) if json else print_status(overview, stdout())
         return
-    overviews = [read_overview(folder) for folder in study_folders(results_dir)]
-    print_json(overviews) if json else print_studies(overviews, stdout(), results_dir)
+    overviews = [read_overview(folder) for folder in study_folders(results)]
+    print_json(overviews) if json else print_studies(overviews, stdout(), shown(results_dir))
 
 
 @data_app.callback()

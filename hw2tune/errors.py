@@ -19,6 +19,10 @@ class NotWritableError(StudyFolderError):
     """A disk that takes no more, is read-only or refuses; what was written before is whole."""
 
 
+class StoreError(StudyFolderError):
+    """Results behind a URL that cannot be reached."""
+
+
 class DataError(Hw2tuneError):
     """A data set that is missing, damaged or not what it claims to be."""
 

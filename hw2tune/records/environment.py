@@ -18,6 +18,7 @@ from typing import Any
 import psutil
 
 from hw2tune.records.folder import StudyFolder, write_atomically
+from hw2tune.records.store import without_secrets
 
 PACKAGES = ("hw2tune", "torch", "ray", "optuna", "numpy", "pandas", "matplotlib", "scipy")
 SCHEMA = 1
@@ -41,7 +42,7 @@ def runs(folder: StudyFolder) -> list[dict[str, Any]]:
 def _here() -> dict[str, Any]:
     return {
         "started": datetime.now().astimezone().isoformat(timespec="seconds"),
-        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": shlex.join([Path(sys.argv[0]).name, *map(without_secrets, sys.argv[1:])]),
         "python": platform.python_version(),
         "versions": {name: version for name in PACKAGES if (version := _version(name))},
         "commit": _commit(),

@@ -7,6 +7,7 @@ ray_results/<name>/
     trials/<number>/    params.json, result.json (one JSON line an epoch), best.pt, last.pt
     trials.csv          one row a trial, written when a run ends
     lock                held while a process runs the study
+    mirror.json         in a working copy of a URL: what both last agreed on
 """
 
 from __future__ import annotations
@@ -57,6 +58,11 @@ class StudyFolder:
     def lock(self) -> Path:
         """Held by the process that runs the study."""
         return self.root / "lock"
+
+    @property
+    def mirror(self) -> Path:
+        """What a working copy and its store last agreed on."""
+        return self.root / "mirror.json"
 
     def trial(self, number: int) -> TrialFolder:
         """Where one trial lies."""

@@ -38,10 +38,18 @@ def opened(results: Path, study: Study, *, fresh: bool = False) -> Iterator[Stud
 def holder(folder: StudyFolder) -> str | None:
     """Who runs the study now, in words; None where nobody does. A dead process's note counts for nothing."""
     try:
-        note = json.loads(_note(folder).read_text(encoding="utf-8"))
+        return living(_note(folder).read_text(encoding="utf-8"))
+    except OSError:
+        return None
+
+
+def living(text: str) -> str | None:
+    """Who wrote a note, in words; None where that process is of this machine and dead."""
+    try:
+        note = json.loads(text)
         if note["host"] == socket.gethostname() and psutil.Process(note["pid"]).create_time() != note["started"]:
             return None
-    except (OSError, ValueError, KeyError, psutil.NoSuchProcess):
+    except (ValueError, KeyError, psutil.NoSuchProcess):
         return None
     return f"process {note['pid']} on {note['host']}, since {note['since']}"
 
@@ -55,31 +63,33 @@ def held(folder: StudyFolder) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except filelock.Timeout:
-        raise _in_use(folder, holder(folder) or "another process") from None
+        raise in_use(folder.root, holder(folder) or "another process") from None
     try:
-        _write_note(folder)
+        write_atomically(_note(folder), new_note())
         yield
     finally:
         _note(folder).unlink(missing_ok=True)
         lock.release()
 
 
-def _in_use(folder: StudyFolder, by: str) -> StudyFolderError:
-    return StudyFolderError(f"{folder.root}: {by} runs this study; wait for it, end it, or take another --name")
+def in_use(place: Path | str, by: str) -> StudyFolderError:
+    """The refusal where `by` runs the study at `place`."""
+    return StudyFolderError(f"{place}: {by} runs this study; wait for it, end it, or take another --name")
 
 
 def _note(folder: StudyFolder) -> Path:
     return folder.lock.with_name("running.json")
 
 
-def _write_note(folder: StudyFolder) -> None:
+def new_note() -> str:
+    """What this process leaves for others to read while it runs a study."""
     note = {
         "host": socket.gethostname(),
         "pid": os.getpid(),
         "started": psutil.Process().create_time(),
         "since": datetime.now().astimezone().isoformat(timespec="seconds"),
     }
-    write_atomically(_note(folder), json.dumps(note))
+    return json.dumps(note)
 
 
 def _make(root: Path) -> None:
@@ -90,12 +100,12 @@ def _make(root: Path) -> None:
 
 
 def _set_aside(folder: StudyFolder) -> None:
-    """Moves what is there to `set-aside/<name>.<date>` in the results; lock and note stay with the living."""
+    """Moves what is there to `set-aside/<name>.<date>` in the results; lock, note and mirror stay with the living."""
     stamp = datetime.fromtimestamp(folder.study_file.stat().st_mtime).strftime("%Y-%m-%d-%H%M%S")
     aside = folder.root.parent / "set-aside" / f"{folder.name}.{stamp}"
     _make(aside)
     for path in folder.root.iterdir():
-        if path not in (folder.lock, _note(folder)):
+        if path not in (folder.lock, _note(folder), folder.mirror):
             path.rename(aside / path.name)
 
 
@@ -103,7 +113,7 @@ def refuse_another_study(folder: StudyFolder, study: Study) -> None:
     """Raises StudyFolderError where the folder is in use or holds another study, naming what differs."""
     note = holder(folder)
     if note is not None and f"process {os.getpid()} " not in note:
-        raise _in_use(folder, note)
+        raise in_use(folder.root, note)
     if not folder.study_file.exists() or not folder.journal.exists():  # nothing has run under this name
         return
     there = parse_study(folder.study_file.read_text(encoding="utf-8"), str(folder.study_file))

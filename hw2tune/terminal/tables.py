@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -93,7 +92,7 @@ def print_json(what: Overview | Sequence[Overview]) -> None:
     print(json.dumps(content, indent=2))
 
 
-def print_studies(overviews: Sequence[Overview], console: Console, results: Path) -> None:
+def print_studies(overviews: Sequence[Overview], console: Console, results: str) -> None:
     """One line a study."""
     if not overviews:
         console.print(f"no studies in {results} yet; `hw2tune study quickstart` makes one", soft_wrap=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,13 +14,14 @@ from hw2tune.data.load import load_dataset
 from hw2tune.errors import NoTrialFinishedError
 from hw2tune.records.environment import add_run
 from hw2tune.records.folder import StudyFolder
+from hw2tune.records.mirror import mirrored, reading
 from hw2tune.records.opening import opened, refuse_another_study
 from hw2tune.records.overview import Overview, read_overview
 from hw2tune.records.states import COMPLETE, INTERRUPTED
 from hw2tune.records.storage import read_trials
 from hw2tune.records.trials import trial_rows
 from hw2tune.study.file import find_study, parse_study
-from hw2tune.study.schema import Study
+from hw2tune.study.schema import NAME_PATTERN, Study
 from hw2tune.tune.cost import Cost, estimate
 from hw2tune.tune.observer import Observer, Plan
 from hw2tune.tune.plan import make_plan
@@ -35,7 +37,7 @@ class Request:
 
     study: str
     overrides: Mapping[str, Any] = field(default_factory=dict)
-    results: Path = Path("ray_results")
+    results: Path | str = Path("ray_results")  # or a URL
     data_dir: Path | None = None
     wish: Wish = field(default_factory=Wish)
     fresh: bool = False
@@ -45,7 +47,8 @@ class Request:
 
 def resolve(request: Request) -> Study:
     """The study file with the options laid over it. Raises StudyFileError."""
-    text, place = find_study(request.study, results=request.results)
+    plain = re.fullmatch(NAME_PATTERN, request.study)  # it may stand in the results
+    text, place = find_study(request.study, results=reading(request.results, request.study) if plain else None)
     return parse_study(text, place, {key: value for key, value in request.overrides.items() if value is not None})
 
 
@@ -72,7 +75,7 @@ def load_for(
 def check(request: Request) -> tuple[Plan, Cost]:
     """Study, data and resources as `run` would find them, and what it would cost. Raises Hw2tuneError."""
     study = resolve(request)
-    folder = StudyFolder(request.results / study.name)
+    folder = StudyFolder(reading(request.results, study.name) / study.name)
     refuse_another_study(folder, study)
     data = load_for(study, request.data_dir, Observer(), download=False)
     space = room([this_machine()], request.wish)
@@ -92,7 +95,14 @@ def run(request: Request, observer: Observer) -> tuple[Overview, bool]:
     """
     deadline = None if request.time_budget is None else time.monotonic() + request.time_budget
     study = resolve(request)
-    folder = StudyFolder(request.results / study.name)
+    with mirrored(request.results, [study.name], observer.note) as results:
+        return _run(study, results, request, observer, deadline)
+
+
+def _run(
+    study: Study, results: Path, request: Request, observer: Observer, deadline: float | None
+) -> tuple[Overview, bool]:
+    folder = StudyFolder(results / study.name)
     if not request.fresh:
         refuse_another_study(folder, study)
         there = _finished(folder, study)
@@ -104,7 +114,7 @@ def run(request: Request, observer: Observer) -> tuple[Overview, bool]:
     # touched last: a command that is refused changes nothing.
     from hw2tune.tune.cluster import connected
 
-    with connected(request.wish) as cluster, opened(request.results, study, fresh=request.fresh) as folder:
+    with connected(request.wish) as cluster, opened(results, study, fresh=request.fresh) as folder:
         from hw2tune.tune.runner import run_study  # Tune: seconds, in which the workers import what they need
 
         space = cluster.room()

@@ -61,24 +61,19 @@ def replicate_studies(
 
 
 def reproduce_published(
-    names: Sequence[str],
+    folders: Sequence[StudyFolder],
     *,
-    results: Path,
     replicates: int,
     max_epochs: int | None,
     data_dir: Path | None,
     wish: Wish,
     observer: Observer,
-) -> list[StudyFolder]:
-    """Repeats the published runs of these data sets; returns their folders, `reproduce-<name>`. Raises Hw2tuneError."""
+) -> None:
+    """Repeats the published runs into the folders named by `reproduction_name`. Raises Hw2tuneError."""
     from hw2tune.tune.reproduction import run_reproduction
 
-    # A shorter try gets a folder of its own: it must not stand in the place of the whole run.
-    short = "" if max_epochs is None else f".{max_epochs}-epochs"
-    folders = [StudyFolder(results / f"reproduce-{name}{short}") for name in names]
-
     def work(folder: StudyFolder, room: Room) -> None:
-        protocol = PROTOCOLS[folder.name.removeprefix("reproduce-").removesuffix(short)]
+        protocol = PROTOCOLS[folder.name.removeprefix("reproduce-").partition(".")[0]]
         study = parse_study(*find_study(protocol.study), {"max_epochs": max_epochs} if max_epochs else None)
         data = load_for(study, data_dir, observer, validation_size=protocol.validation_size)
         refuse_overlap(data)
@@ -86,7 +81,11 @@ def reproduce_published(
         run_reproduction(study, protocol, folder, data=data, room=room, observer=observer, replicates=replicates)
 
     _with_ray(folders, wish, observer, work)
-    return folders
+
+
+def reproduction_name(dataset: str, max_epochs: int | None) -> str:
+    """The folder of a repetition. A shorter try gets one of its own: it must not stand in the whole run's place."""
+    return f"reproduce-{dataset}" + ("" if max_epochs is None else f".{max_epochs}-epochs")
 
 
 def _with_ray(
