@@ -62,6 +62,12 @@ Retries = Annotated[
     int, typer.Option(min=0, help="More attempts for a trial whose worker, machine or memory gave out.")
 ]
 Address = Annotated[str | None, typer.Option(help="A running Ray cluster: auto, or host:port of its head.")]
+StudyAddress = Annotated[
+    str | None,
+    typer.Option(
+        help="A running Ray cluster: auto, host:port of its head, or http://head:8265 to hand the study over."
+    ),
+]
 
 
 def _version(value: bool) -> None:
@@ -93,7 +99,9 @@ def study(
     cpus_per_trial: CpusPerTrial = 1.0,
     gpus_per_trial: GpusPerTrial = None,
     concurrency: Concurrency = None,
-    address: Address = None,
+    address: StudyAddress = None,
+    attach: Annotated[bool, typer.Option("--attach", help="Follow a study that was handed over.")] = False,
+    logs: Annotated[bool, typer.Option("--logs", help="Print what a handed-over study has said so far.")] = False,
     retries: Retries = 2,
     time_budget: TimeBudget = None,
     fresh: Annotated[bool, typer.Option(help="Set a study of this name aside and start anew.")] = False,
@@ -107,6 +115,7 @@ def study(
     from hw2tune.terminal.progress import progress
     from hw2tune.terminal.tables import print_json, print_outcome, stdout
     from hw2tune.tune.command import Request, run
+    from hw2tune.tune.hand_over import hand_over
     from hw2tune.tune.room import Wish
 
     request = Request(
@@ -121,6 +130,10 @@ def study(
         retries=retries,
         time_budget=time_budget,
     )
+    if attach or logs or (address or "").startswith(("http://", "https://")):
+        more = ["--summarize", "--replicates", str(replicates)] if summarize else []
+        more += [flag for flag, given in (("--json", json), ("--quiet", quiet)) if given]
+        raise typer.Exit(hand_over(request, more, attach=attach, logs=logs))
     with progress(quiet=quiet) as observer:
         overview, out_of_time = run(request, observer)
     if json and not summarize:

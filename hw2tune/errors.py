@@ -31,6 +31,10 @@ class ResourceError(Hw2tuneError):
     """More processors or GPUs asked for than there are, or a cluster that cannot be used."""
 
 
+class JobError(Hw2tuneError):
+    """A job on a cluster that runs already, or is not there."""
+
+
 class TrainingFailedError(Hw2tuneError):
     """A replicate's training that ended in an error."""
 

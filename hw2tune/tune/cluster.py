@@ -85,8 +85,9 @@ def _connect(address: str | None) -> None:
         return
     _refuse_unreachable(address)
     try:
-        # Workers there get this package's code; torch and optuna they must have.
-        ray.init(address=address, runtime_env={"py_modules": [_package_folder()]}, **quiet)
+        # Workers there get this package's code; torch and optuna they must have. In a job they have the job's.
+        shipped = {} if "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ else {"py_modules": [package_folder()]}
+        ray.init(address=address, runtime_env=shipped, **quiet)
     except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         raise refusal(address, str(error)) from error
 
@@ -107,7 +108,8 @@ def _refuse_unreachable(address: str) -> None:
         raise refusal(address, str(error)) from None
 
 
-def _package_folder() -> str:
+def package_folder() -> str:
+    """Where this package's code lies, to be sent to a cluster."""
     from importlib import resources
 
     return str(resources.files("hw2tune"))
