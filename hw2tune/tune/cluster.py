@@ -101,6 +101,11 @@ def _refuse_unreachable(address: str) -> None:
             f"--address {address}: Ray Client cannot run a study; use --address auto on a machine of the cluster, "
             "host:port of its head (6379), or http://host:8265 to hand the command over"
         )
+    if "://" in address:
+        raise ResourceError(
+            f"--address {address}: only `hw2tune study` is handed over to a job server; use --address auto on a "
+            "machine of the cluster, or host:port of its head (6379)"
+        )
     try:
         host, _, port = (canonicalize_bootstrap_address(address) or "").rpartition(":")
         socket.create_connection((host, int(port)), timeout=5).close()

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from hw2tune.errors import ResourceError
 from hw2tune.tune.command import Request, resolve
-from hw2tune.tune.jobs import Cluster, follow, log, newest, submit
+from hw2tune.tune.jobs import Cluster, follow, log, newest, on_the_head, submit
 
 
 def hand_over(request: Request, more: Sequence[str], *, attach: bool, logs: bool) -> int:
@@ -31,6 +31,7 @@ def hand_over(request: Request, more: Sequence[str], *, attach: bool, logs: bool
     else:
         job = submit(cluster, study, str(request.results), [*options_of(request), *more])
         _note(f"job {job} at {url}; Ctrl-C leaves it alone, `{cluster.rejoin}` follows it again")
+        _note(f"its results lie there, in {on_the_head(str(request.results))}/{study.name}")
     return follow(cluster, job, _write, _note)
 
 

@@ -23,6 +23,7 @@ from hw2tune.study.schema import Study
 POLL_SECONDS = 1.0
 PATIENCE = 120.0  # seconds without an answer before the client gives up; the job does not mind
 COMMAND_LINE = "Running entrypoint for job "  # Ray repeats the command in the log; what is above is Ray's too
+ENVIRONMENT = {"COLUMNS": "120", "RAY_JOB_STOP_WAIT_TIME_S": "60"}  # a study told to stop takes more than Ray's 3 s
 
 # The job runs in a shell whose PATH need not hold the Python that Ray runs in; its raylet's command line names it.
 PYTHON = r"$(tr '\0' '\n' < /proc/$RAY_RAYLET_PID/cmdline | sed -n 's/^--python_worker_command=\([^ ]*\) .*/\1/p')"
@@ -45,13 +46,15 @@ class Cluster:
         return f"ray job stop --address {self.url} {job}"
 
 
-def entrypoint(study_file: str, results: str, options: Sequence[str]) -> str:
-    """The command that the cluster's head runs: the same study, attached to the cluster it runs on.
+def on_the_head(results: str) -> str:
+    """Where results lie: a relative folder in the home folder there, since a job's own folder is Ray's to clean."""
+    return results if Path(results).is_absolute() or "://" in results else f"~/{results}"
 
-    A relative results folder lies in the home folder there, since a job's own folder is Ray's to clean.
-    """
-    here = Path(results).is_absolute() or "://" in results
-    folder = shlex.quote(results) if here else '"$HOME"/' + shlex.quote(results)
+
+def entrypoint(study_file: str, results: str, options: Sequence[str]) -> str:
+    """The command that the cluster's head runs: the same study, attached to the cluster it runs on."""
+    there = on_the_head(results)
+    folder = '"$HOME"/' + shlex.quote(results) if there.startswith("~/") else shlex.quote(there)
     command = shlex.join(["-m", "hw2tune", "study", study_file, *options, "--address", "auto"])
     return f'python="{PYTHON}"; exec "${{python:-python3}}" {command} --results-dir {folder}'
 
@@ -74,7 +77,7 @@ def submit(cluster: Cluster, study: Study, results: str, options: Sequence[str])
         client.submit_job(
             entrypoint=entrypoint(f"./{study.name}.toml", results, options),
             submission_id=name,
-            runtime_env={"working_dir": folder, "py_modules": [package_folder()], "env_vars": {"COLUMNS": "120"}},
+            runtime_env={"working_dir": folder, "py_modules": [package_folder()], "env_vars": ENVIRONMENT},
         )
     return name
 

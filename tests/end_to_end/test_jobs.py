@@ -56,6 +56,7 @@ def head(tmp_path_factory) -> Iterator[Head]:
     }  # fmt: skip
     started = subprocess.Popen(
         [Path(sys.executable).with_name("ray"), "start", "--head", "--port=0", f"--dashboard-port={port}",
+         f"--dashboard-agent-listen-port={free_port()}",
          "--num-cpus=2", "--object-store-memory=200000000", f"--temp-dir={temporary}", "--block"],
         env=environment | {"PATH": "/usr/bin:/bin"}, cwd=home, start_new_session=True,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
@@ -85,7 +86,7 @@ def test_a_study_is_handed_over_left_alone_and_joined_again(head):
     assert client.returncode == 130
     assert err == (
         f"job hw2tune-tiny-1 at {head.url}; Ctrl-C leaves it alone, `hw2tune study tiny.toml --address {head.url} "
-        "--attach` follows it again\n"
+        "--attach` follows it again\nits results lie there, in ~/ray_results/tiny\n"
         f"hw2tune: disconnected; job hw2tune-tiny-1 goes on. `hw2tune study tiny.toml --address {head.url} --attach` "
         f"follows it again, `ray job stop --address {head.url} hw2tune-tiny-1` ends it in order\n"
     )

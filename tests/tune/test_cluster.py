@@ -23,6 +23,13 @@ def test_ray_client_is_refused_with_the_alternative():
     )
 
 
+def test_a_job_server_takes_no_other_command():
+    assert refusal("http://127.0.0.1:8265") == (
+        "--address http://127.0.0.1:8265: only `hw2tune study` is handed over to a job server; use --address auto on "
+        "a machine of the cluster, or host:port of its head (6379)"
+    )
+
+
 def test_a_port_where_nothing_listens_is_refused_with_what_to_look_at():
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
