@@ -37,3 +37,12 @@ def test_a_port_where_nothing_listens_is_refused_with_what_to_look_at():
         message = refusal(address)
     assert message.startswith(f"--address {address}: no Ray cluster could be reached (")
     assert "); is it running (`ray start --head`), and does this user have its token in RAY_AUTH_TOKEN" in message
+
+
+def test_a_token_file_that_others_can_read_is_closed_to_them(tmp_path, monkeypatch):
+    token = tmp_path / "auth_token"
+    token.write_text("0" * 64)
+    token.chmod(0o644)
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(token))
+    refusal("ray://127.0.0.1:10001")  # refused, but not before the file is seen to
+    assert token.stat().st_mode & 0o777 == 0o600
