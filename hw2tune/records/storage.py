@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Container
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock, JournalStorage
+from optuna.trial import TrialState
 
 from hw2tune.errors import StudyFolderError
 from hw2tune.records.folder import StudyFolder
@@ -25,6 +27,29 @@ class _LockedAlready(JournalFileOpenLock):
 
     def release(self) -> None:
         return None
+
+
+class _Storage(JournalStorage):
+    """Optuna's journal, which knows its waiting trials: `Study.ask` looks for one among all trials each time."""
+
+    _waiting: set[int] | None = None  # ids
+
+    def create_new_trial(self, study_id: int, template_trial: optuna.trial.FrozenTrial | None = None) -> int:
+        trial_id = super().create_new_trial(study_id, template_trial)
+        if self._waiting is not None and template_trial is not None:
+            self._waiting.add(trial_id)
+        return trial_id
+
+    def get_all_trials(
+        self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
+    ) -> list[optuna.trial.FrozenTrial]:
+        if states != (TrialState.WAITING,):
+            return super().get_all_trials(study_id, deepcopy, states)
+        if self._waiting is None:
+            self._waiting = {trial._trial_id for trial in super().get_all_trials(study_id, deepcopy, states)}
+        found = [self.get_trial(trial_id) for trial_id in sorted(self._waiting)]
+        self._waiting = {trial._trial_id for trial in found if trial.state == TrialState.WAITING}
+        return [trial for trial in found if trial.state == TrialState.WAITING]
 
 
 def create_optuna_study(folder: StudyFolder, study: Study) -> optuna.Study:
@@ -50,7 +75,7 @@ def read_trials(folder: StudyFolder) -> list[optuna.trial.FrozenTrial]:
 def _storage(folder: StudyFolder) -> JournalStorage:
     backend = JournalFileBackend(str(folder.journal), lock_obj=_LockedAlready(str(folder.journal)))
     try:
-        return JournalStorage(backend)
+        return _Storage(backend)
     except (ValueError, KeyError, TypeError) as error:
         raise StudyFolderError(
             f"{folder.journal}: {_damage(folder.journal)}; put a copy in its place, or set the study aside with --fresh"

@@ -5,14 +5,17 @@ import io
 import pytest
 from rich.console import Console
 
+from hw2tune.records.overview import read_overview
 from hw2tune.records.trials import TrialRow
 from hw2tune.report.cells import duration
 from hw2tune.study.file import find_study, parse_study
 from hw2tune.terminal.plan import replicating_line, resumed_line
 from hw2tune.terminal.progress import Lines, LiveDisplay
+from hw2tune.terminal.tables import LONG, print_status
 from hw2tune.terminal.words import configuration, objective_value, trial_name
 from hw2tune.tune.observer import Plan
 from hw2tune.tune.room import Room
+from tests.report.fake_study import write_fake_study
 
 STUDY = parse_study(*find_study("mnist"), overrides={"trials": 20})
 ROOM = Room(cpus_per_trial=1, gpus_per_trial=0, concurrency=2, words="2 CPUs and 0 GPUs on 1 node, Ray started here")
@@ -109,3 +112,15 @@ def test_replicating_says_what_was_there_already():
         "mnist: 3 trainings of 5 epochs, 22 are there already; "
         "2 at once (2 CPUs and 0 GPUs on 1 node, Ray started here)"
     )
+
+
+def test_a_long_study_is_told_in_plain_columns_with_every_trial(tmp_path):
+    folder = write_fake_study(tmp_path, trials=LONG + 1, seeds=0)
+    shown = io.StringIO()
+    print_status(read_overview(folder), Console(file=shown, width=100))
+    lines = shown.getvalue().splitlines()
+    assert len(lines) == 1 + 1 + (LONG + 1) + 1
+    assert lines[1].split()[:3] == ["trial", "state", "validation"]
+    assert {line.split()[0] for line in lines[2:-1]} == {f"#{number}" for number in range(LONG + 1)}
+    column = lines[1].index("configuration")
+    assert all(line[column - 2 : column] == "  " and line[column] != " " for line in lines[2:-1])
