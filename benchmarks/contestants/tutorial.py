@@ -134,6 +134,7 @@ class Job:
     records: str
     scratch: str
     slots: int
+    gpus_per_trial: float = 0.0
 
 
 def read_job(path: str) -> Job:
