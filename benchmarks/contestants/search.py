@@ -1,0 +1,164 @@
+"""One search of the search benchmark: spends its epochs and writes validation and test accuracy of each.
+
+For `ours`, `random` and `tpe` hw2tune's searcher and stopper are called in the order in which Tune calls them, one
+trial after another; `ray` is Tune with its own search and scheduler.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+# ruff: noqa: I001  # hw2tune.tune sets Ray's variables before Ray is imported
+from hw2tune.tune.deciding import build_pruner, build_sampler
+from hw2tune.tune.failure import of_exception
+from hw2tune.tune.faults import Faults
+from hw2tune.tune.ledger import Ledger
+from hw2tune.tune.messages import BEST, CHECKPOINT, FAILURE
+from hw2tune.tune.observer import Observer
+from hw2tune.tune.room import Wish, room
+from hw2tune.tune.searcher import StudySearch
+from hw2tune.tune.stopper import StudyStopper
+
+import ray
+from ray import tune
+from ray.tune.schedulers import ASHAScheduler
+from ray.tune.search.optuna import OptunaSearch
+
+from hw2tune.data.load import load_dataset
+from hw2tune.records.folder import StudyFolder
+from hw2tune.records.storage import create_optuna_study
+from hw2tune.study.file import find_study, parse_study
+from hw2tune.study.hyperparameters import Hyperparameters
+from hw2tune.study.schema import Study
+
+OVERRIDES: dict[str, dict[str, Any]] = {
+    "ours": {},
+    "random": {"sampler": "random", "pruner.name": "none"},
+    "tpe": {"pruner.name": "none"},
+    "ray": {},
+}
+Pairs = list[tuple[float, float]]
+
+
+def main() -> None:
+    contestant, seed, budget, scratch, out = sys.argv[1:]
+    # One trial an epoch at most, so the study never ends before its budget.
+    overrides = OVERRIDES[contestant] | {"seed": int(seed), "trials": int(budget) + 2}
+    study = parse_study(*find_study("quickstart"), overrides=overrides)
+    if contestant == "ray":
+        pairs = _by_tune(study, int(budget), scratch)
+    else:
+        pairs = _by_hw2tune(study, int(budget), StudyFolder(Path(scratch) / study.name), warm=contestant == "ours")
+    Path(out).write_text(json.dumps(pairs[: int(budget)]))
+
+
+def _by_hw2tune(study: Study, budget: int, folder: StudyFolder, *, warm: bool) -> Pairs:
+    folder.root.mkdir()
+    optuna_study = create_optuna_study(folder, study)
+    ledger = Ledger(study, optuna_study, folder, Observer())
+    if warm:
+        ledger.enqueue_published()
+    optuna_study.sampler, optuna_study.pruner = build_sampler(study, 0), build_pruner(study)
+    search = StudySearch(ledger, Faults(retries=0), room=room([{"CPU": 1.0}], Wish()))
+    stopper = StudyStopper(search)
+    pairs: Pairs = []
+    while len(pairs) < budget:
+        name = f"after {len(pairs)} epochs, {len(ledger.trials())} trials"
+        configuration = search.suggest(name)
+        for result, test in _epochs(study, configuration["hyperparameters"]):
+            pairs.append((result.get("validation_accuracy", 0.0), test))  # a diverged epoch is spent all the same
+            if stopper(name, result) or len(pairs) == budget:
+                told = {f"{FAILURE}/{key}": value for key, value in result.get(FAILURE, {}).items()}
+                search.on_trial_complete(name, result | told)
+                break
+    return pairs
+
+
+def _epochs(study: Study, hyperparameters: dict[str, Any]) -> Iterator[tuple[dict[str, Any], float]]:
+    """Each epoch as a trial reports it, without a checkpoint to keep, and its test accuracy."""
+    import torch
+
+    from hw2tune.train.batches import TrainingData, on_device
+    from hw2tune.train.device import prepare_process
+    from hw2tune.train.loop import DivergedError, evaluate, train_epochs
+    from hw2tune.train.loss import LOSSES
+    from hw2tune.train.state import new_state
+
+    device = prepare_process(1, gpu=torch.cuda.is_available())
+    data = load_dataset(study.dataset, validation_size=study.validation_size, split_seed=study.split_seed)
+    test = on_device(data.test, data.info, device)
+    splits = TrainingData(
+        train=on_device(data.train, data.info, device), validation=on_device(data.validation, data.info, device)
+    )
+    configuration, loss = Hyperparameters(**hyperparameters), LOSSES[study.loss]
+    state = new_state(study.model, configuration, seed=study.seed, device=device)
+    try:
+        for epoch in train_epochs(state, configuration, splits, loss=loss, max_epochs=study.max_epochs):
+            done = epoch.epoch >= study.max_epochs
+            result = asdict(epoch) | {"done": done, CHECKPOINT: b"", BEST: False}
+            yield result, evaluate(state.model, test, loss)[1]
+    except DivergedError as error:
+        yield {FAILURE: asdict(of_exception(error, state.epoch + 1)), "done": True}, 0.0
+
+
+def _trainable(config: dict[str, Any], study: Study) -> None:
+    for result, test in _epochs(study, study.search_space.decode(config)):
+        tune.report({"validation_accuracy": result.get("validation_accuracy", 0.0), "test_accuracy": test})
+
+
+class Budget(tune.Stopper):
+    """Ends the run when the epochs are spent, and keeps what they gave."""
+
+    def __init__(self, epochs: int) -> None:
+        self.epochs = epochs
+        self.pairs: Pairs = []
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        if "validation_accuracy" in result:
+            self.pairs.append((result["validation_accuracy"], result["test_accuracy"]))
+        return False
+
+    def stop_all(self) -> bool:
+        return len(self.pairs) >= self.epochs
+
+
+class Space:
+    """The study's space as OptunaSearch wants it: a function that can be pickled."""
+
+    def __init__(self, study: Study) -> None:
+        self.study = study
+
+    def __call__(self, trial: Any) -> None:
+        self.study.search_space.suggest(trial)
+
+
+def _by_tune(study: Study, budget: int, scratch: str) -> Pairs:
+    ray.init(num_cpus=1, include_dashboard=False)
+    stopper, settings = Budget(budget), study.pruner
+    metric = {"metric": "validation_accuracy", "mode": "max"}
+    scheduler = ASHAScheduler(
+        max_t=study.max_epochs, grace_period=settings.min_epochs, reduction_factor=settings.reduction_factor
+    )
+    tuner = tune.Tuner(
+        tune.with_resources(tune.with_parameters(_trainable, study=study), {"cpu": 1}),
+        tune_config=tune.TuneConfig(
+            **metric,
+            search_alg=OptunaSearch(Space(study), seed=study.seed, **metric),
+            scheduler=scheduler,
+            num_samples=study.trials,
+            max_concurrent_trials=1,
+            reuse_actors=True,
+        ),
+        run_config=tune.RunConfig(name="tune", storage_path=scratch, verbose=0, stop=stopper),
+    )
+    tuner.fit()
+    return stopper.pairs
+
+
+if __name__ == "__main__":
+    main()
