@@ -7,6 +7,7 @@ import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import optuna
@@ -78,15 +79,16 @@ def _enqueue(study: Study, results: Path, configurations: list[dict[str, Any]]) 
 def _data(study: Study, scratch: Path, images: int | None) -> Dataset:
     """Writes the images for the others; where they are limited, as a folder of PNGs for hw2tune too.
 
-    HW2TUNE_CACHE is where the benchmark set it, so the PNGs are decoded here and no contestant pays for it.
+    The PNGs are decoded here, into the cache that hw2tune will look in, so that no contestant pays for it.
     """
     (scratch / "data").mkdir()
     data = load_dataset(study.dataset, validation_size=study.validation_size, split_seed=study.split_seed)
     if images is not None:
         _write_folder(data, scratch / "data" / study.dataset, images + VALIDATION)
-        data = load_dataset(
-            study.dataset, data_dir=scratch / "data", validation_size=VALIDATION, split_seed=study.split_seed
-        )
+        with mock.patch.dict(os.environ, HW2TUNE_CACHE=str(scratch / "cache")):
+            data = load_dataset(
+                study.dataset, data_dir=scratch / "data", validation_size=VALIDATION, split_seed=study.split_seed
+            )
     np.savez(
         scratch / "images.npz",
         train_images=data.train.images,

@@ -17,9 +17,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
-from benchmarks.contestants.tutorial import Job
 from benchmarks.job import prepared
 from benchmarks.processes import run_measured
 from benchmarks.records import Trial, read_ours, read_records
@@ -78,7 +76,7 @@ def _options() -> argparse.Namespace:
 
 def _run(contestant: str, budget: Budget) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="benchmark-") as scratch:
-        job, path = _prepared(Path(scratch), budget)
+        job, path = prepared(Path(scratch), budget.study, budget.epochs, budget.trials, budget.images)
         environment = _environment(Path(scratch))
         try:
             measured = run_measured(
@@ -88,11 +86,6 @@ def _run(contestant: str, budget: Budget) -> dict[str, Any]:
             sys.exit(f"{contestant} failed:\n{error.output}")
         trials = read_ours(Path(scratch) / "results") if contestant == "ours" else read_records(Path(job.records))
         return asdict(measured) | _figures(trials, measured.started, measured.cpu_seconds, job.slots, contestant)
-
-
-def _prepared(scratch: Path, budget: Budget) -> tuple[Job, Path]:
-    with mock.patch.dict(os.environ, HW2TUNE_CACHE=str(scratch / "cache")):
-        return prepared(scratch, budget.study, budget.epochs, budget.trials, budget.images)
 
 
 def _command(contestant: str, job: Path, study: str) -> list[str]:
