@@ -18,7 +18,7 @@ from hw2tune.tune.deciding import build_pruner, build_sampler
 from hw2tune.tune.failure import of_exception
 from hw2tune.tune.faults import Faults
 from hw2tune.tune.ledger import Ledger
-from hw2tune.tune.messages import BEST, CHECKPOINT, FAILURE
+from hw2tune.tune.messages import CHECKPOINT, FAILURE
 from hw2tune.tune.observer import Observer
 from hw2tune.tune.room import Wish, room
 from hw2tune.tune.searcher import StudySearch
@@ -100,7 +100,7 @@ def _epochs(study: Study, hyperparameters: dict[str, Any]) -> Iterator[tuple[dic
     try:
         for epoch in train_epochs(state, configuration, splits, loss=loss, max_epochs=study.max_epochs):
             done = epoch.epoch >= study.max_epochs
-            result = asdict(epoch) | {"done": done, CHECKPOINT: b"", BEST: False}
+            result = asdict(epoch) | {"done": done, CHECKPOINT: b""}
             yield result, evaluate(state.model, test, loss)[1]
     except DivergedError as error:
         yield {FAILURE: asdict(of_exception(error, state.epoch + 1)), "done": True}, 0.0
