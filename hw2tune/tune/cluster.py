@@ -78,8 +78,9 @@ def _keep_token_private() -> None:
 def _connect(address: str | None) -> None:
     quiet = {"log_to_driver": False, "logging_level": logging.CRITICAL}
     if address is None:
-        # A token for this one cluster: nothing is left on disk, and no file has to be there or writable.
-        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+        # A token of this command's own: nothing is left on disk, and no file has to be there or writable. Ray reads it
+        # once a process, so a second cluster of the same command has the same.
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
         # "local": without it Ray joins a cluster that happens to run on this machine.
         ray.init("local", include_dashboard=False, _system_config={"preload_python_modules": WORKERS_NEED}, **quiet)
         return
