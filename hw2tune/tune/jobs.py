@@ -25,8 +25,10 @@ PATIENCE = 120.0  # seconds without an answer before the client gives up; the jo
 COMMAND_LINE = "Running entrypoint for job "  # Ray repeats the command in the log; what is above is Ray's too
 ENVIRONMENT = {"COLUMNS": "120", "RAY_JOB_STOP_WAIT_TIME_S": "60"}  # a study told to stop takes more than Ray's 3 s
 
-# The job runs in a shell whose PATH need not hold the Python that Ray runs in; its raylet's command line names it.
-PYTHON = r"$(tr '\0' '\n' < /proc/$RAY_RAYLET_PID/cmdline | sed -n 's/^--python_worker_command=\([^ ]*\) .*/\1/p')"
+# The job runs in a shell whose PATH need not hold the Python that Ray runs in. The shell's parent is Ray's supervisor
+# of the job and that one's parent the raylet, whose command line names it.
+RAYLET = r"$(sed -n 's/^PPid:[^0-9]*//p' /proc/$PPID/status)"
+PYTHON = rf"$(tr '\0' '\n' < /proc/{RAYLET}/cmdline | sed -n 's/^--python_worker_command=\([^ ]*\) .*/\1/p')"
 
 
 @dataclass(frozen=True, kw_only=True)
