@@ -19,6 +19,7 @@ from typing import Any
 from hw2tune.errors import InterruptedByUserError, JobError, ResourceError
 from hw2tune.study.file import dump_study
 from hw2tune.study.schema import Study
+from hw2tune.tune.refusal import refusal
 
 POLL_SECONDS = 1.0
 PATIENCE = 120.0  # seconds without an answer before the client gives up; the job does not mind
@@ -176,13 +177,10 @@ def _words(cluster: Cluster) -> Iterator[None]:
 
     try:
         yield
-    except (ImportError, AttributeError) as error:
+    except ImportError as error:
         raise _needs_default(cluster) from error
     except AuthenticationError as error:
-        raise ResourceError(
-            f"--address {cluster.url}: the cluster wants a token that is not the one here; put its token into "
-            "RAY_AUTH_TOKEN, or name its file in RAY_AUTH_TOKEN_PATH (default ~/.ray/auth_token)"
-        ) from error
+        raise refusal(cluster.url, "authentication") from error
     except (ConnectionError, OSError) as error:
         raise _unreachable(cluster, str(error)) from error
     except RuntimeError as error:

@@ -8,7 +8,7 @@ import pytest
 from hw2tune.errors import ResourceError
 from hw2tune.tune.command import Request
 from hw2tune.tune.hand_over import hand_over, options_of
-from hw2tune.tune.jobs import Cluster, _without_rays, entrypoint, newest
+from hw2tune.tune.jobs import Cluster, _exit_code, _without_rays, entrypoint, newest
 from hw2tune.tune.room import Wish
 
 
@@ -61,3 +61,27 @@ def test_what_ray_says_above_the_commands_own_lines_is_left_out():
     assert _without_rays(head + "Running entrypoint for job x: exec y\n1/8 #0\nRunning entrypoint for job z\n") == (
         "1/8 #0\nRunning entrypoint for job z\n"
     )
+
+
+def test_a_client_without_rays_job_client_is_told_what_to_install(monkeypatch):
+    from ray.dashboard.modules.job import sdk
+
+    monkeypatch.setattr(sdk, "requests", None)  # what Ray 2.60 does where ray[default] is not installed
+    with pytest.raises(ResourceError) as refused:
+        newest(Cluster(url="http://head:8265", study="x", rejoin=""))
+    assert str(refused.value) == (
+        "--address http://head:8265: handing a study over needs Ray's job client here: pip install 'hw2tune[cluster]'"
+    )
+
+
+def test_a_job_that_never_ran_its_command_says_why():
+    from ray.job_submission import JobDetails, JobStatus, JobType
+
+    def job(**fields):
+        return JobDetails(type=JobType.SUBMISSION, entrypoint="", submission_id="hw2tune-x-1", **fields)
+
+    said = []
+    assert _exit_code(job(status=JobStatus.FAILED, message="no such package"), said.append) == 1
+    assert said == ["hw2tune: job hw2tune-x-1: failed: no such package"]
+    assert _exit_code(job(status=JobStatus.FAILED, driver_exit_code=3), said.append) == 3
+    assert _exit_code(job(status=JobStatus.SUCCEEDED), said.append) == 0 and len(said) == 1
