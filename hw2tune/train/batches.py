@@ -20,8 +20,8 @@ class DeviceSplit:
 
     images: Tensor
     labels: Tensor
-    mean: Tensor  # (C,) on the scale [0, 1]
-    std: Tensor  # (C,)
+    scale: Tensor  # (H, W, C): a normalised pixel is scale * pixel + shift; spread out, else it is slow on the CPU
+    shift: Tensor  # (H, W, C)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -29,12 +29,16 @@ class DeviceSplit:
     def batches(self, batch_size: int, order: Tensor | None = None) -> Iterator[tuple[Tensor, Tensor]]:
         """Normalised images (B, C, H, W) float32 in channels_last and labels (B,), in `order` or as they lie."""
         for start in range(0, len(self), batch_size):
-            chosen = slice(start, start + batch_size) if order is None else order[start : start + batch_size]
-            yield self.normalised(self.images[chosen]), self.labels[chosen]
+            batch = slice(start, start + batch_size)
+            if order is None:
+                yield self.normalised(self.images[batch]), self.labels[batch]
+            else:  # index_select copies whole images; indexing does the same pixel by pixel, ten times slower
+                images, labels = (every.index_select(0, order[batch]) for every in (self.images, self.labels))
+                yield self.normalised(images), labels
 
     def normalised(self, images: Tensor) -> Tensor:
         """(B, H, W, C) uint8 as (B, C, H, W) float32; the permutation of NHWC *is* channels_last, no copy is made."""
-        return images.float().div_(255).sub_(self.mean).div_(self.std).permute(0, 3, 1, 2)
+        return images.float().mul_(self.scale).add_(self.shift).permute(0, 3, 1, 2)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,11 +51,13 @@ class TrainingData:
 
 def on_device(split: Split, info: DatasetInfo, device: torch.device) -> DeviceSplit:
     """Moves a split to the device; on the CPU the arrays are shared, not copied."""
+    mean, std = np.array(info.mean), np.array(info.std)  # (C,) on the scale [0, 1]
+    scale, shift = (np.broadcast_to(value, split.images.shape[1:]) for value in (1 / (255 * std), -mean / std))
     return DeviceSplit(
         images=_tensor(split.images).to(device),
         labels=_tensor(split.labels).to(device),
-        mean=torch.tensor(info.mean, device=device),
-        std=torch.tensor(info.std, device=device),
+        scale=torch.tensor(scale, dtype=torch.float32, device=device),
+        shift=torch.tensor(shift, dtype=torch.float32, device=device),
     )
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from hw2tune.data.catalog import dataset_info
 from hw2tune.study.hyperparameters import Hyperparameters
 from hw2tune.train.loop import DivergedError, evaluate, train_epochs
 from hw2tune.train.loss import LOSSES
@@ -31,12 +32,12 @@ def optimizer_of(parameters, hp):
     return kind(parameters, lr=hp.learning_rate, weight_decay=hp.weight_decay)
 
 
-def plain_training(model_name, loss_name, hp, data, epochs, seed):
+def plain_training(model_name, loss_name, hp, data, info, epochs, seed):
     """A tutorial's loop: DataLoader over normalised tensors, module in the published order, one batch after another."""
     torch.manual_seed(seed)
     ours = new_state(model_name, hp, seed=seed, device=CPU).model
     model = as_published(ours).to(memory_format=torch.contiguous_format)
-    images = (data.train.images.float() / 255 - data.train.mean) / data.train.std
+    images = (data.train.images.float() / 255 - torch.tensor(info.mean)) / torch.tensor(info.std)
     dataset = TensorDataset(images.permute(0, 3, 1, 2).contiguous(), data.train.labels)
     order = torch.Generator().manual_seed(seed + ORDER_STREAM)
     optimizer = optimizer_of(model.parameters(), hp)
@@ -61,7 +62,7 @@ def plain_training(model_name, loss_name, hp, data, epochs, seed):
 def test_the_loop_agrees_with_a_plain_one(dataset):
     model_name, loss_name, hp = CONFIGURATIONS[dataset]
     data = make_data(dataset)
-    expected, plain_model = plain_training(model_name, loss_name, hp, data, epochs=3, seed=7)
+    expected, plain_model = plain_training(model_name, loss_name, hp, data, dataset_info(dataset), epochs=3, seed=7)
     state = new_state(model_name, hp, seed=7, device=CPU)
     epochs = list(train_epochs(state, hp, data, loss=LOSSES[loss_name], max_epochs=3))
     assert [epoch.train_loss for epoch in epochs] == pytest.approx(expected, rel=2e-5)
