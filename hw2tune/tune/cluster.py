@@ -16,12 +16,11 @@ import ray
 
 from hw2tune.errors import ResourceError
 from hw2tune.tune.fitness import unfit_nodes
-from hw2tune.tune.ray_mends import mended
+from hw2tune.tune.ray_mends import mended, without_servers
 from hw2tune.tune.refusal import refusal
 from hw2tune.tune.room import Room, Wish, room
 
-# Imported by Ray's idle workers as they start, while this process is still importing Tune: trials then find it done.
-WORKERS_NEED = ["torch", "hw2tune.train.replicate", "hw2tune.tune.trial"]
+PRELOAD = "hw2tune.tune.preload"  # what Ray's idle workers import as they start
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +81,8 @@ def _connect(address: str | None) -> None:
         # once a process, so a second cluster of the same command has the same.
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
         # "local": without it Ray joins a cluster that happens to run on this machine.
-        ray.init("local", include_dashboard=False, _system_config={"preload_python_modules": WORKERS_NEED}, **quiet)
+        with without_servers():
+            ray.init("local", include_dashboard=False, _system_config={"preload_python_modules": [PRELOAD]}, **quiet)
         return
     _refuse_unreachable(address)
     try:

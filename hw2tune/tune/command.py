@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import re
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -114,8 +116,10 @@ def _run(
     # touched last: a command that is refused changes nothing.
     from hw2tune.tune.cluster import connected
 
+    # Tune is imported while Ray starts, which is mostly waiting for its processes.
+    threading.Thread(target=importlib.import_module, args=["hw2tune.tune.runner"]).start()
     with connected(request.wish) as cluster, opened(results, study, fresh=request.fresh) as folder:
-        from hw2tune.tune.runner import run_study  # Tune: seconds, in which the workers import what they need
+        from hw2tune.tune.runner import run_study
 
         space = cluster.room()
         add_run(

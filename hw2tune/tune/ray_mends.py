@@ -32,12 +32,28 @@ def mended() -> Iterator[None]:
     """
     with (
         patch("ray._private.serialization.OutOfMemoryError", WorkerOutOfMemoryError),
-        patch("ray._private.worker.print_worker_logs", _say_nothing),
+        patch("ray._private.worker.print_worker_logs", _do_nothing),
     ):
         yield
 
 
-def _say_nothing(*_: object) -> None: ...
+def _do_nothing(*_: object, **__: object) -> None: ...
+
+
+@contextlib.contextmanager
+def without_servers() -> Iterator[None]:
+    """For the length of a `with`, `ray.init` starts no dashboard, autoscaler and log monitor.
+
+    It starts and awaits all three whatever it is told (`include_dashboard=False` keeps a server without pages), and
+    ends them one by one. A Ray of one command on one machine has nobody to ask the first, no machine to add by the
+    second, and `log_to_driver=False` leaves the third nothing to do.
+    """
+    with (
+        patch("ray._private.node.Node.start_api_server", _do_nothing),
+        patch("ray._private.node.Node.start_monitor", _do_nothing),
+        patch("ray._private.node.Node.start_log_monitor", _do_nothing),
+    ):
+        yield
 
 
 @contextlib.contextmanager
