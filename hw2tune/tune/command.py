@@ -116,8 +116,8 @@ def _run(
     # touched last: a command that is refused changes nothing.
     from hw2tune.tune.cluster import connected
 
-    # Tune is imported while Ray starts, which is mostly waiting for its processes.
-    threading.Thread(target=importlib.import_module, args=["hw2tune.tune.runner"]).start()
+    if request.wish.address is None:  # Tune is imported while Ray starts, which is mostly waiting for its processes
+        threading.Thread(target=importlib.import_module, args=["hw2tune.tune.runner"]).start()
     with connected(request.wish) as cluster, opened(results, study, fresh=request.fresh) as folder:
         from hw2tune.tune.runner import run_study
 

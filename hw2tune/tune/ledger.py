@@ -156,16 +156,13 @@ class Ledger:
         """Asks the pruner; for published trials too, as others are held against their values, but these go on."""
         return trial.should_prune() and LABEL not in trial.user_attrs
 
-    def close_trial(self, trial: optuna.Trial, state: TrialState, word: str, reason: str = "") -> None:
+    def close_trial(self, trial: optuna.Trial, state: TrialState) -> None:
         """Tells Optuna how a trial ended, its value being the best over its epochs."""
         frozen = trial.storage.get_trial(trial._trial_id)
         best = best_epoch(frozen, self.study.direction)
         if best is not None and best == max(frozen.intermediate_values):
             keep_last(self.folder.trial(trial.number))
-        trial.set_user_attr(STATE, word)
         trial.set_user_attr(SECONDS, self._seconds(trial.number))
-        if reason:
-            trial.set_user_attr(REASON, reason)
         value = frozen.intermediate_values[best] if best is not None and state == TrialState.COMPLETE else None
         self.optuna_study.tell(trial.number, value, state=state)
         closed = trial.storage.get_trial(trial._trial_id)
@@ -173,7 +170,9 @@ class Ledger:
 
     def close_failed(self, trial: optuna.Trial, failure: Failure) -> None:
         """Ends a trial that could not go on."""
-        self.close_trial(trial, TrialState.FAIL, failure.state, failure.reason)
+        trial.set_user_attr(STATE, failure.state)
+        trial.set_user_attr(REASON, failure.reason)
+        self.close_trial(trial, TrialState.FAIL)
 
     def _best_epoch(self, trial: optuna.Trial) -> int | None:
         return best_epoch(trial.storage.get_trial(trial._trial_id), self.study.direction)

@@ -16,7 +16,7 @@ from optuna.trial import TrialState
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
-from hw2tune.records.states import COMPLETE, DIVERGED, PRUNED
+from hw2tune.records.states import DIVERGED
 from hw2tune.records.trials import LABEL
 from hw2tune.tune.failure import Failure, failure_in, kernel_kills, of_worker
 from hw2tune.tune.faults import Faults
@@ -87,10 +87,7 @@ class StudySearch(Searcher):  # type: ignore[misc]  # Ray ships no types
             else:
                 self.faults.ended_well(str((result or {}).get("node_ip", "")))
                 self.close_unproven()
-                pruned = trial_id in self.pruned
-                self.ledger.close_trial(
-                    trial, TrialState.PRUNED if pruned else TrialState.COMPLETE, PRUNED if pruned else COMPLETE
-                )
+                self.ledger.close_trial(trial, TrialState.PRUNED if trial_id in self.pruned else TrialState.COMPLETE)
 
     def _failed(self, trial: optuna.Trial, failure: Failure) -> None:
         if self.faults.again(trial.number, failure):

@@ -1,6 +1,9 @@
 """Clusters that cannot be used are refused in words, at once."""
 
+import json
 import socket
+import subprocess
+import sys
 
 import pytest
 
@@ -46,3 +49,28 @@ def test_a_token_file_that_others_can_read_is_closed_to_them(tmp_path, monkeypat
     monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(token))
     refusal("ray://127.0.0.1:10001")  # refused, but not before the file is seen to
     assert token.stat().st_mode & 0o777 == 0o600
+
+
+LOCAL = """
+import json, sys
+from pathlib import Path
+import psutil
+from hw2tune.tune.cluster import connected
+from hw2tune.tune.room import Wish
+
+with connected(Wish()):
+    import ray
+    started = [Path(word).name for child in psutil.Process().children() for word in child.cmdline()]
+    imported = ray.get(ray.remote(lambda: list(sys.modules)).remote())
+print(json.dumps([started, imported]))
+"""
+
+
+@pytest.mark.ray
+def test_a_local_ray_has_no_servers_and_its_idle_workers_have_imported_what_trials_need():
+    # A process of its own: Ray reads its token once a process.
+    shown = subprocess.run([sys.executable, "-c", LOCAL], check=True, stdout=subprocess.PIPE, text=True)
+    started, imported = map(set, json.loads(shown.stdout.splitlines()[-1]))
+    assert {"gcs_server", "raylet"} <= started
+    assert not started & {"dashboard.py", "monitor.py", "log_monitor.py"}
+    assert {"torch", "hw2tune.train.replicate", "hw2tune.tune.trial"} <= imported

@@ -43,7 +43,7 @@ def test_a_trial_that_ends_tune_twice_is_lost_and_the_study_goes_on(tmp_path, mo
         for _ in range(2):
             trial = ledger.open_trial()
             trial.report(0.5, 1)
-            ledger.close_trial(trial, TrialState.COMPLETE, "complete")
+            ledger.close_trial(trial, TrialState.COMPLETE)
         return "complete"
 
     monkeypatch.setattr(runner, "_fit", tune_run)
