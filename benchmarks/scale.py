@@ -2,9 +2,9 @@
 
 Searcher, stopper and ledger are called in the order of Ray 2.60's TuneController for trials that train nothing: each
 reports epochs at once, with a checkpoint of the real size, and ends as the pruner says. Everything of the driver's
-that is hw2tune's runs and is written to disk; Ray itself is left out (`benchmarks.scale --ray` runs it, with real
-actors, at a concurrency that the memory of this machine can hold). Printed: results a second, seconds a trial for
-each thousand trials, the memory of the driver, and what `status` and the report's reading side take afterwards.
+that is hw2tune's runs and is written to disk; Ray itself is left out. `--actors` runs the whole of Tune, with an actor
+a slot that reports the same: a process each, so that memory limits how many. Measured: results a second, milliseconds
+a trial for each thousand trials, the memory of the driver, and what `status` and reading all trials take afterwards.
 """
 
 from __future__ import annotations
@@ -19,12 +19,16 @@ import tempfile
 import time
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import psutil
 
+from benchmarks.results import print_table, write_results
+from hw2tune.data.load import load_dataset
 from hw2tune.records.checkpoints import DIGEST, digest
 from hw2tune.records.folder import StudyFolder
 from hw2tune.records.storage import create_optuna_study
+from hw2tune.records.trials import TrialRow
 from hw2tune.study.file import dump_study, find_study, parse_study
 from hw2tune.study.schema import Study
 from hw2tune.tune.deciding import build_pruner, build_sampler
@@ -44,45 +48,95 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--trials", type=int, nargs="*", default=[1_000, 10_000])
     options.add_argument("--concurrency", type=int, nargs="*", default=[64, 512])
+    options.add_argument("--actors", action="store_true", help="the whole of Ray Tune, an actor a slot")
     arguments = options.parse_args()
-    rows = []
+    found = []
     for trials in arguments.trials:
         for concurrency in arguments.concurrency:
             # A process each: memory is then the study's own.
-            code = f"from benchmarks.scale import measured; measured({trials}, {concurrency})"
-            shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-            rows.append(json.loads(shown.stdout.splitlines()[-1]))
-            print(json.dumps(rows[-1], indent=1), flush=True)
+            code = f"from benchmarks.scale import measured; measured({trials}, {concurrency}, {arguments.actors})"
+            environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1]), "RAY_USAGE_STATS_ENABLED": "0"}
+            shown = subprocess.run(
+                [sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, text=True, check=True
+            )
+            found.append(json.loads(shown.stdout.splitlines()[-1]))
+            print_table([_row(found[-1])])
+    write_results("scale-actors" if arguments.actors else "scale", {"studies": found})
 
 
-def measured(trials: int, concurrency: int) -> None:
-    """Runs one simulated study and prints its row as JSON."""
+def _row(found: dict[str, Any]) -> dict[str, Any]:
+    """The first and the last block, and what is not a list."""
+    blocks, memory = found["milliseconds_per_trial"], found["driver_mib"]
+    ends = {"first ms/trial": blocks[0], "last ms/trial": blocks[-1], "driver MiB": max(memory)}
+    return {key: value for key, value in found.items() if not isinstance(value, list)} | ends
+
+
+def measured(trials: int, concurrency: int, actors: bool) -> None:
+    """Runs one simulated study and prints what was found as JSON."""
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as place:
         folder = StudyFolder(Path(place) / "ray_results" / "quickstart")
         study = parse_study(*find_study("quickstart"), overrides={"trials": trials})
         folder.root.mkdir(parents=True)
         folder.study_file.write_text(dump_study(study))
-        started = time.perf_counter()
-        blocks, results, memory = simulate(study, folder, concurrency)
-        seconds = time.perf_counter() - started
-        row = {
+        clock = Clock(min(BLOCK, trials // 4))
+        (acted if actors else simulate)(study, folder, concurrency, clock)
+        found = {
             "trials": trials,
             "concurrent": concurrency,
-            "results_per_second": round(results / seconds, 1),
-            "milliseconds_per_trial": [round(1000 * block / BLOCK, 2) for block in blocks],
-            "last_block_over_first": round(blocks[-1] / blocks[0], 3),
-            "driver_mib_by_block": memory,
+            "results_per_second": round(clock.results / sum(clock.seconds), 1),
+            "milliseconds_per_trial": [round(1000 * seconds / clock.block, 2) for seconds in clock.seconds],
+            "last_over_first": round(clock.seconds[-1] / clock.seconds[0], 3),
+            "driver_mib": clock.memory,
             "status_seconds": timed(place, "status", "quickstart"),
-            "status_all_seconds": timed(place, "status"),
-            "reopen_seconds": reopened(study, folder),
+            "status_of_all_seconds": timed(place, "status"),
+            "reopening_seconds": reopened(study, folder),
         }
-    print(json.dumps(row))
+    print(json.dumps(found))
 
 
-def simulate(study: Study, folder: StudyFolder, concurrency: int) -> tuple[list[float], int, list[int]]:
-    """Seconds of each thousand finished trials, the number of results, and the driver's memory in MiB behind each."""
+class Clock(Observer):
+    """Seconds and this process's memory in MiB for every `block` trials, from the first result on."""
+
+    def __init__(self, block: int) -> None:
+        self.block = block
+        self.results = self.finished = 0
+        self.seconds: list[float] = []
+        self.memory: list[int] = []
+
+    def epoch_finished(self, number: int, epoch: int, accuracy: float, images_per_second: float) -> None:
+        """Counts a result."""
+        if self.results == 0:
+            self.since = time.perf_counter()
+        self.results += 1
+
+    def trial_finished(self, row: TrialRow) -> None:
+        """Ends a block where it is full."""
+        self.finished += 1
+        if self.finished % self.block == 0:
+            self.seconds.append(time.perf_counter() - self.since)
+            self.memory.append(psutil.Process().memory_info().rss // 2**20)
+            self.since = time.perf_counter()
+
+
+def acted(study: Study, folder: StudyFolder, concurrency: int, clock: Clock) -> None:
+    """The study as `hw2tune study` runs it, but for what its trials do and the number of CPUs that Ray believes in."""
+    import ray
+
+    from benchmarks.contestants.simulated_trial import SimulatedTrial
+    from hw2tune.tune import runner
+    from hw2tune.tune.cluster import Cluster
+
+    data = load_dataset(study.dataset, validation_size=study.validation_size)
+    ray.init("local", num_cpus=concurrency, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    with patch.object(runner, "TrainingTrial", SimulatedTrial):
+        runner.run_study(study, folder=folder, data=data, cluster=Cluster(wish=Wish(gpus_per_trial=0)), observer=clock)
+    ray.shutdown()
+
+
+def simulate(study: Study, folder: StudyFolder, concurrency: int, clock: Clock) -> None:
+    """The study without Ray: what calls searcher and stopper stands here."""
     optuna_study = create_optuna_study(folder, study)
-    ledger = Ledger(study, optuna_study, folder, Observer())
+    ledger = Ledger(study, optuna_study, folder, clock)
     ledger.enqueue_published()
     optuna_study.sampler, optuna_study.pruner = build_sampler(study, 0), build_pruner(study)
     search = StudySearch(ledger, Faults(retries=2), room=room([{"CPU": float(concurrency)}], Wish()))
@@ -91,10 +145,7 @@ def simulate(study: Study, folder: StudyFolder, concurrency: int) -> tuple[list[
     content = os.urandom(CHECKPOINT_BYTES)
     known = digest(content)
     running: list[tuple[str, float, int]] = []  # Tune's id, how good the configuration is, epochs so far
-    blocks: list[float] = []
-    memory: list[int] = []
-    results = finished = given = 0
-    since = time.perf_counter()
+    given = 0
     while True:
         while len(running) < concurrency and given < study.trials:
             suggestion = search.suggest(str(given))
@@ -102,19 +153,13 @@ def simulate(study: Study, folder: StudyFolder, concurrency: int) -> tuple[list[
             running.append((str(given), goodness(suggestion["hyperparameters"], chance), 0))
             given += 1
         if not running:
-            return blocks, results, memory
+            return
         name, good, epoch = running.pop(chance.randrange(len(running)))
         result = epoch_result(epoch + 1, good, study, chance) | {CHECKPOINT: content, DIGEST: known}
-        results += 1
         if not stopper(name, result):
             running.append((name, good, epoch + 1))
             continue
         search.on_trial_complete(name, result)
-        finished += 1
-        if finished % BLOCK == 0:
-            blocks.append(time.perf_counter() - since)
-            memory.append(psutil.Process().memory_info().rss // 2**20)
-            since = time.perf_counter()
 
 
 def goodness(params: dict[str, Any], chance: random.Random) -> float:

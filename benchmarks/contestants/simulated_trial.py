@@ -1,0 +1,41 @@
+"""A trial that trains nothing and reports at once, with a checkpoint of the real size: for `benchmarks.scale`."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+from typing import Any
+
+from ray import tune
+
+from benchmarks.scale import CHECKPOINT_BYTES, epoch_result, goodness
+from hw2tune.records.checkpoints import DIGEST, digest
+from hw2tune.tune.messages import CHECKPOINT
+
+
+class SimulatedTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
+    """Takes what TrainingTrial takes."""
+
+    def setup(self, config: dict[str, Any], data: Any, study: Any, threads: int) -> None:
+        """Once a process."""
+        self.study = study
+        self.content = os.urandom(CHECKPOINT_BYTES)
+        self.known = digest(self.content)
+        self.reset_config(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """The next trial in the same process."""
+        params = new_config["hyperparameters"]
+        self.chance = random.Random(json.dumps(params, sort_keys=True))
+        self.good, self.epoch = goodness(params, self.chance), 0
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """One epoch."""
+        self.epoch += 1
+        found = epoch_result(self.epoch, self.good, self.study, self.chance)
+        return found | {CHECKPOINT: self.content, DIGEST: self.known}
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Nothing, as with TrainingTrial."""
