@@ -22,6 +22,8 @@ from tests.end_to_end.test_study import STUDY, assert_nothing_of_rays
 
 pytestmark = pytest.mark.ray
 
+TRIALS = 60  # more than end between the first line and Ctrl-C
+
 
 def free_port() -> int:
     with socket.socket() as unused:
@@ -76,10 +78,10 @@ def head(tmp_path_factory) -> Iterator[Head]:
 
 
 def test_a_study_is_handed_over_left_alone_and_joined_again(head):
-    command = ("study", "tiny.toml", "--trials", "12", "--pruner", "none", "--address", head.url)
+    command = ("study", "tiny.toml", "--trials", str(TRIALS), "--pruner", "none", "--address", head.url)
     client = head.hw2tune(*command)
     for line in client.stdout:  # the job's own lines, as they come
-        if line.startswith("1/12 #"):
+        if line.startswith(f"1/{TRIALS} #"):
             break
     os.killpg(client.pid, signal.SIGINT)
     _, err = client.communicate(timeout=30)
@@ -98,11 +100,11 @@ def test_a_study_is_handed_over_left_alone_and_joined_again(head):
     out, err = joined.communicate(timeout=180)
     print(out)
     assert joined.returncode == 0, err
-    assert re.search(r"^1/12 #", out, re.MULTILINE) and re.search(r"^12/12 #", out, re.MULTILINE)
-    assert "12 complete" in out
+    assert re.search(rf"^1/{TRIALS} #", out, re.MULTILINE) and re.search(rf"^{TRIALS}/{TRIALS} #", out, re.MULTILINE)
+    assert f"{TRIALS} complete" in out
     assert_nothing_of_rays(out, err)
     trials = read_trials(StudyFolder(head.home / "ray_results" / "tiny"))
-    assert [trial.number for trial in trials] == list(range(12))
+    assert [trial.number for trial in trials] == list(range(TRIALS))
     assert {trial.state.name for trial in trials} == {"COMPLETE"}
     told = head.hw2tune("study", "tiny.toml", "--address", head.url, "--logs").communicate(timeout=60)[0]
     assert told == out

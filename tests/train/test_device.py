@@ -1,5 +1,6 @@
 """What a process that trains sets up."""
 
+import os
 import platform
 import subprocess
 import sys
@@ -11,16 +12,32 @@ import resource
 import torch
 from hw2tune.train.device import prepare_process
 
-prepare_process(1, gpu=False)
-torch.ones(4_000_000)  # 16 MB, 3,907 pages
+
+def step():
+    return [torch.ones(1_000_000) for _ in range(16)] and None  # 64 MB, 15,625 pages
+
+
+{prepare}
+for _ in range(5):
+    step()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 for _ in range(20):
-    torch.ones(4_000_000)
+    step()
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 
 
+def faults(prepare: str) -> int:
+    # What glibc begins with, and would change as it goes: else it depends on chance what is given back.
+    fixed = {"MALLOC_MMAP_THRESHOLD_": "131072", "MALLOC_TRIM_THRESHOLD_": "131072"}
+    code = FAULTS.format(prepare=prepare)
+    shown = subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | fixed, check=True, stdout=subprocess.PIPE, text=True
+    )
+    return int(shown.stdout)
+
+
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="a setting of glibc")
-def test_memory_freed_by_a_step_is_there_for_the_next_without_page_faults():
-    shown = subprocess.run([sys.executable, "-c", FAULTS], check=True, stdout=subprocess.PIPE, text=True)
-    assert int(shown.stdout) < 3_907
+def test_memory_freed_by_a_step_is_there_for_the_next_with_few_page_faults():
+    # Some remain: the system may take pages that have lain idle.
+    assert faults("prepare_process(1, gpu=False)") < faults("") / 4
