@@ -32,6 +32,7 @@ class History:
         self._latest: deque[FrozenTrial] = deque(maxlen=LATEST)
         self._opened: int | None = None  # id of the trial that is being drawn, not shown before it has its parameters
         self._changed: set[int] = set()  # ids of trials to be read again
+        self._new: list[FrozenTrial] = []  # ended since the sampler last looked at their distributions
         for trial in study.get_trials(deepcopy=False):
             self._take(trial)
 
@@ -58,10 +59,19 @@ class History:
         self, deepcopy: bool = True, states: Container[TrialState] | None = None, use_cache: bool = False
     ) -> list[FrozenTrial]:
         assert not deepcopy, "Optuna's samplers read only"
-        while self._changed:
-            self._take(self._study._storage.get_trial(self._changed.pop()))
+        self._read_changed()
         seen = {t.number: t for t in [*(t for _, _, t in self._best), *self._latest, *self._running.values()]}
         return [seen[number] for number in sorted(seen) if states is None or seen[number].state in states]
+
+    def newly_ended(self) -> _Ended:
+        """The study with the trials that ended since the last call."""
+        self._read_changed()
+        new, self._new = self._new, []
+        return _Ended(self._study, new)
+
+    def _read_changed(self) -> None:
+        while self._changed:
+            self._take(self._study._storage.get_trial(self._changed.pop()))
 
     def _take(self, trial: FrozenTrial) -> None:
         if trial.state == TrialState.RUNNING:
@@ -69,6 +79,7 @@ class History:
             return
         self._running.pop(trial._trial_id, None)
         if trial.state in (TrialState.COMPLETE, TrialState.PRUNED) and trial.intermediate_values:
+            self._new.append(trial)
             self._latest.append(trial)
             insort(self._best, (self._rank(trial), trial.number, trial))
             del self._best[BEST:]
@@ -79,6 +90,19 @@ class History:
             return (0.0, self._sign * trial.value)
         step, value = max(trial.intermediate_values.items())
         return (1.0, -step, self._sign * value)
+
+
+class _Ended:
+    """A study whose trials are, to its reader, only these."""
+
+    def __init__(self, study: optuna.Study, trials: list[FrozenTrial]) -> None:
+        self._study, self._trials = study, trials
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._study, name)
+
+    def _get_trials(self, **_: Any) -> list[FrozenTrial]:
+        return self._trials
 
 
 class BoundedTPESampler(TPESampler):
@@ -96,7 +120,8 @@ class BoundedTPESampler(TPESampler):
         super().before_trial(study, trial)
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        return super().infer_relative_search_space(self._seen(study), trial)
+        # Optuna adds what it is shown to the groups of parameters that it has found before.
+        return super().infer_relative_search_space(self._seen(study).newly_ended(), trial)
 
     def sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]

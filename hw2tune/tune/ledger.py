@@ -18,15 +18,8 @@ from hw2tune.errors import NotWritableError
 from hw2tune.records.checkpoints import find_checkpoint, keep_last, write_checkpoint
 from hw2tune.records.epochs import append_epoch, read_epochs, write_epochs
 from hw2tune.records.folder import StudyFolder, not_writable, write_atomically
-from hw2tune.records.trials import (
-    LABEL,
-    REASON,
-    SECONDS,
-    STATE,
-    TrialRow,
-    best_epoch,
-    trial_rows,
-)
+from hw2tune.records.storage import in_one_write
+from hw2tune.records.trials import LABEL, REASON, SECONDS, STATE, TrialRow, best_epoch, trial_rows
 from hw2tune.study.schema import LABELS, Study
 from hw2tune.tune.failure import Failure
 from hw2tune.tune.messages import CHECKPOINT
@@ -91,7 +84,8 @@ class Ledger:
         return trial
 
     def _write_params(self, trial: optuna.Trial) -> None:
-        params = self.study.search_space.suggest(trial)
+        with in_one_write(trial):
+            params = self.study.search_space.suggest(trial)
         record = {"number": trial.number, "label": trial.user_attrs.get(LABEL, ""), "seed": self.study.seed, **params}
         write_atomically(self.folder.trial(trial.number).params, json.dumps(record, indent=2) + "\n")
 
@@ -162,9 +156,10 @@ class Ledger:
         best = best_epoch(frozen, self.study.direction)
         if best is not None and best == max(frozen.intermediate_values):
             keep_last(self.folder.trial(trial.number))
-        trial.set_user_attr(SECONDS, self._seconds(trial.number))
         value = frozen.intermediate_values[best] if best is not None and state == TrialState.COMPLETE else None
-        self.optuna_study.tell(trial.number, value, state=state)
+        with in_one_write(trial):
+            trial.set_user_attr(SECONDS, self._seconds(trial.number))
+            self.optuna_study.tell(trial.number, value, state=state)
         closed = trial.storage.get_trial(trial._trial_id)
         self.observer.trial_finished(trial_rows(self.study, [closed], alive=True)[0])
 
