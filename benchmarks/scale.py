@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import random
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -178,9 +179,13 @@ def epoch_result(epoch: int, good: float, study: Study, chance: random.Random) -
 
 
 def timed(place: str, *command: str) -> float:
-    started = time.perf_counter()
-    subprocess.run([sys.executable, "-m", "hw2tune", *command], cwd=place, check=True, stdout=subprocess.DEVNULL)
-    return round(time.perf_counter() - started, 2)
+    """Seconds that a command takes as a whole process, the median of three."""
+    seconds = []
+    for _ in range(3):
+        started = time.perf_counter()
+        subprocess.run([sys.executable, "-m", "hw2tune", *command], cwd=place, check=True, stdout=subprocess.DEVNULL)
+        seconds.append(time.perf_counter() - started)
+    return round(statistics.median(seconds), 2)
 
 
 def reopened(study: Study, folder: StudyFolder) -> float:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.colors import Normalize
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
@@ -25,6 +26,8 @@ from hw2tune.study.hyperparameters import Value
 from hw2tune.study.space import Choice, Interval, Space
 
 BELOW = -0.16  # where a value lies that has no place on its axis: exactly 0, or not there at all
+PRUNED_DASHES = (0, (4, 1.5))
+MOST_VECTORS = 1000  # lines; more are pixels in the PDF too, which would be large and slow otherwise
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,9 +102,11 @@ def draw_coordinates(sources: Sources) -> Drawing:
     figure = new_figure(height=4.6)
     axes = figure.subplots()
     colours = mpl.colormaps[SEQUENTIAL]
-    for i, (row, value) in enumerate(zip(rows, values, strict=True)):
-        line = [coordinate.positions[i] for coordinate in table] + [float(norm(value))]
-        _draw_trial(axes, line, colours(norm(value)), row, best=row is rows[-1])
+    lines = [
+        [*enumerate(coordinate.positions[i] for coordinate in table), (len(table), float(norm(value)))]
+        for i, value in enumerate(values)
+    ]
+    _draw_trials(axes, lines, [colours(norm(value)) for value in values], rows)
     ends = [(0.0, _end(norm.vmin, label)), (1.0, _end(norm.vmax, label))]
     for x, coordinate in enumerate([*table, Coordinate(name=label, ticks=ends, positions=[])]):
         _draw_axis(axes, x, coordinate)
@@ -116,18 +121,29 @@ def draw_coordinates(sources: Sources) -> Drawing:
     return Drawing(figure=figure, caption=_caption(sources, rows, table), alt=_alt(rows, table))
 
 
-def _draw_trial(axes: Axes, line: list[float], colour: tuple[float, ...], row: TrialRow, *, best: bool) -> None:
-    xs, width = range(len(line)), 0.9 if row.state == PRUNED else 1.5
-    if best:
-        axes.plot(
-            xs, line, color=colour, linewidth=2.6, zorder=3, path_effects=[withStroke(linewidth=5, foreground=BLACK)]
-        )
-    else:
-        axes.plot(xs, line, color=colour, linewidth=width, linestyle=(0, (4, 1.5)) if row.state == PRUNED else "-")
-    if row.label in VARIANT_LOOKS:
-        look = VARIANT_LOOKS[row.label]
-        size, layer = (5, 5) if row.label == BASELINE else (9, 4)  # the two share most places
-        axes.plot(xs, line, look.marker, color=look.colour, markersize=size, markeredgecolor="white", zorder=layer)
+def _draw_trials(
+    axes: Axes, lines: Sequence[list[tuple[int, float]]], colours: Sequence[tuple[float, ...]], rows: Sequence[TrialRow]
+) -> None:
+    pruned = [row.state == PRUNED for row in rows[:-1]]
+    collection = LineCollection(
+        lines[:-1],  # one artist, as a study may have thousands
+        colors=colours[:-1],
+        linewidths=[0.9 if early else 1.5 for early in pruned],
+        linestyles=[PRUNED_DASHES if early else "-" for early in pruned],
+        zorder=1.9,
+        rasterized=len(lines) > MOST_VECTORS,
+    )
+    axes.add_collection(collection)
+    outline = [withStroke(linewidth=5, foreground=BLACK)]
+    axes.plot(*zip(*lines[-1], strict=True), color=colours[-1], linewidth=2.6, zorder=3, path_effects=outline)
+    for line, row in zip(lines, rows, strict=True):
+        if row.label in VARIANT_LOOKS:
+            look = VARIANT_LOOKS[row.label]
+            size, layer = (5, 5) if row.label == BASELINE else (9, 4)  # the two share most places
+            axes.plot(
+                *zip(*line, strict=True), look.marker, color=look.colour, markersize=size, markeredgecolor="white",
+                zorder=layer,
+            )  # fmt: skip
 
 
 def _draw_axis(axes: Axes, x: int, coordinate: Coordinate) -> None:
@@ -149,7 +165,7 @@ def _legend(rows: Sequence[TrialRow]) -> list[mpl.lines.Line2D]:
     if any(row.state != PRUNED for row in rows):
         handles.append(line([], [], color=grey, linewidth=1.5, label="complete"))
     if any(row.state == PRUNED for row in rows):
-        handles.append(line([], [], color=grey, linewidth=0.9, linestyle=(0, (4, 1.5)), label="pruned"))
+        handles.append(line([], [], color=grey, linewidth=0.9, linestyle=PRUNED_DASHES, label="pruned"))
     for row in sorted(rows, key=lambda row: row.number):
         if row.label in VARIANT_LOOKS:
             look = VARIANT_LOOKS[row.label]

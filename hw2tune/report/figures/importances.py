@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     import optuna
 
 FEWEST_TRIALS = 10  # with a value; with fewer, a forest splits noise
+MOST_TRIALS = 500  # the forest takes 5 s on them, and minutes on thousands
 TREES = 64  # Optuna's default
 SEED = 0
 
@@ -41,6 +43,12 @@ def comparable_parameters(study: Study, rows: Sequence[TrialRow]) -> list[str]:
         for name in study.space
         if all(name in row.params for row in rows) and len({row.params[name] for row in rows}) > 1
     ]
+
+
+def sampled(rows: Sequence[TrialRow]) -> list[TrialRow]:
+    """At most MOST_TRIALS of the trials, drawn at random with a fixed seed, by number."""
+    drawn = random.Random(SEED).sample(rows, min(len(rows), MOST_TRIALS))
+    return sorted(drawn, key=lambda row: row.number)
 
 
 def importance_table(study: Study, rows: Sequence[TrialRow]) -> list[Importance]:
@@ -95,6 +103,7 @@ def draw_importances(sources: Sources) -> Drawing:
             f"Importances need {FEWEST_TRIALS} trials that have a value; this study has {len(rows)}: run it on with "
             "`--trials`."
         )
+    found, rows = len(rows), sampled(rows)
     names = comparable_parameters(study, rows)
     if len(names) < 2:
         raise CannotDrawError(
@@ -112,16 +121,17 @@ def draw_importances(sources: Sources) -> Drawing:
     axes.grid(False, axis="y")
     axes.tick_params(axis="y", length=0)
     axes.set_xlabel("importance (% of the explained variance)")
-    return Drawing(figure=figure, caption=_caption(sources, rows, names), alt=_alt(table))
+    return Drawing(figure=figure, caption=_caption(sources, rows, names, found), alt=_alt(table))
 
 
-def _caption(sources: Sources, rows: Sequence[TrialRow], names: Sequence[str]) -> str:
+def _caption(sources: Sources, rows: Sequence[TrialRow], names: Sequence[str], found: int) -> str:
     study = sources.overview.study
     left_out = [name for name in study.space if name not in names]
     why = f" Left out, as not every trial has them or none differs in them: {listed(left_out)}." if left_out else ""
+    drawn = f" drawn at random out of {found:,}" if found > len(rows) else ""
     return (
         f"Share of the variance of the {study.objective.replace('_', ' ')} that each hyperparameter explains alone, "
-        f"by fANOVA ({TREES} trees, fixed seed), normalised to 100 %, from n = {len(rows)} trials, complete and "
+        f"by fANOVA ({TREES} trees, fixed seed), normalised to 100 %, from n = {len(rows)} trials{drawn}, complete and "
         "pruned ones by the best value over the epochs that they had. The search looks where it hopes to gain and "
         f"does not sample evenly, and so few trials give a rough order, not a measurement.{why}"
     )

@@ -75,8 +75,9 @@ def draw_weight_decay(sources: Sources) -> Drawing:
     label, scale = objective_axis(sources.overview.study)
     figure = new_figure(height=4.4)
     axes = figure.subplots()
-    for response in table:
-        _draw_response(axes, response, zero, scale)
+    for optimizer, complete in dict.fromkeys((response.optimizer, response.complete) for response in table):
+        alike = [r for r in table if (r.optimizer, r.complete) == (optimizer, complete)]
+        _draw_responses(axes, alike, zero, scale)
     _draw_broken_axis(axes, decays, zero)
     axes.set_xlabel("weight decay (no unit)")
     axes.set_ylabel(f"best {label} of the trial")
@@ -84,21 +85,24 @@ def draw_weight_decay(sources: Sources) -> Drawing:
     return Drawing(figure=figure, caption=_caption(sources, table), alt=_alt(table))
 
 
-def _draw_response(axes: Axes, response: Response, zero: float, scale: float) -> None:
-    look = _look(response.optimizer)
-    x = math.log10(response.weight_decay) if response.weight_decay > 0 else zero
-    face = look.colour if response.complete else "white"
+def _draw_responses(axes: Axes, alike: Sequence[Response], zero: float, scale: float) -> None:
+    """Trials of one optimizer, all complete or all pruned: one artist, as a study may have thousands."""
+    look = _look(alike[0].optimizer)
+    xs = [math.log10(response.weight_decay) if response.weight_decay > 0 else zero for response in alike]
+    ys = [scale * response.value for response in alike]
+    face = look.colour if alike[0].complete else "white"
     axes.plot(
-        x,
-        scale * response.value,
+        xs,
+        ys,
         look.marker,
         color=look.colour,
         markerfacecolor=face,
         markersize=6.5,
         markeredgewidth=1.4,
     )
-    if response.label in VARIANT_LOOKS:
-        axes.add_line(published_ring(response.label, x, scale * response.value))
+    for response, x, y in zip(alike, xs, ys, strict=True):
+        if response.label in VARIANT_LOOKS:
+            axes.add_line(published_ring(response.label, x, y))
 
 
 def _draw_broken_axis(axes: Axes, decays: set[float], zero: float) -> None:

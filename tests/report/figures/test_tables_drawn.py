@@ -14,7 +14,7 @@ from hw2tune.report.figures.curves import endings, published_points
 from hw2tune.report.figures.examples import count_changes, first_changes, first_examples
 from hw2tune.report.figures.features import feature_table, mosaic, mosaic_columns
 from hw2tune.report.figures.history import history_table
-from hw2tune.report.figures.importances import comparable_parameters, importance_table
+from hw2tune.report.figures.importances import MOST_TRIALS, comparable_parameters, importance_table, sampled
 from hw2tune.report.figures.preprocessing import pixel_stages
 from hw2tune.report.figures.style import power_of_ten
 from hw2tune.report.figures.timeline import Bar, timeline_table, trial_bars
@@ -237,6 +237,14 @@ def test_the_hyperparameter_that_decides_is_the_most_important(study: Study) -> 
 def test_hyperparameters_that_some_trials_lack_are_not_compared(study: Study) -> None:
     rows = [row(0, 0.1, optimizer="sgd", momentum=0.9), row(1, 0.2, optimizer="adam")]
     assert comparable_parameters(study, rows) == ["optimizer"]
+
+
+def test_a_large_study_asks_the_forest_about_some_trials_from_all_of_its_time() -> None:
+    few = [row(i, 0.5) for i in range(MOST_TRIALS)]
+    assert sampled(few) == few
+    numbers = [drawn.number for drawn in sampled([row(i, 0.5) for i in range(10 * MOST_TRIALS)])]
+    assert len(set(numbers)) == MOST_TRIALS and numbers == sorted(numbers)
+    assert all(sum(tenth * MOST_TRIALS <= n < (tenth + 1) * MOST_TRIALS for n in numbers) > 20 for tenth in range(10))
 
 
 def test_weight_decay_keeps_its_zero_and_leaves_out_what_has_no_value() -> None:
