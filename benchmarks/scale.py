@@ -3,8 +3,9 @@
 Searcher, stopper and ledger are called in the order of Ray 2.60's TuneController for trials that train nothing: each
 reports epochs at once, with a checkpoint of the real size, and ends as the pruner says. Everything of the driver's
 that is hw2tune's runs and is written to disk; Ray itself is left out. `--actors` runs the whole of Tune, with an actor
-a slot that reports the same: a process each, so that memory limits how many. Measured: results a second, milliseconds
-a trial for each thousand trials, the memory of the driver, and what `status` and reading all trials take afterwards.
+a slot that reports the same, an epoch a second: a process each, so that memory limits how many. Measured: results a
+second, milliseconds a trial for each thousand trials (of which CPU), the memory of the driver, and what `status` and
+reading all trials take afterwards.
 """
 
 from __future__ import annotations
@@ -86,6 +87,7 @@ def measured(trials: int, concurrency: int, actors: bool) -> None:
             "concurrent": concurrency,
             "results_per_second": round(clock.results / sum(clock.seconds), 1),
             "milliseconds_per_trial": [round(1000 * seconds / clock.block, 2) for seconds in clock.seconds],
+            "cpu_milliseconds_per_trial": [round(1000 * seconds / clock.block, 2) for seconds in clock.cpu_seconds],
             "last_over_first": round(clock.seconds[-1] / clock.seconds[0], 3),
             "driver_mib": clock.memory,
             "status_seconds": timed(place, "status", "quickstart"),
@@ -96,18 +98,19 @@ def measured(trials: int, concurrency: int, actors: bool) -> None:
 
 
 class Clock(Observer):
-    """Seconds and this process's memory in MiB for every `block` trials, from the first result on."""
+    """Seconds, those of CPU, and this process's memory in MiB for every `block` trials, from the first result on."""
 
     def __init__(self, block: int) -> None:
         self.block = block
         self.results = self.finished = 0
         self.seconds: list[float] = []
+        self.cpu_seconds: list[float] = []
         self.memory: list[int] = []
 
     def epoch_finished(self, number: int, epoch: int, accuracy: float, images_per_second: float) -> None:
         """Counts a result."""
         if self.results == 0:
-            self.since = time.perf_counter()
+            self.since, self.cpu_since = time.perf_counter(), time.process_time()
         self.results += 1
 
     def trial_finished(self, row: TrialRow) -> None:
@@ -115,8 +118,9 @@ class Clock(Observer):
         self.finished += 1
         if self.finished % self.block == 0:
             self.seconds.append(time.perf_counter() - self.since)
+            self.cpu_seconds.append(time.process_time() - self.cpu_since)
             self.memory.append(psutil.Process().memory_info().rss // 2**20)
-            self.since = time.perf_counter()
+            self.since, self.cpu_since = time.perf_counter(), time.process_time()
 
 
 def acted(study: Study, folder: StudyFolder, concurrency: int, clock: Clock) -> None:

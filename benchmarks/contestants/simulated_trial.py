@@ -1,10 +1,15 @@
-"""A trial that trains nothing and reports at once, with a checkpoint of the real size: for `benchmarks.scale`."""
+"""A trial that trains nothing and reports after a second, with a checkpoint of the real size: for `benchmarks.scale`.
+
+The second is there for Tune: where a trial ends sooner than a worker starts, Tune gives the first worker all trials,
+and Ray starts and ends the others meanwhile.
+"""
 
 from __future__ import annotations
 
 import json
 import os
 import random
+import time
 from typing import Any
 
 from ray import tune
@@ -33,6 +38,7 @@ class SimulatedTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no type
 
     def step(self) -> dict[str, Any]:
         """One epoch."""
+        time.sleep(1)
         self.epoch += 1
         found = epoch_result(self.epoch, self.good, self.study, self.chance)
         return found | {CHECKPOINT: self.content, DIGEST: self.known}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 from unittest.mock import patch
 
@@ -69,4 +69,25 @@ def idle_workers_used() -> Iterator[None]:
         return cache._cache.setdefault(trainable, ray.remote(trainable))
 
     with patch.object(_ActorClassCache, "get", get):
+        yield
+
+
+@contextlib.contextmanager
+def starting_workers_awaited(more: Callable[[], bool]) -> Iterator[None]:
+    """For the length of a `with`, a trial whose worker is starting waits for it, as long as there are `more` to give.
+
+    Tune gives such a trial the next worker that is free, and ends the one that was about to be there. Where trials are
+    over sooner than workers start, that keeps slots empty for a whole study, and Ray starting processes for them. The
+    free worker takes a new trial as well; once there are none, Tune's way is right: the worker may never come.
+    """
+    from ray.tune.execution.tune_controller import TuneController
+
+    reuse = TuneController._maybe_reuse_cached_actor
+
+    def reuse_for_new(controller: Any, trial: Any) -> bool:
+        if more() and trial in controller._trial_to_actor:
+            return False
+        return bool(reuse(controller, trial))
+
+    with patch.object(TuneController, "_maybe_reuse_cached_actor", reuse_for_new):
         yield

@@ -27,7 +27,7 @@ from hw2tune.tune.interrupt import interruptible
 from hw2tune.tune.ledger import Ledger
 from hw2tune.tune.observer import Observer
 from hw2tune.tune.plan import make_plan
-from hw2tune.tune.ray_mends import idle_workers_used
+from hw2tune.tune.ray_mends import idle_workers_used, starting_workers_awaited
 from hw2tune.tune.room import Room
 from hw2tune.tune.searcher import FINISHED, Deaths, StudySearch
 from hw2tune.tune.stopper import StudyStopper
@@ -126,7 +126,7 @@ def _fit(search: StudySearch, *, data: Dataset, deadline: float | None) -> Endin
         ),
     )
     try:
-        with interruptible(stopper.interrupt), idle_workers_used():
+        with interruptible(stopper.interrupt), idle_workers_used(), starting_workers_awaited(search.has_more):
             tuner.fit()
     finally:
         shutil.rmtree(scratch, ignore_errors=True)

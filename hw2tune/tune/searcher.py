@@ -49,6 +49,10 @@ class StudySearch(Searcher):  # type: ignore[misc]  # Ray ships no types
         """Whether the run must end: the disk refuses, the first trials failed alike, or a machine is left out."""
         return self.ledger.refusal is not None or self.faults.alike is not None or self.rearrange
 
+    def has_more(self) -> bool:
+        """Whether `suggest` has a trial to give."""
+        return not self.halted and (self.new > 0 or bool(self.interrupted))
+
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """The next configuration, with the checkpoint of a trial that goes on; FINISHED, or None for nothing yet."""
         if self.halted:

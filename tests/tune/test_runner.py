@@ -1,5 +1,9 @@
 """A study whose runs of Tune end in an exception, as Ray's memory monitor makes them on a cluster."""
 
+import json
+import subprocess
+import sys
+
 import pytest
 from optuna.trial import TrialState
 
@@ -63,3 +67,53 @@ def test_an_exception_with_no_trial_to_blame_is_not_swallowed(tmp_path, monkeypa
     monkeypatch.setattr(runner, "_fit", tune_run)
     with pytest.raises(RuntimeError, match="no Tune today"):
         run(StudyFolder(tmp_path))
+
+
+SLOW_STARTS = """
+import json, os, sys, time
+from pathlib import Path
+import ray
+from ray import tune
+from hw2tune.data.load import load_dataset
+from hw2tune.records.epochs import read_epochs
+from hw2tune.records.folder import StudyFolder
+from hw2tune.study.file import find_study, parse_study
+from hw2tune.tune import runner
+from hw2tune.tune.cluster import Cluster
+from hw2tune.tune.observer import Observer
+from hw2tune.tune.room import Wish
+
+place = Path(sys.argv[1])
+
+class Quick(tune.Trainable):
+    def setup(self, config, **_):
+        (place / f"worker-{os.getpid()}").touch()
+        time.sleep(4 if len(list(place.glob("worker-*"))) > 1 else 0)
+
+    def reset_config(self, config):
+        return True
+
+    def step(self):
+        time.sleep(0.05)
+        return {"epoch": 1, "train_loss": 1.0, "validation_accuracy": 0.5, "validation_loss": 1.0,
+                "images_per_second": 1.0, "epoch_seconds": 0.05, "checkpoint": b"", "done": True}
+
+runner.TrainingTrial = Quick
+folder = StudyFolder(place)
+study = parse_study(*find_study("quickstart"), overrides={"trials": 200, "sampler": "random"})
+data = load_dataset("synthetic-mnist", validation_size=100)
+ray.init("local", num_cpus=3, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+runner.run_study(study, folder=folder, data=data, cluster=Cluster(wish=Wish()), observer=Observer())
+print(json.dumps([[epoch["pid"] for epoch in read_epochs(folder.trial(number))] for number in range(200)]))
+"""
+
+
+@pytest.mark.ray
+def test_workers_that_start_more_slowly_than_trials_end_are_awaited_and_used(tmp_path):
+    # Tune alone ends a worker that is starting as soon as another one is free: the first would run the whole study.
+    shown = subprocess.run(
+        [sys.executable, "-c", SLOW_STARTS, str(tmp_path)], check=True, stdout=subprocess.PIPE, text=True
+    )
+    epochs = json.loads(shown.stdout.splitlines()[-1])
+    assert [len(pids) for pids in epochs] == [1] * 200
+    assert len({pid for [pid] in epochs}) == len(list(tmp_path.glob("worker-*"))) == 3
