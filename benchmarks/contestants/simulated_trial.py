@@ -1,7 +1,6 @@
 """A trial that trains nothing and reports after a second, with a checkpoint of the real size: for `benchmarks.scale`.
 
-The second is there for Tune: where a trial ends sooner than a worker starts, Tune gives the first worker all trials,
-and Ray starts and ends the others meanwhile.
+An epoch of no length would leave the slots no time to fill: one worker ends hundreds of trials while another starts.
 """
 
 from __future__ import annotations

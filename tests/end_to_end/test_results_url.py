@@ -21,16 +21,8 @@ TRIALS = 40  # more than end between two pushes
 def test_a_study_goes_on_from_its_url_where_the_machine_that_ran_it_and_its_disk_are_gone(tmp_path, monkeypatch):
     (tmp_path / "tiny.toml").write_text(STUDY)
     monkeypatch.setenv("HW2TUNE_CACHE", str(tmp_path / "cache"))
-    command = (
-        "study",
-        "tiny.toml",
-        "--trials",
-        TRIALS,
-        "--pruner",
-        "none",
-        "--results-dir",
-        f"file://{tmp_path}/store",
-    )
+    results = ("--results-dir", f"file://{tmp_path}/store")
+    command = ("study", "tiny.toml", "--trials", TRIALS, "--pruner", "none", *results)
     pushed = StudyFolder(tmp_path / "store" / "tiny")
     running = start(*command, cwd=tmp_path)
     deadline = time.monotonic() + 180
@@ -58,6 +50,6 @@ def test_a_study_goes_on_from_its_url_where_the_machine_that_ran_it_and_its_disk
         assert [record["epoch"] for record in read_epochs(pushed.trial(trial.number))] == [1, 2, 3, 4]
         assert sorted(trial.intermediate_values) == [1, 2, 3, 4]
     assert not (pushed.root / "running.json").exists()
-    code, out, err = finish(start("status", "--results-dir", f"file://{tmp_path}/store", cwd=tmp_path))
+    code, out, err = finish(start("status", *results, cwd=tmp_path))
     assert code == 0 and "tiny" in out and f"{TRIALS}/{TRIALS}" in out
     print(out)

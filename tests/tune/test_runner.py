@@ -1,4 +1,4 @@
-"""A study whose runs of Tune end in an exception, as Ray's memory monitor makes them on a cluster."""
+"""Runs of Tune that end in an exception, as Ray's memory monitor makes them on a cluster; and slow workers."""
 
 import json
 import subprocess
