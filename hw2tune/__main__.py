@@ -1,5 +1,22 @@
-"""`python -m hw2tune`."""
+"""`hw2tune`, and `python -m hw2tune`."""
 
-from hw2tune.cli import main
+import sys
 
-main()
+from hw2tune.interrupt import INTERRUPTED, end_as_ctrl_c, end_no_more
+
+
+def main() -> None:
+    """Listens to signals before anything that takes time is imported."""
+    end_as_ctrl_c()
+    try:
+        from hw2tune.cli import main as run
+
+        run()
+    except KeyboardInterrupt:
+        end_no_more()
+        sys.stderr.write("hw2tune: interrupted; what is finished is kept, the same command goes on\n")
+        sys.exit(INTERRUPTED)
+
+
+if __name__ == "__main__":
+    main()

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-import signal
+import os
 import sys
+import traceback
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from hw2tune import __version__
-from hw2tune.errors import Hw2tuneError
+from hw2tune.errors import Hw2tuneError, InterruptedByUserError
+from hw2tune.interrupt import INTERRUPTED, end_as_ctrl_c, end_no_more
 from hw2tune.terminal.durations import seconds
+from hw2tune.terminal.streams import make_streams_last
+from hw2tune.variables import settle
 
 if TYPE_CHECKING:
     from hw2tune.report.write import ReportFiles
     from hw2tune.tune.room import Wish
 
 RACE = 3  # trials that race for the winner unless told otherwise
-INTERRUPTED = 130  # what a shell reports for a process ended by Ctrl-C
+
 
 app = typer.Typer(
     add_completion=False,
@@ -339,16 +344,43 @@ def _overrides(
 
 def main() -> None:
     """The console script: an error that a user can mend is one line on stderr, and the exit code says which kind."""
+    settle(os.environ)
+    end_as_ctrl_c()
+    make_streams_last()
     debug = "--debug" in sys.argv
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends what Ctrl-C ends, in the same order
+    warnings.simplefilter("default" if debug else "ignore")  # of libraries: users of hw2tune can do nothing about them
+    code = _run([argument for argument in sys.argv[1:] if argument != "--debug"], debug=debug)
+    end_no_more()
+    sys.exit(code)
+
+
+def _run(arguments: list[str], *, debug: bool) -> int:
+    """Runs a command and returns the exit code."""
     try:
-        app(args=[argument for argument in sys.argv[1:] if argument != "--debug"])
+        app(args=arguments)
+    except (KeyboardInterrupt, SystemExit) as end:
+        if _interrupted(end):
+            return _tell(InterruptedByUserError("interrupted; what is finished is kept, the same command goes on"))
+        return end.code if isinstance(end, SystemExit) and isinstance(end.code, int) else 0
     except Exception as error:
         if debug:
-            raise
-        if isinstance(error, Hw2tuneError):
-            print(f"hw2tune: {error}", file=sys.stderr)
-            sys.exit(error.exit_code)
-        first_line = f"{type(error).__name__}: {error}".splitlines()[0]
-        print(f"hw2tune: our fault: {first_line}; --debug shows where", file=sys.stderr)
-        sys.exit(1)
+            traceback.print_exc()
+        return _tell(error)
+    return 0
+
+
+def _interrupted(end: BaseException | None) -> bool:
+    """Whether a KeyboardInterrupt is behind it: Typer ends an interrupted command with 130, and without a word."""
+    while end is not None and not isinstance(end, KeyboardInterrupt):
+        end = end.__cause__ or end.__context__
+    return end is not None
+
+
+def _tell(error: Exception) -> int:
+    """Prints an error in one line and returns the exit code."""
+    if isinstance(error, Hw2tuneError):
+        print(f"hw2tune: {error}", file=sys.stderr)
+        return error.exit_code
+    first_line = f"{type(error).__name__}: {error}".splitlines()[0]
+    print(f"hw2tune: our fault: {first_line}; --debug shows where", file=sys.stderr)
+    return 1

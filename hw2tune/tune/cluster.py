@@ -5,20 +5,22 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import secrets
-import socket
-from collections.abc import Collection, Iterator, Mapping
+import tempfile
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import ray
 
-from hw2tune.errors import ResourceError
+from hw2tune.tune.address import meant, refuse_unreachable, without_ray_address
 from hw2tune.tune.fitness import unfit_nodes
-from hw2tune.tune.ray_mends import mended, without_servers
+from hw2tune.tune.machine import this_machine
+from hw2tune.tune.ray_mends import mended, out_of_reach, signals_left_alone, without_servers
 from hw2tune.tune.refusal import refusal
 from hw2tune.tune.room import Room, Wish, room
+from hw2tune.tune.scratch import scratch
+from hw2tune.tune.sign_in import MODE, own_token, users_token
 
 PRELOAD = "hw2tune.tune.preload"  # what Ray's idle workers import as they start
 
@@ -28,6 +30,7 @@ class Cluster:
     """The nodes of a Ray that is connected. `unfit` says of some, by address, why nothing can run there."""
 
     wish: Wish
+    scratch: Path = field(default_factory=lambda: Path(tempfile.gettempdir()))  # for what nobody keeps
     unfit: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -53,65 +56,54 @@ def _alive() -> list[dict[str, Any]]:
 
 
 @contextlib.contextmanager
-def connected(wish: Wish) -> Iterator[Cluster]:
-    """Ray for the length of a `with`. A cluster that was running before goes on running. Raises ResourceError."""
+def connected(wish: Wish, note: Callable[[str], None] = lambda text: None) -> Iterator[Cluster]:
+    """Ray for the length of a `with`. A cluster that was running before goes on running. Raises ResourceError.
+
+    `note` is told what the user should know of the cluster.
+    """
     for name in ("ray", "ray.tune", "ray.train", "ray.data"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    _keep_token_private()
-    with mended():
-        _connect(wish.address)
+    with scratch() as folder, mended():
         try:
-            yield Cluster(wish=wish, unfit=unfit_nodes(_alive()) if wish.address else {})
+            with _started(folder) if wish.address is None else _attached(wish.address, note):
+                yield Cluster(wish=wish, scratch=folder, unfit=unfit_nodes(_alive()) if wish.address else {})
         finally:
             ray.shutdown()
 
 
-def _keep_token_private() -> None:
-    """Ray 2.60 leaves the token file that it makes readable to everybody."""
-    token = Path(os.environ.get("RAY_AUTH_TOKEN_PATH", "~/.ray/auth_token")).expanduser()
-    with contextlib.suppress(OSError):  # no file, or another user's
-        if token.stat().st_mode & 0o077:
-            token.chmod(0o600)
+_QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
 
 
-def _connect(address: str | None) -> None:
-    quiet = {"log_to_driver": False, "logging_level": logging.CRITICAL}
-    if address is None:
-        # A token of this command's own: nothing is left on disk, and no file has to be there or writable. Ray reads it
-        # once a process, so a second cluster of the same command has the same.
-        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
-        # "local": without it Ray joins a cluster that happens to run on this machine.
-        with without_servers():
-            ray.init("local", include_dashboard=False, _system_config={"preload_python_modules": [PRELOAD]}, **quiet)
-        return
-    _refuse_unreachable(address)
-    try:
-        # Workers there get this package's code; torch and optuna they must have. In a job they have the job's.
-        shipped = {} if "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ else {"py_modules": [package_folder()]}
-        ray.init(address=address, runtime_env=shipped, **quiet)
-    except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-        raise refusal(address, str(error)) from error
+@contextlib.contextmanager
+def _started(folder: Path) -> Iterator[None]:
+    with own_token():
+        with without_servers(), out_of_reach(), signals_left_alone():
+            ray.init(
+                "local",  # without it Ray joins a cluster that happens to run on this machine
+                num_cpus=int(this_machine()["CPU"]),  # Ray counts neither affinity nor quotas
+                include_dashboard=False,
+                _temp_dir=str(folder),
+                _system_config={"preload_python_modules": [PRELOAD]},
+                **_QUIET,
+            )
+        yield
 
 
-def _refuse_unreachable(address: str) -> None:
-    """Raises ResourceError at once where nothing listens: Ray 2.60 itself goes on trying for many minutes."""
-    from ray._private.services import canonicalize_bootstrap_address
-
-    if address.startswith("ray://"):
-        raise ResourceError(
-            f"--address {address}: Ray Client cannot run a study; use --address auto on a machine of the cluster, "
-            "host:port of its head (6379), or http://host:8265 to hand the command over"
-        )
-    if "://" in address:
-        raise ResourceError(
-            f"--address {address}: only `hw2tune study` is handed over to a job server; use --address auto on a "
-            "machine of the cluster, or host:port of its head (6379)"
-        )
-    try:
-        host, _, port = (canonicalize_bootstrap_address(address) or "").rpartition(":")
-        socket.create_connection((host, int(port)), timeout=5).close()
-    except (OSError, ValueError) as error:
-        raise refusal(address, str(error)) from None
+@contextlib.contextmanager
+def _attached(typed: str, note: Callable[[str], None]) -> Iterator[None]:
+    with users_token(), without_ray_address() as before:
+        address, shown = meant(typed, before.get("RAY_ADDRESS", ""))
+        refuse_unreachable(address, shown)
+        try:
+            # Workers there get this package's code; torch and optuna they must have. In a job they have the job's.
+            shipped = {} if "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ else {"py_modules": [package_folder()]}
+            with signals_left_alone():
+                ray.init(address=address, runtime_env=shipped, **_QUIET)
+        except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+            raise refusal(shown, str(error)) from error
+        if os.environ[MODE] != "token":
+            note(f"{shown}: this cluster has no token: whoever reaches its ports can run code there (docs/cluster.md)")
+        yield
 
 
 def package_folder() -> str:

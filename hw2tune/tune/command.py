@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import re
-import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from typing import Any
 from hw2tune.data.dataset import Dataset
 from hw2tune.data.load import load_dataset
 from hw2tune.errors import NoTrialFinishedError
+from hw2tune.interrupt import start_deaf_thread
 from hw2tune.records.environment import add_run
 from hw2tune.records.folder import StudyFolder
 from hw2tune.records.mirror import mirrored, reading
@@ -25,9 +25,10 @@ from hw2tune.records.trials import trial_rows
 from hw2tune.study.file import find_study, parse_study
 from hw2tune.study.schema import NAME_PATTERN, Study
 from hw2tune.tune.cost import Cost, estimate
+from hw2tune.tune.machine import this_machine
 from hw2tune.tune.observer import Observer, Plan
 from hw2tune.tune.plan import make_plan
-from hw2tune.tune.room import Wish, room, this_machine
+from hw2tune.tune.room import Wish, room
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,8 +118,8 @@ def _run(
     from hw2tune.tune.cluster import connected
 
     if request.wish.address is None:  # Tune is imported while Ray starts, which is mostly waiting for its processes
-        threading.Thread(target=importlib.import_module, args=["hw2tune.tune.runner"]).start()
-    with connected(request.wish) as cluster, opened(results, study, fresh=request.fresh) as folder:
+        start_deaf_thread(lambda: importlib.import_module("hw2tune.tune.runner"))
+    with connected(request.wish, observer.note) as cluster, opened(results, study, fresh=request.fresh) as folder:
         from hw2tune.tune.runner import run_study
 
         space = cluster.room()

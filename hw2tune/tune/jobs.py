@@ -19,7 +19,9 @@ from typing import Any
 from hw2tune.errors import InterruptedByUserError, JobError, ResourceError
 from hw2tune.study.file import dump_study
 from hw2tune.study.schema import Study
+from hw2tune.tune.address import without_ray_address
 from hw2tune.tune.refusal import refusal
+from hw2tune.tune.sign_in import users_token
 
 POLL_SECONDS = 1.0
 PATIENCE = 120.0  # seconds without an answer before the client gives up; the job does not mind
@@ -167,7 +169,8 @@ def _client(cluster: Cluster) -> Any:
 
         for name in ("ray", "ray.dashboard.modules.dashboard_sdk"):  # the terminal is ours
             logging.getLogger(name).setLevel(logging.CRITICAL)
-        return JobSubmissionClient(cluster.url)
+        with without_ray_address():
+            return JobSubmissionClient(cluster.url)
 
 
 @contextmanager
@@ -176,7 +179,8 @@ def _words(cluster: Cluster) -> Iterator[None]:
     from ray.exceptions import AuthenticationError
 
     try:
-        yield
+        with users_token():
+            yield
     except ImportError as error:
         raise _needs_default(cluster) from error
     except AuthenticationError as error:

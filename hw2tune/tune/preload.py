@@ -5,7 +5,9 @@ and then leaves what they made alone.
 """
 
 import gc
+import signal
 
+signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})  # Ray ends a worker by it; see ray_mends.OutOfReach
 gc.disable()
 import torch  # noqa: E402, F401
 

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 from collections.abc import Callable, Iterator
 from typing import Any
-from unittest.mock import patch
 
 import ray
+import ray._private.node
+import ray._private.serialization
+import ray._private.services
+import ray._private.utils
+import ray._private.worker
 from ray.exceptions import OutOfMemoryError, RayActorError
+
+from hw2tune.interrupt import signals_wait
 
 
 class WorkerOutOfMemoryError(OutOfMemoryError, RayActorError):  # type: ignore[misc]  # Ray ships no types
@@ -23,6 +31,17 @@ class WorkerOutOfMemoryError(OutOfMemoryError, RayActorError):  # type: ignore[m
 
 
 @contextlib.contextmanager
+def patched(owner: Any, name: str, value: Any) -> Iterator[None]:
+    """For the length of a `with`, `owner.name` is `value`."""
+    before = getattr(owner, name)
+    setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        setattr(owner, name, before)
+
+
+@contextlib.contextmanager
 def mended() -> Iterator[None]:
     """For the length of a `with`.
 
@@ -31,13 +50,56 @@ def mended() -> Iterator[None]:
     `log_to_driver=False`; the study tells it in its own.
     """
     with (
-        patch("ray._private.serialization.OutOfMemoryError", WorkerOutOfMemoryError),
-        patch("ray._private.worker.print_worker_logs", _do_nothing),
+        patched(ray._private.serialization, "OutOfMemoryError", WorkerOutOfMemoryError),
+        patched(ray._private.worker, "print_worker_logs", _do_nothing),
     ):
         yield
 
 
 def _do_nothing(*_: object, **__: object) -> None: ...
+
+
+@contextlib.contextmanager
+def signals_left_alone() -> Iterator[None]:
+    """Around `ray.init`: this process's handlers of signals stay as they are.
+
+    Ray 2.60 replaces that of SIGTERM three times, in Python and in C++: SIGTERM would then end the command with a stack
+    trace of Ray's, and its records as they are.
+    """
+    with signals_wait(), patched(ray._private.utils, "set_sigterm_handler", _do_nothing):
+        yield
+
+
+class OutOfReach(ray._private.services.ConsolePopen):  # type: ignore[misc]  # Ray ships no types
+    """A process of Ray's that only its parent can end, or its parent's death, which Ray has the kernel see to.
+
+    It is in a session of its own, so that a signal to the process group (`timeout`, a terminal that is closed) does not
+    reach it, and blocks SIGTERM, which systemd and SLURM send to every process that they find.
+    """
+
+    def __init__(self, *arguments: Any, preexec_fn: Callable[[], None], **more: Any) -> None:
+        def prepare() -> None:
+            preexec_fn()
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+
+        super().__init__(*arguments, preexec_fn=prepare, start_new_session=True, **more)
+
+    def kill(self) -> None:
+        """Ends it at once, with all that it has started: nothing of it is kept, and Ray's agents would linger."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+
+    terminate = kill
+
+
+@contextlib.contextmanager
+def out_of_reach() -> Iterator[None]:
+    """For the length of a `with`, the processes that `ray.init` starts hear of no signal that was meant for us.
+
+    Else they would die first, and this process wait for them for a minute instead of ending in order.
+    """
+    with patched(ray._private.services, "ConsolePopen", OutOfReach):
+        yield
 
 
 @contextlib.contextmanager
@@ -48,10 +110,11 @@ def without_servers() -> Iterator[None]:
     ends them one by one. A Ray of one command on one machine has nobody to ask the first, no machine to add by the
     second, and `log_to_driver=False` leaves the third nothing to do.
     """
+    node = ray._private.node.Node
     with (
-        patch("ray._private.node.Node.start_api_server", _do_nothing),
-        patch("ray._private.node.Node.start_monitor", _do_nothing),
-        patch("ray._private.node.Node.start_log_monitor", _do_nothing),
+        patched(node, "start_api_server", _do_nothing),
+        patched(node, "start_monitor", _do_nothing),
+        patched(node, "start_log_monitor", _do_nothing),
     ):
         yield
 
@@ -68,7 +131,7 @@ def idle_workers_used() -> Iterator[None]:
     def get(cache: Any, trainable: Any) -> Any:
         return cache._cache.setdefault(trainable, ray.remote(trainable))
 
-    with patch.object(_ActorClassCache, "get", get):
+    with patched(_ActorClassCache, "get", get):
         yield
 
 
@@ -89,5 +152,5 @@ def starting_workers_awaited(more: Callable[[], bool]) -> Iterator[None]:
             return False
         return bool(reuse(controller, trial))
 
-    with patch.object(TuneController, "_maybe_reuse_cached_actor", reuse_for_new):
+    with patched(TuneController, "_maybe_reuse_cached_actor", reuse_for_new):
         yield

@@ -14,6 +14,7 @@ from ray import tune
 
 from hw2tune.data.dataset import Dataset
 from hw2tune.errors import NoTrialFinishedError, NotWritableError
+from hw2tune.interrupt import interruptible
 from hw2tune.records.folder import StudyFolder, not_writable
 from hw2tune.records.states import LOST
 from hw2tune.records.storage import create_optuna_study
@@ -23,7 +24,6 @@ from hw2tune.tune.cluster import Cluster
 from hw2tune.tune.deciding import build_pruner, build_sampler
 from hw2tune.tune.failure import Failure
 from hw2tune.tune.faults import ALIKE, Faults
-from hw2tune.tune.interrupt import interruptible
 from hw2tune.tune.ledger import Ledger
 from hw2tune.tune.observer import Observer
 from hw2tune.tune.plan import make_plan
@@ -69,7 +69,7 @@ def run_study(
         optuna_study.pruner = build_pruner(study)
         search = StudySearch(ledger, faults, room=room, machines=lambda: cluster.machines, here=cluster.here)
         try:
-            ended = _fit(search, data=data, deadline=deadline)
+            ended = _fit(search, data=data, deadline=deadline, place=cluster.scratch)
         except Exception as error:
             _refuse_full_scratch(error)
             # Ray 2.60: what Tune's controller does not expect ends it. What ran is taken up again.
@@ -94,10 +94,10 @@ def run_study(
     return ended
 
 
-def _fit(search: StudySearch, *, data: Dataset, deadline: float | None) -> Ending:
+def _fit(search: StudySearch, *, data: Dataset, deadline: float | None, place: Path) -> Ending:
     """One run of Tune, and what ended it."""
     stopper = StudyStopper(search, deadline)
-    scratch = tempfile.mkdtemp(prefix="hw2tune-")  # Tune insists on a folder for the state that we do not use
+    scratch = tempfile.mkdtemp(prefix="tune-", dir=place)  # Tune insists on a folder for the state that we do not use
     room, study = search.room, search.ledger.study
     trainable = tune.with_resources(
         tune.with_parameters(

@@ -42,6 +42,7 @@ class StudySearch(Searcher):  # type: ignore[misc]  # Ray ships no types
         self.deaths: dict[str, Failure] = {}  # of workers, by Tune's trial id, before Tune says that the trial ended
         self.pruned: set[str] = set()
         self.unproven: list[tuple[optuna.Trial, Failure]] = []  # failed before any trial ended well
+        self.ending = False  # asked to end from outside
         self.rearrange = False  # a machine is left out: the run ends and another begins without it
 
     @property
@@ -85,6 +86,8 @@ class StudySearch(Searcher):  # type: ignore[misc]  # Ray ships no types
         failure = failure_in(result)
         if failure is None and (error or result is None):
             failure = self.deaths.pop(trial_id, None) or of_worker("", node="")
+            if self.ending:  # what ends us may have ended its worker as well; it goes on from its last epoch
+                return
         with self.ledger.writing():
             if failure is not None:
                 self._failed(trial, failure)

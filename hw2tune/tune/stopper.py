@@ -41,7 +41,7 @@ class StudyStopper(tune.Stopper):  # type: ignore[misc]  # Ray ships no types
 
     def interrupt(self) -> None:
         """Ends the run: no new trials, the running ones stay as their last epoch left them."""
-        self.interrupted = True
+        self.interrupted = self.search.ending = True
 
     def stop_all(self) -> bool:
         """Whether the run ends here; the next one takes up the trials that were running."""

@@ -95,7 +95,7 @@ def _with_ray(
     from hw2tune.tune.cluster import connected
 
     try:
-        with connected(wish) as cluster:
+        with connected(wish, observer.note) as cluster:
             for folder in folders:
                 with held(folder):
                     work(folder, cluster.room())

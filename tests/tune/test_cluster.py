@@ -1,6 +1,7 @@
 """Clusters that cannot be used are refused in words, at once."""
 
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -49,6 +50,26 @@ def test_a_token_file_that_others_can_read_is_closed_to_them(tmp_path, monkeypat
     monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(token))
     refusal("ray://127.0.0.1:10001")  # refused, but not before the file is seen to
     assert token.stat().st_mode & 0o777 == 0o600
+
+
+def test_auto_takes_what_ray_address_names_and_says_so(monkeypatch):
+    monkeypatch.setenv("RAY_ADDRESS", "http://127.0.0.1:8265")
+    assert refusal("auto").startswith(
+        "--address auto (RAY_ADDRESS=http://127.0.0.1:8265): only `hw2tune study` is handed over to a job server; "
+    )
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    assert refusal("auto").startswith("--address auto (RAY_ADDRESS=127.0.0.1:1): no Ray cluster could be reached (")
+    monkeypatch.setenv("RAY_ADDRESS", "local")
+    assert refusal("auto") == (
+        "--address auto (RAY_ADDRESS=local): RAY_ADDRESS names no cluster; unset it, or give host:port of the "
+        "cluster's head"
+    )
+
+
+def test_an_address_that_is_typed_counts_whatever_ray_address_says(monkeypatch):
+    monkeypatch.setenv("RAY_ADDRESS", "ray://elsewhere:10001")
+    assert refusal("127.0.0.1:1").startswith("--address 127.0.0.1:1: no Ray cluster could be reached (")
+    assert os.environ["RAY_ADDRESS"] == "ray://elsewhere:10001"
 
 
 LOCAL = """

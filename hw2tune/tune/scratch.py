@@ -1,0 +1,93 @@
+"""The folder of one command for what nobody keeps: Ray's sockets and logs, Tune's own state.
+
+    <temporary folder>/hw2tune-XXXXXXXX/
+        lock     held by the command that made it; free once that one is dead
+        ...
+
+It is removed at the end. A command that was killed leaves its own, and the next one removes it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import filelock
+
+from hw2tune.errors import ResourceError
+
+PREFIX = "hw2tune-"
+# A socket's path has 107 bytes at most (sun_path); Ray 2.60 puts "/session_2026-11-25_14-26-49_123456_4194304" and
+# "/sockets/plasma_store" behind its folder.
+LONGEST = 107 - 43 - 21
+FREE_BYTES = 50_000_000  # Ray's logs of a short command are 1 MB; under this it may not start at all
+ELSEWHERE = ("/tmp", "/var/tmp", "/dev/shm")  # where TMPDIR does not do
+
+
+@contextlib.contextmanager
+def scratch() -> Iterator[Path]:
+    """A new folder, short enough for Ray's sockets, for the length of a `with`. Raises ResourceError."""
+    place = _place()
+    for other in {place, *(there for _, there in _places())}:
+        remove_abandoned(other)
+    folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=place))
+    lock = filelock.FileLock(folder / "new")
+    lock.acquire()
+    (folder / "new").rename(folder / "lock")  # nobody sees a lock that is not held yet
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        lock.release(force=True)
+        shutil.rmtree(folder, ignore_errors=True)  # Ray's last processes may have written meanwhile
+
+
+def remove_abandoned(place: Path) -> list[Path]:
+    """Removes the folders in `place` whose command is dead; returns them."""
+    removed = []
+    for folder in place.glob(PREFIX + "*"):
+        with contextlib.suppress(OSError, NotImplementedError):
+            if not (folder / "lock").is_file() or folder.is_symlink() or folder.stat().st_uid != os.getuid():
+                continue
+            with contextlib.suppress(filelock.Timeout), filelock.FileLock(folder / "lock", timeout=0):
+                shutil.rmtree(folder, ignore_errors=True)
+                removed.append(folder)
+    return removed
+
+
+def _place() -> Path:
+    """The first folder that is short enough, can be written and has room. Raises ResourceError, naming each."""
+    refusals: dict[str, str] = {}
+    for said_by, place in _places():
+        why = _fault_in(place)
+        if why is None:
+            return place
+        refusals.setdefault(str(place), f"{place} ({said_by + ': ' if said_by else ''}{why})")
+    raise ResourceError(
+        f"no temporary folder can take Ray's sockets: {'; '.join(refusals.values())}; name a short folder with room "
+        "in TMPDIR"
+    )
+
+
+def _places() -> Iterator[tuple[str, Path]]:
+    for name in ("RAY_TMPDIR", "TMPDIR", "TEMP", "TMP"):
+        if os.environ.get(name):
+            yield name, Path(os.environ[name]).absolute()
+    for place in ELSEWHERE:
+        yield "", Path(place)
+
+
+def _fault_in(place: Path) -> str | None:
+    longest = LONGEST - len(f"/{PREFIX}XXXXXXXX")
+    if len(os.fsencode(place)) > longest:
+        return f"{len(os.fsencode(place))} bytes, and {longest} are the most that leaves room for a socket's name"
+    try:
+        with tempfile.TemporaryFile(dir=place):
+            free = shutil.disk_usage(place).free
+    except OSError as error:
+        return error.strerror or str(error)
+    return None if free >= FREE_BYTES else f"{free / 1e6:.1f} MB free, {FREE_BYTES / 1e6:.0f} MB wanted"

@@ -1,0 +1,70 @@
+"""How this process signs in to a Ray: with a token of its own where it starts one, with the user's where it attaches.
+
+Ray 2.60 reads mode and token once a process and keeps both; here they are read anew for each connection.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+MODE, TOKEN, TOKEN_PATH = "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"
+
+
+@contextlib.contextmanager
+def own_token() -> Iterator[None]:
+    """For a Ray that is started here: closed to others, and nothing is left on disk nor has to be there."""
+    with _variables({MODE: "token", TOKEN: secrets.token_hex(32)}):
+        yield
+
+
+@contextlib.contextmanager
+def users_token() -> Iterator[None]:
+    """For a cluster that runs: the mode that the user has set; else `token` where there is one, and no token if not."""
+    _keep_private(token_file())
+    mode = os.environ.get(MODE) or ("token" if has_token() else "disabled")
+    with _variables({MODE: mode}):
+        yield
+
+
+def has_token() -> bool:
+    """Whether this user has a token for clusters."""
+    return bool(os.environ.get(TOKEN)) or token_file().is_file()
+
+
+def token_file() -> Path:
+    """Where Ray looks for the user's token."""
+    return Path(os.environ.get(TOKEN_PATH) or "~/.ray/auth_token").expanduser()
+
+
+def _keep_private(token: Path) -> None:
+    """Ray 2.60 leaves the token file that it makes readable to everybody."""
+    with contextlib.suppress(OSError):  # no file, or another user's
+        if token.stat().st_mode & 0o077:
+            token.chmod(0o600)
+
+
+@contextlib.contextmanager
+def _variables(values: dict[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    _read_anew()
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _read_anew() -> None:
+    """As Ray's own tests do between two clusters (ray/_private/authentication_test_utils.py)."""
+    from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]  # compiled, without stubs
+
+    Config.initialize("")
+    AuthenticationTokenLoader.instance().reset_cache()

@@ -1,0 +1,180 @@
+"""Every variable of the environment that can change what hw2tune does, and what is done about each.
+
+`settle` acts on this table, once, before anything heavy is imported: Ray, matplotlib and OpenMP read most of these
+when they are imported, and the workers of a Ray that is started here inherit them. `docs/environment.md` is made of
+the same table. On a cluster that was running before, the nodes have the variables that they were started with.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, MutableMapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Literal
+
+Handling = Literal["set", "removed", "honoured", "handled"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variable:
+    """One variable, or several of one kind. `names` may hold `*`.
+
+    `set` gives it `value` whatever it was, `removed` takes it out of hw2tune's processes, `honoured` leaves it to the
+    library that reads it, `handled` means that hw2tune itself looks at it.
+    """
+
+    names: tuple[str, ...]
+    handling: Handling
+    why: str
+    value: str = ""
+
+    def covers(self, name: str) -> bool:
+        """Whether this entry speaks of the variable `name`."""
+        return any(fnmatchcase(name, pattern) for pattern in self.names)
+
+
+def _of(names: str, handling: Handling, why: str, value: str = "") -> Variable:
+    return Variable(names=tuple(names.split()), handling=handling, why=why, value=value)
+
+
+# The first entry that covers a name counts.
+VARIABLES: dict[str, tuple[Variable, ...]] = {
+    "hw2tune": (
+        _of("HW2TUNE_DATA", "handled", "a folder with data sets, looked into behind `--data-dir`"),
+        _of("HW2TUNE_CACHE", "handled", "the cache, in place of the user's own"),
+        _of("HW2TUNE_MIRROR", "handled", "a base URL in place of the published addresses of MNIST and CIFAR-10"),
+    ),
+    "Ray": (
+        _of(
+            "RAY_ADDRESS RAY_API_SERVER_ADDRESS", "handled",
+            "read for `--address auto` alone; an address that is typed counts, and without one Ray is started here",
+        ),
+        _of(
+            "RAY_AUTH_MODE RAY_AUTH_TOKEN RAY_AUTH_TOKEN_PATH", "handled",
+            "how to sign in to a cluster; a Ray started here has a token of its own, known to its processes alone",
+        ),
+        _of(
+            "RAY_TMPDIR", "handled",
+            "where Ray's sockets and logs of one command lie while it runs, if the path is short enough; else TMPDIR",
+        ),
+        _of("RAY_USAGE_STATS_ENABLED", "set", "nothing is reported to Ray's makers", "0"),
+        _of("RAY_AIR_NEW_OUTPUT", "set", "Ray 2.60: the new output prints its settings even when told not to", "0"),
+        _of("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "set", "else each worker starts through a `uv run` of its own", "0"),
+        _of(
+            "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "set",
+            "trials without a GPU keep the variables as they are; else a warning", "0",
+        ),
+        _of("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "set", "TensorBoard's logger imports torch: 3.8 s", "1"),
+        _of("TUNE_DISABLE_STRICT_METRIC_CHECKING", "set", "a failed trial reports why instead of a metric", "1"),
+        _of("TUNE_PRINT_ALL_TRIAL_ERRORS", "set", "hw2tune says what failed", "0"),
+        _of("TUNE_DISABLE_SIGINT_HANDLER", "set", "hw2tune's own ends the study and keeps its state", "1"),
+        _of("TUNE_GLOBAL_CHECKPOINT_S", "set", "Tune's own state is thrown away: Optuna's storage counts", "86400"),
+        _of(
+            "TUNE_* RAY_AIR_* RAY_TRAIN_* RAY_CHDIR_TO_TRIAL_DIR", "removed",
+            "settings of the user's own Tune experiments; some change when a trial is stopped",
+        ),
+        _of(
+            "RAY_DEBUG* RAY_PDB RAY_POST_MORTEM RAY_LOG_TO_STDERR RAY_PROFILING", "removed",
+            "a worker would wait for a debugger, or write into the terminal",
+        ),
+        _of(
+            "RAY_CLIENT_MODE RAY_ENABLE_AUTO_CONNECT RAY_RUNTIME_ENV_HOOK RAY_OVERRIDE_NODE_ID_FOR_TESTING "
+            "RAY_OVERRIDE_JOB_RUNTIME_ENV RAY_REDIS_ADDRESS RAY_STORAGE", "removed",
+            "ways of connecting that cannot run a study",
+        ),
+        _of("RAY_*", "honoured", "Ray's own settings, such as RAY_memory_usage_threshold"),
+    ),
+    "processors": (
+        _of(
+            "CUDA_VISIBLE_DEVICES", "handled",
+            "which GPUs count; naming one that is not there makes none (a CUDA driver must list it)",
+        ),
+        _of(
+            "OMP_PROC_BIND OMP_PLACES GOMP_CPU_AFFINITY KMP_AFFINITY OMP_WAIT_POLICY", "removed",
+            "each trial's process would bind itself to the same first core, or spin there",
+        ),
+        _of(
+            "OMP_NUM_THREADS MKL_NUM_THREADS OPENBLAS_NUM_THREADS OMP_THREAD_LIMIT", "removed",
+            "a trial uses as many threads as it has CPUs (`--cpus-per-trial`)",
+        ),
+        _of(
+            "NVIDIA_TF32_OVERRIDE TORCH_ALLOW_TF32_CUBLAS_OVERRIDE DNNL_DEFAULT_FPMATH_MODE "
+            "ONEDNN_DEFAULT_FPMATH_MODE", "removed",
+            "results are computed in float32 on every device, or they could not be compared",
+        ),
+        _of("TORCH_LOGS DNNL_VERBOSE ONEDNN_VERBOSE MKL_VERBOSE", "removed", "they write into the terminal"),
+        _of(
+            "ATEN_CPU_CAPABILITY ONEDNN_MAX_CPU_ISA PYTORCH_* CUBLAS_* CUDA_* NVIDIA_*", "honoured",
+            "they change speed and the last bits of results",
+        ),
+    ),
+    "figures": (
+        _of(
+            "MPLBACKEND", "handled",
+            "figures are drawn on Agg; a notebook's variable names a backend that is not installed here",
+        ),
+        _of("MATPLOTLIBRC MPLCONFIGDIR", "handled", "a report looks the same everywhere: settings are not read"),
+    ),
+    "terminal": (
+        _of("COLUMNS LINES TERM NO_COLOR", "honoured", "width, height and colours of what is shown"),
+        _of(
+            "FORCE_COLOR TTY_COMPATIBLE TTY_INTERACTIVE CLICOLOR_FORCE PY_COLORS GITHUB_ACTIONS", "handled",
+            "colours at most: a live display is drawn on a terminal only",
+        ),
+    ),
+    "Python": (
+        _of(
+            "PYTHONWARNINGS PYTHONDEVMODE PYTHONASYNCIODEBUG", "removed",
+            "libraries' warnings, made errors, would end a trial; `--debug` shows them",
+        ),
+        _of("PYTHONIOENCODING PYTHONUTF8 LANG LC_* LANGUAGE", "handled",
+            "files are UTF-8 whatever they say; a character that the terminal does not know is shown as `?`"),
+        _of("PYTHONHASHSEED PYTHONOPTIMIZE PYTHONUNBUFFERED PYTHONDONTWRITEBYTECODE PYTHONSAFEPATH", "honoured",
+            "no result and no report depends on them"),
+        _of("PYTHONPATH PYTHONHOME PYTHONSTARTUP", "honoured", "where Python finds packages"),
+    ),
+    "machine": (
+        _of("HOME XDG_CACHE_HOME", "handled", "the cache lies there; where it cannot be written nothing is cached"),
+        _of(
+            "TMPDIR TEMP TMP", "handled",
+            "Ray's sockets and logs of one command lie there while it runs; a path over 42 bytes is too long for "
+            "sockets, and a short place is taken",
+        ),
+        _of("TZ", "honoured", "times shown are local ones; those in files say their zone"),
+        _of(
+            "HTTP_PROXY HTTPS_PROXY ALL_PROXY http_proxy https_proxy all_proxy grpc_proxy", "honoured",
+            "for downloads and a job server elsewhere; never for this machine",
+        ),
+        _of("NO_PROXY no_proxy", "handled", "this machine's own addresses are added"),
+        _of("GIT_*", "removed", "they would name another repository than hw2tune's for the commit in the records"),
+        _of("SSL_CERT_FILE SSL_CERT_DIR REQUESTS_CA_BUNDLE", "honoured", "certificates for downloads"),
+    ),
+}  # fmt: skip
+
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+def every_variable() -> Iterator[Variable]:
+    """The entries in the order in which they are asked."""
+    for entries in VARIABLES.values():
+        yield from entries
+
+
+def entry_for(name: str) -> Variable | None:
+    """What is done about the variable `name`; None where hw2tune has no word on it."""
+    return next((entry for entry in every_variable() if entry.covers(name)), None)
+
+
+def settle(environment: MutableMapping[str, str] = os.environ) -> None:
+    """Sets and removes variables as the table says, for this process and those that it starts."""
+    for name in list(environment):
+        entry = entry_for(name)
+        if entry is not None and entry.handling == "removed":
+            del environment[name]
+    for entry in every_variable():
+        if entry.handling == "set":
+            environment.update(dict.fromkeys(entry.names, entry.value))
+    for name in ("NO_PROXY", "no_proxy"):
+        known = [host for host in environment.get(name, "").split(",") if host]
+        environment[name] = ",".join([*known, *(host for host in LOOPBACK if host not in known)])

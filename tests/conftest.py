@@ -1,0 +1,47 @@
+"""What the suite owes the machine: when it is over nothing of it runs and the temporary folder is empty."""
+
+import os
+import shutil
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+MARK = "HW2TUNE_TESTS"  # in the environment of every process that a test starts
+LINGERING = 100  # seconds: Ray's agents outlive a raylet that was killed by a minute
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_is_left_behind() -> Iterator[None]:
+    """Gives the suite a temporary folder of its own, short enough for sockets, and looks at both at its end."""
+    place = Path(tempfile.mkdtemp(prefix="h", dir="/tmp"))
+    before = {name: os.environ.get(name) for name in (MARK, "TMPDIR")}
+    os.environ.update({MARK: uuid.uuid4().hex, "TMPDIR": str(place)})
+    tempfile.tempdir = None  # asks again
+    yield
+    deadline = time.monotonic() + LINGERING
+    while (running := marked(os.environ[MARK])) and time.monotonic() < deadline:
+        time.sleep(0.5)
+    left = sorted(path.name for path in place.iterdir() if not path.name.startswith("pytest-of-"))
+    for name, value in before.items():
+        os.environ.pop(name) if value is None else os.environ.update({name: value})
+    tempfile.tempdir = None
+    shutil.rmtree(place, ignore_errors=True)
+    assert not running, f"still running: {[process.info for process in running]}"
+    assert not left, f"left in the temporary folder: {left}"
+
+
+def marked(mark: str) -> list[psutil.Process]:
+    """The processes but this one whose environment holds the suite's mark."""
+    found = []
+    for process in psutil.process_iter(["pid", "name", "cmdline"]):
+        try:
+            if process.pid != os.getpid() and process.environ().get(MARK) == mark and process.is_running():
+                found += [process] if process.status() != psutil.STATUS_ZOMBIE else []
+        except psutil.Error:
+            continue
+    return found
