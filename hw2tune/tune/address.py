@@ -38,8 +38,11 @@ def without_ray_address() -> Iterator[dict[str, str]]:
         os.environ.update(before)
 
 
-def refuse_unreachable(address: str, shown: str) -> None:
-    """Raises ResourceError at once where nothing listens: Ray 2.60 itself goes on trying for many minutes."""
+def reached(address: str, shown: str) -> str:
+    """Where the cluster's head listens, as host:port. Raises ResourceError at once where nothing does.
+
+    Ray 2.60 itself goes on trying for many minutes.
+    """
     from ray._private.services import canonicalize_bootstrap_address
 
     if address.startswith("ray://"):
@@ -57,3 +60,4 @@ def refuse_unreachable(address: str, shown: str) -> None:
         socket.create_connection((host, int(port)), timeout=5).close()
     except (OSError, ValueError) as error:
         raise refusal(shown, str(error)) from None
+    return f"{host}:{port}"

@@ -13,14 +13,14 @@ from typing import Any
 
 import ray
 
-from hw2tune.tune.address import meant, refuse_unreachable, without_ray_address
+from hw2tune.tune.address import meant, reached, without_ray_address
 from hw2tune.tune.fitness import unfit_nodes
 from hw2tune.tune.machine import this_machine
 from hw2tune.tune.ray_mends import mended, out_of_reach, signals_left_alone, without_servers
 from hw2tune.tune.refusal import refusal
 from hw2tune.tune.room import Room, Wish, room
 from hw2tune.tune.scratch import scratch
-from hw2tune.tune.sign_in import MODE, own_token, users_token
+from hw2tune.tune.sign_in import own_token, users_token, wanted_mode
 
 PRELOAD = "hw2tune.tune.preload"  # what Ray's idle workers import as they start
 
@@ -91,19 +91,20 @@ def _started(folder: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _attached(typed: str, note: Callable[[str], None]) -> Iterator[None]:
-    with users_token(), without_ray_address() as before:
+    with without_ray_address() as before:
         address, shown = meant(typed, before.get("RAY_ADDRESS", ""))
-        refuse_unreachable(address, shown)
-        try:
+        mode = wanted_mode(reached(address, shown), shown)
+        with users_token(mode):
             # Workers there get this package's code; torch and optuna they must have. In a job they have the job's.
             shipped = {} if "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ else {"py_modules": [package_folder()]}
-            with signals_left_alone():
-                ray.init(address=address, runtime_env=shipped, **_QUIET)
-        except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-            raise refusal(shown, str(error)) from error
-        if os.environ[MODE] != "token":
-            note(f"{shown}: this cluster has no token: whoever reaches its ports can run code there (docs/cluster.md)")
-        yield
+            try:
+                with signals_left_alone():
+                    ray.init(address=address, runtime_env=shipped, **_QUIET)
+            except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+                raise refusal(shown, str(error)) from error
+            if mode == "disabled":
+                note(f"{shown}: this cluster has no token: whoever reaches it can run code there (docs/cluster.md)")
+            yield
 
 
 def package_folder() -> str:

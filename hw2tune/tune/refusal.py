@@ -19,12 +19,18 @@ def refusal(address: str, said: str) -> ResourceError:
             f"(uv run --python {mismatch[2]} --with ray=={mismatch[1]} ...), or these on the cluster"
         )
     if re.search("token|unauthenticated|authentication", said, re.IGNORECASE):
-        return ResourceError(
-            f"--address {address}: the cluster wants a token that is not the one here; put its token into "
-            "RAY_AUTH_TOKEN, or name its file in RAY_AUTH_TOKEN_PATH (default ~/.ray/auth_token)"
-        )
+        return token_refused(address, here=True)
     first_line = next(iter(said.strip().splitlines()), "no reason given")
     return ResourceError(
         f"--address {address}: no Ray cluster could be reached ({first_line}); is it running "
         "(`ray start --head`), and does this user have its token in RAY_AUTH_TOKEN or ~/.ray/auth_token?"
+    )
+
+
+def token_refused(address: str, *, here: bool) -> ResourceError:
+    """The refusal of a cluster that wants a token: another than the one that is `here`, or one at all."""
+    wants = "a token that is not the one here" if here else "a token, and there is none here"
+    return ResourceError(
+        f"--address {address}: the cluster wants {wants}; put its token into RAY_AUTH_TOKEN, or name its file in "
+        "RAY_AUTH_TOKEN_PATH (default ~/.ray/auth_token)"
     )

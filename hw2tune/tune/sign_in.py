@@ -11,6 +11,8 @@ import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
+from hw2tune.tune.refusal import token_refused
+
 MODE, TOKEN, TOKEN_PATH = "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"
 
 
@@ -22,12 +24,38 @@ def own_token() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def users_token() -> Iterator[None]:
-    """For a cluster that runs: the mode that the user has set; else `token` where there is one, and no token if not."""
+def users_token(mode: str | None = None) -> Iterator[None]:
+    """For a Ray that runs: with the user's token, in the `mode` that it wants, by default `token` if there is one."""
     _keep_private(token_file())
-    mode = os.environ.get(MODE) or ("token" if has_token() else "disabled")
-    with _variables({MODE: mode}):
+    with _variables({MODE: mode or ("token" if has_token() else "disabled")}):
         yield
+
+
+def wanted_mode(address: str, shown: str) -> str:
+    """`disabled` for a cluster that asks nobody for a token, `token` for one that takes ours. Raises ResourceError.
+
+    `address` is host:port. Ray 2.60 itself goes by its variables alone: a token sent to a cluster that has none ends
+    each of its workers without a word, and a wrong one is tried for a minute.
+    """
+    for mode in ["disabled", "token"] if has_token() else ["disabled"]:
+        with users_token(mode):
+            if _lets_in(address):
+                return mode
+    raise token_refused(shown, here=has_token())
+
+
+def _lets_in(address: str) -> bool:
+    from ray._raylet import GcsClient  # type: ignore[attr-defined]  # compiled, without stubs
+    from ray.exceptions import AuthenticationError
+
+    with silent_stderr():  # Ray's C++ tells the terminal first
+        try:
+            GcsClient(address=address).internal_kv_get(b"CLUSTER_METADATA", b"cluster", timeout=5)
+        except AuthenticationError:
+            return False
+        except Exception:  # whatever else is wrong, `ray.init` says it better
+            return True
+    return True
 
 
 def has_token() -> bool:
@@ -68,3 +96,16 @@ def _read_anew() -> None:
 
     Config.initialize("")
     AuthenticationTokenLoader.instance().reset_cache()
+
+
+@contextlib.contextmanager
+def silent_stderr() -> Iterator[None]:
+    """For the length of a `with`, file descriptor 2 writes nowhere."""
+    kept, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(null)

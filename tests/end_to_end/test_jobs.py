@@ -38,8 +38,8 @@ class Head:
     environment: dict[str, str]
     home: Path
 
-    def hw2tune(self, *arguments: str, token: str | None = None) -> subprocess.Popen[str]:
-        environment = self.environment | ({"RAY_AUTH_TOKEN": token} if token else {})
+    def hw2tune(self, *arguments: str, token: str | None = None, **more: str) -> subprocess.Popen[str]:
+        environment = self.environment | more | ({"RAY_AUTH_TOKEN": token} if token else {})
         return subprocess.Popen(
             [sys.executable, "-m", "hw2tune", *arguments], cwd=self.home, env=environment, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
@@ -130,8 +130,10 @@ def test_a_wrong_token_is_refused_with_what_to_do(head):
     )
 
 
-def test_a_study_that_was_never_handed_over_cannot_be_joined(head):
-    client = head.hw2tune("study", "quickstart", "--address", head.url, "--attach")
+def test_a_study_that_was_never_handed_over_cannot_be_joined_whatever_ray_address_and_proxies_say(head):
+    elsewhere = {"RAY_ADDRESS": "http://127.0.0.1:1", "RAY_API_SERVER_ADDRESS": "http://127.0.0.1:1"}
+    proxies = {"HTTP_PROXY": "http://127.0.0.1:1", "http_proxy": "http://127.0.0.1:1"}
+    client = head.hw2tune("study", "quickstart", "--address", head.url, "--attach", **elsewhere, **proxies)
     _, err = client.communicate(timeout=60)
     assert client.returncode == 1
     assert err == (f"hw2tune: {head.url}: no job of study `quickstart`; without --attach and --logs one is begun\n")

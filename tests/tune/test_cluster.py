@@ -11,6 +11,7 @@ import pytest
 from hw2tune.errors import ResourceError
 from hw2tune.tune.cluster import connected
 from hw2tune.tune.room import Wish
+from hw2tune.tune.sign_in import users_token
 
 
 def refusal(address: str) -> str:
@@ -48,7 +49,8 @@ def test_a_token_file_that_others_can_read_is_closed_to_them(tmp_path, monkeypat
     token.write_text("0" * 64)
     token.chmod(0o644)
     monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(token))
-    refusal("ray://127.0.0.1:10001")  # refused, but not before the file is seen to
+    with users_token():
+        assert os.environ["RAY_AUTH_MODE"] == "token"
     assert token.stat().st_mode & 0o777 == 0o600
 
 
