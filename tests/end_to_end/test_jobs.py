@@ -63,7 +63,7 @@ def head(tmp_path_factory) -> Iterator[Head]:
         [Path(sys.executable).with_name("ray"), "start", "--head", "--port=0", f"--dashboard-port={port}",
          f"--dashboard-agent-listen-port={free_port()}",
          "--num-cpus=2", "--object-store-memory=200000000", f"--temp-dir={temporary}", "--block"],
-        env=environment | {"PATH": "/usr/bin:/bin"}, cwd=home, start_new_session=True,
+        env=environment | {"PATH": "/usr/bin:/bin", "TMPDIR": temporary}, cwd=home, start_new_session=True,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     deadline = time.monotonic() + 90
