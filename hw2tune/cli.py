@@ -294,9 +294,8 @@ def status(
     json: Json = False,
 ) -> None:
     """List the studies, or show one with every trial."""
-    from hw2tune.records.folder import study_folders
     from hw2tune.records.mirror import reading
-    from hw2tune.records.overview import find_folder, read_overview
+    from hw2tune.records.overview import find_folder, read_overview, read_overviews
     from hw2tune.records.store import shown
     from hw2tune.terminal.tables import print_json, print_status, print_studies, stdout
 
@@ -305,8 +304,8 @@ def status(
         overview = read_overview(find_folder(results, name))
         print_json(overview) if json else print_status(overview, stdout())
         return
-    overviews = [read_overview(folder) for folder in study_folders(results)]
-    print_json(overviews) if json else print_studies(overviews, stdout(), shown(results_dir))
+    overviews, faults = read_overviews(results)
+    print_json(overviews, faults) if json else print_studies(overviews, faults, stdout(), shown(results_dir))
 
 
 @data_app.callback()

@@ -53,9 +53,13 @@ def find_checkpoint(folder: TrialFolder) -> Checkpoint:
     epochs = {record[DIGEST]: int(record["epoch"]) for record in read_epochs(folder) if DIGEST in record}
     damaged: list[Path] = []
     for path in (folder.last, folder.best):
-        if not path.exists():
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
             continue
-        content = path.read_bytes()
+        except OSError:
+            damaged.append(path)
+            continue
         if (epoch := epochs.get(digest(content))) is not None:
             return Checkpoint(content=content, epoch=epoch, damaged=tuple(damaged))
         damaged.append(path)

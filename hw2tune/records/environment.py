@@ -9,7 +9,8 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from importlib import metadata, resources
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any
 
 import psutil
 
+from hw2tune.records.damaged import read_record, set_aside
 from hw2tune.records.folder import StudyFolder, write_atomically
 from hw2tune.records.store import without_secrets
 
@@ -24,19 +26,30 @@ PACKAGES = ("hw2tune", "torch", "ray", "optuna", "numpy", "pandas", "matplotlib"
 SCHEMA = 1
 
 
-def add_run(folder: StudyFolder, **facts: Any) -> None:
-    """Adds this process's entry, with `facts` (seeds, data, resources) as the caller knows them."""
-    write_atomically(
-        folder.environment, json.dumps({"schema": SCHEMA, "runs": [*runs(folder), _here() | facts]}, indent=2) + "\n"
-    )
+@dataclass(frozen=True)
+class Environment:
+    """The content of `environment.json`."""
+
+    runs: list[dict[str, Any]]
+    schema: int = SCHEMA
+
+
+def add_run(folder: StudyFolder, say: Callable[[str], None], **facts: Any) -> None:
+    """Adds this process's entry, with `facts` (seeds, data, resources) as the caller knows them.
+
+    No trial depends on this record: a damaged one is set aside, which is said.
+    """
+    if os.path.lexists(folder.environment) and read_record(folder.environment, Environment) is None:
+        aside = set_aside(folder.environment)
+        say(f"{folder.environment}: damaged, and begun anew; what was there is {aside.name} now")
+    content = {"schema": SCHEMA, "runs": [*runs(folder), _here() | facts]}
+    write_atomically(folder.environment, json.dumps(content, indent=2) + "\n", durable=True)
 
 
 def runs(folder: StudyFolder) -> list[dict[str, Any]]:
-    """The entries, the first run first; empty where none is."""
-    if not folder.environment.exists():
-        return []
-    entries: list[dict[str, Any]] = json.loads(folder.environment.read_text(encoding="utf-8"))["runs"]
-    return entries
+    """The entries, the first run first; empty where none can be read."""
+    record = read_record(folder.environment, Environment)
+    return record.runs if record else []
 
 
 def _here() -> dict[str, Any]:
@@ -67,7 +80,7 @@ def _commit() -> str | None:
         return None
     described = subprocess.run(
         ["git", "-C", str(checkout), "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"],
-        capture_output=True, text=True, check=False,
+        capture_output=True, text=True, encoding="utf-8", errors="replace", check=False,
     )  # fmt: skip
     return described.stdout.strip() or None
 
@@ -76,6 +89,7 @@ def _processor() -> str:
     cpuinfo = Path("/proc/cpuinfo")
     lines: Mapping[str, str] = {}
     if cpuinfo.exists():
-        pairs = (line.split(":", 1) for line in cpuinfo.read_text().splitlines() if ":" in line)
+        text = cpuinfo.read_text(encoding="utf-8", errors="replace")
+        pairs = (line.split(":", 1) for line in text.splitlines() if ":" in line)
         lines = {key.strip(): value.strip() for key, value in pairs}
     return lines.get("model name") or platform.processor() or platform.machine()

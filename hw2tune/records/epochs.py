@@ -28,10 +28,12 @@ def _ends_a_line(file: BinaryIO) -> bool:
 
 def read_epochs(folder: TrialFolder) -> list[dict[str, Any]]:
     """The epochs in order. A line torn by a kill is left out; of an epoch written twice the later one counts."""
-    if not folder.epochs.exists():
+    try:
+        lines = folder.epochs.read_bytes().splitlines()
+    except OSError:
         return []
     by_epoch = {}
-    for line in folder.epochs.read_bytes().splitlines():
+    for line in lines:
         try:
             record = json.loads(line)
             by_epoch[record["epoch"]] = record

@@ -108,7 +108,13 @@ class TrialFolder:
 
 def study_folders(results: Path) -> list[StudyFolder]:
     """The studies in a results folder, by name."""
-    return [StudyFolder(path.parent) for path in sorted(results.glob("*/study.toml"))]
+    try:
+        names = sorted(path.name for path in results.iterdir())
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise StudyFolderError(f"{results}: cannot be read as a folder of studies ({error.strerror})") from None
+    return [StudyFolder(results / name) for name in names if os.path.lexists(results / name / "study.toml")]
 
 
 def folders_in(path: Path) -> list[StudyFolder]:
@@ -119,19 +125,38 @@ def folders_in(path: Path) -> list[StudyFolder]:
     return folders
 
 
-def write_atomically(path: Path, content: bytes | str) -> None:
-    """Writes a whole file or nothing, making its folder where there is none. Raises NotWritableError."""
+def write_atomically(path: Path, content: bytes | str, *, durable: bool = False) -> None:
+    """Writes a whole file or nothing, making its folder where there is none. Raises NotWritableError.
+
+    `durable` is for what must survive a power loss: else the new name may come back without its content.
+    """
     whole = content.encode() if isinstance(content, str) else content
-    beside = path.with_name(path.name + ".part")
+    beside = path.with_name(f"{path.name}.{os.getpid()}.part")  # two processes may write one file
     with writing(path, len(whole)):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            beside.write_bytes(whole)
+            with beside.open("wb") as file:
+                file.write(whole)
+                if durable:
+                    file.flush()
+                    os.fsync(file.fileno())
             os.replace(beside, path)  # noqa: PTH105  # pathlib's rename would need the same two paths
         except OSError:
             with contextlib.suppress(OSError):
                 beside.unlink(missing_ok=True)  # a part would keep the space that is missing
             raise
+        if durable:
+            _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Makes a rename in the folder last; where a file system cannot, it does so by itself."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 @contextlib.contextmanager

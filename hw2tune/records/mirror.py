@@ -19,19 +19,19 @@ import contextlib
 import hashlib
 import json
 import os
-import socket
+import re
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from hw2tune.data.roots import cache_dir
-from hw2tune.errors import StoreError, StudyFolderError
+from hw2tune.errors import Hw2tuneError, StoreError, StudyFolderError
+from hw2tune.records.damaged import read_record
 from hw2tune.records.folder import StudyFolder, write_atomically
-from hw2tune.records.opening import in_use, living, new_note
+from hw2tune.records.lock import dump_owner, in_use, parse_owner, this_process
 from hw2tune.records.store import Stamp, Store, is_url, open_store, without_secrets
 
 PUSH_SECONDS = 5.0  # between two pushes
@@ -69,7 +69,7 @@ def mirrored(results: str | Path, names: Sequence[str], say: Say) -> Iterator[Pa
     store, here = open_store(str(results)), _copies(str(results)) / "work"
     with contextlib.ExitStack() as stack:
         for name in names:
-            stack.enter_context(_pushed(Mirror(store, name, here), say))
+            stack.enter_context(_pushed(Mirror(store, name, here, say), say))
         say(f"{store.url}: pushed there every {PUSH_SECONDS:g} s; the working copy is {here}")
         yield here
 
@@ -87,18 +87,18 @@ class Agreement:
 class Mirror:
     """One study's working copy and its place in the store."""
 
-    def __init__(self, store: Store, name: str, here: Path) -> None:
-        self.store, self.name, self.here = store, name, here
+    def __init__(self, store: Store, name: str, here: Path, say: Say = lambda text: None) -> None:
+        self.store, self.name, self.here, self.say = store, name, here, say
         self.folder = StudyFolder(here / name)
         self.place = f"{store.url}/{name}"
-        self.note, self.renewed = new_note(), 0.0
+        self.note, self.renewed = dump_owner(this_process()), 0.0
         self.agreed = _read_agreement(self.folder)
 
     def claim(self) -> None:
         """Keeps other machines off. Raises StudyFolderError where another process runs the study."""
-        by = living(_fresh_note(self.store, self.name) or "")
-        if by and f"process {os.getpid()} on {socket.gethostname()}," not in by:
-            raise in_use(self.place, by)
+        owner = parse_owner(_fresh_note(self.store, self.name, now=self.store.clock(f"{self.name}/.clock")) or "")
+        if owner is not None and not owner.is_gone and owner != this_process():
+            raise in_use(self.place, owner)
         self.store.write(f"{self.name}/running.json", self.note.encode())
         time.sleep(SETTLE_SECONDS)
         self.renew()
@@ -107,7 +107,7 @@ class Mirror:
         """Says that the run lives. Raises StudyFolderError where another took it for dead and goes on in its place."""
         there = self.store.read(f"{self.name}/running.json")
         if there is not None and there != self.note.encode():
-            raise in_use(self.place, living(there.decode()) or "another process")
+            raise in_use(self.place, parse_owner(there.decode(errors="replace")))
         self.store.write(f"{self.name}/running.json", self.note.encode())
         self.renewed = time.monotonic()
 
@@ -118,8 +118,9 @@ class Mirror:
 
     def fetch(self) -> None:
         """Brings the working copy to where the store is, unless it is ahead. Raises StudyFolderError."""
-        there = json.loads(self.store.read(f"{self.name}/mirror.json") or '{"by": "", "push": 0}')
-        by, push, agreed = there["by"], there["push"], self.agreed
+        (by, push), agreed = self._pushed_last(), self.agreed
+        if agreed is None:  # damaged: what is here may be ahead of the store, or behind
+            agreed = self.agreed = self._begin_anew(nothing_there=push == 0)
         if agreed.files is not None:
             if by in ("", agreed.copy) and push < agreed.push:  # the store was emptied or put back
                 self.agreed = replace(agreed, files={})
@@ -135,9 +136,34 @@ class Mirror:
         _fetch(self.store, self.name, self.here, lambda key: True, alive=self._stay_alive)
         self._agree(replace(agreed, by=by, push=push, files=self._stamps()))
 
+    def _pushed_last(self) -> tuple[str, int]:
+        """Who pushed last, and which push it was, by the store's own record. Raises StudyFolderError."""
+        content = self.store.read(f"{self.name}/mirror.json")
+        if not content:
+            return "", 0
+        try:
+            there = json.loads(content)
+            return str(there["by"]), int(there["push"])
+        except (ValueError, KeyError, TypeError):
+            raise StudyFolderError(
+                f"{self.place}/mirror.json: damaged; it says which copy is the newest. Remove it there to go on from "
+                f"{self.folder.root}, or remove that folder as well to go on from the URL"
+            ) from None
+
+    def _begin_anew(self, *, nothing_there: bool) -> Agreement:
+        """After the loss of our own record: nothing here is overwritten by the store, and nothing there by us."""
+        agreed = Agreement(copy=uuid.uuid4().hex, files={} if nothing_there else None)
+        if not nothing_there:
+            aside = self.here / "set-aside" / f"{self.name}.{uuid.uuid4().hex[:8]}"
+            aside.parent.mkdir(parents=True, exist_ok=True)
+            self.folder.root.rename(aside)
+            self.say(f"{self.folder.mirror}: damaged, so the URL counts; what was here is in {aside} now")
+        return agreed
+
     def push(self) -> None:
         """Writes what changed here since the last push. Raises StudyFolderError."""
         self.renew()
+        assert self.agreed is not None, "fetched before it is pushed"
         pushed = self.agreed.files or {}
         taken: list[tuple[str, Stamp, bytes | None]] = []
         for rank in (2, 1, 0):
@@ -168,18 +194,32 @@ class Mirror:
     def _stamps(self) -> dict[str, Stamp]:
         """The files of the study, of those set aside with --fresh, and of reports on several studies."""
         stamps = {}
-        for pattern in (f"{self.name}/**/*", f"set-aside/{self.name}.*/**/*", f"report-*{self.name}*/**/*"):
-            for path in self.here.glob(pattern):
+        for root in (self.folder.root, *self._set_aside(), *self._shared_reports()):
+            for path in root.rglob("*"):
                 if path.name in OWN or path.suffix == ".part":
                     continue
-                with contextlib.suppress(FileNotFoundError):  # replaced or removed under our eyes
+                with contextlib.suppress(OSError):  # replaced or removed under our eyes
                     if path.is_file():
                         stamps[path.relative_to(self.here).as_posix()] = _stamp(path)
         return stamps
 
+    def _set_aside(self) -> list[Path]:
+        """Of this study: another's name may begin with this one's and a dot."""
+        dated = re.compile(re.escape(self.name) + r"\.\d{4}-\d\d-\d\d-\d{6}(-\d+)?")
+        return [path for path in self.here.glob("set-aside/*") if dated.fullmatch(path.name)]
+
+    def _shared_reports(self) -> list[Path]:
+        """Reports on this study and others, by what their summary says."""
+        found = []
+        for path in self.here.glob("report-*/summary.json"):
+            with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+                if self.name in [study["name"] for study in json.loads(path.read_text(encoding="utf-8"))["studies"]]:
+                    found.append(path.parent)
+        return found
+
     def _agree(self, agreed: Agreement) -> None:
         self.agreed = agreed
-        write_atomically(self.folder.mirror, json.dumps(asdict(agreed)))
+        write_atomically(self.folder.mirror, json.dumps(asdict(agreed)), durable=True)
 
 
 @contextlib.contextmanager
@@ -198,7 +238,7 @@ def _pushed(mirror: Mirror, say: Say) -> Iterator[None]:
             pusher.join()
             try:
                 mirror.push()
-            except StudyFolderError as error:
+            except (Hw2tuneError, OSError) as error:
                 kept = f"{error}; everything is kept in {mirror.folder.root}, and the same command continues"
                 if whole:
                     raise StoreError(kept) from None
@@ -213,7 +253,7 @@ def _keep_pushing(mirror: Mirror, ended: threading.Event, say: Say) -> None:
     while not ended.wait(PUSH_SECONDS):
         try:
             mirror.push()
-        except StudyFolderError as error:
+        except (Hw2tuneError, OSError) as error:  # a folder may vanish while it is listed; the next push sees
             if not said:
                 say(f"{error}; results are kept in {mirror.folder.root}, pushing is tried again")
             said = True
@@ -268,20 +308,19 @@ def _stamp(path: Path) -> Stamp:
     return stat.st_size, stat.st_mtime_ns
 
 
-def _fresh_note(store: Store, name: str) -> str | None:
+def _fresh_note(store: Store, name: str, now: float | None = None) -> str | None:
+    """The note of a run that may live; `now` is the store's time, by default ours."""
     modified = store.modified(f"{name}/running.json")
-    if modified is None or time.time() - modified > STALE_SECONDS:
+    if modified is None or (time.time() if now is None else now) - modified > STALE_SECONDS:
         return None
-    return (store.read(f"{name}/running.json") or b"").decode()
+    return (store.read(f"{name}/running.json") or b"").decode(errors="replace")
 
 
-def _read_agreement(folder: StudyFolder) -> Agreement:
-    if not folder.mirror.exists():
+def _read_agreement(folder: StudyFolder) -> Agreement | None:
+    """What both agreed on; None where the record is damaged."""
+    if not os.path.lexists(folder.mirror):
         return Agreement(copy=uuid.uuid4().hex)
-    there: dict[str, Any] = json.loads(folder.mirror.read_text(encoding="utf-8"))
-    files = there.pop("files")
-    stamps = None if files is None else {key: (size, time) for key, (size, time) in files.items()}
-    return Agreement(**there, files=stamps)
+    return read_record(folder.mirror, Agreement)
 
 
 def _copies(url: str) -> Path:

@@ -3,123 +3,107 @@
 from __future__ import annotations
 
 import contextlib
-import json
+import errno
 import os
-import socket
+import shutil
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
-import filelock
-import psutil
-
 from hw2tune.errors import StudyFolderError
-from hw2tune.records.folder import StudyFolder, write_atomically
-from hw2tune.study.file import differences, dump_study, parse_study
+from hw2tune.records.folder import StudyFolder, not_writable, write_atomically
+from hw2tune.records.lock import Say, in_use, locked, make_folder, owner_of
+from hw2tune.records.overview import read_study
+from hw2tune.study.file import differences, dump_study
 from hw2tune.study.schema import Study
+
+LIVING = ("lock", "running.json", "mirror.json")  # these stay when a study is set aside
 
 
 @contextlib.contextmanager
-def opened(results: Path, study: Study, *, fresh: bool = False) -> Iterator[StudyFolder]:
+def opened(results: Path, study: Study, *, fresh: bool = False, say: Say = lambda text: None) -> Iterator[StudyFolder]:
     """The folder of `study`, held by this process for the length of a `with`.
 
     `fresh` sets a folder that is there aside under a dated name. Raises StudyFolderError where another process runs
     the study, or where the folder holds a different one.
     """
     folder = StudyFolder(results / study.name)
-    with held(folder):
-        if fresh and folder.study_file.exists():
+    with locked(folder, say):
+        if fresh:
             _set_aside(folder)
-        refuse_another_study(folder, study)
-        write_atomically(folder.study_file, dump_study(study))
+        _refuse_different(folder, study)
+        write_atomically(folder.study_file, dump_study(study), durable=True)
         yield folder
-
-
-def holder(folder: StudyFolder) -> str | None:
-    """Who runs the study now, in words; None where nobody does. A dead process's note counts for nothing."""
-    try:
-        return living(_note(folder).read_text(encoding="utf-8"))
-    except OSError:
-        return None
-
-
-def living(text: str) -> str | None:
-    """Who wrote a note, in words; None where that process is of this machine and dead."""
-    try:
-        note = json.loads(text)
-        if note["host"] == socket.gethostname() and psutil.Process(note["pid"]).create_time() != note["started"]:
-            return None
-    except (ValueError, KeyError, psutil.NoSuchProcess):
-        return None
-    return f"process {note['pid']} on {note['host']}, since {note['since']}"
-
-
-@contextlib.contextmanager
-def held(folder: StudyFolder) -> Iterator[None]:
-    """Keeps other processes off the folder for the length of a `with`. Raises StudyFolderError."""
-    _make(folder.root)
-    # The operating system's lock ends with its process, however that dies; the note beside it is for readers.
-    lock = filelock.FileLock(folder.lock)
-    try:
-        lock.acquire(timeout=0)
-    except filelock.Timeout:
-        raise in_use(folder.root, holder(folder) or "another process") from None
-    try:
-        write_atomically(_note(folder), new_note())
-        yield
-    finally:
-        _note(folder).unlink(missing_ok=True)
-        lock.release()
-
-
-def in_use(place: Path | str, by: str) -> StudyFolderError:
-    """The refusal where `by` runs the study at `place`."""
-    return StudyFolderError(f"{place}: {by} runs this study; wait for it, end it, or take another --name")
-
-
-def _note(folder: StudyFolder) -> Path:
-    return folder.lock.with_name("running.json")
-
-
-def new_note() -> str:
-    """What this process leaves for others to read while it runs a study."""
-    note = {
-        "host": socket.gethostname(),
-        "pid": os.getpid(),
-        "started": psutil.Process().create_time(),
-        "since": datetime.now().astimezone().isoformat(timespec="seconds"),
-    }
-    return json.dumps(note)
-
-
-def _make(root: Path) -> None:
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StudyFolderError(f"{root}: cannot be made ({error.strerror}); take another --results-dir") from None
-
-
-def _set_aside(folder: StudyFolder) -> None:
-    """Moves what is there to `set-aside/<name>.<date>` in the results; lock, note and mirror stay with the living."""
-    stamp = datetime.fromtimestamp(folder.study_file.stat().st_mtime).strftime("%Y-%m-%d-%H%M%S")
-    aside = folder.root.parent / "set-aside" / f"{folder.name}.{stamp}"
-    _make(aside)
-    for path in folder.root.iterdir():
-        if path not in (folder.lock, _note(folder), folder.mirror):
-            path.rename(aside / path.name)
 
 
 def refuse_another_study(folder: StudyFolder, study: Study) -> None:
     """Raises StudyFolderError where the folder is in use or holds another study, naming what differs."""
-    note = holder(folder)
-    if note is not None and f"process {os.getpid()} " not in note:
-        raise in_use(folder.root, note)
-    if not folder.study_file.exists() or not folder.journal.exists():  # nothing has run under this name
+    refuse_in_use(folder)
+    _refuse_different(folder, study)
+
+
+def refuse_in_use(folder: StudyFolder) -> None:
+    """Raises StudyFolderError where a process runs the study."""
+    owner = owner_of(folder)
+    if owner is not None:
+        raise in_use(folder.root, owner, folder.lock.with_name("running.json"))
+
+
+def _refuse_different(folder: StudyFolder, study: Study) -> None:
+    if not folder.journal.exists():  # nothing has run under this name
         return
-    there = parse_study(folder.study_file.read_text(encoding="utf-8"), str(folder.study_file))
-    changed = differences(there, study)
+    changed = differences(read_study(folder), study)
     if changed:
         raise StudyFolderError(
             f"{folder.root}: holds a different study ({'; '.join(changed)}); "
             "go back to what it was, take another --name, or set it aside with --fresh"
         )
+
+
+def _set_aside(folder: StudyFolder) -> None:
+    """Moves what is there to `set-aside/<name>.<date>` in the results; nothing is removed before all is there.
+
+    The study's folder may be a link to another disk, or one mounted: then its files are copied.
+    """
+    content = [path for path in folder.root.iterdir() if path.name not in LIVING]
+    if not content:
+        return
+    newest = max(path.lstat().st_mtime for path in content)
+    stamp = datetime.fromtimestamp(newest, UTC).strftime("%Y-%m-%d-%H%M%S")
+    aside = _free_name(folder.root.parent / "set-aside" / f"{folder.name}.{stamp}")
+    make_folder(aside)
+    try:
+        for path in content:
+            path.rename(aside / path.name)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise not_writable(aside, error, 0) from error
+        _copy_aside([path for path in content if os.path.lexists(path)], aside)
+
+
+def _copy_aside(content: list[Path], aside: Path) -> None:
+    try:
+        for path in content:
+            if path.is_dir() and not path.is_symlink():
+                shutil.copytree(path, aside / path.name, symlinks=True)
+            else:
+                shutil.copy2(path, aside / path.name, follow_symlinks=False)
+    except (OSError, shutil.Error) as error:
+        shutil.rmtree(aside, ignore_errors=True)
+        cause = error if isinstance(error, OSError) and error.errno else OSError(errno.EIO, str(error))
+        size = sum(file.stat().st_size for path in content for file in [path, *path.rglob("*")] if file.is_file())
+        raise not_writable(aside, cause, size) from error
+    for path in content:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def _free_name(path: Path) -> Path:
+    """The path, numbered where it is taken."""
+    number, free = 1, path
+    while free.exists():
+        number += 1
+        free = path.with_name(f"{path.name}-{number}")
+    return free

@@ -6,16 +6,21 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from hw2tune.errors import StudyFolderError
+from hw2tune.errors import Hw2tuneError, StudyFileError, StudyFolderError
 from hw2tune.records.folder import StudyFolder, study_folders
-from hw2tune.records.opening import holder
+from hw2tune.records.lock import Owner, owner_of
 from hw2tune.records.states import COMPLETE, INTERRUPTED, PRUNED, RUNNING, WAITING
 from hw2tune.records.storage import read_trials
 from hw2tune.records.trials import TrialRow, best_first, trial_rows
-from hw2tune.study.file import parse_study
+from hw2tune.study.file import parse_study, read_text
 from hw2tune.study.schema import Study
 
 SCHEMA = 1
+# In a list of studies as JSON, one that cannot be read: `name` and `error` are filled in.
+UNREADABLE: dict[str, Any] = {
+    "schema": SCHEMA, "name": "", "folder": "", "state": "unreadable", "objective": None, "direction": None,
+    "trials_planned": None, "trials_finished": 0, "best": None, "baseline": None, "l2": None, "trials": [], "error": "",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +30,7 @@ class Overview:
     folder: StudyFolder
     study: Study
     rows: list[TrialRow]
-    running: str | None  # who runs it, in words
+    running: Owner | None
 
     @property
     def finished(self) -> list[TrialRow]:
@@ -70,12 +75,35 @@ class Overview:
         }
 
 
+def read_study(folder: StudyFolder) -> Study:
+    """The study in a folder, under the folder's name, which counts. Raises StudyFileError, StudyFolderError."""
+    text = read_text(folder.study_file)
+    if not text.strip():
+        raise StudyFileError(
+            f"{folder.study_file}: is empty, as a power loss can leave it; put a copy in its place (the study's file "
+            "with the options that it was run with), or set the study aside with --fresh"
+        )
+    study = parse_study(text, str(folder.study_file))
+    return study.model_copy(update={"name": folder.name})
+
+
 def read_overview(folder: StudyFolder) -> Overview:
-    """What a study's folder holds, also while a process writes it."""
-    study = parse_study(folder.study_file.read_text(encoding="utf-8"), str(folder.study_file))
-    running = holder(folder)
+    """What a study's folder holds, also while a process writes it. Raises StudyFileError, StudyFolderError."""
+    study = read_study(folder)
+    running = owner_of(folder)
     rows = trial_rows(study, read_trials(folder), alive=running is not None)
     return Overview(folder=folder, study=study, rows=rows, running=running)
+
+
+def read_overviews(results: Path) -> tuple[list[Overview], dict[str, str]]:
+    """Every study in a results folder that can be read, and for each of the others, by name, why not."""
+    sound, faults = [], {}
+    for folder in study_folders(results):
+        try:
+            sound.append(read_overview(folder))
+        except Hw2tuneError as error:
+            faults[folder.name] = str(error)
+    return sound, faults
 
 
 def find_folder(results: Path, name: str) -> StudyFolder:

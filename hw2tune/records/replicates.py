@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hw2tune.records.damaged import read_record
 from hw2tune.records.folder import StudyFolder, write_atomically
 from hw2tune.study.hyperparameters import Value
 
@@ -119,6 +120,13 @@ class Race:
 
 
 @dataclass(frozen=True)
+class Current:
+    """Which replicates count, by their keys."""
+
+    keys: list[str]
+
+
+@dataclass(frozen=True)
 class ReplicatesFolder:
     """Where a study's replicates lie."""
 
@@ -178,17 +186,21 @@ def write_current(folder: ReplicatesFolder, keys: Iterable[str]) -> None:
 
 def read_replicates(folder: ReplicatesFolder) -> list[Replicate]:
     """The replicates that count, by variant in the order of VARIANTS and by seed."""
-    current = read_json(folder.root / "current.json")
-    return [one for one in every_replicate(folder) if current is None or one.key in current["keys"]]
+    current = read_record(folder.root / "current.json", Current)
+    return [one for one in every_replicate(folder) if current is None or one.key in current.keys]
 
 
 def every_replicate(folder: ReplicatesFolder) -> list[Replicate]:
     """Also those of an earlier winner or a larger number of seeds."""
     paths = sorted(
-        (path for path in folder.root.glob("*/*/replicate.json") if path.parent.parent.name in VARIANTS),
+        (
+            path
+            for path in folder.root.glob("*/*/replicate.json")
+            if path.parent.parent.name in VARIANTS and path.parent.name.isdecimal()
+        ),
         key=lambda path: (VARIANTS.index(path.parent.parent.name), int(path.parent.name)),
     )
-    return [_replicate(content) for path in paths if (content := read_json(path))]
+    return [replicate for path in paths if (replicate := read_record(path, Replicate))]
 
 
 def read_arrays(folder: ReplicatesFolder, variant: str, seed: int) -> dict[str, Array] | None:
@@ -207,20 +219,20 @@ def write_shared(
 
 def read_dataset(folder: ReplicatesFolder) -> DatasetRecord | None:
     """What the replicates were trained on; None where none were."""
-    content = read_json(folder.dataset)
-    return DatasetRecord(**content) if content else None
+    return read_record(folder.dataset, DatasetRecord)
 
 
 def read_gallery(folder: ReplicatesFolder) -> Gallery | None:
     """The test images for figures; None where the file is missing or damaged."""
-    arrays = read_npz(folder.gallery)
-    return Gallery(**arrays) if arrays else None
+    arrays = read_npz(folder.gallery) or {}
+    known = {name: arrays[name] for name in Gallery.__dataclass_fields__ if name in arrays}
+    return Gallery(**known) if len(known) == len(Gallery.__dataclass_fields__) else None
 
 
 def read_pixel_counts(folder: ReplicatesFolder) -> NDArray[np.int64] | None:
     """(C, 256) counts of raw values in the training images; None where the file is missing or damaged."""
     arrays = read_npz(folder.pixels)
-    return arrays["counts"] if arrays else None
+    return arrays.get("counts") if arrays else None
 
 
 def write_race(folder: ReplicatesFolder, race: Race) -> None:
@@ -230,10 +242,7 @@ def write_race(folder: ReplicatesFolder, race: Race) -> None:
 
 def read_race(folder: ReplicatesFolder) -> Race | None:
     """How the tuned configuration was chosen; None before that."""
-    content = read_json(folder.race)
-    if content is None:
-        return None
-    return Race(**content | {"candidates": [Candidate(**candidate) for candidate in content["candidates"]]})
+    return read_record(folder.race, Race)
 
 
 def npz(arrays: Mapping[str, Array]) -> bytes:
@@ -245,16 +254,7 @@ def npz(arrays: Mapping[str, Array]) -> bytes:
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Writes a JSON file whole or not at all."""
-    write_atomically(path, json.dumps(content, indent=1) + "\n")
-
-
-def read_json(path: Path) -> dict[str, Any] | None:
-    """The content of a JSON file; None where it is missing or damaged."""
-    try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return content
+    write_atomically(path, json.dumps(content, indent=1) + "\n", durable=True)
 
 
 def read_npz(path: Path) -> dict[str, Array] | None:
@@ -268,8 +268,3 @@ def read_npz(path: Path) -> dict[str, Array] | None:
         if type(error).__module__ in ("zipfile", "zlib"):
             return None
         raise
-
-
-def _replicate(content: dict[str, Any]) -> Replicate:
-    evaluations = {name: content[name] and Evaluation(**content[name]) for name in ("chosen", "last")}
-    return Replicate(**content | evaluations)

@@ -109,9 +109,10 @@ def create_optuna_study(folder: StudyFolder, study: Study) -> optuna.Study:
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)  # the terminal is ours
     _drop_torn_line(folder.journal)
-    return optuna.create_study(
-        storage=_storage(folder), study_name=study.name, direction=study.direction, load_if_exists=True
-    )
+    storage = _storage(folder)
+    there = storage.get_all_studies()  # one, under the name that the folder had when it was made
+    name = there[0].study_name if there else study.name
+    return optuna.create_study(storage=storage, study_name=name, direction=study.direction, load_if_exists=True)
 
 
 def in_one_write(trial: optuna.Trial) -> contextlib.AbstractContextManager[None]:
@@ -134,7 +135,11 @@ def _storage(folder: StudyFolder) -> JournalStorage:
     try:
         with patch.multiple(_journal, json_to_distribution=_parsed_once, copy=_without_copies):
             return _Storage(backend)
-    except (ValueError, KeyError, TypeError) as error:
+    except OSError as error:
+        raise StudyFolderError(
+            f"{folder.journal}: cannot be read ({error.strerror}); put a copy in its place"
+        ) from None
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         raise StudyFolderError(
             f"{folder.journal}: {_damage(folder.journal)}; put a copy in its place, or set the study aside with --fresh"
         ) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +43,13 @@ class Store:
         with _reaching(self.url):
             info = self.files.get_file_info(f"{self.base}/{key}")
         return (info.mtime_ns or 0) / 1e9 if info.type == FileType.File else None
+
+    def clock(self, key: str) -> float:
+        """The store's time, in seconds since the epoch, by writing and removing a file of this key."""
+        self.write(key, b"")
+        now = self.modified(key)
+        self.delete(key)
+        return time.time() if now is None else now
 
     def read(self, key: str) -> bytes | None:
         """A whole file; None where it is not there."""

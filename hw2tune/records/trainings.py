@@ -14,18 +14,25 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from hw2tune.records.damaged import read_record
 from hw2tune.records.folder import write_atomically
-from hw2tune.records.replicates import Array, npz, read_json, read_npz, write_json
+from hw2tune.records.replicates import Array, npz, read_npz, write_json
 
 
-@dataclass(frozen=True, kw_only=True)
-class Training:
-    """One finished training. `arrays` as in `weights.npz`; `diverged` is empty where it went well."""
+@dataclass(kw_only=True)
+class TrainingRecord:
+    """What `training.json` holds; `diverged` is empty where it went well."""
 
     key: str
     epochs: list[dict[str, Any]]
     chosen_epoch: int | None
     diverged: str
+
+
+@dataclass(kw_only=True)
+class Training(TrainingRecord):
+    """One finished training. `arrays` as in `weights.npz`."""
+
     arrays: dict[str, Array]
 
     @property
@@ -45,13 +52,13 @@ def training_key(depends_on: Mapping[str, Any]) -> str:
 
 def write_training(folder: Path, training: Training) -> None:
     """Writes a training, its record last: a record without weights is then no kill's doing."""
-    write_atomically(folder / training.key / "weights.npz", npz(training.arrays))
+    write_atomically(folder / training.key / "weights.npz", npz(training.arrays), durable=True)
     record = {name: value for name, value in asdict(training).items() if name != "arrays"}
     write_json(folder / training.key / "training.json", record)
 
 
 def read_training(folder: Path, key: str) -> Training | None:
     """The training of this key; None where it was not trained or a file is damaged, so that it is trained again."""
-    record = read_json(folder / key / "training.json")
+    record = read_record(folder / key / "training.json", TrainingRecord)
     arrays = read_npz(folder / key / "weights.npz")
-    return Training(**record, arrays=arrays) if record and arrays else None
+    return Training(**vars(record), arrays=arrays) if record and arrays else None

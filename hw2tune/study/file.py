@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
+import contextlib
+import difflib
 import tomllib
 from collections.abc import Mapping
 from importlib import resources
@@ -11,6 +14,13 @@ from typing import Any
 from hw2tune.errors import StudyFileError
 from hw2tune.study.faults import faults_in
 from hw2tune.study.schema import Study
+
+# UTF-32 first: its mark begins with UTF-16's.
+_OTHER_ENCODINGS = (
+    (codecs.BOM_UTF32_LE, "UTF-32"),
+    (codecs.BOM_UTF16_LE, "UTF-16"),
+    (codecs.BOM_UTF16_BE, "UTF-16"),
+)
 
 
 def parse_study(text: str, place: str, overrides: Mapping[str, Any] | None = None) -> Study:
@@ -43,12 +53,12 @@ def find_study(name_or_path: str, *, results: Path | None = None) -> tuple[str, 
     """
     path = Path(name_or_path)
     if path.suffix == ".toml" or len(path.parts) > 1:
-        return _read(path), str(path)
+        return read_text(path), str(path)
     shipped = shipped_studies()
     if name_or_path in shipped:
-        return _read(shipped[name_or_path]), f"studies/{name_or_path}.toml"
+        return read_text(shipped[name_or_path]), f"studies/{name_or_path}.toml"
     if results is not None and (results / name_or_path / "study.toml").is_file():
-        return _read(results / name_or_path / "study.toml"), str(results / name_or_path / "study.toml")
+        return read_text(results / name_or_path / "study.toml"), str(results / name_or_path / "study.toml")
     raise StudyFileError(
         f"no study `{name_or_path}`: hw2tune ships {', '.join(shipped)}; a file of your own goes by its path, "
         f"for example `hw2tune study ./{name_or_path}.toml`"
@@ -63,13 +73,38 @@ def shipped_studies() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.toml"))}
 
 
-def _read(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """A text file that a user may have written, in UTF-8 with or without a mark. Raises StudyFileError."""
     try:
-        return path.read_text(encoding="utf-8")
+        content = path.read_bytes()
     except FileNotFoundError:
-        raise StudyFileError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise StudyFileError(f"{path}: cannot be read: {error}") from None
+        raise StudyFileError(f"{path}: no such file{_meant(path)}") from None
+    except IsADirectoryError:
+        raise StudyFileError(f"{path}: is a folder; name a study file in it") from None
+    except OSError as error:
+        raise StudyFileError(f"{path}: cannot be read ({error.strerror})") from None
+    for mark, name in _OTHER_ENCODINGS:
+        if content.startswith(mark):
+            raise StudyFileError(f"{path}: is saved as {name}, as Notepad and PowerShell may do; save it as UTF-8")
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise StudyFileError(
+            f"{path}: line {line}: byte 0x{content[error.start]:02x} is not UTF-8; save the file as UTF-8"
+        ) from None
+    if "\0" in text:
+        raise StudyFileError(f"{path}: holds a zero byte, so it is no text; save it as UTF-8")
+    return text
+
+
+def _meant(path: Path) -> str:
+    """A file beside it that may have been meant."""
+    with contextlib.suppress(OSError):
+        close = difflib.get_close_matches(path.name, [p.name for p in path.parent.glob("*.toml")], n=1)
+        if close:
+            return f"; did you mean {path.with_name(close[0])}?"
+    return ""
 
 
 def dump_study(study: Study) -> str:
@@ -79,7 +114,7 @@ def dump_study(study: Study) -> str:
     return tomli_w.dumps(study.model_dump(exclude_none=True))
 
 
-def differences(there: Study, here: Study, ignoring: tuple[str, ...] = ("trials",)) -> list[str]:
+def differences(there: Study, here: Study, ignoring: tuple[str, ...] = ("trials", "name")) -> list[str]:
     """What differs between two resolved studies, a line for each key, written `key: there -> here`."""
     old, new = _flat(there.model_dump()), _flat(here.model_dump())
     return [

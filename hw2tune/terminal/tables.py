@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 
-from hw2tune.records.overview import Overview
+from hw2tune.records.overview import UNREADABLE, Overview
 from hw2tune.records.states import INTERRUPTED
 from hw2tune.records.trials import TrialRow, best_first
 from hw2tune.report.cells import duration
@@ -55,14 +55,15 @@ def _train_loss(overview: Overview, row: TrialRow) -> str:
     from hw2tune.records.epochs import read_epochs
 
     epochs = read_epochs(overview.folder.trial(row.number))
-    return f"{epochs[-1]['train_loss']:.4f}" if epochs else "-"
+    loss = epochs[-1].get("train_loss") if epochs else None
+    return f"{loss:.4f}" if isinstance(loss, float) else "-"
 
 
 def _next(overview: Overview) -> str:
     study = overview.study
     if overview.state == INTERRUPTED:
-        return f"the same command continues; hw2tune status {study.name} (every trial)"
-    return f"hw2tune status {study.name} (every trial); --trials {2 * study.trials} searches on"
+        return f"the same command continues; hw2tune status {overview.folder.name} (every trial)"
+    return f"hw2tune status {overview.folder.name} (every trial); --trials {2 * study.trials} searches on"
 
 
 def print_status(overview: Overview, console: Console) -> None:
@@ -101,18 +102,25 @@ def _plain(rows: Sequence[Sequence[str]]) -> str:
     return "".join(line.rstrip() + "\n" for line in lines)
 
 
-def print_json(what: Overview | Sequence[Overview]) -> None:
-    """A study or a list of them as JSON, nothing else on stdout."""
+def print_json(what: Overview | Sequence[Overview], faults: Mapping[str, str] | None = None) -> None:
+    """A study or a list of them as JSON, nothing else on stdout. `faults` are of studies that cannot be read."""
     import json
 
-    content = what.as_json() if isinstance(what, Overview) else [overview.as_json() for overview in what]
-    print(json.dumps(content, indent=2))
+    if isinstance(what, Overview):
+        print(json.dumps(what.as_json(), indent=2))
+        return
+    damaged = [UNREADABLE | {"name": name, "error": fault} for name, fault in (faults or {}).items()]
+    print(json.dumps([*(overview.as_json() for overview in what), *damaged], indent=2))
 
 
-def print_studies(overviews: Sequence[Overview], console: Console, results: str) -> None:
-    """One line a study."""
-    if not overviews:
+def print_studies(overviews: Sequence[Overview], faults: Mapping[str, str], console: Console, results: str) -> None:
+    """One line a study, and one for each that cannot be read."""
+    for name, fault in faults.items():
+        console.print(f"{name}: cannot be read: {fault}", soft_wrap=True)
+    if not overviews and not faults:
         console.print(f"no studies in {results} yet; `hw2tune study quickstart` makes one", soft_wrap=True)
+        return
+    if not overviews:
         return
     table = _table("study", "state", "trials", "best", "objective", "time training")
     for overview in overviews:

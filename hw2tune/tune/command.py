@@ -52,7 +52,14 @@ def resolve(request: Request) -> Study:
     """The study file with the options laid over it. Raises StudyFileError."""
     plain = re.fullmatch(NAME_PATTERN, request.study)  # it may stand in the results
     text, place = find_study(request.study, results=reading(request.results, request.study) if plain else None)
-    return parse_study(text, place, {key: value for key, value in request.overrides.items() if value is not None})
+    given = {key: value for key, value in request.overrides.items() if value is not None}
+    return parse_study(text, place, folder_name(Path(place)) | given)
+
+
+def folder_name(file: Path) -> dict[str, str]:
+    """The name of a study that has run: that of its folder, which may have been copied or renamed."""
+    folder = StudyFolder(file.parent)
+    return {"name": folder.name} if file.name == folder.study_file.name and folder.journal.exists() else {}
 
 
 def load_for(
@@ -119,12 +126,16 @@ def _run(
 
     if request.wish.address is None:  # Tune is imported while Ray starts, which is mostly waiting for its processes
         start_deaf_thread(lambda: importlib.import_module("hw2tune.tune.runner"))
-    with connected(request.wish, observer.note) as cluster, opened(results, study, fresh=request.fresh) as folder:
+    with (
+        connected(request.wish, observer.note) as cluster,
+        opened(results, study, fresh=request.fresh, say=observer.note) as folder,
+    ):
         from hw2tune.tune.runner import run_study
 
         space = cluster.room()
         add_run(
             folder,
+            observer.note,
             seeds={"study": study.seed, "split": study.split_seed},
             data={"name": data.label, "checksum": data.checksum, "split_checksum": data.split_checksum},
             resources={"at": space.words, "trials_at_once": space.concurrency},
@@ -146,10 +157,10 @@ def _finished(folder: StudyFolder, study: Study) -> Overview | None:
 
 
 def _judged(overview: Overview) -> Overview:
-    folder, study = overview.folder, overview.study
+    folder = overview.folder
     if overview.state == COMPLETE and overview.all_failed:
         raise NoTrialFinishedError(
             f"{folder.root}: every one of {len(overview.finished)} trials failed, the last one "
-            f"`{overview.finished[-1].reason}`; hw2tune status {study.name} shows each"
+            f"`{overview.finished[-1].reason}`; hw2tune status {folder.name} shows each"
         )
     return overview

@@ -25,7 +25,8 @@ class Cost:
 
 def estimate(study: Study, folder: StudyFolder, *, train: int, validation: int, left: int, concurrency: int) -> Cost:
     """The cost of `left` trials on `concurrency` slots; `train` and `validation` are numbers of images."""
-    speeds = [record["images_per_second"] for number in range(10) for record in read_epochs(folder.trial(number))]
+    records = [record for number in range(10) for record in read_epochs(folder.trial(number))]
+    speeds = [speed for record in records if isinstance(speed := record.get("images_per_second"), float)]
     speed = sorted(speeds)[len(speeds) // 2] if speeds else NOMINAL_SPEED[study.model]
     epoch_seconds = (train + validation / EVALUATION_SPEEDUP) / speed
     full = left * study.max_epochs * epoch_seconds / concurrency

@@ -10,7 +10,7 @@ from hw2tune.data.guard import refuse_overlap
 from hw2tune.errors import InterruptedByUserError, StudyFolderError
 from hw2tune.records.environment import add_run
 from hw2tune.records.folder import StudyFolder, study_folders
-from hw2tune.records.opening import held
+from hw2tune.records.lock import locked
 from hw2tune.records.overview import find_folder, read_overview
 from hw2tune.records.replicates import ReplicatesFolder, read_replicates
 from hw2tune.study.file import find_study, parse_study
@@ -54,7 +54,7 @@ def replicate_studies(
         overview = read_overview(folder)
         data = load_for(overview.study, data_dir, observer)
         refuse_overlap(data)
-        _note_run(folder, data, room, [overview.study.seed + 1 + number for number in range(replicates)])
+        _note_run(folder, observer, data, room, [overview.study.seed + 1 + number for number in range(replicates)])
         run_replicates(overview, data=data, room=room, observer=observer, replicates=replicates, race=race)
 
     _with_ray(folders, wish, observer, work)
@@ -77,7 +77,7 @@ def reproduce_published(
         study = parse_study(*find_study(protocol.study), {"max_epochs": max_epochs} if max_epochs else None)
         data = load_for(study, data_dir, observer, validation_size=protocol.validation_size)
         refuse_overlap(data)
-        _note_run(folder, data, room, range(replicates))
+        _note_run(folder, observer, data, room, range(replicates))
         run_reproduction(study, protocol, folder, data=data, room=room, observer=observer, replicates=replicates)
 
     _with_ray(folders, wish, observer, work)
@@ -97,7 +97,7 @@ def _with_ray(
     try:
         with connected(wish, observer.note) as cluster:
             for folder in folders:
-                with held(folder):
+                with locked(folder, observer.note):
                     work(folder, cluster.room())
     except KeyboardInterrupt:
         done = sum(len(read_replicates(ReplicatesFolder.of(folder))) for folder in folders)
@@ -106,9 +106,10 @@ def _with_ray(
         ) from None
 
 
-def _note_run(folder: StudyFolder, data: Dataset, room: Room, seeds: Iterable[int]) -> None:
+def _note_run(folder: StudyFolder, observer: Observer, data: Dataset, room: Room, seeds: Iterable[int]) -> None:
     add_run(
         folder,
+        observer.note,
         seeds={"split": data.split_seed, "replicates": list(seeds)},
         data={"name": data.label, "checksum": data.checksum, "split_checksum": data.split_checksum},
         resources={"at": room.words, "trials_at_once": room.concurrency},

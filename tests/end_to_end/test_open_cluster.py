@@ -43,8 +43,8 @@ def head(home: Path, **environment: str) -> Iterator[str]:
     started = subprocess.Popen(
         [Path(sys.executable).with_name("ray"), "start", "--head", f"--port={port}", "--num-cpus=2",
          "--include-dashboard=false", "--object-store-memory=100000000", f"--temp-dir={temporary}", "--block"],
-        env=os.environ | environment | {"TMPDIR": temporary}, cwd=home, start_new_session=True, stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        env=os.environ | environment | {"TMPDIR": temporary}, cwd=home, start_new_session=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     deadline = time.monotonic() + 90
     while True:

@@ -10,8 +10,8 @@ def test_each_run_adds_an_entry_with_versions_hardware_and_command(tmp_path, mon
     monkeypatch.setattr(sys, "argv", ["/somewhere/bin/hw2tune", "study", "my study.toml"])
     folder = StudyFolder(tmp_path)
     assert runs(folder) == []
-    add_run(folder, seeds={"study": 0})
-    add_run(folder, seeds={"study": 1})
+    add_run(folder, print, seeds={"study": 0})
+    add_run(folder, print, seeds={"study": 1})
     first, second = runs(folder)
     assert (first["seeds"], second["seeds"]) == ({"study": 0}, {"study": 1})
     assert first["command"] == "hw2tune study 'my study.toml'"

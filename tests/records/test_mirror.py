@@ -14,8 +14,8 @@ from hw2tune.records import mirror
 from hw2tune.records.checkpoints import DIGEST
 from hw2tune.records.epochs import read_epochs
 from hw2tune.records.folder import StudyFolder
+from hw2tune.records.lock import owner_of as holder
 from hw2tune.records.mirror import inside, mirrored, reading
-from hw2tune.records.opening import holder
 from hw2tune.records.store import open_store, shown, without_secrets
 
 

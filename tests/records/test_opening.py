@@ -1,16 +1,14 @@
 """A study's folder: one process at a time, one study for ever."""
 
-import json
 import os
+import shutil
 import subprocess
-import sys
 
-import psutil
 import pytest
 
-from hw2tune.errors import StudyFolderError
-from hw2tune.records.folder import StudyFolder
-from hw2tune.records.opening import holder, opened
+from hw2tune.errors import NotWritableError, StudyFolderError
+from hw2tune.records.opening import opened
+from hw2tune.records.overview import read_study
 from hw2tune.study.file import find_study, parse_study
 
 
@@ -54,41 +52,63 @@ def test_fresh_sets_the_old_study_aside_and_deletes_nothing(tmp_path):
     assert parse_study((aside[0] / "study.toml").read_text(), "x").max_epochs == 5
 
 
-def test_a_second_process_is_refused_and_told_of_the_first(tmp_path):
-    code = (
-        "import sys, pathlib; from hw2tune.records.opening import opened;"
-        "from hw2tune.study.file import *;"
-        "context = opened(pathlib.Path(sys.argv[1]), parse_study(*find_study('quickstart')));"
-        "context.__enter__(); print('held', flush=True); sys.stdin.read()"
-    )
-    first = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    assert first.stdout is not None and first.stdin is not None
-    assert first.stdout.readline() == b"held\n"
-    folder = StudyFolder(tmp_path / "quickstart")
-    with pytest.raises(StudyFolderError, match=rf"process {first.pid} on .*, since .* runs this study; wait for it"):
-        with opened(tmp_path, study()):
-            pass
-    assert f"process {first.pid} " in str(holder(folder))
-    first.kill()
-    first.wait()
-    first.stdin.close()
-    first.stdout.close()
-    assert holder(folder) is None  # its note is still there, but it is dead
-    with opened(tmp_path, study()):
-        assert f"process {os.getpid()} " in str(holder(folder))
-    assert holder(folder) is None
-
-
-def test_another_process_under_a_dead_ones_number_does_not_hold_the_study(tmp_path):
-    with opened(tmp_path, study()) as folder:
-        pass
-    note = {"host": os.uname().nodename, "pid": os.getpid(), "started": psutil.Process().create_time() - 5, "since": ""}
-    folder.lock.with_name("running.json").write_text(json.dumps(note))
-    assert holder(folder) is None
-
-
 def test_results_that_cannot_be_written_are_refused_with_the_path(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StudyFolderError, match=r"file/quickstart: cannot be made \(.*\); take another --results-dir"):
         with opened(tmp_path / "file", study()):
             pass
+
+
+def test_the_folders_name_is_the_studys_after_a_copy_or_a_new_name(tmp_path):
+    with opened(tmp_path, study()) as folder:
+        folder.journal.write_text("{}\n")
+    shutil.copytree(folder.root, tmp_path / "copied")
+    with opened(tmp_path, study(name="copied")) as copied:
+        assert read_study(copied).name == "copied"
+        assert 'name = "copied"' in copied.study_file.read_text()
+    folder.root.rename(tmp_path / "tiny (copy)")
+    assert read_study(type(folder)(tmp_path / "tiny (copy)")).name == "tiny (copy)"
+
+
+@pytest.fixture
+def other_disk(tmp_path):
+    """A file system of its own, of 1 MB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", disk]).returncode:
+        pytest.skip("a file system takes root to mount")
+    yield disk
+    subprocess.run(["umount", disk], check=True)
+
+
+def run_once(results):
+    """A study with a journal, a folder and a link in it, under `results`."""
+    with opened(results, study()) as folder:
+        folder.journal.write_text("{}\n")
+        (folder.root / "trials" / "0").mkdir(parents=True)
+        (folder.root / "trials" / "0" / "last.pt").write_bytes(b"x" * 300_000)
+        (folder.root / "notes").symlink_to("nowhere")
+    return folder
+
+
+def test_fresh_sets_a_study_on_another_disk_aside_by_copying(tmp_path, other_disk):
+    (tmp_path / "results").mkdir()
+    (other_disk / "elsewhere").mkdir()
+    (tmp_path / "results" / "quickstart").symlink_to(other_disk / "elsewhere")
+    folder = run_once(tmp_path / "results")
+    with opened(tmp_path / "results", study(max_epochs=9), fresh=True):
+        assert not folder.journal.exists() and not (folder.root / "trials").exists()
+    (aside,) = (tmp_path / "results" / "set-aside").iterdir()
+    assert (aside / "trials" / "0" / "last.pt").read_bytes() == b"x" * 300_000
+    assert (aside / "notes").is_symlink()
+
+
+def test_fresh_without_room_for_the_copy_keeps_the_study_where_it_is(tmp_path, other_disk):
+    folder = run_once(tmp_path / "far")
+    folder.root.joinpath("big").write_bytes(b"x" * 2_000_000)
+    (other_disk / "quickstart").symlink_to(folder.root)
+    with pytest.raises(NotWritableError, match=r"set-aside/quickstart\..*: cannot be written .*No space left"):
+        with opened(other_disk, study(max_epochs=9), fresh=True):
+            pass
+    assert folder.journal.exists() and folder.root.joinpath("big").stat().st_size == 2_000_000
+    assert not list((other_disk / "set-aside").iterdir())

@@ -1,0 +1,268 @@
+"""One process at a time in a study's folder: the operating system's lock, and a record of who holds it.
+
+    lock            the lock itself; it ends with its process, however that dies
+    running.json    Owner: for readers, and for machines between which no lock works
+
+Where the record was written under this very kernel the lock alone decides: containers and pods have other names and
+their own process numbers, and the same lock. A record of another kernel is of another machine, or of this one before
+it was started anew: its owner renews the file every BEAT_SECONDS, and one that does not for STALE_SECONDS is dead. The
+two machines' clocks are never compared: the file system's own tells how old the file is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import signal
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+
+import filelock
+import psutil
+
+from hw2tune.errors import StudyFolderError
+from hw2tune.records.folder import StudyFolder, write_atomically
+
+BEAT_SECONDS = 10.0
+STALE_SECONDS = 60.0
+STARTING_SECONDS = 0.5  # a reader looks at the lock by sharing it for a moment
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Owner:
+    """The process that runs a study, told apart from every other one on any machine."""
+
+    host: str
+    pid: int
+    started: float  # clock ticks after the kernel's start, on Linux; what the first hw2tune wrote are seconds
+    boot: str = ""  # this start of the kernel
+    namespace: str = ""  # in which the pid counts: a container has its own
+    since: str = field(default="", compare=False)
+
+    def __str__(self) -> str:
+        return f"process {self.pid} on {self.host}, since {self.since}"
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether this process is known to have ended: it counted in our own numbers, and its number is free."""
+        here = this_process()
+        if self.boot:
+            return (self.boot, self.namespace) == (here.boot, here.namespace) and self.started != _started(self.pid)
+        try:
+            return self.host == here.host and psutil.Process(self.pid).create_time() != self.started
+        except psutil.NoSuchProcess:
+            return True
+
+
+@cache
+def this_process() -> Owner:
+    """The record of this process."""
+    return Owner(
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        started=_started(os.getpid()) or 0.0,
+        boot=_boot(),
+        namespace=_link("/proc/self/ns/pid"),
+        since=datetime.now().astimezone().isoformat(timespec="seconds"),
+    )
+
+
+def dump_owner(owner: Owner) -> str:
+    """The record as `running.json` holds it."""
+    return json.dumps(asdict(owner))
+
+
+def parse_owner(text: str) -> Owner | None:
+    """The owner in a record; None where it is damaged. Keys of a later version are left alone."""
+    try:
+        content = json.loads(text)
+        known = {name: content[name] for name in Owner.__dataclass_fields__ if name in content}
+        return Owner(**known)
+    except (ValueError, TypeError, KeyError):
+        return None
+
+
+def owner_of(folder: StudyFolder) -> Owner | None:
+    """Who runs the study now; None where nobody does. Changes nothing in the folder."""
+    owner = _read(_record(folder))
+    if owner is None or owner.is_gone:
+        return None
+    if owner.boot == this_process().boot and (taken := _is_locked(folder.lock)) is not None:
+        return owner if taken else None
+    return owner if owner == this_process() or _age(_record(folder)) < STALE_SECONDS else None
+
+
+@contextlib.contextmanager
+def locked(folder: StudyFolder, say: Say = lambda text: None) -> Iterator[None]:
+    """Keeps other processes off the folder for the length of a `with`. Raises StudyFolderError.
+
+    Where another machine may still run the study it waits for a sign of life, at most STALE_SECONDS, and says so.
+    """
+    make_folder(folder.root)
+    record, me = _record(folder), this_process()
+    with _system_lock(folder) as works:
+        if not works or (owner := _read(record)) is None or owner.boot != me.boot:
+            _await_the_dead(folder, say)
+        write_atomically(record, dump_owner(me), durable=True)
+        ended, lost = threading.Event(), threading.Event()
+        beat = threading.Thread(target=_beat, args=(record, me, ended, lost), daemon=True)
+        beat.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            beat.join()
+            if _read(record) == me:
+                record.unlink(missing_ok=True)
+        if lost.is_set():
+            raise in_use(folder.root, _read(record), record)
+
+
+def in_use(place: Path | str, owner: Owner | None, record: Path | None = None) -> StudyFolderError:
+    """The refusal where `owner` runs the study at `place`."""
+    renewed = f" ({record}, renewed {_age(record):.0f} s ago)" if record is not None and record.exists() else ""
+    return StudyFolderError(
+        f"{place}: {owner or 'another process'} runs this study{renewed}; wait for it, end it, or take another --name"
+    )
+
+
+def make_folder(root: Path) -> None:
+    """Makes a study's folder. Raises StudyFolderError."""
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StudyFolderError(f"{root}: cannot be made ({error.strerror}); take another --results-dir") from None
+
+
+@contextlib.contextmanager
+def _system_lock(folder: StudyFolder) -> Iterator[bool]:
+    """Holds the lock; yields whether this file system knows one. Raises StudyFolderError where another holds it."""
+    lock = filelock.FileLock(folder.lock)
+    try:
+        lock.acquire(timeout=STARTING_SECONDS, poll_interval=0.05)
+    except filelock.Timeout:
+        raise in_use(folder.root, _read(_record(folder)), _record(folder)) from None
+    except NotImplementedError:
+        yield False
+        return
+    except OSError as error:
+        if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
+            raise StudyFolderError(f"{folder.lock}: cannot be locked ({error.strerror}); look at its folder") from None
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.release()
+
+
+def _await_the_dead(folder: StudyFolder, say: Say) -> None:
+    """Returns when the owner in the record is dead. Raises StudyFolderError where it lives."""
+    record = _record(folder)
+    owner = _read(record)
+    if owner is None or owner.is_gone or owner == this_process():
+        return
+    left = STALE_SECONDS - _age(record)
+    if left > 0:
+        say(f"{record}: {owner} may still run this study; waiting {left:.0f} s for a sign of life")
+    before, until = _renewed(record), time.monotonic() + left
+    while time.monotonic() < until:
+        time.sleep(min(1.0, max(0.0, until - time.monotonic())))
+        if _renewed(record) != before:
+            raise in_use(folder.root, _read(record), record)
+
+
+def _beat(record: Path, me: Owner, ended: threading.Event, lost: threading.Event) -> None:
+    """Renews the record until `ended`; where another has taken the study over, ends this process in order."""
+    while not ended.wait(BEAT_SECONDS):
+        with contextlib.suppress(OSError):
+            if _read(record) not in (me, None):
+                lost.set()
+                os.kill(os.getpid(), signal.SIGTERM)  # it was stopped for so long that it counted as dead
+                return
+            os.utime(record)  # in place and by the file system's own clock
+
+
+def _is_locked(lock: Path) -> bool | None:
+    """Whether a process holds the lock; None where that cannot be found out without changing anything."""
+    try:
+        import fcntl
+
+        descriptor = os.open(lock, os.O_RDONLY)
+    except (ImportError, OSError):  # also where there is none, as in a copy that was made to be read
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _record(folder: StudyFolder) -> Path:
+    return folder.lock.with_name("running.json")
+
+
+def _read(record: Path) -> Owner | None:
+    try:
+        return parse_owner(record.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def _renewed(record: Path) -> float:
+    try:
+        with record.open("rb") as opened:  # opening asks a network file system for the present state
+            return os.fstat(opened.fileno()).st_mtime
+    except OSError:
+        return 0.0
+
+
+def _age(record: Path) -> float:
+    """Seconds since the record was renewed, by the clock of the file system that it lies on."""
+    try:
+        with tempfile.TemporaryFile(dir=record.parent) as probe:
+            now = os.fstat(probe.fileno()).st_mtime
+    except OSError:
+        now = time.time()
+    return max(0.0, now - _renewed(record))
+
+
+def _started(pid: int) -> float | None:
+    """When a process started, by a clock that nobody sets; None where it is not there."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+        return float(stat.rpartition(")")[2].split()[19])  # field 22 of proc(5): clock ticks after the kernel's start
+    except OSError:
+        pass
+    try:
+        return round(psutil.Process(pid).create_time() - psutil.boot_time(), 1)
+    except psutil.Error:
+        return None
+
+
+def _boot() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return f"{socket.gethostname()} {psutil.boot_time():.0f}"
+
+
+def _link(path: str) -> str:
+    try:
+        return str(Path(path).readlink())
+    except OSError:
+        return ""

@@ -1,0 +1,194 @@
+"""Who runs a study: the operating system's lock decides, and between machines a record that is renewed."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import asdict, replace
+
+import pytest
+
+from hw2tune.errors import StudyFolderError
+from hw2tune.records import lock
+from hw2tune.records.folder import StudyFolder
+from hw2tune.records.lock import Owner, dump_owner, locked, owner_of, parse_owner, this_process
+
+HOLD = (
+    "import sys, pathlib; from hw2tune.records.lock import locked; from hw2tune.records.folder import StudyFolder\n"
+    "with locked(StudyFolder(pathlib.Path(sys.argv[1]))): print('held', flush=True); sys.stdin.read()"
+)
+OTHER_KERNEL = {"boot": "another", "host": "elsewhere", "pid": 7}
+
+
+@pytest.fixture
+def folder(tmp_path) -> StudyFolder:
+    return StudyFolder(tmp_path / "tiny")
+
+
+def record(folder, **changes):
+    """Leaves the record of another process in the folder; returns its path."""
+    folder.root.mkdir(exist_ok=True)
+    path = folder.root / "running.json"
+    path.write_text(json.dumps(asdict(this_process()) | {"since": "then"} | changes))
+    return path
+
+
+def older(path, seconds):
+    """Renewed this many seconds ago by the clock of the file system."""
+    now = path.stat().st_mtime
+    os.utime(path, (now - seconds, now - seconds))
+
+
+@pytest.fixture
+def holder(folder):
+    """Another process that holds the folder."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(folder.root)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout.readline() == "held\n"
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def test_a_second_process_is_refused_with_the_file_its_age_and_the_way_out(folder, holder):
+    with pytest.raises(StudyFolderError) as refused, locked(folder):
+        pass
+    host, since = owner_of(folder).host, owner_of(folder).since
+    assert re.sub(r"\d+ s ago", "N s ago", str(refused.value)) == (
+        f"{folder.root}: process {holder.pid} on {host}, since {since} runs this study ({folder.root}/running.json, "
+        "renewed N s ago); wait for it, end it, or take another --name"
+    )
+
+
+def test_the_lock_of_a_killed_process_is_free_at_once_whatever_its_record_says(folder, holder):
+    holder.kill()
+    holder.wait()
+    assert (folder.root / "running.json").exists() and owner_of(folder) is None
+    with locked(folder):
+        assert owner_of(folder) == this_process()
+    assert owner_of(folder) is None and not (folder.root / "running.json").exists()
+
+
+@pytest.mark.parametrize("changes", [{"host": "pod-2"}, {"host": "pod-2", "namespace": "pid:[7]"}, {"started": 1.0}])
+def test_a_dead_runs_record_under_another_host_name_or_container_does_not_hold_the_study(folder, changes):
+    record(folder, **changes)
+    folder.lock.touch()
+    assert owner_of(folder) is None
+    started = time.monotonic()
+    with locked(folder):
+        assert time.monotonic() - started < 2
+
+
+def test_a_living_process_of_another_container_with_our_pid_is_not_taken_for_us(folder, holder):
+    path = folder.root / "running.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"pid": os.getpid(), "namespace": "pid:[7]"}))
+    assert owner_of(folder) is not None and owner_of(folder) != this_process()
+    with pytest.raises(StudyFolderError, match=rf"process {os.getpid()} on .* runs this study"), locked(folder):
+        pass
+
+
+def test_a_reader_neither_makes_a_lock_nor_keeps_a_starter_out(folder):
+    record(folder, **OTHER_KERNEL)
+    owner_of(folder)
+    assert not folder.lock.exists()
+    ended = threading.Event()
+
+    def read():
+        while not ended.is_set():
+            owner_of(folder)
+
+    readers = [threading.Thread(target=read) for _ in range(2)]
+    (folder.root / "running.json").unlink()
+    for reader in readers:
+        reader.start()
+    for _ in range(30):
+        with locked(folder):
+            pass
+    ended.set()
+    for reader in readers:
+        reader.join()
+
+
+def test_another_machines_record_that_is_not_renewed_is_waited_for_and_then_dead(folder, monkeypatch):
+    monkeypatch.setattr(lock, "STALE_SECONDS", 2.0)
+    path = record(folder, **OTHER_KERNEL)
+    assert owner_of(folder).host == "elsewhere"
+    said = []
+    started = time.monotonic()
+    with locked(folder, said.append):
+        assert 1.5 < time.monotonic() - started < 6
+    assert said == [
+        f"{path}: process 7 on elsewhere, since then may still run this study; waiting 2 s for a sign of life"
+    ]
+
+
+def test_another_machines_record_that_is_old_is_dead_whatever_our_clock_says(folder, monkeypatch):
+    older(record(folder, **OTHER_KERNEL), 61)
+    monkeypatch.setattr(time, "time", lambda: 0.0)  # a clock that was never set
+    assert owner_of(folder) is None
+    with locked(folder):
+        pass
+
+
+def test_another_machine_that_renews_its_record_runs_the_study(folder, monkeypatch):
+    path = record(folder, **OTHER_KERNEL)
+    beat = threading.Timer(0.5, lambda: os.utime(path))
+    beat.start()
+    with pytest.raises(StudyFolderError, match=r"process 7 on elsewhere, since then runs this study \(.*, renewed 0 s"):
+        with locked(folder):
+            pass
+    beat.join()
+    assert json.loads(path.read_text())["pid"] == 7  # nothing of it was touched
+
+
+def test_the_record_is_renewed_in_place(folder, monkeypatch):
+    monkeypatch.setattr(lock, "BEAT_SECONDS", 0.05)
+    with locked(folder):
+        path = folder.root / "running.json"
+        inode = path.stat().st_ino
+        older(path, 500)
+        deadline = time.monotonic() + 10
+        while lock._age(path) > 400:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        assert path.stat().st_ino == inode
+
+
+def test_a_process_that_was_stopped_for_so_long_that_another_went_on_ends_in_order(folder):
+    code = (
+        "import sys, pathlib, time; from hw2tune.records import lock; from hw2tune.records.folder import StudyFolder\n"
+        "from hw2tune.interrupt import end_as_ctrl_c\n"
+        "end_as_ctrl_c(); lock.BEAT_SECONDS = 0.1\n"
+        "try:\n"
+        "    with lock.locked(StudyFolder(pathlib.Path(sys.argv[1]))): print('held', flush=True); time.sleep(60)\n"
+        "except KeyboardInterrupt: print('ended in order')\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code, str(folder.root)], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "held\n"
+        record(folder, **OTHER_KERNEL)
+        assert process.communicate(timeout=30)[0] == "ended in order\n"
+    assert json.loads((folder.root / "running.json").read_text())["host"] == "elsewhere"  # not ours to remove
+
+
+def test_a_record_of_the_first_hw2tune_is_read_and_a_damaged_one_is_nobody():
+    first = {"host": "laptop", "pid": 7, "started": 1e9, "since": "then"}
+    assert parse_owner(json.dumps(first)) == Owner(host="laptop", pid=7, started=1e9)
+    assert parse_owner(json.dumps(first | {"later": "version"})).pid == 7
+    for text in ("", "{", "[]", "null", '"x"', '{"pid": 7}', "\x00"):
+        assert parse_owner(text) is None
+    assert parse_owner(dump_owner(this_process())) == this_process()
+    assert replace(this_process(), since="later") == this_process()
+    assert not this_process().is_gone
+    assert replace(this_process(), started=1.0).is_gone
+    assert Owner(host=this_process().host, pid=os.getpid(), started=1.0).is_gone
+
+
+def test_a_damaged_record_holds_nobody_up(folder):
+    record(folder).write_bytes(b"\xff\x00")
+    assert owner_of(folder) is None
+    with locked(folder):
+        assert owner_of(folder) == this_process()
