@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -141,6 +142,7 @@ def test_the_version_is_the_packages(tmp_path):
 def test_a_study_whose_every_trial_failed_ends_with_exit_code_3_and_the_reason(tmp_path):
     folder = write_fake_study(tmp_path / "ray_results", trials=2, seeds=0)
     folder.journal.unlink()
+    shutil.rmtree(folder.trial(0).root.parent)
     study = parse_study(folder.study_file.read_text(), "x")
     ledger = Ledger(study, create_optuna_study(folder, study), folder, Observer())
     ledger.enqueue_published()

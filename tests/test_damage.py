@@ -68,6 +68,8 @@ def two_studies(tmp_path_factory) -> Path:
 
 def faults_under(place: Path, file: str, damage: Callable[[Path], None]) -> Iterator[str]:
     for command in COMMANDS:
+        if command[0] == "study" and (file, damage) == ("optuna.journal", cut):
+            continue  # the trials whose end is lost are trained again
         what = f"{' '.join(command)} with {file} {damage.__name__}"
         told = CliRunner().invoke(app, command)
         said = told.output + str(told.exception)

@@ -50,7 +50,7 @@ def refuse_in_use(folder: StudyFolder) -> None:
 
 
 def _refuse_different(folder: StudyFolder, study: Study) -> None:
-    if not folder.journal.exists():  # nothing has run under this name
+    if not os.path.lexists(folder.journal):  # nothing has run under this name
         return
     changed = differences(read_study(folder), study)
     if changed:

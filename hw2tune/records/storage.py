@@ -108,6 +108,7 @@ def create_optuna_study(folder: StudyFolder, study: Study) -> optuna.Study:
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)  # the terminal is ours
+    _refuse_lost(folder)
     _drop_torn_line(folder.journal)
     storage = _storage(folder)
     there = storage.get_all_studies()  # one, under the name that the folder had when it was made
@@ -123,11 +124,30 @@ def in_one_write(trial: optuna.Trial) -> contextlib.AbstractContextManager[None]
 
 def read_trials(folder: StudyFolder) -> list[optuna.trial.FrozenTrial]:
     """The trials of a study, by number; also while another process writes."""
+    _refuse_lost(folder)
     if not folder.journal.exists():
         return []
     storage = _storage(folder)
     studies = storage.get_all_studies()
     return storage.get_all_trials(studies[0]._study_id, deepcopy=False) if studies else []
+
+
+def _refuse_lost(folder: StudyFolder) -> None:
+    """Raises StudyFolderError where the journal is gone and trials are there: they would be begun anew."""
+    try:
+        there = (
+            b"\n" in folder.journal.read_bytes()
+        )  # a line without its end may be cut off; one at least must be whole
+    except FileNotFoundError:
+        there = False
+    except OSError:
+        there = True  # whoever reads it says what is wrong
+    trials = folder.trial(0).root.parent
+    if not there and trials.is_dir() and any(trials.iterdir()):
+        raise StudyFolderError(
+            f"{folder.journal}: {'holds no entry' if folder.journal.exists() else 'is missing'}, but {trials} holds trials; "
+            "put a copy in its place, or set the study aside with --fresh"
+        )
 
 
 def _storage(folder: StudyFolder) -> JournalStorage:
