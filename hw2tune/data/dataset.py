@@ -1,8 +1,8 @@
 """A data set in memory: three named splits of images, and where they came from."""
 
 import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import numpy as np
@@ -42,6 +42,7 @@ class Unsplit:
     source: str
     pool: Split
     test: Split
+    files: tuple[str, ...] = ()  # of the pool's images and then of the test's, where each has a file of its own
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -60,6 +61,7 @@ class Dataset:
     train: Split
     validation: Split
     test: Split
+    files: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # by split, where each image has its own
 
 
 def checksum(*arrays: NDArray[np.generic]) -> str:
@@ -72,5 +74,10 @@ def checksum(*arrays: NDArray[np.generic]) -> str:
 
 
 def fingerprint(split: Split) -> frozenset[bytes]:
-    """A digest of each image's pixels (labels left out): two splits share an image where their fingerprints meet."""
-    return frozenset(hashlib.sha256(image.data).digest()[:16] for image in split.images)
+    """The digests of a split: two splits share an image where their fingerprints meet."""
+    return frozenset(fingerprints(split))
+
+
+def fingerprints(split: Split) -> list[bytes]:
+    """A digest of each image's pixels, in order, labels left out: equal pictures have equal digests."""
+    return [hashlib.sha256(image.data).digest()[:16] for image in split.images]

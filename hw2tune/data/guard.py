@@ -1,9 +1,14 @@
-"""The split guard: a claim is refused where it was evaluated on images that were trained on."""
+"""The split guard: pictures that stand in two splits, or several times in one."""
 
 from __future__ import annotations
 
-from hw2tune.data.dataset import Dataset, Split, fingerprint
+from collections import defaultdict
+from collections.abc import Sequence
+
+from hw2tune.data.dataset import Dataset, Split, fingerprint, fingerprints
 from hw2tune.errors import DataError
+
+SHOWN = 3  # pairs of files named
 
 
 def overlap(one: Split, other: Split) -> int:
@@ -13,10 +18,29 @@ def overlap(one: Split, other: Split) -> int:
 
 def refuse_overlap(data: Dataset) -> None:
     """Raises DataError where two of the three splits share images."""
-    for names in (("train", "test"), ("validation", "test"), ("train", "validation")):
-        shared = overlap(*(getattr(data, name) for name in names))
+    digests = {name: fingerprints(getattr(data, name)) for name in ("train", "validation", "test")}
+    for one, other in (("train", "test"), ("validation", "test"), ("train", "validation")):
+        shared = set(digests[one]) & set(digests[other])
         if shared:
+            files = _pairs(data, one, other, digests, shared)
             raise DataError(
-                f"{data.source}: {shared} images stand in both {names[0]} and {names[1]}; an accuracy on {names[1]} "
+                f"{data.source}: {len(shared)} images stand in both {one} and {other}{files}; an accuracy on {other} "
                 "would be no claim about unseen images. Remove the copies from one of the two."
             )
+
+
+def _pairs(data: Dataset, one: str, other: str, digests: dict[str, list[bytes]], shared: set[bytes]) -> str:
+    if not data.files:
+        return ""
+    first = {name: dict(zip(reversed(digests[name]), reversed(data.files[name]), strict=True)) for name in (one, other)}
+    pairs = sorted((first[one][digest], first[other][digest]) for digest in shared)
+    more = f" and {len(pairs) - SHOWN} more" if len(pairs) > SHOWN else ""
+    return f" ({'; '.join(f'{here} = {there}' for here, there in pairs[:SHOWN])}{more})"
+
+
+def groups_of_equals(digests: Sequence[bytes]) -> list[list[int]]:
+    """The places of pictures that stand more than once, each group in ascending order."""
+    places: defaultdict[bytes, list[int]] = defaultdict(list)
+    for place, digest in enumerate(digests):
+        places[digest].append(place)
+    return [group for group in places.values() if len(group) > 1]

@@ -51,6 +51,7 @@ def read(info: DatasetInfo, folder: Path, progress: Progress | None = None) -> U
         source=str(folder),
         pool=Split(images=images[: len(pool)], labels=labels[: len(pool)]),
         test=Split(images=images[len(pool) :], labels=labels[len(pool) :]),
+        files=tuple(os.path.relpath(file.path, folder) for file in pool + test),
     )
 
 

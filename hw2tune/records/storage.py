@@ -144,8 +144,9 @@ def _refuse_lost(folder: StudyFolder) -> None:
         there = True  # whoever reads it says what is wrong
     trials = folder.trial(0).root.parent
     if not there and trials.is_dir() and any(trials.iterdir()):
+        what = "holds no entry" if folder.journal.exists() else "is missing"
         raise StudyFolderError(
-            f"{folder.journal}: {'holds no entry' if folder.journal.exists() else 'is missing'}, but {trials} holds trials; "
+            f"{folder.journal}: {what}, but {trials} holds trials; "
             "put a copy in its place, or set the study aside with --fresh"
         )
 

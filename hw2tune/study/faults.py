@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -11,19 +12,22 @@ from pydantic_core import ErrorDetails
 
 from hw2tune.data.catalog import DATASETS
 from hw2tune.study.hyperparameters import KNOWN, REQUIRED, fault_in_value
+from hw2tune.study.notation import ALIASES, foreign_notation
 from hw2tune.study.schema import LABELS, MODEL_INPUTS, Pruner, Study
-from hw2tune.study.space import Choice, Distribution, Interval, Space
+from hw2tune.study.space import Choice, Distribution, Interval, Space, as_table
 
 _KINDS: dict[str, type[BaseModel]] = {"interval": Interval, "choice": Choice}
 
 
 def faults_in(content: Mapping[str, Any]) -> list[str]:
     """All faults of a study file's content; empty where it is a study."""
-    faults = list(_of_schema(content))
     space = content.get("space")
-    distributions = _distributions(space) if isinstance(space, Mapping) else {}
+    foreign = foreign_notation(space) if isinstance(space, Mapping) else {}
+    faults = list(_of_schema(_without(content, foreign)))
+    distributions = _distributions(space, foreign) if isinstance(space, Mapping) else {}
     faults += _of_names(content)
     if isinstance(space, Mapping):
+        faults += foreign.values()
         faults += _of_space(distributions, space)
     published = content.get("published")
     if isinstance(published, Mapping) and isinstance(space, Mapping):
@@ -69,6 +73,8 @@ def _known_keys(details: ErrorDetails) -> Iterable[str]:
 
 def _did_you_mean(word: str, known: Iterable[str]) -> str:
     known = list(known)
+    if (meant := ALIASES.get(re.sub("[^a-z0-9]", "", word.lower()))) in known:
+        return f"; it is called `{meant}` here"
     close = difflib.get_close_matches(word, known, n=1)
     return f"; did you mean `{close[0]}`?" if close else f"; known here: {', '.join(known)}"
 
@@ -88,12 +94,21 @@ def _of_names(content: Mapping[str, Any]) -> Iterator[str]:
         yield f"validation_size: must leave images to train on, but got {size} of {info.pool_size}"
 
 
-def _distributions(space: Mapping[str, Any]) -> dict[str, Distribution]:
+def _without(content: Mapping[str, Any], foreign: Mapping[str, str]) -> Mapping[str, Any]:
+    """The content without the hyperparameters whose fault is known already."""
+    if not foreign:
+        return content
+    return {**content, "space": {name: raw for name, raw in content["space"].items() if name not in foreign}}
+
+
+def _distributions(space: Mapping[str, Any], foreign: Mapping[str, str]) -> dict[str, Distribution]:
     adapter: TypeAdapter[Distribution] = TypeAdapter(Distribution)
     sound = {}
     for name, raw in space.items():
+        if name in foreign:
+            continue
         try:
-            sound[name] = adapter.validate_python(raw if isinstance(raw, Mapping) else {"choices": [raw]})
+            sound[name] = adapter.validate_python(as_table(raw))
         except ValidationError:  # worded by _of_schema
             continue
     return sound
@@ -107,6 +122,8 @@ def _of_space(distributions: Mapping[str, Distribution], space: Mapping[str, Any
         if name not in space:
             yield f"space.{name}: is missing; give a range, choices or one value"
     for name, distribution in distributions.items():
+        if name in KNOWN and isinstance(distribution, Interval) and distribution.or_zero and fault_in_value(name, 0.0):
+            yield f"space.{name}.or_zero: zero is no {name.replace('_', ' ')}; leave or_zero out"
         if name in KNOWN:
             wrong = (fault_in_value(name, value) for value in distribution.extremes())
             yield from (f"space.{name}: {fault}" for fault in wrong if fault)
@@ -150,6 +167,8 @@ def _of_published(
         faults = {name: fault_in_value(name, value) for name, value in configuration.items() if name in KNOWN}
         outside = space.faults_in(configuration) if complete else {}
         for name in dict.fromkeys([*configuration, *outside]):
+            if name not in KNOWN and name not in configuration:
+                continue  # unknown in the space, and told there
             if name not in KNOWN:
                 yield f"published.{label}.{name}: unknown hyperparameter{_did_you_mean(name, KNOWN)}"
             elif fault := faults.get(name) or outside.get(name):

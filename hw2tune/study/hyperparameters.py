@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -43,6 +44,16 @@ def fault_in_value(name: str, value: Any) -> str | None:
         "weight_decay": ("a number >= 0", is_number(value) and value >= 0),
     }[name]
     return None if holds else f"must be {condition}, but got {value!r}"
+
+
+def identity(configuration: Mapping[str, Value]) -> tuple[tuple[str, Value], ...]:
+    """What two configurations share if they train alike, whatever way each is written."""
+    complete = {"momentum": 0.0, "weight_decay": 0.0} | dict(configuration)
+    if complete.get("optimizer") != "sgd":
+        del complete["momentum"]
+    return tuple(
+        sorted((name, value if isinstance(value, str | bool) else float(value)) for name, value in complete.items())
+    )
 
 
 def is_number(value: Any) -> bool:

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from hw2tune.study.hyperparameters import Hyperparameters, Value
-from hw2tune.study.space import STRICT, Distribution, Space
+from hw2tune.study.hyperparameters import Hyperparameters, Value, identity
+from hw2tune.study.space import STRICT, Distribution, Space, as_table
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"  # a name becomes a folder: nothing that could leave the results
 
@@ -54,10 +54,8 @@ class Study(BaseModel):
 
     @field_validator("space", mode="before")
     @classmethod
-    def _a_plain_value_is_a_choice_of_one(cls, space: Any) -> Any:
-        if not isinstance(space, Mapping):
-            return space
-        return {k: v if isinstance(v, Mapping) else {"choices": [v]} for k, v in space.items()}
+    def _plain_values_are_choices(cls, space: Any) -> Any:
+        return {k: as_table(v) for k, v in space.items()} if isinstance(space, Mapping) else space
 
     @property
     def direction(self) -> Literal["maximize", "minimize"]:
@@ -68,6 +66,15 @@ class Study(BaseModel):
     def search_space(self) -> Space:
         """The space as what draws configurations."""
         return Space(self.space)
+
+    @property
+    def trials_possible(self) -> int:
+        """The trials that the study can hold: no configuration is trained twice, but for references that are equal."""
+        size = self.search_space.size()
+        if size is None:
+            return self.trials
+        references = [identity(configuration) for configuration in self.published.values()]
+        return min(self.trials, size + len(references) - len(set(references)))
 
     def published_hyperparameters(self, label: str) -> Hyperparameters:
         """The published configuration `baseline` or `l2`."""

@@ -7,12 +7,12 @@ translate between a configuration and what Optuna stores for it. The two differ 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Protocol
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
-from hw2tune.study.hyperparameters import Value
+from hw2tune.study.hyperparameters import Value, identity
 
 STRICT = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -50,6 +50,13 @@ class Interval(BaseModel):
         """The values to hold against the hyperparameter's own domain."""
         return (self.low, self.high)
 
+    @property
+    def values(self) -> list[Value] | None:
+        """All values where they can be counted, None where not."""
+        if self.low < self.high:
+            return None
+        return [0.0, self.low] if self.or_zero and self.low else [self.low]
+
     def __str__(self) -> str:
         log, zero = " log" if self.log else "", " or 0" if self.or_zero else ""
         return f"{self.low:g}..{self.high:g}{log}{zero}{_condition(self.when)}"
@@ -77,8 +84,18 @@ class Choice(BaseModel):
         """The values to hold against the hyperparameter's own domain."""
         return tuple(self.choices)
 
+    @property
+    def values(self) -> list[Value]:
+        """All values."""
+        return self.choices
+
     def __str__(self) -> str:
         return "{" + ", ".join(str(value) for value in self.choices) + "}" + _condition(self.when)
+
+
+def as_table(raw: Any) -> Mapping[str, Any]:
+    """A distribution as a table: a list is choices, a plain value a choice of one."""
+    return raw if isinstance(raw, Mapping) else {"choices": raw if isinstance(raw, list) else [raw]}
 
 
 def _kind(raw: Any) -> str:
@@ -137,6 +154,25 @@ class Space:
             for name in self.distributions
             if name in stored or zero_key(name) in stored
         }
+
+    def size(self) -> int | None:
+        """How many different configurations there are; None where they cannot be counted."""
+        if any(distribution.values is None for distribution in self.distributions.values()):
+            return None
+        return len({identity(configuration) for configuration in self.configurations()})
+
+    def configurations(self) -> Iterator[dict[str, Value]]:
+        """Every configuration of a space whose size is not None."""
+        drawn: list[dict[str, Value]] = [{}]
+        for name, distribution in self.distributions.items():
+            values = distribution.values
+            assert values is not None, "a real interval cannot be counted"
+            drawn = [
+                more
+                for before in drawn
+                for more in ([before | {name: v} for v in values] if _applies(distribution, before) else [before])
+            ]
+        yield from drawn
 
     def faults_in(self, configuration: Mapping[str, Value]) -> dict[str, str]:
         """For each hyperparameter of a configuration that this space cannot draw, why."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hw2tune.data.dataset import Dataset
+from hw2tune.data.guard import refuse_overlap
 from hw2tune.data.load import load_dataset
 from hw2tune.errors import NoTrialFinishedError
 from hw2tune.interrupt import start_deaf_thread
@@ -70,9 +71,12 @@ def load_for(
     validation_size: int | None = None,
     download: bool = True,
 ) -> Dataset:
-    """The study's data set in the split that it asks for, or with another validation size. Raises DataError."""
+    """The study's data set in the split that it asks for, or with another validation size.
+
+    Raises DataError, also where two splits share pictures: no claim could be made in the end.
+    """
     observer.stage(f"loading {study.dataset}")
-    return load_dataset(
+    data = load_dataset(
         study.dataset,
         data_dir=data_dir,
         validation_size=study.validation_size if validation_size is None else validation_size,
@@ -80,6 +84,8 @@ def load_for(
         download=download,
         progress=lambda what, done, of: observer.stage(f"{what}: {done:,} of {of:,}"),
     )
+    refuse_overlap(data)
+    return data
 
 
 def check(request: Request) -> tuple[Plan, Cost]:
@@ -149,7 +155,7 @@ def _run(
 
 def _finished(folder: StudyFolder, study: Study) -> Overview | None:
     """The study where it has its trials already; nothing is started then."""
-    if not folder.journal.exists():
+    if not folder.study_file.exists():
         return None
     overview = read_overview(folder)
     begun = [row for row in overview.rows if row.state == INTERRUPTED]

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from hw2tune.data.dataset import Dataset
-from hw2tune.data.guard import refuse_overlap
 from hw2tune.errors import InterruptedByUserError, StudyFolderError
 from hw2tune.records.environment import add_run
 from hw2tune.records.folder import StudyFolder, study_folders
@@ -53,7 +52,6 @@ def replicate_studies(
     def work(folder: StudyFolder, room: Room) -> None:
         overview = read_overview(folder)
         data = load_for(overview.study, data_dir, observer)
-        refuse_overlap(data)
         _note_run(folder, observer, data, room, [overview.study.seed + 1 + number for number in range(replicates)])
         run_replicates(overview, data=data, room=room, observer=observer, replicates=replicates, race=race)
 
@@ -76,7 +74,6 @@ def reproduce_published(
         protocol = PROTOCOLS[folder.name.removeprefix("reproduce-").partition(".")[0]]
         study = parse_study(*find_study(protocol.study), {"max_epochs": max_epochs} if max_epochs else None)
         data = load_for(study, data_dir, observer, validation_size=protocol.validation_size)
-        refuse_overlap(data)
         _note_run(folder, observer, data, room, range(replicates))
         run_reproduction(study, protocol, folder, data=data, room=room, observer=observer, replicates=replicates)
 

@@ -10,7 +10,7 @@ LABELS = np.repeat(np.arange(10), 60).astype(np.int64)
 
 
 def choose(size, *, labels=LABELS, seed=0):
-    return validation_indices(labels, size, classes=10, seed=seed)
+    return validation_indices(labels, size, classes="0123456789", seed=seed)
 
 
 def message(size, *, labels=LABELS, seed=0):
@@ -92,3 +92,34 @@ def test_a_size_that_takes_a_whole_class_from_training_is_refused():
 
 def test_a_negative_seed_is_refused():
     assert message(100, seed=-3) == "split_seed: must be 0 or more, but got -3."
+
+
+def test_copies_of_a_picture_stay_in_one_split_and_the_rest_is_drawn_as_before():
+    labels = np.repeat(np.arange(10), 60)
+    plain = validation_indices(labels, 100, classes="0123456789", seed=3)
+    copied = [[int(plain[0]), 5, 7, 9], [61, int(plain[11])]]  # each would be torn apart
+    chosen = set(validation_indices(labels, 100, classes="0123456789", seed=3, equals=copied).tolist())
+    for group in copied:
+        assert len(chosen & set(group)) in (0, len(group))
+    assert len(chosen) == 100
+    assert {place for place in plain.tolist() if place >= 120} <= chosen  # classes without copies
+
+
+def test_a_picture_with_two_labels_never_validates():
+    labels = np.repeat(np.arange(10), 6)
+    for seed in range(20):
+        chosen = validation_indices(labels, 20, classes="0123456789", seed=seed, equals=[[0, 59]])
+        assert not {0, 59} & set(chosen.tolist())
+
+
+def test_a_folder_copied_twice_is_split_by_pictures():
+    labels = np.tile(np.repeat(np.arange(10), 10), 2)
+    twice = [[place, place + 100] for place in range(100)]
+    chosen = validation_indices(labels, 40, classes="0123456789", seed=0, equals=twice)
+    assert len(chosen) == 40 and set((chosen % 100).tolist()) == set(chosen[chosen < 100].tolist())
+
+
+def test_a_class_that_is_too_small_is_named():
+    labels = np.array([0] * 99 + [1])
+    with pytest.raises(DataError, match="with 10 of 100 class dog gets 0 of its 1 in validation"):
+        validation_indices(labels, 10, classes=("cat", "dog"), seed=0)

@@ -1,5 +1,8 @@
 """Study files: what is read, and what is refused in which words."""
 
+import codecs
+import re
+
 import pytest
 
 from hw2tune.errors import StudyFileError
@@ -122,6 +125,81 @@ def test_a_plain_value_in_the_space_is_a_choice_of_one():
 def test_a_fault_is_named_with_key_condition_and_value(old, new, fault):
     assert old in GOOD
     assert fault in faults(GOOD.replace(old, new, 1))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fault"),
+    [
+        ('{ choices = [32, 64] }', "{ low = 16, high = 128 }",
+         "space.batch_size: a range draws real numbers and a batch size is whole; write choices, for example "
+         "batch_size = [16, 32, 64, 128]"),
+        ('{ choices = [32, 64] }', "{ min = 20, max = 30 }",
+         "space.batch_size: a range draws real numbers and a batch size is whole; write choices, for example "
+         "batch_size = [20, 30]"),
+        ('{ choices = [32, 64] }', "{ values = [32, 64] }",
+         "space.batch_size: `values` is called `choices` here; write batch_size = [32, 64]"),
+        ('{ choices = ["sgd", "adam"] }', '{ value = "sgd" }',
+         'space.optimizer: `value` is called `choices` here; write optimizer = ["sgd"]'),
+        ("low = 1e-4, high = 1e-1, log = true }\nbatch", 'min = 1e-4, max = 0.1, distribution = "log_uniform" }\nbatch',
+         "space.learning_rate: `min` is not known here; write learning_rate = "
+         "{ low = 0.0001, high = 0.1, log = true }"),
+        ("low = 1e-4, high = 1e-1, log = true }\nbatch", 'type = "loguniform", low = 1e-4, high = 0.1 }\nbatch',
+         "space.learning_rate: `type` is not known here; write learning_rate = "
+         "{ low = 0.0001, high = 0.1, log = true }"),
+        ("low = 1e-4, high = 1e-1, log = true }\nbatch", "low = 1e-4, high = 1e-1, log = true, or_zero = true }\nbatch",
+         "space.learning_rate.or_zero: zero is no learning rate; leave or_zero out"),
+        ("max_epochs = 5", "epochs = 5", "epochs: unknown key; it is called `max_epochs` here"),
+    ],
+)  # fmt: skip
+def test_the_notation_of_another_tool_is_named_once_with_what_to_write(old, new, fault):
+    assert old in GOOD
+    assert [line for line in faults(GOOD.replace(old, new, 1)) if "is missing" not in line] == [fault]
+
+
+@pytest.mark.parametrize("name", ["lr", "LR", "learning-rate", "bs", "batchSize", "wd", "l2", "opt"])
+def test_a_hyperparameter_under_another_tools_name_is_told_ours(name):
+    told = faults(GOOD.replace("[space]\n", f'[space]\n"{name}" = 0.5\n'))
+    assert len(told) == 1
+    assert re.fullmatch(rf"space\.{name}: unknown hyperparameter; it is called `\w+` here", told[0])
+
+
+def test_a_list_is_choices():
+    study = parse_study(GOOD.replace("{ choices = [32, 64] }", "[32, 64]"), "x")
+    assert study == parse_study(GOOD, "x")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"\xff\xfen\x00a\x00", "is saved as UTF-16, as Notepad and PowerShell may do; save it as UTF-8"),
+        (b"\xfe\xff\x00n\x00a", "is saved as UTF-16, as Notepad and PowerShell may do; save it as UTF-8"),
+        (b"\xff\xfe\x00\x00n\x00\x00\x00", "is saved as UTF-32, as Notepad and PowerShell may do; save it as UTF-8"),
+        (b'name = "a"\n# f\xfcr\n', "line 2: byte 0xfc is not UTF-8; save the file as UTF-8"),
+        (b"name\x00", "holds a zero byte, so it is no text; save it as UTF-8"),
+    ],
+)
+def test_a_file_in_another_encoding_is_named_as_what_it_is(tmp_path, content, said):
+    (tmp_path / "mine.toml").write_bytes(content)
+    with pytest.raises(StudyFileError) as refused:
+        find_study(str(tmp_path / "mine.toml"))
+    assert str(refused.value) == f"{tmp_path}/mine.toml: {said}"
+
+
+def test_a_mark_at_the_start_and_windows_line_ends_are_skipped(tmp_path):
+    (tmp_path / "mine.toml").write_bytes(codecs.BOM_UTF8 + GOOD.replace("\n", "\r\n").encode())
+    assert parse_study(*find_study(str(tmp_path / "mine.toml"))) == parse_study(GOOD, "x")
+
+
+def test_a_path_that_is_no_file_is_told_as_what_it_is(tmp_path):
+    (tmp_path / "folder.toml").mkdir()
+    (tmp_path / "mine.toml").write_text(GOOD)
+    for name, said in (
+        ("folder.toml", "is a folder; name a study file in it"),
+        ("mien.toml", f"no such file; did you mean {tmp_path}/mine.toml?"),
+    ):
+        with pytest.raises(StudyFileError) as refused:
+            find_study(str(tmp_path / name))
+        assert str(refused.value) == f"{tmp_path}/{name}: {said}"
 
 
 def test_all_faults_are_named_at_once():

@@ -1,0 +1,71 @@
+"""What people bring along from other tools, and what it is called here."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+# Names in other tools' files, small letters and digits alone, and ours.
+ALIASES = {
+    "lr": "learning_rate", "learningrate": "learning_rate", "eta": "learning_rate", "stepsize": "learning_rate",
+    "bs": "batch_size", "batch": "batch_size", "batchsize": "batch_size", "minibatch": "batch_size",
+    "wd": "weight_decay", "l2": "weight_decay", "weightdecay": "weight_decay", "decay": "weight_decay",
+    "opt": "optimizer", "optim": "optimizer", "solver": "optimizer", "mom": "momentum", "beta": "momentum",
+    "epochs": "max_epochs", "nepochs": "max_epochs", "numepochs": "max_epochs", "maxiter": "max_epochs",
+    "ntrials": "trials", "numtrials": "trials", "numsamples": "trials", "maxtrials": "trials", "count": "trials",
+    "metric": "objective", "goal": "objective", "data": "dataset", "network": "model", "net": "model",
+    "criterion": "loss", "lossfunction": "loss", "valsize": "validation_size", "searchspace": "space",
+    "parameters": "space", "params": "space", "randomseed": "seed", "randomstate": "seed", "scheduler": "pruner",
+    "algorithm": "sampler", "searchalg": "sampler", "method": "sampler",
+}  # fmt: skip
+
+_LISTS = ("values", "value", "choice", "options", "categorical", "grid", "list")
+_LOWS, _HIGHS = ("min", "lower", "from", "start"), ("max", "upper", "to", "stop", "end")
+_KINDS = ("distribution", "type", "dist", "kind", "sampling")
+
+
+def foreign_notation(space: Mapping[str, Any]) -> dict[str, str]:
+    """By hyperparameter, the fault of an entry that is written as in another tool, with what to write."""
+    faults = {name: _fault(name, raw) for name, raw in space.items() if isinstance(raw, Mapping)}
+    return {name: f"space.{name}: {fault}" for name, fault in faults.items() if fault}
+
+
+def _fault(name: str, raw: Mapping[str, Any]) -> str | None:
+    if "choices" in raw:
+        return None
+    listed = next((key for key in _LISTS if key in raw), None)
+    if listed is not None:
+        values = raw[listed] if isinstance(raw[listed], list) else [raw[listed]]
+        return f"`{listed}` is called `choices` here; write {name} = {_shown(values)}"
+    low: Any = next((raw[key] for key in ("low", *_LOWS) if key in raw), None)
+    high: Any = next((raw[key] for key in ("high", *_HIGHS) if key in raw), None)
+    if name == "batch_size" and _are_numbers(low, high):
+        return (
+            "a range draws real numbers and a batch size is whole; write choices, for example batch_size = "
+            f"{_shown(_powers_of_two(low, high))}"
+        )
+    if not any(key in raw for key in (*_LOWS, *_HIGHS, *_KINDS)) or not _are_numbers(low, high):
+        return None
+    log = any("log" in str(raw.get(key, "")).lower() for key in _KINDS) or raw.get("log") is True
+    used = next(key for key in raw if key in (*_LOWS, *_HIGHS, *_KINDS))
+    return f"`{used}` is not known here; write {name} = {{ low = {low}, high = {high}{', log = true' if log else ''} }}"
+
+
+def _are_numbers(*values: Any) -> bool:
+    return all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+
+
+def _powers_of_two(low: float, high: float) -> list[int]:
+    """Those within the bounds, and the bounds' nearest whole numbers where there is none."""
+    first = max(0, math.ceil(math.log2(max(1, low))))
+    powers = [2**n for n in range(first, first + 20) if low <= 2**n <= high]
+    return powers or sorted({max(1, round(low)), max(1, round(high))})
+
+
+def _shown(values: list[Any]) -> str:
+    shown = (
+        f'"{value}"' if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else str(value)
+        for value in values
+    )
+    return f"[{', '.join(shown)}]"
