@@ -113,6 +113,9 @@ def locked(folder: StudyFolder, say: Say = lambda text: None) -> Iterator[None]:
     with _system_lock(folder) as works:
         if not works or (owner := _read(record)) is None or owner.boot != me.boot:
             _await_the_dead(folder, say)
+        for part in folder.root.rglob("*.part"):  # half-written by a process that was killed
+            with contextlib.suppress(OSError):
+                part.unlink()
         write_atomically(record, dump_owner(me), durable=True)
         ended, lost = threading.Event(), threading.Event()
         beat = threading.Thread(target=_beat, args=(record, me, ended, lost), daemon=True)

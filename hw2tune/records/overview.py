@@ -52,7 +52,7 @@ class Overview:
         """running, complete, or interrupted."""
         if self.running:
             return RUNNING
-        return COMPLETE if len(self.finished) >= self.study.trials else INTERRUPTED
+        return COMPLETE if len(self.finished) >= self.study.trials_possible else INTERRUPTED
 
     def labelled(self, label: str) -> TrialRow | None:
         """The trial of a published configuration."""

@@ -29,7 +29,7 @@ class Lines(Observer):
 
     def planned(self, plan: Plan) -> None:
         print_plan(plan, self.console)
-        self.done, self.total, self.objective = len(plan.finished), plan.study.trials, plan.study.objective
+        self.done, self.total, self.objective = len(plan.finished), plan.total, plan.study.objective
 
     def replicating(self, study: Study, *, total: int, cached: int, room: Room) -> None:
         self.console.print(replicating_line(study, total=total, cached=cached, room=room), soft_wrap=True)
@@ -60,7 +60,7 @@ class LiveDisplay(Observer):
     def planned(self, plan: Plan) -> None:
         print_plan(plan, self.console)
         goal = Goal(
-            noun="trials", total=plan.study.trials, before=len(plan.finished), concurrency=plan.room.concurrency,
+            noun="trials", total=plan.total, before=len(plan.finished), concurrency=plan.room.concurrency,
             study=plan.study,
         )  # fmt: skip
         self._begin(goal, list(plan.finished))

@@ -70,7 +70,7 @@ def print_status(overview: Overview, console: Console) -> None:
     """One study, every trial, the best first."""
     study = overview.study
     console.print(
-        f"{overview.folder.name}: {overview.state}, {len(overview.finished)} of {study.trials} trials finished"
+        f"{overview.folder.name}: {overview.state}, {len(overview.finished)} of {study.trials_possible} trials finished"
         + (f" ({overview.running})" if overview.running else "")
     )
     ranked = best_first(overview.rows, study.direction)
@@ -126,7 +126,7 @@ def print_studies(overviews: Sequence[Overview], faults: Mapping[str, str], cons
     for overview in overviews:
         best = overview.best
         table.add_row(
-            overview.folder.name, overview.state, f"{len(overview.finished)}/{overview.study.trials}",
+            overview.folder.name, overview.state, f"{len(overview.finished)}/{overview.study.trials_possible}",
             objective_value(best.value if best else None, overview.study.objective),
             overview.study.objective.replace("_", " "), duration(sum(row.seconds for row in overview.rows)),
         )  # fmt: skip

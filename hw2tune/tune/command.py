@@ -159,7 +159,7 @@ def _finished(folder: StudyFolder, study: Study) -> Overview | None:
         return None
     overview = read_overview(folder)
     begun = [row for row in overview.rows if row.state == INTERRUPTED]
-    return _judged(overview) if len(overview.finished) >= study.trials and not begun else None
+    return _judged(overview) if len(overview.finished) >= study.trials_possible and not begun else None
 
 
 def _judged(overview: Overview) -> Overview:

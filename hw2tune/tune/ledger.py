@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import random
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -18,14 +19,17 @@ from hw2tune.errors import NotWritableError
 from hw2tune.records.checkpoints import find_checkpoint, keep_last, write_checkpoint
 from hw2tune.records.epochs import append_epoch, read_epochs, write_epochs
 from hw2tune.records.folder import StudyFolder, not_writable, write_atomically
-from hw2tune.records.storage import in_one_write
+from hw2tune.records.storage import in_one_write, take_back
 from hw2tune.records.trials import LABEL, REASON, SECONDS, STATE, TrialRow, best_epoch, trial_rows
+from hw2tune.study.hyperparameters import Value, identity
 from hw2tune.study.schema import LABELS, Study
 from hw2tune.tune.failure import Failure
 from hw2tune.tune.messages import CHECKPOINT
 from hw2tune.tune.observer import Observer
 
 JOURNAL_ENTRY = 300  # bytes, about
+DRAWS = 20  # of a configuration that was there before, until one of those left is taken
+FIXED = "fixed_params"  # the system attribute with which Optuna 5 enqueues a configuration
 
 
 class Ledger:
@@ -34,6 +38,7 @@ class Ledger:
     def __init__(self, study: Study, optuna_study: optuna.Study, folder: StudyFolder, observer: Observer) -> None:
         self.study, self.optuna_study, self.folder, self.observer = study, optuna_study, folder, observer
         self.refusal: NotWritableError | None = None
+        self.drawn = {identity(study.search_space.decode(trial.params)) for trial in self.trials() if trial.params}
 
     def enqueue_published(self) -> None:
         """Makes the published configurations trials 0 and 1 of a new study."""
@@ -47,7 +52,7 @@ class Ledger:
     def unfinished(self) -> bool:
         """Whether trials are missing, or some that were begun are not at their end."""
         finished = len(self.trials(TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL))
-        return finished < self.study.trials or bool(self.trials(TrialState.RUNNING))
+        return finished < self.study.trials_possible or bool(self.trials(TrialState.RUNNING))
 
     def close_running(self, failure: Failure) -> None:
         """Ends every trial that was begun and is not at its end."""
@@ -80,12 +85,34 @@ class Ledger:
         """Asks Optuna for the next trial and writes its configuration down."""
         trial = self.optuna_study.ask()
         self.folder.trial(trial.number).clear()  # a journal that lost its end gives numbers out again
-        self._write_params(trial)
+        trial, params = self._draw(trial)
+        self.drawn.add(identity(params))
+        self._write_params(trial, params)
         return trial
 
-    def _write_params(self, trial: optuna.Trial) -> None:
+    def _draw(self, trial: optuna.Trial) -> tuple[optuna.Trial, dict[str, Value]]:
+        """Gives a trial its configuration: one that no other has, or in a small space the same is trained many times.
+
+        A draw that was there before is made again; where the sampler has nothing new, one of those left is taken.
+        """
+        space, frozen = self.study.search_space, trial.storage.get_trial(trial._trial_id)
+        given = bool(frozen.params) or FIXED in frozen.system_attrs
+        for _ in range(DRAWS):
+            with in_one_write(trial) as entries:
+                params = space.suggest(trial)
+                if given or identity(params) not in self.drawn:
+                    return trial, params
+                take_back(trial, entries)
+            trial = optuna.trial.Trial(self.optuna_study, trial._trial_id)
+        if space.size() is not None:
+            left = [one for one in space.configurations() if identity(one) not in self.drawn]
+            params = random.Random(self.study.seed + trial.number).choice(left)
+            trial.storage.set_trial_system_attr(trial._trial_id, FIXED, space.encode(params))
+            trial = optuna.trial.Trial(self.optuna_study, trial._trial_id)
         with in_one_write(trial):
-            params = self.study.search_space.suggest(trial)
+            return trial, space.suggest(trial)
+
+    def _write_params(self, trial: optuna.Trial, params: Mapping[str, Value]) -> None:
         record = {"number": trial.number, "label": trial.user_attrs.get(LABEL, ""), "seed": self.study.seed, **params}
         write_atomically(self.folder.trial(trial.number).params, json.dumps(record, indent=2) + "\n")
 
@@ -94,7 +121,9 @@ class Ledger:
         # Optuna 5.0 has no public way to continue a running trial of another process; Trial(study, id) is what
         # `ask` itself returns, and suggest_* on it gives back the stored values.
         trial = optuna.trial.Trial(self.optuna_study, frozen._trial_id)
-        self._write_params(trial)  # completes one that was killed between its suggestions
+        trial, params = self._draw(trial)  # completes one that was killed between its suggestions
+        self.drawn.add(identity(params))
+        self._write_params(trial, params)
         folder = self.folder.trial(trial.number)
         found = find_checkpoint(folder)
         if found.damaged:

@@ -26,7 +26,12 @@ class Plan:
     @property
     def left(self) -> int:
         """New trials to run."""
-        return max(0, self.study.trials - len(self.finished) - len(self.resumed))
+        return max(0, self.study.trials_possible - len(self.finished) - len(self.resumed))
+
+    @property
+    def total(self) -> int:
+        """All trials of the study when it is over."""
+        return len(self.finished) + len(self.resumed) + self.left
 
 
 class Observer:

@@ -43,7 +43,7 @@ from hw2tune.records.replicates import (
 from hw2tune.records.states import COMPLETE, DIVERGED
 from hw2tune.records.trainings import Training, read_training, write_training
 from hw2tune.records.trials import TrialRow, best_first
-from hw2tune.study.hyperparameters import Hyperparameters
+from hw2tune.study.hyperparameters import Hyperparameters, identity
 from hw2tune.study.schema import Study
 from hw2tune.study.task import task_of
 from hw2tune.tune.observer import Observer
@@ -99,14 +99,20 @@ def run_replicates(
 
 
 def candidates(overview: Overview, race: int) -> list[TrialRow]:
-    """The best `race` trials that were trained to the end. Raises StudyFolderError where none was."""
+    """The best `race` trials that were trained to the end, no configuration twice.
+
+    Raises StudyFolderError where none was.
+    """
     complete = [row for row in overview.rows if row.state == COMPLETE]
     if not complete:
         raise StudyFolderError(
             f"{overview.folder.root}: no trial is complete, so there is nothing to replicate; "
             f"`hw2tune study {overview.study.name}` goes on with the search"
         )
-    return best_first(complete, overview.study.direction)[:race]
+    distinct: dict[Any, TrialRow] = {}
+    for row in best_first(complete, overview.study.direction):
+        distinct.setdefault(identity(row.params), row)
+    return list(distinct.values())[:race]
 
 
 def _of(row: TrialRow) -> Hyperparameters:

@@ -163,7 +163,7 @@ def _in_scratch(error: OSError) -> Path:
 def _what_is_missing(ledger: Ledger) -> NotWritableError:
     """The refusal of the disk, with what is kept and what the rest of the study will need."""
     finished, begun = ledger.trials(*FINISHED), ledger.trials(TrialState.RUNNING)
-    left = ledger.study.trials - len(finished)
+    left = ledger.study.trials_possible - len(finished)
     sizes = [_size(ledger.folder, trial.number) for trial in [*finished, *begun]]
     need = left * max(sizes, default=0) - sum(_size(ledger.folder, trial.number) for trial in begun)
     return NotWritableError(

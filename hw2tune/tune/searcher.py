@@ -36,7 +36,7 @@ class StudySearch(Searcher):  # type: ignore[misc]  # Ray ships no types
         self.ledger, self.faults, self.room = ledger, faults, room
         self.machines, self.here = machines, here  # addresses of those that run; of this one
         self.interrupted = ledger.trials(TrialState.RUNNING)
-        self.new = ledger.study.trials - len(ledger.trials(*FINISHED)) - len(self.interrupted)
+        self.new = ledger.study.trials_possible - len(ledger.trials(*FINISHED)) - len(self.interrupted)
         self.live: dict[str, optuna.Trial] = {}  # by Tune's trial id
         self.on_gpu: set[str] = set()
         self.deaths: dict[str, Failure] = {}  # of workers, by Tune's trial id, before Tune says that the trial ended

@@ -1,5 +1,7 @@
 """The bridge of Tune and Optuna, driven as Tune drives it but without Ray: suggest, epochs, the end."""
 
+import json
+import os
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -10,7 +12,9 @@ from optuna.trial import TrialState
 from hw2tune.records.checkpoints import DIGEST, digest
 from hw2tune.records.epochs import append_epoch, read_epochs
 from hw2tune.records.folder import StudyFolder
+from hw2tune.records.overview import Overview
 from hw2tune.records.storage import create_optuna_study, read_trials
+from hw2tune.records.trials import TrialRow
 from hw2tune.study.file import find_study, parse_study
 from hw2tune.tune.deciding import build_pruner, build_sampler
 from hw2tune.tune.failure import Failure
@@ -18,6 +22,7 @@ from hw2tune.tune.faults import Faults
 from hw2tune.tune.ledger import Ledger
 from hw2tune.tune.messages import CHECKPOINT, FAILURE, RESUMED
 from hw2tune.tune.observer import Observer
+from hw2tune.tune.replicates import candidates
 from hw2tune.tune.room import Wish, room
 from hw2tune.tune.searcher import FINISHED, StudySearch
 from hw2tune.tune.stopper import StudyStopper
@@ -51,8 +56,11 @@ class Said(Observer):
 class Driver:
     """Calls searcher and stopper in the order of Ray 2.60's TuneController."""
 
-    def __init__(self, root: Path, machines: tuple[str, ...] = ("a",), retries: int = 2, **overrides: object) -> None:
-        self.study = parse_study(*find_study("quickstart"), overrides={"trials": 4} | overrides)
+    def __init__(
+        self, root: Path, machines: tuple[str, ...] = ("a",), retries: int = 2, file: Path | None = None,
+        **overrides: object,
+    ) -> None:  # fmt: skip
+        self.study = parse_study(*find_study(str(file or "quickstart")), overrides={"trials": 4} | overrides)
         self.folder = StudyFolder(root)
         optuna_study = create_optuna_study(self.folder, self.study)
         self.said = Said()
@@ -329,7 +337,9 @@ def test_a_disk_that_refuses_ends_the_run_and_nothing_more_is_written(tmp_path, 
     for name in "ab":
         driver.search.suggest(name)
     driver.epoch("a", 1, 0.5)
-    driver.folder.trial(1).root.joinpath("last.pt.part").mkdir()  # a file cannot be written over a folder
+    driver.folder.trial(1).root.joinpath(
+        f"last.pt.{os.getpid()}.part"
+    ).mkdir()  # a file cannot be written over a folder
     before = driver.folder.journal.read_bytes()
     driver.epoch("b", 1, 0.5)
     assert str(driver.ledger.refusal).endswith("trials/1/last.pt: cannot be written (Is a directory)")
@@ -427,3 +437,59 @@ def test_trials_that_were_running_can_be_given_up_with_a_reason(tmp_path):
     driver.ledger.close_running(Failure(state="lost", reason="lost: RuntimeError: killed for memory", traceback="T"))
     assert driver.trials[0].state == TrialState.FAIL
     assert driver.trials[0].user_attrs["reason"] == "lost: RuntimeError: killed for memory"
+
+
+SMALL = {
+    "space.learning_rate": {"choices": [0.001, 0.01]}, "space.batch_size": {"choices": [64, 100]},
+    "space.optimizer": {"choices": ["adam"]}, "space.weight_decay": {"choices": [0.0, 1e-4]}, "max_epochs": 1,
+}  # fmt: skip
+
+
+def small_study(root: Path, **overrides: object) -> Driver:
+    overrides = {"trials": 24, "pruner.name": "none"} | SMALL | overrides
+    text, _ = find_study("quickstart")
+    without_momentum = text.replace('momentum = { low = 0.0, high = 0.99, when = { optimizer = "sgd" } }\n', "")
+    (root / "small.toml").write_text(without_momentum)
+    return Driver(root, file=root / "small.toml", **overrides)
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random"])
+def test_in_a_small_space_each_configuration_is_trained_once_and_then_the_study_is_complete(tmp_path, sampler):
+    driver = small_study(tmp_path, sampler=sampler)
+    assert driver.study.trials_possible == 8
+    given = 0
+    while isinstance(driver.search.suggest(f"t{given}"), dict):
+        driver.epoch(f"t{given}", 1, 0.5 + given / 100)
+        given += 1
+    trials = read_trials(driver.folder)
+    assert given == 8 == len(trials) and {trial.state for trial in trials} == {TrialState.COMPLETE}
+    assert len({tuple(sorted(trial.params.items())) for trial in trials}) == 8
+    assert not driver.ledger.unfinished
+    again = small_study(tmp_path, sampler=sampler)  # a continuation has nothing to do
+    assert again.search.new == 0 and not again.ledger.unfinished
+
+
+def test_a_configuration_that_was_drawn_before_leaves_no_trace_in_the_journal(tmp_path):
+    driver = small_study(tmp_path, sampler="random")
+    for number in range(8):
+        driver.search.suggest(f"t{number}")
+    assert [trial.number for trial in read_trials(driver.folder)] == list(range(8))
+    stored = [trial.params for trial in read_trials(driver.folder)]
+    written = [json.loads((driver.folder.trial(number).params).read_text()) for number in range(8)]
+    for params, record in zip(stored, written, strict=True):
+        assert params.items() <= record.items()
+
+
+def test_of_equal_configurations_one_races():
+    row = {
+        "label": "", "state": "complete", "reason": "", "epochs": 1, "best_epoch": 1, "seconds": 1.0,
+        "params": {"learning_rate": 0.1, "batch_size": 32, "optimizer": "sgd"},
+    }  # fmt: skip
+    rows = [
+        TrialRow(number=0, value=0.5, **row),
+        TrialRow(number=1, value=0.9, **row | {"params": {**row["params"], "momentum": 0.0}}),
+        TrialRow(number=2, value=0.7, **row | {"params": {**row["params"], "momentum": 0.9}}),
+    ]
+    study = parse_study(*find_study("quickstart"))
+    overview = Overview(folder=StudyFolder(Path("x")), study=study, rows=rows, running=None)
+    assert [row.number for row in candidates(overview, 3)] == [1, 2]
