@@ -14,6 +14,7 @@ import typer
 from hw2tune import __version__
 from hw2tune.errors import Hw2tuneError, InterruptedByUserError
 from hw2tune.interrupt import INTERRUPTED, end_as_ctrl_c, end_no_more
+from hw2tune.paths import existing_folder, folder, results_folder
 from hw2tune.terminal.durations import seconds
 from hw2tune.terminal.streams import make_streams_last
 from hw2tune.variables import settle
@@ -40,10 +41,28 @@ StudyName = Annotated[
     str, typer.Argument(metavar="STUDY", help="quickstart, mnist, cifar10, a study in the results, or a .toml file.")
 ]
 ResultsDir = Annotated[
-    str, typer.Option("--results-dir", help="Where studies are kept: a folder, or a URL such as s3://bucket/studies.")
+    str,
+    typer.Option(
+        "--results-dir",
+        callback=lambda place: place if "://" in place else str(results_folder(place)),
+        help="Where studies are kept: a folder, or a URL such as s3://bucket/studies.",
+    ),
 ]
 DataDir = Annotated[
-    Path | None, typer.Option("--data-dir", help="Where to look for data first; else HW2TUNE_DATA, else the cache.")
+    Path | None,
+    typer.Option(
+        "--data-dir",
+        callback=lambda place: place and existing_folder(place, "--data-dir"),
+        help="Where to look for data first; else HW2TUNE_DATA, else the cache.",
+    ),
+]
+NewDataDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--data-dir",
+        callback=lambda place: place and folder(place, "--data-dir"),
+        help="Where to put data that is nowhere yet; else HW2TUNE_DATA, else the cache.",
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Trials = Annotated[int | None, typer.Option(min=2, help="Trials in the study in all; the published two are 0 and 1.")]
@@ -217,7 +236,8 @@ def summarize(
     from hw2tune.tune.room import Wish
 
     if from_files is not None:
-        _print_report(write_report(folders_in(reading(from_files))), open_page=open_page, json=json)
+        place = from_files if "://" in from_files else existing_folder(from_files, "--from-files")
+        _print_report(write_report(folders_in(reading(place))), open_page=open_page, json=json)
         return
     wish = Wish(cpus_per_trial=cpus_per_trial, gpus_per_trial=gpus_per_trial, concurrency=concurrency, address=address)
     _summarize(names or [], results_dir, replicates, race, data_dir, wish, open_page=open_page, json=json, quiet=quiet)
@@ -308,6 +328,26 @@ def status(
     print_json(overviews, faults) if json else print_studies(overviews, faults, stdout(), shown(results_dir))
 
 
+@app.command()
+def doctor(
+    machine: Annotated[bool, typer.Option("--machine", help="Print what hw2tune sees of this machine.")] = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Say what would stand in a study's way here; with --machine, what there is, for pasting into an issue."""
+    from hw2tune.terminal.tables import print_facts, stdout
+    from hw2tune.tune.doctor import facts, problems
+
+    if machine:
+        print_facts(facts(data_dir), stdout())
+        return
+    found = problems()
+    for problem in found:
+        typer.echo(f"- {problem}")
+    if found:
+        raise typer.Exit(1)
+    typer.echo("nothing stands in a study's way here; --machine shows what there is")
+
+
 @data_app.callback()
 def data(ctx: typer.Context, data_dir: DataDir = None) -> None:
     """List the data sets and where each was found, or fetch one."""
@@ -319,7 +359,7 @@ def data(ctx: typer.Context, data_dir: DataDir = None) -> None:
 
 
 @data_app.command("fetch")
-def fetch(name: Annotated[str, typer.Argument(help="mnist or cifar10.")], data_dir: DataDir = None) -> None:
+def fetch(name: Annotated[str, typer.Argument(help="mnist or cifar10.")], data_dir: NewDataDir = None) -> None:
     """Fetch a data set, or verify the copy that is there."""
     from hw2tune.data.load import fetch_dataset
 

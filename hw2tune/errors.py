@@ -15,6 +15,10 @@ class StudyFolderError(Hw2tuneError):
     """A study's folder in the results that does not fit the command."""
 
 
+class PathError(Hw2tuneError):
+    """A path that a user gave and that is not what it must be."""
+
+
 class NotWritableError(StudyFolderError):
     """A disk that takes no more, is read-only or refuses; what was written before is whole."""
 

@@ -152,6 +152,7 @@ VARIABLES: dict[str, tuple[Variable, ...]] = {
     ),
 }  # fmt: skip
 
+removed: dict[str, str] = {}  # by `settle`, with their values: for `hw2tune doctor`
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -166,15 +167,38 @@ def entry_for(name: str) -> Variable | None:
     return next((entry for entry in every_variable() if entry.covers(name)), None)
 
 
+def as_markdown() -> str:
+    """The table as `docs/environment.md` holds it."""
+    lines = [
+        "# What variables of the environment do",
+        "",
+        "Made from `hw2tune/variables.py` by `uv run python -m hw2tune.variables > docs/environment.md`; a test holds it "
+        "up to date. *set*: given this value whatever it was; *removed*: taken out of hw2tune's processes and of the "
+        "workers that it starts; *handled*: hw2tune looks at it; *honoured*: left to the library that reads it. Nodes of a "
+        "cluster that was running before have the variables that they were started with. `hw2tune doctor --machine` "
+        "shows those that are set.",
+    ]
+    for group, entries in VARIABLES.items():
+        lines += ["", f"## {group}", "", "| variables | | what for |", "|---|---|---|"]
+        for entry in entries:
+            names = " ".join(f"`{name}`" for name in entry.names)
+            lines.append(f"| {names} | {entry.handling}{f' {entry.value}' if entry.value else ''} | {entry.why} |")
+    return "\n".join(lines) + "\n"
+
+
 def settle(environment: MutableMapping[str, str] = os.environ) -> None:
     """Sets and removes variables as the table says, for this process and those that it starts."""
     for name in list(environment):
         entry = entry_for(name)
         if entry is not None and entry.handling == "removed":
-            del environment[name]
+            removed[name] = environment.pop(name)
     for entry in every_variable():
         if entry.handling == "set":
             environment.update(dict.fromkeys(entry.names, entry.value))
     for name in ("NO_PROXY", "no_proxy"):
         known = [host for host in environment.get(name, "").split(",") if host]
         environment[name] = ",".join([*known, *(host for host in LOOPBACK if host not in known)])
+
+
+if __name__ == "__main__":
+    print(as_markdown(), end="")

@@ -67,12 +67,26 @@ def download(info: DatasetInfo, roots: tuple[Path, ...], progress: Progress | No
 
 def not_found(info: DatasetInfo, roots: tuple[Path, ...], why: str) -> DataError:
     """The error for a data set that is nowhere, with the three ways out."""
+    for root in roots:
+        for near in (root.parent, root.parent.parent, *(p for p in _children(root))):
+            if find_copy(info.name, (near,)) is not None:
+                return DataError(
+                    f"{info.name}: there is no copy of {info.title} in {root}, but in {near}: name that folder with "
+                    "--data-dir or HW2TUNE_DATA."
+                )
     patterns = ", or as ".join(str(roots[0] / layout.pattern) for layout in LAYOUTS[info.name])
     return DataError(
         f"{info.name}: there is no copy of {info.title} in {', '.join(map(str, roots))}, and {why}. Three ways out: "
         f"put the files at {patterns}; or name the folder that holds them with --data-dir or HW2TUNE_DATA; "
         f"or connect to the internet and run `hw2tune data fetch {info.name}`."
     )
+
+
+def _children(root: Path) -> list[Path]:
+    try:
+        return [path for path in root.iterdir() if path.is_dir()]
+    except OSError:
+        return []
 
 
 def _download_into(root: Path, info: DatasetInfo) -> Copy:

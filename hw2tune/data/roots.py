@@ -3,13 +3,13 @@
 import os
 from pathlib import Path
 
-from hw2tune.errors import DataError
+from hw2tune.paths import expand, folder
 
 
 def cache_dir() -> Path:
     """The user's cache folder for hw2tune; the environment variable HW2TUNE_CACHE names another."""
     if named := os.environ.get("HW2TUNE_CACHE"):
-        return Path(named).expanduser().absolute()
+        return expand(named, "HW2TUNE_CACHE").absolute()
     from platformdirs import user_cache_dir
 
     return Path(user_cache_dir("hw2tune"))
@@ -18,12 +18,5 @@ def cache_dir() -> Path:
 def data_roots(data_dir: Path | None = None) -> tuple[Path, ...]:
     """The folders that may hold data sets, in the order of the search: `data_dir`, HW2TUNE_DATA, the user's cache."""
     named = [("--data-dir", data_dir), ("HW2TUNE_DATA", os.environ.get("HW2TUNE_DATA"))]
-    roots = [_folder(Path(value), said_by) for said_by, value in named if value]
+    roots = [folder(value, said_by).absolute() for said_by, value in named if value]
     return tuple(dict.fromkeys([*roots, cache_dir() / "data"]))
-
-
-def _folder(path: Path, said_by: str) -> Path:
-    path = path.expanduser().absolute()
-    if path.exists() and not path.is_dir():
-        raise DataError(f"{said_by}: {path} must be a folder that holds data sets, but it is a file.")
-    return path

@@ -60,7 +60,7 @@ def _here() -> dict[str, Any]:
         "versions": {name: version for name in PACKAGES if (version := _version(name))},
         "commit": _commit(),
         "platform": platform.platform(),
-        "processor": _processor(),
+        "processor": processor(),
         "cores": os.cpu_count(),
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
     }
@@ -85,7 +85,8 @@ def _commit() -> str | None:
     return described.stdout.strip() or None
 
 
-def _processor() -> str:
+def processor() -> str:
+    """The processor's name as the system tells it."""
     cpuinfo = Path("/proc/cpuinfo")
     lines: Mapping[str, str] = {}
     if cpuinfo.exists():

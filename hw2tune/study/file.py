@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hw2tune.errors import StudyFileError
+from hw2tune.paths import expand
 from hw2tune.study.faults import faults_in
 from hw2tune.study.schema import Study
 
@@ -51,7 +52,7 @@ def find_study(name_or_path: str, *, results: Path | None = None) -> tuple[str, 
     `name_or_path` is a path (with a slash or ending in .toml), a study that hw2tune ships, or one that stands in
     `results` already. Raises StudyFileError.
     """
-    path = Path(name_or_path)
+    path = expand(name_or_path, "STUDY")
     if path.suffix == ".toml" or len(path.parts) > 1:
         return read_text(path), str(path)
     shipped = shipped_studies()

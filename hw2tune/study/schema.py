@@ -16,6 +16,8 @@ NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"  # a name becomes a folder: 
 # The images (height, width, channels) that each model takes; the models themselves are built in `train`, with torch.
 MODEL_INPUTS = {"mnist_cnn": (28, 28, 1), "cifar10_cnn": (32, 32, 3)}
 
+MODEL_PARAMETERS = {"mnist_cnn": 21_840, "cifar10_cnn": 91_270}  # numbers that are trained
+
 LABELS = ("baseline", "l2")  # the published configurations: trials 0 and 1 of every study
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -55,8 +57,8 @@ def replicating_line(study: Study, *, total: int, cached: int, room: Room) -> st
     return f"{study.name}: {what}; {room.concurrency} at once ({room.words})"
 
 
-def print_check(plan: Plan, cost: Cost, console: Console) -> None:
-    """Prints the plan and what it will cost."""
+def print_check(plan: Plan, cost: Cost, notes: Sequence[str], console: Console) -> None:
+    """Prints the plan, what it will cost, and what else should be known."""
     print_plan(plan, console)
     where = "measured in this study" if cost.measured else "nominal; the study's own speed counts once it has run"
     console.print(
@@ -66,4 +68,6 @@ def print_check(plan: Plan, cost: Cost, console: Console) -> None:
         sep="\n",
         soft_wrap=True,
     )
+    for note in notes:
+        console.print(f"note  {note}", soft_wrap=True)
     console.print("all checks passed; nothing was trained")

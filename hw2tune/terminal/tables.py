@@ -133,6 +133,16 @@ def print_studies(overviews: Sequence[Overview], faults: Mapping[str, str], cons
     console.print(table)
 
 
+def print_facts(facts: Sequence[tuple[str, str]], console: Console) -> None:
+    """Two columns: what, and what of it is here."""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="bold", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for name, text in facts:
+        grid.add_row(name, text)
+    console.print(grid)
+
+
 def print_datasets(statuses: Sequence[DatasetStatus], console: Console) -> None:
     """One line a data set: where it is, or what is wrong with it."""
     table = _table("name", "what", "found")

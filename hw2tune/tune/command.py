@@ -29,6 +29,7 @@ from hw2tune.tune.cost import Cost, estimate
 from hw2tune.tune.machine import this_machine
 from hw2tune.tune.observer import Observer, Plan
 from hw2tune.tune.plan import make_plan
+from hw2tune.tune.preflight import preflight
 from hw2tune.tune.room import Wish, room
 
 
@@ -88,20 +89,21 @@ def load_for(
     return data
 
 
-def check(request: Request) -> tuple[Plan, Cost]:
-    """Study, data and resources as `run` would find them, and what it would cost. Raises Hw2tuneError."""
+def check(request: Request) -> tuple[Plan, Cost, list[str]]:
+    """Study, data and resources as `run` would find them, what it would cost, and notes. Raises Hw2tuneError."""
     study = resolve(request)
     folder = StudyFolder(reading(request.results, study.name) / study.name)
     refuse_another_study(folder, study)
     data = load_for(study, request.data_dir, Observer(), download=False)
     space = room([this_machine()], request.wish)
     rows = trial_rows(study, read_trials(folder), alive=False)
+    notes = preflight(study, folder, rows)
     plan = make_plan(study, folder, rows, data=data, room=space)
     left = plan.left + len(plan.resumed)
     cost = estimate(
         study, folder, train=len(data.train), validation=len(data.validation), left=left, concurrency=space.concurrency
     )
-    return plan, cost
+    return plan, cost, notes
 
 
 def run(request: Request, observer: Observer) -> tuple[Overview, bool]:
@@ -125,6 +127,11 @@ def _run(
         if there is not None:
             return there, False
     data = load_for(study, request.data_dir, observer)
+    if request.wish.address is None:
+        room([this_machine()], request.wish)  # refuses what will not fit
+    rows = [] if request.fresh else trial_rows(study, read_trials(folder), alive=False)
+    for note in preflight(study, folder, rows, fresh=request.fresh):
+        observer.note(note)
     observer.stage("starting Ray" if request.wish.address is None else f"attaching to {request.wish.address}")
     # Ray and Tune take seconds to import: not before everything that may refuse has been looked at. The folder is
     # touched last: a command that is refused changes nothing.

@@ -8,6 +8,8 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
+
 NVIDIA_SECONDS = 10  # a broken driver makes nvidia-smi wait for ever
 
 
@@ -43,6 +45,21 @@ def _quotas(root: Path) -> Iterator[float]:
         elif "cpu" in controllers.split(","):
             for group in _upwards(root / "sys/fs/cgroup" / controllers, place):
                 yield from _quota(_read(group / "cpu.cfs_quota_us"), _read(group / "cpu.cfs_period_us"))
+
+
+def memory_limit(root: Path = Path("/")) -> float:
+    """Bytes of memory granted to this process: the machine's, or less by its control groups."""
+    limits = [float(psutil.virtual_memory().total)]
+    for line in _read(root / "proc/self/cgroup").splitlines():
+        number, controllers, place = line.split(":", 2)
+        if number == "0":
+            files = [group / "memory.max" for group in _upwards(root / "sys/fs/cgroup", place)]
+        elif "memory" in controllers.split(","):
+            files = [g / "memory.limit_in_bytes" for g in _upwards(root / "sys/fs/cgroup" / controllers, place)]
+        else:
+            continue
+        limits += [float(text) for file in files if (text := _read(file).strip()).isdigit()]
+    return min(limits)
 
 
 def _upwards(top: Path, place: str) -> Iterator[Path]:

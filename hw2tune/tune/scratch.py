@@ -31,7 +31,7 @@ ELSEWHERE = ("/tmp", "/var/tmp", "/dev/shm")  # where TMPDIR does not do
 @contextlib.contextmanager
 def scratch() -> Iterator[Path]:
     """A new folder, short enough for Ray's sockets, for the length of a `with`. Raises ResourceError."""
-    place = _place()
+    place = temporary_place()
     for other in {place, *(there for _, there in _places())}:
         remove_abandoned(other)
     folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=place))
@@ -59,7 +59,7 @@ def remove_abandoned(place: Path) -> list[Path]:
     return removed
 
 
-def _place() -> Path:
+def temporary_place() -> Path:
     """The first folder that is short enough, can be written and has room. Raises ResourceError, naming each."""
     refusals: dict[str, str] = {}
     for said_by, place in _places():

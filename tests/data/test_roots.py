@@ -4,7 +4,7 @@ import platformdirs
 import pytest
 
 from hw2tune.data.roots import cache_dir, data_roots
-from hw2tune.errors import DataError
+from hw2tune.errors import PathError
 
 
 def test_the_named_folder_comes_before_the_environment_and_the_cache(monkeypatch, tmp_path, cache):
@@ -26,6 +26,6 @@ def test_without_names_there_is_the_users_cache(monkeypatch):
 def test_a_file_where_a_folder_should_be_is_refused(monkeypatch, tmp_path):
     (tmp_path / "file").touch()
     monkeypatch.setenv("HW2TUNE_DATA", str(tmp_path / "file"))
-    with pytest.raises(DataError) as error:
+    with pytest.raises(PathError) as error:
         data_roots()
-    assert str(error.value) == f"HW2TUNE_DATA: {tmp_path}/file must be a folder that holds data sets, but it is a file."
+    assert str(error.value) == f"HW2TUNE_DATA {tmp_path}/file: {tmp_path}/file is a file; name a folder"

@@ -1,0 +1,63 @@
+"""Paths that a user gives: one way to read them, and one way to say what is wrong with them."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from hw2tune.errors import PathError
+
+
+def expand(text: str | Path, said_by: str) -> Path:
+    """The path, with `~` expanded; a relative one stays relative. Raises PathError, naming the option `said_by`."""
+    written = str(text)
+    if not written.strip() or "\0" in written:
+        raise PathError(f"{said_by} {written!r}: is no path; leave it out, or name a folder")
+    try:
+        return Path(written).expanduser()
+    except RuntimeError:
+        raise PathError(f"{said_by} {written}: there is no home folder of this name; write the whole path") from None
+
+
+def existing_folder(text: str | Path, said_by: str) -> Path:
+    """A folder that must be there. Raises PathError."""
+    path = folder(text, said_by)
+    if not path.is_dir():
+        raise PathError(f"{said_by} {path}: no such folder; look at how it is written, or make it")
+    return path
+
+
+def folder(text: str | Path, said_by: str) -> Path:
+    """A folder that may be made later. Raises PathError where something else is in its place."""
+    path = expand(text, said_by)
+    for part in (path, *path.parents):
+        try:
+            if part.is_dir():
+                break
+            if part.exists():
+                raise PathError(f"{said_by} {path}: {part} is a file; name a folder")
+        except PermissionError:
+            raise PathError(f"{said_by} {path}: {part} cannot be looked into (Permission denied)") from None
+    return path
+
+
+def results_folder(text: str | Path) -> Path:
+    """Where studies are kept. Raises PathError also for a study's own folder, which is one level too deep."""
+    path = folder(text, "--results-dir")
+    if (path / "study.toml").exists() and (path / "optuna.journal").exists():
+        raise PathError(f"--results-dir {path}: is a study's folder; name the one above it, {path.parent}")
+    return path
+
+
+def refuse_unwritable(target: Path, said_by: str) -> None:
+    """Raises PathError where nothing could be written at `target`; makes nothing that stays."""
+    there = next(part for part in (target.absolute(), *target.absolute().parents) if part.exists())
+    if not there.is_dir():
+        raise PathError(f"{said_by}: {there} is a file, and a folder is wanted there; move it away")
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            return
+    except OSError as error:
+        raise PathError(
+            f"{said_by}: {there} cannot be written to ({error.strerror}); make it writable, or name another place"
+        ) from None

@@ -1,0 +1,96 @@
+"""Paths that a user gives, in every command that takes one."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hw2tune.errors import PathError
+from hw2tune.paths import existing_folder, expand, folder, refuse_unwritable, results_folder
+from tests.report.fake_study import write_fake_study
+from tests.test_cli import hw2tune
+
+
+def refusal(call, *arguments) -> str:
+    with pytest.raises(PathError) as refused:
+        call(*arguments)
+    return str(refused.value)
+
+
+def test_home_is_expanded_and_a_relative_path_stays_one(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert expand("~/a b/\u00fc", "x") == tmp_path / "a b" / "\u00fc"
+    assert str(expand("some/where", "x")) == "some/where"
+
+
+def test_what_is_no_path_is_refused_with_the_option(tmp_path):
+    assert refusal(expand, "", "--output") == "--output '': is no path; leave it out, or name a folder"
+    assert refusal(expand, "a\0b", "--output") == "--output 'a\\x00b': is no path; leave it out, or name a folder"
+    assert refusal(expand, "~nobody-of-this-name/x", "--data-dir") == (
+        "--data-dir ~nobody-of-this-name/x: there is no home folder of this name; write the whole path"
+    )
+    assert refusal(existing_folder, tmp_path / "gone", "--data-dir") == (
+        f"--data-dir {tmp_path}/gone: no such folder; look at how it is written, or make it"
+    )
+
+
+def test_a_file_in_a_folders_place_is_named_wherever_it_stands(tmp_path):
+    (tmp_path / "file").write_text("")
+    for path in (tmp_path / "file", tmp_path / "file" / "below" / "it"):
+        assert refusal(folder, path, "--output") == f"--output {path}: {tmp_path}/file is a file; name a folder"
+
+
+def test_a_studys_own_folder_is_one_level_too_deep_for_results(tmp_path):
+    study = write_fake_study(tmp_path, trials=2, seeds=0)
+    assert refusal(results_folder, study.root) == (
+        f"--results-dir {study.root}: is a study's folder; name the one above it, {tmp_path}"
+    )
+
+
+def test_a_place_that_cannot_be_written_is_known_before(tmp_path):
+    (tmp_path / "file").write_text("")
+    refuse_unwritable(tmp_path / "new" / "deep", "report")
+    assert not (tmp_path / "new").exists()
+    assert refusal(refuse_unwritable, tmp_path / "file", "report") == (
+        f"report: {tmp_path}/file is a file, and a folder is wanted there; move it away"
+    )
+    assert refusal(refuse_unwritable, Path("/proc/x"), "report").startswith("report: /proc cannot be written to (")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("study", "quickstart"), ("check", "quickstart"), ("status",), ("summarize",), ("reproduce", "mnist")],
+)
+def test_each_command_says_the_same_of_the_same_path(tmp_path, command):
+    (tmp_path / "file").write_text("")
+    told = hw2tune(*command, "--results-dir", "file/x", cwd=tmp_path)
+    assert (told.returncode, told.stdout) == (1, "")
+    assert told.stderr == "hw2tune: --results-dir file/x: file is a file; name a folder\n"
+    if command != ("status",):
+        told = hw2tune(*command, "--data-dir", "gone", cwd=tmp_path)
+        assert (told.returncode, told.stdout) == (1, "")
+        assert told.stderr == ("hw2tune: --data-dir gone: no such folder; look at how it is written, or make it\n")
+
+
+def test_a_report_that_could_not_be_written_is_said_before_anything_starts(tmp_path):
+    study = write_fake_study(tmp_path / "ray_results", trials=10, seeds=0)
+    (study.root / "report").write_text("not a folder")
+    for command in (("check", "quickstart", "--trials", 12), ("study", "quickstart", "--trials", 12), ("summarize",)):
+        told = hw2tune(*command, cwd=tmp_path)
+        assert told.returncode == 1
+        assert told.stderr.splitlines()[-1].startswith("hw2tune: report: ")
+        assert told.stderr.endswith("is a file, and a folder is wanted there; move it away\n")
+
+
+def test_a_long_name_in_a_deep_folder_with_blanks_and_quotes_works(tmp_path):
+    deep = tmp_path / 'it\'s "my" folder' / "\u00fcml\u00e4ut \u96ea"
+    deep.mkdir(parents=True)
+    write_fake_study(deep / "re sults", trials=3, seeds=0)
+    told = subprocess.run(
+        [sys.executable, "-m", "hw2tune", "status", "--results-dir", "re sults"], cwd=deep, capture_output=True,
+        text=True, env=os.environ,
+    )  # fmt: skip
+    assert (told.returncode, told.stderr) == (0, "")
+    assert "quickstart" in told.stdout
