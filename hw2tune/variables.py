@@ -172,11 +172,11 @@ def as_markdown() -> str:
     lines = [
         "# What variables of the environment do",
         "",
-        "Made from `hw2tune/variables.py` by `uv run python -m hw2tune.variables > docs/environment.md`; a test holds it "
-        "up to date. *set*: given this value whatever it was; *removed*: taken out of hw2tune's processes and of the "
-        "workers that it starts; *handled*: hw2tune looks at it; *honoured*: left to the library that reads it. Nodes of a "
-        "cluster that was running before have the variables that they were started with. `hw2tune doctor --machine` "
-        "shows those that are set.",
+        "Made from `hw2tune/variables.py` by `uv run python -m hw2tune.variables > docs/environment.md`; a test holds "
+        "it up to date. *set*: given this value whatever it was; *removed*: taken out of hw2tune's processes and of "
+        "the workers that it starts; *handled*: hw2tune looks at it; *honoured*: left to the library that reads it. "
+        "Nodes of a cluster that was running before have the variables that they were started with. "
+        "`hw2tune doctor --machine` shows those that are set.",
     ]
     for group, entries in VARIABLES.items():
         lines += ["", f"## {group}", "", "| variables | | what for |", "|---|---|---|"]

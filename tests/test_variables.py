@@ -42,8 +42,8 @@ def test_the_doctor_shows_what_matters_and_no_secret(tmp_path):
         HW2TUNE_CACHE=str(tmp_path / "cache"),
     )  # fmt: skip
     assert told.returncode == 0, told.stderr
-    for words in ("granted (affinity and quota)", "torch 2.", "ray 2.", "RAY_AUTH_TOKEN=... (handled)",
-                  "OMP_PROC_BIND=true (removed)", "HW2TUNE_CACHE=~/cache (handled)", "mnist-5k", "/dev/shm"):  # fmt: skip
+    for words in ("granted (affinity and quota)", "torch 2.", "ray 2.", "RAY_AUTH_TOKEN=... (handled)", "/dev/shm",
+                  "OMP_PROC_BIND=true (removed)", "HW2TUNE_CACHE=~/cache (handled)", "mnist-5k"):  # fmt: skip
         assert words in told.stdout
     assert "0123abc" not in told.stdout and str(tmp_path) not in told.stdout
 

@@ -17,10 +17,13 @@ AT_MOST = 240  # seconds to wait for anything
 class Command:
     """One command. `processes` are all that were seen below it."""
 
-    def __init__(self, *arguments: object, cwd: Path, prefix: Sequence[str] = (), **more: object) -> None:
+    def __init__(
+        self, *arguments: object, cwd: Path, prefix: Sequence[str] = (), script: bool = False, **more: object
+    ) -> None:
+        program = [Path(sys.executable).with_name("hw2tune")] if script else [sys.executable, "-m", "hw2tune"]
         environment = {**os.environ, "COLUMNS": "120", **more.pop("env", {})}
         self.process = subprocess.Popen(
-            [*prefix, sys.executable, "-m", "hw2tune", *map(str, arguments)], cwd=cwd, text=True, env=environment,
+            [*prefix, *program, *map(str, arguments)], cwd=cwd, text=True, env=environment,
             start_new_session=True, **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **more},
         )  # fmt: skip
         self.processes: dict[int, psutil.Process] = {}

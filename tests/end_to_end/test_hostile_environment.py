@@ -1,0 +1,104 @@
+"""{hostile variables} x {check, study, summarize, status}: the same words and results as in a tidy environment.
+
+Each row sets many variables that have nothing to do with each other, so that every value meets every command in a
+minute or two; where a row fails, its variables are to be tried one by one.
+"""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.command import Command
+
+pytestmark = [pytest.mark.ray, pytest.mark.matrix]
+
+SMALLEST = ("--max-epochs", 1, "--trials", 2)
+LONG = "d" * 60
+
+ROWS: dict[str, dict[str, str | None]] = {
+    "a notebook on another cluster's login node": {
+        "MPLBACKEND": "module://matplotlib_inline.backend_inline", "RAY_ADDRESS": "192.0.2.1:6379",
+        "RAY_API_SERVER_ADDRESS": "http://192.0.2.1:8265", "RAY_AUTH_MODE": "disabled", "RAY_AUTH_TOKEN": "not-a-token",
+        "JPY_PARENT_PID": "1", "TERM": "dumb", "COLUMNS": "20", "PYTHONWARNINGS": "error", "OMP_NUM_THREADS": "64",
+        "http_proxy": "http://127.0.0.1:1", "https_proxy": "http://127.0.0.1:1", "HTTP_PROXY": "http://127.0.0.1:1",
+        "ALL_PROXY": "socks5://127.0.0.1:1", "grpc_proxy": "http://127.0.0.1:1", "NO_PROXY": "example.org",
+    },
+    "a batch job": {
+        "TMPDIR": f"/tmp/{LONG}", "OMP_PROC_BIND": "true", "OMP_PLACES": "cores", "KMP_AFFINITY": "granularity=fine",
+        "GOMP_CPU_AFFINITY": "0", "OMP_WAIT_POLICY": "active", "CUDA_VISIBLE_DEVICES": "0,1", "LC_ALL": "C",
+        "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "ascii", "HOME": "/nonexistent",
+        "XDG_CACHE_HOME": "/nonexistent/cache", "USER": None, "LOGNAME": None, "SLURM_JOB_ID": "1", "TERM": None,
+        "MPLCONFIGDIR": "/proc/nowhere", "RAY_AUTH_MODE": "nonsense",
+    },
+    "a developer's shell": {
+        "PYTHONOPTIMIZE": "2", "PYTHONHASHSEED": "7", "PYTHONDEVMODE": "1", "PYTHONDONTWRITEBYTECODE": "1",
+        "FORCE_COLOR": "1", "TTY_COMPATIBLE": "1", "GITHUB_ACTIONS": "true", "CLICOLOR_FORCE": "1",
+        "RAY_DEBUG_POST_MORTEM": "1", "RAY_PDB": "1", "RAY_CLIENT_MODE": "1", "RAY_LOG_TO_STDERR": "1",
+        "RAY_BACKEND_LOG_LEVEL": "debug", "TUNE_RESULT_BUFFER_LENGTH": "100", "TUNE_RESULT_DIR": "/nonexistent",
+        "RAY_TRAIN_V2_ENABLED": "0", "TUNE_MAX_PENDING_TRIALS_PG": "0", "RAY_AIR_NEW_OUTPUT": "1",
+        "GIT_DIR": "/nonexistent", "GIT_WORK_TREE": "/nonexistent", "TZ": "Pacific/Kiritimati", "LANG": "tr_TR.UTF-8",
+        "MATPLOTLIBRC": "/nonexistent/rc", "DNNL_VERBOSE": "1", "ONEDNN_VERBOSE": "1", "TORCH_LOGS": "+all",
+        "CUDA_VISIBLE_DEVICES": "", "NO_COLOR": "1", "RAY_TMPDIR": "/nonexistent", "SSL_CERT_FILE": "/nonexistent",
+    },
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def tidy(tmp_path_factory) -> Path:
+    """The study and its report in a tidy environment."""
+    return all_commands(tmp_path_factory.mktemp("tidy"), {})
+
+
+def all_commands(place: Path, environment: dict[str, str | None]) -> Path:
+    """Runs check, study, summarize and status in an environment."""
+    given = {name: value for name, value in environment.items() if value is not None}
+    prefix = ("env", *(word for name, value in environment.items() if value is None for word in ("-u", name)))
+    if (temporary := environment.get("TMPDIR")) is not None:
+        Path(temporary).mkdir(exist_ok=True)
+    for command in (
+        ("check", "quickstart", *SMALLEST), ("study", "quickstart", *SMALLEST),
+        ("summarize", "--replicates", 1), ("status", "quickstart"),
+    ):  # fmt: skip
+        code, out, err = Command(*command, cwd=place, env=given, prefix=prefix).finish()
+        assert code == 0, (command, out, err)
+        for word in ("our fault", "Traceback", "Warning", "raylet", "Matplotlib", "onednn_verbose"):
+            assert word not in out + err, (command, out, err)
+        (place / f"{command[0]}.txt").write_text(out + err)
+    if temporary is not None:
+        Path(temporary).rmdir()  # nothing was left in it
+    return place
+
+
+def results(place: Path) -> object:
+    """What must not depend on the surroundings."""
+    study = place / "ray_results" / "quickstart"
+    summary = json.loads((study / "report" / "summary.json").read_text())
+    table = re.sub(
+        r",[\d.]+,(?=[^,]*,[^,]*,[^,]*,[^,]*,?[^,]*$)", ",SECONDS,", (study / "trials.csv").read_text(), flags=re.M
+    )
+    return table, [study["claims"] for study in summary["studies"]]
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_no_variable_changes_what_a_study_says_and_finds(tidy, tmp_path, row):
+    place = all_commands(tmp_path, ROWS[row])
+    assert results(place)[1] == results(tidy)[1]
+    for name in ("check.txt", "study.txt"):  # no colours and no live display where nobody looks at a terminal
+        assert "\x1b" not in (place / name).read_text()
+
+
+def test_a_narrow_terminal_and_a_wrong_width_are_no_fault(tmp_path):
+    for width in ("0", "1", "-5", "wide", ""):
+        code, out, err = Command("check", "quickstart", cwd=tmp_path, env={"COLUMNS": width, "LINES": width}).finish()
+        assert (code, err) == (0, ""), (width, out)
+
+
+def test_packages_of_the_users_own_names_in_the_folder_are_not_imported(tmp_path):
+    for name in ("numpy", "torch", "random", "types", "ray", "queue"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('imported from the wrong place')")
+    command = Command("study", "quickstart", *SMALLEST, cwd=tmp_path, script=True)
+    code, out, err = command.finish()
+    assert code == 0, (out, err)
+    assert (tmp_path / "ray_results" / "quickstart" / "trials.csv").exists()
