@@ -57,10 +57,23 @@ def importance_table(study: Study, rows: Sequence[TrialRow]) -> list[Importance]
     Log-uniform hyperparameters enter by their logarithm, an exact 0 one decade below the smallest value of the space.
     """
     import optuna
+
+    names = comparable_parameters(study, rows)
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # making a study is announced otherwise
+    try:
+        shares = _shares(study, rows, names)
+    finally:
+        optuna.logging.set_verbosity(verbosity)
+    return [
+        Importance(name=name, share=float(share)) for name, share in sorted(shares.items(), key=lambda s: (-s[1], s[0]))
+    ]
+
+
+def _shares(study: Study, rows: Sequence[TrialRow], names: Sequence[str]) -> dict[str, float]:
+    import optuna
     from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 
-    optuna.logging.set_verbosity(optuna.logging.ERROR)  # making a study is announced otherwise
-    names = comparable_parameters(study, rows)
     in_memory = optuna.create_study(direction=study.direction)
     for row in rows:
         in_memory.add_trial(
@@ -70,12 +83,9 @@ def importance_table(study: Study, rows: Sequence[TrialRow]) -> list[Importance]
                 value=row.value,
             )
         )
-    shares = get_param_importances(
-        in_memory, evaluator=FanovaImportanceEvaluator(n_trees=TREES, seed=SEED), params=names
+    return get_param_importances(
+        in_memory, evaluator=FanovaImportanceEvaluator(n_trees=TREES, seed=SEED), params=list(names)
     )
-    return [
-        Importance(name=name, share=float(share)) for name, share in sorted(shares.items(), key=lambda s: (-s[1], s[0]))
-    ]
 
 
 def _number(distribution: Distribution, value: Value) -> Value:

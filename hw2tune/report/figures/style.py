@@ -19,6 +19,7 @@ from matplotlib.lines import Line2D
 from hw2tune.records.folder import write_atomically
 from hw2tune.records.replicates import BASELINE, L2, TUNED, TUNED_NO_L2
 from hw2tune.records.states import COMPLETE, DIVERGED, FAILED, INTERRUPTED, LOST, PRUNED, RUNNING
+from hw2tune.report.figures.workarounds import FONT, undisturbed
 
 # Okabe and Ito, "Color Universal Design" (2008): told apart with every common colour blindness.
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
@@ -60,7 +61,7 @@ STATE_LOOKS = {
 OPTIMIZER_LOOKS = {"sgd": Look(SKY, "o"), "adam": Look(ORANGE, "s"), "adamw": Look(PURPLE, "^")}
 
 _SETTINGS: dict[str, Any] = {
-    "font.family": "DejaVu Sans",  # comes with matplotlib: the same picture on every machine
+    "font.family": FONT,
     "font.size": 10,
     "axes.titlesize": 10,
     "axes.titleweight": "bold",
@@ -92,11 +93,11 @@ _SETTINGS: dict[str, Any] = {
 @contextmanager
 def style() -> Iterator[None]:
     """Draws in the style of the report, whatever the user's own matplotlib is set to."""
-    with mpl.rc_context(), warnings.catch_warnings():
+    # Not `rcdefaults`: it keeps some of the user's settings, and reads the user's style files.
+    defaults = {name: value for name, value in mpl.rcParamsDefault.items() if name != "backend"}
+    with undisturbed(), mpl.rc_context(defaults | _SETTINGS):  # type: ignore[arg-type]  # the stubs know literal keys
         # A class name in a script that DejaVu lacks is drawn as boxes; a report is no place to be told so.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        mpl.rcdefaults()
-        mpl.rcParams.update(_SETTINGS)  # type: ignore[arg-type]  # the stubs know each key as a literal
         yield
 
 
