@@ -64,6 +64,14 @@ NewDataDir = Annotated[
         help="Where to put data that is nowhere yet; else HW2TUNE_DATA, else the cache.",
     ),
 ]
+Output = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        parser=lambda place: folder(place, "--output"),
+        help="Write the report into this folder, not beside the study.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Trials = Annotated[int | None, typer.Option(min=2, help="Trials in the study in all; the published two are 0 and 1.")]
 MaxEpochs = Annotated[int | None, typer.Option(min=1, help="Epochs of a trial at most.")]
@@ -171,7 +179,7 @@ def study(
         raise typer.Exit(INTERRUPTED)
     if summarize:
         _summarize(
-            [overview.folder.name], results_dir, replicates, RACE, data_dir, request.wish,
+            [overview.folder.name], results_dir, replicates, RACE, data_dir, request.wish, None,
             open_page=False, json=json, quiet=quiet,
         )  # fmt: skip
 
@@ -225,6 +233,7 @@ def summarize(
             help="Redraw from a study's folder or a URL of studies; trains nothing and needs neither torch nor Ray."
         ),
     ] = None,
+    output: Output = None,
     open_page: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
     json: Json = False,
     quiet: Quiet = False,
@@ -235,12 +244,16 @@ def summarize(
     from hw2tune.report.write import write_report
     from hw2tune.tune.room import Wish
 
+    target = None if output is None else _checked(output)
     if from_files is not None:
         place = from_files if "://" in from_files else existing_folder(from_files, "--from-files")
-        _print_report(write_report(folders_in(reading(place))), open_page=open_page, json=json)
+        _print_report(write_report(folders_in(reading(place)), target), open_page=open_page, json=json)
         return
     wish = Wish(cpus_per_trial=cpus_per_trial, gpus_per_trial=gpus_per_trial, concurrency=concurrency, address=address)
-    _summarize(names or [], results_dir, replicates, race, data_dir, wish, open_page=open_page, json=json, quiet=quiet)
+    _summarize(
+        names or [], results_dir, replicates, race, data_dir, wish, target,
+        open_page=open_page, json=json, quiet=quiet,
+    )  # fmt: skip
 
 
 @app.command()
@@ -254,11 +267,13 @@ def reproduce(
     gpus_per_trial: GpusPerTrial = None,
     concurrency: Concurrency = None,
     address: Address = None,
+    output: Output = None,
     quiet: Quiet = False,
 ) -> None:
     """Repeat the published runs exactly as published, and hold the numbers beside the held-out test images."""
     from hw2tune.records.folder import StudyFolder
     from hw2tune.records.mirror import mirrored
+    from hw2tune.report.outputs import default_target, refuse_unwritable
     from hw2tune.report.reproduction import write_reproduction
     from hw2tune.terminal.progress import progress
     from hw2tune.terminal.tables import print_reproduction, stdout
@@ -269,20 +284,27 @@ def reproduce(
     names = [reproduction_name(name, max_epochs) for name in (["mnist", "cifar10"] if what == "all" else [what])]
     with progress(quiet=quiet) as observer, mirrored(results_dir, names, observer.note) as here:
         folders = [StudyFolder(here / name) for name in names]
+        if output is None:
+            targets = [default_target([one]) for one in folders]
+        else:
+            targets = [_checked(output if len(folders) == 1 else output / one.name) for one in folders]
+        for target in targets:
+            refuse_unwritable(target)
         reproduce_published(
             folders, replicates=replicates, max_epochs=max_epochs, data_dir=data_dir, wish=wish, observer=observer
         )
-        written = [write_reproduction(folder) for folder in folders]
+        written = [write_reproduction(one, target) for one, target in zip(folders, targets, strict=True)]
     for each in written:
         print_reproduction(each, stdout())
 
 
 def _summarize(
-    names: list[str], results: str, replicates: int, race: int, data_dir: Path | None, wish: Wish,
+    names: list[str], results: str, replicates: int, race: int, data_dir: Path | None, wish: Wish, target: Path | None,
     *, open_page: bool, json: bool, quiet: bool,
 ) -> None:  # fmt: skip
     from hw2tune.records.folder import StudyFolder
     from hw2tune.records.mirror import mirrored, reading
+    from hw2tune.report.outputs import default_target, refuse_unwritable
     from hw2tune.report.write import write_report
     from hw2tune.terminal.progress import progress
     from hw2tune.tune.summarize import chosen_folders, replicate_studies
@@ -290,17 +312,27 @@ def _summarize(
     names = [folder.name for folder in chosen_folders(reading(results), names)]
     with progress(quiet=quiet) as observer, mirrored(results, names, observer.note) as here:
         folders = [StudyFolder(here / name) for name in names]
+        refuse_unwritable(target or default_target(folders))  # before Ray's seconds and the trainings' hours
         replicate_studies(folders, replicates=replicates, race=race, data_dir=data_dir, wish=wish, observer=observer)
         observer.stage("drawing the report")
-        files = write_report(folders)
+        files = write_report(folders, target)
     _print_report(files, open_page=open_page, json=json)
+
+
+def _checked(target: Path) -> Path:
+    """A folder that was asked for, if a report can stand there. Raises Hw2tuneError."""
+    from hw2tune.report.outputs import refuse_foreign, refuse_unwritable
+
+    refuse_unwritable(target)
+    refuse_foreign(target)
+    return target
 
 
 def _print_report(files: ReportFiles, *, open_page: bool, json: bool) -> None:
     from hw2tune.terminal.tables import print_report, stdout
 
     if json:
-        typer.echo(files.json.read_text(encoding="utf-8"))
+        typer.echo(files.json.read_bytes())  # JSON is UTF-8 whatever the terminal's encoding is
     else:
         print_report(files, stdout())
     if open_page:

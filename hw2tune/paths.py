@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from pathlib import Path
 
@@ -36,8 +37,8 @@ def folder(text: str | Path, said_by: str) -> Path:
                 break
             if part.exists():
                 raise PathError(f"{said_by} {path}: {part} is a file; name a folder")
-        except PermissionError:
-            raise PathError(f"{said_by} {path}: {part} cannot be looked into (Permission denied)") from None
+        except OSError as error:  # also for a name that is too long
+            raise PathError(f"{said_by} {path}: {part} cannot be looked into ({error.strerror})") from None
     return path
 
 
@@ -51,9 +52,10 @@ def results_folder(text: str | Path) -> Path:
 
 def refuse_unwritable(target: Path, said_by: str) -> None:
     """Raises PathError where nothing could be written at `target`; makes nothing that stays."""
-    there = next(part for part in (target.absolute(), *target.absolute().parents) if part.exists())
+    there = next(part for part in (target.absolute(), *target.absolute().parents) if os.path.lexists(part))
     if not there.is_dir():
-        raise PathError(f"{said_by}: {there} is a file, and a folder is wanted there; move it away")
+        what = "a file" if there.exists() else "a link to nowhere"
+        raise PathError(f"{said_by}: {there} is {what}, and a folder is wanted there; move it away")
     try:
         with tempfile.TemporaryFile(dir=there):
             return

@@ -196,7 +196,7 @@ class Mirror:
         stamps = {}
         for root in (self.folder.root, *self._set_aside(), *self._shared_reports()):
             for path in root.rglob("*"):
-                if path.name in OWN or path.suffix == ".part":
+                if path.name in OWN or any(part.endswith(".part") for part in path.relative_to(root).parts):
                     continue
                 with contextlib.suppress(OSError):  # replaced or removed under our eyes
                     if path.is_file():

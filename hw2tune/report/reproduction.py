@@ -13,7 +13,7 @@ Nothing of the day or the place of writing goes into a file: the same folder giv
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import get_args
 
@@ -28,6 +28,7 @@ from hw2tune.report.figures.drawing import CannotDrawError
 from hw2tune.report.figures.reproduction import draw_reproduction
 from hw2tune.report.figures.style import pixels, save, style
 from hw2tune.report.markdown import escape
+from hw2tune.report.outputs import PAGE, default_target, replacing
 from hw2tune.report.sections.reproduction import (
     COLUMNS,
     PUBLISHED_ON,
@@ -66,8 +67,11 @@ class ReproductionReport:
     figures: list[Path]  # PNG and PDF
 
 
-def write_reproduction(folder: StudyFolder) -> ReproductionReport:
-    """Compares the runs in a `reproduce-<dataset>` folder with the published ones; writes page, tables and figures."""
+def write_reproduction(folder: StudyFolder, target: Path | None = None) -> ReproductionReport:
+    """Compares the runs in a `reproduce-<dataset>` folder with the published ones; writes page, tables and figures.
+
+    Raises PathError or NotWritableError; an earlier report is then as it was.
+    """
     dataset = folder.name.removeprefix("reproduce-").split(".")[0]
     replicates = read_replicates(ReplicatesFolder.of(folder))
     overlaps = _overlaps_training(replicates)
@@ -78,25 +82,27 @@ def write_reproduction(folder: StudyFolder) -> ReproductionReport:
     environment = environment_runs(folder)
     plain = PUBLISHED_ON.get(dataset, dataset)
     label = str(environment[-1].get("data", {}).get("name", plain)) if environment else plain
-    target = folder.root / "report"
-    with style():
-        stamp = runs[LABELS[0]].stamp
-        figures = [_figure(target, dataset, label, replicates, quantity, stamp) for quantity in get_args(Quantity)]
+    target = target or default_target([folder])
     report = ReproductionReport(
         name=dataset,
         label=label,
         runs=runs,
-        page=target / "index.html",
+        page=target / PAGE,
         table=target / TABLE_FILE,
         totals=target / TOTALS_FILE,
         markdown=target / "reproduction.md",
-        figures=[path for name in _names(figures) for path in _paths(target, name)],
+        figures=[],
     )
-    write_atomically(report.table, _csv({name: run.rows for name, run in runs.items()}))
-    write_atomically(report.totals, _csv({name: run.totals for name, run in runs.items()}))
-    write_atomically(report.markdown, _markdown(report))
-    write_atomically(report.page, reproduction_page(dataset, label, runs, figures, replicates, environment))
-    return report
+    with replacing(target) as scratch:
+        with style():
+            stamp = runs[LABELS[0]].stamp
+            figures = [_figure(scratch, dataset, label, replicates, quantity, stamp) for quantity in get_args(Quantity)]
+        write_atomically(scratch / TABLE_FILE, _csv({name: run.rows for name, run in runs.items()}))
+        write_atomically(scratch / TOTALS_FILE, _csv({name: run.totals for name, run in runs.items()}))
+        write_atomically(scratch / report.markdown.name, _markdown(report))
+        page = reproduction_page(dataset, label, runs, figures, replicates, environment)
+        write_atomically(scratch / PAGE, page)
+    return replace(report, figures=[path for name in _names(figures) for path in _paths(target, name)])
 
 
 def _csv(tables: Mapping[str, pd.DataFrame]) -> str:
@@ -120,13 +126,10 @@ def _overlaps_training(replicates: Sequence[Replicate]) -> bool | None:
 def _figure(
     target: Path, dataset: str, label: str, replicates: Sequence[Replicate], quantity: Quantity, stamp: str
 ) -> Figure | Absent:
-    """Draws one figure, or removes an earlier one that cannot be drawn any more."""
     name, title = f"reproduction-{quantity}", TITLES[quantity]
     try:
         drawing = draw_reproduction(dataset, label, replicates, quantity, stamp)
     except CannotDrawError as error:
-        for path in _paths(target, name):
-            path.unlink(missing_ok=True)
         return Absent(name=name, title=title, reason=str(error))
     png, pdf = save(drawing.figure, target / "figures", name)
     width, height = pixels(png)

@@ -6,7 +6,6 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -21,17 +20,6 @@ def summary_json(accounts: Sequence[Account]) -> str:
     """Accuracies as fractions, losses in nats; null where there is nothing; paths seen from the file's folder."""
     content = {"schema": SCHEMA, "studies": [_study(one) for one in accounts]}
     return json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
-
-
-def files_of(summary: Path) -> list[str]:
-    """The tables and figures that an earlier summary names; none where there is no summary of ours."""
-    try:
-        studies = json.loads(summary.read_text(encoding="utf-8"))["studies"]
-        figures = [figure for study in studies for figure in study["figures"]]
-        tables = [path for study in studies for path in study["tables"].values()]
-    except (OSError, ValueError, KeyError, TypeError):
-        return []
-    return [*tables, *(figure[kind] for figure in figures for kind in ("png", "pdf") if kind in figure)]
 
 
 def _study(account: Account) -> dict[str, Any]:

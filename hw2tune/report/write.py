@@ -7,7 +7,8 @@
         tables/*.csv
         figures/*.png|pdf
 
-Several studies get one page in `ray_results/report-<name>-<name>/`, their tables and figures in folders of their own.
+Several studies get one page in `ray_results/report-<name>-<name>/`, their tables and figures in folders of their own;
+`--output DIR` puts either elsewhere (`outputs.py`).
 Nothing of the day or the place of writing goes into a file: the same study gives the same report.
 """
 
@@ -22,10 +23,11 @@ from hw2tune.records.folder import StudyFolder, write_atomically
 from hw2tune.report.account import Account, find, read_finished
 from hw2tune.report.figures import DrawnFigure, make_figures
 from hw2tune.report.markdown import summary_markdown
+from hw2tune.report.outputs import PAGE, SUMMARY, default_target, replacing
 from hw2tune.report.page import render_page
 from hw2tune.report.sections import opening, sections
 from hw2tune.report.sources import Sources
-from hw2tune.report.summary import files_of, summary_json
+from hw2tune.report.summary import summary_json
 from hw2tune.report.wording import listed
 
 
@@ -43,35 +45,31 @@ class ReportFiles:
 def write_report(folders: Sequence[StudyFolder], target: Path | None = None) -> ReportFiles:
     """Writes the report of one study, or one page on several, and replaces the one that is there.
 
-    Raises StudyFolderError for a study without a finished trial; nothing is replaced then.
+    Raises StudyFolderError for a study without a finished trial, PathError and NotWritableError; nothing is replaced
+    then.
     """
     names = [folder.name for folder in folders]
     if len(set(names)) < len(names):
         raise StudyFolderError(f"one page cannot show two studies of one name, but got {', '.join(names)}")
     read = [read_finished(folder) for folder in folders]
     target = target or default_target(folders)
-    _clear(target)
-    accounts = [
-        _account(sources, target, f"{sources.overview.folder.name}/" if len(read) > 1 else "") for sources in read
-    ]
-    tables = [path for one in accounts for path in _write_tables(one, target)]
-    files = ReportFiles(
-        page=target / "index.html",
+    with replacing(target) as scratch:
+        accounts = [
+            _account(sources, scratch, f"{sources.overview.folder.name}/" if len(read) > 1 else "") for sources in read
+        ]
+        tables = [path for one in accounts for path in _write_tables(one, scratch)]
+        write_atomically(scratch / "summary.md", summary_markdown(accounts))
+        write_atomically(scratch / SUMMARY, summary_json(accounts))
+        write_atomically(scratch / PAGE, page_html(accounts))
+    drawn = [figure for one in accounts for figure in one.figures if isinstance(figure, DrawnFigure)]
+    figures = [path for figure in drawn for path in (figure.png, figure.pdf)]
+    return ReportFiles(
+        page=target / PAGE,
         markdown=target / "summary.md",
-        json=target / "summary.json",
-        tables=tables,
-        figures=[
-            path
-            for one in accounts
-            for figure in one.figures
-            if isinstance(figure, DrawnFigure)
-            for path in (figure.png, figure.pdf)
-        ],
+        json=target / SUMMARY,
+        tables=[target / path.relative_to(scratch) for path in tables],
+        figures=[target / path.relative_to(scratch) for path in figures],
     )
-    write_atomically(files.markdown, summary_markdown(accounts))
-    write_atomically(files.json, summary_json(accounts))
-    write_atomically(files.page, page_html(accounts))
-    return files
 
 
 def page_html(accounts: Sequence[Account]) -> str:
@@ -81,17 +79,8 @@ def page_html(accounts: Sequence[Account]) -> str:
     return render_page(title=listed(names), studies=names, opening=opening(accounts), sections=sections(accounts))
 
 
-def default_target(folders: Sequence[StudyFolder]) -> Path:
-    """`<study>/report` for one study, `<results>/report-<name>-<name>` for several."""
-    if len(folders) == 1:
-        return folders[0].root / "report"
-    return folders[0].root.parent / "-".join(["report", *(folder.name for folder in folders)])
-
-
 def _account(sources: Sources, target: Path, place: str) -> Account:
-    folder = target / "figures" / place
-    folder.mkdir(parents=True, exist_ok=True)
-    return find(sources, make_figures(sources, folder), place)
+    return find(sources, make_figures(sources, target / "figures" / place), place)
 
 
 def _write_tables(account: Account, target: Path) -> list[Path]:
@@ -99,15 +88,3 @@ def _write_tables(account: Account, target: Path) -> list[Path]:
     for name, path in paths.items():
         write_atomically(path, account.tables[name].to_csv(index=False, lineterminator="\n"))
     return list(paths.values())
-
-
-def _clear(target: Path) -> None:
-    """Removes an earlier report's tables and figures: what cannot be drawn today must not stand beside the page.
-
-    A summary may come from elsewhere with the folder: nothing outside the two folders is touched.
-    """
-    ours = [(target / kind).resolve() for kind in ("tables", "figures")]
-    for name in files_of(target / "summary.json"):
-        path = target / name
-        if path.is_file() and any(path.resolve().is_relative_to(folder) for folder in ours):
-            path.unlink()

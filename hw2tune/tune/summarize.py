@@ -7,7 +7,6 @@ from pathlib import Path
 
 from hw2tune.data.dataset import Dataset
 from hw2tune.errors import InterruptedByUserError, StudyFolderError
-from hw2tune.paths import refuse_unwritable
 from hw2tune.records.environment import add_run
 from hw2tune.records.folder import StudyFolder, study_folders
 from hw2tune.records.lock import locked
@@ -49,7 +48,6 @@ def replicate_studies(
 
     for folder in folders:  # what may refuse comes before Ray's seconds
         candidates(read_overview(folder), race)
-        refuse_unwritable(folder.root / "report", "report")
 
     def work(folder: StudyFolder, room: Room) -> None:
         overview = read_overview(folder)
@@ -79,8 +77,6 @@ def reproduce_published(
         _note_run(folder, observer, data, room, range(replicates))
         run_reproduction(study, protocol, folder, data=data, room=room, observer=observer, replicates=replicates)
 
-    for folder in folders:
-        refuse_unwritable(folder.root / "report", "report")
     _with_ray(folders, wish, observer, work)
 
 

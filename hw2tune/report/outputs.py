@@ -1,0 +1,185 @@
+"""Where a report is written, and how: drawn into a folder of its own, and only then put in the earlier one's place.
+
+A report that cannot be drawn to its end, for want of space or by Ctrl-C, leaves the earlier one as it was.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from hw2tune import paths
+from hw2tune.errors import NotWritableError, PathError
+from hw2tune.records.folder import StudyFolder, writing
+
+PAGE, SUMMARY = "index.html", "summary.json"
+REPRODUCTION = "reproduction.md", "reproduction.csv"  # what tells a reproduction's report
+REPRODUCTION_FIGURES = [
+    f"figures/reproduction-{what}.{kind}" for what in ("loss", "accuracy") for kind in ("png", "pdf")
+]
+KINDS = ("tables", "figures")  # the folders of a report
+SPACE = 10_000_000  # bytes; a report takes about half
+SCRATCH, LEFT = ".drawing-", ".part"  # the folder that a report is drawn into; a mirror passes over `.part`
+LONGEST_NAME = 200  # bytes; file systems take 255
+
+
+def default_target(folders: Sequence[StudyFolder]) -> Path:
+    """`<study>/report` for one study, `<results>/report-<name>-<name>` for several."""
+    if len(folders) == 1:
+        return folders[0].root / "report"
+    name = "-".join(["report", *(folder.name for folder in folders)])
+    if len(os.fsencode(name)) > LONGEST_NAME:
+        name = f"report-on-{len(folders)}-studies-{hashlib.sha256(os.fsencode(name)).hexdigest()[:8]}"
+    return folders[0].root.parent / name
+
+
+def refuse_foreign(target: Path) -> None:
+    """Raises PathError where a folder that was asked for holds anything but a report of ours."""
+    with contextlib.suppress(OSError):  # not there, or no folder: `refuse_unwritable` says so
+        names = sorted(path.name for path in target.iterdir() if not path.name.startswith(SCRATCH))
+        if names and not _is_report(target):
+            shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+            raise PathError(
+                f"--output {target}: holds no report but {shown}, and a report is not mixed with other files; "
+                "name a new or an empty folder"
+            )
+
+
+def refuse_unwritable(target: Path) -> None:
+    """Raises PathError where no report can be written to `target`; nothing is left there."""
+    for folder in (target, *(path for kind in KINDS if os.path.lexists(path := target / kind))):
+        paths.refuse_unwritable(folder, "report")
+    free = shutil.disk_usage(next(path for path in (target, *target.absolute().parents) if path.exists())).free
+    if free < SPACE:
+        raise PathError(
+            f"report: {target}: a report takes about {SPACE / 1e6:.0f} MB, and {free / 1e6:.1f} MB are free; make "
+            "room, or name another place with --output"
+        )
+
+
+@contextlib.contextmanager
+def replacing(target: Path) -> Iterator[Path]:
+    """A folder to write a report into. Where the `with` ends well, its files take the earlier report's place.
+
+    Files in `target` that no report of ours has named stay. Raises PathError and NotWritableError.
+    """
+    refuse_unwritable(target)
+    new_folders = [path for path in (target, *target.absolute().parents) if not path.exists()]
+    try:
+        with writing(target, 0):
+            target.mkdir(parents=True, exist_ok=True)
+            earlier = _named(target) + _remove_what_a_kill_left(target)
+        with _scratch(target) as scratch:
+            try:
+                yield scratch
+            except NotWritableError as error:
+                told = str(error).replace(str(scratch), str(target))
+                raise NotWritableError(f"{told}; an earlier report there stays as it was") from error
+            _put_in_place(scratch, target, earlier)
+    finally:
+        for folder in new_folders:
+            with contextlib.suppress(OSError):  # it holds the report
+                folder.rmdir()
+
+
+@contextlib.contextmanager
+def _scratch(target: Path) -> Iterator[Path]:
+    """A folder inside of `target`, on its disk; the lock on it ends with this process, however that dies."""
+    with writing(target, 0):
+        folder = Path(tempfile.mkdtemp(prefix=SCRATCH, suffix=LEFT, dir=target))
+        held = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # not every file system locks; then nobody removes what a kill leaves
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield folder
+    finally:
+        os.close(held)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_what_a_kill_left(target: Path) -> list[str]:
+    """Returns what it was about to put in place: some of it may stand there, named by no summary."""
+    named: list[str] = []
+    for folder in target.glob(f"{SCRATCH}*{LEFT}"):
+        with contextlib.suppress(OSError):  # locked: another process is drawing there
+            held = os.open(folder, os.O_RDONLY | os.O_NOFOLLOW | os.O_DIRECTORY)
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                named += files_of(folder / SUMMARY)
+                shutil.rmtree(folder)
+            finally:
+                os.close(held)
+    return named
+
+
+def _put_in_place(scratch: Path, target: Path, earlier: Sequence[str]) -> None:
+    """Moves a report's files and removes those of the earlier one that it has no more; takes milliseconds."""
+    names = [path.relative_to(scratch) for path in sorted(scratch.rglob("*")) if path.is_file()]
+    stale = [path for name in earlier if Path(name) not in names and _is_ours(path := target / name, target)]
+    order = _order(names, begun=_is_report(target))
+    try:
+        _move(scratch, target, order, stale)
+    except KeyboardInterrupt:
+        _move(scratch, target, order, stale)  # half of a report would be no report
+        raise
+
+
+def _order(names: Iterable[Path], *, begun: bool) -> list[Path]:
+    """The page after what it links to. What tells that it is a report comes first into a new folder, and else last:
+    a kill in between leaves a folder that the next call knows as its own, with all its files.
+    """
+    telling = [SUMMARY, *REPRODUCTION]
+    return sorted(names, key=lambda name: (
+        (name.name in telling) if begun else (name.name not in telling), name.name == PAGE, name,
+    ))  # fmt: skip
+
+
+def _move(scratch: Path, target: Path, order: Sequence[Path], stale: Sequence[Path]) -> None:
+    for name in order:
+        with writing(target / name, 0):
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            with contextlib.suppress(FileNotFoundError):  # moved already
+                os.replace(scratch / name, target / name)  # noqa: PTH105  # pathlib's rename would need the same two paths
+    for path in stale:
+        path.unlink(missing_ok=True)
+
+
+def _is_report(target: Path) -> bool:
+    return bool(_studies(target / SUMMARY)) or all((target / name).is_file() for name in REPRODUCTION)
+
+
+def _named(target: Path) -> list[str]:
+    """The tables and figures of an earlier report."""
+    return files_of(target / SUMMARY) + REPRODUCTION_FIGURES
+
+
+def _is_ours(path: Path, target: Path) -> bool:
+    """Whether it is a table or figure: a summary may come from elsewhere, and nothing outside is meant."""
+    return path.is_file() and any(path.resolve().is_relative_to((target / kind).resolve()) for kind in KINDS)
+
+
+def files_of(summary: Path) -> list[str]:
+    """The tables and figures that an earlier summary names; none where there is no summary of ours."""
+    try:
+        figures = [figure for study in _studies(summary) for figure in study["figures"]]
+        tables = [path for study in _studies(summary) for path in study["tables"].values()]
+        named = [*tables, *(figure[kind] for figure in figures for kind in ("png", "pdf") if kind in figure)]
+        return [name for name in named if isinstance(name, str)]
+    except (KeyError, TypeError, AttributeError):
+        return []
+
+
+def _studies(summary: Path) -> list[dict[str, Any]]:
+    try:
+        studies = json.loads(summary.read_text(encoding="utf-8"))["studies"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+    return studies if isinstance(studies, list) and all(isinstance(study, dict) for study in studies) else []
