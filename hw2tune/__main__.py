@@ -1,5 +1,6 @@
 """`hw2tune`, and `python -m hw2tune`."""
 
+import os
 import sys
 
 from hw2tune.interrupt import INTERRUPTED, end_as_ctrl_c, end_no_more
@@ -8,6 +9,8 @@ from hw2tune.interrupt import INTERRUPTED, end_as_ctrl_c, end_no_more
 def main() -> None:
     """Listens to signals before anything that takes time is imported."""
     end_as_ctrl_c()
+    if sys.flags.optimize > 1 and os.environ.pop("PYTHONOPTIMIZE", ""):  # Ray 2.60 needs its docstrings
+        os.execv(sys.executable, sys.orig_argv)
     try:
         from hw2tune.cli import main as run
 

@@ -75,7 +75,7 @@ VARIABLES: dict[str, tuple[Variable, ...]] = {
             "settings of the user's own Tune experiments; some change when a trial is stopped",
         ),
         _of(
-            "RAY_DEBUG* RAY_PDB RAY_POST_MORTEM RAY_LOG_TO_STDERR RAY_PROFILING", "removed",
+            "RAY_DEBUG* RAY_PDB RAY_POST_MORTEM RAY_LOG_TO_STDERR RAY_BACKEND_LOG_LEVEL RAY_PROFILING", "removed",
             "a worker would wait for a debugger, or write into the terminal",
         ),
         _of(
@@ -120,7 +120,7 @@ VARIABLES: dict[str, tuple[Variable, ...]] = {
         _of("COLUMNS LINES TERM NO_COLOR", "honoured", "width, height and colours of what is shown"),
         _of(
             "FORCE_COLOR TTY_COMPATIBLE TTY_INTERACTIVE CLICOLOR_FORCE PY_COLORS GITHUB_ACTIONS", "handled",
-            "colours at most: a live display is drawn on a terminal only",
+            "colours and a live display are for terminals, whatever they say",
         ),
     ),
     "Python": (
@@ -128,9 +128,10 @@ VARIABLES: dict[str, tuple[Variable, ...]] = {
             "PYTHONWARNINGS PYTHONDEVMODE PYTHONASYNCIODEBUG", "removed",
             "libraries' warnings, made errors, would end a trial; `--debug` shows them",
         ),
+        _of("PYTHONOPTIMIZE", "removed", "Ray 2.60 needs its docstrings: hw2tune starts itself anew without it"),
         _of("PYTHONIOENCODING PYTHONUTF8 LANG LC_* LANGUAGE", "handled",
             "files are UTF-8 whatever they say; a character that the terminal does not know is shown as `?`"),
-        _of("PYTHONHASHSEED PYTHONOPTIMIZE PYTHONUNBUFFERED PYTHONDONTWRITEBYTECODE PYTHONSAFEPATH", "honoured",
+        _of("PYTHONHASHSEED PYTHONUNBUFFERED PYTHONDONTWRITEBYTECODE PYTHONSAFEPATH", "honoured",
             "no result and no report depends on them"),
         _of("PYTHONPATH PYTHONHOME PYTHONSTARTUP", "honoured", "where Python finds packages"),
     ),

@@ -28,7 +28,14 @@ def validation_indices(
             f"validation_size: each class needs an image in train and one in validation, but with {size:,} of "
             f"{len(labels):,} class {classes[scarce]} gets {chosen[scarce]} of its {per_class[scarce]} in validation."
         )
-    return stratified_indices(labels, size, classes=len(classes), seed=seed, equals=equals)
+    drawn = stratified_indices(labels, size, classes=len(classes), seed=seed, equals=equals)
+    missing = np.flatnonzero((np.bincount(labels[drawn], minlength=len(classes)) == 0) & (chosen > 0))
+    if len(missing):
+        raise DataError(
+            f"validation_size: class {classes[missing[0]]} has no picture that can validate: each stands several "
+            "times, more often than it has places, or under two labels. Remove the copies, or raise validation_size."
+        )
+    return drawn
 
 
 def stratified_indices(

@@ -157,7 +157,7 @@ class Mirror:
             aside = self.here / "set-aside" / f"{self.name}.{uuid.uuid4().hex[:8]}"
             aside.parent.mkdir(parents=True, exist_ok=True)
             self.folder.root.rename(aside)
-            self.say(f"{self.folder.mirror}: damaged, so the URL counts; what was here is in {aside} now")
+            self.say(f"{self.folder.mirror}: damaged or lost, so the URL counts; what was here is in {aside} now")
         return agreed
 
     def push(self) -> None:
@@ -317,8 +317,8 @@ def _fresh_note(store: Store, name: str, now: float | None = None) -> str | None
 
 
 def _read_agreement(folder: StudyFolder) -> Agreement | None:
-    """What both agreed on; None where the record is damaged."""
-    if not os.path.lexists(folder.mirror):
+    """What both agreed on; None where the record is damaged, or lost beside a study."""
+    if not os.path.lexists(folder.mirror) and not folder.journal.exists():
         return Agreement(copy=uuid.uuid4().hex)
     return read_record(folder.mirror, Agreement)
 

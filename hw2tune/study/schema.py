@@ -69,7 +69,7 @@ class Study(BaseModel):
         """The space as what draws configurations."""
         return Space(self.space)
 
-    @property
+    @cached_property
     def trials_possible(self) -> int:
         """The trials that the study can hold: no configuration is trained twice, but for references that are equal."""
         size = self.search_space.size()

@@ -7,6 +7,7 @@ translate between a configuration and what Optuna stores for it. The two differ 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Protocol
 
@@ -15,6 +16,9 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_val
 from hw2tune.study.hyperparameters import Value, identity
 
 STRICT = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+COUNTED = 10_000  # configurations; no study tries as many
 
 
 class Suggests(Protocol):
@@ -156,8 +160,11 @@ class Space:
         }
 
     def size(self) -> int | None:
-        """How many different configurations there are; None where they cannot be counted."""
+        """How many different configurations there are; None where they cannot be counted, or are thousands."""
         if any(distribution.values is None for distribution in self.distributions.values()):
+            return None
+        most = math.prod(len(distribution.values or ()) for distribution in self.distributions.values())
+        if most > COUNTED:
             return None
         return len({identity(configuration) for configuration in self.configurations()})
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import time
 from collections.abc import Iterator
 
@@ -96,7 +97,7 @@ class LiveDisplay(Observer):
 @contextlib.contextmanager
 def progress(*, quiet: bool) -> Iterator[Observer]:
     """The observer that suits stderr, for the length of a `with`."""
-    console = Console(stderr=True, highlight=False, markup=False)
+    console = Console(stderr=True, highlight=False, markup=False, force_terminal=sys.stderr.isatty())
     if quiet:
         yield Observer()
     elif not console.is_terminal:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -25,8 +26,9 @@ PIPE_WIDTH = 160  # nothing is folded where no terminal says how wide it is
 
 def stdout() -> Console:
     """The console that results go to."""
-    console = Console(highlight=False, markup=False)
-    return console if console.is_terminal else Console(highlight=False, markup=False, width=PIPE_WIDTH)
+    terminal = sys.stdout.isatty()
+    width = None if terminal else PIPE_WIDTH
+    return Console(highlight=False, markup=False, force_terminal=terminal, width=width)
 
 
 def print_outcome(overview: Overview, console: Console) -> None:

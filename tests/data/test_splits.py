@@ -123,3 +123,9 @@ def test_a_class_that_is_too_small_is_named():
     labels = np.array([0] * 99 + [1])
     with pytest.raises(DataError, match="with 10 of 100 class dog gets 0 of its 1 in validation"):
         validation_indices(labels, 10, classes=("cat", "dog"), seed=0)
+
+
+def test_a_class_whose_copies_leave_nothing_to_validate_is_named():
+    labels = np.repeat(np.arange(2), 10)
+    with pytest.raises(DataError, match="class dog has no picture that can validate: each stands several times, more"):
+        validation_indices(labels, 4, classes=("cat", "dog"), seed=0, equals=[list(range(10, 20))])

@@ -2,6 +2,7 @@
 
 import optuna
 
+from hw2tune.study import space
 from hw2tune.study.file import find_study, parse_study
 from hw2tune.study.hyperparameters import identity
 
@@ -86,3 +87,9 @@ def test_references_that_are_equal_are_two_trials_of_one_configuration():
     study = small('batch_size = 32\noptimizer = "adam"')
     same = study.model_copy(update={"published": dict.fromkeys(("baseline", "l2"), study.published["baseline"])})
     assert (study.trials_possible, same.trials_possible) == (2, 3)
+
+
+def test_a_space_of_very_many_choices_is_not_counted_one_by_one(monkeypatch):
+    monkeypatch.setattr(space, "COUNTED", 7)
+    study = small('batch_size = [32, 64]\noptimizer = ["adam", "adamw"]')
+    assert study.search_space.size() is None and study.trials_possible == 50
