@@ -1,9 +1,11 @@
 """Kill a study twenty times and count what is left: `uv run python -m benchmarks.chaos`.
 
 A study of 30 trials is run with real trainings. Its driver or one of its workers is ended by SIGKILL at random
-moments, start-up included; a dead driver is started again by the same command. Then it runs to its end undisturbed and
-the account is taken from the files: exactly 30 trials, none lost, none twice, no epoch missing or doubled, what was
-finished before a kill unchanged after it, and the best value equal to the one recomputed from the epochs on disk.
+moments, start-up included; its process group gets SIGTERM or SIGHUP; its terminal is closed; another container tries to
+run it too; a dead driver is started again by the same command, under another host name or with a full temporary folder.
+Then it runs to its end undisturbed and the account is taken from the files: exactly 30 trials, none lost, none twice,
+no epoch missing or doubled, what was finished before a kill unchanged after it, and the best value equal to the one
+recomputed from the epochs on disk.
 Exit code 1 where the account is wrong.
 """
 
@@ -13,6 +15,7 @@ import argparse
 import contextlib
 import json
 import os
+import pty
 import random
 import re
 import signal
@@ -31,6 +34,7 @@ from hw2tune.records.storage import read_trials
 
 TRIALS, KILLS = 30, 20
 COMMAND = ("study", "quickstart", "--trials", str(TRIALS), "--retries", str(KILLS))  # a worker's deaths are no trial's
+SURROUNDINGS = ("another host name", "full temporary folder", "terminal closed", "second container")
 AT_MOST = 240  # seconds to wait for anything
 
 
@@ -49,34 +53,104 @@ def main() -> None:
                 print(f"the study was complete after {done} kills")
                 break
             # Half of the drivers die anywhere in their first seconds, the others and the workers while trials train.
-            whom = chance.choice(("driver", "driver in its start-up", "worker", "worker"))
+            whom = chance.choice(
+                (
+                    "driver",
+                    "driver in its start-up",
+                    "worker",
+                    "worker",
+                    "group, SIGTERM",
+                    "group, SIGHUP",
+                    *SURROUNDINGS,
+                )
+            )
             if whom == "driver in its start-up":
                 time.sleep(chance.uniform(0.1, 12))
             elif not wait_for_epochs(folder, driver, epochs_on_disk(folder) + chance.randint(0, 4)):
                 continue
             else:
                 time.sleep(chance.uniform(0, 1))
-            if driver.poll() is not None or not (victim := choose(whom, driver, chance)):
+            if driver.poll() is not None:
                 continue
-            victim.send_signal(signal.SIGKILL)
+            if whom == "second container":
+                print(f"         {whom:22}  {second_container(place)}", flush=True)
+                continue
+            if whom.startswith("group"):
+                os.killpg(driver.pid, getattr(signal, whom.partition(", ")[2]))
+            elif victim := choose(whom, driver, chance):
+                victim.send_signal(signal.SIGKILL)
+            else:
+                continue
             done += 1
             print(f"kill {done:2}: {whom:22}  {counted(folder)}, {epochs_on_disk(folder)} epochs", flush=True)
             if whom != "worker":
-                driver.wait()
+                code = driver.wait(AT_MOST)
+                assert not whom.startswith("group") or code == 130, (code, Path(place, "err").read_text())
                 finished = unchanged(folder, finished)
-                driver = start(place)
+                driver = start_again(place, folder, whom)
         driver.wait(AT_MOST)
         print("resumed:", *re.findall(r"^resumed\s+(.*)$", Path(place, "err").read_text(), re.MULTILINE)[-1:])
         unchanged(folder, finished)
+        if Path(place, "full").is_mount():
+            subprocess.run(["umount", Path(place, "full")], check=True)
         sys.exit(account(folder, driver.returncode))
 
 
-def start(place: str) -> subprocess.Popen[bytes]:
+def start(place: str, **environment: str) -> subprocess.Popen[bytes]:
     with Path(place, "err").open("wb") as err:
         return subprocess.Popen(
             [sys.executable, "-m", "hw2tune", *COMMAND], cwd=place, stdout=subprocess.DEVNULL, stderr=err,
-            start_new_session=True, env={**os.environ, "COLUMNS": "120"},
+            start_new_session=True, env={**os.environ, "COLUMNS": "120", **environment},
         )  # fmt: skip
+
+
+def start_again(place: str, folder: StudyFolder, surroundings: str) -> subprocess.Popen[bytes]:
+    """The same command, in what else may have changed since."""
+    match surroundings:
+        case "another host name":
+            record = folder.root / "running.json"
+            if record.exists():
+                record.write_text(json.dumps(json.loads(record.read_text()) | {"host": "pod-2", "pid": 1}))
+        case "full temporary folder":
+            full = Path(place, "full")
+            full.mkdir(exist_ok=True)
+            if not full.is_mount():
+                subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", full], check=False)
+            return start(place, TMPDIR=str(full))
+        case "terminal closed":
+            return on_a_terminal_that_goes_away(place, folder)
+    return start(place)
+
+
+def on_a_terminal_that_goes_away(place: str, folder: StudyFolder) -> subprocess.Popen[bytes]:
+    """A driver that ignores hang-ups and whose terminal is closed while it trains."""
+    master, slave = pty.openpty()
+    driver = subprocess.Popen(
+        [sys.executable, "-m", "hw2tune", *COMMAND], cwd=place, stdin=slave, stdout=slave, stderr=slave,
+        start_new_session=True, preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),
+    )  # fmt: skip
+    os.close(slave)
+    os.set_blocking(master, False)
+    before, deadline = epochs_on_disk(folder), time.monotonic() + AT_MOST
+    while driver.poll() is None and epochs_on_disk(folder) <= before and time.monotonic() < deadline:
+        with contextlib.suppress(OSError):
+            os.read(master, 65536)
+        time.sleep(0.05)
+    os.close(master)
+    return driver
+
+
+def second_container(place: str) -> str:
+    """Another container on the same folder runs the same command: it must be refused."""
+    inside = f"hostname elsewhere; exec {sys.executable} -m hw2tune {' '.join(COMMAND)}"
+    told = subprocess.run(
+        ["unshare", "--uts", "--pid", "--fork", "--mount-proc", "sh", "-c", inside], cwd=place, capture_output=True,
+        text=True, timeout=AT_MOST,
+    )  # fmt: skip
+    if "unshare:" in told.stderr:
+        return "skipped: this machine makes no namespaces"
+    assert told.returncode == 1 and "runs this study" in told.stderr, told.stderr
+    return "refused"
 
 
 def workers(driver: subprocess.Popen[bytes]) -> list[psutil.Process]:
