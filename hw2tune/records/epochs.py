@@ -36,7 +36,8 @@ def read_epochs(folder: TrialFolder) -> list[dict[str, Any]]:
     for line in lines:
         try:
             record = json.loads(line)
-            by_epoch[record["epoch"]] = record
+            if isinstance(record["epoch"], int):
+                by_epoch[record["epoch"]] = record
         except (ValueError, KeyError, TypeError):
             continue
     return [by_epoch[epoch] for epoch in sorted(by_epoch)]

@@ -4,9 +4,9 @@
         dataset.json                     DatasetRecord
         gallery.npz                      test images that figures may show
         pixels.npz                       `counts` (C, 256): how often each raw value occurs in the training images
-        race.json                        Race: how the tuned configuration was chosen
         trainings/<key>/                 see `trainings.py`
-        current.json                     which replicates count: others are of an earlier winner or number of seeds
+        current.json                     Current: which replicates count (others are of an earlier winner or number of
+                                         seeds), and the race in which their tuned configuration was chosen
         <variant>/<seed>/replicate.json  Replicate
         <variant>/<seed>/arrays.npz      predictions, weights, feature maps
 
@@ -121,9 +121,10 @@ class Race:
 
 @dataclass(frozen=True)
 class Current:
-    """Which replicates count, by their keys."""
+    """Which replicates count, by their keys, and the race that chose among them: one file, so that they agree."""
 
     keys: list[str]
+    race: Race | None = None
 
 
 @dataclass(frozen=True)
@@ -150,7 +151,12 @@ class ReplicatesFolder:
         return self.root / "pixels.npz"
 
     @property
+    def current(self) -> Path:
+        return self.root / "current.json"
+
+    @property
     def race(self) -> Path:
+        """Where earlier versions kept the race."""
         return self.root / "race.json"
 
     @property
@@ -160,6 +166,17 @@ class ReplicatesFolder:
     def replicate(self, variant: str, seed: int) -> Path:
         """The folder of one replicate."""
         return self.root / variant / str(seed)
+
+    def records(self) -> list[Path]:
+        """Every `replicate.json`, by variant in the order of VARIANTS and by seed."""
+        return sorted(
+            (
+                path
+                for path in self.root.glob("*/*/replicate.json")
+                if path.parent.parent.name in VARIANTS and path.parent.name.isdecimal()
+            ),
+            key=lambda path: (VARIANTS.index(path.parent.parent.name), int(path.parent.name)),
+        )
 
 
 def write_replicate(folder: ReplicatesFolder, replicate: Replicate, arrays: bytes) -> None:
@@ -179,28 +196,23 @@ def write_replicate(folder: ReplicatesFolder, replicate: Replicate, arrays: byte
     write_json(place / "replicate.json", asdict(replicate))
 
 
-def write_current(folder: ReplicatesFolder, keys: Iterable[str]) -> None:
-    """Says which replicates count, by their keys, before the first of them is written."""
-    write_json(folder.root / "current.json", {"keys": sorted(keys)})
+def write_current(folder: ReplicatesFolder, keys: Iterable[str], race: Race | None = None) -> None:
+    """Says which replicates count, by their keys, and after which race, before the first of them is written."""
+    write_json(folder.current, asdict(Current(keys=sorted(keys), race=race)))
+    if race is not None:
+        folder.race.unlink(missing_ok=True)  # of an earlier race, where it had a file of its own
 
 
 def read_replicates(folder: ReplicatesFolder) -> list[Replicate]:
     """The replicates that count, by variant in the order of VARIANTS and by seed."""
-    current = read_record(folder.root / "current.json", Current)
+    current = read_record(folder.current, Current)
     return [one for one in every_replicate(folder) if current is None or one.key in current.keys]
 
 
 def every_replicate(folder: ReplicatesFolder) -> list[Replicate]:
     """Also those of an earlier winner or a larger number of seeds."""
-    paths = sorted(
-        (
-            path
-            for path in folder.root.glob("*/*/replicate.json")
-            if path.parent.parent.name in VARIANTS and path.parent.name.isdecimal()
-        ),
-        key=lambda path: (VARIANTS.index(path.parent.parent.name), int(path.parent.name)),
-    )
-    return [replicate for path in paths if (replicate := read_record(path, Replicate))]
+    read = [(path.parent, read_record(path, Replicate)) for path in folder.records()]
+    return [one for place, one in read if one and folder.replicate(one.variant, one.seed) == place]
 
 
 def read_arrays(folder: ReplicatesFolder, variant: str, seed: int) -> dict[str, Array] | None:
@@ -235,14 +247,10 @@ def read_pixel_counts(folder: ReplicatesFolder) -> NDArray[np.int64] | None:
     return arrays.get("counts") if arrays else None
 
 
-def write_race(folder: ReplicatesFolder, race: Race) -> None:
-    """Writes how the tuned configuration was chosen."""
-    write_json(folder.race, asdict(race))
-
-
 def read_race(folder: ReplicatesFolder) -> Race | None:
     """How the tuned configuration was chosen; None before that."""
-    return read_record(folder.race, Race)
+    current = read_record(folder.current, Current)
+    return current.race if current and current.race else read_record(folder.race, Race)
 
 
 def npz(arrays: Mapping[str, Array]) -> bytes:

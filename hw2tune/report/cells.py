@@ -34,10 +34,8 @@ def points_interval(low: Any, high: Any) -> str:
 
 
 def p_value(p: Any) -> str:
-    """`0.25`, `0.0031`, `< 0.0001`."""
-    if missing(p):
-        return DASH
-    return "< 0.0001" if p < 0.0001 else f"{p:.2g}"
+    """`0.25`, `0.0625`, `< 0.001`, as in a sentence."""
+    return DASH if missing(p) else wording.p_number(p)
 
 
 def objective_value(value: Any, objective: str) -> str:

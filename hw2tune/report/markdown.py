@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from hw2tune.report.account import Account
 from hw2tune.report.blocks import Prose, Table
-from hw2tune.report.sections.claims import opening_prose, pairs_details, pairs_summary, variants_summary
+from hw2tune.report.sections.claims import damaged_prose, opening_prose, pairs_details, pairs_summary, variants_summary
 
 
 def summary_markdown(accounts: Sequence[Account]) -> str:
@@ -15,7 +15,7 @@ def summary_markdown(accounts: Sequence[Account]) -> str:
     parts = []
     for one in accounts:
         parts.append(f"## {escape(one.sources.name)}")
-        parts += paragraphs(opening_prose(one))
+        parts += [text for block in (opening_prose(one), *damaged_prose(one)) for text in paragraphs(block)]
         if one.sources.replicates:
             parts += [table(variants_summary(one)), table(pairs_summary(one))]
             parts += [text for block in pairs_details(one) for text in paragraphs(block)]

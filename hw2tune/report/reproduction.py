@@ -41,6 +41,7 @@ from hw2tune.report.sections.reproduction import (
     reproduction_title,
     total_cells,
 )
+from hw2tune.report.sound import sound_replicate, sound_run
 from hw2tune.report.tables.reproduction import Reproduction, reproduce
 from hw2tune.study.published import published_epochs
 from hw2tune.study.schema import LABELS
@@ -73,13 +74,13 @@ def write_reproduction(folder: StudyFolder, target: Path | None = None) -> Repro
     Raises PathError or NotWritableError; an earlier report is then as it was.
     """
     dataset = folder.name.removeprefix("reproduce-").split(".")[0]
-    replicates = read_replicates(ReplicatesFolder.of(folder))
+    replicates = [one for read in read_replicates(ReplicatesFolder.of(folder)) if (one := sound_replicate(read))]
     overlaps = _overlaps_training(replicates)
     runs = {
         label: reproduce(published_epochs(dataset, label), _epochs_of(replicates, label), overlaps_training=overlaps)
         for label in LABELS
     }
-    environment = environment_runs(folder)
+    environment = [entry for run in environment_runs(folder) if (entry := sound_run(run))]
     plain = PUBLISHED_ON.get(dataset, dataset)
     label = str(environment[-1].get("data", {}).get("name", plain)) if environment else plain
     target = target or default_target([folder])

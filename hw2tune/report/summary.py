@@ -29,6 +29,7 @@ def _study(account: Account) -> dict[str, Any]:
         "name": sources.name,
         "state": sources.overview.state,
         "stamp": account.stamp,
+        "damaged": sources.damaged,
         "dataset": sources.dataset and asdict(sources.dataset),
         "study": study.model_dump(mode="json"),
         "trials": {

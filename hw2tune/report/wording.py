@@ -36,9 +36,14 @@ def difference(value: float, quantity: str) -> str:
     return f"{value:+.4f} nats" if quantity.endswith("loss") else f"{points(value)} points"
 
 
+def p_number(p: float) -> str:
+    """`0.0625`, `< 0.001`."""
+    return "< 0.001" if p < 0.001 else f"{p:.3g}"
+
+
 def p_value(p: float) -> str:
     """`p = 0.0625`, `p < 0.001`."""
-    return "p < 0.001" if p < 0.001 else f"p = {p:.3g}"
+    return f"p {p_number(p)}" if p < 0.001 else f"p = {p_number(p)}"
 
 
 def two_digits(number: int) -> int:

@@ -36,7 +36,6 @@ from hw2tune.records.replicates import (
     read_arrays,
     read_replicates,
     write_current,
-    write_race,
     write_replicate,
     write_shared,
 )
@@ -94,8 +93,7 @@ def run_replicates(
                 for seed in seeds
             ],
         )
-    write_race(place.folder, outcome)  # not before: an interrupted run leaves race and replicates of one winner
-    _test(place, variants, seeds, gallery)
+    _test(place, variants, seeds, gallery, outcome)
 
 
 def candidates(overview: Overview, race: int) -> list[TrialRow]:
@@ -201,14 +199,17 @@ def dataset_record(data: Dataset) -> DatasetRecord:
     )
 
 
-def _test(place: Workplace, variants: dict[str, Hyperparameters], seeds: Sequence[int], gallery: Gallery) -> None:
+def _test(
+    place: Workplace, variants: dict[str, Hyperparameters], seeds: Sequence[int], gallery: Gallery, race: Race
+) -> None:
     """Reads the test images, here and only here: each variant at the epoch that validation chose, and at the last."""
     wanted = [
         (variant, seed, hyperparameters, _trained(place, hyperparameters, seed))
         for variant, hyperparameters in variants.items()
         for seed in seeds
     ]
-    write_current(place.folder, [f"{variant} {training.key}" for variant, _, _, training in wanted])
+    # Not before: an interrupted run leaves race and replicates of one winner.
+    write_current(place.folder, [f"{variant} {training.key}" for variant, _, _, training in wanted], race)
     there = {(one.variant, one.seed) for one in read_replicates(place.folder) if _has_arrays(place.folder, one)}
     test = ray.put(place.data.test)
     remote = ray.remote(

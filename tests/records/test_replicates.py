@@ -1,6 +1,6 @@
 """Replicates on disk."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from hw2tune.records.replicates import (
     read_race,
     read_replicates,
     write_current,
+    write_json,
     write_replicate,
 )
 from tests.report.fake_study import write_fake_study
@@ -45,3 +46,14 @@ def test_a_missing_or_damaged_array_file_is_none_and_no_traceback(tmp_path):
     assert read_gallery(folder) is None
     arrays = read_arrays(folder, "baseline", 0)
     assert arrays is not None and arrays["predicted"].dtype == np.uint8
+
+
+def test_which_replicates_count_and_their_race_are_one_write_that_takes_the_place_of_an_earlier_file(tmp_path):
+    folder = ReplicatesFolder.of(write_fake_study(tmp_path, seeds=1))
+    race = read_race(folder)
+    write_json(folder.race, asdict(replace(race, winner=2)))  # as an earlier version kept it
+    assert read_race(folder).winner == 3
+    write_current(folder, ["fake"], replace(race, winner=2))
+    assert read_race(folder).winner == 2 and not folder.race.exists()
+    write_current(folder, ["fake"])  # a reproduction has no race
+    assert read_race(folder) is None and len(read_replicates(folder)) == 4

@@ -21,7 +21,7 @@ from hw2tune.records.replicates import (
     Replicate,
     ReplicatesFolder,
     npz,
-    write_race,
+    write_current,
     write_replicate,
     write_shared,
 )
@@ -166,8 +166,9 @@ def _write_replicates(folder: StudyFolder, study: Study, seeds: int, test_size: 
         ),
         random.integers(0, 10_000, (shape[2], 256)),
     )
-    write_race(
+    write_current(
         replicates,
+        ["fake"],
         Race(
             objective=study.objective,
             direction=study.direction,

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from hw2tune.report import cells
 from hw2tune.report.wording import listed, p_value, points, scientific, two_digits, weight_decay_words
 
 
@@ -38,3 +39,11 @@ def test_weight_decay_is_called_l2_only_where_it_is_coupled() -> None:
     assert weight_decay_words({"optimizer": "adam", "weight_decay": 1e-4}) == "L2 1e-4"
     assert weight_decay_words({"optimizer": "adamw", "weight_decay": 1e-4}) == "decoupled weight decay 1e-4"
     assert weight_decay_words({"optimizer": "sgd"}) == "no weight decay"
+
+
+@pytest.mark.parametrize(
+    ("p", "number"), [(0.0625, "0.0625"), (0.00123, "0.00123"), (0.001, "0.001"), (0.0005, "< 0.001"), (1.0, "1")]
+)
+def test_a_p_value_is_the_same_in_a_sentence_and_in_the_table_beside_it(p: float, number: str) -> None:
+    assert cells.p_value(p) == number
+    assert p_value(p) == (f"p {number}" if number.startswith("<") else f"p = {number}")

@@ -19,8 +19,8 @@ from hw2tune.records.replicates import (
     read_dataset,
     read_race,
     read_replicates,
+    write_current,
     write_json,
-    write_race,
     write_replicate,
 )
 from hw2tune.report.account import find
@@ -361,12 +361,12 @@ def test_a_missing_race_and_environment_leave_a_page(tmp_path: Path) -> None:
     folder = write_fake_study(tmp_path)
     race = read_race(ReplicatesFolder.of(folder))
     assert race is not None
-    ReplicatesFolder.of(folder).race.unlink()
+    write_current(ReplicatesFolder.of(folder), ["fake"])
     folder.environment.unlink()
     page = page_without_figures(folder)
     assert "There was no race" in page.text
     assert not page.all("pre")
-    write_race(ReplicatesFolder.of(folder), replace(race, candidates=race.candidates[1:]))
+    write_current(ReplicatesFolder.of(folder), ["fake"], replace(race, candidates=race.candidates[1:]))
     assert "ran alone" in page_without_figures(folder).text
 
 

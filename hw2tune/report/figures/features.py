@@ -12,11 +12,11 @@ from matplotlib.image import AxesImage
 from numpy.typing import NDArray
 
 from hw2tune.records.replicates import Array
-from hw2tune.report.figures.chosen import Arrays, choose, distinct_variants
+from hw2tune.report.figures.chosen import choose, distinct_variants
 from hw2tune.report.figures.drawing import CannotDrawError, Drawing, Recipe
 from hw2tune.report.figures.examples import show_image
 from hw2tune.report.figures.style import SEQUENTIAL, SMALL, WIDTH, new_figure
-from hw2tune.report.figures.words import short
+from hw2tune.report.figures.words import class_names, short
 from hw2tune.report.sources import Sources
 from hw2tune.report.wording import counted, listed
 
@@ -90,8 +90,11 @@ def draw_features(sources: Sources, layer: str) -> Drawing:
         raise CannotDrawError("The gallery of test images is missing or damaged.")
     variants, left_out = distinct_variants(sources)
     shown = choose(sources, variants, [PREFIX + layer])
-    at_hand = len(sources.gallery.images)
-    maps = {variant: _maps(shown.one(variant), layer)[:at_hand] for variant in shown.variants}
+    maps = {variant: shown.one(variant)[PREFIX + layer] for variant in shown.variants}
+    at_hand = min(len(images) for images in (sources.gallery.images, *maps.values()))
+    if not at_hand:
+        raise CannotDrawError("The gallery of test images is empty.")
+    maps = {variant: images[:at_hand] for variant, images in maps.items()}
     table = feature_table(maps)
     images = len(next(iter(table.mosaics.values())))
     shape = next(iter(table.mosaics.values()))[0].shape
@@ -118,15 +121,9 @@ def draw_features(sources: Sources, layer: str) -> Drawing:
     return Drawing(figure=figure, caption=caption, alt=_alt(layer, table, images))
 
 
-def _maps(arrays: Arrays, layer: str) -> Array:
-    maps = arrays[PREFIX + layer]
-    if maps.ndim != 4 or not maps.size:
-        raise CannotDrawError(f"The saved feature maps of {layer} are damaged: their shape is {maps.shape}.")
-    return maps
-
-
 def _class(sources: Sources, label: int) -> str:
-    return short(sources.dataset.classes[label]) if sources.dataset else str(label)
+    names = class_names(sources)
+    return short(names[label]) if label < len(names) else str(label)
 
 
 def _caption(sources: Sources, layer: str, table: FeatureTable, images: int, seed: str) -> str:

@@ -68,9 +68,13 @@ def draw_preprocessing(sources: Sources) -> Drawing:
         raise CannotDrawError(
             "The counts of pixel values are missing or damaged: they are saved when replicates train."
         )
-    if counts.shape != (len(record.mean), 256) or (counts.sum(axis=1) <= 0).any():
+    if counts.shape != (len(record.mean), 256) or (counts < 0).any() or (counts.sum(axis=1) <= 0).any():
         raise CannotDrawError(
             f"The counts of pixel values are damaged: {counts.shape} for {len(record.mean)} channels."
+        )
+    if len(record.std) != len(record.mean) or 0 in record.std:
+        raise CannotDrawError(
+            f"The record of the data set is damaged: deviations {listed(record.std)} for means {listed(record.mean)}."
         )
     stages = pixel_stages(counts, record)
     looks = channel_looks(len(counts))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -42,10 +43,10 @@ def trial_bars(row: TrialRow, epochs: Iterable[dict[str, Any]]) -> list[Bar]:
     """
     bars: dict[str, Bar] = {}
     for epoch in epochs:
-        if not isinstance(epoch.get("timestamp"), int | float):
+        end, length = _seconds(epoch.get("timestamp")), _seconds(epoch.get("epoch_seconds")) or 0.0
+        if end is None:
             continue
-        worker, end = f"{epoch.get('hostname', '?')}, process {epoch.get('pid', '?')}", float(epoch["timestamp"])
-        start = end - float(epoch.get("epoch_seconds", 0.0))
+        worker, start = f"{epoch.get('hostname', '?')}, process {epoch.get('pid', '?')}", end - length
         known = bars.get(worker)
         bars[worker] = (
             replace(known, start=min(known.start, start), end=max(known.end, end))
@@ -53,6 +54,10 @@ def trial_bars(row: TrialRow, epochs: Iterable[dict[str, Any]]) -> list[Bar]:
             else Bar(trial=row.number, state=row.state, worker=worker, start=start, end=end)
         )
     return list(bars.values())
+
+
+def _seconds(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
 
 
 def timeline_table(bars: Sequence[Bar]) -> tuple[list[Bar], list[float]]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from hw2tune.report.account import Account
 from hw2tune.report.blocks import Block, Section
-from hw2tune.report.sections.claims import opening_prose, variants_blocks
+from hw2tune.report.sections.claims import damaged_prose, opening_prose, variants_blocks
 from hw2tune.report.sections.environment import environment_blocks
 from hw2tune.report.sections.figures import figure_blocks
 from hw2tune.report.sections.replicates import replicate_blocks
@@ -42,7 +42,9 @@ SECTIONS = (
 
 def opening(accounts: Sequence[Account]) -> Section:
     """What stands first: the claims, and what they rest on."""
-    return Section(anchor="claims", title="Claims", columns=[[opening_prose(one)] for one in accounts])
+    return Section(
+        anchor="claims", title="Claims", columns=[[opening_prose(one), *damaged_prose(one)] for one in accounts]
+    )
 
 
 def sections(accounts: Sequence[Account]) -> list[Section]:

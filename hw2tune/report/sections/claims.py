@@ -34,6 +34,12 @@ def opening_prose(account: Account) -> Prose:
     return Prose(name="claims", note=about, paragraphs=claims, lead=True, stamp=account.stamp)
 
 
+def damaged_prose(account: Account) -> list[Prose]:
+    """What is there and could not be used: the claims rest on the rest."""
+    damaged = account.sources.damaged
+    return [Prose(name="damaged", paragraphs=damaged)] if damaged else []
+
+
 def variants_blocks(account: Account) -> list[Block]:
     """The table of variants, the pairs, and what did not finish."""
     if not account.sources.replicates:

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from hw2tune.report.sound import QUANTITIES
 from hw2tune.report.sources import Sources
 from hw2tune.report.statistics import summarize
 from hw2tune.report.tables.frames import INTEGER, NUMBER, TEXT, frame
 
-QUANTITIES = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
 KEY = {"variant": TEXT, "seed": INTEGER, "epoch": INTEGER}
 BAND = {"n": INTEGER} | dict.fromkeys(("mean", "min", "max", "low", "high"), NUMBER)
 

@@ -1,0 +1,114 @@
+"""What a report may rely on: of each record read back, the part that is sound. The rest counts as not there.
+
+Files may be damaged, edited, or of a later version, whose further keys are no fault.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from hw2tune.records.replicates import Array, DatasetRecord, Evaluation, Gallery, Race, Replicate
+from hw2tune.study.hyperparameters import KNOWN, Value
+
+QUANTITIES = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")  # of every epoch
+PREDICTIONS = ("labels", "predicted", "last_predicted")
+MOST_CLASSES = 256  # labels are uint8
+
+
+def sound_replicate(replicate: Replicate) -> Replicate | None:
+    """The replicate without what is no number in its epochs; None where the rest is not what it must be."""
+    evaluations = [one for one in (replicate.chosen, replicate.last) if one is not None]
+    epochs = [{name: value for name, value in one.items() if _is_number(value)} for one in replicate.epochs]
+    sound = (
+        math.isfinite(replicate.seconds)
+        and _sound_params(replicate.params)
+        and all(_sound_evaluation(one) for one in evaluations)
+        and all(isinstance(one.get("epoch"), int) for one in epochs)
+        and all(name in one or before.get(name) is None
+                for one, before in zip(epochs, replicate.epochs, strict=True) for name in QUANTITIES)
+    )  # fmt: skip
+    return replace(replicate, epochs=epochs) if sound else None
+
+
+def _sound_evaluation(one: Evaluation) -> bool:
+    return 0 <= one.accuracy <= 1 and 0 <= one.correct <= one.total and one.total > 0
+
+
+def _sound_params(params: Mapping[str, Value]) -> bool:
+    """Whether each known hyperparameter is a word or a number, as it must be."""
+    return all(
+        isinstance(params[name], str) if name == "optimizer" else _is_number(params[name])
+        for name in KNOWN
+        if params.get(name) is not None
+    )
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def sound_race(race: Race) -> Race | None:
+    """The race; None where its numbers do not belong together."""
+    sound = race.seeds and all(
+        len(one.values) == len(race.seeds) and math.isfinite(one.search_value) and _sound_params(one.params)
+        for one in race.candidates
+    )
+    return race if sound and race.winner in [one.trial for one in race.candidates] else None
+
+
+def sound_gallery(gallery: Gallery) -> Gallery | None:
+    """The gallery; None where images, indices and labels do not fit each other."""
+    images, indices, labels = gallery.images, gallery.indices, gallery.labels
+    sound = (
+        images.ndim == 4
+        and images.shape[-1] in (1, 3)
+        and images.dtype == np.uint8
+        and all(_is_index(one) and one.shape == images.shape[:1] for one in (indices, labels))
+    )
+    return gallery if sound else None
+
+
+def sound_counts(counts: Array) -> Array | None:
+    """The counts of pixel values; None where they are no numbers."""
+    return counts if np.issubdtype(counts.dtype, np.number) and counts.ndim == 2 and np.isfinite(counts).all() else None
+
+
+def sound_arrays(arrays: Mapping[str, Array], dataset: DatasetRecord | None) -> dict[str, Array]:
+    """The arrays of a replicate that figures can be drawn from: predictions all or none of them."""
+    classes = len(dataset.classes) if dataset else MOST_CLASSES
+    sound = {name: array for name, array in arrays.items() if _sound_array(name, array, classes)}
+    if {sound[name].shape for name in (*PREDICTIONS, "confidence") if name in sound} - {_shape(sound)}:
+        sound = {name: array for name, array in sound.items() if name not in (*PREDICTIONS, "confidence")}
+    return sound
+
+
+def _shape(arrays: Mapping[str, Array]) -> tuple[int, ...] | None:
+    return arrays["labels"].shape if "labels" in arrays else None
+
+
+def _sound_array(name: str, array: Array, classes: int) -> bool:
+    kind = name.partition("/")[0]
+    if name in PREDICTIONS:
+        return _is_index(array) and array.size > 0 and int(array.max()) < classes
+    if name == "confidence" or kind in ("weights", "initial_norms", "features"):
+        dimensions = {"confidence": 1, "initial_norms": 0, "features": 4}.get(kind, array.ndim)
+        return np.issubdtype(array.dtype, np.floating) and array.ndim == dimensions and array.size > 0
+    return True  # of a later version
+
+
+def _is_index(array: Array) -> bool:
+    """Whether an array is a list of whole numbers from 0 on."""
+    return array.ndim == 1 and np.issubdtype(array.dtype, np.integer) and (not array.size or int(array.min()) >= 0)
+
+
+def sound_run(run: object) -> dict[str, Any] | None:
+    """An entry of `environment.json` without what has another shape than it must have; None where it is no entry."""
+    if not isinstance(run, dict):
+        return None
+    shapes = {"versions": dict, "resources": dict, "data": dict, "seeds": dict, "started": str, "command": str}
+    return {name: value for name, value in run.items() if isinstance(value, shapes.get(name, object))}
