@@ -243,6 +243,7 @@ def test_a_copied_study_beside_the_original_keeps_files_and_pictures_of_its_own(
 def test_a_study_without_a_finished_trial_is_refused_with_the_way_out(tmp_path: Path) -> None:
     folder = write_fake_study(tmp_path, seeds=0)
     folder.journal.unlink()
+    shutil.rmtree(folder.root / "trials")
     with pytest.raises(StudyFolderError) as raised:
         write_report([folder])
     assert str(raised.value) == (
