@@ -1,5 +1,7 @@
 """The race for the winner, and what may race."""
 
+import shutil
+
 import pytest
 
 from hw2tune.errors import StudyFolderError
@@ -40,6 +42,7 @@ def test_a_study_without_a_complete_trial_is_refused_with_what_to_do(tmp_path):
 def _empty(results):
     folder = write_fake_study(results, trials=2, seeds=0)
     folder.journal.unlink()
+    shutil.rmtree(folder.root / "trials")
     return folder
 
 
