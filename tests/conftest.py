@@ -1,4 +1,4 @@
-"""What the suite owes the machine: when it is over nothing of it runs and the temporary folder is empty."""
+"""What the suite owes the machine: when it is over nothing of it runs and no scratch or session folder is left."""
 
 import os
 import shutil
@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 MARK = "HW2TUNE_TESTS"  # in the environment of every process that a test starts
-KEPT = ("pytest-of-", "torchinductor_")  # pytest's own, and what torchvision makes when tests import it
+OURS = ("hw2tune-", "ray", "session_", "matplotlib-")  # what a command of hw2tune's might leave
 LINGERING = 100  # seconds: Ray's agents outlive a raylet that was killed by a minute
 
 
@@ -27,7 +27,7 @@ def nothing_is_left_behind() -> Iterator[None]:
     deadline = time.monotonic() + LINGERING
     while (running := marked(os.environ[MARK])) and time.monotonic() < deadline:
         time.sleep(0.5)
-    left = sorted(path.name for path in place.iterdir() if not path.name.startswith(KEPT))
+    left = sorted(path.name for path in place.iterdir() if path.name.startswith(OURS))
     for name, value in before.items():
         os.environ.pop(name) if value is None else os.environ.update({name: value})
     tempfile.tempdir = None
