@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import filelock
+import psutil
 
 from hw2tune.errors import ResourceError
 
@@ -54,9 +55,20 @@ def remove_abandoned(place: Path) -> list[Path]:
             if not (folder / "lock").is_file() or folder.is_symlink() or folder.stat().st_uid != os.getuid():
                 continue
             with contextlib.suppress(filelock.Timeout), filelock.FileLock(folder / "lock", timeout=0):
+                _end_what_writes_there(folder)
                 shutil.rmtree(folder, ignore_errors=True)
                 removed.append(folder)
     return removed
+
+
+def _end_what_writes_there(folder: Path) -> None:
+    """Ray's agents outlive a killed command by minutes, and go on writing into its folder."""
+    for process in psutil.process_iter(["name"]):
+        if str(process.info["name"]).startswith("ray::"):
+            with contextlib.suppress(psutil.Error):
+                if any(Path(file.path).is_relative_to(folder) for file in process.open_files()):
+                    process.kill()
+                    process.wait(5)
 
 
 def temporary_place() -> Path:
