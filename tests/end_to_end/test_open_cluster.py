@@ -21,7 +21,7 @@ from tests.end_to_end.test_study import STUDY
 
 pytestmark = pytest.mark.ray
 
-STUDIES = ("study", "tiny.toml", "--trials", 2, "--max-epochs", 1)
+STUDIES = ("study", "tiny.toml", "--trials", 2, "--max-epochs", 2)
 
 
 @pytest.fixture
