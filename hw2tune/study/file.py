@@ -33,6 +33,10 @@ def parse_study(text: str, place: str, overrides: Mapping[str, Any] | None = Non
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise StudyFileError(f"{place}: not valid TOML: {error}") from None
+    except RecursionError:
+        raise StudyFileError(f"{place}: not valid TOML: brackets nested too deeply to be read") from None
+    except ValueError:  # Python's, of an integer of thousands of digits
+        raise StudyFileError(f"{place}: not valid TOML: a number with too many digits to be read") from None
     for key, value in (overrides or {}).items():
         *tables, last = key.split(".")
         table = content
