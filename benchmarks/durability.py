@@ -16,18 +16,18 @@ from dataclasses import asdict
 from pathlib import Path
 
 from hw2tune.data.load import load_dataset
+from hw2tune.events import Observer
 from hw2tune.records.checkpoints import DIGEST, digest
 from hw2tune.records.folder import StudyFolder
 from hw2tune.records.storage import create_optuna_study
+from hw2tune.search.messages import CHECKPOINT
+from hw2tune.search.recorder import Ledger
 from hw2tune.study.file import find_study, parse_study
 from hw2tune.train.batches import TrainingData, on_device
 from hw2tune.train.device import prepare_process
 from hw2tune.train.loop import train_epochs
 from hw2tune.train.loss import LOSSES
 from hw2tune.train.state import checkpoint, new_state
-from hw2tune.tune.ledger import Ledger
-from hw2tune.tune.messages import CHECKPOINT
-from hw2tune.tune.observer import Observer
 
 EPOCHS = 30
 

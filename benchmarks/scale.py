@@ -27,20 +27,20 @@ import psutil
 
 from benchmarks.results import print_table, write_results
 from hw2tune.data.load import load_dataset
+from hw2tune.events import Observer
+from hw2tune.execution.resources import Wish, room
+from hw2tune.execution.tune.searcher import StudySearch
+from hw2tune.execution.tune.stopper import StudyStopper
 from hw2tune.records.checkpoints import DIGEST, digest
 from hw2tune.records.folder import StudyFolder
 from hw2tune.records.storage import create_optuna_study
 from hw2tune.records.trials import TrialRow
+from hw2tune.search.messages import CHECKPOINT
+from hw2tune.search.recorder import Ledger
+from hw2tune.search.retries import Faults
+from hw2tune.search.samplers import build_pruner, build_sampler
 from hw2tune.study.file import dump_study, find_study, parse_study
 from hw2tune.study.schema import Study
-from hw2tune.tune.deciding import build_pruner, build_sampler
-from hw2tune.tune.faults import Faults
-from hw2tune.tune.ledger import Ledger
-from hw2tune.tune.messages import CHECKPOINT
-from hw2tune.tune.observer import Observer
-from hw2tune.tune.room import Wish, room
-from hw2tune.tune.searcher import StudySearch
-from hw2tune.tune.stopper import StudyStopper
 
 CHECKPOINT_BYTES = 285_565  # the MNIST network's with Adam
 BLOCK = 1000  # trials
@@ -128,8 +128,8 @@ def acted(study: Study, folder: StudyFolder, concurrency: int, clock: Clock) -> 
     import ray
 
     from benchmarks.contestants.simulated_trial import SimulatedTrial
-    from hw2tune.tune import runner
-    from hw2tune.tune.cluster import Cluster
+    from hw2tune.execution import runner
+    from hw2tune.execution.cluster import Cluster
 
     data = load_dataset(study.dataset, validation_size=study.validation_size)
     ray.init("local", num_cpus=concurrency, include_dashboard=False, log_to_driver=False, logging_level="ERROR")

@@ -20,8 +20,8 @@ from hw2tune.terminal.streams import make_streams_last
 from hw2tune.variables import settle
 
 if TYPE_CHECKING:
+    from hw2tune.execution.resources import Wish
     from hw2tune.report.write import ReportFiles
-    from hw2tune.tune.room import Wish
 
 RACE = 3  # trials that race for the winner unless told otherwise
 
@@ -143,12 +143,13 @@ def study(
     replicates: Replicates = 5,
 ) -> None:
     """Run a study, or continue it: the same command goes on to --trials in all."""
+    from hw2tune.api import run
+    from hw2tune.execution.request import Request
+    from hw2tune.execution.resources import Wish
+    from hw2tune.execution.submit import hand_over
     from hw2tune.records.states import INTERRUPTED as STOPPED
     from hw2tune.terminal.progress import progress
     from hw2tune.terminal.tables import print_json, print_outcome, stdout
-    from hw2tune.tune.command import Request, run
-    from hw2tune.tune.hand_over import hand_over
-    from hw2tune.tune.room import Wish
 
     request = Request(
         study=name_or_file,
@@ -200,11 +201,11 @@ def check(
     concurrency: Concurrency = None,
 ) -> None:
     """Check a study, its data and the resources, and estimate the cost; nothing is trained."""
+    from hw2tune.api import check as check_study
+    from hw2tune.execution.request import Request
+    from hw2tune.execution.resources import Wish
     from hw2tune.terminal.plan import print_check
     from hw2tune.terminal.tables import stdout
-    from hw2tune.tune.command import Request
-    from hw2tune.tune.command import check as check_study
-    from hw2tune.tune.room import Wish
 
     request = Request(
         study=name_or_file,
@@ -239,10 +240,10 @@ def summarize(
     quiet: Quiet = False,
 ) -> None:
     """Replicate baseline, L2 and the tuned winner, test them, and write the report."""
+    from hw2tune.execution.resources import Wish
     from hw2tune.records.folder import folders_in
     from hw2tune.records.mirror import reading
     from hw2tune.report.write import write_report
-    from hw2tune.tune.room import Wish
 
     target = None if output is None else _checked(output)
     if from_files is not None:
@@ -271,14 +272,14 @@ def reproduce(
     quiet: Quiet = False,
 ) -> None:
     """Repeat the published runs exactly as published, and hold the numbers beside the held-out test images."""
+    from hw2tune.execution.resources import Wish
     from hw2tune.records.folder import StudyFolder
     from hw2tune.records.mirror import mirrored
+    from hw2tune.replication.summarize import reproduce_published, reproduction_name
     from hw2tune.report.outputs import default_target, refuse_unwritable
     from hw2tune.report.reproduction import write_reproduction
     from hw2tune.terminal.progress import progress
     from hw2tune.terminal.tables import print_reproduction, stdout
-    from hw2tune.tune.room import Wish
-    from hw2tune.tune.summarize import reproduce_published, reproduction_name
 
     wish = Wish(cpus_per_trial=cpus_per_trial, gpus_per_trial=gpus_per_trial, concurrency=concurrency, address=address)
     names = [reproduction_name(name, max_epochs) for name in (["mnist", "cifar10"] if what == "all" else [what])]
@@ -304,10 +305,10 @@ def _summarize(
 ) -> None:  # fmt: skip
     from hw2tune.records.folder import StudyFolder
     from hw2tune.records.mirror import mirrored, reading
+    from hw2tune.replication.summarize import chosen_folders, replicate_studies
     from hw2tune.report.outputs import default_target, refuse_unwritable
     from hw2tune.report.write import write_report
     from hw2tune.terminal.progress import progress
-    from hw2tune.tune.summarize import chosen_folders, replicate_studies
 
     names = [folder.name for folder in chosen_folders(reading(results), names)]
     with progress(quiet=quiet) as observer, mirrored(results, names, observer.note) as here:
@@ -366,8 +367,8 @@ def doctor(
     data_dir: DataDir = None,
 ) -> None:
     """Say what would stand in a study's way here; with --machine, what there is, for pasting into an issue."""
+    from hw2tune.execution.doctor import facts, problems
     from hw2tune.terminal.tables import print_facts, stdout
-    from hw2tune.tune.doctor import facts, problems
 
     if machine:
         print_facts(facts(data_dir), stdout())

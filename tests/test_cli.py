@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from hw2tune.events import Observer
 from hw2tune.records.storage import create_optuna_study
+from hw2tune.search.failures import Failure
+from hw2tune.search.recorder import Ledger
 from hw2tune.study.file import parse_study
-from hw2tune.tune.failure import Failure
-from hw2tune.tune.ledger import Ledger
-from hw2tune.tune.observer import Observer
 from tests.report.fake_study import write_fake_study
 
 

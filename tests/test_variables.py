@@ -56,7 +56,7 @@ def test_the_doctor_has_nothing_to_say_of_a_machine_that_does(tmp_path):
 
 
 def test_the_doctor_names_what_stands_in_the_way(monkeypatch):
-    from hw2tune.tune import doctor, machine
+    from hw2tune.execution import doctor, machine
 
     monkeypatch.setattr(machine, "granted_cpus", lambda: 0.5)
     monkeypatch.setattr(doctor, "memory_limit", lambda: 1e9)

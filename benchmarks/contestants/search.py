@@ -13,16 +13,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-# ruff: noqa: I001  # hw2tune.tune sets Ray's variables before Ray is imported
-from hw2tune.tune.deciding import build_pruner, build_sampler
-from hw2tune.tune.failure import of_exception
-from hw2tune.tune.faults import Faults
-from hw2tune.tune.ledger import Ledger
-from hw2tune.tune.messages import CHECKPOINT, FAILURE
-from hw2tune.tune.observer import Observer
-from hw2tune.tune.room import Wish, room
-from hw2tune.tune.searcher import StudySearch
-from hw2tune.tune.stopper import StudyStopper
+# ruff: noqa: I001  # hw2tune.execution sets Ray's variables before Ray is imported
+from hw2tune.search.samplers import build_pruner, build_sampler
+from hw2tune.search.failures import of_exception
+from hw2tune.search.retries import Faults
+from hw2tune.search.recorder import Ledger
+from hw2tune.search.messages import CHECKPOINT, FAILURE
+from hw2tune.events import Observer
+from hw2tune.execution.resources import Wish, room
+from hw2tune.execution.tune.searcher import StudySearch
+from hw2tune.execution.tune.stopper import StudyStopper
 
 import ray
 from ray import tune

@@ -15,7 +15,7 @@ from ray import tune
 
 from benchmarks.scale import CHECKPOINT_BYTES, epoch_result, goodness
 from hw2tune.records.checkpoints import DIGEST, digest
-from hw2tune.tune.messages import CHECKPOINT
+from hw2tune.search.messages import CHECKPOINT
 
 
 class SimulatedTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no types

@@ -8,11 +8,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from hw2tune.events import Plan
+from hw2tune.execution.resources import Room
 from hw2tune.report.cells import duration
+from hw2tune.search.cost import Cost
 from hw2tune.study.schema import Study
-from hw2tune.tune.cost import Cost
-from hw2tune.tune.observer import Plan
-from hw2tune.tune.room import Room
 
 
 def print_plan(plan: Plan, console: Console) -> None:

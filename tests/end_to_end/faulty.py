@@ -12,9 +12,9 @@ import sys
 import time
 from pathlib import Path
 
-import hw2tune.tune.trial
+import hw2tune.execution.tune.trainable
 from hw2tune.cli import main
-from hw2tune.tune.trial import TrainingTrial
+from hw2tune.execution.tune.trainable import TrainingTrial
 
 
 def _allocate_until_killed() -> None:
@@ -52,8 +52,8 @@ class FaultyTrial(TrainingTrial):
 
 
 if __name__ == "__main__":
-    import hw2tune.tune.runner
+    import hw2tune.execution.runner
 
-    hw2tune.tune.runner.TrainingTrial = FaultyTrial
+    hw2tune.execution.runner.TrainingTrial = FaultyTrial
     sys.argv[0] = "hw2tune"
     main()

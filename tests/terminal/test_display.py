@@ -5,6 +5,8 @@ import io
 import pytest
 from rich.console import Console
 
+from hw2tune.events import Plan
+from hw2tune.execution.resources import Room
 from hw2tune.records.overview import read_overview
 from hw2tune.records.trials import TrialRow
 from hw2tune.report.cells import duration
@@ -13,8 +15,6 @@ from hw2tune.terminal.plan import replicating_line, resumed_line
 from hw2tune.terminal.progress import Lines, LiveDisplay
 from hw2tune.terminal.tables import LONG, print_status
 from hw2tune.terminal.words import configuration, objective_value, trial_name
-from hw2tune.tune.observer import Plan
-from hw2tune.tune.room import Room
 from tests.report.fake_study import write_fake_study
 
 STUDY = parse_study(*find_study("mnist"), overrides={"trials": 20})

@@ -1,0 +1,114 @@
+"""Ray: started on this machine, or a running cluster attached to."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import tempfile
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import ray
+
+from hw2tune.execution.address import meant, reached, without_ray_address
+from hw2tune.execution.authentication import own_token, users_token, wanted_mode
+from hw2tune.execution.connection_errors import refusal
+from hw2tune.execution.machine import this_machine
+from hw2tune.execution.node_check import unfit_nodes
+from hw2tune.execution.resources import Room, Wish, room
+from hw2tune.execution.scratch import scratch
+from hw2tune.execution.workarounds import mended, out_of_reach, signals_left_alone, without_servers
+
+PRELOAD = "hw2tune.execution.preload"  # what Ray's idle workers import as they start
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cluster:
+    """The nodes of a Ray that is connected. `unfit` says of some, by address, why nothing can run there."""
+
+    wish: Wish
+    scratch: Path = field(default_factory=lambda: Path(tempfile.gettempdir()))  # for what nobody keeps
+    unfit: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def machines(self) -> list[str]:
+        """The addresses of the nodes that are alive."""
+        return [node["NodeManagerAddress"] for node in _alive()]
+
+    @property
+    def here(self) -> str:
+        """The address of the machine that this process runs on."""
+        return str(ray.util.get_node_ip_address())
+
+    def room(self, left_out: Collection[str] = (), *, at_most: bool = False) -> Room:
+        """What there is room for on the nodes but those left out. Raises ResourceError."""
+        alive = _alive()
+        out = [node for node in alive if node["NodeManagerAddress"] in {*left_out, *self.unfit}]
+        totals = [node["Resources"] for node in alive if node not in out]
+        return room(totals, self.wish, avoid=[node["NodeID"] for node in out], at_most=at_most)
+
+
+def _alive() -> list[dict[str, Any]]:
+    return [node for node in ray.nodes() if node["Alive"]]
+
+
+@contextlib.contextmanager
+def connected(wish: Wish, note: Callable[[str], None] = lambda text: None) -> Iterator[Cluster]:
+    """Ray for the length of a `with`. A cluster that was running before goes on running. Raises ResourceError.
+
+    `note` is told what the user should know of the cluster.
+    """
+    for name in ("ray", "ray.tune", "ray.train", "ray.data"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    with scratch() as folder, mended():
+        try:
+            with _started(folder) if wish.address is None else _attached(wish.address, note):
+                yield Cluster(wish=wish, scratch=folder, unfit=unfit_nodes(_alive()) if wish.address else {})
+        finally:
+            ray.shutdown()
+
+
+_QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
+
+
+@contextlib.contextmanager
+def _started(folder: Path) -> Iterator[None]:
+    with own_token():
+        with without_servers(), out_of_reach(), signals_left_alone():
+            ray.init(
+                "local",  # without it Ray joins a cluster that happens to run on this machine
+                num_cpus=int(this_machine()["CPU"]),  # Ray counts neither affinity nor quotas
+                include_dashboard=False,
+                _temp_dir=str(folder),
+                _system_config={"preload_python_modules": [PRELOAD]},
+                **_QUIET,
+            )
+        yield
+
+
+@contextlib.contextmanager
+def _attached(typed: str, note: Callable[[str], None]) -> Iterator[None]:
+    with without_ray_address() as before:
+        address, shown = meant(typed, before.get("RAY_ADDRESS", ""))
+        mode = wanted_mode(reached(address, shown), shown)
+        with users_token(mode):
+            # Workers there get this package's code; torch and optuna they must have. In a job they have the job's.
+            shipped = {} if "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ else {"py_modules": [package_folder()]}
+            try:
+                with signals_left_alone():
+                    ray.init(address=address, runtime_env=shipped, **_QUIET)
+            except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+                raise refusal(shown, str(error)) from error
+            if mode == "disabled":
+                note(f"{shown}: this cluster has no token: whoever reaches it can run code there (docs/cluster.md)")
+            yield
+
+
+def package_folder() -> str:
+    """Where this package's code lies, to be sent to a cluster."""
+    from importlib import resources
+
+    return str(resources.files("hw2tune"))

@@ -1,0 +1,205 @@
+"""A study handed over to a cluster through Ray's Jobs API: submitted, followed, left alone, followed again.
+
+Nothing is kept here about a job: it is named after its study, so the same command with `--attach` finds it. The
+client needs the cluster's address and token only, and may sleep, be cut off or be closed while the job goes on.
+"""
+
+from __future__ import annotations
+
+import logging
+import shlex
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hw2tune.errors import InterruptedByUserError, JobError, ResourceError
+from hw2tune.execution.address import without_ray_address
+from hw2tune.execution.authentication import users_token
+from hw2tune.execution.connection_errors import refusal
+from hw2tune.study.file import dump_study
+from hw2tune.study.schema import Study
+
+POLL_SECONDS = 1.0
+PATIENCE = 120.0  # seconds without an answer before the client gives up; the job does not mind
+COMMAND_LINE = "Running entrypoint for job "  # Ray repeats the command in the log; what is above is Ray's too
+ENVIRONMENT = {"COLUMNS": "120", "RAY_JOB_STOP_WAIT_TIME_S": "60"}  # a study told to stop takes more than Ray's 3 s
+
+# The job runs in a shell whose PATH need not hold the Python that Ray runs in. The shell's parent is Ray's supervisor
+# of the job and that one's parent the raylet, whose command line names it.
+RAYLET = r"$(sed -n 's/^PPid:[^0-9]*//p' /proc/$PPID/status)"
+PYTHON = rf"$(tr '\0' '\n' < /proc/{RAYLET}/cmdline | sed -n 's/^--python_worker_command=\([^ ]*\) .*/\1/p')"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cluster:
+    """A cluster's job server and the study that is meant, with the command that joins its job again."""
+
+    url: str
+    study: str
+    rejoin: str
+
+    def name(self, number: int) -> str:
+        """The name of the study's job of this number, from 1."""
+        return f"hw2tune-{self.study}-{number}"
+
+    def stop(self, job: str) -> str:
+        """The command that ends a job in order."""
+        return f"ray job stop --address {self.url} {job}"
+
+
+def on_the_head(results: str) -> str:
+    """Where results lie: a relative folder in the home folder there, since a job's own folder is Ray's to clean."""
+    return results if Path(results).is_absolute() or "://" in results else f"~/{results}"
+
+
+def entrypoint(study_file: str, results: str, options: Sequence[str]) -> str:
+    """The command that the cluster's head runs: the same study, attached to the cluster it runs on."""
+    there = on_the_head(results)
+    folder = '"$HOME"/' + shlex.quote(results) if there.startswith("~/") else shlex.quote(there)
+    command = shlex.join(["-m", "hw2tune", "study", study_file, *options, "--address", "auto"])
+    return f'python="{PYTHON}"; exec "${{python:-python3}}" {command} --results-dir {folder}'
+
+
+def submit(cluster: Cluster, study: Study, results: str, options: Sequence[str]) -> str:
+    """Hands the study over and returns its job's name. Raises ResourceError, and JobError where one runs already."""
+    from hw2tune.execution.cluster import package_folder
+
+    client = _client(cluster)
+    with _words(cluster), tempfile.TemporaryDirectory(prefix="hw2tune-") as folder:
+        known = _jobs(client, cluster)
+        running = next((name for name, state in known.items() if state in ("PENDING", "RUNNING")), None)
+        if running is not None:
+            raise JobError(
+                f"{cluster.url}: job {running} runs this study already; `{cluster.rejoin}` follows it, "
+                f"`{cluster.stop(running)}` ends it in order"
+            )
+        Path(folder, f"{study.name}.toml").write_text(dump_study(study), encoding="utf-8")
+        name = cluster.name(len(known) + 1)
+        client.submit_job(
+            entrypoint=entrypoint(f"./{study.name}.toml", results, options),
+            submission_id=name,
+            runtime_env={"working_dir": folder, "py_modules": [package_folder()], "env_vars": ENVIRONMENT},
+        )
+    return name
+
+
+def newest(cluster: Cluster) -> str:
+    """The name of the study's last job. Raises JobError where it has none."""
+    with _words(cluster):
+        known = _jobs(_client(cluster), cluster)
+    if not known:
+        raise JobError(f"{cluster.url}: no job of study `{cluster.study}`; without --attach and --logs one is begun")
+    return max(known, key=lambda name: int(name.rpartition("-")[2]))
+
+
+def _jobs(client: Any, cluster: Cluster) -> dict[str, str]:
+    """The states of the study's jobs, by name."""
+    prefix = cluster.name(0)[:-1]
+    found = {job.submission_id: job.status.value for job in client.list_jobs() if job.submission_id}
+    return {
+        name: state
+        for name, state in found.items()
+        if name.startswith(prefix) and name.removeprefix(prefix).isdecimal()
+    }
+
+
+def log(cluster: Cluster, job: str) -> str:
+    """What the job has printed so far."""
+    with _words(cluster):
+        return _without_rays(_client(cluster).get_job_logs(job))
+
+
+def follow(cluster: Cluster, job: str, write: Callable[[str], object], note: Callable[[str], object]) -> int:
+    """Writes what the job prints until it ends and returns its exit code. Raises InterruptedByUserError on Ctrl-C.
+
+    An answer that does not come is asked for again for PATIENCE seconds, then ResourceError is raised.
+    """
+    try:
+        return _follow(cluster, job, write, note)
+    except KeyboardInterrupt:
+        raise InterruptedByUserError(
+            f"disconnected; job {job} goes on. `{cluster.rejoin}` follows it again, "
+            f"`{cluster.stop(job)}` ends it in order"
+        ) from None
+
+
+def _follow(cluster: Cluster, job: str, write: Callable[[str], object], note: Callable[[str], object]) -> int:
+    client = _client(cluster)
+    written, answered, lost = 0, time.monotonic(), False
+    while True:
+        try:
+            ended = client.get_job_status(job).is_terminal()  # asked first: what is printed before the end is then read
+            text = _without_rays(client.get_job_logs(job))
+        except (ConnectionError, OSError) as error:
+            if time.monotonic() - answered > PATIENCE:
+                raise _unreachable(cluster, f"no answer for {PATIENCE:g} s; the job itself goes on: {error}") from error
+            if not lost:
+                note(f"{cluster.url}: no answer; the job goes on, the client tries again")
+            lost = True
+        else:
+            answered, lost = time.monotonic(), False
+            write(text[written:])
+            written = len(text)
+            if ended:
+                return _exit_code(client.get_job_info(job), note)
+        time.sleep(POLL_SECONDS)
+
+
+def _exit_code(details: Any, note: Callable[[str], object]) -> int:
+    if details.status.value == "SUCCEEDED":
+        return 0
+    if details.driver_exit_code is None:  # the command was not run to an end: Ray says why
+        note(f"hw2tune: job {details.submission_id}: {details.status.value.lower()}: {details.message}")
+    return int(details.driver_exit_code or 1) % 256
+
+
+def _without_rays(text: str) -> str:
+    """A job's log behind the line in which Ray repeats the command; empty before it is there."""
+    _, _, behind = f"\n{text}".partition(f"\n{COMMAND_LINE}")
+    return behind.partition("\n")[2]
+
+
+def _client(cluster: Cluster) -> Any:
+    with _words(cluster):
+        from ray.job_submission import JobSubmissionClient
+
+        for name in ("ray", "ray.dashboard.modules.dashboard_sdk"):  # the terminal is ours
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+        with without_ray_address():
+            return JobSubmissionClient(cluster.url)
+
+
+@contextmanager
+def _words(cluster: Cluster) -> Iterator[None]:
+    """Around calls of Ray's: what it raises as errors that a user can act on."""
+    from ray.exceptions import AuthenticationError
+
+    try:
+        with users_token():
+            yield
+    except ImportError as error:
+        raise _needs_default(cluster) from error
+    except AuthenticationError as error:
+        raise refusal(cluster.url, "authentication") from error
+    except (ConnectionError, OSError) as error:
+        raise _unreachable(cluster, str(error)) from error
+    except RuntimeError as error:
+        raise (_needs_default if "ray[default]" in str(error) else _unreachable)(cluster, str(error)) from error
+
+
+def _needs_default(cluster: Cluster, _: str = "") -> ResourceError:
+    return ResourceError(
+        f"--address {cluster.url}: handing a study over needs Ray's job client here: pip install 'hw2tune[cluster]'"
+    )
+
+
+def _unreachable(cluster: Cluster, said: str) -> ResourceError:
+    first_line = next(iter(said.strip().splitlines()), "no reason given")
+    return ResourceError(
+        f"--address {cluster.url}: no job server answers there ({first_line}); is it the dashboard's address "
+        "(port 8265), and does the head have ray[default] installed?"
+    )

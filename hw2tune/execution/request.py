@@ -1,0 +1,75 @@
+"""What a user asks for: a study with options over it, and where it is to run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hw2tune.data.dataset import Dataset
+from hw2tune.data.guard import refuse_overlap
+from hw2tune.data.load import load_dataset
+from hw2tune.events import Observer
+from hw2tune.execution.resources import Wish
+from hw2tune.records.folder import StudyFolder
+from hw2tune.records.mirror import reading
+from hw2tune.study.file import find_study, parse_study
+from hw2tune.study.schema import NAME_PATTERN, Study
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """The options of a command. `overrides` lie over the study file: `max_epochs`, `pruner.name`, ...
+
+    `retries` is for trials that failed in a way that may pass; `time_budget` is in seconds.
+    """
+
+    study: str
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    results: Path | str = Path("ray_results")  # or a URL
+    data_dir: Path | None = None
+    wish: Wish = field(default_factory=Wish)
+    fresh: bool = False
+    retries: int = 2
+    time_budget: float | None = None
+
+
+def resolve(request: Request) -> Study:
+    """The study file with the options laid over it. Raises StudyFileError."""
+    plain = re.fullmatch(NAME_PATTERN, request.study)  # it may stand in the results
+    text, place = find_study(request.study, results=reading(request.results, request.study) if plain else None)
+    given = {key: value for key, value in request.overrides.items() if value is not None}
+    return parse_study(text, place, folder_name(Path(place)) | given)
+
+
+def folder_name(file: Path) -> dict[str, str]:
+    """The name of a study that has run: that of its folder, which may have been copied or renamed."""
+    folder = StudyFolder(file.parent)
+    return {"name": folder.name} if file.name == folder.study_file.name and folder.journal.exists() else {}
+
+
+def load_for(
+    study: Study,
+    data_dir: Path | None,
+    observer: Observer,
+    *,
+    validation_size: int | None = None,
+    download: bool = True,
+) -> Dataset:
+    """The study's data set in the split that it asks for, or with another validation size.
+
+    Raises DataError, also where two splits share pictures: no claim could be made in the end.
+    """
+    observer.stage(f"loading {study.dataset}")
+    data = load_dataset(
+        study.dataset,
+        data_dir=data_dir,
+        validation_size=study.validation_size if validation_size is None else validation_size,
+        split_seed=study.split_seed,
+        download=download,
+        progress=lambda what, done, of: observer.stage(f"{what}: {done:,} of {of:,}"),
+    )
+    refuse_overlap(data)
+    return data

@@ -1,0 +1,59 @@
+"""`hw2tune study --address http://head:8265`: the same command, run by the cluster's head and followed from here."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Sequence
+
+from hw2tune.errors import ResourceError
+from hw2tune.execution.jobs import Cluster, follow, log, newest, on_the_head, submit
+from hw2tune.execution.request import Request, resolve
+
+
+def hand_over(request: Request, more: Sequence[str], *, attach: bool, logs: bool) -> int:
+    """Submits the study, or with `attach` finds its job, and follows it; with `logs` prints what it said.
+
+    Returns the job's exit code. Raises Hw2tuneError.
+    """
+    url = request.wish.address or ""
+    if not url.startswith(("http://", "https://")):
+        raise ResourceError("--attach and --logs need the cluster's dashboard: --address http://head:8265")
+    study = resolve(request)
+    cluster = Cluster(
+        url=url, study=study.name, rejoin=shlex.join(["hw2tune", "study", request.study, "--address", url, "--attach"])
+    )
+    if logs:
+        sys.stdout.write(log(cluster, newest(cluster)))
+        return 0
+    if attach:
+        job = newest(cluster)
+    else:
+        job = submit(cluster, study, str(request.results), [*options_of(request), *more])
+        _note(f"job {job} at {url}; Ctrl-C leaves it alone, `{cluster.rejoin}` follows it again")
+        _note(f"its results lie there, in {on_the_head(str(request.results))}/{study.name}")
+    return follow(cluster, job, _write, _note)
+
+
+def options_of(request: Request) -> list[str]:
+    """What the study file does not hold of a request, as options."""
+    wish = request.wish
+    values = {
+        "--cpus-per-trial": f"{wish.cpus_per_trial:g}",
+        "--gpus-per-trial": None if wish.gpus_per_trial is None else f"{wish.gpus_per_trial:g}",
+        "--concurrency": wish.concurrency,
+        "--data-dir": request.data_dir,
+        "--retries": request.retries,
+        "--time-budget": None if request.time_budget is None else f"{request.time_budget:g}s",
+    }
+    options = [word for name, value in values.items() if value is not None for word in (name, str(value))]
+    return [*options, "--fresh"] if request.fresh else options
+
+
+def _write(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+def _note(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

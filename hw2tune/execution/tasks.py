@@ -1,0 +1,140 @@
+"""Trainings as Ray tasks: as many at once as there is room, each epoch told as it ends."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import ray
+
+from hw2tune.errors import TrainingFailedError
+from hw2tune.events import Observer
+from hw2tune.execution.resources import Room
+from hw2tune.records.states import COMPLETE, DIVERGED
+from hw2tune.records.trials import TrialRow
+from hw2tune.study.task import Task
+
+if TYPE_CHECKING:
+    from hw2tune.data.dataset import Split
+    from hw2tune.execution.tune.trainable import TrialData
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One training to be done; the label is for people."""
+
+    label: str
+    task: Task
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finished:
+    """What came of a job: its epochs and, for a training kept whole, its weights (`records.trainings.Training`)."""
+
+    job: Job
+    epochs: list[dict[str, Any]]
+    chosen_epoch: int | None
+    diverged: str
+    arrays: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Published:
+    """Train as the published runs did: each epoch evaluated on what they called test, and on the real test images."""
+
+    test: Split
+    evaluated: Literal["test", "train"]
+
+
+def train_all(
+    jobs: Sequence[Job], data: TrialData, room: Room, observer: Observer, *, published: Published | None = None
+) -> Iterator[Finished]:
+    """Trains every job and yields each as it ends, in whatever order.
+
+    With `published` the epochs carry both evaluations (`train.replicate.train_as_published`), and no weights are kept.
+    """
+    shared = ray.put((data, published))
+    remote = ray.remote(
+        num_cpus=room.cpus_per_trial, num_gpus=room.gpus_per_trial, max_retries=2, num_returns="streaming",
+        label_selector=room.selector,
+    )(_stream)  # fmt: skip
+    waiting = deque(enumerate(jobs))
+    live: dict[Any, tuple[int, Job]] = {}  # by the stream of its results
+    while waiting or live:
+        while waiting and len(live) < room.alike:
+            number, job = waiting.popleft()
+            observer.trial_started(number, job.label, job.task.hyperparameters.as_dict())
+            live[remote.remote(job, shared, room.threads, room.gpus_per_trial > 0)] = (number, job)
+        ready, _ = ray.wait(list(live), num_returns=1, timeout=5)
+        for stream in ready:
+            number, job = live[stream]
+            try:
+                item = ray.get(next(stream))
+            except StopIteration:
+                del live[stream]
+                continue
+            except ray.exceptions.RayError as error:
+                raise TrainingFailedError(
+                    f"{job.label}: its training failed ({str(error).strip().splitlines()[-1]}); "
+                    "what is finished is kept, the same command tries it again"
+                ) from error
+            if isinstance(item, Finished):
+                observer.trial_finished(_row(number, item))
+                yield item
+            else:
+                observer.epoch_finished(
+                    number, item["epoch"], item.get("validation_accuracy", item["train_accuracy"]),
+                    item["images_per_second"],
+                )  # fmt: skip
+
+
+def _stream(job: Job, shared: tuple[TrialData, Published | None], threads: int, gpu: bool) -> Iterator[Any]:
+    """In the worker: each epoch's record, then Finished."""
+    from hw2tune.train.batches import TrainingData, on_device
+    from hw2tune.train.device import prepare_process
+    from hw2tune.train.replicate import Trained, train, train_as_published
+
+    device = prepare_process(threads, gpu=gpu)
+    data, published = shared
+    training = TrainingData(
+        train=on_device(data.train, data.info, device), validation=on_device(data.validation, data.info, device)
+    )
+    if published is None:
+        for item in train(job.task, training, device):
+            yield _finished(job, item) if isinstance(item, Trained) else item
+        return
+    held_out = on_device(published.test, data.info, device)
+    evaluated = training.train if published.evaluated == "train" else held_out
+    epochs = []
+    for epoch in train_as_published(job.task, training, evaluated, held_out, device):
+        epochs.append(epoch)
+        yield epoch
+    diverged = "" if len(epochs) == job.task.max_epochs else f"diverged in epoch {len(epochs) + 1}"
+    yield Finished(job=job, epochs=epochs, chosen_epoch=None, diverged=diverged, arrays={})
+
+
+def _finished(job: Job, trained: Any) -> Finished:
+    arrays = {f"chosen/{name}": array for name, array in trained.chosen.items()}
+    arrays |= {f"last/{name}": array for name, array in trained.last.items()}
+    arrays |= {f"initial_norms/{name}": norm for name, norm in trained.initial_norms.items()}
+    return Finished(
+        job=job, epochs=trained.epochs, chosen_epoch=trained.chosen_epoch, diverged=trained.diverged, arrays=arrays
+    )
+
+
+def _row(number: int, finished: Finished) -> TrialRow:
+    best = next((e for e in finished.epochs if e["epoch"] == finished.chosen_epoch), None)
+    last = finished.epochs[-1] if finished.epochs else {}
+    return TrialRow(
+        number=number,
+        label=finished.job.label,
+        state=DIVERGED if finished.diverged else COMPLETE,
+        reason=finished.diverged,
+        epochs=len(finished.epochs),
+        value=best[finished.job.task.objective] if best else last.get("held_out_accuracy"),
+        best_epoch=finished.chosen_epoch,
+        seconds=sum(epoch["epoch_seconds"] for epoch in finished.epochs),
+        params=finished.job.task.hyperparameters.as_dict(),
+    )

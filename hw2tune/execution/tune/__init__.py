@@ -1,0 +1,1 @@
+"""The adapters between Ray Tune and the study's own driver: they translate and decide nothing."""

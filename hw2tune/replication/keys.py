@@ -1,0 +1,40 @@
+"""The key of a training: a digest of everything that its result depends on."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict
+from functools import cache
+from importlib import metadata, resources
+from typing import TYPE_CHECKING
+
+from hw2tune.execution.resources import Room
+from hw2tune.records.trainings import training_key
+from hw2tune.study.task import Task
+
+if TYPE_CHECKING:
+    from hw2tune.data.dataset import Dataset
+
+
+def key_of(task: Task, data: Dataset, room: Room, **more: str) -> str:
+    """A digest of everything that a training depends on: the same key, the same training."""
+    depends_on = {
+        "task": asdict(task),
+        "data": data.checksum,
+        "split": data.split_checksum,
+        "normalisation": [data.info.mean, data.info.std],
+        "code": training_code(),
+        "torch": metadata.version("torch"),
+        "device": "cuda" if room.gpus_per_trial else "cpu",  # the two draw different dropout from one seed
+    }
+    return training_key(depends_on | more)
+
+
+@cache
+def training_code() -> str:
+    """A digest of the source of `hw2tune.train`: a training of other code is another training."""
+    digest = hashlib.sha256()
+    for path in sorted(resources.files("hw2tune.train").iterdir(), key=lambda path: path.name):
+        if path.name.endswith(".py"):
+            digest.update(path.name.encode() + path.read_bytes())
+    return digest.hexdigest()[:16]

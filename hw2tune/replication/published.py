@@ -1,0 +1,98 @@
+"""The published runs again, exactly as published, with the honest evaluation beside the published one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from hw2tune.data.dataset import Dataset
+from hw2tune.data.guard import overlap
+from hw2tune.events import Observer
+from hw2tune.execution.resources import Room
+from hw2tune.execution.tasks import Finished, Job, Published, train_all
+from hw2tune.execution.tune.trainable import TrialData
+from hw2tune.records.folder import StudyFolder
+from hw2tune.records.replicates import (
+    Evaluation,
+    Replicate,
+    ReplicatesFolder,
+    npz,
+    read_replicates,
+    write_current,
+    write_replicate,
+)
+from hw2tune.records.states import COMPLETE, DIVERGED
+from hw2tune.replication.keys import key_of
+from hw2tune.study.protocol import Protocol
+from hw2tune.study.schema import LABELS, Study
+from hw2tune.study.task import task_of
+
+
+def run_reproduction(
+    study: Study,
+    protocol: Protocol,
+    folder: StudyFolder,
+    *,
+    data: Dataset,
+    room: Room,
+    observer: Observer,
+    replicates: int,
+) -> None:
+    """Trains baseline and L2 on `replicates` seeds; what is there is not trained again."""
+    place = ReplicatesFolder.of(folder)
+    published = {label: study.published_hyperparameters(label) for label in LABELS}
+    asked = [
+        Job(label=f"{label} seed {seed}", task=task_of(study, hyperparameters, seed))
+        for seed in range(replicates)
+        for label, hyperparameters in published.items()
+    ]
+    jobs = {key_of(job.task, data, room, reproduction=protocol.evaluated, run=job.label): job for job in asked}
+    write_current(place, jobs)
+    there = {replicate.key for replicate in read_replicates(place)}
+    missing = [job for key, job in jobs.items() if key not in there]
+    observer.replicating(study, total=len(missing), cached=len(jobs) - len(missing), room=room)
+    protocol_of = Published(test=data.test, evaluated=protocol.evaluated)
+    evaluated = data.train if protocol.evaluated == "train" else data.test
+    overlaps = overlap(data.train, evaluated) > 0
+    keys = {job.label: key for key, job in jobs.items()}
+    trial_data = TrialData(info=data.info, train=data.train, validation=data.validation)
+    for finished in train_all(missing, trial_data, room, observer, published=protocol_of):
+        write_replicate(
+            place,
+            _replicate(study, protocol, finished, keys[finished.job.label], total=len(evaluated), overlaps=overlaps),
+            npz({}),
+        )
+
+
+def _replicate(
+    study: Study, protocol: Protocol, finished: Finished, key: str, *, total: int, overlaps: bool
+) -> Replicate:
+    job = finished.job
+    return Replicate(
+        study=study.name,
+        variant=job.label.split()[0],
+        seed=job.task.seed,
+        params=job.task.hyperparameters.as_dict(),
+        model=study.model,
+        loss=study.loss,
+        state=DIVERGED if finished.diverged else COMPLETE,
+        reason=finished.diverged,
+        epochs=finished.epochs,
+        chosen=None,
+        last=_evaluation(protocol, finished.epochs[-1], total, overlaps) if finished.epochs else None,
+        seconds=sum(epoch["epoch_seconds"] for epoch in finished.epochs),
+        key=key,
+    )
+
+
+def _evaluation(protocol: Protocol, last: Mapping[str, Any], total: int, overlaps: bool) -> Evaluation:
+    accuracy = last["published_test_accuracy"]
+    return Evaluation(
+        split=protocol.evaluated,
+        epoch=last["epoch"],
+        loss=last["published_test_loss"],
+        accuracy=accuracy,
+        correct=round(accuracy * total),
+        total=total,
+        overlaps_training=overlaps,
+    )

@@ -1,0 +1,210 @@
+"""The ledger of a running study: each trial's life written to Optuna's storage and its folder, and told.
+
+Searcher and stopper, the two places where Tune calls us, both work on it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import random
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import optuna
+from optuna.trial import TrialState
+
+from hw2tune.errors import NotWritableError
+from hw2tune.events import Observer
+from hw2tune.records.checkpoints import find_checkpoint, keep_last, write_checkpoint
+from hw2tune.records.epochs import append_epoch, read_epochs, write_epochs
+from hw2tune.records.folder import StudyFolder, not_writable, write_atomically
+from hw2tune.records.storage import in_one_write, take_back
+from hw2tune.records.trials import LABEL, REASON, SECONDS, STATE, TrialRow, best_epoch, trial_rows
+from hw2tune.search.failures import Failure
+from hw2tune.search.messages import CHECKPOINT
+from hw2tune.study.hyperparameters import Value, identity
+from hw2tune.study.schema import LABELS, Study
+
+JOURNAL_ENTRY = 300  # bytes, about
+DRAWS = 20  # of a configuration that was there before, until one of those left is taken
+FIXED = "fixed_params"  # the system attribute with which Optuna 5 enqueues a configuration
+
+
+class Ledger:
+    """All writing about trials goes through here, in the driver's process."""
+
+    def __init__(self, study: Study, optuna_study: optuna.Study, folder: StudyFolder, observer: Observer) -> None:
+        self.study, self.optuna_study, self.folder, self.observer = study, optuna_study, folder, observer
+        self.refusal: NotWritableError | None = None
+        self.drawn = {identity(study.search_space.decode(trial.params)) for trial in self.trials() if trial.params}
+
+    def enqueue_published(self) -> None:
+        """Makes the published configurations trials 0 and 1 of a new study."""
+        labels = [trial.user_attrs.get(LABEL) for trial in self.trials()]
+        for label in LABELS:
+            if label not in labels:  # a kill may have come between the two
+                stored = self.study.search_space.encode(self.study.published[label])  # type: ignore[index]
+                self.optuna_study.enqueue_trial(stored, user_attrs={LABEL: label})
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether trials are missing, or some that were begun are not at their end."""
+        finished = len(self.trials(TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL))
+        return finished < self.study.trials_possible or bool(self.trials(TrialState.RUNNING))
+
+    def close_running(self, failure: Failure) -> None:
+        """Ends every trial that was begun and is not at its end."""
+        for frozen in self.trials(TrialState.RUNNING):
+            self.write_error(frozen.number, failure)
+            self.close_failed(optuna.trial.Trial(self.optuna_study, frozen._trial_id), failure)
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        """Around all writing during a run of Tune, whose parts would take an exception for a fault of the trial.
+
+        Once the disk refuses nothing more is written: `refusal` says why, and the run ends.
+        """
+        try:
+            yield
+        except NotWritableError as error:
+            self.refusal = error
+        except OSError as error:  # of Optuna's journal
+            self.refusal = not_writable(self.folder.journal, error, JOURNAL_ENTRY)
+
+    def trials(self, *states: TrialState) -> list[optuna.trial.FrozenTrial]:
+        """The trials in these states, by number; all of them where none is named."""
+        return self.optuna_study.get_trials(deepcopy=False, states=states or None)
+
+    def rows(self) -> list[TrialRow]:
+        """Every trial as readers see it."""
+        return trial_rows(self.study, self.trials(), alive=True)
+
+    def open_trial(self) -> optuna.Trial:
+        """Asks Optuna for the next trial and writes its configuration down."""
+        trial = self.optuna_study.ask()
+        self.folder.trial(trial.number).clear()  # a journal that lost its end gives numbers out again
+        trial, params = self._draw(trial)
+        self.drawn.add(identity(params))
+        self._write_params(trial, params)
+        return trial
+
+    def _draw(self, trial: optuna.Trial) -> tuple[optuna.Trial, dict[str, Value]]:
+        """Gives a trial its configuration: one that no other has, or in a small space the same is trained many times.
+
+        A draw that was there before is made again; where the sampler has nothing new, one of those left is taken.
+        """
+        space, frozen = self.study.search_space, trial.storage.get_trial(trial._trial_id)
+        given = bool(frozen.params) or FIXED in frozen.system_attrs
+        for _ in range(DRAWS):
+            with in_one_write(trial) as entries:
+                params = space.suggest(trial)
+                if given or identity(params) not in self.drawn:
+                    return trial, params
+                take_back(trial, entries)
+            trial = optuna.trial.Trial(self.optuna_study, trial._trial_id)
+        if space.size() is not None:
+            left = [one for one in space.configurations() if identity(one) not in self.drawn]
+            params = random.Random(self.study.seed + trial.number).choice(left)
+            trial.storage.set_trial_system_attr(trial._trial_id, FIXED, space.encode(params))
+            trial = optuna.trial.Trial(self.optuna_study, trial._trial_id)
+        with in_one_write(trial):
+            return trial, space.suggest(trial)
+
+    def _write_params(self, trial: optuna.Trial, params: Mapping[str, Value]) -> None:
+        record = {"number": trial.number, "label": trial.user_attrs.get(LABEL, ""), "seed": self.study.seed, **params}
+        write_atomically(self.folder.trial(trial.number).params, json.dumps(record, indent=2) + "\n")
+
+    def take_up(self, frozen: optuna.trial.FrozenTrial) -> tuple[optuna.Trial, bytes | None]:
+        """An interrupted trial again, with the checkpoint that it goes on from: the same number and configuration."""
+        # Optuna 5.0 has no public way to continue a running trial of another process; Trial(study, id) is what
+        # `ask` itself returns, and suggest_* on it gives back the stored values.
+        trial = optuna.trial.Trial(self.optuna_study, frozen._trial_id)
+        trial, params = self._draw(trial)  # completes one that was killed between its suggestions
+        self.drawn.add(identity(params))
+        self._write_params(trial, params)
+        folder = self.folder.trial(trial.number)
+        found = find_checkpoint(folder)
+        if found.damaged:
+            files = " and ".join(path.name for path in found.damaged)
+            self.observer.note(f"trial {trial.number}: {files} damaged, it goes on from epoch {found.epoch}")
+            if found.content is not None:
+                write_atomically(folder.last, found.content)
+        if found.content is None:
+            folder.clear()
+        return trial, found.content
+
+    def put_back(self, trial: optuna.Trial, failure: Failure, attempt: int, *, of: int) -> None:
+        """An attempt of the trial failed and another follows, from its checkpoint."""
+        self.write_error(trial.number, failure)
+        on = f" on {failure.node}" if failure.node else ""
+        epoch = find_checkpoint(self.folder.trial(trial.number)).epoch
+        then = f"goes on from epoch {epoch} (retry {attempt} of {of})"
+        self.observer.trial_retried(trial.number, f"trial {trial.number}: {failure.reason}{on}; {then}")
+
+    def write_error(self, number: int, failure: Failure) -> None:
+        """Adds an attempt's failure to the trial's `error.txt`."""
+        if failure.traceback:
+            errors = self.folder.trial(number).errors
+            before = errors.read_text(encoding="utf-8") + "\n" if errors.exists() else ""
+            write_atomically(errors, f"{before}{failure.reason}\n\n{failure.traceback}")
+
+    def resume(self, trial: optuna.Trial, history: Sequence[Mapping[str, Any]]) -> None:
+        """The trial goes on behind the epochs in `history`, which its checkpoint holds: file and storage follow it.
+
+        A kill between the writes of an epoch leaves them one epoch apart at most.
+        """
+        folder = self.folder.trial(trial.number)
+        there = {record["epoch"]: record for record in read_epochs(folder)}
+        write_epochs(folder, [there.get(epoch["epoch"], epoch) for epoch in history])
+        known = trial.storage.get_trial(trial._trial_id).intermediate_values
+        for epoch in history:
+            if epoch["epoch"] not in known:
+                trial.report(epoch[self.study.objective], epoch["epoch"])
+
+    def record_epoch(self, trial: optuna.Trial, result: dict[str, Any]) -> None:
+        """Writes one epoch: line, then checkpoint, then Optuna: `resume` brings together what a kill parts."""
+        folder, epoch = self.folder.trial(trial.number), int(result["epoch"])
+        content = result.pop(CHECKPOINT)
+        append_epoch(folder, _record(result))
+        write_checkpoint(folder, content, keep=self._best_epoch(trial) == epoch - 1)
+        with warnings.catch_warnings():
+            # A trial that went back to an older checkpoint repeats epochs that the storage knows already.
+            warnings.filterwarnings("ignore", message="The reported value is ignored")
+            trial.report(result[self.study.objective], epoch)
+        self.observer.epoch_finished(trial.number, epoch, result["validation_accuracy"], result["images_per_second"])
+
+    def should_prune(self, trial: optuna.Trial) -> bool:
+        """Asks the pruner; for published trials too, as others are held against their values, but these go on."""
+        return trial.should_prune() and LABEL not in trial.user_attrs
+
+    def close_trial(self, trial: optuna.Trial, state: TrialState) -> None:
+        """Tells Optuna how a trial ended, its value being the best over its epochs."""
+        frozen = trial.storage.get_trial(trial._trial_id)
+        best = best_epoch(frozen, self.study.direction)
+        if best is not None and best == max(frozen.intermediate_values):
+            keep_last(self.folder.trial(trial.number))
+        value = frozen.intermediate_values[best] if best is not None and state == TrialState.COMPLETE else None
+        with in_one_write(trial):
+            trial.set_user_attr(SECONDS, self._seconds(trial.number))
+            self.optuna_study.tell(trial.number, value, state=state)
+        closed = trial.storage.get_trial(trial._trial_id)
+        self.observer.trial_finished(trial_rows(self.study, [closed], alive=True)[0])
+
+    def close_failed(self, trial: optuna.Trial, failure: Failure) -> None:
+        """Ends a trial that could not go on."""
+        trial.set_user_attr(STATE, failure.state)
+        trial.set_user_attr(REASON, failure.reason)
+        self.close_trial(trial, TrialState.FAIL)
+
+    def _best_epoch(self, trial: optuna.Trial) -> int | None:
+        return best_epoch(trial.storage.get_trial(trial._trial_id), self.study.direction)
+
+    def _seconds(self, number: int) -> float:
+        return float(sum(record["epoch_seconds"] for record in read_epochs(self.folder.trial(number))))
+
+
+def _record(result: Mapping[str, Any]) -> dict[str, Any]:
+    """What `result.json` keeps of a result: Tune's keys and ours; not the configuration, which params.json holds."""
+    return {key: value for key, value in result.items() if key not in ("config", "hist_stats")}

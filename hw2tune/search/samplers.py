@@ -1,0 +1,38 @@
+"""Optuna's part: which configuration next, and which trial to stop."""
+
+from __future__ import annotations
+
+import warnings
+
+import optuna
+from optuna.pruners import BasePruner, MedianPruner, NopPruner
+from optuna.samplers import BaseSampler, RandomSampler
+
+from hw2tune.search.asha import Asha
+from hw2tune.search.bounded_tpe import BoundedTPESampler
+from hw2tune.study.schema import Study
+
+SEED_STRIDE = 1_000_003  # prime, so that no two pairs of seed and number of trials meet by accident
+
+
+def build_sampler(study: Study, trials_drawn: int) -> BaseSampler:
+    """The study's sampler; the trials drawn before are mixed into its seed, or a continuation would replay them."""
+    seed = (study.seed + SEED_STRIDE * trials_drawn) % 2**32
+    if study.sampler == "random":
+        return RandomSampler(seed=seed)
+    with warnings.catch_warnings():
+        # Optuna 5 still calls these options experimental. They stand here in full because its defaults change.
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        return BoundedTPESampler(seed=seed, multivariate=True, group=True, constant_liar=True)
+
+
+def build_pruner(study: Study) -> BasePruner:
+    """The study's pruner; its state lives in the storage, so it survives a restart."""
+    settings = study.pruner
+    match settings.name:
+        case "asha":
+            return Asha(min_epochs=settings.min_epochs, reduction_factor=settings.reduction_factor)
+        case "median":
+            return MedianPruner(n_startup_trials=4, n_warmup_steps=settings.min_epochs)
+        case "none":
+            return NopPruner()

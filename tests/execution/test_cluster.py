@@ -1,0 +1,99 @@
+"""Clusters that cannot be used are refused in words, at once."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from hw2tune.errors import ResourceError
+from hw2tune.execution.authentication import users_token
+from hw2tune.execution.cluster import connected
+from hw2tune.execution.resources import Wish
+
+
+def refusal(address: str) -> str:
+    with pytest.raises(ResourceError) as refused:
+        with connected(Wish(address=address)):
+            pass
+    return str(refused.value)
+
+
+def test_ray_client_is_refused_with_the_alternative():
+    assert refusal("ray://127.0.0.1:10001") == (
+        "--address ray://127.0.0.1:10001: Ray Client cannot run a study; use --address auto on a machine of the "
+        "cluster, host:port of its head (6379), or http://host:8265 to hand the command over"
+    )
+
+
+def test_a_job_server_takes_no_other_command():
+    assert refusal("http://127.0.0.1:8265") == (
+        "--address http://127.0.0.1:8265: only `hw2tune study` is handed over to a job server; use --address auto on "
+        "a machine of the cluster, or host:port of its head (6379)"
+    )
+
+
+def test_a_port_where_nothing_listens_is_refused_with_what_to_look_at():
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{unused.getsockname()[1]}"
+        message = refusal(address)
+    assert message.startswith(f"--address {address}: no Ray cluster could be reached (")
+    assert "); is it running (`ray start --head`), and does this user have its token in RAY_AUTH_TOKEN" in message
+
+
+def test_a_token_file_that_others_can_read_is_closed_to_them(tmp_path, monkeypatch):
+    token = tmp_path / "auth_token"
+    token.write_text("0" * 64)
+    token.chmod(0o644)
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(token))
+    with users_token():
+        assert os.environ["RAY_AUTH_MODE"] == "token"
+    assert token.stat().st_mode & 0o777 == 0o600
+
+
+def test_auto_takes_what_ray_address_names_and_says_so(monkeypatch):
+    monkeypatch.setenv("RAY_ADDRESS", "http://127.0.0.1:8265")
+    assert refusal("auto").startswith(
+        "--address auto (RAY_ADDRESS=http://127.0.0.1:8265): only `hw2tune study` is handed over to a job server; "
+    )
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    assert refusal("auto").startswith("--address auto (RAY_ADDRESS=127.0.0.1:1): no Ray cluster could be reached (")
+    monkeypatch.setenv("RAY_ADDRESS", "local")
+    assert refusal("auto") == (
+        "--address auto (RAY_ADDRESS=local): RAY_ADDRESS names no cluster; unset it, or give host:port of the "
+        "cluster's head"
+    )
+
+
+def test_an_address_that_is_typed_counts_whatever_ray_address_says(monkeypatch):
+    monkeypatch.setenv("RAY_ADDRESS", "ray://elsewhere:10001")
+    assert refusal("127.0.0.1:1").startswith("--address 127.0.0.1:1: no Ray cluster could be reached (")
+    assert os.environ["RAY_ADDRESS"] == "ray://elsewhere:10001"
+
+
+LOCAL = """
+import json, sys
+from pathlib import Path
+import psutil
+from hw2tune.execution.cluster import connected
+from hw2tune.execution.resources import Wish
+
+with connected(Wish()):
+    import ray
+    started = [Path(word).name for child in psutil.Process().children() for word in child.cmdline()]
+    imported = ray.get(ray.remote(lambda: list(sys.modules)).remote())
+print(json.dumps([started, imported]))
+"""
+
+
+@pytest.mark.ray
+def test_a_local_ray_has_no_servers_and_its_idle_workers_have_imported_what_trials_need():
+    # A process of its own: Ray reads its token once a process.
+    shown = subprocess.run([sys.executable, "-c", LOCAL], check=True, stdout=subprocess.PIPE, text=True)
+    started, imported = map(set, json.loads(shown.stdout.splitlines()[-1]))
+    assert {"gcs_server", "raylet"} <= started
+    assert not started & {"dashboard.py", "monitor.py", "log_monitor.py"}
+    assert {"torch", "hw2tune.train.replicate", "hw2tune.execution.tune.trainable"} <= imported

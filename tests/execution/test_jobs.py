@@ -1,0 +1,87 @@
+"""What is sent to a cluster's job server, and what is said where none answers."""
+
+import socket
+import subprocess
+
+import pytest
+
+from hw2tune.errors import ResourceError
+from hw2tune.execution.jobs import Cluster, _exit_code, _without_rays, entrypoint, newest
+from hw2tune.execution.request import Request
+from hw2tune.execution.resources import Wish
+from hw2tune.execution.submit import hand_over, options_of
+
+
+def test_the_command_keeps_every_option_and_attaches_to_its_own_cluster():
+    request = Request(
+        study="mnist", wish=Wish(cpus_per_trial=0.5, gpus_per_trial=0.25, concurrency=3, address="http://head:8265"),
+        retries=1, time_budget=90, fresh=True,
+    )  # fmt: skip
+    assert options_of(request) == [
+        "--cpus-per-trial", "0.5", "--gpus-per-trial", "0.25", "--concurrency", "3", "--retries", "1",
+        "--time-budget", "90s", "--fresh",
+    ]  # fmt: skip
+    command = entrypoint("./mnist.toml", "ray_results", ["--retries", "1"])
+    assert command.endswith(
+        '-m hw2tune study ./mnist.toml --retries 1 --address auto --results-dir "$HOME"/ray_results'
+    )
+
+
+@pytest.mark.parametrize(
+    ("results", "expected"),
+    [("a folder; rm -rf x", "HOME/a folder; rm -rf x"), ("/nfs/it's", "/nfs/it's"), ("s3://b/c", "s3://b/c")],
+)
+def test_the_shell_that_runs_the_command_gets_each_word_whole(results, expected):
+    command = entrypoint("./x.toml", results, []).replace("exec", "printf '%s\\n'")
+    shown = subprocess.run(["sh", "-c", command], env={"HOME": "HOME", "PATH": "/usr/bin:/bin"}, capture_output=True)
+    assert shown.stdout.decode().splitlines()[-1] == expected
+
+
+def test_an_address_where_no_job_server_answers_is_refused_with_what_to_look_at():
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{unused.getsockname()[1]}"
+        with pytest.raises(ResourceError) as refused:
+            newest(Cluster(url=url, study="x", rejoin=""))
+    assert str(refused.value) == (
+        f"--address {url}: no job server answers there (Failed to connect to Ray at address: {url}.); is it the "
+        "dashboard's address (port 8265), and does the head have ray[default] installed?"
+    )
+
+
+def test_joining_needs_the_dashboards_address():
+    with pytest.raises(ResourceError) as refused:
+        hand_over(Request(study="quickstart", wish=Wish(address="auto")), [], attach=True, logs=False)
+    assert str(refused.value) == ("--attach and --logs need the cluster's dashboard: --address http://head:8265")
+
+
+def test_what_ray_says_above_the_commands_own_lines_is_left_out():
+    head = "2026-01-01 INFO job_manager.py:581 -- Runtime env is setting up.\n"
+    assert _without_rays(head) == ""
+    assert _without_rays(head + "Running entrypoint for job x: exec y\n1/8 #0\nRunning entrypoint for job z\n") == (
+        "1/8 #0\nRunning entrypoint for job z\n"
+    )
+
+
+def test_a_client_without_rays_job_client_is_told_what_to_install(monkeypatch):
+    from ray.dashboard.modules.job import sdk
+
+    monkeypatch.setattr(sdk, "requests", None)  # what Ray 2.60 does where ray[default] is not installed
+    with pytest.raises(ResourceError) as refused:
+        newest(Cluster(url="http://head:8265", study="x", rejoin=""))
+    assert str(refused.value) == (
+        "--address http://head:8265: handing a study over needs Ray's job client here: pip install 'hw2tune[cluster]'"
+    )
+
+
+def test_a_job_that_never_ran_its_command_says_why():
+    from ray.job_submission import JobDetails, JobStatus, JobType
+
+    def job(**fields):
+        return JobDetails(type=JobType.SUBMISSION, entrypoint="", submission_id="hw2tune-x-1", **fields)
+
+    said = []
+    assert _exit_code(job(status=JobStatus.FAILED, message="no such package"), said.append) == 1
+    assert said == ["hw2tune: job hw2tune-x-1: failed: no such package"]
+    assert _exit_code(job(status=JobStatus.FAILED, driver_exit_code=3), said.append) == 3
+    assert _exit_code(job(status=JobStatus.SUCCEEDED), said.append) == 0 and len(said) == 1
