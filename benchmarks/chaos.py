@@ -28,9 +28,9 @@ from pathlib import Path
 
 import psutil
 
-from hw2tune.records.epochs import read_epochs
-from hw2tune.records.folder import StudyFolder
-from hw2tune.records.storage import read_trials
+from hw2tune.records.layout import StudyFolder
+from hw2tune.records.trials.epochs import read_epochs
+from hw2tune.records.trials.storage import read_trials
 
 TRIALS, KILLS = 30, 20
 COMMAND = ("study", "quickstart", "--trials", str(TRIALS), "--retries", str(KILLS))  # a worker's deaths are no trial's

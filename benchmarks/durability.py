@@ -17,9 +17,9 @@ from pathlib import Path
 
 from hw2tune.data.load import load_dataset
 from hw2tune.events import Observer
-from hw2tune.records.checkpoints import DIGEST, digest
-from hw2tune.records.folder import StudyFolder
-from hw2tune.records.storage import create_optuna_study
+from hw2tune.records.layout import StudyFolder
+from hw2tune.records.trials.checkpoints import DIGEST, digest
+from hw2tune.records.trials.storage import create_optuna_study
 from hw2tune.search.messages import CHECKPOINT
 from hw2tune.search.recorder import Ledger
 from hw2tune.study.file import find_study, parse_study

@@ -17,8 +17,8 @@ from benchmarks.contestants.tutorial import Job
 from hw2tune.data.dataset import Dataset, Split
 from hw2tune.data.load import load_dataset
 from hw2tune.records.opening import opened
-from hw2tune.records.storage import create_optuna_study
-from hw2tune.records.trials import LABEL
+from hw2tune.records.trials.rows import LABEL
+from hw2tune.records.trials.storage import create_optuna_study
 from hw2tune.study.file import dump_study, find_study, parse_study
 from hw2tune.study.schema import LABELS, Study
 

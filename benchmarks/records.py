@@ -6,8 +6,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from hw2tune.records.epochs import read_epochs
-from hw2tune.records.folder import TrialFolder
+from hw2tune.records.layout import TrialFolder
+from hw2tune.records.trials.epochs import read_epochs
 
 
 @dataclass(frozen=True, kw_only=True)

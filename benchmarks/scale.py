@@ -31,10 +31,10 @@ from hw2tune.events import Observer
 from hw2tune.execution.resources import Wish, room
 from hw2tune.execution.tune.searcher import StudySearch
 from hw2tune.execution.tune.stopper import StudyStopper
-from hw2tune.records.checkpoints import DIGEST, digest
-from hw2tune.records.folder import StudyFolder
-from hw2tune.records.storage import create_optuna_study
-from hw2tune.records.trials import TrialRow
+from hw2tune.records.layout import StudyFolder
+from hw2tune.records.trials.checkpoints import DIGEST, digest
+from hw2tune.records.trials.rows import TrialRow
+from hw2tune.records.trials.storage import create_optuna_study
 from hw2tune.search.messages import CHECKPOINT
 from hw2tune.search.recorder import Ledger
 from hw2tune.search.retries import Faults

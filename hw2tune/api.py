@@ -15,13 +15,13 @@ from hw2tune.execution.request import Request, load_for, resolve
 from hw2tune.execution.resources import room
 from hw2tune.interrupt import start_deaf_thread
 from hw2tune.records.environment import add_run
-from hw2tune.records.folder import StudyFolder
-from hw2tune.records.mirror import mirrored, reading
+from hw2tune.records.layout import StudyFolder
 from hw2tune.records.opening import opened, refuse_another_study
 from hw2tune.records.overview import Overview, read_overview
-from hw2tune.records.states import COMPLETE, INTERRUPTED
-from hw2tune.records.storage import read_trials
-from hw2tune.records.trials import trial_rows
+from hw2tune.records.remote.mirror import mirrored, reading
+from hw2tune.records.trials.rows import trial_rows
+from hw2tune.records.trials.states import COMPLETE, INTERRUPTED
+from hw2tune.records.trials.storage import read_trials
 from hw2tune.search.cost import Cost, estimate
 from hw2tune.study.schema import Study
 

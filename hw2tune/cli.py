@@ -15,8 +15,8 @@ from hw2tune import __version__
 from hw2tune.errors import Hw2tuneError, InterruptedByUserError
 from hw2tune.interrupt import INTERRUPTED, end_as_ctrl_c, end_no_more
 from hw2tune.paths import existing_folder, folder, results_folder
-from hw2tune.terminal.durations import seconds
 from hw2tune.terminal.streams import make_streams_last
+from hw2tune.text.durations import seconds
 from hw2tune.variables import settle
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ def study(
     from hw2tune.execution.request import Request
     from hw2tune.execution.resources import Wish
     from hw2tune.execution.submit import hand_over
-    from hw2tune.records.states import INTERRUPTED as STOPPED
+    from hw2tune.records.trials.states import INTERRUPTED as STOPPED
     from hw2tune.terminal.progress import progress
     from hw2tune.terminal.tables import print_json, print_outcome, stdout
 
@@ -241,8 +241,8 @@ def summarize(
 ) -> None:
     """Replicate baseline, L2 and the tuned winner, test them, and write the report."""
     from hw2tune.execution.resources import Wish
-    from hw2tune.records.folder import folders_in
-    from hw2tune.records.mirror import reading
+    from hw2tune.records.layout import folders_in
+    from hw2tune.records.remote.mirror import reading
     from hw2tune.report.write import write_report
 
     target = None if output is None else _checked(output)
@@ -273,11 +273,11 @@ def reproduce(
 ) -> None:
     """Repeat the published runs exactly as published, and hold the numbers beside the held-out test images."""
     from hw2tune.execution.resources import Wish
-    from hw2tune.records.folder import StudyFolder
-    from hw2tune.records.mirror import mirrored
+    from hw2tune.records.layout import StudyFolder
+    from hw2tune.records.remote.mirror import mirrored
     from hw2tune.replication.summarize import reproduce_published, reproduction_name
     from hw2tune.report.outputs import default_target, refuse_unwritable
-    from hw2tune.report.reproduction import write_reproduction
+    from hw2tune.report.reproduction.write import write_reproduction
     from hw2tune.terminal.progress import progress
     from hw2tune.terminal.tables import print_reproduction, stdout
 
@@ -303,8 +303,8 @@ def _summarize(
     names: list[str], results: str, replicates: int, race: int, data_dir: Path | None, wish: Wish, target: Path | None,
     *, open_page: bool, json: bool, quiet: bool,
 ) -> None:  # fmt: skip
-    from hw2tune.records.folder import StudyFolder
-    from hw2tune.records.mirror import mirrored, reading
+    from hw2tune.records.layout import StudyFolder
+    from hw2tune.records.remote.mirror import mirrored, reading
     from hw2tune.replication.summarize import chosen_folders, replicate_studies
     from hw2tune.report.outputs import default_target, refuse_unwritable
     from hw2tune.report.write import write_report
@@ -347,9 +347,9 @@ def status(
     json: Json = False,
 ) -> None:
     """List the studies, or show one with every trial."""
-    from hw2tune.records.mirror import reading
     from hw2tune.records.overview import find_folder, read_overview, read_overviews
-    from hw2tune.records.store import shown
+    from hw2tune.records.remote.mirror import reading
+    from hw2tune.records.remote.store import shown
     from hw2tune.terminal.tables import print_json, print_status, print_studies, stdout
 
     results = reading(results_dir)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hw2tune.records.trials import TrialRow
+from hw2tune.records.trials.rows import TrialRow
 from hw2tune.study.hyperparameters import Value
 from hw2tune.study.schema import Study
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from hw2tune.events import Observer
-from hw2tune.records.storage import create_optuna_study
+from hw2tune.records.trials.storage import create_optuna_study
 from hw2tune.search.failures import Failure
 from hw2tune.search.recorder import Ledger
 from hw2tune.study.file import parse_study

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from hw2tune.cli import app
 from hw2tune.errors import Hw2tuneError, StoreError
-from hw2tune.records.store import open_store
+from hw2tune.records.remote.store import open_store
 from tests.report.fake_study import write_fake_study
 
 PLACES = (

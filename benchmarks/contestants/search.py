@@ -30,8 +30,8 @@ from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search.optuna import OptunaSearch
 
 from hw2tune.data.load import load_dataset
-from hw2tune.records.folder import StudyFolder
-from hw2tune.records.storage import create_optuna_study
+from hw2tune.records.layout import StudyFolder
+from hw2tune.records.trials.storage import create_optuna_study
 from hw2tune.study.file import find_study, parse_study
 from hw2tune.study.hyperparameters import Hyperparameters
 from hw2tune.study.schema import Study

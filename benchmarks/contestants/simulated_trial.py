@@ -14,7 +14,7 @@ from typing import Any
 from ray import tune
 
 from benchmarks.scale import CHECKPOINT_BYTES, epoch_result, goodness
-from hw2tune.records.checkpoints import DIGEST, digest
+from hw2tune.records.trials.checkpoints import DIGEST, digest
 from hw2tune.search.messages import CHECKPOINT
 
 

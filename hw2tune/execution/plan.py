@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from hw2tune.data.dataset import Dataset
 from hw2tune.events import Plan
 from hw2tune.execution.resources import Room
-from hw2tune.records.epochs import read_epochs
-from hw2tune.records.folder import StudyFolder
-from hw2tune.records.states import INTERRUPTED, RUNNING, WAITING
-from hw2tune.records.trials import TrialRow
+from hw2tune.records.layout import StudyFolder
+from hw2tune.records.trials.epochs import read_epochs
+from hw2tune.records.trials.rows import TrialRow
+from hw2tune.records.trials.states import INTERRUPTED, RUNNING, WAITING
 from hw2tune.study.schema import Study
 
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 from hw2tune.execution.machine import grant_note
 from hw2tune.paths import refuse_unwritable
-from hw2tune.records.folder import StudyFolder
-from hw2tune.records.trials import TrialRow
+from hw2tune.records.layout import StudyFolder
+from hw2tune.records.trials.rows import TrialRow
 from hw2tune.study.schema import MODEL_PARAMETERS, Study
 
 CHECKPOINT_OVERHEAD = 30_000  # bytes beside the numbers: names, generators, the epochs so far

@@ -13,8 +13,8 @@ from hw2tune.data.guard import refuse_overlap
 from hw2tune.data.load import load_dataset
 from hw2tune.events import Observer
 from hw2tune.execution.resources import Wish
-from hw2tune.records.folder import StudyFolder
-from hw2tune.records.mirror import reading
+from hw2tune.records.layout import StudyFolder
+from hw2tune.records.remote.mirror import reading
 from hw2tune.study.file import find_study, parse_study
 from hw2tune.study.schema import NAME_PATTERN, Study
 

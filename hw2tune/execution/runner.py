@@ -23,10 +23,11 @@ from hw2tune.execution.tune.stopper import StudyStopper
 from hw2tune.execution.tune.trainable import TrainingTrial, TrialData
 from hw2tune.execution.workarounds import idle_workers_used, starting_workers_awaited
 from hw2tune.interrupt import interruptible
-from hw2tune.records.folder import StudyFolder, not_writable
-from hw2tune.records.states import LOST
-from hw2tune.records.storage import create_optuna_study
-from hw2tune.records.trials import write_trials_table
+from hw2tune.records.atomic import not_writable
+from hw2tune.records.layout import StudyFolder
+from hw2tune.records.trials.rows import write_trials_table
+from hw2tune.records.trials.states import LOST
+from hw2tune.records.trials.storage import create_optuna_study
 from hw2tune.search.failures import Failure
 from hw2tune.search.recorder import Ledger
 from hw2tune.search.retries import ALIKE, Faults

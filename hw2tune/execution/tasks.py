@@ -12,8 +12,8 @@ import ray
 from hw2tune.errors import TrainingFailedError
 from hw2tune.events import Observer
 from hw2tune.execution.resources import Room
-from hw2tune.records.states import COMPLETE, DIVERGED
-from hw2tune.records.trials import TrialRow
+from hw2tune.records.trials.rows import TrialRow
+from hw2tune.records.trials.states import COMPLETE, DIVERGED
 from hw2tune.study.task import Task
 
 if TYPE_CHECKING:

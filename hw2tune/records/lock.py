@@ -30,7 +30,8 @@ import filelock
 import psutil
 
 from hw2tune.errors import StudyFolderError
-from hw2tune.records.folder import StudyFolder, write_atomically
+from hw2tune.records.atomic import write_atomically
+from hw2tune.records.layout import StudyFolder
 
 BEAT_SECONDS = 10.0
 STALE_SECONDS = 60.0

@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from hw2tune.errors import StudyFolderError
-from hw2tune.records.folder import StudyFolder, not_writable, write_atomically
+from hw2tune.records.atomic import not_writable, write_atomically
+from hw2tune.records.layout import StudyFolder
 from hw2tune.records.lock import Say, in_use, locked, make_folder, owner_of
 from hw2tune.records.overview import read_study
 from hw2tune.study.file import differences, dump_study

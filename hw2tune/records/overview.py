@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from hw2tune.errors import Hw2tuneError, StudyFileError, StudyFolderError
-from hw2tune.records.folder import StudyFolder, study_folders
+from hw2tune.records.layout import StudyFolder, study_folders
 from hw2tune.records.lock import Owner, owner_of
-from hw2tune.records.states import COMPLETE, INTERRUPTED, PRUNED, RUNNING, WAITING
-from hw2tune.records.storage import read_trials
-from hw2tune.records.trials import TrialRow, best_first, trial_rows
+from hw2tune.records.trials.rows import TrialRow, best_first, trial_rows
+from hw2tune.records.trials.states import COMPLETE, INTERRUPTED, PRUNED, RUNNING, WAITING
+from hw2tune.records.trials.storage import read_trials
 from hw2tune.study.file import parse_study, read_text
 from hw2tune.study.schema import Study
 

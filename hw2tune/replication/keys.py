@@ -9,7 +9,7 @@ from importlib import metadata, resources
 from typing import TYPE_CHECKING
 
 from hw2tune.execution.resources import Room
-from hw2tune.records.trainings import training_key
+from hw2tune.records.replicates.trainings import training_key
 from hw2tune.study.task import Task
 
 if TYPE_CHECKING:

@@ -11,17 +11,10 @@ from hw2tune.events import Observer
 from hw2tune.execution.resources import Room
 from hw2tune.execution.tasks import Finished, Job, Published, train_all
 from hw2tune.execution.tune.trainable import TrialData
-from hw2tune.records.folder import StudyFolder
-from hw2tune.records.replicates import (
-    Evaluation,
-    Replicate,
-    ReplicatesFolder,
-    npz,
-    read_replicates,
-    write_current,
-    write_replicate,
-)
-from hw2tune.records.states import COMPLETE, DIVERGED
+from hw2tune.records.layout import StudyFolder
+from hw2tune.records.replicates.files import npz, read_replicates, write_current, write_replicate
+from hw2tune.records.replicates.records import Evaluation, Replicate, ReplicatesFolder
+from hw2tune.records.trials.states import COMPLETE, DIVERGED
 from hw2tune.replication.keys import key_of
 from hw2tune.study.protocol import Protocol
 from hw2tune.study.schema import LABELS, Study

@@ -22,7 +22,15 @@ from hw2tune.execution.resources import Room
 from hw2tune.execution.tasks import Job, train_all
 from hw2tune.execution.tune.trainable import TrialData
 from hw2tune.records.overview import Overview
-from hw2tune.records.replicates import (
+from hw2tune.records.replicates.files import (
+    npz,
+    read_arrays,
+    read_replicates,
+    write_current,
+    write_replicate,
+    write_shared,
+)
+from hw2tune.records.replicates.records import (
     BASELINE,
     FEATURE_IMAGES,
     GALLERY_SIZE,
@@ -36,16 +44,10 @@ from hw2tune.records.replicates import (
     Race,
     Replicate,
     ReplicatesFolder,
-    npz,
-    read_arrays,
-    read_replicates,
-    write_current,
-    write_replicate,
-    write_shared,
 )
-from hw2tune.records.states import COMPLETE, DIVERGED
-from hw2tune.records.trainings import Training, read_training, write_training
-from hw2tune.records.trials import TrialRow, best_first
+from hw2tune.records.replicates.trainings import Training, read_training, write_training
+from hw2tune.records.trials.rows import TrialRow, best_first
+from hw2tune.records.trials.states import COMPLETE, DIVERGED
 from hw2tune.replication.keys import key_of
 from hw2tune.study.hyperparameters import Hyperparameters, identity
 from hw2tune.study.schema import Study

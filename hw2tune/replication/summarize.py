@@ -11,10 +11,11 @@ from hw2tune.events import Observer
 from hw2tune.execution.request import load_for
 from hw2tune.execution.resources import Room, Wish
 from hw2tune.records.environment import add_run
-from hw2tune.records.folder import StudyFolder, study_folders
+from hw2tune.records.layout import StudyFolder, study_folders
 from hw2tune.records.lock import locked
 from hw2tune.records.overview import find_folder, read_overview
-from hw2tune.records.replicates import ReplicatesFolder, read_replicates
+from hw2tune.records.replicates.files import read_replicates
+from hw2tune.records.replicates.records import ReplicatesFolder
 from hw2tune.study.file import find_study, parse_study
 from hw2tune.study.protocol import PROTOCOLS
 

@@ -18,7 +18,8 @@ from typing import Any
 
 from hw2tune import paths
 from hw2tune.errors import NotWritableError, PathError
-from hw2tune.records.folder import StudyFolder, writing
+from hw2tune.records.atomic import writing
+from hw2tune.records.layout import StudyFolder
 
 PAGE, SUMMARY = "index.html", "summary.json"
 REPRODUCTION = "reproduction.md", "reproduction.csv"  # what tells a reproduction's report

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from hw2tune.records.replicates import Array, DatasetRecord, Evaluation, Gallery, Race, Replicate
+from hw2tune.records.replicates.records import Array, DatasetRecord, Evaluation, Gallery, Race, Replicate
 from hw2tune.study.hyperparameters import KNOWN, Value
 
 QUANTITIES = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")  # of every epoch

@@ -10,19 +10,19 @@ from typing import Any
 
 import pandas as pd
 
-from hw2tune.report.account import Account
 from hw2tune.report.figures import DrawnFigure, MissingFigure
+from hw2tune.report.results import StudyResults
 
 SCHEMA = 1
 
 
-def summary_json(accounts: Sequence[Account]) -> str:
+def summary_json(accounts: Sequence[StudyResults]) -> str:
     """Accuracies as fractions, losses in nats; null where there is nothing; paths seen from the file's folder."""
     content = {"schema": SCHEMA, "studies": [_study(one) for one in accounts]}
     return json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
 
 
-def _study(account: Account) -> dict[str, Any]:
+def _study(account: StudyResults) -> dict[str, Any]:
     sources, optimism = account.sources, account.optimism
     study = sources.overview.study
     return {
@@ -54,7 +54,7 @@ def records(table: pd.DataFrame) -> list[dict[str, Any]]:
     return rows
 
 
-def _figure(account: Account, figure: DrawnFigure | MissingFigure) -> dict[str, Any]:
+def _figure(account: StudyResults, figure: DrawnFigure | MissingFigure) -> dict[str, Any]:
     shared = {"name": figure.name, "section": figure.section, "title": figure.title}
     if isinstance(figure, MissingFigure):
         return shared | {"missing": figure.reason}

@@ -19,16 +19,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hw2tune.errors import StudyFolderError
-from hw2tune.records.folder import StudyFolder, write_atomically
-from hw2tune.report.account import Account, find, read_finished
+from hw2tune.records.atomic import write_atomically
+from hw2tune.records.layout import StudyFolder
 from hw2tune.report.figures import DrawnFigure, make_figures
-from hw2tune.report.markdown import summary_markdown
 from hw2tune.report.outputs import PAGE, SUMMARY, default_target, replacing
-from hw2tune.report.page import render_page
-from hw2tune.report.sections import opening, sections
-from hw2tune.report.sources import Sources
+from hw2tune.report.page.html import render_page
+from hw2tune.report.page.markdown import summary_markdown
+from hw2tune.report.page.sections import opening, sections
+from hw2tune.report.results import StudyResults, compute, read_finished
+from hw2tune.report.study_data import StudyData
 from hw2tune.report.summary import summary_json
-from hw2tune.report.wording import listed
+from hw2tune.text.numbers import listed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,18 +73,18 @@ def write_report(folders: Sequence[StudyFolder], target: Path | None = None) -> 
     )
 
 
-def page_html(accounts: Sequence[Account]) -> str:
+def page_html(accounts: Sequence[StudyResults]) -> str:
     """The page of one study, or of several side by side."""
     names = [account.sources.overview.folder.name for account in accounts]  # one study may lie in two folders
     names = names if len(accounts) > 1 else [account.sources.name for account in accounts]
     return render_page(title=listed(names), studies=names, opening=opening(accounts), sections=sections(accounts))
 
 
-def _account(sources: Sources, target: Path, place: str) -> Account:
-    return find(sources, make_figures(sources, target / "figures" / place), place)
+def _account(sources: StudyData, target: Path, place: str) -> StudyResults:
+    return compute(sources, make_figures(sources, target / "figures" / place), place)
 
 
-def _write_tables(account: Account, target: Path) -> list[Path]:
+def _write_tables(account: StudyResults, target: Path) -> list[Path]:
     paths = {name: target / account.file("tables", f"{name}.csv") for name in account.tables}
     for name, path in paths.items():
         write_atomically(path, account.tables[name].to_csv(index=False, lineterminator="\n"))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hw2tune.records.epochs import read_epochs
-from hw2tune.records.folder import StudyFolder
+from hw2tune.records.layout import StudyFolder
+from hw2tune.records.trials.epochs import read_epochs
 from hw2tune.study.schema import Study
 
 # Images/s of training on one core, one thread, at the published batch size (Xeon of 2 cores, torch 2.15, 2026-11-23).

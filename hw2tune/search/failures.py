@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hw2tune.errors import DataError
-from hw2tune.records.states import DATA_ERROR, DIVERGED, FAILED, LOST, OUT_OF_MEMORY
+from hw2tune.records.trials.states import DATA_ERROR, DIVERGED, FAILED, LOST, OUT_OF_MEMORY
 from hw2tune.search.messages import FAILURE
 
 FRAMES = 8  # of a traceback: the innermost, where the fault is

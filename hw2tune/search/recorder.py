@@ -17,11 +17,12 @@ from optuna.trial import TrialState
 
 from hw2tune.errors import NotWritableError
 from hw2tune.events import Observer
-from hw2tune.records.checkpoints import find_checkpoint, keep_last, write_checkpoint
-from hw2tune.records.epochs import append_epoch, read_epochs, write_epochs
-from hw2tune.records.folder import StudyFolder, not_writable, write_atomically
-from hw2tune.records.storage import in_one_write, take_back
-from hw2tune.records.trials import LABEL, REASON, SECONDS, STATE, TrialRow, best_epoch, trial_rows
+from hw2tune.records.atomic import not_writable, write_atomically
+from hw2tune.records.layout import StudyFolder
+from hw2tune.records.trials.checkpoints import find_checkpoint, keep_last, write_checkpoint
+from hw2tune.records.trials.epochs import append_epoch, read_epochs, write_epochs
+from hw2tune.records.trials.rows import LABEL, REASON, SECONDS, STATE, TrialRow, best_epoch, trial_rows
+from hw2tune.records.trials.storage import in_one_write, take_back
 from hw2tune.search.failures import Failure
 from hw2tune.search.messages import CHECKPOINT
 from hw2tune.study.hyperparameters import Value, identity

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from hw2tune.records.states import DIVERGED
+from hw2tune.records.trials.states import DIVERGED
 from hw2tune.search.failures import Failure
 
 STRIKES = 2  # failures in a row that leave a machine out

@@ -11,11 +11,11 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from hw2tune.records.trials import TrialRow, best_first
-from hw2tune.report.cells import duration
+from hw2tune.records.trials.rows import TrialRow, best_first
 from hw2tune.study.hyperparameters import Value
 from hw2tune.study.schema import Study
-from hw2tune.terminal.words import configuration, objective_value, trial_name
+from hw2tune.terminal.lines import configuration, objective_value, trial_name
+from hw2tune.text.cells import duration
 
 SHOWN_BEST = 5
 SHOWN_RUNNING = 16  # more would push the bar off a terminal of 24 lines

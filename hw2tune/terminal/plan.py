@@ -10,9 +10,9 @@ from rich.text import Text
 
 from hw2tune.events import Plan
 from hw2tune.execution.resources import Room
-from hw2tune.report.cells import duration
 from hw2tune.search.cost import Cost
 from hw2tune.study.schema import Study
+from hw2tune.text.cells import duration
 
 
 def print_plan(plan: Plan, console: Console) -> None:

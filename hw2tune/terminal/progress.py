@@ -12,12 +12,12 @@ from rich.live import Live
 
 from hw2tune.events import Observer, Plan
 from hw2tune.execution.resources import Room
-from hw2tune.records.trials import TrialRow
+from hw2tune.records.trials.rows import TrialRow
 from hw2tune.study.hyperparameters import Value
 from hw2tune.study.schema import Study
 from hw2tune.terminal.board import Board, Goal, Running
+from hw2tune.terminal.lines import finished_line
 from hw2tune.terminal.plan import print_plan, replicating_line
-from hw2tune.terminal.words import finished_line
 
 
 class Lines(Observer):

@@ -10,14 +10,14 @@ from rich.console import Console
 from rich.table import Table
 
 from hw2tune.records.overview import UNREADABLE, Overview
-from hw2tune.records.states import INTERRUPTED
-from hw2tune.records.trials import TrialRow, best_first
-from hw2tune.report.cells import duration
-from hw2tune.terminal.words import configuration, objective_value, trial_name
+from hw2tune.records.trials.rows import TrialRow, best_first
+from hw2tune.records.trials.states import INTERRUPTED
+from hw2tune.terminal.lines import configuration, objective_value, trial_name
+from hw2tune.text.cells import duration
 
 if TYPE_CHECKING:
     from hw2tune.data.load import DatasetStatus
-    from hw2tune.report.reproduction import ReproductionReport
+    from hw2tune.report.reproduction.write import ReproductionReport
     from hw2tune.report.write import ReportFiles
 
 LONG = 200  # rows of a table that nobody reads on a screen
@@ -54,7 +54,7 @@ def print_outcome(overview: Overview, console: Console) -> None:
 
 
 def _train_loss(overview: Overview, row: TrialRow) -> str:
-    from hw2tune.records.epochs import read_epochs
+    from hw2tune.records.trials.epochs import read_epochs
 
     epochs = read_epochs(overview.folder.trial(row.number))
     loss = epochs[-1].get("train_loss") if epochs else None
@@ -155,7 +155,7 @@ def print_datasets(statuses: Sequence[DatasetStatus], console: Console) -> None:
 
 def print_reproduction(report: ReproductionReport, console: Console) -> None:
     """Published beside reproduced beside held-out test, with the verdicts."""
-    from hw2tune.report.reproduction import COLUMNS, cells
+    from hw2tune.report.reproduction.write import COLUMNS, cells
 
     for label, run in report.runs.items():
         table = _table(*COLUMNS)

@@ -21,8 +21,8 @@ from pathlib import Path
 
 import pytest
 
-from hw2tune.records.folder import StudyFolder
-from hw2tune.records.storage import read_trials
+from hw2tune.records.layout import StudyFolder
+from hw2tune.records.trials.storage import read_trials
 from tests.end_to_end.test_faults import PROGRAM, assert_account
 from tests.end_to_end.test_study import STUDY, assert_nothing_of_rays, finish
 

@@ -8,9 +8,9 @@ from collections import Counter
 
 import pytest
 
-from hw2tune.records.epochs import read_epochs
-from hw2tune.records.folder import StudyFolder
-from hw2tune.records.storage import read_trials
+from hw2tune.records.layout import StudyFolder
+from hw2tune.records.trials.epochs import read_epochs
+from hw2tune.records.trials.storage import read_trials
 from tests.end_to_end.test_study import STUDY, finish, start
 
 pytestmark = pytest.mark.ray

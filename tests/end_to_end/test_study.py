@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from hw2tune.records.epochs import read_epochs
-from hw2tune.records.folder import StudyFolder
-from hw2tune.records.storage import read_trials
+from hw2tune.records.layout import StudyFolder
+from hw2tune.records.trials.epochs import read_epochs
+from hw2tune.records.trials.storage import read_trials
 
 pytestmark = pytest.mark.ray
 

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from hw2tune.records.folder import StudyFolder
-from hw2tune.records.replicates import ReplicatesFolder, read_race, read_replicates
+from hw2tune.records.layout import StudyFolder
+from hw2tune.records.replicates.files import read_race, read_replicates
+from hw2tune.records.replicates.records import ReplicatesFolder
 from tests.end_to_end.test_study import STUDY, assert_nothing_of_rays, finish, start
 
 pytestmark = pytest.mark.ray

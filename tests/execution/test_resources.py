@@ -4,7 +4,7 @@ import pytest
 
 from hw2tune.errors import ResourceError
 from hw2tune.execution.resources import Wish, room
-from hw2tune.records.folder import StudyFolder
+from hw2tune.records.layout import StudyFolder
 from hw2tune.search.cost import estimate, expected_epochs
 from hw2tune.study.file import find_study, parse_study
 

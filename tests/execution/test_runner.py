@@ -12,8 +12,8 @@ from hw2tune.events import Observer
 from hw2tune.execution import runner
 from hw2tune.execution.cluster import Cluster
 from hw2tune.execution.resources import Room, Wish
-from hw2tune.records.folder import StudyFolder
-from hw2tune.records.storage import read_trials
+from hw2tune.records.layout import StudyFolder
+from hw2tune.records.trials.storage import read_trials
 from hw2tune.study.file import find_study, parse_study
 
 STUDY = parse_study(*find_study("quickstart"), overrides={"trials": 3})
@@ -75,8 +75,8 @@ from pathlib import Path
 import ray
 from ray import tune
 from hw2tune.data.load import load_dataset
-from hw2tune.records.epochs import read_epochs
-from hw2tune.records.folder import StudyFolder
+from hw2tune.records.trials.epochs import read_epochs
+from hw2tune.records.layout import StudyFolder
 from hw2tune.study.file import find_study, parse_study
 from hw2tune.execution import runner
 from hw2tune.execution.cluster import Cluster

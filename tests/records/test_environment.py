@@ -3,7 +3,7 @@
 import sys
 
 from hw2tune.records.environment import add_run, runs
-from hw2tune.records.folder import StudyFolder
+from hw2tune.records.layout import StudyFolder
 
 
 def test_each_run_adds_an_entry_with_versions_hardware_and_command(tmp_path, monkeypatch):

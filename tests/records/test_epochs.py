@@ -1,7 +1,7 @@
 """A trial's epochs on disk."""
 
-from hw2tune.records.epochs import append_epoch, read_epochs, write_epochs
-from hw2tune.records.folder import TrialFolder
+from hw2tune.records.layout import TrialFolder
+from hw2tune.records.trials.epochs import append_epoch, read_epochs, write_epochs
 
 
 def test_epochs_come_back_in_order_and_of_two_alike_the_later_counts(tmp_path):

@@ -13,11 +13,11 @@ import pytest
 
 from hw2tune.errors import StudyFolderError
 from hw2tune.records import lock
-from hw2tune.records.folder import StudyFolder
+from hw2tune.records.layout import StudyFolder
 from hw2tune.records.lock import Owner, dump_owner, locked, owner_of, parse_owner, this_process
 
 HOLD = (
-    "import sys, pathlib; from hw2tune.records.lock import locked; from hw2tune.records.folder import StudyFolder\n"
+    "import sys, pathlib; from hw2tune.records.lock import locked; from hw2tune.records.layout import StudyFolder\n"
     "with locked(StudyFolder(pathlib.Path(sys.argv[1]))): print('held', flush=True); sys.stdin.read()"
 )
 OTHER_KERNEL = {"boot": "another", "host": "elsewhere", "pid": 7}
@@ -162,7 +162,7 @@ def test_the_record_is_renewed_in_place(folder, monkeypatch):
 
 def test_a_process_that_was_stopped_for_so_long_that_another_went_on_ends_in_order(folder):
     code = (
-        "import sys, pathlib, time; from hw2tune.records import lock; from hw2tune.records.folder import StudyFolder\n"
+        "import sys, pathlib, time; from hw2tune.records import lock; from hw2tune.records.layout import StudyFolder\n"
         "from hw2tune.interrupt import end_as_ctrl_c\n"
         "end_as_ctrl_c(); lock.BEAT_SECONDS = 0.1\n"
         "try:\n"

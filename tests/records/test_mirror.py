@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from hw2tune.errors import StoreError, StudyFolderError
-from hw2tune.records import mirror
-from hw2tune.records.checkpoints import DIGEST
-from hw2tune.records.epochs import read_epochs
-from hw2tune.records.folder import StudyFolder
+from hw2tune.records.layout import StudyFolder
 from hw2tune.records.lock import owner_of as holder
-from hw2tune.records.mirror import inside, mirrored, reading
-from hw2tune.records.store import open_store, shown, without_secrets
+from hw2tune.records.remote import mirror
+from hw2tune.records.remote.mirror import inside, mirrored, reading
+from hw2tune.records.remote.store import open_store, shown, without_secrets
+from hw2tune.records.trials.checkpoints import DIGEST
+from hw2tune.records.trials.epochs import read_epochs
 
 
 @pytest.fixture(autouse=True)

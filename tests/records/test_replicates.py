@@ -4,8 +4,7 @@ from dataclasses import asdict, replace
 
 import numpy as np
 
-from hw2tune.records.replicates import (
-    ReplicatesFolder,
+from hw2tune.records.replicates.files import (
     every_replicate,
     npz,
     read_arrays,
@@ -16,6 +15,7 @@ from hw2tune.records.replicates import (
     write_json,
     write_replicate,
 )
+from hw2tune.records.replicates.records import ReplicatesFolder
 from tests.report.fake_study import write_fake_study
 
 

@@ -5,8 +5,8 @@ import os
 from optuna.storages.journal import JournalFileBackend, JournalStorage
 from optuna.trial import TrialState
 
-from hw2tune.records.folder import StudyFolder
-from hw2tune.records.storage import create_optuna_study, in_one_write, read_trials
+from hw2tune.records.layout import StudyFolder
+from hw2tune.records.trials.storage import create_optuna_study, in_one_write, read_trials
 from hw2tune.study.file import find_study, parse_study
 
 STUDY = parse_study(*find_study("quickstart"))

@@ -7,10 +7,10 @@ import pytest
 from optuna.trial import TrialState
 
 from hw2tune.errors import StudyFolderError
-from hw2tune.records.folder import StudyFolder
+from hw2tune.records.layout import StudyFolder
 from hw2tune.records.overview import find_folder, read_overview
-from hw2tune.records.storage import create_optuna_study, read_trials
-from hw2tune.records.trials import best_first, trial_rows, write_trials_table
+from hw2tune.records.trials.rows import best_first, trial_rows, write_trials_table
+from hw2tune.records.trials.storage import create_optuna_study, read_trials
 from hw2tune.study.file import dump_study, find_study, parse_study
 
 STUDY = parse_study(*find_study("quickstart"))

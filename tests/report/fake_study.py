@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import optuna
 
-from hw2tune.records.epochs import append_epoch
-from hw2tune.records.folder import StudyFolder
-from hw2tune.records.replicates import (
+from hw2tune.records.layout import StudyFolder
+from hw2tune.records.replicates.files import npz, write_current, write_replicate, write_shared
+from hw2tune.records.replicates.records import (
     FEATURE_IMAGES,
     VARIANTS,
     Candidate,
@@ -20,12 +20,9 @@ from hw2tune.records.replicates import (
     Race,
     Replicate,
     ReplicatesFolder,
-    npz,
-    write_current,
-    write_replicate,
-    write_shared,
 )
-from hw2tune.records.storage import create_optuna_study
+from hw2tune.records.trials.epochs import append_epoch
+from hw2tune.records.trials.storage import create_optuna_study
 from hw2tune.study.file import dump_study, find_study, parse_study
 from hw2tune.study.schema import Study
 

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hw2tune.records.replicates import Candidate, Evaluation, Replicate, npz
-from hw2tune.report.claims import (
+from hw2tune.records.replicates.files import npz
+from hw2tune.records.replicates.records import Candidate, Evaluation, Replicate
+from hw2tune.report.inference.claims import (
     ANECDOTE,
     DECREASE,
     INCREASE,
@@ -21,7 +22,7 @@ from hw2tune.report.claims import (
     optimism,
     race_sentence,
 )
-from hw2tune.report.sources import Sources, read_sources
+from hw2tune.report.study_data import StudyData, read_study_data
 from hw2tune.study.hyperparameters import Value
 from tests.report.fake_study import write_fake_study
 
@@ -35,8 +36,8 @@ CONFIGURATIONS: dict[str, dict[str, Value]] = {
 
 
 @pytest.fixture(scope="module")
-def fake(tmp_path_factory: pytest.TempPathFactory) -> Sources:
-    return read_sources(write_fake_study(tmp_path_factory.mktemp("results"), seeds=3))
+def fake(tmp_path_factory: pytest.TempPathFactory) -> StudyData:
+    return read_study_data(write_fake_study(tmp_path_factory.mktemp("results"), seeds=3))
 
 
 def replicate(variant: str, seed: int, accuracy: float | None, *, overlaps: bool = False) -> Replicate:
@@ -60,7 +61,7 @@ def replicate(variant: str, seed: int, accuracy: float | None, *, overlaps: bool
     )
 
 
-def with_accuracies(fake: Sources, **accuracies: list[float | None]) -> Sources:
+def with_accuracies(fake: StudyData, **accuracies: list[float | None]) -> StudyData:
     return replace(
         fake,
         replicates=[
@@ -71,11 +72,11 @@ def with_accuracies(fake: Sources, **accuracies: list[float | None]) -> Sources:
     )
 
 
-def of_pair(sources: Sources, variant: str, against: str) -> Claim:
+def of_pair(sources: StudyData, variant: str, against: str) -> Claim:
     return next(claim for claim in claims(sources) if (claim.variant, claim.against) == (variant, against))
 
 
-def test_a_difference_within_chance_is_told_with_the_seeds_that_would_show_it(fake: Sources) -> None:
+def test_a_difference_within_chance_is_told_with_the_seeds_that_would_show_it(fake: StudyData) -> None:
     # Differences in points -0.3, -0.1, 0.0, 0.1, 0.05: mean -0.05, squares of deviations 0.0625 + 0.0025 + 0.0025 +
     # 0.0225 + 0.01 = 0.1, sd = sqrt(0.1 / 4) = 0.1581, half width 2.776 * 0.1581 / sqrt(5) = 0.1963.
     base = 0.9
@@ -89,7 +90,7 @@ def test_a_difference_within_chance_is_told_with_the_seeds_that_would_show_it(fa
     )
 
 
-def test_a_needed_n_is_told_in_two_digits_and_kept_exactly(fake: Sources) -> None:
+def test_a_needed_n_is_told_in_two_digits_and_kept_exactly(fake: StudyData) -> None:
     l2: list[float | None] = [0.907, 0.894, 0.901]
     claim = of_pair(with_accuracies(fake, baseline=[0.9] * 3, l2=l2), "l2", "baseline")
     assert claim.comparison is not None
@@ -97,7 +98,7 @@ def test_a_needed_n_is_told_in_two_digits_and_kept_exactly(fake: Sources) -> Non
     assert "about n = 340 would be needed" in claim.sentence
 
 
-def test_a_difference_that_both_tests_see_is_not_explained_by_chance(fake: Sources) -> None:
+def test_a_difference_that_both_tests_see_is_not_explained_by_chance(fake: StudyData) -> None:
     l2: list[float | None] = [0.921, 0.919, 0.920, 0.922, 0.918, 0.920]
     claim = of_pair(with_accuracies(fake, baseline=[0.9] * 6, l2=l2), "l2", "baseline")
     assert claim.verdict == INCREASE
@@ -106,7 +107,7 @@ def test_a_difference_that_both_tests_see_is_not_explained_by_chance(fake: Sourc
     )
 
 
-def test_an_increase_that_five_seeds_cannot_show_by_permutation_is_one_by_its_interval(fake: Sources) -> None:
+def test_an_increase_that_five_seeds_cannot_show_by_permutation_is_one_by_its_interval(fake: StudyData) -> None:
     tuned: list[float | None] = [0.921, 0.919, 0.920, 0.922, 0.918]
     claim = of_pair(with_accuracies(fake, baseline=[0.9] * 5, tuned=tuned), "tuned", "baseline")
     assert claim.verdict == INCREASE
@@ -117,7 +118,7 @@ def test_an_increase_that_five_seeds_cannot_show_by_permutation_is_one_by_its_in
     )
 
 
-def test_weight_decay_in_the_tuned_configuration_is_called_what_the_optimizer_makes_of_it(fake: Sources) -> None:
+def test_weight_decay_in_the_tuned_configuration_is_called_what_the_optimizer_makes_of_it(fake: StudyData) -> None:
     sources = with_accuracies(fake, tuned=[0.90, 0.91, 0.92], tuned_no_l2=[0.921, 0.930, 0.939])
     claim = of_pair(sources, "tuned", "tuned-no-l2")
     assert claim.verdict == DECREASE
@@ -129,19 +130,19 @@ def test_weight_decay_in_the_tuned_configuration_is_called_what_the_optimizer_ma
     )
 
 
-def test_one_replicate_is_called_an_anecdote(fake: Sources) -> None:
+def test_one_replicate_is_called_an_anecdote(fake: StudyData) -> None:
     claim = of_pair(with_accuracies(fake, baseline=[0.9], l2=[0.912]), "l2", "baseline")
     assert claim.verdict == ANECDOTE
     assert claim.sentence == "L2 1e-4 changes test accuracy by +1.20 points on one replicate: an anecdote, no interval."
 
 
-def test_enough_seeds_without_a_difference_are_said_to_be_enough(fake: Sources) -> None:
+def test_enough_seeds_without_a_difference_are_said_to_be_enough(fake: StudyData) -> None:
     l2: list[float | None] = [0.9001, 0.8999, 0.9002, 0.8998, 0.9]
     claim = of_pair(with_accuracies(fake, baseline=[0.9] * 5, l2=l2), "l2", "baseline")
     assert claim.sentence.endswith("no difference detectable; n = 5 would show one of 0.1 in four cases of five.")
 
 
-def test_an_interval_that_the_permutation_test_doubts_is_told_with_the_doubt(fake: Sources) -> None:
+def test_an_interval_that_the_permutation_test_doubts_is_told_with_the_doubt(fake: StudyData) -> None:
     # Only the pattern as it is and the one with the small loss flipped reach the mean: p = 2 * 2 / 2**6.
     l2: list[float | None] = [0.910, 0.912, 0.911, 0.909, 0.910, 0.8999]
     claim = of_pair(with_accuracies(fake, baseline=[0.9] * 6, l2=l2), "l2", "baseline")
@@ -152,68 +153,68 @@ def test_an_interval_that_the_permutation_test_doubts_is_told_with_the_doubt(fak
     )
 
 
-def test_the_same_difference_on_every_seed_is_no_proof(fake: Sources) -> None:
+def test_the_same_difference_on_every_seed_is_no_proof(fake: StudyData) -> None:
     claim = of_pair(with_accuracies(fake, baseline=[0.90, 0.92], l2=[0.91, 0.93]), "l2", "baseline")
     assert claim.verdict == NOT_DETECTED
     assert "+1.00 points on each of 2 seeds: no difference detectable" in claim.sentence
 
 
-def test_a_diverged_seed_is_left_out_by_name(fake: Sources) -> None:
+def test_a_diverged_seed_is_left_out_by_name(fake: StudyData) -> None:
     sources = with_accuracies(fake, baseline=[0.9, 0.9, 0.9], l2=[0.91, None, 0.92])
     claim = of_pair(sources, "l2", "baseline")
     assert claim.seeds == (0, 2)
     assert claim.sentence.endswith(" Left out: l2 diverged on seed 1.")
 
 
-def test_a_variant_that_diverged_on_every_seed_has_no_claim(fake: Sources) -> None:
+def test_a_variant_that_diverged_on_every_seed_has_no_claim(fake: StudyData) -> None:
     sources = with_accuracies(fake, baseline=[0.9, 0.9], l2=[0.9, 0.9], tuned=[None, None])
     claim = of_pair(sources, "tuned", "baseline")
     assert (claim.verdict, claim.comparison) == (MISSING, None)
     assert claim.sentence == "tuned against baseline: nothing to compare, tuned diverged on every seed."
 
 
-def test_a_variant_without_replicates_has_no_claim(fake: Sources) -> None:
+def test_a_variant_without_replicates_has_no_claim(fake: StudyData) -> None:
     claim = of_pair(with_accuracies(fake, baseline=[0.9]), "l2", "baseline")
     assert claim.sentence == "l2 against baseline: nothing to compare, l2 has no replicates."
 
 
-def test_variants_on_different_seeds_have_no_claim(fake: Sources) -> None:
+def test_variants_on_different_seeds_have_no_claim(fake: StudyData) -> None:
     claim = of_pair(with_accuracies(fake, baseline=[0.9, None], l2=[None, 0.9]), "l2", "baseline")
     assert claim.sentence == "l2 against baseline: nothing to compare, no seed was finished by both."
 
 
-def test_without_replicates_every_claim_says_so(fake: Sources) -> None:
+def test_without_replicates_every_claim_says_so(fake: StudyData) -> None:
     for claim in claims(replace(fake, replicates=[], race=None)):
         assert claim.verdict == MISSING
         assert claim.sentence.endswith("nothing to compare, there are no replicates.")
 
 
-def test_figures_from_training_images_are_refused_under_a_stamp(fake: Sources) -> None:
+def test_figures_from_training_images_are_refused_under_a_stamp(fake: StudyData) -> None:
     sources = replace(fake, replicates=[replicate("baseline", 0, 0.9), replicate("l2", 0, 0.95, overlaps=True)])
     claim = of_pair(sources, "l2", "baseline")
     assert (claim.verdict, claim.stamp, claim.comparison) == (REFUSED, STAMP, None)
     assert claim.sentence == "l2 against baseline: no claim, as accuracies were evaluated on the training images."
 
 
-def test_a_reproduction_on_training_images_is_refused_though_no_epoch_was_chosen(fake: Sources) -> None:
+def test_a_reproduction_on_training_images_is_refused_though_no_epoch_was_chosen(fake: StudyData) -> None:
     published = [replace(replicate(v, 0, 0.9, overlaps=True), chosen=None) for v in ("baseline", "l2")]
     assert of_pair(replace(fake, replicates=published), "l2", "baseline").verdict == REFUSED
 
 
-def test_replicates_that_no_validation_judged_have_no_claim(fake: Sources) -> None:
+def test_replicates_that_no_validation_judged_have_no_claim(fake: StudyData) -> None:
     published = [replace(replicate(v, 0, 0.9), chosen=None) for v in ("baseline", "l2")]
     claim = of_pair(replace(fake, replicates=published), "l2", "baseline")
     assert claim.verdict == MISSING
     assert "baseline has no epoch that validation chose on its only seed" in claim.sentence
 
 
-def race_won_by(fake: Sources, params: dict[str, Value]) -> Sources:
+def race_won_by(fake: StudyData, params: dict[str, Value]) -> StudyData:
     assert fake.race is not None
     candidate = Candidate(trial=0, params=params, search_value=0.9, values=[0.9])
     return replace(fake, replicates=[], race=replace(fake.race, candidates=[candidate], winner=0, seeds=[0]))
 
 
-def test_a_winner_without_weight_decay_is_its_own_counterpart(fake: Sources) -> None:
+def test_a_winner_without_weight_decay_is_its_own_counterpart(fake: StudyData) -> None:
     claim = of_pair(race_won_by(fake, CONFIGURATIONS["tuned-no-l2"]), "tuned", "tuned-no-l2")
     assert claim.verdict == SAME
     assert claim.sentence == (
@@ -221,14 +222,14 @@ def test_a_winner_without_weight_decay_is_its_own_counterpart(fake: Sources) -> 
     )
 
 
-def test_a_baseline_that_wins_is_called_by_its_name(fake: Sources) -> None:
+def test_a_baseline_that_wins_is_called_by_its_name(fake: StudyData) -> None:
     without = {name: value for name, value in BASELINE.items() if name != "weight_decay"}  # absent is 0
     claim = of_pair(race_won_by(fake, without), "tuned", "baseline")
     assert claim.verdict == SAME
     assert claim.sentence == "The winner of the search is the baseline itself: tuning changed nothing."
 
 
-def test_mcnemars_test_is_told_of_the_median_seed(fake: Sources) -> None:
+def test_mcnemars_test_is_told_of_the_median_seed(fake: StudyData) -> None:
     claim = of_pair(fake, "tuned", "baseline")
     first, second = fake.arrays("tuned", claim.median_seed or 0), fake.arrays("baseline", claim.median_seed or 0)
     assert first is not None
@@ -247,7 +248,7 @@ def test_mcnemars_test_is_told_of_the_median_seed(fake: Sources) -> None:
 def test_missing_predictions_are_told(tmp_path: Path) -> None:
     folder = write_fake_study(tmp_path, seeds=1)
     (folder.root / "replicates" / "l2" / "0" / "arrays.npz").unlink()
-    claim = of_pair(read_sources(folder), "l2", "baseline")
+    claim = of_pair(read_study_data(folder), "l2", "baseline")
     assert claim.mcnemar is None
     assert claim.detail.startswith("l2 against baseline: the predictions on the median seed are missing")
     assert claim.comparison is not None
@@ -259,17 +260,17 @@ def test_predictions_on_different_test_images_are_not_paired(tmp_path: Path) -> 
     with np.load(path) as file:
         arrays = {name: file[name] for name in file.files}
     path.write_bytes(npz(arrays | {"labels": arrays["labels"][::-1]}))
-    assert of_pair(read_sources(folder), "l2", "baseline").mcnemar is None
+    assert of_pair(read_study_data(folder), "l2", "baseline").mcnemar is None
 
 
-def test_the_race_names_who_was_overtaken(fake: Sources) -> None:
+def test_the_race_names_who_was_overtaken(fake: StudyData) -> None:
     assert race_sentence(fake) == (
         "Trial #3 overtook #2, better in the search but not over 3 seeds: #2 93.00 % in the search, 91.00 % on average "
         "in the race; #3 92.00 % in the search, 92.00 % on average in the race."
     )
 
 
-def test_the_race_names_a_leader_that_stayed_ahead_and_who_diverged(fake: Sources) -> None:
+def test_the_race_names_a_leader_that_stayed_ahead_and_who_diverged(fake: StudyData) -> None:
     assert fake.race is not None
     first, second = fake.race.candidates
     race = replace(fake.race, winner=2, candidates=[first, replace(second, values=[None, 0.9, None])])
@@ -278,11 +279,11 @@ def test_the_race_names_a_leader_that_stayed_ahead_and_who_diverged(fake: Source
     assert told.endswith("#3 92.00 % in the search, 90.00 % on average in the race, diverged on 2 of 3 seeds.")
 
 
-def test_without_a_race_the_sentence_says_so(fake: Sources) -> None:
+def test_without_a_race_the_sentence_says_so(fake: StudyData) -> None:
     assert race_sentence(replace(fake, race=None)).startswith("There was no race")
 
 
-def test_optimism_is_the_drop_of_the_leader_and_the_winners_validation_minus_test(fake: Sources) -> None:
+def test_optimism_is_the_drop_of_the_leader_and_the_winners_validation_minus_test(fake: StudyData) -> None:
     assert fake.race is not None
     leader = Candidate(trial=2, params={}, search_value=0.96, values=[0.92, 0.93, 0.94])
     winner = Candidate(trial=3, params={}, search_value=0.95, values=[0.93, 0.94, None])
@@ -299,7 +300,7 @@ def test_optimism_is_the_drop_of_the_leader_and_the_winners_validation_minus_tes
     )
 
 
-def test_a_leader_that_diverged_in_the_race_has_no_drop(fake: Sources) -> None:
+def test_a_leader_that_diverged_in_the_race_has_no_drop(fake: StudyData) -> None:
     assert fake.race is not None
     leader = Candidate(trial=2, params={}, search_value=0.96, values=[None, None, None])
     race = replace(fake.race, candidates=[leader, fake.race.candidates[1]])
@@ -312,13 +313,13 @@ def test_a_leader_that_diverged_in_the_race_has_no_drop(fake: Sources) -> None:
     )
 
 
-def test_optimism_takes_no_figure_from_training_images_for_a_test(fake: Sources) -> None:
+def test_optimism_takes_no_figure_from_training_images_for_a_test(fake: StudyData) -> None:
     found = optimism(replace(fake, replicates=[replicate("tuned", 0, 0.99, overlaps=True)]))
     assert found is not None
     assert (found.test, found.validation_minus_test) == (None, None)
 
 
-def test_optimism_without_race_and_replicates_is_the_best_of_the_search(fake: Sources) -> None:
+def test_optimism_without_race_and_replicates_is_the_best_of_the_search(fake: StudyData) -> None:
     found = optimism(replace(fake, race=None, replicates=[]))
     best = fake.overview.best
     assert found is not None
@@ -326,6 +327,6 @@ def test_optimism_without_race_and_replicates_is_the_best_of_the_search(fake: So
     assert (found.trial, found.search_value, found.race, found.test) == (best.number, best.value, None, None)
 
 
-def test_optimism_of_a_study_without_values_is_none(fake: Sources) -> None:
+def test_optimism_of_a_study_without_values_is_none(fake: StudyData) -> None:
     empty = replace(fake, race=None, replicates=[], overview=replace(fake.overview, rows=[]))
     assert optimism(empty) is None

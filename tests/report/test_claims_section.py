@@ -5,22 +5,22 @@ from pathlib import Path
 
 import pytest
 
-from hw2tune.report.account import Account, find
-from hw2tune.report.markdown import escape, summary_markdown
-from hw2tune.report.sections.claims import pairs_details, pairs_summary, variants_blocks
-from hw2tune.report.sections.search import search_blocks
-from hw2tune.report.sources import read_sources
+from hw2tune.report.page.claims import pairs_details, pairs_summary, variants_blocks
+from hw2tune.report.page.markdown import escape, summary_markdown
+from hw2tune.report.page.search import search_blocks
+from hw2tune.report.results import StudyResults, compute
+from hw2tune.report.study_data import read_study_data
 from tests.report.fake_study import write_fake_study
 
 FAVOURED = "chosen by validation on the same seeds that are then tested"
 
 
 @pytest.fixture(scope="module")
-def account(tmp_path_factory: pytest.TempPathFactory) -> Account:
-    return find(read_sources(write_fake_study(tmp_path_factory.mktemp("results"), seeds=3)))
+def account(tmp_path_factory: pytest.TempPathFactory) -> StudyResults:
+    return compute(read_study_data(write_fake_study(tmp_path_factory.mktemp("results"), seeds=3)))
 
 
-def test_mcnemars_test_stands_in_words_under_the_pairs(account: Account) -> None:
+def test_mcnemars_test_stands_in_words_under_the_pairs(account: StudyResults) -> None:
     names = [block.name for block in variants_blocks(account)]
     assert names[names.index("pairs") + 1] == "pairs-in-detail"
     (details,) = pairs_details(account)
@@ -32,15 +32,15 @@ def test_mcnemars_test_stands_in_words_under_the_pairs(account: Account) -> None
 def test_missing_predictions_are_told_under_the_pairs(tmp_path: Path) -> None:
     folder = write_fake_study(tmp_path, seeds=1)
     (folder.root / "replicates" / "l2" / "0" / "arrays.npz").unlink()
-    (details,) = pairs_details(find(read_sources(folder)))
+    (details,) = pairs_details(compute(read_study_data(folder)))
     assert "l2 against baseline: the predictions on the median seed are missing" in details.note
 
 
-def test_without_a_pair_nothing_stands_under_the_pairs(account: Account) -> None:
+def test_without_a_pair_nothing_stands_under_the_pairs(account: StudyResults) -> None:
     assert pairs_details(replace(account, claims=[])) == []
 
 
-def test_captions_say_what_the_numbers_are_about(account: Account) -> None:
+def test_captions_say_what_the_numbers_are_about(account: StudyResults) -> None:
     caption = pairs_summary(account).caption
     for words in ("of the median seed alone", "these test images and this split", "80 % power", FAVOURED):
         assert words in caption
@@ -48,5 +48,5 @@ def test_captions_say_what_the_numbers_are_about(account: Account) -> None:
     assert FAVOURED in str(race)
 
 
-def test_without_a_race_no_seed_favours_anyone(account: Account) -> None:
+def test_without_a_race_no_seed_favours_anyone(account: StudyResults) -> None:
     assert FAVOURED not in pairs_summary(replace(account, sources=replace(account.sources, race=None))).caption

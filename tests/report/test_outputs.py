@@ -16,7 +16,8 @@ from typer.testing import CliRunner
 
 from hw2tune.cli import app
 from hw2tune.errors import NotWritableError, PathError
-from hw2tune.records.folder import StudyFolder, write_atomically
+from hw2tune.records.atomic import write_atomically
+from hw2tune.records.layout import StudyFolder
 from hw2tune.report import outputs
 from hw2tune.report.outputs import default_target, refuse_foreign, refuse_unwritable, replacing
 from hw2tune.report.write import ReportFiles, write_report

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from hw2tune.records.folder import StudyFolder
-from hw2tune.report.account import find
-from hw2tune.report.sources import read_sources
+from hw2tune.records.layout import StudyFolder
+from hw2tune.report.results import compute
+from hw2tune.report.study_data import read_study_data
 from hw2tune.report.write import ReportFiles, page_html
 from tests.report.chromium import CHROMIUM, Browser, browser
 
@@ -61,9 +61,9 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def pages(report: ReportFiles, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The page of one study, and one with two side by side (twice the same: only the layout is asked for)."""
-    sources = read_sources(StudyFolder(report.page.parent.parent))
+    sources = read_study_data(StudyFolder(report.page.parent.parent))
     several = tmp_path_factory.mktemp("several") / "index.html"
-    several.write_text(page_html([find(sources), find(sources)]), encoding="utf-8")
+    several.write_text(page_html([compute(sources), compute(sources)]), encoding="utf-8")
     return {"one": report.page, "several": several}
 
 

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hw2tune.records.folder import StudyFolder
-from hw2tune.report.account import find
+from hw2tune.records.layout import StudyFolder
 from hw2tune.report.figures.drawing import CannotDrawError, Drawing
-from hw2tune.report.figures.make import recipes
+from hw2tune.report.figures.recipes import recipes
 from hw2tune.report.figures.style import style
-from hw2tune.report.markdown import summary_markdown
-from hw2tune.report.sources import Sources, read_sources
+from hw2tune.report.page.markdown import summary_markdown
+from hw2tune.report.results import compute
+from hw2tune.report.study_data import StudyData, read_study_data
 from hw2tune.report.summary import summary_json
 from hw2tune.report.write import page_html
 from tests.report.fake_study import write_fake_study
@@ -42,8 +42,8 @@ def study(whole: Path, tmp_path: Path) -> Path:
 
 def told(study: Path) -> list[str]:
     """What the page says is damaged; page and summaries must be written without an error."""
-    sources = read_sources(StudyFolder(study))
-    account = find(sources)
+    sources = read_study_data(StudyFolder(study))
+    account = compute(sources)
     page, summary = page_html([account]), json.loads(summary_json([account]))
     assert all(sentence.split("`")[1] in page for sentence in sources.damaged)
     assert summary["studies"][0]["damaged"] == sources.damaged
@@ -51,7 +51,7 @@ def told(study: Path) -> list[str]:
     return sources.damaged
 
 
-def drawn(sources: Sources, name: str) -> Drawing | str:
+def drawn(sources: StudyData, name: str) -> Drawing | str:
     """One figure; the reason where there is none."""
     with style():
         try:
@@ -115,7 +115,7 @@ WRONG_RECORDS: dict[str, Change] = {
 def test_a_replicate_whose_record_cannot_be_right_is_left_out_and_named(study: Path, what: str) -> None:
     change_json(study / RECORD, WRONG_RECORDS[what])
     assert told(study) == [f"`{RECORD}` is damaged, and left out."]
-    assert [(r.variant, r.seed) for r in read_sources(StudyFolder(study)).replicates][4:6] == [
+    assert [(r.variant, r.seed) for r in read_study_data(StudyFolder(study)).replicates][4:6] == [
         ("tuned", 1), ("tuned-no-l2", 0),
     ]  # fmt: skip
 
@@ -142,7 +142,7 @@ WRONG_RACES: dict[str, Change] = {
 def test_a_race_whose_numbers_do_not_fit_is_left_out_and_named(study: Path, what: str) -> None:
     change_json(study / CURRENT, WRONG_RACES[what])
     assert told(study) == ["The race in `replicates/current.json` is damaged, and left out."]
-    assert len(read_sources(StudyFolder(study)).replicates) == 8
+    assert len(read_study_data(StudyFolder(study)).replicates) == 8
 
 
 def test_a_race_of_another_winner_than_the_replicates_is_left_out_and_named(study: Path) -> None:
@@ -154,14 +154,14 @@ def test_a_race_of_another_winner_than_the_replicates_is_left_out_and_named(stud
         "The race was won by trial #2, but the replicates of tuned are of another configuration, as a run was "
         "interrupted in between; the race is left out, and `hw2tune summarize quickstart` goes on."
     ]
-    assert read_sources(StudyFolder(study)).race is None
+    assert read_study_data(StudyFolder(study)).race is None
 
 
 def test_a_race_in_a_file_of_its_own_is_read(study: Path) -> None:
     current = json.loads((study / CURRENT).read_text())
     (study / "replicates" / "race.json").write_text(json.dumps(current["race"]))
     (study / CURRENT).write_text(json.dumps({"keys": current["keys"]}))
-    race = read_sources(StudyFolder(study)).race
+    race = read_study_data(StudyFolder(study)).race
     assert told(study) == [] and race is not None and race.winner == 3
 
 
@@ -192,7 +192,7 @@ def test_wrong_arrays_of_one_replicate_leave_the_figure_with_the_other_seed_or_a
     figure, change = WRONG_ARRAYS[what]
     change_npz(study / ARRAYS, change)
     assert told(study) == []
-    picture = drawn(read_sources(StudyFolder(study)), figure)
+    picture = drawn(read_study_data(StudyFolder(study)), figure)
     assert isinstance(picture, Drawing)
 
 
@@ -212,7 +212,7 @@ def test_a_gallery_that_does_not_fit_is_named_and_its_figures_say_so(study: Path
     change_npz(study / GALLERY, WRONG_GALLERIES[what])
     assert told(study) == [f"`{GALLERY}` is damaged, and left out."]
     for figure in ("examples-l2", "features-conv1"):
-        assert drawn(read_sources(StudyFolder(study)), figure) == "The gallery of test images is missing or damaged."
+        assert drawn(read_study_data(StudyFolder(study)), figure) == "The gallery of test images is missing or damaged."
 
 
 @pytest.mark.parametrize(
@@ -227,12 +227,12 @@ def test_means_and_deviations_that_cannot_be_right_give_a_reason(
     study: Path, change: dict[str, Any], reason: str
 ) -> None:
     change_json(study / DATASET, lambda c: c.update(change))
-    assert drawn(read_sources(StudyFolder(study)), "preprocessing") == reason
+    assert drawn(read_study_data(StudyFolder(study)), "preprocessing") == reason
 
 
 def test_labels_beyond_the_known_classes_leave_the_feature_maps_with_numbers_for_names(study: Path) -> None:
     change_npz(study / GALLERY, lambda a: a.update(labels=a["labels"] + 100))
-    picture = drawn(read_sources(StudyFolder(study)), "features-conv1")
+    picture = drawn(read_study_data(StudyFolder(study)), "features-conv1")
     assert isinstance(picture, Drawing)
     assert all(int(axes.get_title().removeprefix("true ")) >= 100 for axes in picture.figure.axes[:3])
 
@@ -255,4 +255,4 @@ def test_an_odd_entry_of_the_environment_leaves_a_page(study: Path, what: str) -
 def test_odd_times_in_a_trials_epochs_leave_the_timeline(study: Path) -> None:
     odd = '{"epoch": "a"}\n[]\n{"epoch": 1, "timestamp": "x"}\n{"epoch": 2, "timestamp": NaN}\n'
     (study / "trials" / "2" / "result.json").write_text(odd + '{"epoch": 3, "timestamp": 5, "epoch_seconds": null}\n')
-    assert isinstance(drawn(read_sources(StudyFolder(study)), "timeline"), Drawing)
+    assert isinstance(drawn(read_study_data(StudyFolder(study)), "timeline"), Drawing)

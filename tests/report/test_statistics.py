@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from hw2tune.report.statistics import (
+from hw2tune.report.inference.statistics import (
     compare_pairs,
     mcnemar,
     median_seed,

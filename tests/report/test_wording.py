@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from hw2tune.report import cells
-from hw2tune.report.wording import listed, p_value, points, scientific, two_digits, weight_decay_words
+from hw2tune.text import cells
+from hw2tune.text.numbers import listed, p_value, points, scientific, two_digits, weight_decay_words
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,8 @@ import pandas as pd
 import pytest
 
 from hw2tune.errors import StudyFolderError
-from hw2tune.records.folder import StudyFolder
-from hw2tune.records.replicates import (
-    ReplicatesFolder,
+from hw2tune.records.layout import StudyFolder
+from hw2tune.records.replicates.files import (
     npz,
     read_arrays,
     read_dataset,
@@ -23,10 +22,11 @@ from hw2tune.records.replicates import (
     write_json,
     write_replicate,
 )
-from hw2tune.report.account import find
+from hw2tune.records.replicates.records import ReplicatesFolder
 from hw2tune.report.figures import DrawnFigure
-from hw2tune.report.markdown import escape, summary_markdown
-from hw2tune.report.sources import read_sources
+from hw2tune.report.page.markdown import escape, summary_markdown
+from hw2tune.report.results import compute
+from hw2tune.report.study_data import read_study_data
 from hw2tune.report.write import ReportFiles, page_html, write_report
 from tests.report.fake_study import write_fake_study
 from tests.report.html import Element, parse
@@ -42,7 +42,7 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> ReportFiles:
 
 
 def page_without_figures(folder: StudyFolder) -> Element:
-    return parse(page_html([find(read_sources(folder))]))
+    return parse(page_html([compute(read_study_data(folder))]))
 
 
 def texts(page: Element, tag: str) -> list[str]:
@@ -140,7 +140,7 @@ class Absent:
 
 sys.meta_path.insert(0, Absent())
 from pathlib import Path
-from hw2tune.records.folder import StudyFolder
+from hw2tune.records.layout import StudyFolder
 from hw2tune.report.write import write_report
 write_report([StudyFolder(Path(sys.argv[1]))])
 """
@@ -159,7 +159,7 @@ def test_redrawn_elsewhere_without_torch_and_ray_every_byte_is_the_same(searched
 def test_the_same_replicates_give_the_same_tables_and_words(report: ReportFiles, tmp_path: Path) -> None:
     moved = tmp_path / "quickstart"
     shutil.copytree(report.page.parent.parent, moved, ignore=shutil.ignore_patterns("report"))
-    account = find(read_sources(StudyFolder(moved)))
+    account = compute(read_study_data(StudyFolder(moved)))
     assert summary_markdown([account]) == report.markdown.read_text(encoding="utf-8")
     for path in report.tables:
         assert account.tables[path.stem].to_csv(index=False, lineterminator="\n") == path.read_text(encoding="utf-8")
@@ -329,7 +329,7 @@ def test_a_figure_drawn_from_such_an_evaluation_is_stamped(tmp_path: Path) -> No
     (png := tmp_path / "a.png").write_bytes(b"\x89PNG")
     words = {"title": "A", "caption": "b", "alt": "c", "png": png, "pdf": png, "width": 1, "height": 1}
     drawn = [DrawnFigure(name=name, section=name, **words) for name in ("curves", "examples")]  # type: ignore[arg-type]
-    page = parse(page_html([find(read_sources(folder), drawn)]))
+    page = parse(page_html([compute(read_study_data(folder), drawn)]))
     assert [STAMP in caption.text for caption in page.all("figcaption")] == [False, True]
 
 

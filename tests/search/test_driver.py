@@ -13,12 +13,12 @@ from hw2tune.events import Observer
 from hw2tune.execution.resources import Wish, room
 from hw2tune.execution.tune.searcher import FINISHED, StudySearch
 from hw2tune.execution.tune.stopper import StudyStopper
-from hw2tune.records.checkpoints import DIGEST, digest
-from hw2tune.records.epochs import append_epoch, read_epochs
-from hw2tune.records.folder import StudyFolder
+from hw2tune.records.layout import StudyFolder
 from hw2tune.records.overview import Overview
-from hw2tune.records.storage import create_optuna_study, read_trials
-from hw2tune.records.trials import TrialRow
+from hw2tune.records.trials.checkpoints import DIGEST, digest
+from hw2tune.records.trials.epochs import append_epoch, read_epochs
+from hw2tune.records.trials.rows import TrialRow
+from hw2tune.records.trials.storage import create_optuna_study, read_trials
 from hw2tune.replication.replicates import candidates
 from hw2tune.search.failures import Failure
 from hw2tune.search.messages import CHECKPOINT, FAILURE, RESUMED

@@ -8,13 +8,13 @@ from rich.console import Console
 from hw2tune.events import Plan
 from hw2tune.execution.resources import Room
 from hw2tune.records.overview import read_overview
-from hw2tune.records.trials import TrialRow
-from hw2tune.report.cells import duration
+from hw2tune.records.trials.rows import TrialRow
 from hw2tune.study.file import find_study, parse_study
+from hw2tune.terminal.lines import configuration, objective_value, trial_name
 from hw2tune.terminal.plan import replicating_line, resumed_line
 from hw2tune.terminal.progress import Lines, LiveDisplay
 from hw2tune.terminal.tables import LONG, print_status
-from hw2tune.terminal.words import configuration, objective_value, trial_name
+from hw2tune.text.cells import duration
 from tests.report.fake_study import write_fake_study
 
 STUDY = parse_study(*find_study("mnist"), overrides={"trials": 20})

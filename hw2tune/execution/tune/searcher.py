@@ -17,8 +17,8 @@ from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
 from hw2tune.execution.resources import Room
-from hw2tune.records.states import DIVERGED
-from hw2tune.records.trials import LABEL
+from hw2tune.records.trials.rows import LABEL
+from hw2tune.records.trials.states import DIVERGED
 from hw2tune.search.failures import Failure, failure_in, kernel_kills, of_worker
 from hw2tune.search.recorder import Ledger
 from hw2tune.search.retries import Faults

@@ -14,7 +14,7 @@ from ray import tune
 
 from hw2tune.data.catalog import DatasetInfo
 from hw2tune.data.dataset import Split
-from hw2tune.records.checkpoints import DIGEST, digest
+from hw2tune.records.trials.checkpoints import DIGEST, digest
 from hw2tune.search.failures import of_exception
 from hw2tune.search.messages import CHECKPOINT, FAILURE, RESUMED
 from hw2tune.study.hyperparameters import Hyperparameters

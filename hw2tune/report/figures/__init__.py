@@ -4,6 +4,6 @@ from hw2tune.report.figures.workarounds import import_matplotlib
 
 import_matplotlib()  # before the files of figures import it, each by itself
 
-from hw2tune.report.figures.make import DrawnFigure, MissingFigure, make_figures  # noqa: E402
+from hw2tune.report.figures.recipes import DrawnFigure, MissingFigure, make_figures  # noqa: E402
 
 __all__ = ["DrawnFigure", "MissingFigure", "make_figures"]

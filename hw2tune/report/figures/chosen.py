@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hw2tune.records.replicates import TUNED, TUNED_NO_L2, VARIANTS, Array
-from hw2tune.records.states import COMPLETE
+from hw2tune.records.replicates.records import TUNED, TUNED_NO_L2, VARIANTS, Array
+from hw2tune.records.trials.states import COMPLETE
 from hw2tune.report.figures.drawing import CannotDrawError
-from hw2tune.report.pairs import params_of, same_configuration
-from hw2tune.report.sources import Sources
+from hw2tune.report.inference.pairs import params_of, same_configuration
+from hw2tune.report.study_data import StudyData
 
 Arrays = dict[str, Array]
 PREDICTIONS = ("labels", "predicted", "confidence")
@@ -43,7 +43,7 @@ class Shown:
         return f"One network per variant (seed {self.seed}, the first that all shown variants have).{self.absent}"
 
 
-def distinct_variants(sources: Sources) -> tuple[tuple[str, ...], str]:
+def distinct_variants(sources: StudyData) -> tuple[tuple[str, ...], str]:
     """The variants that a figure of all of them draws, and a sentence on the one that would be drawn twice."""
     if sources.of(TUNED) and same_configuration(params_of(sources, TUNED), params_of(sources, TUNED_NO_L2)):
         return tuple(v for v in VARIANTS if v != TUNED_NO_L2), f"{SAME}; only {TUNED} is drawn."
@@ -51,7 +51,7 @@ def distinct_variants(sources: Sources) -> tuple[tuple[str, ...], str]:
 
 
 def choose(
-    sources: Sources,
+    sources: StudyData,
     variants: Sequence[str],
     needs: Sequence[str],
     *,
@@ -96,7 +96,7 @@ def choose(
     )
 
 
-def why_absent(sources: Sources, variant: str) -> str:
+def why_absent(sources: StudyData, variant: str) -> str:
     """One sentence: why there are no arrays of a variant."""
     replicates = sources.of(variant)
     if not replicates:
@@ -106,7 +106,7 @@ def why_absent(sources: Sources, variant: str) -> str:
     return f"The saved arrays of {variant} are missing or damaged."
 
 
-def _finished(sources: Sources, variant: str) -> list[int]:
+def _finished(sources: StudyData, variant: str) -> list[int]:
     return [replicate.seed for replicate in sources.of(variant) if replicate.state == COMPLETE]
 
 

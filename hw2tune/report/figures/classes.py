@@ -10,9 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
 from numpy.typing import NDArray
 
-from hw2tune.records.replicates import BASELINE, L2, TUNED
+from hw2tune.records.replicates.records import BASELINE, L2, TUNED
 from hw2tune.report.figures.chosen import PREDICTIONS, Shown, choose
 from hw2tune.report.figures.drawing import CannotDrawError, Drawing, Recipe
+from hw2tune.report.figures.labels import class_names, short
 from hw2tune.report.figures.style import (
     COUNTS,
     DIVERGING,
@@ -24,10 +25,9 @@ from hw2tune.report.figures.style import (
     marker,
     new_figure,
 )
-from hw2tune.report.figures.words import class_names, short
-from hw2tune.report.sources import Sources
+from hw2tune.report.study_data import StudyData
 from hw2tune.report.tables import confusion_table, per_class_table
-from hw2tune.report.wording import counted, listed
+from hw2tune.text.numbers import counted, listed
 
 Shares = NDArray[np.float64]
 
@@ -49,7 +49,7 @@ def accuracy_table(shown: Shown, names: Sequence[str]) -> dict[str, pd.DataFrame
     return {v: per_class_table(shown.one(v)["labels"], shown.one(v)["predicted"], names) for v in shown.variants}
 
 
-def draw_confusion(sources: Sources, variants: Sequence[str]) -> Drawing:
+def draw_confusion(sources: StudyData, variants: Sequence[str]) -> Drawing:
     """One matrix a variant, side by side, in shares of the true class."""
     shown = choose(sources, variants, PREDICTIONS, all_seeds=True)
     names = _names(sources)
@@ -70,7 +70,7 @@ def draw_confusion(sources: Sources, variants: Sequence[str]) -> Drawing:
     return Drawing(figure=figure, caption=_confusion_caption(shown, counts), alt=_confusion_alt(counts, names))
 
 
-def draw_confusion_difference(sources: Sources, variants: tuple[str, str]) -> Drawing:
+def draw_confusion_difference(sources: StudyData, variants: tuple[str, str]) -> Drawing:
     """The second variant's matrix minus the first one's, in points."""
     shown = choose(sources, variants, PREDICTIONS, required=variants, all_seeds=True)
     names, (one, other) = _names(sources), variants
@@ -102,7 +102,7 @@ def draw_confusion_difference(sources: Sources, variants: tuple[str, str]) -> Dr
     )
 
 
-def draw_accuracies(sources: Sources, variants: Sequence[str]) -> Drawing:
+def draw_accuracies(sources: StudyData, variants: Sequence[str]) -> Drawing:
     """A row a class, a point with its interval a variant."""
     shown = choose(sources, variants, PREDICTIONS)
     names = _names(sources)
@@ -130,7 +130,7 @@ def draw_accuracies(sources: Sources, variants: Sequence[str]) -> Drawing:
     return Drawing(figure=figure, caption=_accuracy_caption(shown, tables), alt=_accuracy_alt(tables))
 
 
-def _names(sources: Sources) -> list[str]:
+def _names(sources: StudyData) -> list[str]:
     names = class_names(sources)
     if not names:
         raise CannotDrawError("The record of the data set is missing: the classes have no names.")

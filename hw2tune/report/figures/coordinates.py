@@ -13,17 +13,17 @@ from matplotlib.colors import Normalize
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
-from hw2tune.records.replicates import BASELINE
-from hw2tune.records.states import PRUNED
-from hw2tune.records.trials import TrialRow, best_first
+from hw2tune.records.replicates.records import BASELINE
+from hw2tune.records.trials.rows import TrialRow, best_first
+from hw2tune.records.trials.states import PRUNED
 from hw2tune.report.figures.drawing import CannotDrawError, Drawing, Recipe
 from hw2tune.report.figures.history import has_value, no_value_sentence
+from hw2tune.report.figures.labels import objective_axis, parameter, short
 from hw2tune.report.figures.style import BLACK, SEQUENTIAL, SMALL, VARIANT_LOOKS, legend_above, new_figure, power_of_ten
-from hw2tune.report.figures.words import objective_axis, parameter, short
-from hw2tune.report.sources import Sources
-from hw2tune.report.wording import counted, listed, scientific
+from hw2tune.report.study_data import StudyData
 from hw2tune.study.hyperparameters import Value
 from hw2tune.study.space import Choice, Interval, Space
+from hw2tune.text.numbers import counted, listed, scientific
 
 BELOW = -0.16  # where a value lies that has no place on its axis: exactly 0, or not there at all
 PRUNED_DASHES = (0, (4, 1.5))
@@ -87,7 +87,7 @@ def _below(values: Sequence[Value | None], known: Sequence[Value] | None) -> lis
     return [(BELOW, "none")] if missing else []
 
 
-def draw_coordinates(sources: Sources) -> Drawing:
+def draw_coordinates(sources: StudyData) -> Drawing:
     """Worst trials first, so that the best lie on top."""
     overview = sources.overview
     rows = best_first([row for row in overview.rows if has_value(row)], overview.study.direction)[::-1]
@@ -192,7 +192,7 @@ def _wrapped(name: str) -> str:
     return parameter(name).replace(" ", "\n", 1) if "(" not in name else name.replace(" ", "\n")
 
 
-def _caption(sources: Sources, rows: Sequence[TrialRow], table: Sequence[Coordinate]) -> str:
+def _caption(sources: StudyData, rows: Sequence[TrialRow], table: Sequence[Coordinate]) -> str:
     below = [f"“{text}” below the axis of {c.name}" for c in table for place, text in c.ticks if place == BELOW]
     apart = (
         f" {listed(below).capitalize()} stands apart: exactly zero, or a hyperparameter that the trial does not have."

@@ -12,16 +12,16 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from hw2tune.records.replicates import VARIANTS, Replicate
-from hw2tune.records.states import COMPLETE
+from hw2tune.records.replicates.records import VARIANTS, Replicate
+from hw2tune.records.trials.states import COMPLETE
 from hw2tune.report.figures.chosen import distinct_variants
 from hw2tune.report.figures.drawing import CannotDrawError, Drawing, Recipe
+from hw2tune.report.figures.labels import DOUBLE_SOFTMAX_MINIMUM, LOSSES, data_label, seeds_sentence
 from hw2tune.report.figures.style import GREY, VARIANT_LOOKS, legend_above, new_figure, variant_line
-from hw2tune.report.figures.words import DOUBLE_SOFTMAX_MINIMUM, LOSSES, data_label, seeds_sentence
-from hw2tune.report.sources import Sources
+from hw2tune.report.study_data import StudyData
 from hw2tune.report.tables import curve_table
-from hw2tune.report.wording import listed, measured
 from hw2tune.study.published import PublishedEpoch, published_epochs
+from hw2tune.text.numbers import listed, measured
 
 Quantity = Literal["loss", "accuracy"]
 TRAIN, VALIDATION = "train", "validation"
@@ -91,7 +91,7 @@ def endings(replicates: Iterable[Replicate]) -> list[Ending]:
     ]
 
 
-def draw_curves(sources: Sources, quantity: Quantity) -> Drawing:
+def draw_curves(sources: StudyData, quantity: Quantity) -> Drawing:
     """Two panels, training above validation, with the variants' means and bands and the published points."""
     if not sources.replicates:
         raise CannotDrawError("No replicate was trained yet: curves are drawn from replicates.")
@@ -159,14 +159,14 @@ def _unit(quantity: Quantity, loss: str) -> str:
     return f"loss (nats per image):\n{LOSSES[loss]}"
 
 
-def _panel_title(sources: Sources, split: str) -> str:
+def _panel_title(sources: StudyData, split: str) -> str:
     words = {TRAIN: "Training", VALIDATION: "Validation"}[split]
     size = sources.dataset.sizes.get(split) if sources.dataset else None
     return words if size is None else f"{words} ({size:,} images)"
 
 
 def _legend(
-    sources: Sources, quantity: Quantity, published: list[PublishedPoint], broken: list[Ending]
+    sources: StudyData, quantity: Quantity, published: list[PublishedPoint], broken: list[Ending]
 ) -> list[Line2D]:
     handles = [variant_line(variant) for variant in VARIANTS if sources.of(variant)]
     if any(ending.epoch for ending in broken):
@@ -180,7 +180,7 @@ def _legend(
     return handles + list({str(mark.get_label()): mark for mark in marks}.values())
 
 
-def _caption(sources: Sources, quantity: Quantity, published: list[PublishedPoint], broken: list[Ending]) -> str:
+def _caption(sources: StudyData, quantity: Quantity, published: list[PublishedPoint], broken: list[Ending]) -> str:
     study = sources.overview.study
     seeds = {v: [r.seed for r in sources.of(v)] for v in VARIANTS if sources.of(v)}
     several = any(len(s) > 1 for s in seeds.values())

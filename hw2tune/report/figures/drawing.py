@@ -8,7 +8,7 @@ from typing import Literal
 
 from matplotlib.figure import Figure
 
-from hw2tune.report.sources import Sources
+from hw2tune.report.study_data import StudyData
 
 Section = Literal["curves", "weights", "examples", "features", "classes", "data", "search"]
 
@@ -33,4 +33,4 @@ class Recipe:
     name: str
     section: Section
     title: str
-    draw: Callable[[Sources], Drawing]
+    draw: Callable[[StudyData], Drawing]

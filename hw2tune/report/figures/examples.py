@@ -10,14 +10,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from hw2tune.records.replicates import BASELINE, L2, TUNED, Array, Gallery
-from hw2tune.report.claims import SAME, claim
+from hw2tune.records.replicates.records import BASELINE, L2, TUNED, Array, Gallery
 from hw2tune.report.figures.chosen import PREDICTIONS, Arrays, choose
 from hw2tune.report.figures.drawing import CannotDrawError, Drawing, Recipe
+from hw2tune.report.figures.labels import class_names, short, whole_percent
 from hw2tune.report.figures.style import GREY, SMALL, new_figure
-from hw2tune.report.figures.words import class_names, short, whole_percent
-from hw2tune.report.sources import Sources
-from hw2tune.report.wording import counted
+from hw2tune.report.inference.claims import SAME, claim
+from hw2tune.report.study_data import StudyData
+from hw2tune.text.numbers import counted
 
 PER_ROW = 5
 RULE = "the first such images in the gallery, which is a fixed random choice of"
@@ -87,7 +87,7 @@ def _first(gallery: Gallery, wanted: NDArray[np.bool_]) -> list[tuple[int, int]]
     return [(int(place), int(gallery.indices[place])) for place in places]
 
 
-def draw_examples(sources: Sources, variant: str) -> Drawing:
+def draw_examples(sources: StudyData, variant: str) -> Drawing:
     """Five correct images above five misclassified ones."""
     gallery = _gallery(sources)
     shown = choose(sources, [variant], PREDICTIONS, required=[variant])
@@ -120,7 +120,7 @@ def draw_examples(sources: Sources, variant: str) -> Drawing:
     )
 
 
-def draw_changes(sources: Sources, variant: str, verb: str) -> Drawing:
+def draw_changes(sources: StudyData, variant: str, verb: str) -> Drawing:
     """Five fixed images above five broken ones, on the seed whose McNemar test the claim gives."""
     gallery = _gallery(sources)
     claimed = claim(sources, variant, BASELINE)
@@ -162,7 +162,7 @@ def _seed_words(seed: int, median: int | None) -> str:
     return f"Seed {seed}, the first that both have"
 
 
-def _gallery(sources: Sources) -> Gallery:
+def _gallery(sources: StudyData) -> Gallery:
     if sources.gallery is None:
         raise CannotDrawError("The gallery of test images is missing or damaged.")
     return sources.gallery
@@ -195,7 +195,7 @@ def show_image(axes: Axes, image: Array) -> None:
     axes.set_axis_off()
 
 
-def _examples(variant: str) -> Callable[[Sources], Drawing]:
+def _examples(variant: str) -> Callable[[StudyData], Drawing]:
     return lambda sources: draw_examples(sources, variant)
 
 

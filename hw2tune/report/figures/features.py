@@ -11,14 +11,14 @@ import numpy as np
 from matplotlib.image import AxesImage
 from numpy.typing import NDArray
 
-from hw2tune.records.replicates import Array
+from hw2tune.records.replicates.records import Array
 from hw2tune.report.figures.chosen import choose, distinct_variants
 from hw2tune.report.figures.drawing import CannotDrawError, Drawing, Recipe
 from hw2tune.report.figures.examples import show_image
+from hw2tune.report.figures.labels import class_names, short
 from hw2tune.report.figures.style import SEQUENTIAL, SMALL, WIDTH, new_figure
-from hw2tune.report.figures.words import class_names, short
-from hw2tune.report.sources import Sources
-from hw2tune.report.wording import counted, listed
+from hw2tune.report.study_data import StudyData
+from hw2tune.text.numbers import counted, listed
 
 PREFIX = "features/"
 UNSAFE = r"[^A-Za-z0-9._-]"  # in the name of a file
@@ -37,7 +37,7 @@ class FeatureTable:
     high: float
 
 
-def convolutions(sources: Sources) -> list[str]:
+def convolutions(sources: StudyData) -> list[str]:
     """The layers that have feature maps in some replicate."""
     for replicate in sources.replicates:
         layers = [
@@ -84,7 +84,7 @@ def mosaic(maps: Array) -> NDArray[np.float64]:
     return picture
 
 
-def draw_features(sources: Sources, layer: str) -> Drawing:
+def draw_features(sources: StudyData, layer: str) -> Drawing:
     """A column an image, a row a variant; the images themselves on top."""
     if sources.gallery is None:
         raise CannotDrawError("The gallery of test images is missing or damaged.")
@@ -121,12 +121,12 @@ def draw_features(sources: Sources, layer: str) -> Drawing:
     return Drawing(figure=figure, caption=caption, alt=_alt(layer, table, images))
 
 
-def _class(sources: Sources, label: int) -> str:
+def _class(sources: StudyData, label: int) -> str:
     names = class_names(sources)
     return short(names[label]) if label < len(names) else str(label)
 
 
-def _caption(sources: Sources, layer: str, table: FeatureTable, images: int, seed: str) -> str:
+def _caption(sources: StudyData, layer: str, table: FeatureTable, images: int, seed: str) -> str:
     height, width = table.map_shape
     return (
         f"What the {table.channels} channels of {layer} ({height} x {width} values each) make of the same "
@@ -143,7 +143,7 @@ def _alt(layer: str, table: FeatureTable, images: int) -> str:
     )
 
 
-def recipes(sources: Sources) -> list[Recipe]:
+def recipes(sources: StudyData) -> list[Recipe]:
     """One figure a layer; one that says why where there are none."""
 
     def recipe(layer: str) -> Recipe:
@@ -159,7 +159,7 @@ def recipes(sources: Sources) -> list[Recipe]:
     ]
 
 
-def _none(sources: Sources) -> Drawing:
+def _none(sources: StudyData) -> Drawing:
     if not sources.replicates:
         raise CannotDrawError("No replicate was trained yet: feature maps are saved when replicates train.")
     raise CannotDrawError("No replicate has saved feature maps: its arrays are missing, damaged, or hold none.")

@@ -10,13 +10,13 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from hw2tune.records.states import COMPLETE, PRUNED
-from hw2tune.records.trials import TrialRow
+from hw2tune.records.trials.rows import TrialRow
+from hw2tune.records.trials.states import COMPLETE, PRUNED
 from hw2tune.report.figures.drawing import CannotDrawError, Drawing, Recipe
+from hw2tune.report.figures.labels import data_label, objective_axis
 from hw2tune.report.figures.style import BLACK, STATE_LOOKS, VARIANT_LOOKS, legend_above, marker, new_figure
-from hw2tune.report.figures.words import data_label, objective_axis
-from hw2tune.report.sources import Sources
-from hw2tune.report.wording import counted, listed, measured
+from hw2tune.report.study_data import StudyData
+from hw2tune.text.numbers import counted, listed, measured
 
 RANKED = (COMPLETE, PRUNED)  # trials whose value counts: as in `records.trials.best_first`
 
@@ -48,7 +48,7 @@ def history_table(rows: Iterable[TrialRow], direction: str) -> list[HistoryPoint
     return table
 
 
-def draw_history(sources: Sources) -> Drawing:
+def draw_history(sources: StudyData) -> Drawing:
     """Trials by number against their value, with the best so far."""
     overview = sources.overview
     table = history_table(overview.finished, overview.study.direction)
@@ -115,7 +115,7 @@ def state_words(table: Sequence[HistoryPoint], state: str) -> str:
     return f"{state} (no value)" if without else state
 
 
-def no_value_sentence(sources: Sources) -> str:
+def no_value_sentence(sources: StudyData) -> str:
     """Why nothing of the search can be drawn."""
     finished = sources.overview.finished
     if not finished:
@@ -123,7 +123,7 @@ def no_value_sentence(sources: Sources) -> str:
     return f"None of the {counted(len(finished), 'finished trial')} has a value."
 
 
-def _caption(sources: Sources, table: list[HistoryPoint]) -> str:
+def _caption(sources: StudyData, table: list[HistoryPoint]) -> str:
     study = sources.overview.study
     how_many = [f"{sum(p.state == state for p in table)} {state}" for state in dict.fromkeys(p.state for p in table)]
     without = any(p.value is None for p in table)
@@ -136,7 +136,7 @@ def _caption(sources: Sources, table: list[HistoryPoint]) -> str:
     )
 
 
-def _alt(sources: Sources, table: list[HistoryPoint]) -> str:
+def _alt(sources: StudyData, table: list[HistoryPoint]) -> str:
     study = sources.overview.study
     best = table[-1].best
     assert best is not None  # the figure is not drawn else

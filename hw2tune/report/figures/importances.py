@@ -8,16 +8,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hw2tune.records.trials import TrialRow
+from hw2tune.records.trials.rows import TrialRow
 from hw2tune.report.figures.drawing import CannotDrawError, Drawing, Recipe
 from hw2tune.report.figures.history import has_value
+from hw2tune.report.figures.labels import parameter
 from hw2tune.report.figures.style import BLUE, SMALL, new_figure
-from hw2tune.report.figures.words import parameter
-from hw2tune.report.sources import Sources
-from hw2tune.report.wording import listed
+from hw2tune.report.study_data import StudyData
 from hw2tune.study.hyperparameters import Value
 from hw2tune.study.schema import Study
 from hw2tune.study.space import Choice, Distribution, Interval
+from hw2tune.text.numbers import listed
 
 if TYPE_CHECKING:
     import optuna
@@ -104,7 +104,7 @@ def _distribution(distribution: Distribution) -> optuna.distributions.BaseDistri
     return optuna.distributions.FloatDistribution(below, high)
 
 
-def draw_importances(sources: Sources) -> Drawing:
+def draw_importances(sources: StudyData) -> Drawing:
     """Bars, the longest on top."""
     study = sources.overview.study
     rows = [row for row in sources.overview.rows if has_value(row)]
@@ -134,7 +134,7 @@ def draw_importances(sources: Sources) -> Drawing:
     return Drawing(figure=figure, caption=_caption(sources, rows, names, found), alt=_alt(table))
 
 
-def _caption(sources: Sources, rows: Sequence[TrialRow], names: Sequence[str], found: int) -> str:
+def _caption(sources: StudyData, rows: Sequence[TrialRow], names: Sequence[str], found: int) -> str:
     study = sources.overview.study
     left_out = [name for name in study.space if name not in names]
     why = f" Left out, as not every trial has them or none differs in them: {listed(left_out)}." if left_out else ""

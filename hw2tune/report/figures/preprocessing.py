@@ -10,12 +10,12 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
 from numpy.typing import NDArray
 
-from hw2tune.records.replicates import Array, DatasetRecord
+from hw2tune.records.replicates.records import Array, DatasetRecord
 from hw2tune.report.figures.drawing import CannotDrawError, Drawing, Recipe
+from hw2tune.report.figures.labels import data_label
 from hw2tune.report.figures.style import BLACK, BLUE, GREEN, SMALL, VERMILLION, Look, legend_above, new_figure
-from hw2tune.report.figures.words import data_label
-from hw2tune.report.sources import Sources
-from hw2tune.report.wording import listed
+from hw2tune.report.study_data import StudyData
+from hw2tune.text.numbers import listed
 
 CHANNELS = {
     1: {"grey": Look(BLACK, "o")},
@@ -61,7 +61,7 @@ def pixel_stages(counts: Array, record: DatasetRecord) -> list[Stage]:
     return stages
 
 
-def draw_preprocessing(sources: Sources) -> Drawing:
+def draw_preprocessing(sources: StudyData) -> Drawing:
     """A panel a stage, a line a channel."""
     counts, record = sources.pixel_counts, sources.dataset
     if counts is None or record is None:

@@ -16,9 +16,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from hw2tune.records.folder import write_atomically
-from hw2tune.records.replicates import BASELINE, L2, TUNED, TUNED_NO_L2
-from hw2tune.records.states import COMPLETE, DIVERGED, FAILED, INTERRUPTED, LOST, PRUNED, RUNNING
+from hw2tune.records.atomic import write_atomically
+from hw2tune.records.replicates.records import BASELINE, L2, TUNED, TUNED_NO_L2
+from hw2tune.records.trials.states import COMPLETE, DIVERGED, FAILED, INTERRUPTED, LOST, PRUNED, RUNNING
 from hw2tune.report.figures.workarounds import FONT, undisturbed
 
 # Okabe and Ito, "Color Universal Design" (2008): told apart with every common colour blindness.

@@ -10,13 +10,13 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
-from hw2tune.records.epochs import read_epochs
-from hw2tune.records.states import COMPLETE, PRUNED
-from hw2tune.records.trials import TrialRow
+from hw2tune.records.trials.epochs import read_epochs
+from hw2tune.records.trials.rows import TrialRow
+from hw2tune.records.trials.states import COMPLETE, PRUNED
 from hw2tune.report.figures.drawing import CannotDrawError, Drawing, Recipe
 from hw2tune.report.figures.style import GREY, STATE_LOOKS, new_figure
-from hw2tune.report.sources import Sources
-from hw2tune.report.wording import counted, listed
+from hw2tune.report.study_data import StudyData
+from hw2tune.text.numbers import counted, listed
 
 LONGEST_GAP = 60.0  # seconds without any training, at least: then a study stood still, and the gap is cut
 SHARE_OF_GAP = 0.2  # and at least this share of the time that was trained
@@ -95,7 +95,7 @@ def _cuts(bars: Sequence[Bar]) -> list[tuple[float, float]]:
     return [(at, length) for at, length in gaps if length > max(LONGEST_GAP, SHARE_OF_GAP * busy)]
 
 
-def draw_timeline(sources: Sources) -> Drawing:
+def draw_timeline(sources: StudyData) -> Drawing:
     """A row a worker, a bar a trial."""
     overview = sources.overview
     bars = [bar for row in overview.rows for bar in trial_bars(row, read_epochs(overview.folder.trial(row.number)))]
@@ -147,7 +147,7 @@ def _unit(seconds: float) -> tuple[str, float]:
     return next((unit for unit in (("h", 3600.0), ("min", 60.0)) if seconds > 3 * unit[1]), ("s", 1.0))
 
 
-def _caption(sources: Sources, table: Sequence[Bar], workers: Sequence[str], cuts: Sequence[float]) -> str:
+def _caption(sources: StudyData, table: Sequence[Bar], workers: Sequence[str], cuts: Sequence[float]) -> str:
     shown = {bar.trial for bar in table}
     unseen = [row.number for row in sources.overview.rows if row.number not in shown]
     return (

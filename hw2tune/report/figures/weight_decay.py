@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from hw2tune.records.states import COMPLETE
-from hw2tune.records.trials import TrialRow
+from hw2tune.records.trials.rows import TrialRow
+from hw2tune.records.trials.states import COMPLETE
 from hw2tune.report.figures.drawing import CannotDrawError, Drawing, Recipe
 from hw2tune.report.figures.history import has_value, no_value_sentence, published_ring
+from hw2tune.report.figures.labels import objective_axis
 from hw2tune.report.figures.style import (
     BLACK,
     GREY,
@@ -24,9 +25,8 @@ from hw2tune.report.figures.style import (
     new_figure,
     power_of_ten,
 )
-from hw2tune.report.figures.words import objective_axis
-from hw2tune.report.sources import Sources
-from hw2tune.report.wording import counted, listed
+from hw2tune.report.study_data import StudyData
+from hw2tune.text.numbers import counted, listed
 
 BREAK = 0.9  # decades between zero and the smallest value
 
@@ -59,7 +59,7 @@ def response_table(rows: Iterable[TrialRow]) -> list[Response]:
     ]
 
 
-def draw_weight_decay(sources: Sources) -> Drawing:
+def draw_weight_decay(sources: StudyData) -> Drawing:
     """Zero stands left of a break, everything else on a logarithmic axis."""
     table = response_table(sources.overview.rows)
     if not table:
@@ -135,7 +135,7 @@ def _legend(table: Sequence[Response]) -> list[Line2D]:
     return handles
 
 
-def _caption(sources: Sources, table: Sequence[Response]) -> str:
+def _caption(sources: StudyData, table: Sequence[Response]) -> str:
     study = sources.overview.study
     zeros = sum(response.weight_decay == 0 for response in table)
     at_zero = f"; {counted(zeros, 'trial')} at exactly 0, left of the break" if zeros else ""

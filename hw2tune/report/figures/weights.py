@@ -10,12 +10,12 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from hw2tune.records.replicates import BASELINE, L2, TUNED, TUNED_NO_L2
+from hw2tune.records.replicates.records import BASELINE, L2, TUNED, TUNED_NO_L2
 from hw2tune.report.figures.chosen import SAME, Arrays, choose, distinct_variants
 from hw2tune.report.figures.drawing import CannotDrawError, Drawing, Recipe
 from hw2tune.report.figures.style import SMALL, VARIANT_LOOKS, Dashes, legend_above, new_figure
-from hw2tune.report.sources import Sources
-from hw2tune.report.wording import listed
+from hw2tune.report.study_data import StudyData
+from hw2tune.text.numbers import listed
 
 PREFIX = "weights/"
 FEWEST_BINS, MOST_BINS = 8, 50
@@ -63,7 +63,7 @@ def _histogram(name: str, arrays: Mapping[str, Arrays]) -> ParameterHistogram:
     )
 
 
-def draw_weights(sources: Sources, variants: tuple[str, str]) -> Drawing:
+def draw_weights(sources: StudyData, variants: tuple[str, str]) -> Drawing:
     """A row a layer: weights on the left, biases on the right. Raises CannotDrawError where both are one network."""
     if not set(variants) <= set(distinct_variants(sources)[0]):
         raise CannotDrawError(f"{SAME}.")

@@ -5,12 +5,10 @@ Accuracies are fractions, losses nats per image. What is missing is an empty tab
 
 from hw2tune.report.tables.curves import curve_table, epochs_table
 from hw2tune.report.tables.images import confusion_table, fixed_broken_table, per_class_table
-from hw2tune.report.tables.reproduction import Reproduction, reproduce
 from hw2tune.report.tables.search import race_table, trials_table
 from hw2tune.report.tables.variants import pairs_table, replicates_table, variants_table
 
 __all__ = [
-    "Reproduction",
     "confusion_table",
     "curve_table",
     "epochs_table",
@@ -19,7 +17,6 @@ __all__ = [
     "per_class_table",
     "race_table",
     "replicates_table",
-    "reproduce",
     "trials_table",
     "variants_table",
 ]

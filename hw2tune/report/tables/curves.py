@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from hw2tune.report.inference.statistics import summarize
 from hw2tune.report.sound import QUANTITIES
-from hw2tune.report.sources import Sources
-from hw2tune.report.statistics import summarize
+from hw2tune.report.study_data import StudyData
 from hw2tune.report.tables.frames import INTEGER, NUMBER, TEXT, frame
 
 KEY = {"variant": TEXT, "seed": INTEGER, "epoch": INTEGER}
 BAND = {"n": INTEGER} | dict.fromkeys(("mean", "min", "max", "low", "high"), NUMBER)
 
 
-def epochs_table(sources: Sources) -> pd.DataFrame:
+def epochs_table(sources: StudyData) -> pd.DataFrame:
     """One row a replicate and epoch: variant, seed, epoch, <QUANTITIES>, train_seconds, and what else epochs hold."""
     rows = [{"variant": r.variant, "seed": r.seed, **epoch} for r in sources.replicates for epoch in r.epochs]
     return epochs_frame(rows)
@@ -29,7 +29,7 @@ def epochs_frame(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     return frame(rows, first | {name: NUMBER for row in rows for name in row if name not in first})
 
 
-def curve_table(sources: Sources, quantity: str) -> pd.DataFrame:
+def curve_table(sources: StudyData, quantity: str) -> pd.DataFrame:
     """One row a variant and epoch: variant, epoch, n, mean, min, max, low, high (95 % t interval of the mean).
 
     Over the replicates that reached the epoch with a finite value: `n` falls where one diverged. With n = 1, low and

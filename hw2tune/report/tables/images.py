@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hw2tune.records.replicates import Array
-from hw2tune.report.claims import Claim
-from hw2tune.report.pairs import predictions
-from hw2tune.report.sources import Sources
-from hw2tune.report.statistics import wilson
+from hw2tune.records.replicates.records import Array
+from hw2tune.report.inference.claims import Claim
+from hw2tune.report.inference.pairs import predictions
+from hw2tune.report.inference.statistics import wilson
+from hw2tune.report.study_data import StudyData
 from hw2tune.report.tables.frames import FLAG, INTEGER, NUMBER, TEXT, frame
 
 
@@ -53,7 +53,7 @@ def _class_row(name: str, counts: Array, k: int) -> dict[str, Any]:
     }
 
 
-def fixed_broken_table(sources: Sources, claim: Claim) -> pd.DataFrame:
+def fixed_broken_table(sources: StudyData, claim: Claim) -> pd.DataFrame:
     """The gallery's images that the claim's variant fixed or broke, on its median seed, in the gallery's order.
 
     Columns: gallery (index into Gallery.images), index (into the test split), label, before (predicted by `against`),
@@ -65,7 +65,7 @@ def fixed_broken_table(sources: Sources, claim: Claim) -> pd.DataFrame:
     return frame(_changes(sources, claim), columns)
 
 
-def _changes(sources: Sources, claim: Claim) -> list[dict[str, Any]]:
+def _changes(sources: StudyData, claim: Claim) -> list[dict[str, Any]]:
     if claim.median_seed is None or sources.gallery is None:
         return []
     arrays = predictions(sources, claim.variant, claim.against, claim.median_seed)

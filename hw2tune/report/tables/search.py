@@ -7,13 +7,13 @@ from typing import Any
 
 import pandas as pd
 
-from hw2tune.records.replicates import Candidate, Race
-from hw2tune.report.selection import overtaken, race_summary
-from hw2tune.report.sources import Sources
+from hw2tune.records.replicates.records import Candidate, Race
+from hw2tune.report.inference.selection import overtaken, race_summary
+from hw2tune.report.study_data import StudyData
 from hw2tune.report.tables.frames import FLAG, INTEGER, NUMBER, TEXT, frame, hyperparameter_columns
 
 
-def trials_table(sources: Sources) -> pd.DataFrame:
+def trials_table(sources: StudyData) -> pd.DataFrame:
     """One row a trial: number, label, state, reason, epochs, value, best_epoch, seconds, <hyperparameters>."""
     rows = [{**asdict(row), **row.params} for row in sources.overview.rows]
     columns = {"number": INTEGER, "label": TEXT, "state": TEXT, "reason": TEXT, "epochs": INTEGER, "value": NUMBER}
@@ -21,7 +21,7 @@ def trials_table(sources: Sources) -> pd.DataFrame:
     return frame(rows, columns | hyperparameter_columns(row.params for row in sources.overview.rows))
 
 
-def race_table(sources: Sources) -> pd.DataFrame:
+def race_table(sources: StudyData) -> pd.DataFrame:
     """One row a candidate, in the order of the search; empty without a race.
 
     Columns: trial, <hyperparameters>, search_rank, search_value, seed_<seed> for each seed (missing where it diverged),

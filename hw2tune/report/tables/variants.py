@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hw2tune.records.replicates import VARIANTS, Evaluation, Replicate
-from hw2tune.report.claims import STAMP, Claim
-from hw2tune.report.pairs import overlaps_training
-from hw2tune.report.sources import Sources
-from hw2tune.report.statistics import summarize
+from hw2tune.records.replicates.records import VARIANTS, Evaluation, Replicate
+from hw2tune.report.inference.claims import STAMP, Claim
+from hw2tune.report.inference.pairs import overlaps_training
+from hw2tune.report.inference.statistics import summarize
+from hw2tune.report.study_data import StudyData
 from hw2tune.report.tables.frames import FLAG, INTEGER, NUMBER, TEXT, frame, hyperparameter_columns
 
 
-def variants_table(sources: Sources) -> pd.DataFrame:
+def variants_table(sources: StudyData) -> pd.DataFrame:
     """One row a variant that has replicates, in the order of VARIANTS.
 
     Columns: variant, <hyperparameters>, n (finished), unfinished, validation_accuracy (mean at the chosen epoch),
@@ -53,7 +53,7 @@ def _variant_row(replicates: Sequence[Replicate]) -> dict[str, Any]:
     }
 
 
-def replicates_table(sources: Sources) -> pd.DataFrame:
+def replicates_table(sources: StudyData) -> pd.DataFrame:
     """One row a replicate.
 
     Columns: variant, seed, state, reason, <hyperparameters>, chosen_epoch, validation_accuracy (there), test_accuracy,

@@ -6,18 +6,18 @@ from pathlib import Path
 import pytest
 
 from hw2tune.report.figures.style import style
-from hw2tune.report.sources import Sources, read_sources
+from hw2tune.report.study_data import StudyData, read_study_data
 from tests.report.fake_study import write_fake_study
 
 
 @pytest.fixture(scope="session")
-def mnist(tmp_path_factory: pytest.TempPathFactory) -> Sources:
-    return read_sources(write_fake_study(tmp_path_factory.mktemp("mnist"), "mnist", trials=12, seeds=3))
+def mnist(tmp_path_factory: pytest.TempPathFactory) -> StudyData:
+    return read_study_data(write_fake_study(tmp_path_factory.mktemp("mnist"), "mnist", trials=12, seeds=3))
 
 
 @pytest.fixture(scope="session")
-def cifar(tmp_path_factory: pytest.TempPathFactory) -> Sources:
-    return read_sources(write_fake_study(tmp_path_factory.mktemp("cifar"), "cifar10", trials=12, seeds=1))
+def cifar(tmp_path_factory: pytest.TempPathFactory) -> StudyData:
+    return read_study_data(write_fake_study(tmp_path_factory.mktemp("cifar"), "cifar10", trials=12, seeds=1))
 
 
 @pytest.fixture

@@ -13,17 +13,17 @@ import numpy as np
 import pytest
 from matplotlib.figure import SubFigure
 
-from hw2tune.records.folder import StudyFolder
-from hw2tune.records.replicates import npz
-from hw2tune.report.claims import claim
+from hw2tune.records.layout import StudyFolder
+from hw2tune.records.replicates.files import npz
 from hw2tune.report.figures.drawing import CannotDrawError, Drawing
-from hw2tune.report.figures.make import recipes
-from hw2tune.report.sources import Sources, read_sources
+from hw2tune.report.figures.recipes import recipes
+from hw2tune.report.inference.claims import claim
+from hw2tune.report.study_data import StudyData, read_study_data
 
 pytestmark = pytest.mark.usefixtures("styled")
 
 
-def draw(sources: Sources, *names: str) -> dict[str, Drawing | str]:
+def draw(sources: StudyData, *names: str) -> dict[str, Drawing | str]:
     """Figures by name, laid out but not saved; the reason where there is none."""
     found: dict[str, Drawing | str] = {}
     for recipe in recipes(sources):
@@ -67,7 +67,7 @@ def diverge(content: dict[str, Any]) -> None:
     content.update(state="diverged", reason="diverged in epoch 3: loss nan", chosen=None, last=None)
 
 
-def test_one_replicate_has_no_band_and_says_so(cifar: Sources) -> None:
+def test_one_replicate_has_no_band_and_says_so(cifar: StudyData) -> None:
     drawing = draw(cifar, "learning-curves")["learning-curves"]
     assert "One seed: there is no band. n = 1 per variant (seed 0)." in caption(drawing)
     assert isinstance(drawing, Drawing)
@@ -78,7 +78,7 @@ def test_a_tuned_variant_that_diverged_on_every_seed_leaves_the_others_shown(fre
     for seed in (0, 1):
         change_replicate(fresh, "tuned", seed, diverge)
         (fresh / "replicates" / "tuned" / str(seed) / "arrays.npz").unlink()
-    figures = draw(read_sources(StudyFolder(fresh)))
+    figures = draw(read_study_data(StudyFolder(fresh)))
     reason = "No replicate of tuned finished (diverged in epoch 3: loss nan)."
     for name in ("weights-tuned", "examples-tuned", "changed-by-tuning", "confusion-difference"):
         assert figures[name] == reason
@@ -89,7 +89,7 @@ def test_a_tuned_variant_that_diverged_on_every_seed_leaves_the_others_shown(fre
 
 def test_a_seed_that_diverged_is_passed_over_for_the_first_that_all_have(fresh: Path) -> None:
     change_replicate(fresh, "l2", 0, diverge)
-    figures = draw(read_sources(StudyFolder(fresh)), "weights-l2", "confusion", "examples-l2")
+    figures = draw(read_study_data(StudyFolder(fresh)), "weights-l2", "confusion", "examples-l2")
     assert "seed 1, the first that all shown variants have" in caption(figures["weights-l2"])
     assert "Seed 1" in caption(figures["examples-l2"])
     assert "2 replicates per variant (seeds 0 and 1)" in caption(figures["confusion"])
@@ -99,7 +99,7 @@ def test_a_winner_without_weight_decay_is_not_compared_with_itself(fresh: Path) 
     for seed in (0, 1):
         change_replicate(fresh, "tuned", seed, lambda content: content["params"].update(weight_decay=0.0))
     figures = draw(
-        read_sources(StudyFolder(fresh)), "weights-tuned", "learning-curves", "accuracy-curves", "features-conv1"
+        read_study_data(StudyFolder(fresh)), "weights-tuned", "learning-curves", "accuracy-curves", "features-conv1"
     )
     same = "The tuned configuration has no weight decay: tuned and tuned-no-l2 are the same configuration"
     assert figures["weights-tuned"] == f"{same}."
@@ -110,7 +110,7 @@ def test_a_winner_without_weight_decay_is_not_compared_with_itself(fresh: Path) 
         assert "tuned-no-l2" not in drawing.alt and "tuned" in drawing.alt
 
 
-def test_fixed_and_broken_are_those_of_the_seed_whose_test_the_claim_gives(mnist: Sources) -> None:
+def test_fixed_and_broken_are_those_of_the_seed_whose_test_the_claim_gives(mnist: StudyData) -> None:
     for name, variant in (("changed-by-l2", "l2"), ("changed-by-tuning", "tuned")):
         claimed = claim(mnist, variant, "baseline")
         assert claimed.mcnemar is not None
@@ -122,9 +122,9 @@ def test_fixed_and_broken_are_those_of_the_seed_whose_test_the_claim_gives(mnist
 
 
 def test_without_the_median_seeds_arrays_another_seed_is_shown_and_named(fresh: Path) -> None:
-    seed = claim(read_sources(StudyFolder(fresh)), "tuned", "baseline").median_seed
+    seed = claim(read_study_data(StudyFolder(fresh)), "tuned", "baseline").median_seed
     (fresh / "replicates" / "tuned" / str(seed) / "arrays.npz").unlink()
-    drawing = draw(read_sources(StudyFolder(fresh)), "changed-by-tuning")["changed-by-tuning"]
+    drawing = draw(read_study_data(StudyFolder(fresh)), "changed-by-tuning")["changed-by-tuning"]
     assert f"Seed {1 - (seed or 0)}, the first that both have" in caption(drawing)
 
 
@@ -135,7 +135,7 @@ def test_a_replicate_that_diverged_before_its_first_epoch_ended_is_named(fresh: 
 
     for seed in (0, 1):
         change_replicate(fresh, "tuned", seed, at_once)
-    figures = draw(read_sources(StudyFolder(fresh)), "learning-curves", "accuracy-curves")
+    figures = draw(read_study_data(StudyFolder(fresh)), "learning-curves", "accuracy-curves")
     assert "tuned, seed 0, broke off" in caption(figures["accuracy-curves"])
 
 
@@ -147,7 +147,7 @@ def test_an_empty_validation_split_leaves_its_panel_empty(fresh: Path) -> None:
     for variant in ("baseline", "l2", "tuned", "tuned-no-l2"):
         for seed in (0, 1):
             change_replicate(fresh, variant, seed, unmeasured)
-    drawing = draw(read_sources(StudyFolder(fresh)), "learning-curves")["learning-curves"]
+    drawing = draw(read_study_data(StudyFolder(fresh)), "learning-curves")["learning-curves"]
     assert isinstance(drawing, Drawing)
     assert [text.get_text() for text in drawing.figure.axes[1].texts] == ["not measured: no images"]
 
@@ -158,7 +158,7 @@ def test_a_class_that_is_never_predicted_is_named(fresh: Path) -> None:
 
     for seed in (0, 1):
         change_arrays(fresh, "baseline", seed, never_seven)
-    figures = draw(read_sources(StudyFolder(fresh)), "class-accuracies", "confusion", "confusion-difference")
+    figures = draw(read_study_data(StudyFolder(fresh)), "class-accuracies", "confusion", "confusion-difference")
     assert "baseline never says 7." in caption(figures["class-accuracies"])
     assert isinstance(figures["confusion"], Drawing) and isinstance(figures["confusion-difference"], Drawing)
 
@@ -170,7 +170,7 @@ def test_a_class_without_a_test_image_is_named(fresh: Path) -> None:
     for variant in ("baseline", "l2", "tuned"):
         for seed in (0, 1):
             change_arrays(fresh, variant, seed, no_seven)
-    figures = draw(read_sources(StudyFolder(fresh)), "class-accuracies", "confusion", "confusion-difference")
+    figures = draw(read_study_data(StudyFolder(fresh)), "class-accuracies", "confusion", "confusion-difference")
     assert "There is no test image of 7." in caption(figures["class-accuracies"])
     assert isinstance(figures["confusion"], Drawing) and isinstance(figures["confusion-difference"], Drawing)
 
@@ -181,7 +181,7 @@ def test_a_perfect_network_has_no_misclassified_image_to_show(fresh: Path) -> No
 
     change_arrays(fresh, "baseline", 0, perfect)
     change_arrays(fresh, "tuned", 0, perfect)
-    figures = draw(read_sources(StudyFolder(fresh)), "examples-baseline", "changed-by-tuning")
+    figures = draw(read_study_data(StudyFolder(fresh)), "examples-baseline", "changed-by-tuning")
     drawing = figures["examples-baseline"]
     assert isinstance(drawing, Drawing) and "0 that it did not: none." in drawing.alt
     assert isinstance(figures["changed-by-tuning"], Drawing)
@@ -192,7 +192,7 @@ def test_missing_arrays_gallery_and_pixels_each_give_their_reason(fresh: Path) -
         path.write_bytes(b"PK not a zip file")
     (fresh / "replicates" / "gallery.npz").unlink()
     (fresh / "replicates" / "pixels.npz").unlink()
-    figures = draw(read_sources(StudyFolder(fresh)))
+    figures = draw(read_study_data(StudyFolder(fresh)))
     assert figures["weights-l2"] == (
         "The saved arrays of baseline are missing or damaged. The saved arrays of l2 are missing or damaged."
     )
@@ -205,7 +205,7 @@ def test_missing_arrays_gallery_and_pixels_each_give_their_reason(fresh: Path) -
 def test_arrays_without_predictions_still_give_the_weights(fresh: Path) -> None:
     change_arrays(fresh, "baseline", 0, lambda arrays: arrays.pop("confidence"))
     change_arrays(fresh, "baseline", 1, lambda arrays: arrays.pop("confidence"))
-    figures = draw(read_sources(StudyFolder(fresh)), "weights-l2", "examples-baseline")
+    figures = draw(read_study_data(StudyFolder(fresh)), "weights-l2", "examples-baseline")
     assert isinstance(figures["weights-l2"], Drawing)
     assert figures["examples-baseline"] == "The saved arrays of baseline are missing or damaged."
 
@@ -214,7 +214,7 @@ def test_a_study_that_has_no_finished_trial_says_so(fresh: Path) -> None:
     (fresh / "optuna.journal").unlink()
     shutil.rmtree(fresh / "trials")
     names = ("search-history", "parallel-coordinates", "importances", "weight-decay", "timeline")
-    figures = draw(read_sources(StudyFolder(fresh)), *names)
+    figures = draw(read_study_data(StudyFolder(fresh)), *names)
     assert figures == {
         "search-history": "No trial of this study has finished yet.",
         "parallel-coordinates": "No trial of this study has finished yet.",
@@ -225,7 +225,7 @@ def test_a_study_that_has_no_finished_trial_says_so(fresh: Path) -> None:
 
 
 def test_trials_that_all_diverged_say_so(fresh: Path) -> None:
-    sources = read_sources(StudyFolder(fresh))
+    sources = read_study_data(StudyFolder(fresh))
     rows = [replace(row, state="diverged", value=None) for row in sources.overview.rows]
     diverged = replace(sources, overview=replace(sources.overview, rows=rows))
     figures = draw(diverged, "search-history", "parallel-coordinates", "weight-decay")
@@ -233,7 +233,7 @@ def test_trials_that_all_diverged_say_so(fresh: Path) -> None:
 
 
 def test_too_few_trials_for_importances_name_the_number_needed(fresh: Path) -> None:
-    assert draw(read_sources(StudyFolder(fresh)), "importances")["importances"] == (
+    assert draw(read_study_data(StudyFolder(fresh)), "importances")["importances"] == (
         "Importances need 10 trials that have a value; this study has 4: run it on with `--trials`."
     )
 
@@ -244,7 +244,9 @@ def test_names_with_dollars_and_backslashes_are_drawn_as_they_are(fresh: Path) -
     record["classes"] = [r"$\frac{1}", r"$x^$", "日本語", "a_b^c", "%", "&", "#", "~", "{", "<b>"]
     record["label"] = r"$\bad"
     path.write_text(json.dumps(record))
-    figures = draw(read_sources(StudyFolder(fresh)), "confusion", "class-accuracies", "examples-l2", "features-conv1")
+    figures = draw(
+        read_study_data(StudyFolder(fresh)), "confusion", "class-accuracies", "examples-l2", "features-conv1"
+    )
     assert all(isinstance(figure, Drawing) for figure in figures.values())
     accuracies = figures["class-accuracies"]
     assert isinstance(accuracies, Drawing)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hw2tune.records.replicates import DatasetRecord, Gallery
-from hw2tune.records.trials import TrialRow
+from hw2tune.records.replicates.records import DatasetRecord, Gallery
+from hw2tune.records.trials.rows import TrialRow
 from hw2tune.report.figures.chosen import Shown
 from hw2tune.report.figures.classes import accuracy_table, pooled_confusion, row_shares
 from hw2tune.report.figures.coordinates import BELOW, coordinate_table
@@ -20,7 +20,7 @@ from hw2tune.report.figures.style import power_of_ten
 from hw2tune.report.figures.timeline import Bar, timeline_table, trial_bars
 from hw2tune.report.figures.weight_decay import response_table
 from hw2tune.report.figures.weights import weight_table
-from hw2tune.report.sources import Sources
+from hw2tune.report.study_data import StudyData
 from hw2tune.study.file import find_study, parse_study
 from hw2tune.study.schema import Study
 
@@ -65,7 +65,7 @@ def test_published_points_end_where_the_curves_do() -> None:
     assert max(p.epoch for p in published_points("cifar10", "loss", "cross_entropy", last_epoch=12)) == 12
 
 
-def test_finished_replicates_have_no_ending(mnist: Sources) -> None:
+def test_finished_replicates_have_no_ending(mnist: StudyData) -> None:
     assert endings(mnist.replicates) == []
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from hw2tune.report.sources import Sources, read_sources
+from hw2tune.report.study_data import StudyData, read_study_data
 from hw2tune.report.tables import curve_table, epochs_table
 from hw2tune.report.tables.curves import curve_of, epochs_frame
 from tests.report.fake_study import write_fake_study
@@ -19,11 +19,11 @@ ROWS = [
 
 
 @pytest.fixture(scope="module")
-def fake(tmp_path_factory: pytest.TempPathFactory) -> Sources:
-    return read_sources(write_fake_study(tmp_path_factory.mktemp("results"), seeds=2))
+def fake(tmp_path_factory: pytest.TempPathFactory) -> StudyData:
+    return read_study_data(write_fake_study(tmp_path_factory.mktemp("results"), seeds=2))
 
 
-def test_every_epoch_of_every_replicate_has_a_row(fake: Sources) -> None:
+def test_every_epoch_of_every_replicate_has_a_row(fake: StudyData) -> None:
     table = epochs_table(fake)
     assert len(table) == 4 * 2 * 5
     row = table[(table["variant"] == "tuned") & (table["seed"] == 1) & (table["epoch"] == 3)].iloc[0]
@@ -41,10 +41,10 @@ def test_a_band_is_the_t_interval_of_the_seeds_that_got_there() -> None:
     assert pd.isna(curve.loc[3, "low"])
 
 
-def test_curves_keep_the_order_of_the_variants(fake: Sources) -> None:
+def test_curves_keep_the_order_of_the_variants(fake: StudyData) -> None:
     assert curve_table(fake, "train_loss")["variant"].unique().tolist() == ["baseline", "l2", "tuned", "tuned-no-l2"]
 
 
-def test_a_quantity_that_no_epoch_holds_gives_an_empty_curve(fake: Sources) -> None:
+def test_a_quantity_that_no_epoch_holds_gives_an_empty_curve(fake: StudyData) -> None:
     assert curve_table(fake, "held_out_loss").empty
     assert curve_table(replace(fake, replicates=[]), "train_loss").empty

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hw2tune.report.claims import claims
-from hw2tune.report.sources import Sources, read_sources
-from hw2tune.report.statistics import wilson
+from hw2tune.report.inference.claims import claims
+from hw2tune.report.inference.statistics import wilson
+from hw2tune.report.study_data import StudyData, read_study_data
 from hw2tune.report.tables import confusion_table, fixed_broken_table, per_class_table
 from tests.report.fake_study import write_fake_study
 
@@ -19,8 +19,8 @@ CLASSES = ["cat", "dog", "ship", "frog"]  # ship is never predicted, frog does n
 
 
 @pytest.fixture(scope="module")
-def fake(tmp_path_factory: pytest.TempPathFactory) -> Sources:
-    return read_sources(write_fake_study(tmp_path_factory.mktemp("results"), seeds=3))
+def fake(tmp_path_factory: pytest.TempPathFactory) -> StudyData:
+    return read_study_data(write_fake_study(tmp_path_factory.mktemp("results"), seeds=3))
 
 
 def test_rows_of_the_confusion_table_are_true_classes() -> None:
@@ -57,7 +57,7 @@ def test_a_class_without_images_has_no_accuracy() -> None:
     assert row[["accuracy", "low", "high"]].isna().all()
 
 
-def test_fixed_and_broken_images_are_those_of_the_gallery_on_the_median_seed(fake: Sources) -> None:
+def test_fixed_and_broken_images_are_those_of_the_gallery_on_the_median_seed(fake: StudyData) -> None:
     claim = claims(fake)[1]
     table = fixed_broken_table(fake, claim)
     assert claim.median_seed is not None
@@ -78,11 +78,11 @@ def test_fixed_and_broken_images_are_those_of_the_gallery_on_the_median_seed(fak
     assert before["confidence"][first["index"]] == pytest.approx(first["confidence_before"])
 
 
-def test_without_arrays_or_gallery_no_image_is_fixed_or_broken(tmp_path: Path, fake: Sources) -> None:
+def test_without_arrays_or_gallery_no_image_is_fixed_or_broken(tmp_path: Path, fake: StudyData) -> None:
     claim = claims(fake)[1]
     assert fixed_broken_table(replace(fake, gallery=None), claim).empty
     assert fixed_broken_table(fake, replace(claim, median_seed=None)).empty
     folder = write_fake_study(tmp_path, seeds=1)
     (folder.root / "replicates" / "tuned" / "0" / "arrays.npz").write_bytes(b"torn")
-    sources = read_sources(folder)
+    sources = read_study_data(folder)
     assert fixed_broken_table(sources, claims(sources)[1]).empty

@@ -5,18 +5,18 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from hw2tune.records.replicates import Candidate, Race
-from hw2tune.report.sources import Sources, read_sources
+from hw2tune.records.replicates.records import Candidate, Race
+from hw2tune.report.study_data import StudyData, read_study_data
 from hw2tune.report.tables import race_table, trials_table
 from tests.report.fake_study import write_fake_study
 
 
 @pytest.fixture(scope="module")
-def fake(tmp_path_factory: pytest.TempPathFactory) -> Sources:
-    return read_sources(write_fake_study(tmp_path_factory.mktemp("results"), seeds=0))
+def fake(tmp_path_factory: pytest.TempPathFactory) -> StudyData:
+    return read_study_data(write_fake_study(tmp_path_factory.mktemp("results"), seeds=0))
 
 
-def test_every_trial_has_a_row_whatever_became_of_it(fake: Sources) -> None:
+def test_every_trial_has_a_row_whatever_became_of_it(fake: StudyData) -> None:
     table = trials_table(fake)
     assert table["number"].tolist() == list(range(10))
     assert table["label"].tolist()[:3] == ["baseline", "l2", ""]
@@ -25,13 +25,13 @@ def test_every_trial_has_a_row_whatever_became_of_it(fake: Sources) -> None:
     assert {"complete", "pruned", "diverged"} == set(table["state"])
 
 
-def test_a_study_without_trials_has_the_columns(fake: Sources) -> None:
+def test_a_study_without_trials_has_the_columns(fake: StudyData) -> None:
     empty = trials_table(replace(fake, overview=replace(fake.overview, rows=[])))
     assert empty.empty
     assert list(empty.columns) == list(trials_table(fake).columns)
 
 
-def test_the_race_ranks_by_mean_and_names_who_was_overtaken(fake: Sources) -> None:
+def test_the_race_ranks_by_mean_and_names_who_was_overtaken(fake: StudyData) -> None:
     race = Race(
         objective="validation_loss", direction="minimize", seeds=[4, 5], winner=8,
         candidates=[
@@ -53,7 +53,7 @@ def test_the_race_ranks_by_mean_and_names_who_was_overtaken(fake: Sources) -> No
     assert table["winner"].tolist() == [False, True, False]
 
 
-def test_without_a_race_the_table_is_empty(fake: Sources) -> None:
+def test_without_a_race_the_table_is_empty(fake: StudyData) -> None:
     table = race_table(replace(fake, race=None))
     assert table.empty
     assert {"trial", "search_value", "race_rank", "winner"} <= set(table.columns)

@@ -8,18 +8,18 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from hw2tune.report.claims import STAMP, claims
-from hw2tune.report.sources import Sources, read_sources
+from hw2tune.report.inference.claims import STAMP, claims
+from hw2tune.report.study_data import StudyData, read_study_data
 from hw2tune.report.tables import pairs_table, replicates_table, variants_table
 from tests.report.fake_study import write_fake_study
 
 
 @pytest.fixture(scope="module")
-def fake(tmp_path_factory: pytest.TempPathFactory) -> Sources:
-    return read_sources(write_fake_study(tmp_path_factory.mktemp("results"), seeds=3))
+def fake(tmp_path_factory: pytest.TempPathFactory) -> StudyData:
+    return read_study_data(write_fake_study(tmp_path_factory.mktemp("results"), seeds=3))
 
 
-def diverged(sources: Sources, variant: str, seed: int) -> Sources:
+def diverged(sources: StudyData, variant: str, seed: int) -> StudyData:
     return replace(
         sources,
         replicates=[
@@ -31,7 +31,7 @@ def diverged(sources: Sources, variant: str, seed: int) -> Sources:
     )
 
 
-def test_variants_stand_in_order_with_means_and_intervals(fake: Sources) -> None:
+def test_variants_stand_in_order_with_means_and_intervals(fake: StudyData) -> None:
     table = variants_table(fake).set_index("variant")
     assert list(table.index) == ["baseline", "l2", "tuned", "tuned-no-l2"]
     accuracies = [r.chosen.accuracy for r in fake.of("tuned") if r.chosen]
@@ -46,7 +46,7 @@ def test_variants_stand_in_order_with_means_and_intervals(fake: Sources) -> None
     assert table.loc["tuned-no-l2", "weight_decay"] == 0.0
 
 
-def test_a_diverged_replicate_is_counted_and_left_out_of_the_mean(fake: Sources) -> None:
+def test_a_diverged_replicate_is_counted_and_left_out_of_the_mean(fake: StudyData) -> None:
     sources = diverged(fake, "tuned", 1)
     row = variants_table(sources).set_index("variant").loc["tuned"]
     accuracies = [r.chosen.accuracy for r in fake.of("tuned") if r.chosen and r.seed != 1]
@@ -58,14 +58,14 @@ def test_a_diverged_replicate_is_counted_and_left_out_of_the_mean(fake: Sources)
     assert pd.isna(replicates["chosen_epoch"])
 
 
-def test_a_variant_whose_replicates_all_diverged_keeps_its_row(fake: Sources) -> None:
+def test_a_variant_whose_replicates_all_diverged_keeps_its_row(fake: StudyData) -> None:
     sources = diverged(diverged(diverged(fake, "l2", 0), "l2", 1), "l2", 2)
     row = variants_table(sources).set_index("variant").loc["l2"]
     assert (row["n"], row["unfinished"], row["chosen_epochs"]) == (0, 3, "")
     assert pd.isna(row["test_accuracy"])
 
 
-def test_one_replicate_has_a_mean_and_no_interval(fake: Sources) -> None:
+def test_one_replicate_has_a_mean_and_no_interval(fake: StudyData) -> None:
     one = replace(fake, replicates=[r for r in fake.replicates if r.seed == 0])
     row = variants_table(one).iloc[0]
     assert row["n"] == 1
@@ -73,14 +73,14 @@ def test_one_replicate_has_a_mean_and_no_interval(fake: Sources) -> None:
     assert row[["test_sd", "test_low", "test_high"]].isna().all()
 
 
-def test_replicates_carry_their_counts(fake: Sources) -> None:
+def test_replicates_carry_their_counts(fake: StudyData) -> None:
     table = replicates_table(fake)
     assert len(table) == 12
     assert (table["correct"] / table["total"]).tolist() == table["test_accuracy"].tolist()
     assert not table["overlaps_training"].any()
 
 
-def test_figures_from_training_images_carry_the_stamp(fake: Sources) -> None:
+def test_figures_from_training_images_carry_the_stamp(fake: StudyData) -> None:
     first = fake.replicates[0]
     assert first.last is not None
     stamped = replace(first, last=replace(first.last, overlaps_training=True))
@@ -89,7 +89,7 @@ def test_figures_from_training_images_carry_the_stamp(fake: Sources) -> None:
     assert replicates_table(sources)["overlaps_training"].sum() == 1
 
 
-def test_pairs_repeat_the_numbers_of_their_claims(fake: Sources) -> None:
+def test_pairs_repeat_the_numbers_of_their_claims(fake: StudyData) -> None:
     found = claims(fake)
     table = pairs_table(found)
     assert table["sentence"].tolist() == [claim.sentence for claim in found]
@@ -101,7 +101,7 @@ def test_pairs_repeat_the_numbers_of_their_claims(fake: Sources) -> None:
     assert (row["fixed"], row["broken"], row["mcnemar_p"]) == (test.fixed, test.broken, test.p)
 
 
-def test_without_replicates_the_tables_have_their_columns_and_claims_without_numbers(fake: Sources) -> None:
+def test_without_replicates_the_tables_have_their_columns_and_claims_without_numbers(fake: StudyData) -> None:
     nothing = replace(fake, replicates=[])
     full = (variants_table(fake), replicates_table(fake))
     for table, expected in zip((variants_table(nothing), replicates_table(nothing)), full, strict=True):
@@ -114,5 +114,5 @@ def test_without_replicates_the_tables_have_their_columns_and_claims_without_num
 
 def test_tables_are_the_same_bytes_when_read_again(tmp_path: Path) -> None:
     folder = write_fake_study(tmp_path, seeds=2)
-    first, second = (variants_table(read_sources(folder)).to_csv(index=False) for _ in range(2))
+    first, second = (variants_table(read_study_data(folder)).to_csv(index=False) for _ in range(2))
     assert first == second

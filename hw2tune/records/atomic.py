@@ -1,0 +1,65 @@
+"""Files that are there whole or not at all, and the words for a disk that refuses."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from hw2tune.errors import NotWritableError
+
+
+def write_atomically(path: Path, content: bytes | str, *, durable: bool = False) -> None:
+    """Writes a whole file or nothing, making its folder where there is none. Raises NotWritableError.
+
+    `durable` is for what must survive a power loss: else the new name may come back without its content.
+    """
+    whole = content.encode() if isinstance(content, str) else content
+    beside = path.with_name(f"{path.name}.{os.getpid()}.part")  # two processes may write one file
+    with writing(path, len(whole)):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with beside.open("wb") as file:
+                file.write(whole)
+                if durable:
+                    file.flush()
+                    os.fsync(file.fileno())
+            os.replace(beside, path)  # noqa: PTH105  # pathlib's rename would need the same two paths
+        except OSError:
+            with contextlib.suppress(OSError):
+                beside.unlink(missing_ok=True)  # a part would keep the space that is missing
+            raise
+        if durable:
+            _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Makes a rename in the folder last; where a file system cannot, it does so by itself."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+@contextlib.contextmanager
+def writing(path: Path, size: int) -> Iterator[None]:
+    """Around writing `size` bytes to `path`: a refusal of the system becomes a NotWritableError."""
+    try:
+        yield
+    except OSError as error:
+        raise not_writable(path, error, size) from error
+
+
+def not_writable(path: Path, error: OSError, size: int) -> NotWritableError:
+    """The refusal in words, with the space that is there."""
+    what = f"{path}: cannot be written ({error.strerror or error})"
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        return NotWritableError(what)
+    there = next(folder for folder in path.absolute().parents if folder.exists())
+    free = shutil.disk_usage(there).free
+    return NotWritableError(f"{what}: {size / 1e6:.3f} MB wanted, {free / 1e6:.3f} MB free")

@@ -1,0 +1,1 @@
+"""Replicates and finished trainings on disk."""

@@ -1,0 +1,65 @@
+"""Finished trainings on disk, each under a key of all that it depends on: what was trained once is not trained again.
+
+ray_results/<name>/replicates/trainings/<key>/
+    training.json    the task, the epochs, the epoch that validation chose
+    weights.npz      `chosen/<parameter>`, `last/<parameter>`, and the initial norms
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from hw2tune.records.atomic import write_atomically
+from hw2tune.records.damaged import read_record
+from hw2tune.records.replicates.files import npz, read_npz, write_json
+from hw2tune.records.replicates.records import Array
+
+
+@dataclass(kw_only=True)
+class TrainingRecord:
+    """What `training.json` holds; `diverged` is empty where it went well."""
+
+    key: str
+    epochs: list[dict[str, Any]]
+    chosen_epoch: int | None
+    diverged: str
+
+
+@dataclass(kw_only=True)
+class Training(TrainingRecord):
+    """One finished training. `arrays` as in `weights.npz`."""
+
+    arrays: dict[str, Array]
+
+    @property
+    def seconds(self) -> float:
+        """Time spent training, validation included."""
+        return float(sum(epoch["epoch_seconds"] for epoch in self.epochs))
+
+    def weights(self, which: str) -> dict[str, Array]:
+        """The `chosen` or `last` weights by parameter name."""
+        return {name.removeprefix(f"{which}/"): a for name, a in self.arrays.items() if name.startswith(f"{which}/")}
+
+
+def training_key(depends_on: Mapping[str, Any]) -> str:
+    """A short digest of everything that a training depends on."""
+    return hashlib.sha256(json.dumps(depends_on, sort_keys=True).encode()).hexdigest()[:24]
+
+
+def write_training(folder: Path, training: Training) -> None:
+    """Writes a training, its record last: a record without weights is then no kill's doing."""
+    write_atomically(folder / training.key / "weights.npz", npz(training.arrays), durable=True)
+    record = {name: value for name, value in asdict(training).items() if name != "arrays"}
+    write_json(folder / training.key / "training.json", record)
+
+
+def read_training(folder: Path, key: str) -> Training | None:
+    """The training of this key; None where it was not trained or a file is damaged, so that it is trained again."""
+    record = read_record(folder / key / "training.json", TrainingRecord)
+    arrays = read_npz(folder / key / "weights.npz")
+    return Training(**vars(record), arrays=arrays) if record and arrays else None

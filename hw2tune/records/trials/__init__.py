@@ -1,0 +1,1 @@
+"""Trials on disk: Optuna's journal, and a folder a trial."""

@@ -1,0 +1,101 @@
+"""Trials as every reader sees them: one row each, with the state in our words."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from optuna.trial import TrialState
+
+from hw2tune.records.atomic import write_atomically
+from hw2tune.records.layout import StudyFolder
+from hw2tune.records.trials.states import COMPLETE, FAILED, INTERRUPTED, PRUNED, RUNNING, WAITING
+from hw2tune.study.hyperparameters import Value
+from hw2tune.study.schema import Study
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
+
+# Names of user attributes in Optuna's storage, set by the tune room.
+LABEL, STATE, REASON, SECONDS = "label", "state", "reason", "seconds"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialRow:
+    """One trial. `value` is the best value of the objective over its epochs; `seconds` is spent training."""
+
+    number: int
+    label: str  # baseline or l2; empty for what the sampler chose
+    state: str
+    reason: str
+    epochs: int
+    value: float | None
+    best_epoch: int | None
+    seconds: float
+    params: dict[str, Value]
+
+    @property
+    def state_text(self) -> str:
+        """The state in words, with the epoch where a trial was pruned."""
+        return f"pruned at epoch {self.epochs}" if self.state == PRUNED else self.state
+
+
+def trial_rows(study: Study, trials: Iterable[FrozenTrial], *, alive: bool) -> list[TrialRow]:
+    """The rows of a study's trials. Unless a process runs the study (`alive`), running trials are interrupted ones."""
+    return [_row(study, trial, alive=alive) for trial in trials]
+
+
+def _row(study: Study, trial: FrozenTrial, *, alive: bool) -> TrialRow:
+    best = best_epoch(trial, study.direction)
+    return TrialRow(
+        number=trial.number,
+        label=trial.user_attrs.get(LABEL, ""),
+        state=_state(trial, alive=alive),
+        reason=trial.user_attrs.get(REASON, ""),
+        epochs=max(trial.intermediate_values, default=0),
+        value=None if best is None else trial.intermediate_values[best],
+        best_epoch=best,
+        seconds=trial.user_attrs.get(SECONDS, 0.0),
+        params=study.search_space.decode(trial.params),
+    )
+
+
+def best_epoch(trial: FrozenTrial, direction: str) -> int | None:
+    """The epoch with the best value, the first of equals; None before the first epoch."""
+    sign = 1 if direction == "minimize" else -1
+    return min(trial.intermediate_values, key=lambda e: (sign * trial.intermediate_values[e], e), default=None)
+
+
+def _state(trial: FrozenTrial, *, alive: bool) -> str:
+    match trial.state:
+        case TrialState.COMPLETE:
+            return COMPLETE
+        case TrialState.PRUNED:
+            return PRUNED
+        case TrialState.FAIL:
+            return str(trial.user_attrs.get(STATE, FAILED))
+        case TrialState.RUNNING:
+            return RUNNING if alive else INTERRUPTED
+        case _:
+            return WAITING
+
+
+def best_first(rows: Iterable[TrialRow], direction: str) -> list[TrialRow]:
+    """Finished trials that have a value, the best first; of equals the earlier one."""
+    sign = 1 if direction == "minimize" else -1
+    ranked = [row for row in rows if row.state in (COMPLETE, PRUNED) and row.value is not None]
+    return sorted(ranked, key=lambda row: (sign * (row.value or 0.0), row.number))
+
+
+def write_trials_table(folder: StudyFolder, rows: Sequence[TrialRow], parameters: Sequence[str]) -> None:
+    """Writes `trials.csv`: number, label, state, reason, epochs, value, seconds and one column a parameter."""
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(["number", "label", "state", "reason", "epochs", "value", "seconds", *parameters])
+    for row in rows:
+        shared = [row.number, row.label, row.state, row.reason, row.epochs, row.value, round(row.seconds, 3)]
+        table.writerow([*shared, *(row.params.get(name) for name in parameters)])
+    write_atomically(folder.trials_table, text.getvalue())

@@ -1,0 +1,94 @@
+"""All figures of a study, drawn into a folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from hw2tune.report.figures import (
+    classes,
+    coordinates,
+    curves,
+    examples,
+    features,
+    history,
+    importances,
+    preprocessing,
+    timeline,
+    weight_decay,
+    weights,
+)
+from hw2tune.report.figures.drawing import CannotDrawError, Recipe, Section
+from hw2tune.report.figures.style import pixels, save, style
+from hw2tune.report.study_data import StudyData
+
+
+@dataclass(frozen=True, kw_only=True)
+class DrawnFigure:
+    """A figure on disk. All text is plain: escape it where it is printed."""
+
+    name: str
+    section: Section
+    title: str
+    caption: str  # what it shows and how it was made, with n and what a band means
+    alt: str
+    png: Path
+    pdf: Path
+    width: int  # pixels of the PNG
+    height: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class MissingFigure:
+    """A figure that the study has no data for; `reason` is one sentence or two for the page."""
+
+    name: str
+    section: Section
+    title: str
+    reason: str
+
+
+def make_figures(sources: StudyData, folder: Path) -> list[DrawnFigure | MissingFigure]:
+    """Draws every figure as `<folder>/<name>.png` and `.pdf`, in the order of the page.
+
+    The same sources give the same bytes. What cannot be drawn comes back with its reason.
+    """
+    with style():
+        return [_make(recipe, sources, folder) for recipe in recipes(sources)]
+
+
+def recipes(sources: StudyData) -> list[Recipe]:
+    """Every figure that a study's report has."""
+    return [
+        *curves.RECIPES,
+        *weights.RECIPES,
+        *examples.RECIPES,
+        *features.recipes(sources),
+        *classes.RECIPES,
+        *preprocessing.RECIPES,
+        *history.RECIPES,
+        *coordinates.RECIPES,
+        *importances.RECIPES,
+        *weight_decay.RECIPES,
+        *timeline.RECIPES,
+    ]
+
+
+def _make(recipe: Recipe, sources: StudyData, folder: Path) -> DrawnFigure | MissingFigure:
+    try:
+        drawing = recipe.draw(sources)
+    except CannotDrawError as error:
+        return MissingFigure(name=recipe.name, section=recipe.section, title=recipe.title, reason=str(error))
+    png, pdf = save(drawing.figure, folder, recipe.name)
+    width, height = pixels(png)
+    return DrawnFigure(
+        name=recipe.name,
+        section=recipe.section,
+        title=recipe.title,
+        caption=drawing.caption,
+        alt=drawing.alt,
+        png=png,
+        pdf=pdf,
+        width=width,
+        height=height,
+    )

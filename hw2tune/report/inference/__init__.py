@@ -1,0 +1,1 @@
+"""What the replicates say: intervals, paired tests, claims."""

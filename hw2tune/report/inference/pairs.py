@@ -1,0 +1,90 @@
+"""Two variants side by side: their configurations, the seeds that both finished, their predictions on one seed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from hw2tune.records.replicates.records import BASELINE, L2, TUNED, TUNED_NO_L2, Array, Replicate
+from hw2tune.report.study_data import StudyData
+from hw2tune.study.hyperparameters import Value
+
+Params = Mapping[str, Value]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pair:
+    """`variant` and `against`, by seed. `dropped` says which seeds are left out and why, empty where none is."""
+
+    variant: dict[int, Replicate]  # finished ones on the shared seeds, both in the same order
+    against: dict[int, Replicate]
+    dropped: list[str]
+
+    @property
+    def seeds(self) -> list[int]:
+        """The seeds that both finished."""
+        return list(self.variant)
+
+
+def pair(sources: StudyData, variant: str, against: str) -> Pair:
+    """The pair on the seeds where both were evaluated; a diverged replicate takes its seed out of the comparison."""
+    first, second = ({r.seed: r for r in sources.of(name)} for name in (variant, against))
+    seeds = [seed for seed in sorted(first.keys() & second.keys()) if first[seed].chosen and second[seed].chosen]
+    return Pair(
+        variant={seed: first[seed] for seed in seeds},
+        against={seed: second[seed] for seed in seeds},
+        dropped=[
+            f"{name} {_why(replicates.get(seed))} on seed {seed}"
+            for seed in sorted(first.keys() | second.keys())
+            for name, replicates in ((variant, first), (against, second))
+            if (replicate := replicates.get(seed)) is None or replicate.chosen is None
+        ],
+    )
+
+
+def _why(replicate: Replicate | None) -> str:
+    return "was not trained" if replicate is None else replicate.state
+
+
+def overlaps_training(replicate: Replicate) -> bool:
+    """Whether a figure of this replicate was evaluated on images that it was trained on."""
+    return any(evaluation.overlaps_training for evaluation in (replicate.chosen, replicate.last) if evaluation)
+
+
+def params_of(sources: StudyData, variant: str) -> Params | None:
+    """The configuration of a variant: as trained, else as the study or the race has it; None where nobody knows."""
+    if replicates := sources.of(variant):
+        return replicates[0].params
+    if variant in (BASELINE, L2):
+        return sources.overview.study.published_hyperparameters(variant).as_dict()
+    if variant == TUNED_NO_L2:
+        tuned = params_of(sources, TUNED)
+        return None if tuned is None else {**tuned, "weight_decay": 0.0}
+    race = sources.race
+    return next((c.params for c in race.candidates if c.trial == race.winner), None) if race else None
+
+
+def same_configuration(params: Params | None, other: Params | None) -> bool:
+    """Whether two configurations train the same network; a hyperparameter that is absent is at its default."""
+    return params is not None and other is not None and _complete(params) == _complete(other)
+
+
+def _complete(params: Params) -> dict[str, Value | None]:
+    return {"momentum": None, "weight_decay": 0.0, **params}
+
+
+def predictions(sources: StudyData, variant: str, against: str, seed: int) -> tuple[Mapping[str, Array], ...] | None:
+    """The arrays of both variants on one seed; None where a file is missing or they saw different test images."""
+    arrays = [sources.arrays(name, seed) for name in (variant, against)]
+    first, second = arrays
+    if not (first and second and _complete_arrays(first) and _complete_arrays(second)):
+        return None
+    return (first, second) if np.array_equal(first["labels"], second["labels"]) else None
+
+
+def _complete_arrays(arrays: Mapping[str, Array]) -> bool:
+    return all(name in arrays for name in ("labels", "predicted", "confidence")) and (
+        arrays["labels"].shape == arrays["predicted"].shape == arrays["confidence"].shape
+    )

@@ -1,0 +1,151 @@
+"""How the tuned configuration was chosen, in words: the race over seeds, and the luck of the best of N."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from hw2tune.records.replicates.records import TUNED, Candidate, Race
+from hw2tune.records.trials.rows import best_first
+from hw2tune.report.inference.pairs import overlaps_training
+from hw2tune.report.inference.statistics import Summary, summarize
+from hw2tune.report.study_data import StudyData
+from hw2tune.text.numbers import counted, difference, listed, measured
+
+
+@dataclass(frozen=True, kw_only=True)
+class Optimism:
+    """How much of a best value was luck. Values of the objective: accuracies as fractions, losses in nats.
+
+    `leader_drop` is the luck of the best of `trials`: the leader's seed alone differs between search and race.
+    `validation_minus_test` is what validation promises too much (too little, for a loss) of the winner: it was chosen
+    by the mean over the race's seeds, each seed's epoch by validation, and the test images are other ones.
+    """
+
+    objective: str
+    trial: int  # the winner
+    trials: int  # that have a value
+    search_value: float  # of the winner
+    race: Summary | None  # the winner's validation over the race's seeds
+    test: Summary | None  # test over the replicates of `tuned`, at the epoch that validation chose
+    leader: int  # the best trial of the search
+    leader_search_value: float
+    leader_race: Summary | None  # its validation over the race's seeds
+    leader_drop: float | None  # race - search of the leader; None without a race
+    validation_minus_test: float | None  # of the winner; None without race or replicates
+    sentence: str
+
+
+def optimism(sources: StudyData) -> Optimism | None:
+    """The leader of the search in the race, the winner of the race on test; None where no trial has a value."""
+    study = sources.overview.study
+    candidates, winner = sources.race.candidates if sources.race else [], winning_candidate(sources.race)
+    best = sources.overview.best
+    if winner:
+        leader, leader_value = candidates[0].trial, candidates[0].search_value
+        trial, value = winner.trial, winner.search_value
+    elif best and best.value is not None:
+        leader, leader_value = trial, value = best.number, best.value
+    else:
+        return None
+    race = race_summary(winner) if winner else None
+    leader_race = race_summary(candidates[0]) if winner else None
+    test = _test(sources, study.objective)
+    found = Optimism(
+        objective=study.objective,
+        trial=trial,
+        trials=len(best_first(sources.overview.rows, study.direction)),
+        search_value=value,
+        race=race,
+        test=test,
+        leader=leader,
+        leader_search_value=leader_value,
+        leader_race=leader_race,
+        leader_drop=leader_race.mean - leader_value if leader_race else None,
+        validation_minus_test=race.mean - test.mean if race and test else None,
+        sentence="",
+    )
+    return replace(found, sentence=f"{_leader_words(found)} {_winner_words(found)}".strip())
+
+
+def _leader_words(found: Optimism) -> str:
+    name = found.objective.replace("_", " ")
+    led = (
+        f"Of {counted(found.trials, 'trial')} with a value, #{found.leader} led the search with "
+        f"{measured(found.leader_search_value, found.objective)} {name}"
+    )
+    if found.leader_race is None or found.leader_drop is None:
+        return f"{led}."
+    drop = difference(found.leader_drop, found.objective)
+    seeds = counted(found.leader_race.n, "fresh seed")
+    return f"{led}; on {seeds} it has {_mean(found.leader_race, found)} on average ({drop})."
+
+
+def _winner_words(found: Optimism) -> str:
+    told = []
+    if found.race:
+        told.append(f"{_mean(found.race, found)} on validation over the {counted(found.race.n, 'seed')} of the race")
+    if found.test:
+        told.append(f"{_mean(found.test, found)} on the test images (n = {found.test.n})")
+    if not told:
+        return ""
+    gap = found.validation_minus_test
+    apart = "" if gap is None else f": validation minus test is {difference(gap, found.objective)}"
+    return f"The winner, #{found.trial}, has {listed(told)}{apart}."
+
+
+def _mean(summary: Summary, found: Optimism) -> str:
+    return measured(summary.mean, found.objective)
+
+
+def _test(sources: StudyData, objective: str) -> Summary | None:
+    honest = [r.chosen for r in sources.of(TUNED) if r.chosen and not overlaps_training(r)]
+    values = [chosen.loss if objective.endswith("loss") else chosen.accuracy for chosen in honest]
+    return summarize(values) if values else None
+
+
+def winning_candidate(race: Race | None) -> Candidate | None:
+    """The candidate that became `tuned`."""
+    return next((c for c in race.candidates if c.trial == race.winner), None) if race else None
+
+
+def race_summary(candidate: Candidate) -> Summary | None:
+    """A candidate's values over the seeds where it did not diverge; None where it did on every one."""
+    values = [value for value in candidate.values if value is not None and np.isfinite(value)]
+    return summarize(values) if values else None
+
+
+def overtaken(race: Race) -> list[Candidate]:
+    """The candidates that stood before the winner in the search."""
+    trials = [candidate.trial for candidate in race.candidates]
+    return race.candidates[: trials.index(race.winner)] if race.winner in trials else []
+
+
+def race_sentence(sources: StudyData) -> str:
+    """Who won the race over the seeds and who was overtaken; says so where there was none."""
+    race = sources.race
+    winner = winning_candidate(race)
+    if race is None or winner is None:
+        return "There was no race: the best trial of the search was not tried on other seeds."
+    over = f"over {counted(len(race.seeds), 'seed')}"
+    if len(race.candidates) == 1:
+        return f"Trial #{winner.trial} ran alone {over}: {_told(winner, race)}."
+    if not overtaken(race):
+        return f"Trial #{winner.trial} led the search and stayed ahead {over}: {_field(race)}."
+    losers = listed([f"#{candidate.trial}" for candidate in overtaken(race)])
+    return f"Trial #{winner.trial} overtook {losers}, better in the search but not {over}: {_field(race)}."
+
+
+def _field(race: Race) -> str:
+    return "; ".join(f"#{candidate.trial} {_told(candidate, race)}" for candidate in race.candidates)
+
+
+def _told(candidate: Candidate, race: Race) -> str:
+    search = f"{measured(candidate.search_value, race.objective)} in the search"
+    summary = race_summary(candidate)
+    if summary is None:
+        return f"{search}, diverged on every seed"
+    diverged = len(race.seeds) - summary.n
+    note = f", diverged on {diverged} of {counted(len(race.seeds), 'seed')}" if diverged else ""
+    return f"{search}, {measured(summary.mean, race.objective)} on average in the race{note}"

@@ -1,0 +1,1 @@
+"""The page: sections of blocks, rendered as HTML and as Markdown."""

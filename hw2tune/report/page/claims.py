@@ -1,0 +1,181 @@
+"""What stands first: the claims, the variants, the pairs."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from hw2tune.records.replicates.records import VARIANTS
+from hw2tune.records.trials.states import COMPLETE
+from hw2tune.report.page.blocks import Block, Prose, Row, Table
+from hw2tune.report.results import StudyResults
+from hw2tune.text.cells import (
+    DASH,
+    configuration,
+    objective_value,
+    p_value,
+    percent,
+    percent_interval,
+    points,
+    points_interval,
+)
+from hw2tune.text.numbers import counted, listed
+
+
+def opening_prose(account: StudyResults) -> Prose:
+    """What was studied, and the claims in words."""
+    overview = account.sources.overview
+    study = overview.study
+    about = (
+        f"{study.model} on {account.label}, {study.loss.replace('_', ' ')} loss, "
+        f"{counted(study.max_epochs, 'epoch')}; {counted(len(overview.finished), 'trial')}, "
+        f"{_n(account)}{_date(account)}."
+    )
+    claims = [claim.sentence for claim in account.claims] if account.sources.replicates else [_no_replicates(account)]
+    return Prose(name="claims", note=about, paragraphs=claims, lead=True, stamp=account.stamp)
+
+
+def damaged_prose(account: StudyResults) -> list[Prose]:
+    """What is there and could not be used: the claims rest on the rest."""
+    damaged = account.sources.damaged
+    return [Prose(name="damaged", paragraphs=damaged)] if damaged else []
+
+
+def variants_blocks(account: StudyResults) -> list[Block]:
+    """The table of variants, the pairs, and what did not finish."""
+    if not account.sources.replicates:
+        return []  # the opening says so
+    return [*_unfinished(account), variants_summary(account), pairs_summary(account), *pairs_details(account)]
+
+
+def variants_summary(account: StudyResults) -> Table:
+    """One row a variant: what a reader looks for first."""
+    rows = []
+    for row in account.tables["variants"].to_dict("records"):
+        variant = str(row["variant"])
+        finished, there = account.count(variant)
+        rows.append(
+            Row(
+                stamp=account.stamps.get(variant, ""),
+                cells=[
+                    variant,
+                    percent(row["test_accuracy"]),
+                    percent_interval(row["test_low"], row["test_high"]),
+                    str(there) if finished == there else f"{finished} of {there}",
+                    percent(row["last_test_accuracy"]),
+                    percent(row["validation_accuracy"]),
+                    str(row["chosen_epochs"]) or DASH,
+                    configuration(account.sources.of(variant)[0].params),
+                ],
+            )
+        )
+    return Table(
+        name="variants",
+        title="Accuracy of the variants",
+        caption=(
+            f"Means over the replicates, on {account.label}. Test is read at the epoch that validation "
+            "chose, and once more at the last epoch; the 95 % t-interval is about other seeds. n counts replicates."
+        ),
+        columns=["Variant", "Test", "95 % interval", "n", "Last epoch", "Validation", "Epochs", "Configuration"],
+        numeric=frozenset({"Test", "95 % interval", "n", "Last epoch", "Validation"}),
+        rows=rows,
+        file=account.file("tables", "variants.csv"),
+    )
+
+
+def pairs_summary(account: StudyResults) -> Table:
+    """One row a claim, with the tests behind it."""
+    rows = []
+    for claim in account.claims:
+        pair, tests = claim.comparison, claim.mcnemar
+        cells = [DASH] * 6
+        if pair is not None:
+            cells = [
+                points(pair.mean),
+                points_interval(pair.low, pair.high),
+                str(pair.n),
+                p_value(pair.permutation_p),
+                f"{tests.fixed} / {tests.broken}" if tests else DASH,
+                p_value(tests and tests.p),
+            ]
+        rows.append(Row(stamp=claim.stamp, cells=[f"{claim.variant} against {claim.against}", *cells, claim.verdict]))
+    return Table(
+        name="pairs",
+        title="Differences between variants",
+        caption=(
+            "Differences in test accuracy, in points, between replicates of the same seed, with their 95 % t-interval, "
+            "on which the verdict rests, and a two-sided sign-flip test. Both speak about other seeds, on these test "
+            "images and this split. Where a sentence says which n would be needed, it is for 80 % power. Fixed and "
+            "broken count the test images of the median seed alone, the one with the median difference, with "
+            f"McNemar's exact test. Nothing is corrected for the number of pairs.{chosen_on_these_seeds(account)}"
+        ),
+        columns=[
+            "Pair",
+            "Difference",
+            "95 % interval",
+            "n",
+            "p (sign flip)",
+            "Fixed / broken",
+            "p (McNemar)",
+            "Verdict",
+        ],
+        numeric=frozenset({"Difference", "95 % interval", "n", "p (sign flip)", "Fixed / broken", "p (McNemar)"}),
+        rows=rows,
+        file=account.file("tables", "pairs.csv"),
+    )
+
+
+def pairs_details(account: StudyResults) -> list[Prose]:
+    """Under the table of pairs, quietly: McNemar's test in words, or why there is none."""
+    details = [claim.detail for claim in account.claims if claim.detail]
+    return [Prose(name="pairs-in-detail", note=" ".join(details), paragraphs=[])] if details else []
+
+
+def chosen_on_these_seeds(account: StudyResults) -> str:
+    """A further sentence of a caption: what the choice by the race may favour; empty without a race."""
+    race = account.sources.race
+    if race is None or len(race.candidates) < 2:
+        return ""
+    return (
+        " The tuned configuration was chosen by validation on the same seeds that are then tested, so one that was "
+        "lucky on them may be slightly favoured; no test image had a part in it."
+    )
+
+
+def _no_replicates(account: StudyResults) -> str:
+    overview = account.sources.overview
+    ended, best = counted(len(overview.finished), "trial"), overview.best
+    if best is None:
+        return f"Nothing to claim: of {ended}, none has a value. The table of trials says why each failed."
+    objective = overview.study.objective
+    return (
+        f"Nothing to claim yet: the best of {ended} reached {objective_value(best.value, objective)} "
+        f"{objective.replace('_', ' ')}, in one run. `hw2tune summarize {account.sources.name}` trains the replicates "
+        "that a claim rests on."
+    )
+
+
+def _n(account: StudyResults) -> str:
+    numbers = [account.count(variant) for variant in VARIANTS if account.sources.of(variant)]
+    if not numbers:
+        return "no replicates"
+    finished = sorted({finished for finished, _ in numbers})
+    return f"n = {finished[0]}" if len(finished) == 1 else f"n = {finished[0]} to {finished[-1]}"
+
+
+def _date(account: StudyResults) -> str:
+    started = [str(run["started"])[:10] for run in account.sources.environment if "started" in run]
+    return f", {started[-1]}" if started else ""
+
+
+def _unfinished(account: StudyResults) -> list[Block]:
+    told = []
+    for variant in VARIANTS:
+        finished, there = account.count(variant)
+        if finished < there:
+            states = Counter(replicate.state for replicate in account.sources.of(variant))
+            states.pop(COMPLETE, None)
+            told.append(f"{listed([f'{n} {state}' for state, n in states.items()])} of {there} {variant}")
+    if not told:
+        return []
+    text = f"Not in the numbers: {'; '.join(told)}. The table of replicates gives each reason."
+    return [Prose(name="unfinished", paragraphs=[text])]

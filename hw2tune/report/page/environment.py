@@ -1,0 +1,91 @@
+"""What it takes to repeat a study: data, settings, machines, commands, seeds and checksums."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from hw2tune.report.page.blocks import Block, Commands, Facts
+from hw2tune.report.results import StudyResults
+from hw2tune.text.numbers import listed
+
+
+def environment_blocks(account: StudyResults) -> list[Block]:
+    """Data, settings, machines, commands, seeds and checksums: what it takes to repeat the study."""
+    return [
+        Facts(name="data", title="Data", facts=_data(account)),
+        Facts(name="study", title="Study", facts=_study(account)),
+        *machine_blocks(account.sources.environment),
+    ]
+
+
+def machine_blocks(runs: Sequence[dict[str, Any]]) -> list[Block]:
+    """Machines and commands of the entries in an `environment.json`."""
+    commands = list(dict.fromkeys(str(run["command"]) for run in runs if "command" in run))
+    return [
+        *(
+            Facts(name="machine", title=f"Machine of {listed(dates)}", facts=facts)
+            for facts, dates in _machines(runs).items()
+        ),
+        *([Commands(name="commands", title="Commands", lines=commands)] if commands else []),
+    ]
+
+
+def _data(account: StudyResults) -> list[tuple[str, str]]:
+    data = account.sources.dataset
+    if data is None:
+        return [("data set", account.label)]
+    return [
+        (
+            "data set",
+            f"{data.label} ({data.name}, {len(data.classes)} classes, {' x '.join(map(str, data.image_shape))})",
+        ),
+        ("images", ", ".join(f"{size:,} {split}" for split, size in data.sizes.items())),
+        ("pixel mean", ", ".join(f"{value:.4f}" for value in data.mean)),
+        ("pixel deviation", ", ".join(f"{value:.4f}" for value in data.std)),
+        ("source", data.source),
+        ("checksum", f"`{data.checksum}`"),
+        ("checksum of the split", f"`{data.split_checksum}`"),
+    ]
+
+
+def _study(account: StudyResults) -> list[tuple[str, str]]:
+    study = account.sources.overview.study
+    seeds = sorted({replicate.seed for replicate in account.sources.replicates})
+    pruner = study.pruner
+    rule = (
+        "" if pruner.name == "none" else f", from epoch {pruner.min_epochs}, reduction factor {pruner.reduction_factor}"
+    )
+    return [
+        ("model", study.model),
+        ("loss", study.loss.replace("_", " ")),
+        ("epochs", f"{study.max_epochs} at most"),
+        ("objective", study.objective.replace("_", " ")),
+        ("sampler", study.sampler),
+        ("pruner", pruner.name + rule),
+        ("seed of the search", str(study.seed)),
+        ("seed of the split", str(study.split_seed)),
+        ("seeds of the replicates", ", ".join(map(str, seeds)) or "none yet"),
+    ]
+
+
+def _machines(runs: Sequence[dict[str, Any]]) -> dict[tuple[tuple[str, str], ...], list[str]]:
+    """Where the study ran: each environment once, with the days that it ran on."""
+    machines: dict[tuple[tuple[str, str], ...], list[str]] = {}
+    for run in runs:
+        versions = ", ".join(f"{name} {version}" for name, version in run.get("versions", {}).items())
+        facts = {
+            "processor": run.get("processor"),
+            "cores": run.get("cores"),
+            "memory": f"{run['memory_gib']} GiB" if "memory_gib" in run else None,
+            "resources": run.get("resources", {}).get("at"),
+            "platform": run.get("platform"),
+            "Python": run.get("python"),
+            "packages": versions,
+            "commit": f"`{run['commit']}`" if run.get("commit") else None,
+        }
+        told = tuple((term, str(fact)) for term, fact in facts.items() if fact)
+        dates = machines.setdefault(told, [])
+        if (date := str(run.get("started", ""))[:10]) not in dates:
+            dates.append(date)
+    return machines

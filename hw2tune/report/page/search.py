@@ -1,0 +1,104 @@
+"""The search: its trials in words and numbers, and the race of the best of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from hw2tune.records.trials.rows import TrialRow, best_first
+from hw2tune.records.trials.states import COMPLETE, PRUNED
+from hw2tune.report.page.blocks import Block, Prose, Row, Table
+from hw2tune.report.page.claims import chosen_on_these_seeds
+from hw2tune.report.page.figures import figure_blocks
+from hw2tune.report.results import StudyResults
+from hw2tune.text.cells import DASH, configuration, duration, objective_value
+from hw2tune.text.numbers import counted, listed
+
+BEST_TRIALS = 10  # rows of the page's table; the CSV file holds every trial
+
+
+def search_blocks(account: StudyResults) -> list[Block]:
+    """How many trials, the race of the best, and the figures of the search."""
+    overview = account.sources.overview
+    study = overview.study
+    states = Counter(row.state for row in overview.rows)
+    outcome = listed([f"{number} {state}" for state, number in states.items()])
+    finished = f"{len(overview.finished)} of {counted(study.trials, 'trial')} finished"
+    told = (
+        f"The search {study.direction}d {study.objective.replace('_', ' ')} with the sampler {study.sampler} and the "
+        f"pruner {study.pruner.name}: {finished} ({outcome})."
+    )
+    chosen = [account.race_sentence, *([account.optimism.sentence] if account.optimism else [])]
+    return [
+        Prose(name="search-in-words", paragraphs=[told, " ".join(chosen)]),
+        *_race(account),
+        _trials(account),
+        *figure_blocks("search")(account),
+    ]
+
+
+def _race(account: StudyResults) -> list[Block]:
+    race, table = account.sources.race, account.tables["race"]
+    if race is None or table.empty:
+        return []
+    params = {candidate.trial: candidate.params for candidate in race.candidates}
+    rows = [
+        Row(
+            faded=not row["winner"],
+            cells=[
+                f"#{row['trial']}",
+                objective_value(row["search_value"], race.objective),
+                *(objective_value(row[f"seed_{seed}"], race.objective) for seed in race.seeds),
+                objective_value(row["race_mean"], race.objective),
+                "winner" if row["winner"] else "overtaken" if row["overtaken"] else "",
+                configuration(params[row["trial"]]),
+            ],
+        )
+        for row in table.to_dict("records")
+    ]
+    seeds = [f"Seed {seed}" for seed in race.seeds]
+    return [
+        Table(
+            name="race",
+            title="The race",
+            caption=(
+                f"The best trials of the search again, on {counted(len(seeds), 'seed')}, by "
+                f"{race.objective.replace('_', ' ')} alone; the best mean is the tuned variant."
+                f"{chosen_on_these_seeds(account)}"
+            ),
+            columns=["Trial", "In the search", *seeds, "Mean", "Outcome", "Configuration"],
+            numeric=frozenset({"In the search", *seeds, "Mean"}),
+            rows=rows,
+            file=account.file("tables", "race.csv"),
+        )
+    ]
+
+
+def _trials(account: StudyResults) -> Table:
+    overview = account.sources.overview
+    objective = overview.study.objective
+    ranked = best_first(overview.rows, overview.study.direction)
+    shown = {row.number: row for row in ranked[:BEST_TRIALS]}
+    shown |= {row.number: row for row in overview.rows if row.label or row.state not in (COMPLETE, PRUNED)}
+    return Table(
+        name="trials",
+        title="Trials",
+        caption=f"The best {min(BEST_TRIALS, len(ranked))}, the published ones, and those that failed.",
+        columns=["Trial", objective.replace("_", " ").capitalize(), "Best epoch", "State", "Time", "Configuration"],
+        numeric=frozenset({objective.replace("_", " ").capitalize(), "Best epoch", "Time"}),
+        rows=[_trial(row, objective) for row in shown.values()],
+        file=account.file("tables", "trials.csv"),
+    )
+
+
+def _trial(row: TrialRow, objective: str) -> Row:
+    return Row(
+        faded=row.state not in (COMPLETE, PRUNED),
+        cells=[
+            f"#{row.number} {row.label}".strip(),
+            objective_value(row.value, objective),
+            f"{row.best_epoch or DASH} of {row.epochs}",
+            row.reason or row.state_text,
+            duration(row.seconds),
+            configuration(row.params),
+        ],
+    )

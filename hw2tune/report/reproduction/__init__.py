@@ -1,0 +1,1 @@
+"""The published runs again, beside what was published: a second product on the report's kit."""

@@ -1,0 +1,97 @@
+"""All that the page, the summaries and the tables say about one study, computed once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from hw2tune.errors import StudyFolderError
+from hw2tune.records.layout import StudyFolder
+from hw2tune.records.trials.states import COMPLETE
+from hw2tune.report.figures import DrawnFigure, MissingFigure
+from hw2tune.report.inference.claims import STAMP, Claim, Optimism, claims, optimism, race_sentence
+from hw2tune.report.study_data import StudyData, read_study_data
+from hw2tune.report.tables import (
+    epochs_table,
+    pairs_table,
+    race_table,
+    replicates_table,
+    trials_table,
+    variants_table,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyResults:
+    """One study's claims, tables and figures. `place` is its own folder beside the page: "" or "mnist/"."""
+
+    sources: StudyData
+    claims: list[Claim]
+    race_sentence: str
+    optimism: Optimism | None
+    tables: dict[str, pd.DataFrame]  # by the name of their file
+    figures: Sequence[DrawnFigure | MissingFigure]
+    place: str
+
+    @property
+    def label(self) -> str:
+        """How results on this data are called; the data set's name before anything was trained on it."""
+        dataset = self.sources.dataset
+        return dataset.label if dataset else self.sources.overview.study.dataset
+
+    @property
+    def stamps(self) -> dict[str, str]:
+        """The stamp of each variant whose evaluation saw training images."""
+        return {
+            replicate.variant: STAMP
+            for replicate in self.sources.replicates
+            if any(e is not None and e.overlaps_training for e in (replicate.chosen, replicate.last))
+        }
+
+    @property
+    def stamp(self) -> str:
+        """The stamp where any variant has one: what compares them is then no test."""
+        return STAMP if self.stamps else ""
+
+    def file(self, kind: str, name: str) -> str:
+        """Where a file lies, seen from the page: `tables/variants.csv`, `figures/mnist/curves.pdf`."""
+        return f"{kind}/{self.place}{name}"
+
+    def count(self, variant: str) -> tuple[int, int]:
+        """How many replicates of a variant finished, and how many there are."""
+        replicates = self.sources.of(variant)
+        return sum(replicate.state == COMPLETE for replicate in replicates), len(replicates)
+
+
+def read_finished(folder: StudyFolder) -> StudyData:
+    """A study's sources. Raises StudyFolderError for a study without a finished trial."""
+    sources = read_study_data(folder)
+    if not sources.overview.finished:
+        raise StudyFolderError(
+            f"{folder.root}: no trial of `{folder.name}` has finished, so there is nothing to report; "
+            f"`hw2tune study {folder.name}` runs it"
+        )
+    return sources
+
+
+def compute(sources: StudyData, figures: Sequence[DrawnFigure | MissingFigure] = (), place: str = "") -> StudyResults:
+    """Computes a study's claims and tables, and puts its figures beside them."""
+    pairs = claims(sources)
+    return StudyResults(
+        sources=sources,
+        claims=pairs,
+        race_sentence=race_sentence(sources),
+        optimism=optimism(sources),
+        tables={
+            "variants": variants_table(sources),
+            "pairs": pairs_table(pairs),
+            "replicates": replicates_table(sources),
+            "epochs": epochs_table(sources),
+            "race": race_table(sources),
+            "trials": trials_table(sources),
+        },
+        figures=figures,
+        place=place,
+    )

@@ -1,0 +1,121 @@
+"""Everything that a report is drawn from, read from a study's folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from hw2tune.records.damaged import read_record
+from hw2tune.records.environment import runs
+from hw2tune.records.layout import StudyFolder
+from hw2tune.records.overview import Overview, read_overview
+from hw2tune.records.replicates.files import (
+    every_replicate,
+    read_arrays,
+    read_dataset,
+    read_gallery,
+    read_pixel_counts,
+    read_race,
+    read_replicates,
+)
+from hw2tune.records.replicates.records import (
+    TUNED,
+    Array,
+    Current,
+    DatasetRecord,
+    Gallery,
+    Race,
+    Replicate,
+    ReplicatesFolder,
+)
+from hw2tune.report.sound import sound_arrays, sound_counts, sound_gallery, sound_race, sound_replicate, sound_run
+from hw2tune.study.hyperparameters import Value
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyData:
+    """A study as the report sees it. What is None or empty is missing on disk, and the report says so."""
+
+    overview: Overview
+    replicates: list[Replicate]
+    dataset: DatasetRecord | None
+    gallery: Gallery | None
+    pixel_counts: Array | None  # (C, 256)
+    race: Race | None
+    environment: list[dict[str, Any]]
+    damaged: list[str] = field(default_factory=list)  # what is there and cannot be used, a sentence each
+
+    @property
+    def name(self) -> str:
+        """The study's name, whatever its folder is called now: escape it where it is printed."""
+        return self.overview.study.name
+
+    def of(self, variant: str) -> list[Replicate]:
+        """The replicates of one variant, by seed."""
+        return [replicate for replicate in self.replicates if replicate.variant == variant]
+
+    def arrays(self, variant: str, seed: int) -> dict[str, Array] | None:
+        """Predictions, weights and feature maps of one replicate; read on demand, they are large."""
+        arrays = read_arrays(ReplicatesFolder.of(self.overview.folder), variant, seed)
+        return sound_arrays(arrays, self.dataset) if arrays else None
+
+
+def read_study_data(folder: StudyFolder) -> StudyData:
+    """Reads a study's folder; nothing is trained and nothing of torch or Ray is needed."""
+    place = ReplicatesFolder.of(folder)
+    dataset, gallery, counts, race = (
+        read_dataset(place),
+        read_gallery(place),
+        read_pixel_counts(place),
+        read_race(place),
+    )
+    replicates = [one for replicate in read_replicates(place) if (one := sound_replicate(replicate))]
+    sources = StudyData(
+        overview=read_overview(folder),
+        replicates=replicates,
+        dataset=dataset,
+        gallery=gallery and sound_gallery(gallery),
+        pixel_counts=None if counts is None else sound_counts(counts),
+        race=race and sound_race(race),
+        environment=[entry for run in runs(folder) if (entry := sound_run(run))],
+    )
+    sources = replace(sources, damaged=_damaged(sources, place))
+    race, tuned = sources.race, sources.of(TUNED)
+    winner = next((one.params for one in race.candidates if one.trial == race.winner), {}) if race else {}
+    if race is None or all(_filled(one.params) == _filled(winner) for one in tuned):
+        return sources
+    told = (
+        f"The race was won by trial #{race.winner}, but the replicates of {TUNED} are of another configuration, as a "
+        f"run was interrupted in between; the race is left out, and `hw2tune summarize {sources.name}` goes on."
+    )
+    return replace(sources, race=None, damaged=[*sources.damaged, told])
+
+
+def _filled(params: Mapping[str, Value]) -> dict[str, Value | None]:
+    return {"momentum": None, "weight_decay": 0.0, **params}
+
+
+def _damaged(sources: StudyData, place: ReplicatesFolder) -> list[str]:
+    """The files that are there and gave nothing; one that is not there is told where it is missed."""
+    gave = {
+        place.dataset: sources.dataset,
+        place.gallery: sources.gallery,
+        place.pixels: sources.pixel_counts,
+        place.race: sources.race,  # where it has a file of its own
+        sources.overview.folder.environment: sources.environment or None,
+    }
+    paths = [path for path, record in gave.items() if record is None and os.path.lexists(path)]
+    usable = {place.replicate(one.variant, one.seed) for one in every_replicate(place) if sound_replicate(one)}
+    paths += [path for path in place.records() if path.parent not in usable]
+    root = sources.overview.folder.root
+    told = [f"`{path.relative_to(root).as_posix()}` is damaged, and left out." for path in paths]
+    if os.path.lexists(place.current) and read_record(place.current, Current) is None:
+        told.append(
+            "`replicates/current.json` is damaged: which replicates count is not known, and all that are there are "
+            f"shown; `hw2tune summarize {sources.name}` writes it anew."
+        )
+    elif sources.race is None and read_race(place) and not os.path.lexists(place.race):
+        told.append("The race in `replicates/current.json` is damaged, and left out.")
+    return told

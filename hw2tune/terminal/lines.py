@@ -1,0 +1,44 @@
+"""Numbers, configurations and durations as short text: the same in every table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from hw2tune.records.trials.rows import TrialRow
+from hw2tune.study.hyperparameters import Value
+from hw2tune.text.cells import duration
+
+_SHORT = {"learning_rate": "lr", "batch_size": "batch", "momentum": "mom", "weight_decay": "wd"}
+
+
+def configuration(params: Mapping[str, Value]) -> str:
+    """A configuration on one line, the optimizer first: `adam lr 0.0012 batch 64 wd 1.3e-05`."""
+    rest = " ".join(f"{_SHORT.get(name, name)} {number(v)}" for name, v in params.items() if name != "optimizer")
+    return f"{params.get('optimizer', '')} {rest}".strip()
+
+
+def number(value: Value) -> str:
+    """Two significant digits for a float, everything else as it is."""
+    return f"{value:.2g}" if isinstance(value, float) else str(value)
+
+
+def objective_value(value: float | None, objective: str) -> str:
+    """An accuracy in percent, a loss as it is, a dash for none."""
+    if value is None:
+        return "-"
+    return f"{value:.4f}" if objective.endswith("loss") else f"{100 * value:.2f} %"
+
+
+def trial_name(number: int, label: str) -> str:
+    """`#7`, with the label of a published configuration."""
+    return f"#{number} {label}".strip()
+
+
+def finished_line(row: TrialRow, objective: str) -> str:
+    """One finished trial on one line."""
+    reason = f" ({row.reason})" if row.reason else ""
+    at = f" at epoch {row.best_epoch} of {row.epochs}" if row.best_epoch else ""
+    return (
+        f"{trial_name(row.number, row.label)}: {row.state_text}{reason}, {objective_value(row.value, objective)}{at}, "
+        f"{duration(row.seconds)}, {configuration(row.params)}"
+    )

@@ -1,0 +1,1 @@
+"""Numbers, durations and configurations as words, the same in terminal and report."""
