@@ -16,12 +16,11 @@ from dataclasses import asdict
 from pathlib import Path
 
 from hw2tune.data.load import load_dataset
-from hw2tune.events import Observer
+from hw2tune.events import Listeners
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.trials.checkpoints import DIGEST, digest
 from hw2tune.records.trials.storage import create_optuna_study
-from hw2tune.search.messages import CHECKPOINT
-from hw2tune.search.recorder import Ledger
+from hw2tune.search.recorder import Recorder
 from hw2tune.study.file import find_study, parse_study
 from hw2tune.train.batches import TrainingData, on_device
 from hw2tune.train.device import prepare_process
@@ -45,15 +44,15 @@ def main() -> None:
     seconds: dict[str, list[float]] = {"epoch": [], "checkpoint (worker)": [], "files and journal (driver)": []}
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as place:  # a real disk, as results have: /tmp may be memory
         folder = StudyFolder(Path(place))
-        ledger = Ledger(study, create_optuna_study(folder, study), folder, Observer())
-        ledger.enqueue_published()
-        trial = ledger.open_trial()
+        recorder = Recorder(study, create_optuna_study(folder, study), folder, Listeners())
+        recorder.enqueue_references()
+        trial = recorder.open_trial()
         for epoch in train_epochs(state, hyperparameters, data, loss=LOSSES[study.loss], max_epochs=EPOCHS):
             trained = time.perf_counter()
             content = checkpoint(state)
-            result = asdict(epoch) | {CHECKPOINT: content, DIGEST: digest(content)}
+            record = asdict(epoch) | {DIGEST: digest(content)}
             taken = time.perf_counter()
-            ledger.record_epoch(trial, result)
+            recorder.record_epoch(trial, record, content)
             written = time.perf_counter()
             for name, value in zip(seconds, (epoch.epoch_seconds, taken - trained, written - taken), strict=True):
                 seconds[name].append(value)

@@ -1,11 +1,10 @@
 """What a study costs its driver as it grows: `uv run python -m benchmarks.scale`.
 
-Searcher, stopper and ledger are called in the order of Ray 2.60's TuneController for trials that train nothing: each
-reports epochs at once, with a checkpoint of the real size, and ends as the pruner says. Everything of the driver's
-that is hw2tune's runs and is written to disk; Ray itself is left out. `--actors` runs the whole of Tune, with an actor
-a slot that reports the same, an epoch a second: a process each, so that memory limits how many. Measured: results a
-second, milliseconds a trial for each thousand trials (of which CPU), the memory of the driver, and what `status` and
-reading all trials take afterwards.
+The study's driver is called as Tune's adapters call it, for trials that train nothing: each reports epochs at once,
+with a checkpoint of the real size, and ends as the pruner says. Everything of the driver's is written to disk; Ray
+itself is left out. `--actors` runs the whole of Tune, with an actor a slot that reports the same, an epoch a second: a
+process each, so that memory limits how many. Measured: results a second, milliseconds a trial for each thousand trials
+(of which CPU), the memory of the driver, and what `status` and reading all trials take afterwards.
 """
 
 from __future__ import annotations
@@ -21,23 +20,19 @@ import tempfile
 import time
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import psutil
 
 from benchmarks.results import print_table, write_results
 from hw2tune.data.load import load_dataset
-from hw2tune.events import Observer
-from hw2tune.execution.resources import Wish, room
-from hw2tune.execution.tune.searcher import StudySearch
-from hw2tune.execution.tune.stopper import StudyStopper
+from hw2tune.events import EpochFinished, Event, Listeners, TrialFinished
+from hw2tune.execution.resources import ResourceRequest
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.trials.checkpoints import DIGEST, digest
-from hw2tune.records.trials.rows import TrialRow
 from hw2tune.records.trials.storage import create_optuna_study
-from hw2tune.search.messages import CHECKPOINT
-from hw2tune.search.recorder import Ledger
-from hw2tune.search.retries import Faults
+from hw2tune.search.driver import Assignment, EpochResult, Outcome, StudyDriver, Verdict
+from hw2tune.search.recorder import Recorder
+from hw2tune.search.retries import FailurePolicy
 from hw2tune.search.samplers import build_pruner, build_sampler
 from hw2tune.study.file import dump_study, find_study, parse_study
 from hw2tune.study.schema import Study
@@ -97,7 +92,7 @@ def measured(trials: int, concurrency: int, actors: bool) -> None:
     print(json.dumps(found))
 
 
-class Clock(Observer):
+class Clock:
     """Seconds, those of CPU, and this process's memory in MiB for every `block` trials, from the first result on."""
 
     def __init__(self, block: int) -> None:
@@ -107,13 +102,20 @@ class Clock(Observer):
         self.cpu_seconds: list[float] = []
         self.memory: list[int] = []
 
-    def epoch_finished(self, number: int, epoch: int, accuracy: float, images_per_second: float) -> None:
+    def __call__(self, event: Event) -> None:
+        """Hears of epochs and ends."""
+        if isinstance(event, EpochFinished):
+            self._epoch_finished()
+        elif isinstance(event, TrialFinished):
+            self._trial_finished()
+
+    def _epoch_finished(self) -> None:
         """Counts a result."""
         if self.results == 0:
             self.since, self.cpu_since = time.perf_counter(), time.process_time()
         self.results += 1
 
-    def trial_finished(self, row: TrialRow) -> None:
+    def _trial_finished(self) -> None:
         """Ends a block where it is full."""
         self.finished += 1
         if self.finished % self.block == 0:
@@ -128,43 +130,38 @@ def acted(study: Study, folder: StudyFolder, concurrency: int, clock: Clock) -> 
     import ray
 
     from benchmarks.contestants.simulated_trial import SimulatedTrial
-    from hw2tune.execution import runner
     from hw2tune.execution.cluster import Cluster
+    from hw2tune.execution.run import run_trials
 
     data = load_dataset(study.dataset, validation_size=study.validation_size)
     ray.init("local", num_cpus=concurrency, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
-    with patch.object(runner, "TrainingTrial", SimulatedTrial):
-        runner.run_study(study, folder=folder, data=data, cluster=Cluster(wish=Wish(gpus_per_trial=0)), observer=clock)
+    cluster = Cluster(resources=ResourceRequest(gpus_per_trial=0))
+    run_trials(study, folder=folder, data=data, cluster=cluster, tell=Listeners([clock]), trainable=SimulatedTrial)
     ray.shutdown()
 
 
 def simulate(study: Study, folder: StudyFolder, concurrency: int, clock: Clock) -> None:
-    """The study without Ray: what calls searcher and stopper stands here."""
-    optuna_study = create_optuna_study(folder, study)
-    ledger = Ledger(study, optuna_study, folder, clock)
-    ledger.enqueue_published()
+    """The study without Ray: what calls the driver stands here."""
+    optuna_study, tell = create_optuna_study(folder, study), Listeners([clock])
+    recorder = Recorder(study, optuna_study, folder, tell)
+    recorder.enqueue_references()
     optuna_study.sampler, optuna_study.pruner = build_sampler(study, 0), build_pruner(study)
-    search = StudySearch(ledger, Faults(retries=2), room=room([{"CPU": float(concurrency)}], Wish()))
-    stopper = StudyStopper(search)
+    driver = StudyDriver(recorder=recorder, policy=FailurePolicy(retries=2), tell=tell)
     chance = random.Random(0)
     content = os.urandom(CHECKPOINT_BYTES)
     known = digest(content)
-    running: list[tuple[str, float, int]] = []  # Tune's id, how good the configuration is, epochs so far
-    given = 0
+    running: list[tuple[int, float, int]] = []  # trial, how good its configuration is, epochs so far
     while True:
-        while len(running) < concurrency and given < study.trials:
-            suggestion = search.suggest(str(given))
-            assert isinstance(suggestion, dict)
-            running.append((str(given), goodness(suggestion["hyperparameters"], chance), 0))
-            given += 1
+        while len(running) < concurrency and isinstance(given := driver.next(), Assignment):
+            running.append((given.trial, goodness(given.hyperparameters, chance), 0))
         if not running:
             return
-        name, good, epoch = running.pop(chance.randrange(len(running)))
-        result = epoch_result(epoch + 1, good, study, chance) | {CHECKPOINT: content, DIGEST: known}
-        if not stopper(name, result):
-            running.append((name, good, epoch + 1))
-            continue
-        search.on_trial_complete(name, result)
+        trial, good, epoch = running.pop(chance.randrange(len(running)))
+        record = epoch_record(epoch + 1, good, chance) | {DIGEST: known}
+        if driver.epoch(trial, EpochResult(record=record, checkpoint=content)) is Verdict.CONTINUE:
+            running.append((trial, good, epoch + 1))
+        else:
+            driver.ended(trial, Outcome(machine="a"))
 
 
 def goodness(params: dict[str, Any], chance: random.Random) -> float:
@@ -173,12 +170,11 @@ def goodness(params: dict[str, Any], chance: random.Random) -> float:
     return max(0.1, 0.95 - distance + chance.gauss(0, 0.02))
 
 
-def epoch_result(epoch: int, good: float, study: Study, chance: random.Random) -> dict[str, Any]:
+def epoch_record(epoch: int, good: float, chance: random.Random) -> dict[str, Any]:
     accuracy = good * (1 - 0.5**epoch) + chance.gauss(0, 0.005)
     return {
         "epoch": epoch, "train_loss": 1 - accuracy, "train_accuracy": accuracy, "validation_loss": 1 - accuracy,
         "validation_accuracy": accuracy, "train_seconds": 0.3, "epoch_seconds": 0.35, "images_per_second": 12_000.0,
-        "done": epoch >= study.max_epochs, "node_ip": "a",
     }  # fmt: skip
 
 
@@ -195,8 +191,8 @@ def timed(place: str, *command: str) -> float:
 def reopened(study: Study, folder: StudyFolder) -> float:
     """Seconds until the same command would know that nothing is left to do."""
     started = time.perf_counter()
-    ledger = Ledger(study, create_optuna_study(folder, study), folder, Observer())
-    assert not ledger.unfinished
+    recorder = Recorder(study, create_optuna_study(folder, study), folder, Listeners())
+    assert not recorder.unfinished
     return round(time.perf_counter() - started, 2)
 
 

@@ -1,116 +1,297 @@
-"""`hw2tune study` from its options to a finished study, and `hw2tune check`, which stops before the training."""
+"""What hw2tune does, as functions: each command of the CLI is one of them, and `import hw2tune` offers them.
+
+Progress goes to listeners (`hw2tune.events`), results come back as a `StudyResult`, and what a user can mend is raised
+as an `Hw2tuneError`. The caller's environment, loggers and signal handlers are as before when a function returns.
+"""
 
 from __future__ import annotations
 
-import importlib
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 from hw2tune.errors import NoTrialFinishedError
-from hw2tune.events import Observer, Plan
+from hw2tune.events import Listener, Listeners, StudyStarted
+from hw2tune.execution.connection import Connection
 from hw2tune.execution.machine import this_machine
 from hw2tune.execution.plan import make_plan
 from hw2tune.execution.preflight import preflight
 from hw2tune.execution.request import Request, load_for, resolve
-from hw2tune.execution.resources import room
-from hw2tune.interrupt import start_deaf_thread
+from hw2tune.execution.resources import ResourceRequest, find_capacity
 from hw2tune.records.environment import add_run
-from hw2tune.records.layout import StudyFolder
+from hw2tune.records.layout import StudyFolder, folders_in
 from hw2tune.records.opening import opened, refuse_another_study
-from hw2tune.records.overview import Overview, read_overview
+from hw2tune.records.overview import Overview, find_folder, read_overview
 from hw2tune.records.remote.mirror import mirrored, reading
 from hw2tune.records.trials.rows import trial_rows
 from hw2tune.records.trials.states import COMPLETE, INTERRUPTED
 from hw2tune.records.trials.storage import read_trials
 from hw2tune.search.cost import Cost, estimate
+from hw2tune.search.driver import RunEnd
 from hw2tune.study.schema import Study
+from hw2tune.study_result import StudyResult
+from hw2tune.variables import settled
+
+if TYPE_CHECKING:
+    from hw2tune.report.reproduction.write import ReproductionReport
+    from hw2tune.report.write import ReportFiles
+
+RACE = 3  # trials that compete for the winner unless told otherwise
 
 
-def check(request: Request) -> tuple[Plan, Cost, list[str]]:
-    """Study, data and resources as `run` would find them, what it would cost, and notes. Raises Hw2tuneError."""
+def load_study(
+    study: str | Path, *, results_dir: str | Path = "ray_results", overrides: Mapping[str, Any] | None = None
+) -> Study:
+    """A study by its shipped name, by its name in the results, or by the path of its file.
+
+    `overrides` lie over the file: `{"max_epochs": 3, "pruner.name": "none"}`. Raises StudyFileError with every fault.
+    """
+    return resolve(Request(study=str(study), overrides=overrides or {}, results=results_dir))
+
+
+def check_study(request: Request) -> tuple[StudyStarted, Cost, list[str]]:
+    """Study, data and resources as `run_study` would find them, what it would cost, and notes. Raises Hw2tuneError."""
     study = resolve(request)
     folder = StudyFolder(reading(request.results, study.name) / study.name)
     refuse_another_study(folder, study)
-    data = load_for(study, request.data_dir, Observer(), download=False)
-    space = room([this_machine()], request.wish)
+    data = load_for(study, request.data_dir, Listeners(), download=False)
+    capacity = find_capacity([this_machine()], request.resources)
     rows = trial_rows(study, read_trials(folder), alive=False)
     notes = preflight(study, folder, rows)
-    plan = make_plan(study, folder, rows, data=data, room=space)
-    left = plan.left + len(plan.resumed)
+    plan = make_plan(study, folder, rows, data=data, capacity=capacity)
     cost = estimate(
-        study, folder, train=len(data.train), validation=len(data.validation), left=left, concurrency=space.concurrency
-    )
+        study, folder, train=len(data.train), validation=len(data.validation), left=plan.left + len(plan.resumed),
+        references=plan.references_left, concurrency=capacity.concurrency,
+    )  # fmt: skip
     return plan, cost, notes
 
 
-def run(request: Request, observer: Observer) -> tuple[Overview, bool]:
-    """Runs a study until it holds its trials. Returns what is there, and whether the time budget ended it.
+def run_study(
+    study: str | Path,
+    *,
+    trials: int | None = None,
+    max_epochs: int | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    results_dir: str | Path = "ray_results",
+    data_dir: Path | None = None,
+    cpus_per_trial: float = 1.0,
+    gpus_per_trial: float | None = None,
+    concurrency: int | None = None,
+    address: str | None = None,
+    fresh: bool = False,
+    retries: int = 2,
+    time_budget: float | None = None,
+    listeners: Sequence[Listener] = (),
+) -> StudyResult:
+    """Runs a study until it holds its trials, or continues it there.
 
-    Raises Hw2tuneError for what a user can mend, NoTrialFinishedError where every trial failed.
+    `study` as in `load_study`; `trials`, `max_epochs`, `seed` and `name` lie over the file, as `overrides` do.
+    `address` attaches to a running Ray cluster (`auto`, `host:port`). `retries` is for trials whose worker, machine or
+    memory gave out; `time_budget` is in seconds. Raises Hw2tuneError for what a user can mend, NoTrialFinishedError
+    where every trial failed.
     """
+    given = {"trials": trials, "max_epochs": max_epochs, "seed": seed, "name": name, **(overrides or {})}
+    resources = ResourceRequest(
+        cpus_per_trial=cpus_per_trial, gpus_per_trial=gpus_per_trial, concurrency=concurrency, address=address
+    )
+    request = Request(
+        study=str(study), overrides=given, results=results_dir, data_dir=data_dir, resources=resources, fresh=fresh,
+        retries=retries, time_budget=time_budget,
+    )  # fmt: skip
+    return run_request(request, listeners)
+
+
+def run_request(request: Request, listeners: Sequence[Listener] = ()) -> StudyResult:
+    """`run_study`, for a request that is made already."""
+    tell = Listeners(listeners)
+    with settled(), Connection(request.resources, tell) as connection:
+        return run_on(connection, request, tell)
+
+
+def run_on(
+    connection: Connection, request: Request, tell: Listeners, *, trainable: type[Any] | None = None
+) -> StudyResult:
+    """`run_request` on a connection that others use as well; `trainable` stands in for what trains a trial."""
     deadline = None if request.time_budget is None else time.monotonic() + request.time_budget
     study = resolve(request)
-    with mirrored(request.results, [study.name], observer.note) as results:
-        return _run(study, results, request, observer, deadline)
+    with mirrored(request.results, [study.name], tell.note) as results:
+        return _run(study, results, request, connection, tell, deadline, trainable)
+
+
+def read_study(name: str, *, results_dir: str | Path = "ray_results") -> StudyResult:
+    """A study that is there, also while it runs. Needs neither torch nor Ray. Raises StudyFolderError."""
+    return StudyResult(read_overview(find_folder(reading(results_dir), name)))
+
+
+def write_report(
+    names: str | Sequence[str], *, results_dir: str | Path = "ray_results", output: Path | None = None
+) -> ReportFiles:
+    """Draws the report of studies from what is there; nothing is trained. Raises Hw2tuneError."""
+    from hw2tune.report import write
+
+    results = reading(results_dir)
+    folders = [find_folder(results, name) for name in ([names] if isinstance(names, str) else names)]
+    return write.write_report(folders, output)
+
+
+def replicate_study(
+    names: str | Sequence[str] = (),
+    *,
+    replicates: int = 5,
+    race: int = RACE,
+    results_dir: str | Path = "ray_results",
+    data_dir: Path | None = None,
+    cpus_per_trial: float = 1.0,
+    gpus_per_trial: float | None = None,
+    concurrency: int | None = None,
+    address: str | None = None,
+    output: Path | None = None,
+    listeners: Sequence[Listener] = (),
+) -> ReportFiles:
+    """Trains the variants of studies on `replicates` seeds, tests them, and writes the report.
+
+    Without a name the only study in the results is meant. What is trained already is not trained again. The `race` best
+    trials compete for the winner. Raises Hw2tuneError.
+    """
+    resources = ResourceRequest(
+        cpus_per_trial=cpus_per_trial, gpus_per_trial=gpus_per_trial, concurrency=concurrency, address=address
+    )
+    tell = Listeners(listeners)
+    with settled(), Connection(resources, tell) as connection:
+        return replicate_on(
+            connection, [names] if isinstance(names, str) else names, replicates=replicates, race=race,
+            results=results_dir, data_dir=data_dir, output=output, tell=tell,
+        )  # fmt: skip
+
+
+def replicate_on(
+    connection: Connection, names: Sequence[str], *, replicates: int, race: int, results: str | Path,
+    data_dir: Path | None, output: Path | None, tell: Listeners,
+) -> ReportFiles:  # fmt: skip
+    """`replicate_study` on a connection that others use as well."""
+    from hw2tune.replication.studies import chosen_folders, replicate_studies
+    from hw2tune.report.outputs import default_target, refuse_unwritable
+    from hw2tune.report.write import write_report
+
+    names = [folder.name for folder in chosen_folders(reading(results), names)]
+    with mirrored(results, names, tell.note) as here:
+        folders = [StudyFolder(here / name) for name in names]
+        refuse_unwritable(output or default_target(folders))  # before Ray's seconds and the trainings' hours
+        replicate_studies(
+            folders, replicates=replicates, race=race, data_dir=data_dir, connection=connection, tell=tell
+        )
+        tell.stage("drawing the report")
+        return write_report(folders, output)
+
+
+def reproduce(
+    what: Literal["mnist", "cifar10", "all"] = "all",
+    *,
+    replicates: int = 3,
+    max_epochs: int | None = None,
+    results_dir: str | Path = "ray_results",
+    data_dir: Path | None = None,
+    cpus_per_trial: float = 1.0,
+    gpus_per_trial: float | None = None,
+    concurrency: int | None = None,
+    address: str | None = None,
+    output: Path | None = None,
+    listeners: Sequence[Listener] = (),
+) -> list[ReproductionReport]:
+    """Repeats the published runs exactly as published, and writes a report of each. Raises Hw2tuneError."""
+    from hw2tune.replication.studies import reproduce_published, reproduction_name
+    from hw2tune.report.outputs import default_target, refuse_unwritable
+    from hw2tune.report.reproduction.write import write_reproduction
+
+    resources = ResourceRequest(
+        cpus_per_trial=cpus_per_trial, gpus_per_trial=gpus_per_trial, concurrency=concurrency, address=address
+    )
+    tell = Listeners(listeners)
+    names = [reproduction_name(name, max_epochs) for name in (["mnist", "cifar10"] if what == "all" else [what])]
+    with settled(), Connection(resources, tell) as connection, mirrored(results_dir, names, tell.note) as here:
+        folders = [StudyFolder(here / name) for name in names]
+        if output is None:
+            targets = [default_target([one]) for one in folders]
+        else:
+            targets = [checked_target(output if len(folders) == 1 else output / one.name) for one in folders]
+        for target in targets:
+            refuse_unwritable(target)
+        reproduce_published(
+            folders, replicates=replicates, max_epochs=max_epochs, data_dir=data_dir, connection=connection, tell=tell
+        )
+        return [write_reproduction(one, target) for one, target in zip(folders, targets, strict=True)]
+
+
+def checked_target(target: Path) -> Path:
+    """A folder that was asked for, if a report can stand there. Raises Hw2tuneError."""
+    from hw2tune.report.outputs import refuse_foreign, refuse_unwritable
+
+    refuse_unwritable(target)
+    refuse_foreign(target)
+    return target
+
+
+def report_from_files(place: str | Path, output: Path | None = None) -> ReportFiles:
+    """Draws the report of a study's folder, of a folder of studies or of a URL. Raises Hw2tuneError."""
+    from hw2tune.report import write
+
+    return write.write_report(folders_in(reading(place)), output)
 
 
 def _run(
-    study: Study, results: Path, request: Request, observer: Observer, deadline: float | None
-) -> tuple[Overview, bool]:
-    folder = StudyFolder(results / study.name)
+    study: Study, results: Path, request: Request, connection: Connection, tell: Listeners, deadline: float | None,
+    trainable: type[Any] | None,
+) -> StudyResult:  # fmt: skip
+    folder, resources = StudyFolder(results / study.name), request.resources
     if not request.fresh:
         refuse_another_study(folder, study)
-        there = _finished(folder, study)
-        if there is not None:
-            return there, False
-    data = load_for(study, request.data_dir, observer)
-    if request.wish.address is None:
-        room([this_machine()], request.wish)  # refuses what will not fit
+        if (there := _finished(folder, study)) is not None:
+            return there
+    data = load_for(study, request.data_dir, tell)
+    if resources.address is None:
+        find_capacity([this_machine()], resources)  # refuses what will not fit
     rows = [] if request.fresh else trial_rows(study, read_trials(folder), alive=False)
     for note in preflight(study, folder, rows, fresh=request.fresh):
-        observer.note(note)
-    observer.stage("starting Ray" if request.wish.address is None else f"attaching to {request.wish.address}")
+        tell.note(note)
     # Ray and Tune take seconds to import: not before everything that may refuse has been looked at. The folder is
     # touched last: a command that is refused changes nothing.
-    from hw2tune.execution.cluster import connected
+    cluster = connection.cluster(meanwhile="hw2tune.execution.run")
+    with opened(results, study, fresh=request.fresh, say=tell.note) as folder:
+        from hw2tune.execution.run import run_trials
 
-    if request.wish.address is None:  # Tune is imported while Ray starts, which is mostly waiting for its processes
-        start_deaf_thread(lambda: importlib.import_module("hw2tune.execution.runner"))
-    with (
-        connected(request.wish, observer.note) as cluster,
-        opened(results, study, fresh=request.fresh, say=observer.note) as folder,
-    ):
-        from hw2tune.execution.runner import run_study
-
-        space = cluster.room()
+        capacity = cluster.capacity()
         add_run(
             folder,
-            observer.note,
+            tell.note,
             seeds={"study": study.seed, "split": study.split_seed},
             data={"name": data.label, "checksum": data.checksum, "split_checksum": data.split_checksum},
-            resources={"at": space.words, "trials_at_once": space.concurrency},
+            resources={"at": capacity.text, "trials_at_once": capacity.concurrency},
         )
-        ending = run_study(
-            study, folder=folder, data=data, cluster=cluster, observer=observer, retries=request.retries,
-            deadline=deadline,
+        end = run_trials(
+            study, folder=folder, data=data, cluster=cluster, tell=tell, retries=request.retries, deadline=deadline,
+            trainable=trainable,
         )  # fmt: skip
-    return _judged(read_overview(folder)), ending == "out of time"
+    return _judged(read_overview(folder), end)
 
 
-def _finished(folder: StudyFolder, study: Study) -> Overview | None:
+def _finished(folder: StudyFolder, study: Study) -> StudyResult | None:
     """The study where it has its trials already; nothing is started then."""
     if not folder.study_file.exists():
         return None
     overview = read_overview(folder)
     begun = [row for row in overview.rows if row.state == INTERRUPTED]
-    return _judged(overview) if len(overview.finished) >= study.trials_possible and not begun else None
+    complete = len(overview.finished) >= study.trials_possible and not begun
+    return _judged(overview, RunEnd.COMPLETE) if complete else None
 
 
-def _judged(overview: Overview) -> Overview:
+def _judged(overview: Overview, end: RunEnd) -> StudyResult:
     folder = overview.folder
     if overview.state == COMPLETE and overview.all_failed:
         raise NoTrialFinishedError(
             f"{folder.root}: every one of {len(overview.finished)} trials failed, the last one "
             f"`{overview.finished[-1].reason}`; hw2tune status {folder.name} shows each"
         )
-    return overview
+    return StudyResult(overview, end)

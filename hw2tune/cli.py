@@ -6,25 +6,44 @@ import os
 import sys
 import traceback
 import warnings
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from hw2tune import __version__
+from hw2tune.cli_options import (
+    Address,
+    Concurrency,
+    CpusPerTrial,
+    DataDir,
+    FromFiles,
+    GpusPerTrial,
+    Json,
+    MaxEpochs,
+    Name,
+    NewDataDir,
+    Output,
+    Pruner,
+    Quiet,
+    Race,
+    Replicates,
+    ResultsDir,
+    Retries,
+    Sampler,
+    Seed,
+    StudyAddress,
+    StudyName,
+    TimeBudget,
+    Trials,
+)
 from hw2tune.errors import Hw2tuneError, InterruptedByUserError
 from hw2tune.interrupt import INTERRUPTED, end_as_ctrl_c, end_no_more
-from hw2tune.paths import existing_folder, folder, results_folder
 from hw2tune.terminal.streams import make_streams_last
-from hw2tune.text.durations import seconds
 from hw2tune.variables import settle
 
 if TYPE_CHECKING:
-    from hw2tune.execution.resources import Wish
+    from hw2tune.execution.request import Request
     from hw2tune.report.write import ReportFiles
-
-RACE = 3  # trials that race for the winner unless told otherwise
-
 
 app = typer.Typer(
     add_completion=False,
@@ -36,70 +55,6 @@ app = typer.Typer(
 )
 data_app = typer.Typer(invoke_without_command=True, help="List the data sets, or fetch one.")
 app.add_typer(data_app, name="data")
-
-StudyName = Annotated[
-    str, typer.Argument(metavar="STUDY", help="quickstart, mnist, cifar10, a study in the results, or a .toml file.")
-]
-ResultsDir = Annotated[
-    str,
-    typer.Option(
-        "--results-dir",
-        callback=lambda place: place if "://" in place else str(results_folder(place)),
-        help="Where studies are kept: a folder, or a URL such as s3://bucket/studies.",
-    ),
-]
-DataDir = Annotated[
-    Path | None,
-    typer.Option(
-        "--data-dir",
-        callback=lambda place: place and existing_folder(place, "--data-dir"),
-        help="Where to look for data first; else HW2TUNE_DATA, else the cache.",
-    ),
-]
-NewDataDir = Annotated[
-    Path | None,
-    typer.Option(
-        "--data-dir",
-        callback=lambda place: place and folder(place, "--data-dir"),
-        help="Where to put data that is nowhere yet; else HW2TUNE_DATA, else the cache.",
-    ),
-]
-Output = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="DIR",
-        parser=lambda place: folder(place, "--output"),
-        help="Write the report into this folder, not beside the study.",
-    ),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-Trials = Annotated[int | None, typer.Option(min=2, help="Trials in the study in all; the published two are 0 and 1.")]
-MaxEpochs = Annotated[int | None, typer.Option(min=1, help="Epochs of a trial at most.")]
-Sampler = Annotated[Literal["tpe", "random"] | None, typer.Option(help="What chooses configurations.")]
-Pruner = Annotated[Literal["asha", "median", "none"] | None, typer.Option(help="What stops unpromising trials.")]
-Seed = Annotated[int | None, typer.Option(min=0, help="Seed of sampler, weights and order of images.")]
-Name = Annotated[str | None, typer.Option(help="The study's name in the results.")]
-CpusPerTrial = Annotated[float, typer.Option(min=0.01, help="CPUs that a trial gets.")]
-GpusPerTrial = Annotated[
-    float | None, typer.Option(min=0.0, help="GPUs that a trial gets; by default a quarter where there is one.")
-]
-Concurrency = Annotated[int | None, typer.Option(min=1, help="Trials at once; by default as many as fit.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show nothing while it runs.")]
-Replicates = Annotated[int, typer.Option(min=1, help="Seeds that each variant is trained on.")]
-TimeBudget = Annotated[
-    float | None,
-    typer.Option(parser=seconds, metavar="DURATION", help="Stop in order after this long, as 90s, 30m or 1h30m."),
-]
-Retries = Annotated[
-    int, typer.Option(min=0, help="More attempts for a trial whose worker, machine or memory gave out.")
-]
-Address = Annotated[str | None, typer.Option(help="A running Ray cluster: auto, or host:port of its head.")]
-StudyAddress = Annotated[
-    str | None,
-    typer.Option(
-        help="A running Ray cluster: auto, host:port of its head, or http://head:8265 to hand the study over."
-    ),
-]
 
 
 def _version(value: bool) -> None:
@@ -143,46 +98,57 @@ def study(
     replicates: Replicates = 5,
 ) -> None:
     """Run a study, or continue it: the same command goes on to --trials in all."""
-    from hw2tune.api import run
     from hw2tune.execution.request import Request
-    from hw2tune.execution.resources import Wish
-    from hw2tune.execution.submit import hand_over
-    from hw2tune.records.trials.states import INTERRUPTED as STOPPED
+    from hw2tune.execution.resources import ResourceRequest
+
+    request = Request(
+        study=name_or_file, overrides=_overrides(trials, max_epochs, sampler, pruner, seed, name), results=results_dir,
+        data_dir=data_dir, resources=ResourceRequest(cpus_per_trial, gpus_per_trial, concurrency, address), fresh=fresh,
+        retries=retries, time_budget=time_budget,
+    )  # fmt: skip
+    if attach or logs or (address or "").startswith(("http://", "https://")):
+        _submit(request, attach=attach, logs=logs, summarize=summarize, replicates=replicates, json=json, quiet=quiet)
+    _run_study(request, replicates if summarize else None, json=json, quiet=quiet)
+
+
+def _submit(
+    request: Request, *, attach: bool, logs: bool, summarize: bool, replicates: int, json: bool, quiet: bool
+) -> None:
+    """Hands the same command to a cluster's job server; exits with its code."""
+    from hw2tune.execution.submit import submit_study
+
+    more = ["--summarize", "--replicates", str(replicates)] if summarize else []
+    more += [flag for flag, given in (("--json", json), ("--quiet", quiet)) if given]
+    raise typer.Exit(submit_study(request, more, attach=attach, logs=logs))
+
+
+def _run_study(request: Request, replicates: int | None, *, json: bool, quiet: bool) -> None:
+    """Runs a study and, with `replicates`, its report on the same Ray; prints what came of it."""
+    from hw2tune.api import RACE, replicate_on, run_on
+    from hw2tune.execution.connection import Connection
+    from hw2tune.search.driver import RunEnd
     from hw2tune.terminal.progress import progress
     from hw2tune.terminal.tables import print_json, print_outcome, stdout
 
-    request = Request(
-        study=name_or_file,
-        overrides=_overrides(trials, max_epochs, sampler, pruner, seed, name),
-        results=results_dir,
-        data_dir=data_dir,
-        wish=Wish(
-            cpus_per_trial=cpus_per_trial, gpus_per_trial=gpus_per_trial, concurrency=concurrency, address=address
-        ),
-        fresh=fresh,
-        retries=retries,
-        time_budget=time_budget,
-    )
-    if attach or logs or (address or "").startswith(("http://", "https://")):
-        more = ["--summarize", "--replicates", str(replicates)] if summarize else []
-        more += [flag for flag, given in (("--json", json), ("--quiet", quiet)) if given]
-        raise typer.Exit(hand_over(request, more, attach=attach, logs=logs))
-    with progress(quiet=quiet) as observer:
-        overview, out_of_time = run(request, observer)
-    if json and not summarize:
-        print_json(overview)
+    with progress(quiet=quiet) as tell, Connection(request.resources, tell) as connection:
+        result = run_on(connection, request, tell)
+        if result.end in (RunEnd.COMPLETE, None) and replicates is not None:
+            if not json:
+                print_outcome(result.overview, stdout())
+            report = replicate_on(
+                connection, [result.name], replicates=replicates, race=RACE, results=request.results,
+                data_dir=request.data_dir, output=None, tell=tell,
+            )  # fmt: skip
+            _print_report(report, open_page=False, json=json)
+            return
+    if json and replicates is None:
+        print_json(result.overview)
     elif not json:
-        print_outcome(overview, stdout())
-    if out_of_time:
-        typer.echo(f"time budget of {time_budget:g} s used up; the same command continues", err=True)
-        return
-    if overview.state == STOPPED:
+        print_outcome(result.overview, stdout())
+    if result.end is RunEnd.OUT_OF_TIME:
+        typer.echo(f"time budget of {request.time_budget:g} s used up; the same command continues", err=True)
+    elif result.end is RunEnd.INTERRUPTED:
         raise typer.Exit(INTERRUPTED)
-    if summarize:
-        _summarize(
-            [overview.folder.name], results_dir, replicates, RACE, data_dir, request.wish, None,
-            open_page=False, json=json, quiet=quiet,
-        )  # fmt: skip
 
 
 @app.command()
@@ -201,9 +167,9 @@ def check(
     concurrency: Concurrency = None,
 ) -> None:
     """Check a study, its data and the resources, and estimate the cost; nothing is trained."""
-    from hw2tune.api import check as check_study
+    from hw2tune.api import check_study
     from hw2tune.execution.request import Request
-    from hw2tune.execution.resources import Wish
+    from hw2tune.execution.resources import ResourceRequest
     from hw2tune.terminal.plan import print_check
     from hw2tune.terminal.tables import stdout
 
@@ -212,7 +178,7 @@ def check(
         overrides=_overrides(trials, max_epochs, sampler, pruner, seed, name),
         results=results_dir,
         data_dir=data_dir,
-        wish=Wish(cpus_per_trial=cpus_per_trial, gpus_per_trial=gpus_per_trial, concurrency=concurrency),
+        resources=ResourceRequest(cpus_per_trial, gpus_per_trial, concurrency),
     )
     print_check(*check_study(request), stdout())
 
@@ -221,40 +187,34 @@ def check(
 def summarize(
     names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Studies in the results.")] = None,
     replicates: Replicates = 5,
-    race: Annotated[int, typer.Option(min=1, help="The best trials that race over the seeds for the winner.")] = RACE,
+    race: Race = 3,
     results_dir: ResultsDir = "ray_results",
     data_dir: DataDir = None,
     cpus_per_trial: CpusPerTrial = 1.0,
     gpus_per_trial: GpusPerTrial = None,
     concurrency: Concurrency = None,
     address: Address = None,
-    from_files: Annotated[
-        str | None,
-        typer.Option(
-            help="Redraw from a study's folder or a URL of studies; trains nothing and needs neither torch nor Ray."
-        ),
-    ] = None,
+    from_files: FromFiles = None,
     output: Output = None,
     open_page: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Replicate baseline, L2 and the tuned winner, test them, and write the report."""
-    from hw2tune.execution.resources import Wish
-    from hw2tune.records.layout import folders_in
-    from hw2tune.records.remote.mirror import reading
-    from hw2tune.report.write import write_report
+    from hw2tune.api import checked_target, replicate_study, report_from_files
+    from hw2tune.terminal.progress import progress
 
-    target = None if output is None else _checked(output)
+    target = None if output is None else checked_target(output)
     if from_files is not None:
-        place = from_files if "://" in from_files else existing_folder(from_files, "--from-files")
-        _print_report(write_report(folders_in(reading(place)), target), open_page=open_page, json=json)
+        _print_report(report_from_files(from_files, target), open_page=open_page, json=json)
         return
-    wish = Wish(cpus_per_trial=cpus_per_trial, gpus_per_trial=gpus_per_trial, concurrency=concurrency, address=address)
-    _summarize(
-        names or [], results_dir, replicates, race, data_dir, wish, target,
-        open_page=open_page, json=json, quiet=quiet,
-    )  # fmt: skip
+    with progress(quiet=quiet) as tell:
+        report = replicate_study(
+            names or (), replicates=replicates, race=race, results_dir=results_dir, data_dir=data_dir,
+            cpus_per_trial=cpus_per_trial, gpus_per_trial=gpus_per_trial, concurrency=concurrency, address=address,
+            output=target, listeners=[tell],
+        )  # fmt: skip
+    _print_report(report, open_page=open_page, json=json)
 
 
 @app.command()
@@ -272,61 +232,18 @@ def reproduce(
     quiet: Quiet = False,
 ) -> None:
     """Repeat the published runs exactly as published, and hold the numbers beside the held-out test images."""
-    from hw2tune.execution.resources import Wish
-    from hw2tune.records.layout import StudyFolder
-    from hw2tune.records.remote.mirror import mirrored
-    from hw2tune.replication.summarize import reproduce_published, reproduction_name
-    from hw2tune.report.outputs import default_target, refuse_unwritable
-    from hw2tune.report.reproduction.write import write_reproduction
+    from hw2tune import api
     from hw2tune.terminal.progress import progress
     from hw2tune.terminal.tables import print_reproduction, stdout
 
-    wish = Wish(cpus_per_trial=cpus_per_trial, gpus_per_trial=gpus_per_trial, concurrency=concurrency, address=address)
-    names = [reproduction_name(name, max_epochs) for name in (["mnist", "cifar10"] if what == "all" else [what])]
-    with progress(quiet=quiet) as observer, mirrored(results_dir, names, observer.note) as here:
-        folders = [StudyFolder(here / name) for name in names]
-        if output is None:
-            targets = [default_target([one]) for one in folders]
-        else:
-            targets = [_checked(output if len(folders) == 1 else output / one.name) for one in folders]
-        for target in targets:
-            refuse_unwritable(target)
-        reproduce_published(
-            folders, replicates=replicates, max_epochs=max_epochs, data_dir=data_dir, wish=wish, observer=observer
-        )
-        written = [write_reproduction(one, target) for one, target in zip(folders, targets, strict=True)]
+    with progress(quiet=quiet) as tell:
+        written = api.reproduce(
+            what, replicates=replicates, max_epochs=max_epochs, results_dir=results_dir, data_dir=data_dir,
+            cpus_per_trial=cpus_per_trial, gpus_per_trial=gpus_per_trial, concurrency=concurrency, address=address,
+            output=output, listeners=[tell],
+        )  # fmt: skip
     for each in written:
         print_reproduction(each, stdout())
-
-
-def _summarize(
-    names: list[str], results: str, replicates: int, race: int, data_dir: Path | None, wish: Wish, target: Path | None,
-    *, open_page: bool, json: bool, quiet: bool,
-) -> None:  # fmt: skip
-    from hw2tune.records.layout import StudyFolder
-    from hw2tune.records.remote.mirror import mirrored, reading
-    from hw2tune.replication.summarize import chosen_folders, replicate_studies
-    from hw2tune.report.outputs import default_target, refuse_unwritable
-    from hw2tune.report.write import write_report
-    from hw2tune.terminal.progress import progress
-
-    names = [folder.name for folder in chosen_folders(reading(results), names)]
-    with progress(quiet=quiet) as observer, mirrored(results, names, observer.note) as here:
-        folders = [StudyFolder(here / name) for name in names]
-        refuse_unwritable(target or default_target(folders))  # before Ray's seconds and the trainings' hours
-        replicate_studies(folders, replicates=replicates, race=race, data_dir=data_dir, wish=wish, observer=observer)
-        observer.stage("drawing the report")
-        files = write_report(folders, target)
-    _print_report(files, open_page=open_page, json=json)
-
-
-def _checked(target: Path) -> Path:
-    """A folder that was asked for, if a report can stand there. Raises Hw2tuneError."""
-    from hw2tune.report.outputs import refuse_foreign, refuse_unwritable
-
-    refuse_unwritable(target)
-    refuse_foreign(target)
-    return target
 
 
 def _print_report(files: ReportFiles, *, open_page: bool, json: bool) -> None:

@@ -1,26 +1,49 @@
-"""What a study tells while it runs. The terminal listens; a test may too."""
+"""What happens in a run, and who listens: each event a frozen dataclass, each listener a function of one event.
+
+The terminal's display is a listener, and `run_study(..., listeners=[...])` takes others. Events come in order, from one
+thread at a time.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-from hw2tune.records.trials.rows import TrialRow
-from hw2tune.study.hyperparameters import Value
-from hw2tune.study.schema import Study
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hw2tune.execution.resources import Room
+    from hw2tune.execution.resources import Capacity
+    from hw2tune.records.trials.rows import TrialRow
+    from hw2tune.study.hyperparameters import Value
+    from hw2tune.study.schema import Study
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
-    """What is about to run, and on what."""
+class Event:
+    """Something that happened."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageStarted(Event):
+    """Something that takes seconds begins, such as starting Ray."""
+
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Noted(Event):
+    """Something that the user should know of and need not act on, in one line."""
+
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyStarted(Event):
+    """A study is about to run."""
 
     study: Study
     finished: list[TrialRow]  # there already
-    resumed: dict[int, int]  # interrupted trials that are taken up: number to the epochs they have
-    room: Room
+    resumed: dict[int, int]  # interrupted trials that go on: number to the epochs they have
+    capacity: Capacity
     dataset: str
     dataset_checksum: str
     sizes: dict[str, int]  # images by split
@@ -32,34 +55,113 @@ class Plan:
         return max(0, self.study.trials_possible - len(self.finished) - len(self.resumed))
 
     @property
+    def references_left(self) -> int:
+        """Trials of references among those to run: they are never pruned."""
+        return max(0, len(self.study.published) - sum(bool(row.label) for row in self.finished))
+
+    @property
     def total(self) -> int:
         """All trials of the study when it is over."""
         return len(self.finished) + len(self.resumed) + self.left
 
 
-class Observer:
-    """Hears of a study's progress, in order, from the driver's main thread. This one says nothing."""
+@dataclass(frozen=True, kw_only=True)
+class TrialStarted(Event):
+    """A trial got a slot, or soon will. It starts again where an attempt before failed."""
 
-    def stage(self, text: str) -> None:
-        """Something that takes seconds begins, such as starting Ray."""
+    trial: int
+    label: str  # of a reference; empty for what the sampler chose
+    params: Mapping[str, Value]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochFinished(Event):
+    """A trial ended an epoch. `record` is its line in `result.json`: losses, accuracies, seconds."""
+
+    trial: int
+    record: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialRetried(Event):
+    """A trial's attempt failed, as `text` says; another follows."""
+
+    trial: int
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialFinished(Event):
+    """A trial ended, whichever way."""
+
+    row: TrialRow
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyFinished(Event):
+    """A run of the study is over. `end` says why: complete, interrupted, out of time, ..."""
+
+    folder: str
+    end: str
+    rows: Sequence[TrialRow]  # all trials
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplicationStarted(Event):
+    """`total` trainings begin, beside `cached` ones that were there."""
+
+    study: Study
+    total: int
+    cached: int
+    capacity: Capacity
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingStarted(Event):
+    """A training of a replicate got a slot. `training` is its number in this run, `label` for people."""
+
+    training: int
+    label: str
+    params: Mapping[str, Value]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingEpochFinished(Event):
+    """A replicate's training ended an epoch. `record` as in EpochFinished."""
+
+    training: int
+    record: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingFinished(Event):
+    """A replicate's training ended; the row has the training's number and label."""
+
+    row: TrialRow
+
+
+Listener = Callable[[Event], None]
+
+
+class Listeners:
+    """Tells each listener every event. One that fails is told of and heard no more: it must not end a study."""
+
+    def __init__(self, listeners: Sequence[Listener] = ()) -> None:
+        self.listeners = list(listeners)
+
+    def __call__(self, event: Event) -> None:
+        for listener in list(self.listeners):
+            try:
+                listener(event)
+            except Exception as error:
+                self.listeners.remove(listener)
+                name = getattr(listener, "__qualname__", type(listener).__qualname__)
+                self.note(f"listener {name} failed and is left out: {type(error).__name__}: {error}")
 
     def note(self, text: str) -> None:
-        """Something that the user should know of and need not act on, in one line."""
+        """Tells a line."""
+        self(Noted(text=text))
 
-    def planned(self, plan: Plan) -> None:
-        """The study is about to run."""
-
-    def replicating(self, study: Study, *, total: int, cached: int, room: Room) -> None:
-        """`total` trainings begin, beside `cached` ones that were there; each is told like a trial."""
-
-    def trial_started(self, number: int, label: str, params: dict[str, Value]) -> None:
-        """A trial got a slot, or soon will."""
-
-    def epoch_finished(self, number: int, epoch: int, accuracy: float, images_per_second: float) -> None:
-        """A trial ended an epoch with this validation accuracy."""
-
-    def trial_retried(self, number: int, text: str) -> None:
-        """A trial's attempt failed, as `text` says; another follows."""
-
-    def trial_finished(self, row: TrialRow) -> None:
-        """A trial ended, whichever way."""
+    def stage(self, text: str) -> None:
+        """Tells that something begins which takes seconds."""
+        self(StageStarted(text=text))

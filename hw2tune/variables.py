@@ -7,6 +7,7 @@ the same table. On a cluster that was running before, the nodes have the variabl
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator, MutableMapping
 from dataclasses import dataclass
@@ -199,6 +200,19 @@ def settle(environment: MutableMapping[str, str] = os.environ) -> None:
     for name in ("NO_PROXY", "no_proxy"):
         known = [host for host in environment.get(name, "").split(",") if host]
         environment[name] = ",".join([*known, *(host for host in LOOPBACK if host not in known)])
+
+
+@contextlib.contextmanager
+def settled() -> Iterator[None]:
+    """`settle` for the length of a `with`: the caller's environment is as before behind it."""
+    before = dict(os.environ)
+    settle()
+    try:
+        yield
+    finally:
+        for name in os.environ.keys() - before.keys():
+            del os.environ[name]
+        os.environ.update(before)
 
 
 if __name__ == "__main__":

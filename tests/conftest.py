@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import tempfile
 import time
 import uuid
@@ -21,6 +22,8 @@ def nothing_is_left_behind() -> Iterator[None]:
     """Gives the suite a temporary folder of its own, short enough for sockets, and looks at both at its end."""
     place = Path(tempfile.mkdtemp(prefix="h", dir="/tmp"))
     before = {name: os.environ.get(name) for name in (MARK, "TMPDIR")}
+    for number in (signal.SIGINT, signal.SIGHUP):  # ignored in a shell's background job, and inherited
+        signal.signal(number, signal.default_int_handler)
     os.environ.update({MARK: uuid.uuid4().hex, "TMPDIR": str(place)})
     tempfile.tempdir = None  # asks again
     yield

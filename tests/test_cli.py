@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from hw2tune.events import Observer
+from hw2tune.events import Listeners
 from hw2tune.records.trials.storage import create_optuna_study
 from hw2tune.search.failures import Failure
-from hw2tune.search.recorder import Ledger
+from hw2tune.search.recorder import Recorder
 from hw2tune.study.file import parse_study
 from tests.report.fake_study import write_fake_study
 
@@ -144,10 +144,10 @@ def test_a_study_whose_every_trial_failed_ends_with_exit_code_3_and_the_reason(t
     folder.journal.unlink()
     shutil.rmtree(folder.trial(0).root.parent)
     study = parse_study(folder.study_file.read_text(), "x")
-    ledger = Ledger(study, create_optuna_study(folder, study), folder, Observer())
-    ledger.enqueue_published()
+    recorder = Recorder(study, create_optuna_study(folder, study), folder, Listeners())
+    recorder.enqueue_references()
     for _ in range(2):
-        ledger.close_failed(ledger.open_trial(), Failure(state="diverged", reason="diverged in epoch 1: loss nan"))
+        recorder.close_failed(recorder.open_trial(), Failure(state="diverged", reason="diverged in epoch 1: loss nan"))
     ended = hw2tune("study", "quickstart", "--trials", "2", cwd=tmp_path)
     assert (ended.returncode, ended.stdout) == (3, "")
     assert ended.stderr == (

@@ -1,7 +1,7 @@
 """One search of the search benchmark: spends its epochs and writes validation and test accuracy of each.
 
-For `ours`, `random` and `tpe` hw2tune's searcher and stopper are called in the order in which Tune calls them, one
-trial after another; `ray` is Tune with its own search and scheduler.
+For `ours`, `random` and `tpe` hw2tune's own driver runs one trial after another; `ray` is Tune with its own search and
+scheduler.
 """
 
 from __future__ import annotations
@@ -13,25 +13,20 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-# ruff: noqa: I001  # hw2tune.execution sets Ray's variables before Ray is imported
-from hw2tune.search.samplers import build_pruner, build_sampler
-from hw2tune.search.failures import of_exception
-from hw2tune.search.retries import Faults
-from hw2tune.search.recorder import Ledger
-from hw2tune.search.messages import CHECKPOINT, FAILURE
-from hw2tune.events import Observer
-from hw2tune.execution.resources import Wish, room
-from hw2tune.execution.tune.searcher import StudySearch
-from hw2tune.execution.tune.stopper import StudyStopper
-
 import ray
 from ray import tune
 from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search.optuna import OptunaSearch
 
 from hw2tune.data.load import load_dataset
+from hw2tune.events import Listeners
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.trials.storage import create_optuna_study
+from hw2tune.search.driver import Assignment, EpochResult, Outcome, StudyDriver, Verdict
+from hw2tune.search.failures import Failure, failure_of
+from hw2tune.search.recorder import Recorder
+from hw2tune.search.retries import FailurePolicy
+from hw2tune.search.samplers import build_pruner, build_sampler
 from hw2tune.study.file import find_study, parse_study
 from hw2tune.study.hyperparameters import Hyperparameters
 from hw2tune.study.schema import Study
@@ -59,28 +54,30 @@ def main() -> None:
 
 def _by_hw2tune(study: Study, budget: int, folder: StudyFolder, *, warm: bool) -> Pairs:
     folder.root.mkdir()
-    optuna_study = create_optuna_study(folder, study)
-    ledger = Ledger(study, optuna_study, folder, Observer())
+    optuna_study, tell = create_optuna_study(folder, study), Listeners()
+    recorder = Recorder(study, optuna_study, folder, tell)
     if warm:
-        ledger.enqueue_published()
+        recorder.enqueue_references()
     optuna_study.sampler, optuna_study.pruner = build_sampler(study, 0), build_pruner(study)
-    search = StudySearch(ledger, Faults(retries=0), room=room([{"CPU": 1.0}], Wish()))
-    stopper = StudyStopper(search)
+    driver = StudyDriver(recorder=recorder, policy=FailurePolicy(retries=0), tell=tell)
     pairs: Pairs = []
-    while len(pairs) < budget:
-        name = f"after {len(pairs)} epochs, {len(ledger.trials())} trials"
-        configuration = search.suggest(name)
-        for result, test in _epochs(study, configuration["hyperparameters"]):
-            pairs.append((result.get("validation_accuracy", 0.0), test))  # a diverged epoch is spent all the same
-            if stopper(name, result) or len(pairs) == budget:
-                told = {f"{FAILURE}/{key}": value for key, value in result.get(FAILURE, {}).items()}
-                search.on_trial_complete(name, result | told)
+    while len(pairs) < budget and isinstance(given := driver.next(), Assignment):
+        outcome = Outcome()
+        for result, test in _epochs(study, given.hyperparameters):
+            if isinstance(result, Failure):
+                pairs.append((0.0, test))  # a diverged epoch is spent all the same
+                outcome = Outcome(failure=result)
                 break
+            pairs.append((result["validation_accuracy"], test))
+            verdict = driver.epoch(given.trial, EpochResult(record=result, checkpoint=b""))
+            if verdict is Verdict.STOP or len(pairs) == budget:
+                break
+        driver.ended(given.trial, outcome)
     return pairs
 
 
-def _epochs(study: Study, hyperparameters: dict[str, Any]) -> Iterator[tuple[dict[str, Any], float]]:
-    """Each epoch as a trial reports it, without a checkpoint to keep, and its test accuracy."""
+def _epochs(study: Study, hyperparameters: dict[str, Any]) -> Iterator[tuple[dict[str, Any] | Failure, float]]:
+    """Each epoch's record or the failure that ends the trial, and its test accuracy."""
     import torch
 
     from hw2tune.train.batches import TrainingData, on_device
@@ -99,16 +96,15 @@ def _epochs(study: Study, hyperparameters: dict[str, Any]) -> Iterator[tuple[dic
     state = new_state(study.model, configuration, seed=study.seed, device=device)
     try:
         for epoch in train_epochs(state, configuration, splits, loss=loss, max_epochs=study.max_epochs):
-            done = epoch.epoch >= study.max_epochs
-            result = asdict(epoch) | {"done": done, CHECKPOINT: b""}
-            yield result, evaluate(state.model, test, loss)[1]
+            yield asdict(epoch), evaluate(state.model, test, loss)[1]
     except DivergedError as error:
-        yield {FAILURE: asdict(of_exception(error, state.epoch + 1)), "done": True}, 0.0
+        yield failure_of(error, state.epoch + 1), 0.0
 
 
 def _trainable(config: dict[str, Any], study: Study) -> None:
     for result, test in _epochs(study, study.search_space.decode(config)):
-        tune.report({"validation_accuracy": result.get("validation_accuracy", 0.0), "test_accuracy": test})
+        value = 0.0 if isinstance(result, Failure) else result["validation_accuracy"]
+        tune.report({"validation_accuracy": value, "test_accuracy": test})
 
 
 class Budget(tune.Stopper):

@@ -13,9 +13,9 @@ from typing import Any
 
 from ray import tune
 
-from benchmarks.scale import CHECKPOINT_BYTES, epoch_result, goodness
+from benchmarks.scale import CHECKPOINT_BYTES, epoch_record, goodness
+from hw2tune.execution.tune.messages import CHECKPOINT
 from hw2tune.records.trials.checkpoints import DIGEST, digest
-from hw2tune.search.messages import CHECKPOINT
 
 
 class SimulatedTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
@@ -39,8 +39,9 @@ class SimulatedTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no type
         """One epoch."""
         time.sleep(1)
         self.epoch += 1
-        found = epoch_result(self.epoch, self.good, self.study, self.chance)
-        return found | {CHECKPOINT: self.content, DIGEST: self.known}
+        found = epoch_record(self.epoch, self.good, self.chance)
+        done = self.epoch >= self.study.max_epochs
+        return found | {CHECKPOINT: self.content, DIGEST: self.known, "done": done}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Nothing, as with TrainingTrial."""

@@ -17,8 +17,8 @@ from hw2tune.execution.address import meant, reached, without_ray_address
 from hw2tune.execution.authentication import own_token, users_token, wanted_mode
 from hw2tune.execution.connection_errors import refusal
 from hw2tune.execution.machine import this_machine
-from hw2tune.execution.node_check import unfit_nodes
-from hw2tune.execution.resources import Room, Wish, room
+from hw2tune.execution.node_check import unsuitable_nodes
+from hw2tune.execution.resources import Capacity, ResourceRequest, find_capacity
 from hw2tune.execution.scratch import scratch
 from hw2tune.execution.workarounds import mended, out_of_reach, signals_left_alone, without_servers
 
@@ -27,11 +27,11 @@ PRELOAD = "hw2tune.execution.preload"  # what Ray's idle workers import as they 
 
 @dataclass(frozen=True, kw_only=True)
 class Cluster:
-    """The nodes of a Ray that is connected. `unfit` says of some, by address, why nothing can run there."""
+    """The nodes of a Ray that is connected. `unsuitable` says of some, by address, why nothing can run there."""
 
-    wish: Wish
+    resources: ResourceRequest
     scratch: Path = field(default_factory=lambda: Path(tempfile.gettempdir()))  # for what nobody keeps
-    unfit: Mapping[str, str] = field(default_factory=dict)
+    unsuitable: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def machines(self) -> list[str]:
@@ -43,12 +43,12 @@ class Cluster:
         """The address of the machine that this process runs on."""
         return str(ray.util.get_node_ip_address())
 
-    def room(self, left_out: Collection[str] = (), *, at_most: bool = False) -> Room:
-        """What there is room for on the nodes but those left out. Raises ResourceError."""
+    def capacity(self, excluded: Collection[str] = (), *, at_most: bool = False) -> Capacity:
+        """How many trials the nodes take, but for those excluded. Raises ResourceError."""
         alive = _alive()
-        out = [node for node in alive if node["NodeManagerAddress"] in {*left_out, *self.unfit}]
+        out = [node for node in alive if node["NodeManagerAddress"] in {*excluded, *self.unsuitable}]
         totals = [node["Resources"] for node in alive if node not in out]
-        return room(totals, self.wish, avoid=[node["NodeID"] for node in out], at_most=at_most)
+        return find_capacity(totals, self.resources, avoid=[node["NodeID"] for node in out], at_most=at_most)
 
 
 def _alive() -> list[dict[str, Any]]:
@@ -56,19 +56,31 @@ def _alive() -> list[dict[str, Any]]:
 
 
 @contextlib.contextmanager
-def connected(wish: Wish, note: Callable[[str], None] = lambda text: None) -> Iterator[Cluster]:
+def connected(resources: ResourceRequest, note: Callable[[str], None] = lambda text: None) -> Iterator[Cluster]:
     """Ray for the length of a `with`. A cluster that was running before goes on running. Raises ResourceError.
 
     `note` is told what the user should know of the cluster.
     """
-    for name in ("ray", "ray.tune", "ray.train", "ray.data"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-    with scratch() as folder, mended():
+    with silenced("ray", "ray.tune", "ray.train", "ray.data"), scratch() as folder, mended():
         try:
-            with _started(folder) if wish.address is None else _attached(wish.address, note):
-                yield Cluster(wish=wish, scratch=folder, unfit=unfit_nodes(_alive()) if wish.address else {})
+            with _started(folder) if resources.address is None else _attached(resources.address, note):
+                unsuitable = unsuitable_nodes(_alive()) if resources.address else {}
+                yield Cluster(resources=resources, scratch=folder, unsuitable=unsuitable)
         finally:
             ray.shutdown()
+
+
+@contextlib.contextmanager
+def silenced(*loggers: str) -> Iterator[None]:
+    """For the length of a `with`, these loggers say what is critical alone."""
+    before = {name: logging.getLogger(name).level for name in loggers}
+    for name in before:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for name, level in before.items():
+            logging.getLogger(name).setLevel(level)
 
 
 _QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}

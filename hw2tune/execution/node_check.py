@@ -15,7 +15,7 @@ NEEDED = ("torch", "optuna", "numpy")  # in a worker; hw2tune itself travels the
 PATIENCE = 120  # seconds for a node to start a process and answer
 
 
-def unfit_nodes(nodes: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+def unsuitable_nodes(nodes: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     """Why nodes cannot run a trial, by address. Raises ResourceError where none can."""
     asked = {
         ray.remote(num_cpus=0, max_retries=1)(_missing)
@@ -24,22 +24,22 @@ def unfit_nodes(nodes: Sequence[Mapping[str, Any]]) -> dict[str, str]:
         for node in nodes
     }
     done, late = ray.wait(list(asked), num_returns=len(asked), timeout=PATIENCE)
-    unfit = {asked[answer]: f"it did not answer within {PATIENCE} s" for answer in late}
+    unsuitable = {asked[answer]: f"it did not answer within {PATIENCE} s" for answer in late}
     for answer in done:
         try:
             missing = ray.get(answer)
         except ray.exceptions.RayError as error:
-            unfit[asked[answer]] = str(error).strip().splitlines()[-1]
+            unsuitable[asked[answer]] = str(error).strip().splitlines()[-1]
         else:
             if missing:
-                unfit[asked[answer]] = f"its Python has no {' and no '.join(missing)}"
-    if len(unfit) == len(nodes):
-        first = next(iter(unfit))
+                unsuitable[asked[answer]] = f"its Python has no {' and no '.join(missing)}"
+    if len(unsuitable) == len(nodes):
+        first = next(iter(unsuitable))
         raise ResourceError(
-            f"no node of the cluster can run a trial ({first}: {unfit[first]}); install hw2tune's packages on the "
+            f"no node of the cluster can run a trial ({first}: {unsuitable[first]}); install hw2tune's packages on the "
             "nodes: `pip install hw2tune` in the environment that `ray start` runs in"
         )
-    return unfit
+    return unsuitable
 
 
 def _missing() -> list[str]:

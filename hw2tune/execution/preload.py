@@ -7,9 +7,12 @@ and then leaves what they made alone.
 import gc
 import signal
 
-signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})  # Ray ends a worker by it; see ray_mends.OutOfReach
+signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})  # Ray ends a worker by it; see workarounds.OutOfReach
 gc.disable()
 import torch  # noqa: E402, F401
+
+import hw2tune.execution.tune.trainable  # noqa: E402
+import hw2tune.train.replicate  # noqa: E402, F401
 
 gc.freeze()
 gc.enable()

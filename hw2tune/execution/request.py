@@ -11,8 +11,8 @@ from typing import Any
 from hw2tune.data.dataset import Dataset
 from hw2tune.data.guard import refuse_overlap
 from hw2tune.data.load import load_dataset
-from hw2tune.events import Observer
-from hw2tune.execution.resources import Wish
+from hw2tune.events import Listeners
+from hw2tune.execution.resources import ResourceRequest
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.remote.mirror import reading
 from hw2tune.study.file import find_study, parse_study
@@ -30,7 +30,7 @@ class Request:
     overrides: Mapping[str, Any] = field(default_factory=dict)
     results: Path | str = Path("ray_results")  # or a URL
     data_dir: Path | None = None
-    wish: Wish = field(default_factory=Wish)
+    resources: ResourceRequest = field(default_factory=ResourceRequest)
     fresh: bool = False
     retries: int = 2
     time_budget: float | None = None
@@ -53,7 +53,7 @@ def folder_name(file: Path) -> dict[str, str]:
 def load_for(
     study: Study,
     data_dir: Path | None,
-    observer: Observer,
+    tell: Listeners,
     *,
     validation_size: int | None = None,
     download: bool = True,
@@ -62,14 +62,14 @@ def load_for(
 
     Raises DataError, also where two splits share pictures: no claim could be made in the end.
     """
-    observer.stage(f"loading {study.dataset}")
+    tell.stage(f"loading {study.dataset}")
     data = load_dataset(
         study.dataset,
         data_dir=data_dir,
         validation_size=study.validation_size if validation_size is None else validation_size,
         split_seed=study.split_seed,
         download=download,
-        progress=lambda what, done, of: observer.stage(f"{what}: {done:,} of {of:,}"),
+        progress=lambda what, done, of: tell.stage(f"{what}: {done:,} of {of:,}"),
     )
     refuse_overlap(data)
     return data

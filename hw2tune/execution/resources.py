@@ -1,4 +1,4 @@
-"""What the machines have room for: how many trials at once. Without Ray, so that `check` can ask as well."""
+"""What was asked for, and how many trials the machines take at once. Without Ray, so that `check` can ask as well."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from hw2tune.errors import ResourceError
 
 
-@dataclass(frozen=True, kw_only=True)
-class Wish:
+@dataclass(frozen=True)
+class ResourceRequest:
     """What the user asked for; None where hw2tune chooses."""
 
     cpus_per_trial: float = 1.0
@@ -19,7 +19,7 @@ class Wish:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Room:
+class Capacity:
     """What each trial gets, and how many run at once: `gpu_slots` of them on GPUs, the others on CPUs alone.
 
     `avoid` holds Ray's ids of nodes on which nothing is to run.
@@ -28,7 +28,7 @@ class Room:
     cpus_per_trial: float
     gpus_per_trial: float
     concurrency: int
-    words: str
+    text: str
     gpu_slots: int = 0
     avoid: tuple[str, ...] = ()
 
@@ -38,7 +38,7 @@ class Room:
         return max(1, int(self.cpus_per_trial))
 
     @property
-    def alike(self) -> int:
+    def same_device(self) -> int:
         """How many run at once on one kind of device, as trainings do that are to be compared."""
         return self.gpu_slots or self.concurrency
 
@@ -48,38 +48,38 @@ class Room:
         return {"ray.io/node-id": f"!in({','.join(self.avoid)})"} if self.avoid else {}
 
 
-def room(
-    totals: Sequence[Mapping[str, float]], wish: Wish, *, avoid: Sequence[str] = (), at_most: bool = False
-) -> Room:
+def find_capacity(
+    totals: Sequence[Mapping[str, float]], request: ResourceRequest, *, avoid: Sequence[str] = (), at_most: bool = False
+) -> Capacity:
     """How many trials fit on nodes with these resources (`CPU`, `GPU`), each on one node. Raises ResourceError.
 
-    Where there are GPUs, nodes without one take trials on their CPUs beside them. `at_most` takes a wish for more
+    Where there are GPUs, nodes without one take trials on their CPUs beside them. `at_most` takes a request for more
     trials at once than fit as a bound, where nodes went missing under way.
     """
     gpus = sum(total.get("GPU", 0.0) for total in totals)
     cpus = sum(total.get("CPU", 0.0) for total in totals)
     # Networks this small leave a GPU mostly idle, so trials share one unless told otherwise.
-    per_gpu = wish.gpus_per_trial if wish.gpus_per_trial is not None else (0.25 if gpus else 0.0)
-    on_gpus = sum(_fits(total, wish.cpus_per_trial, per_gpu) for total in totals) if per_gpu else 0
-    on_cpus = sum(_fits(total, wish.cpus_per_trial, 0.0) for total in totals if not per_gpu or not total.get("GPU"))
+    per_gpu = request.gpus_per_trial if request.gpus_per_trial is not None else (0.25 if gpus else 0.0)
+    on_gpus = sum(_fits(total, request.cpus_per_trial, per_gpu) for total in totals) if per_gpu else 0
+    on_cpus = sum(_fits(total, request.cpus_per_trial, 0.0) for total in totals if not per_gpu or not total.get("GPU"))
     fits = on_gpus + on_cpus if on_gpus or not per_gpu else 0  # GPUs that were asked for must be there
     there = f"{_number(cpus)} CPUs and {_number(gpus)} GPUs on {len(totals)} node{'s' * (len(totals) != 1)}"
     if fits == 0:
         raise ResourceError(
-            f"a trial needs {_number(wish.cpus_per_trial)} CPUs and {_number(per_gpu)} GPUs on one node, but there are "
-            f"{there}; lower --cpus-per-trial or --gpus-per-trial"
+            f"a trial needs {_number(request.cpus_per_trial)} CPUs and {_number(per_gpu)} GPUs on one node, but there "
+            f"are {there}; lower --cpus-per-trial or --gpus-per-trial"
         )
-    if wish.concurrency is not None and wish.concurrency > fits and not at_most:
+    if request.concurrency is not None and request.concurrency > fits and not at_most:
         raise ResourceError(
-            f"--concurrency {wish.concurrency} needs room for as many trials, but {fits} fit: {there}, "
-            f"{_number(wish.cpus_per_trial)} CPUs a trial; lower --concurrency or --cpus-per-trial"
+            f"--concurrency {request.concurrency} needs room for as many trials, but {fits} fit: {there}, "
+            f"{_number(request.cpus_per_trial)} CPUs a trial; lower --concurrency or --cpus-per-trial"
         )
-    concurrency = min(wish.concurrency or fits, fits)
-    return Room(
-        cpus_per_trial=wish.cpus_per_trial,
+    concurrency = min(request.concurrency or fits, fits)
+    return Capacity(
+        cpus_per_trial=request.cpus_per_trial,
         gpus_per_trial=per_gpu,
         concurrency=concurrency,
-        words=there + (f", Ray at {wish.address}" if wish.address else ", Ray started here"),
+        text=there + (f", Ray at {request.address}" if request.address else ", Ray started here"),
         gpu_slots=min(on_gpus, concurrency),
         avoid=tuple(avoid),
     )

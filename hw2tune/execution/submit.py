@@ -11,12 +11,12 @@ from hw2tune.execution.jobs import Cluster, follow, log, newest, on_the_head, su
 from hw2tune.execution.request import Request, resolve
 
 
-def hand_over(request: Request, more: Sequence[str], *, attach: bool, logs: bool) -> int:
+def submit_study(request: Request, more: Sequence[str], *, attach: bool, logs: bool) -> int:
     """Submits the study, or with `attach` finds its job, and follows it; with `logs` prints what it said.
 
     Returns the job's exit code. Raises Hw2tuneError.
     """
-    url = request.wish.address or ""
+    url = request.resources.address or ""
     if not url.startswith(("http://", "https://")):
         raise ResourceError("--attach and --logs need the cluster's dashboard: --address http://head:8265")
     study = resolve(request)
@@ -37,11 +37,11 @@ def hand_over(request: Request, more: Sequence[str], *, attach: bool, logs: bool
 
 def options_of(request: Request) -> list[str]:
     """What the study file does not hold of a request, as options."""
-    wish = request.wish
+    resources = request.resources
     values = {
-        "--cpus-per-trial": f"{wish.cpus_per_trial:g}",
-        "--gpus-per-trial": None if wish.gpus_per_trial is None else f"{wish.gpus_per_trial:g}",
-        "--concurrency": wish.concurrency,
+        "--cpus-per-trial": f"{resources.cpus_per_trial:g}",
+        "--gpus-per-trial": None if resources.gpus_per_trial is None else f"{resources.gpus_per_trial:g}",
+        "--concurrency": resources.concurrency,
         "--data-dir": request.data_dir,
         "--retries": request.retries,
         "--time-budget": None if request.time_budget is None else f"{request.time_budget:g}s",

@@ -3,70 +3,45 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 import ray
 
 from hw2tune.errors import TrainingFailedError
-from hw2tune.events import Observer
-from hw2tune.execution.resources import Room
+from hw2tune.events import Listeners, TrainingEpochFinished, TrainingFinished, TrainingStarted
+from hw2tune.execution.resources import Capacity
 from hw2tune.records.trials.rows import TrialRow
 from hw2tune.records.trials.states import COMPLETE, DIVERGED
-from hw2tune.study.task import Task
+from hw2tune.study.task import Job, PublishedEvaluation, TrainingResult, TrialData
 
-if TYPE_CHECKING:
-    from hw2tune.data.dataset import Split
-    from hw2tune.execution.tune.trainable import TrialData
-
-
-@dataclass(frozen=True, kw_only=True)
-class Job:
-    """One training to be done; the label is for people."""
-
-    label: str
-    task: Task
-
-
-@dataclass(frozen=True, kw_only=True)
-class Finished:
-    """What came of a job: its epochs and, for a training kept whole, its weights (`records.trainings.Training`)."""
-
-    job: Job
-    epochs: list[dict[str, Any]]
-    chosen_epoch: int | None
-    diverged: str
-    arrays: dict[str, Any]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Published:
-    """Train as the published runs did: each epoch evaluated on what they called test, and on the real test images."""
-
-    test: Split
-    evaluated: Literal["test", "train"]
+Key = TypeVar("Key")
 
 
 def train_all(
-    jobs: Sequence[Job], data: TrialData, room: Room, observer: Observer, *, published: Published | None = None
-) -> Iterator[Finished]:
+    jobs: Sequence[Job],
+    data: TrialData,
+    capacity: Capacity,
+    tell: Listeners,
+    *,
+    published: PublishedEvaluation | None = None,
+) -> Iterator[TrainingResult]:
     """Trains every job and yields each as it ends, in whatever order.
 
     With `published` the epochs carry both evaluations (`train.replicate.train_as_published`), and no weights are kept.
     """
     shared = ray.put((data, published))
     remote = ray.remote(
-        num_cpus=room.cpus_per_trial, num_gpus=room.gpus_per_trial, max_retries=2, num_returns="streaming",
-        label_selector=room.selector,
+        num_cpus=capacity.cpus_per_trial, num_gpus=capacity.gpus_per_trial, max_retries=2, num_returns="streaming",
+        label_selector=capacity.selector,
     )(_stream)  # fmt: skip
     waiting = deque(enumerate(jobs))
     live: dict[Any, tuple[int, Job]] = {}  # by the stream of its results
     while waiting or live:
-        while waiting and len(live) < room.alike:
+        while waiting and len(live) < capacity.same_device:
             number, job = waiting.popleft()
-            observer.trial_started(number, job.label, job.task.hyperparameters.as_dict())
-            live[remote.remote(job, shared, room.threads, room.gpus_per_trial > 0)] = (number, job)
+            tell(TrainingStarted(training=number, label=job.label, params=job.task.hyperparameters.as_dict()))
+            live[remote.remote(job, shared, capacity.threads, capacity.gpus_per_trial > 0)] = (number, job)
         ready, _ = ray.wait(list(live), num_returns=1, timeout=5)
         for stream in ready:
             number, job = live[stream]
@@ -80,18 +55,32 @@ def train_all(
                     f"{job.label}: its training failed ({str(error).strip().splitlines()[-1]}); "
                     "what is finished is kept, the same command tries it again"
                 ) from error
-            if isinstance(item, Finished):
-                observer.trial_finished(_row(number, item))
+            if isinstance(item, TrainingResult):
+                tell(TrainingFinished(row=_row(number, item)))
                 yield item
             else:
-                observer.epoch_finished(
-                    number, item["epoch"], item.get("validation_accuracy", item["train_accuracy"]),
-                    item["images_per_second"],
-                )  # fmt: skip
+                tell(TrainingEpochFinished(training=number, record=item))
 
 
-def _stream(job: Job, shared: tuple[TrialData, Published | None], threads: int, gpu: bool) -> Iterator[Any]:
-    """In the worker: each epoch's record, then Finished."""
+def run_each(
+    function: Callable[..., Any], calls: Mapping[Key, Sequence[Any]], shared: Any, capacity: Capacity
+) -> Iterator[tuple[Key, Any]]:
+    """Runs `function(shared, *arguments)` in workers for each of `calls`; yields key and result as they end.
+
+    `shared` travels once.
+    """
+    reference = ray.put(shared)
+    remote = ray.remote(
+        num_cpus=capacity.cpus_per_trial, num_gpus=capacity.gpus_per_trial, label_selector=capacity.selector
+    )(function)
+    pending = {remote.remote(reference, *arguments): key for key, arguments in calls.items()}
+    while pending:
+        (ready, *_), _ = ray.wait(list(pending), num_returns=1)
+        yield pending.pop(ready), ray.get(ready)
+
+
+def _stream(job: Job, shared: tuple[TrialData, PublishedEvaluation | None], threads: int, gpu: bool) -> Iterator[Any]:
+    """In the worker: each epoch's record, then TrainingResult."""
     from hw2tune.train.batches import TrainingData, on_device
     from hw2tune.train.device import prepare_process
     from hw2tune.train.replicate import Trained, train, train_as_published
@@ -112,19 +101,19 @@ def _stream(job: Job, shared: tuple[TrialData, Published | None], threads: int, 
         epochs.append(epoch)
         yield epoch
     diverged = "" if len(epochs) == job.task.max_epochs else f"diverged in epoch {len(epochs) + 1}"
-    yield Finished(job=job, epochs=epochs, chosen_epoch=None, diverged=diverged, arrays={})
+    yield TrainingResult(job=job, epochs=epochs, chosen_epoch=None, diverged=diverged, arrays={})
 
 
-def _finished(job: Job, trained: Any) -> Finished:
+def _finished(job: Job, trained: Any) -> TrainingResult:
     arrays = {f"chosen/{name}": array for name, array in trained.chosen.items()}
     arrays |= {f"last/{name}": array for name, array in trained.last.items()}
     arrays |= {f"initial_norms/{name}": norm for name, norm in trained.initial_norms.items()}
-    return Finished(
+    return TrainingResult(
         job=job, epochs=trained.epochs, chosen_epoch=trained.chosen_epoch, diverged=trained.diverged, arrays=arrays
     )
 
 
-def _row(number: int, finished: Finished) -> TrialRow:
+def _row(number: int, finished: TrainingResult) -> TrialRow:
     best = next((e for e in finished.epochs if e["epoch"] == finished.chosen_epoch), None)
     last = finished.epochs[-1] if finished.epochs else {}
     return TrialRow(

@@ -8,7 +8,7 @@ from functools import cache
 from importlib import metadata, resources
 from typing import TYPE_CHECKING
 
-from hw2tune.execution.resources import Room
+from hw2tune.execution.resources import Capacity
 from hw2tune.records.replicates.trainings import training_key
 from hw2tune.study.task import Task
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from hw2tune.data.dataset import Dataset
 
 
-def key_of(task: Task, data: Dataset, room: Room, **more: str) -> str:
+def key_of(task: Task, data: Dataset, capacity: Capacity, **more: str) -> str:
     """A digest of everything that a training depends on: the same key, the same training."""
     depends_on = {
         "task": asdict(task),
@@ -25,7 +25,7 @@ def key_of(task: Task, data: Dataset, room: Room, **more: str) -> str:
         "normalisation": [data.info.mean, data.info.std],
         "code": training_code(),
         "torch": metadata.version("torch"),
-        "device": "cuda" if room.gpus_per_trial else "cpu",  # the two draw different dropout from one seed
+        "device": "cuda" if capacity.gpus_per_trial else "cpu",  # the two draw different dropout from one seed
     }
     return training_key(depends_on | more)
 

@@ -7,10 +7,8 @@ from typing import Any
 
 from hw2tune.data.dataset import Dataset
 from hw2tune.data.guard import overlap
-from hw2tune.events import Observer
-from hw2tune.execution.resources import Room
-from hw2tune.execution.tasks import Finished, Job, Published, train_all
-from hw2tune.execution.tune.trainable import TrialData
+from hw2tune.events import Listeners, ReplicationStarted
+from hw2tune.execution.connection import Connection
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.replicates.files import npz, read_replicates, write_current, write_replicate
 from hw2tune.records.replicates.records import Evaluation, Replicate, ReplicatesFolder
@@ -18,7 +16,7 @@ from hw2tune.records.trials.states import COMPLETE, DIVERGED
 from hw2tune.replication.keys import key_of
 from hw2tune.study.protocol import Protocol
 from hw2tune.study.schema import LABELS, Study
-from hw2tune.study.task import task_of
+from hw2tune.study.task import Job, PublishedEvaluation, TrainingResult, TrialData, task_of
 
 
 def run_reproduction(
@@ -27,29 +25,35 @@ def run_reproduction(
     folder: StudyFolder,
     *,
     data: Dataset,
-    room: Room,
-    observer: Observer,
+    connection: Connection,
+    tell: Listeners,
     replicates: int,
 ) -> None:
     """Trains baseline and L2 on `replicates` seeds; what is there is not trained again."""
     place = ReplicatesFolder.of(folder)
+    capacity = connection.capacity()
     published = {label: study.published_hyperparameters(label) for label in LABELS}
     asked = [
         Job(label=f"{label} seed {seed}", task=task_of(study, hyperparameters, seed))
         for seed in range(replicates)
         for label, hyperparameters in published.items()
     ]
-    jobs = {key_of(job.task, data, room, reproduction=protocol.evaluated, run=job.label): job for job in asked}
+    jobs = {key_of(job.task, data, capacity, reproduction=protocol.evaluated, run=job.label): job for job in asked}
     write_current(place, jobs)
     there = {replicate.key for replicate in read_replicates(place)}
     missing = [job for key, job in jobs.items() if key not in there]
-    observer.replicating(study, total=len(missing), cached=len(jobs) - len(missing), room=room)
-    protocol_of = Published(test=data.test, evaluated=protocol.evaluated)
+    tell(ReplicationStarted(study=study, total=len(missing), cached=len(jobs) - len(missing), capacity=capacity))
+    if not missing:
+        return
+    connection.cluster()
+    from hw2tune.execution.tasks import train_all
+
+    protocol_of = PublishedEvaluation(test=data.test, evaluated=protocol.evaluated)
     evaluated = data.train if protocol.evaluated == "train" else data.test
     overlaps = overlap(data.train, evaluated) > 0
     keys = {job.label: key for key, job in jobs.items()}
     trial_data = TrialData(info=data.info, train=data.train, validation=data.validation)
-    for finished in train_all(missing, trial_data, room, observer, published=protocol_of):
+    for finished in train_all(missing, trial_data, capacity, tell, published=protocol_of):
         write_replicate(
             place,
             _replicate(study, protocol, finished, keys[finished.job.label], total=len(evaluated), overlaps=overlaps),
@@ -58,7 +62,7 @@ def run_reproduction(
 
 
 def _replicate(
-    study: Study, protocol: Protocol, finished: Finished, key: str, *, total: int, overlaps: bool
+    study: Study, protocol: Protocol, finished: TrainingResult, key: str, *, total: int, overlaps: bool
 ) -> Replicate:
     job = finished.job
     return Replicate(

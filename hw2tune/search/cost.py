@@ -23,15 +23,22 @@ class Cost:
     measured: bool  # in this very study; else nominal
 
 
-def estimate(study: Study, folder: StudyFolder, *, train: int, validation: int, left: int, concurrency: int) -> Cost:
-    """The cost of `left` trials on `concurrency` slots; `train` and `validation` are numbers of images."""
+def estimate(
+    study: Study, folder: StudyFolder, *, train: int, validation: int, left: int, references: int, concurrency: int
+) -> Cost:
+    """The cost of `left` trials on `concurrency` slots; `train` and `validation` are numbers of images.
+
+    `references` of them are trained to the end whatever the pruner says.
+    """
     records = [record for number in range(10) for record in read_epochs(folder.trial(number))]
     speeds = [speed for record in records if isinstance(speed := record.get("images_per_second"), float)]
     speed = sorted(speeds)[len(speeds) // 2] if speeds else NOMINAL_SPEED[study.model]
     epoch_seconds = (train + validation / EVALUATION_SPEEDUP) / speed
     full = left * study.max_epochs * epoch_seconds / concurrency
     return Cost(
-        pruned_seconds=full * expected_epochs(study) / study.max_epochs,
+        pruned_seconds=epoch_seconds
+        / concurrency
+        * (references * study.max_epochs + (left - references) * expected_epochs(study)),
         full_seconds=full,
         images_per_second=speed,
         measured=bool(speeds),

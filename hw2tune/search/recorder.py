@@ -1,7 +1,4 @@
-"""The ledger of a running study: each trial's life written to Optuna's storage and its folder, and told.
-
-Searcher and stopper, the two places where Tune calls us, both work on it.
-"""
+"""Each trial's life written to Optuna's storage and to its folder, and told: the driver's hand on the disk."""
 
 from __future__ import annotations
 
@@ -16,7 +13,7 @@ import optuna
 from optuna.trial import TrialState
 
 from hw2tune.errors import NotWritableError
-from hw2tune.events import Observer
+from hw2tune.events import EpochFinished, Listeners, TrialFinished, TrialRetried
 from hw2tune.records.atomic import not_writable, write_atomically
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.trials.checkpoints import find_checkpoint, keep_last, write_checkpoint
@@ -24,24 +21,24 @@ from hw2tune.records.trials.epochs import append_epoch, read_epochs, write_epoch
 from hw2tune.records.trials.rows import LABEL, REASON, SECONDS, STATE, TrialRow, best_epoch, trial_rows
 from hw2tune.records.trials.storage import in_one_write, take_back
 from hw2tune.search.failures import Failure
-from hw2tune.search.messages import CHECKPOINT
 from hw2tune.study.hyperparameters import Value, identity
 from hw2tune.study.schema import LABELS, Study
 
 JOURNAL_ENTRY = 300  # bytes, about
 DRAWS = 20  # of a configuration that was there before, until one of those left is taken
+FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 FIXED = "fixed_params"  # the system attribute with which Optuna 5 enqueues a configuration
 
 
-class Ledger:
+class Recorder:
     """All writing about trials goes through here, in the driver's process."""
 
-    def __init__(self, study: Study, optuna_study: optuna.Study, folder: StudyFolder, observer: Observer) -> None:
-        self.study, self.optuna_study, self.folder, self.observer = study, optuna_study, folder, observer
-        self.refusal: NotWritableError | None = None
+    def __init__(self, study: Study, optuna_study: optuna.Study, folder: StudyFolder, tell: Listeners) -> None:
+        self.study, self.optuna_study, self.folder, self.tell = study, optuna_study, folder, tell
+        self.not_writable: NotWritableError | None = None
         self.drawn = {identity(study.search_space.decode(trial.params)) for trial in self.trials() if trial.params}
 
-    def enqueue_published(self) -> None:
+    def enqueue_references(self) -> None:
         """Makes the published configurations trials 0 and 1 of a new study."""
         labels = [trial.user_attrs.get(LABEL) for trial in self.trials()]
         for label in LABELS:
@@ -52,27 +49,27 @@ class Ledger:
     @property
     def unfinished(self) -> bool:
         """Whether trials are missing, or some that were begun are not at their end."""
-        finished = len(self.trials(TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL))
+        finished = len(self.trials(*FINISHED))
         return finished < self.study.trials_possible or bool(self.trials(TrialState.RUNNING))
 
     def close_running(self, failure: Failure) -> None:
         """Ends every trial that was begun and is not at its end."""
         for frozen in self.trials(TrialState.RUNNING):
-            self.write_error(frozen.number, failure)
+            self.append_error(frozen.number, failure)
             self.close_failed(optuna.trial.Trial(self.optuna_study, frozen._trial_id), failure)
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
         """Around all writing during a run of Tune, whose parts would take an exception for a fault of the trial.
 
-        Once the disk refuses nothing more is written: `refusal` says why, and the run ends.
+        Once the disk refuses nothing more is written: `not_writable` says why, and the run ends.
         """
         try:
             yield
         except NotWritableError as error:
-            self.refusal = error
+            self.not_writable = error
         except OSError as error:  # of Optuna's journal
-            self.refusal = not_writable(self.folder.journal, error, JOURNAL_ENTRY)
+            self.not_writable = not_writable(self.folder.journal, error, JOURNAL_ENTRY)
 
     def trials(self, *states: TrialState) -> list[optuna.trial.FrozenTrial]:
         """The trials in these states, by number; all of them where none is named."""
@@ -117,7 +114,7 @@ class Ledger:
         record = {"number": trial.number, "label": trial.user_attrs.get(LABEL, ""), "seed": self.study.seed, **params}
         write_atomically(self.folder.trial(trial.number).params, json.dumps(record, indent=2) + "\n")
 
-    def take_up(self, frozen: optuna.trial.FrozenTrial) -> tuple[optuna.Trial, bytes | None]:
+    def resume(self, frozen: optuna.trial.FrozenTrial) -> tuple[optuna.Trial, bytes | None]:
         """An interrupted trial again, with the checkpoint that it goes on from: the same number and configuration."""
         # Optuna 5.0 has no public way to continue a running trial of another process; Trial(study, id) is what
         # `ask` itself returns, and suggest_* on it gives back the stored values.
@@ -129,29 +126,30 @@ class Ledger:
         found = find_checkpoint(folder)
         if found.damaged:
             files = " and ".join(path.name for path in found.damaged)
-            self.observer.note(f"trial {trial.number}: {files} damaged, it goes on from epoch {found.epoch}")
+            self.tell.note(f"trial {trial.number}: {files} damaged, it goes on from epoch {found.epoch}")
             if found.content is not None:
                 write_atomically(folder.last, found.content)
         if found.content is None:
             folder.clear()
         return trial, found.content
 
-    def put_back(self, trial: optuna.Trial, failure: Failure, attempt: int, *, of: int) -> None:
-        """An attempt of the trial failed and another follows, from its checkpoint."""
-        self.write_error(trial.number, failure)
-        on = f" on {failure.node}" if failure.node else ""
+    def requeue(self, trial: optuna.Trial, failure: Failure, attempt: int, of: int) -> optuna.trial.FrozenTrial:
+        """An attempt of the trial failed and another follows, from its checkpoint. Returns what `resume` takes."""
+        self.append_error(trial.number, failure)
+        on = f" on {failure.machine}" if failure.machine else ""
         epoch = find_checkpoint(self.folder.trial(trial.number)).epoch
         then = f"goes on from epoch {epoch} (retry {attempt} of {of})"
-        self.observer.trial_retried(trial.number, f"trial {trial.number}: {failure.reason}{on}; {then}")
+        self.tell(TrialRetried(trial=trial.number, text=f"trial {trial.number}: {failure.reason}{on}; {then}"))
+        return trial.storage.get_trial(trial._trial_id)
 
-    def write_error(self, number: int, failure: Failure) -> None:
+    def append_error(self, number: int, failure: Failure) -> None:
         """Adds an attempt's failure to the trial's `error.txt`."""
         if failure.traceback:
             errors = self.folder.trial(number).errors
             before = errors.read_text(encoding="utf-8") + "\n" if errors.exists() else ""
             write_atomically(errors, f"{before}{failure.reason}\n\n{failure.traceback}")
 
-    def resume(self, trial: optuna.Trial, history: Sequence[Mapping[str, Any]]) -> None:
+    def follow_checkpoint(self, trial: optuna.Trial, history: Sequence[Mapping[str, Any]]) -> None:
         """The trial goes on behind the epochs in `history`, which its checkpoint holds: file and storage follow it.
 
         A kill between the writes of an epoch leaves them one epoch apart at most.
@@ -164,17 +162,16 @@ class Ledger:
             if epoch["epoch"] not in known:
                 trial.report(epoch[self.study.objective], epoch["epoch"])
 
-    def record_epoch(self, trial: optuna.Trial, result: dict[str, Any]) -> None:
-        """Writes one epoch: line, then checkpoint, then Optuna: `resume` brings together what a kill parts."""
-        folder, epoch = self.folder.trial(trial.number), int(result["epoch"])
-        content = result.pop(CHECKPOINT)
-        append_epoch(folder, _record(result))
-        write_checkpoint(folder, content, keep=self._best_epoch(trial) == epoch - 1)
+    def record_epoch(self, trial: optuna.Trial, record: Mapping[str, Any], checkpoint: bytes) -> None:
+        """Writes one epoch: line, then checkpoint, then Optuna: `follow_checkpoint` joins what a kill parts."""
+        folder, epoch = self.folder.trial(trial.number), int(record["epoch"])
+        append_epoch(folder, record)
+        write_checkpoint(folder, checkpoint, keep=self._best_epoch(trial) == epoch - 1)
         with warnings.catch_warnings():
             # A trial that went back to an older checkpoint repeats epochs that the storage knows already.
             warnings.filterwarnings("ignore", message="The reported value is ignored")
-            trial.report(result[self.study.objective], epoch)
-        self.observer.epoch_finished(trial.number, epoch, result["validation_accuracy"], result["images_per_second"])
+            trial.report(record[self.study.objective], epoch)
+        self.tell(EpochFinished(trial=trial.number, record=record))
 
     def should_prune(self, trial: optuna.Trial) -> bool:
         """Asks the pruner; for published trials too, as others are held against their values, but these go on."""
@@ -191,7 +188,7 @@ class Ledger:
             trial.set_user_attr(SECONDS, self._seconds(trial.number))
             self.optuna_study.tell(trial.number, value, state=state)
         closed = trial.storage.get_trial(trial._trial_id)
-        self.observer.trial_finished(trial_rows(self.study, [closed], alive=True)[0])
+        self.tell(TrialFinished(row=trial_rows(self.study, [closed], alive=True)[0]))
 
     def close_failed(self, trial: optuna.Trial, failure: Failure) -> None:
         """Ends a trial that could not go on."""
@@ -204,8 +201,3 @@ class Ledger:
 
     def _seconds(self, number: int) -> float:
         return float(sum(record["epoch_seconds"] for record in read_epochs(self.folder.trial(number))))
-
-
-def _record(result: Mapping[str, Any]) -> dict[str, Any]:
-    """What `result.json` keeps of a result: Tune's keys and ours; not the configuration, which params.json holds."""
-    return {key: value for key, value in result.items() if key not in ("config", "hist_stats")}

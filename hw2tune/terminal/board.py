@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from rich.console import Group
 from rich.progress_bar import ProgressBar
@@ -11,6 +13,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+from hw2tune.events import ReplicationStarted, StudyStarted
 from hw2tune.records.trials.rows import TrialRow, best_first
 from hw2tune.study.hyperparameters import Value
 from hw2tune.study.schema import Study
@@ -31,6 +34,12 @@ class Running:
     accuracy: float | None = None
     images_per_second: float = 0.0
 
+    def epoch_finished(self, record: Mapping[str, Any]) -> None:
+        """Shows an epoch's record: its validation accuracy, or training's where nothing was held out."""
+        self.epoch = int(record["epoch"])
+        self.accuracy = record.get("validation_accuracy", record.get("train_accuracy"))
+        self.images_per_second = float(record.get("images_per_second", 0.0))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Goal:
@@ -41,6 +50,18 @@ class Goal:
     before: int
     concurrency: int
     study: Study
+
+    @classmethod
+    def of_study(cls, plan: StudyStarted) -> Goal:
+        """The trials of a study."""
+        before, concurrency = len(plan.finished), plan.capacity.concurrency
+        return cls(noun="trials", total=plan.total, before=before, concurrency=concurrency, study=plan.study)
+
+    @classmethod
+    def of_replication(cls, plan: ReplicationStarted) -> Goal:
+        """The trainings of replicates."""
+        concurrency = plan.capacity.same_device
+        return cls(noun="trainings", total=plan.total, before=0, concurrency=concurrency, study=plan.study)
 
 
 @dataclass
@@ -53,6 +74,11 @@ class Board:
     running: dict[int, Running] = field(default_factory=dict)
     finished: list[TrialRow] = field(default_factory=list)
     spinner: Spinner = field(default_factory=lambda: Spinner("line"))
+
+    def begin(self, goal: Goal, finished: Sequence[TrialRow]) -> None:
+        """Starts on a goal; `finished` was there."""
+        self.goal, self.finished, self.started = goal, list(finished), time.monotonic()
+        self.stage = f"starting the first {goal.noun}"
 
     def __rich__(self) -> Group:
         if self.goal is None or not (self.running or self.finished):
@@ -83,9 +109,9 @@ class Board:
         return time.monotonic() - self.started
 
     def _seconds_left(self, goal: Goal) -> float | None:
-        """From the trials that this run finished; None before it has two a slot, when it would be a guess."""
+        """From the trials that this run finished; None before two a slot or half of them are: it would be a guess."""
         here = len(self.finished) - goal.before
-        if here < min(2 * goal.concurrency, goal.total):
+        if here < max(1, min(2 * goal.concurrency, (goal.total - goal.before) // 2)):
             return None
         return self._elapsed() / here * (goal.total - len(self.finished))
 

@@ -8,14 +8,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from hw2tune.events import Plan
-from hw2tune.execution.resources import Room
+from hw2tune.events import ReplicationStarted, StudyStarted
 from hw2tune.search.cost import Cost
-from hw2tune.study.schema import Study
 from hw2tune.text.cells import duration
 
 
-def print_plan(plan: Plan, console: Console) -> None:
+def print_plan(plan: StudyStarted, console: Console) -> None:
     """Prints space, budget, resources and data set."""
     study = plan.study
     grid = Table.grid(padding=(0, 2))
@@ -31,16 +29,18 @@ def print_plan(plan: Plan, console: Console) -> None:
         f"{study.trials} trials of at most {study.max_epochs} epochs; sampler {study.sampler}, "
         f"pruner {study.pruner.name}, seed {study.seed}",
     )
-    room = plan.room
-    each = f"{room.cpus_per_trial:g} CPU" + (f" and {room.gpus_per_trial:g} GPU" if room.gpus_per_trial else "")
-    grid.add_row("resources", f"{room.concurrency} trials at once, {each} each ({room.words})")
+    capacity = plan.capacity
+    each = f"{capacity.cpus_per_trial:g} CPU" + (
+        f" and {capacity.gpus_per_trial:g} GPU" if capacity.gpus_per_trial else ""
+    )
+    grid.add_row("resources", f"{capacity.concurrency} trials at once, {each} each ({capacity.text})")
     grid.add_row("folder", plan.folder)
     if plan.finished or plan.resumed:
         grid.add_row("resumed", resumed_line(plan))
     console.print(grid)
 
 
-def resumed_line(plan: Plan) -> str:
+def resumed_line(plan: StudyStarted) -> str:
     """`31 finished, 2 continue at epochs 4 and 7, 17 to go`."""
     parts = [f"{len(plan.finished)} finished"]
     if plan.resumed:
@@ -50,14 +50,14 @@ def resumed_line(plan: Plan) -> str:
     return ", ".join(parts)
 
 
-def replicating_line(study: Study, *, total: int, cached: int, room: Room) -> str:
+def replication_line(plan: ReplicationStarted) -> str:
     """What is trained before a report, and what was there."""
-    there = f", {cached} are there already" if cached else ""
-    what = f"{total} trainings of {study.max_epochs} epochs{there}"
-    return f"{study.name}: {what}; {room.concurrency} at once ({room.words})"
+    there = f", {plan.cached} are there already" if plan.cached else ""
+    what = f"{plan.total} trainings of {plan.study.max_epochs} epochs{there}"
+    return f"{plan.study.name}: {what}; {plan.capacity.concurrency} at once ({plan.capacity.text})"
 
 
-def print_check(plan: Plan, cost: Cost, notes: Sequence[str], console: Console) -> None:
+def print_check(plan: StudyStarted, cost: Cost, notes: Sequence[str], console: Console) -> None:
     """Prints the plan, what it will cost, and what else should be known."""
     print_plan(plan, console)
     where = "measured in this study" if cost.measured else "nominal; the study's own speed counts once it has run"

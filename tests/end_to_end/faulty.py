@@ -10,9 +10,10 @@ import os
 import signal
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
-import hw2tune.execution.tune.trainable
+from hw2tune import api
 from hw2tune.cli import main
 from hw2tune.execution.tune.trainable import TrainingTrial
 
@@ -52,8 +53,6 @@ class FaultyTrial(TrainingTrial):
 
 
 if __name__ == "__main__":
-    import hw2tune.execution.runner
-
-    hw2tune.execution.runner.TrainingTrial = FaultyTrial
+    api.run_on = partial(api.run_on, trainable=FaultyTrial)
     sys.argv[0] = "hw2tune"
     main()

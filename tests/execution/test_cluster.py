@@ -11,12 +11,12 @@ import pytest
 from hw2tune.errors import ResourceError
 from hw2tune.execution.authentication import users_token
 from hw2tune.execution.cluster import connected
-from hw2tune.execution.resources import Wish
+from hw2tune.execution.resources import ResourceRequest
 
 
 def refusal(address: str) -> str:
     with pytest.raises(ResourceError) as refused:
-        with connected(Wish(address=address)):
+        with connected(ResourceRequest(address=address)):
             pass
     return str(refused.value)
 
@@ -79,9 +79,9 @@ import json, sys
 from pathlib import Path
 import psutil
 from hw2tune.execution.cluster import connected
-from hw2tune.execution.resources import Wish
+from hw2tune.execution.resources import ResourceRequest
 
-with connected(Wish()):
+with connected(ResourceRequest()):
     import ray
     started = [Path(word).name for child in psutil.Process().children() for word in child.cmdline()]
     imported = ray.get(ray.remote(lambda: list(sys.modules)).remote())

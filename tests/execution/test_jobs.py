@@ -8,13 +8,13 @@ import pytest
 from hw2tune.errors import ResourceError
 from hw2tune.execution.jobs import Cluster, _exit_code, _without_rays, entrypoint, newest
 from hw2tune.execution.request import Request
-from hw2tune.execution.resources import Wish
-from hw2tune.execution.submit import hand_over, options_of
+from hw2tune.execution.resources import ResourceRequest
+from hw2tune.execution.submit import options_of, submit_study
 
 
 def test_the_command_keeps_every_option_and_attaches_to_its_own_cluster():
     request = Request(
-        study="mnist", wish=Wish(cpus_per_trial=0.5, gpus_per_trial=0.25, concurrency=3, address="http://head:8265"),
+        study="mnist", resources=ResourceRequest(cpus_per_trial=0.5, gpus_per_trial=0.25, concurrency=3, address="http://head:8265"),
         retries=1, time_budget=90, fresh=True,
     )  # fmt: skip
     assert options_of(request) == [
@@ -51,7 +51,9 @@ def test_an_address_where_no_job_server_answers_is_refused_with_what_to_look_at(
 
 def test_joining_needs_the_dashboards_address():
     with pytest.raises(ResourceError) as refused:
-        hand_over(Request(study="quickstart", wish=Wish(address="auto")), [], attach=True, logs=False)
+        submit_study(
+            Request(study="quickstart", resources=ResourceRequest(address="auto")), [], attach=True, logs=False
+        )
     assert str(refused.value) == ("--attach and --logs need the cluster's dashboard: --address http://head:8265")
 
 

@@ -3,29 +3,29 @@
 import pytest
 
 from hw2tune.errors import ResourceError
-from hw2tune.execution.resources import Wish, room
+from hw2tune.execution.resources import ResourceRequest, find_capacity
 from hw2tune.records.layout import StudyFolder
 from hw2tune.search.cost import estimate, expected_epochs
 from hw2tune.study.file import find_study, parse_study
 
 
 def test_each_trial_fits_on_one_node():
-    assert room([{"CPU": 3.0}, {"CPU": 5.0}], Wish(cpus_per_trial=2)).concurrency == 3
-    assert room([{"CPU": 2.0}], Wish(cpus_per_trial=0.5)).concurrency == 4
+    assert find_capacity([{"CPU": 3.0}, {"CPU": 5.0}], ResourceRequest(cpus_per_trial=2)).concurrency == 3
+    assert find_capacity([{"CPU": 2.0}], ResourceRequest(cpus_per_trial=0.5)).concurrency == 4
 
 
 def test_gpus_are_shared_by_four_unless_told_otherwise():
     node = {"CPU": 16.0, "GPU": 1.0}
-    assert room([node], Wish()).concurrency == 4
-    assert room([node], Wish(gpus_per_trial=1)).concurrency == 1
-    assert room([node], Wish(gpus_per_trial=0)).concurrency == 16
-    assert room([node, {"CPU": 2.0, "GPU": 8.0}], Wish(gpus_per_trial=0.5)).concurrency == 4
-    assert room([{"CPU": 16.0, "GPU": 2.0}], Wish(gpus_per_trial=0.4)).concurrency == 4
+    assert find_capacity([node], ResourceRequest()).concurrency == 4
+    assert find_capacity([node], ResourceRequest(gpus_per_trial=1)).concurrency == 1
+    assert find_capacity([node], ResourceRequest(gpus_per_trial=0)).concurrency == 16
+    assert find_capacity([node, {"CPU": 2.0, "GPU": 8.0}], ResourceRequest(gpus_per_trial=0.5)).concurrency == 4
+    assert find_capacity([{"CPU": 16.0, "GPU": 2.0}], ResourceRequest(gpus_per_trial=0.4)).concurrency == 4
 
 
 def test_a_trial_that_fits_nowhere_is_refused_with_what_there_is():
     with pytest.raises(ResourceError) as refusal:
-        room([{"CPU": 2.0}, {"CPU": 2.0}], Wish(cpus_per_trial=3))
+        find_capacity([{"CPU": 2.0}, {"CPU": 2.0}], ResourceRequest(cpus_per_trial=3))
     assert str(refusal.value) == (
         "a trial needs 3 CPUs and 0 GPUs on one node, but there are 4 CPUs and 0 GPUs on 2 nodes; "
         "lower --cpus-per-trial or --gpus-per-trial"
@@ -34,7 +34,7 @@ def test_a_trial_that_fits_nowhere_is_refused_with_what_there_is():
 
 def test_more_trials_at_once_than_fit_are_refused():
     with pytest.raises(ResourceError) as refusal:
-        room([{"CPU": 2.0}], Wish(concurrency=8))
+        find_capacity([{"CPU": 2.0}], ResourceRequest(concurrency=8))
     assert str(refusal.value) == (
         "--concurrency 8 needs room for as many trials, but 2 fit: 2 CPUs and 0 GPUs on 1 node, 1 CPUs a trial; "
         "lower --concurrency or --cpus-per-trial"
@@ -49,7 +49,14 @@ def test_the_epochs_expected_of_asha_are_those_added_up_by_hand():
 
 def test_the_cost_without_pruning_is_images_over_speed(tmp_path):
     study = parse_study(*find_study("mnist"))
-    cost = estimate(study, StudyFolder(tmp_path), train=55_000, validation=5_000, left=10, concurrency=2)
+    cost = estimate(study, StudyFolder(tmp_path), train=55_000, validation=5_000, left=10, references=0, concurrency=2)
     assert not cost.measured
     assert cost.full_seconds == pytest.approx(10 * 5 * (55_000 + 2_000) / cost.images_per_second / 2)
-    assert cost.pruned_seconds < cost.full_seconds
+    expected = (1 + 2 / 3 + 2 / 9) / 5
+    assert cost.pruned_seconds == pytest.approx(expected * cost.full_seconds)
+
+
+def test_references_are_trained_to_the_end_whatever_the_pruner_says(tmp_path):
+    study = parse_study(*find_study("mnist"))
+    cost = estimate(study, StudyFolder(tmp_path), train=55_000, validation=5_000, left=10, references=2, concurrency=2)
+    assert cost.pruned_seconds / cost.full_seconds == pytest.approx((2 * 5 + 8 * (1 + 2 / 3 + 2 / 9)) / 50)

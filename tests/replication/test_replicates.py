@@ -7,8 +7,8 @@ import pytest
 from hw2tune.errors import StudyFolderError
 from hw2tune.records.overview import read_overview
 from hw2tune.records.replicates.records import Candidate
-from hw2tune.replication.replicates import candidates, rank
-from hw2tune.replication.summarize import chosen_folders
+from hw2tune.replication.race import candidates, rank
+from hw2tune.replication.studies import chosen_folders
 from tests.report.fake_study import write_fake_study
 
 

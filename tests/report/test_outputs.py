@@ -76,7 +76,8 @@ def test_a_signal_in_mid_drawing_leaves_the_earlier_report_whole(tmp_path: Path,
     before = content(tmp_path)
     program = (
         "import signal, sys, time\nfrom pathlib import Path\nfrom hw2tune.report.outputs import replacing\n"
-        "signal.signal(signal.SIGTERM, signal.default_int_handler)  # as the console script does\n"
+        "for number in (signal.SIGINT, signal.SIGTERM):  # as the console script does\n"
+        "    signal.signal(number, signal.default_int_handler)\n"
         "with replacing(Path(sys.argv[1])) as scratch:\n"
         "    (scratch / 'index.html').write_text('second')\n    print('drawing', flush=True)\n    time.sleep(60)\n"
     )

@@ -1,29 +1,34 @@
-"""The bridge of Tune and Optuna, driven as Tune drives it but without Ray: suggest, epochs, the end."""
+"""The driver of a study, driven as whatever runs trials drives it: next, epochs, the end. Without Ray."""
 
 import json
 import os
 import time
-from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 from optuna.trial import TrialState
 
-from hw2tune.events import Observer
-from hw2tune.execution.resources import Wish, room
-from hw2tune.execution.tune.searcher import FINISHED, StudySearch
-from hw2tune.execution.tune.stopper import StudyStopper
+from hw2tune.events import Event, Listeners, Noted, TrialRetried
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.overview import Overview
 from hw2tune.records.trials.checkpoints import DIGEST, digest
 from hw2tune.records.trials.epochs import append_epoch, read_epochs
 from hw2tune.records.trials.rows import TrialRow
 from hw2tune.records.trials.storage import create_optuna_study, read_trials
-from hw2tune.replication.replicates import candidates
+from hw2tune.replication.race import candidates
+from hw2tune.search.driver import (
+    Assignment,
+    Done,
+    EpochResult,
+    Outcome,
+    RunEnd,
+    StudyDriver,
+    Verdict,
+    Wait,
+)
 from hw2tune.search.failures import Failure
-from hw2tune.search.messages import CHECKPOINT, FAILURE, RESUMED
-from hw2tune.search.recorder import Ledger
-from hw2tune.search.retries import Faults
+from hw2tune.search.recorder import FINISHED, Recorder
+from hw2tune.search.retries import FailurePolicy
 from hw2tune.search.samplers import build_pruner, build_sampler
 from hw2tune.study.file import find_study, parse_study
 
@@ -36,72 +41,74 @@ def history(*accuracies: float) -> list[dict[str, float]]:
     ]
 
 
-LOST = Failure(state="lost", reason="lost: its worker process died", transient=True, node="a")
-BROKEN = Failure(state="failed", reason="failed in epoch 1: ValueError: x", traceback="Traceback ...", node="a")
-
-
-class Said(Observer):
-    """Keeps what a study tells in words."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def note(self, text: str) -> None:
-        self.lines.append(text)
-
-    def trial_retried(self, number: int, text: str) -> None:
-        self.lines.append(text)
+LOST = Failure(
+    state="lost", reason="lost: its worker process died", transient=True, machine="a", worker_died=True
+)  # fmt: skip
+BROKEN = Failure(state="failed", reason="failed in epoch 1: ValueError: x", traceback="Traceback ...", machine="a")
 
 
 class Driver:
-    """Calls searcher and stopper in the order of Ray 2.60's TuneController."""
+    """A study's driver whose trials go by names, and what it tells in words."""
 
     def __init__(
         self, root: Path, machines: tuple[str, ...] = ("a",), retries: int = 2, file: Path | None = None,
-        **overrides: object,
+        deadline: float | None = None, **overrides: object,
     ) -> None:  # fmt: skip
         self.study = parse_study(*find_study(str(file or "quickstart")), overrides={"trials": 4} | overrides)
         self.folder = StudyFolder(root)
+        self.lines: list[str] = []
         optuna_study = create_optuna_study(self.folder, self.study)
-        self.said = Said()
-        self.ledger = Ledger(self.study, optuna_study, self.folder, self.said)
-        self.ledger.enqueue_published()
-        optuna_study.sampler = build_sampler(self.study, len(self.ledger.trials(*FINISHED, TrialState.RUNNING)))
+        tell = Listeners([self._hear])
+        self.recorder = Recorder(self.study, optuna_study, self.folder, tell)
+        self.recorder.enqueue_references()
+        optuna_study.sampler = build_sampler(self.study, len(self.recorder.trials(*FINISHED, TrialState.RUNNING)))
         optuna_study.pruner = build_pruner(self.study)
-        self.faults = Faults(retries=retries)
-        self.search = StudySearch(
-            self.ledger, self.faults, room=room([{"CPU": 4.0}], Wish()), machines=lambda: list(machines)
+        self.policy = FailurePolicy(retries=retries)
+        self.driver = StudyDriver(
+            recorder=self.recorder, policy=self.policy, tell=tell, machines=lambda: list(machines), deadline=deadline
         )
-        self.stopper = StudyStopper(self.search)
+        self.numbers: dict[str, int] = {}
 
-    def epoch(self, trial_id: str, epoch: int, accuracy: float) -> bool:
-        """One epoch's result; tells the searcher where the trial ends, as Tune does."""
-        return self.result(trial_id, {
+    def _hear(self, event: Event) -> None:
+        if isinstance(event, Noted | TrialRetried):
+            self.lines.append(event.text)
+
+    @property
+    def end(self) -> RunEnd | None:
+        return self.driver.end
+
+    def next(self, name: str) -> Assignment | Wait | Done:
+        given = self.driver.next()
+        if isinstance(given, Assignment):
+            self.numbers[name] = given.trial
+        return given
+
+    def epoch(self, name: str, epoch: int, accuracy: float) -> bool:
+        """One epoch; whether the trial ends there."""
+        record = {
             "epoch": epoch, "train_loss": 1.0, "train_accuracy": accuracy, "validation_loss": 1 - accuracy,
             "validation_accuracy": accuracy, "train_seconds": 0.1, "epoch_seconds": 0.2, "images_per_second": 10.0,
-            CHECKPOINT: b"state %d" % epoch, DIGEST: digest(b"state %d" % epoch),
-            "done": epoch == self.study.max_epochs, "config": {"number": 0}, "node_ip": "a",
-        })  # fmt: skip
+            DIGEST: digest(b"state %d" % epoch),
+        }  # fmt: skip
+        result = EpochResult(record=record, checkpoint=b"state %d" % epoch)
+        return self._ends(name, self.driver.epoch(self.numbers[name], result))
 
-    def fails(self, trial_id: str, failure: Failure) -> None:
-        """The trial reports a failure."""
-        self.result(trial_id, {FAILURE: asdict(failure), "done": True})
+    def resumed(self, name: str, epochs: list[dict[str, float]]) -> bool:
+        """The trial says which epochs its checkpoint holds."""
+        return self._ends(name, self.driver.resumed(self.numbers[name], epochs))
 
-    def dies(self, trial_id: str, failure: Failure = LOST) -> None:
-        """The trial's worker dies; Tune tells the scheduler, then the searcher."""
-        self.search.deaths[trial_id] = failure
-        self.search.on_trial_complete(trial_id, error=True)
+    def _ends(self, name: str, verdict: Verdict) -> bool:
+        if verdict is Verdict.STOP:
+            self.driver.ended(self.numbers[name], Outcome(machine="a"))
+        return verdict is Verdict.STOP
 
-    def result(self, trial_id: str, result: dict) -> bool:
-        flat = result | {f"{FAILURE}/{key}": value for key, value in result.get(FAILURE, {}).items()}
-        ends = self.stopper(trial_id, result)
-        if ends:
-            self.search.on_trial_complete(trial_id, flat)
-        return ends
+    def fails(self, name: str, failure: Failure = LOST) -> None:
+        """The trial says why it failed, or its worker dies."""
+        self.driver.ended(self.numbers[name], Outcome(failure=failure))
 
-    def run(self, trial_id: str, accuracies: list[float]) -> None:
+    def run(self, name: str, accuracies: list[float]) -> None:
         for epoch, accuracy in enumerate(accuracies, 1):
-            if self.epoch(trial_id, epoch, accuracy):
+            if self.epoch(name, epoch, accuracy):
                 return
 
     @property
@@ -111,8 +118,8 @@ class Driver:
 
 def test_the_published_configurations_are_trials_0_and_1_and_are_never_pruned(tmp_path):
     driver = Driver(tmp_path, **{"pruner.reduction_factor": 2})
-    configurations = [driver.search.suggest(name) for name in "abc"]
-    assert [c["hyperparameters"] for c in configurations[:2]] == list(driver.study.published.values())
+    configurations = [driver.next(name) for name in "abc"]
+    assert [c.hyperparameters for c in configurations[:2]] == list(driver.study.published.values())
     driver.run("c", [0.9, 0.9, 0.9, 0.9, 0.9])
     driver.run("a", [0.1] * 5)
     driver.run("b", [0.2, 0.5, 0.3, 0.3, 0.3])
@@ -124,7 +131,7 @@ def test_the_published_configurations_are_trials_0_and_1_and_are_never_pruned(tm
 def test_a_pruned_trial_stands_as_pruned_with_one_value_an_epoch(tmp_path):
     driver = Driver(tmp_path, **{"pruner.reduction_factor": 2, "pruner.min_epochs": 2})
     for name in "abc":
-        driver.search.suggest(name)
+        driver.next(name)
     driver.run("a", [0.6, 0.7, 0.8, 0.8, 0.8])
     driver.run("c", [0.3, 0.2])
     pruned = driver.trials[2]
@@ -135,21 +142,18 @@ def test_a_pruned_trial_stands_as_pruned_with_one_value_an_epoch(tmp_path):
 
 def test_the_value_of_a_trial_is_the_best_over_its_epochs(tmp_path):
     driver = Driver(tmp_path)
-    driver.search.suggest("a")
+    driver.next("a")
     driver.run("a", [0.5, 0.9, 0.7, 0.9, 0.6])
     trial = driver.trials[0]
     assert trial.value == 0.9
 
 
-def test_epochs_and_checkpoints_are_on_disk_and_not_in_what_tune_keeps(tmp_path):
+def test_epochs_and_checkpoints_are_on_disk(tmp_path):
     driver = Driver(tmp_path)
-    driver.search.suggest("a")
-    result = {"epoch": 1, "validation_accuracy": 0.5, "images_per_second": 1.0, "epoch_seconds": 1.0, "done": False,
-              CHECKPOINT: b"the state"}  # fmt: skip
-    driver.stopper("a", result)
-    assert CHECKPOINT not in result
+    driver.next("a")
+    driver.epoch("a", 1, 0.5)
     trial = driver.folder.trial(0)
-    assert trial.last.read_bytes() == b"the state"
+    assert trial.last.read_bytes() == b"state 1"
     assert read_epochs(trial)[0]["validation_accuracy"] == 0.5
 
 
@@ -159,7 +163,7 @@ def test_epochs_and_checkpoints_are_on_disk_and_not_in_what_tune_keeps(tmp_path)
 )
 def test_the_checkpoints_of_the_best_and_of_the_last_epoch_are_kept(tmp_path, accuracies, best, last):
     driver = Driver(tmp_path)
-    driver.search.suggest("a")
+    driver.next("a")
     driver.run("a", accuracies)
     trial = driver.folder.trial(0)
     assert (trial.best.read_bytes(), trial.last.read_bytes()) == (b"state %d" % best, b"state %d" % last)
@@ -168,9 +172,9 @@ def test_the_checkpoints_of_the_best_and_of_the_last_epoch_are_kept(tmp_path, ac
 def test_a_diverged_trial_is_a_failure_with_its_reason_and_the_study_goes_on(tmp_path):
     driver = Driver(tmp_path)
     for name in "ab":
-        driver.search.suggest(name)
+        driver.next(name)
     driver.epoch("a", 1, 0.5)
-    driver.fails("a", Failure(state="diverged", reason="diverged in epoch 2: loss nan", node="a"))
+    driver.fails("a", Failure(state="diverged", reason="diverged in epoch 2: loss nan", machine="a"))
     trial = driver.trials[0]
     assert trial.state == TrialState.FAIL
     assert (trial.user_attrs["state"], trial.user_attrs["reason"]) == ("diverged", "diverged in epoch 2: loss nan")
@@ -181,7 +185,7 @@ def test_a_diverged_trial_is_a_failure_with_its_reason_and_the_study_goes_on(tmp
 def test_an_error_in_a_trial_leaves_its_traceback_in_the_folder_and_is_not_tried_again(tmp_path):
     driver = Driver(tmp_path)
     for name in "ab":
-        driver.search.suggest(name)
+        driver.next(name)
     driver.run("b", [0.5] * 5)
     driver.fails("a", BROKEN)
     assert driver.folder.trial(0).errors.read_text() == "failed in epoch 1: ValueError: x\n\nTraceback ..."
@@ -191,16 +195,16 @@ def test_an_error_in_a_trial_leaves_its_traceback_in_the_folder_and_is_not_tried
 
 def test_a_trial_whose_worker_died_goes_on_from_its_checkpoint_under_its_number(tmp_path):
     driver = Driver(tmp_path)
-    driver.search.suggest("a")
-    driver.search.suggest("b")
+    driver.next("a")
+    driver.next("b")
     driver.epoch("a", 1, 0.5)
     driver.epoch("a", 2, 0.6)
-    driver.dies("a")
+    driver.fails("a")
     assert driver.trials[0].state == TrialState.RUNNING
-    again = driver.search.suggest("c")
-    assert (again["number"], again["resume"]) == (0, b"state 2")
-    assert driver.said.lines == ["trial 0: lost: its worker process died on a; goes on from epoch 2 (retry 1 of 2)"]
-    driver.result("c", {RESUMED: history(0.5, 0.6), "epoch": 2, "done": False})
+    again = driver.next("c")
+    assert (again.trial, again.checkpoint) == (0, b"state 2")
+    assert driver.lines == ["trial 0: lost: its worker process died on a; goes on from epoch 2 (retry 1 of 2)"]
+    driver.resumed("c", history(0.5, 0.6))
     for epoch in (3, 4, 5):
         driver.epoch("c", epoch, 0.7)
     assert driver.trials[0].state == TrialState.COMPLETE
@@ -210,12 +214,12 @@ def test_a_trial_whose_worker_died_goes_on_from_its_checkpoint_under_its_number(
 def test_a_trial_whose_retries_are_used_up_is_lost(tmp_path):
     driver = Driver(tmp_path, retries=2)
     for name in "zy":
-        driver.search.suggest(name)
+        driver.next(name)
     driver.run("y", [0.5] * 5)
     for name in "abc":
-        driver.dies("z" if name == "a" else name)
+        driver.fails("z" if name == "a" else name)
         if name != "c":
-            assert driver.search.suggest(chr(ord(name) + 1))["number"] == 0
+            assert driver.next(chr(ord(name) + 1)).trial == 0
     assert driver.trials[0].state == TrialState.FAIL
     assert driver.trials[0].user_attrs["reason"] == "lost: its worker process died"
 
@@ -223,86 +227,86 @@ def test_a_trial_whose_retries_are_used_up_is_lost(tmp_path):
 def test_the_run_waits_for_trials_that_may_yet_be_given_out_again(tmp_path):
     driver = Driver(tmp_path, trials=2)
     for name in "ab":
-        driver.search.suggest(name)
+        driver.next(name)
     driver.run("a", [0.5] * 5)
-    assert driver.search.suggest("c") is None
-    driver.dies("b")
-    assert driver.search.suggest("d")["number"] == 1
+    assert driver.next("c") == Wait()
+    driver.fails("b")
+    assert driver.next("d").trial == 1
     driver.run("d", [0.5] * 5)
-    assert driver.search.suggest("e") == "FINISHED"
+    assert driver.next("e") == Done()
 
 
 def test_a_machine_with_two_failures_in_a_row_is_left_out_and_named(tmp_path):
     driver = Driver(tmp_path, machines=("a", "b"))
     for name in "xyz":
-        driver.search.suggest(name)
-    driver.run("z", [0.3])
-    driver.dies("x")
-    assert not driver.stopper.stop_all()
-    driver.dies("y")
-    assert driver.said.lines[-1] == (
-        "a is left out: two failures in a row, the last one `lost: its worker process died`"
+        driver.next(name)
+    driver.epoch("z", 1, 0.3)
+    driver.fails("x")
+    assert driver.end is None
+    driver.fails("y")
+    assert driver.lines[-1] == (
+        "a is excluded: two trials failed in a row, the last one `lost: its worker process died`"
     )
-    assert driver.stopper.stop_all() and set(driver.faults.left_out) == {"a"}
+    assert driver.end is not None and set(driver.policy.excluded) == {"a"}
 
 
 def test_the_last_machine_is_never_left_out(tmp_path):
     driver = Driver(tmp_path, machines=("a",))
     for name in "xy":
-        driver.search.suggest(name)
+        driver.next(name)
     for name in "xy":
-        driver.dies(name)
-    assert not driver.stopper.stop_all()
+        driver.fails(name)
+    assert driver.end is None
 
 
 def test_a_trial_that_ends_well_clears_its_machine(tmp_path):
     driver = Driver(tmp_path, machines=("a", "b"))
     for name in "xyz":
-        driver.search.suggest(name)
-    driver.dies("x")
+        driver.next(name)
+    driver.fails("x")
     driver.run("z", [0.1] * 5)
-    driver.dies("y")
-    assert not driver.stopper.stop_all()
+    driver.fails("y")
+    assert driver.end is None
 
 
 def test_five_first_trials_that_fail_alike_end_the_study_and_may_run_again(tmp_path):
     driver = Driver(tmp_path, trials=9)
     for name in "abcde":
-        assert not driver.stopper.stop_all()
-        driver.search.suggest(name)
+        assert driver.end is None
+        driver.next(name)
         driver.fails(name, BROKEN)
-    assert driver.stopper.stop_all()
-    assert driver.faults.alike == BROKEN
+    assert driver.end is not None
+    assert driver.policy.common_failure == BROKEN
     assert [trial.state for trial in driver.trials] == [TrialState.RUNNING] * 5
     again = Driver(tmp_path, trials=9)
-    assert [again.search.suggest(name)["number"] for name in "uvwxyz"] == [0, 1, 2, 3, 4, 5]
+    assert [again.next(name).trial for name in "uvwxyz"] == [0, 1, 2, 3, 4, 5]
 
 
 def test_first_trials_that_fail_for_different_reasons_are_their_own_failures(tmp_path):
     driver = Driver(tmp_path, trials=9)
     for name in "ab":
-        driver.search.suggest(name)
+        driver.next(name)
     driver.fails("a", BROKEN)
     assert driver.trials[0].state == TrialState.RUNNING
-    driver.fails("b", Failure(state="failed", reason="failed in epoch 1: KeyError: y", node="a"))
+    driver.fails("b", Failure(state="failed", reason="failed in epoch 1: KeyError: y", machine="a"))
     assert [trial.state for trial in driver.trials[:2]] == [TrialState.FAIL] * 2
 
 
 def test_a_damaged_checkpoint_falls_back_to_the_other_then_to_the_beginning(tmp_path):
     first = Driver(tmp_path)
-    first.search.suggest("a")
+    first.next("a")
     for epoch in (1, 2, 3):
         first.epoch("a", epoch, 0.5)
     trial = first.folder.trial(0)
     trial.last.write_bytes(b"state 3 damaged")
     second = Driver(tmp_path)
-    assert second.search.suggest("b")["resume"] == b"state 1"
-    assert second.said.lines == ["trial 0: last.pt damaged, it goes on from epoch 1"]
+    assert second.next("b").checkpoint == b"state 1"
+    assert second.lines == ["trial 0: last.pt damaged, it goes on from epoch 1"]
     for path in (trial.last, trial.best):
         path.write_bytes(b"")
     third = Driver(tmp_path)
-    assert third.search.suggest("c")["resume"] is None
-    assert third.said.lines == ["trial 0: last.pt and best.pt damaged, it goes on from epoch 0"]
+    assert third.next("c").checkpoint is None
+    assert third.lines == ["trial 0: last.pt and best.pt damaged, it goes on from epoch 0"]
     assert read_epochs(trial) == [] and not trial.last.exists()
     third.run("c", [0.5] * 5)
     assert [record["epoch"] for record in read_epochs(trial)] == [1, 2, 3, 4, 5]
@@ -311,73 +315,71 @@ def test_a_damaged_checkpoint_falls_back_to_the_other_then_to_the_beginning(tmp_
 
 def test_a_kill_between_an_epochs_line_and_its_checkpoint_costs_that_epoch_alone(tmp_path):
     first = Driver(tmp_path)
-    first.search.suggest("a")
+    first.next("a")
     first.epoch("a", 1, 0.5)
     append_epoch(first.folder.trial(0), {"epoch": 2, "validation_accuracy": 0.6, DIGEST: digest(b"state 2")})
     second = Driver(tmp_path)
-    assert second.search.suggest("z")["resume"] == b"state 1"
-    assert second.said.lines == []
-    second.result("z", {RESUMED: history(0.5), "epoch": 1, "done": False})
+    assert second.next("z").checkpoint == b"state 1"
+    assert second.lines == []
+    second.resumed("z", history(0.5))
     assert [record["epoch"] for record in read_epochs(second.folder.trial(0))] == [1]
 
 
 def test_a_number_given_out_again_after_the_journal_lost_its_end_starts_clean(tmp_path):
     first = Driver(tmp_path)
     known = first.folder.journal.read_bytes()
-    first.search.suggest("a")
+    first.next("a")
     first.epoch("a", 1, 0.5)
     first.folder.journal.write_bytes(known)
     second = Driver(tmp_path)
-    assert second.search.suggest("z")["number"] == 0
+    assert second.next("z").trial == 0
     assert read_epochs(second.folder.trial(0)) == [] and not second.folder.trial(0).last.exists()
 
 
 def test_a_disk_that_refuses_ends_the_run_and_nothing_more_is_written(tmp_path, monkeypatch):
     driver = Driver(tmp_path)
     for name in "ab":
-        driver.search.suggest(name)
+        driver.next(name)
     driver.epoch("a", 1, 0.5)
     driver.folder.trial(1).root.joinpath(
         f"last.pt.{os.getpid()}.part"
     ).mkdir()  # a file cannot be written over a folder
     before = driver.folder.journal.read_bytes()
     driver.epoch("b", 1, 0.5)
-    assert str(driver.ledger.refusal).endswith("trials/1/last.pt: cannot be written (Is a directory)")
-    assert driver.stopper.stop_all()
-    assert driver.search.suggest("c") is None
-    driver.dies("a")
+    assert str(driver.recorder.not_writable).endswith("trials/1/last.pt: cannot be written (Is a directory)")
+    assert driver.end is not None
+    assert driver.next("c") == Wait()
+    driver.fails("a")
     assert driver.folder.journal.read_bytes() == before
 
 
 def test_the_run_ends_when_its_time_is_up(tmp_path):
-    driver = Driver(tmp_path)
-    assert not StudyStopper(driver.search, time.monotonic() + 60).stop_all()
-    late = StudyStopper(driver.search, time.monotonic())
-    assert late.stop_all() and late.ran_out
+    assert Driver(tmp_path, deadline=time.monotonic() + 60).end is None
+    assert Driver(tmp_path, deadline=time.monotonic()).end is RunEnd.OUT_OF_TIME
 
 
 def test_the_searcher_gives_out_as_many_trials_as_the_study_holds(tmp_path):
     driver = Driver(tmp_path, trials=3)
-    assert [isinstance(driver.search.suggest(name), dict) for name in "abcd"] == [True, True, True, False]
+    assert [isinstance(driver.next(name), Assignment) for name in "abcd"] == [True, True, True, False]
     for name in "abc":
         driver.run(name, [0.5] * 5)
-    assert driver.search.suggest("e") == "FINISHED"
+    assert driver.next("e") == Done()
 
 
 def test_a_continuation_takes_up_interrupted_trials_and_repeats_no_configuration(tmp_path):
     first = Driver(tmp_path, trials=6)
     for name in "abc":
-        first.search.suggest(name)
+        first.next(name)
     first.run("a", [0.5] * 5)
     first.epoch("c", 1, 0.6)
     first.epoch("c", 2, 0.7)  # trials 1 and 2 are running when the driver dies
     second = Driver(tmp_path, trials=6)
-    given = [second.search.suggest(name) for name in "uvwxyz"]
-    assert [configuration["number"] for configuration in given[:-1]] == [1, 2, 3, 4, 5]
-    assert given[-1] is None
-    assert (given[0]["resume"], given[1]["resume"], given[2]["resume"]) == (None, b"state 2", None)
-    assert given[1]["hyperparameters"] == second.study.search_space.decode(second.trials[2].params)
-    assert not second.result("v", {RESUMED: history(0.6, 0.7), "epoch": 2, "done": False})
+    given = [second.next(name) for name in "uvwxyz"]
+    assert [configuration.trial for configuration in given[:-1]] == [1, 2, 3, 4, 5]
+    assert given[-1] == Wait()
+    assert (given[0].checkpoint, given[1].checkpoint, given[2].checkpoint) == (None, b"state 2", None)
+    assert given[1].hyperparameters == second.study.search_space.decode(second.trials[2].params)
+    assert not second.resumed("v", history(0.6, 0.7))
     for epoch in (3, 4, 5):
         second.epoch("v", epoch, 0.7 + 0.02 * epoch)
     for name in "uwxy":
@@ -391,13 +393,13 @@ def test_a_continuation_takes_up_interrupted_trials_and_repeats_no_configuration
 
 def test_file_and_storage_follow_the_checkpoint_whatever_a_kill_left_out(tmp_path):
     first = Driver(tmp_path)
-    first.search.suggest("a")
+    first.next("a")
     first.epoch("a", 1, 0.5)
     append_epoch(first.folder.trial(0), {"epoch": 2, "validation_accuracy": 0.6, "epoch_seconds": 0.1, "pid": 7})
     append_epoch(first.folder.trial(0), {"epoch": 4, "validation_accuracy": 0.9, "epoch_seconds": 0.1})
     second = Driver(tmp_path)
-    second.search.suggest("z")
-    second.result("z", {RESUMED: history(0.5, 0.6, 0.7), "epoch": 3, "done": False})
+    second.next("z")
+    second.resumed("z", history(0.5, 0.6, 0.7))
     assert second.trials[0].intermediate_values == {1: 0.5, 2: 0.6, 3: 0.7}  # 2 was in the file, 3 in neither
     records = read_epochs(second.folder.trial(0))
     assert [record["epoch"] for record in records] == [1, 2, 3]
@@ -406,18 +408,18 @@ def test_file_and_storage_follow_the_checkpoint_whatever_a_kill_left_out(tmp_pat
 
 def test_a_trial_killed_after_its_last_epoch_is_closed_without_training(tmp_path):
     first = Driver(tmp_path, max_epochs=1)
-    first.search.suggest("a")
+    first.next("a")
     second = Driver(tmp_path, max_epochs=1)
-    second.search.suggest("z")
-    assert second.result("z", {RESUMED: history(0.4), "epoch": 1, "done": True})
+    second.next("z")
+    assert second.resumed("z", history(0.4))
     assert (second.trials[0].state, second.trials[0].value) == (TrialState.COMPLETE, pytest.approx(0.4))
 
 
 def test_a_continuation_repeats_no_draw_even_if_nothing_had_finished(tmp_path):
     first = Driver(tmp_path, trials=8)
-    drawn = [first.search.suggest(name)["hyperparameters"] for name in "abcd"]
+    drawn = [first.next(name).hyperparameters for name in "abcd"]
     second = Driver(tmp_path, trials=8)
-    again = [second.search.suggest(name)["hyperparameters"] for name in "stuvwxyz"]
+    again = [second.next(name).hyperparameters for name in "stuvwxyz"]
     assert again[:4] == drawn
     assert not any(configuration in drawn for configuration in again[4:])
 
@@ -427,14 +429,14 @@ def test_a_kill_between_the_two_published_trials_loses_neither(tmp_path):
     optuna_study = create_optuna_study(StudyFolder(tmp_path), study)
     optuna_study.enqueue_trial(study.search_space.encode(study.published["baseline"]), user_attrs={"label": "baseline"})
     driver = Driver(tmp_path)
-    assert [driver.search.suggest(name)["hyperparameters"] for name in "ab"] == list(study.published.values())
+    assert [driver.next(name).hyperparameters for name in "ab"] == list(study.published.values())
 
 
 def test_trials_that_were_running_can_be_given_up_with_a_reason(tmp_path):
     driver = Driver(tmp_path)
-    driver.search.suggest("a")
-    assert driver.ledger.unfinished
-    driver.ledger.close_running(Failure(state="lost", reason="lost: RuntimeError: killed for memory", traceback="T"))
+    driver.next("a")
+    assert driver.recorder.unfinished
+    driver.recorder.close_running(Failure(state="lost", reason="lost: RuntimeError: killed for memory", traceback="T"))
     assert driver.trials[0].state == TrialState.FAIL
     assert driver.trials[0].user_attrs["reason"] == "lost: RuntimeError: killed for memory"
 
@@ -458,21 +460,21 @@ def test_in_a_small_space_each_configuration_is_trained_once_and_then_the_study_
     driver = small_study(tmp_path, sampler=sampler)
     assert driver.study.trials_possible == 8
     given = 0
-    while isinstance(driver.search.suggest(f"t{given}"), dict):
+    while isinstance(driver.next(f"t{given}"), Assignment):
         driver.epoch(f"t{given}", 1, 0.5 + given / 100)
         given += 1
     trials = read_trials(driver.folder)
     assert given == 8 == len(trials) and {trial.state for trial in trials} == {TrialState.COMPLETE}
     assert len({tuple(sorted(trial.params.items())) for trial in trials}) == 8
-    assert not driver.ledger.unfinished
+    assert not driver.recorder.unfinished
     again = small_study(tmp_path, sampler=sampler)  # a continuation has nothing to do
-    assert again.search.new == 0 and not again.ledger.unfinished
+    assert again.driver.new == 0 and not again.recorder.unfinished
 
 
 def test_a_configuration_that_was_drawn_before_leaves_no_trace_in_the_journal(tmp_path):
     driver = small_study(tmp_path, sampler="random")
     for number in range(8):
-        driver.search.suggest(f"t{number}")
+        driver.next(f"t{number}")
     assert [trial.number for trial in read_trials(driver.folder)] == list(range(8))
     stored = [trial.params for trial in read_trials(driver.folder)]
     written = [json.loads((driver.folder.trial(number).params).read_text()) for number in range(8)]
@@ -493,3 +495,33 @@ def test_of_equal_configurations_one_races():
     study = parse_study(*find_study("quickstart"))
     overview = Overview(folder=StudyFolder(Path("x")), study=study, rows=rows, running=None)
     assert [row.number for row in candidates(overview, 3)] == [1, 2]
+
+
+def test_one_bad_trial_that_fails_twice_does_not_exclude_its_machine(tmp_path):
+    driver = Driver(tmp_path, machines=("a", "b"))
+    driver.next("x")
+    driver.fails("x")
+    driver.next("x")
+    driver.fails("x")
+    assert driver.end is None and driver.policy.excluded == {}
+
+
+def test_errors_of_the_trials_own_do_not_exclude_a_machine(tmp_path):
+    driver = Driver(tmp_path, machines=("a", "b"))
+    for name in "xyz":
+        driver.next(name)
+    driver.run("z", [0.5] * 5)
+    driver.fails("x", BROKEN)
+    driver.fails("y", Failure(state="failed", reason="failed in epoch 2: KeyError: k", machine="a"))
+    assert driver.end is None and driver.policy.excluded == {}
+
+
+def test_a_worker_that_dies_while_the_run_ends_costs_its_trial_nothing(tmp_path):
+    driver = Driver(tmp_path, retries=0)
+    driver.next("a")
+    driver.epoch("a", 1, 0.5)
+    driver.driver.interrupt()
+    driver.fails("a")
+    assert driver.end is RunEnd.INTERRUPTED
+    assert driver.trials[0].state == TrialState.RUNNING
+    assert Driver(tmp_path).next("z").checkpoint == b"state 1"

@@ -5,20 +5,20 @@ import io
 import pytest
 from rich.console import Console
 
-from hw2tune.events import Plan
-from hw2tune.execution.resources import Room
+from hw2tune.events import EpochFinished, ReplicationStarted, StudyStarted, TrialFinished, TrialStarted
+from hw2tune.execution.resources import Capacity
 from hw2tune.records.overview import read_overview
 from hw2tune.records.trials.rows import TrialRow
 from hw2tune.study.file import find_study, parse_study
 from hw2tune.terminal.lines import configuration, objective_value, trial_name
-from hw2tune.terminal.plan import replicating_line, resumed_line
+from hw2tune.terminal.plan import replication_line, resumed_line
 from hw2tune.terminal.progress import Lines, LiveDisplay
 from hw2tune.terminal.tables import LONG, print_status
 from hw2tune.text.cells import duration
 from tests.report.fake_study import write_fake_study
 
 STUDY = parse_study(*find_study("mnist"), overrides={"trials": 20})
-ROOM = Room(cpus_per_trial=1, gpus_per_trial=0, concurrency=2, words="2 CPUs and 0 GPUs on 1 node, Ray started here")
+ROOM = Capacity(cpus_per_trial=1, gpus_per_trial=0, concurrency=2, text="2 CPUs and 0 GPUs on 1 node, Ray started here")
 PARAMS = {"learning_rate": 0.00123, "batch_size": 64, "optimizer": "sgd", "momentum": 0.95, "weight_decay": 0.0}
 
 
@@ -29,9 +29,9 @@ def row(number: int, value: float | None, state: str = "complete", label: str = 
     )  # fmt: skip
 
 
-def plan(finished: list[TrialRow], resumed: dict[int, int]) -> Plan:
-    return Plan(
-        study=STUDY, finished=finished, resumed=resumed, room=ROOM, dataset="MNIST", folder="ray_results/mnist",
+def plan(finished: list[TrialRow], resumed: dict[int, int]) -> StudyStarted:
+    return StudyStarted(
+        study=STUDY, finished=finished, resumed=resumed, capacity=ROOM, dataset="MNIST", folder="ray_results/mnist",
         dataset_checksum="sha256:0123456789abcdef", sizes={"train": 55_000, "validation": 5_000, "test": 10_000},
     )  # fmt: skip
 
@@ -71,9 +71,9 @@ def test_a_resumed_study_says_what_was_there_and_what_goes_on():
 @pytest.mark.parametrize("width", [80, 140])
 def test_the_board_fits_the_terminal_and_shows_the_running_and_the_best_five(width):
     display = LiveDisplay(console(width))
-    display.planned(plan([row(n, 0.9 + 0.01 * n, label="baseline" if n == 0 else "") for n in range(6)], {}))
-    display.trial_started(6, "", PARAMS)
-    display.epoch_finished(6, 3, 0.9512, 12_345.0)
+    display(plan([row(n, 0.9 + 0.01 * n, label="baseline" if n == 0 else "") for n in range(6)], {}))
+    display(TrialStarted(trial=6, label="", params=PARAMS))
+    display(EpochFinished(trial=6, record={"epoch": 3, "validation_accuracy": 0.9512, "images_per_second": 12_345.0}))
     picture = console(width)
     picture.print(display.board)
     lines = text(picture).rstrip().splitlines()
@@ -87,20 +87,30 @@ def test_the_board_fits_the_terminal_and_shows_the_running_and_the_best_five(wid
 
 def test_the_time_left_is_told_once_two_trials_a_slot_are_done():
     display = LiveDisplay(console(100))
-    display.planned(plan([], {}))
+    display(plan([], {}))
     display.board.started -= 60
     for number in range(4):
-        display.trial_finished(row(number, 0.9))
+        display(TrialFinished(row=row(number, 0.9)))
     picture = console(100)
     picture.print(display.board)
     assert "4 min 00 s left" in text(picture)  # 4 trials in 60 s, 16 to go
 
 
+def test_the_time_left_is_told_at_the_end_of_a_continued_study():
+    display = LiveDisplay(console(100))
+    display(plan([row(number, 0.9) for number in range(17)], {}))
+    display.board.started -= 60
+    display(TrialFinished(row=row(17, 0.9)))
+    picture = console(100)
+    picture.print(display.board)
+    assert "2 min 00 s left" in text(picture)  # 1 trial in 60 s, 2 to go
+
+
 def test_where_there_is_no_terminal_each_trial_is_a_line():
     shown = console(100)
     lines = Lines(shown)
-    lines.planned(plan([row(0, 0.9)], {}))
-    lines.trial_finished(row(1, None, "diverged", reason="diverged in epoch 2: loss nan"))
+    lines(plan([row(0, 0.9)], {}))
+    lines(TrialFinished(row=row(1, None, "diverged", reason="diverged in epoch 2: loss nan")))
     assert "test is not read by the search" in text(shown)
     assert text(shown).splitlines()[-1] == (
         "2/20 #1: diverged (diverged in epoch 2: loss nan), -, 1 min 01 s, sgd lr 0.0012 batch 64 mom 0.95 wd 0"
@@ -108,7 +118,7 @@ def test_where_there_is_no_terminal_each_trial_is_a_line():
 
 
 def test_replicating_says_what_was_there_already():
-    assert replicating_line(STUDY, total=3, cached=22, room=ROOM) == (
+    assert replication_line(ReplicationStarted(study=STUDY, total=3, cached=22, capacity=ROOM)) == (
         "mnist: 3 trainings of 5 epochs, 22 are there already; "
         "2 at once (2 CPUs and 0 GPUs on 1 node, Ray started here)"
     )

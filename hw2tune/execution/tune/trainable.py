@@ -6,31 +6,21 @@ torch is imported in the worker only: the driver needs this class by name, and s
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import ray
 from ray import tune
 
-from hw2tune.data.catalog import DatasetInfo
-from hw2tune.data.dataset import Split
+from hw2tune.execution.tune.messages import CHECKPOINT, FAILURE, RESUMED
 from hw2tune.records.trials.checkpoints import DIGEST, digest
-from hw2tune.search.failures import of_exception
-from hw2tune.search.messages import CHECKPOINT, FAILURE, RESUMED
+from hw2tune.search.failures import failure_of
 from hw2tune.study.hyperparameters import Hyperparameters
 from hw2tune.study.schema import Study
+from hw2tune.study.task import TrialData
 
 if TYPE_CHECKING:
     from hw2tune.train.state import Epoch
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrialData:
-    """What a trial gets of a data set, through Ray's object store. The test images are not among it."""
-
-    info: DatasetInfo
-    train: Split
-    validation: Split
 
 
 class TrainingTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
@@ -78,8 +68,8 @@ class TrainingTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
         try:
             return self._step()
         except Exception as error:
-            failure = of_exception(error, self.state.epoch + 1 if self.begin is None else None)
-            return {FAILURE: asdict(replace(failure, node=ray.util.get_node_ip_address())), "done": True}
+            failure = failure_of(error, self.state.epoch + 1 if self.begin is None else None)
+            return {FAILURE: asdict(replace(failure, machine=ray.util.get_node_ip_address())), "done": True}
 
     def _step(self) -> dict[str, Any]:
         if self.prepare is not None:

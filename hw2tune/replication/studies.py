@@ -7,9 +7,10 @@ from pathlib import Path
 
 from hw2tune.data.dataset import Dataset
 from hw2tune.errors import InterruptedByUserError, StudyFolderError
-from hw2tune.events import Observer
+from hw2tune.events import Listeners
+from hw2tune.execution.connection import Connection
 from hw2tune.execution.request import load_for
-from hw2tune.execution.resources import Room, Wish
+from hw2tune.execution.resources import Capacity
 from hw2tune.records.environment import add_run
 from hw2tune.records.layout import StudyFolder, study_folders
 from hw2tune.records.lock import locked
@@ -41,22 +42,29 @@ def replicate_studies(
     replicates: int,
     race: int,
     data_dir: Path | None,
-    wish: Wish,
-    observer: Observer,
+    connection: Connection,
+    tell: Listeners,
 ) -> None:
     """Trains and tests the replicates of each study that are not there yet. Raises Hw2tuneError."""
-    from hw2tune.replication.replicates import candidates, run_replicates
+    from hw2tune.replication.race import candidates
+    from hw2tune.replication.replicate import run_replicates
 
     for folder in folders:  # what may refuse comes before Ray's seconds
         candidates(read_overview(folder), race)
 
-    def work(folder: StudyFolder, room: Room) -> None:
+    def work(folder: StudyFolder) -> None:
         overview = read_overview(folder)
-        data = load_for(overview.study, data_dir, observer)
-        _note_run(folder, observer, data, room, [overview.study.seed + 1 + number for number in range(replicates)])
-        run_replicates(overview, data=data, room=room, observer=observer, replicates=replicates, race=race)
+        data = load_for(overview.study, data_dir, tell)
+        _note_run(
+            folder,
+            tell,
+            data,
+            connection.capacity(),
+            [overview.study.seed + 1 + number for number in range(replicates)],
+        )
+        run_replicates(overview, data=data, connection=connection, tell=tell, replicates=replicates, race=race)
 
-    _with_ray(folders, wish, observer, work)
+    _each(folders, tell, work)
 
 
 def reproduce_published(
@@ -65,20 +73,20 @@ def reproduce_published(
     replicates: int,
     max_epochs: int | None,
     data_dir: Path | None,
-    wish: Wish,
-    observer: Observer,
+    connection: Connection,
+    tell: Listeners,
 ) -> None:
     """Repeats the published runs into the folders named by `reproduction_name`. Raises Hw2tuneError."""
     from hw2tune.replication.published import run_reproduction
 
-    def work(folder: StudyFolder, room: Room) -> None:
+    def work(folder: StudyFolder) -> None:
         protocol = PROTOCOLS[folder.name.removeprefix("reproduce-").partition(".")[0]]
         study = parse_study(*find_study(protocol.study), {"max_epochs": max_epochs} if max_epochs else None)
-        data = load_for(study, data_dir, observer, validation_size=protocol.validation_size)
-        _note_run(folder, observer, data, room, range(replicates))
-        run_reproduction(study, protocol, folder, data=data, room=room, observer=observer, replicates=replicates)
+        data = load_for(study, data_dir, tell, validation_size=protocol.validation_size)
+        _note_run(folder, tell, data, connection.capacity(), range(replicates))
+        run_reproduction(study, protocol, folder, data=data, connection=connection, tell=tell, replicates=replicates)
 
-    _with_ray(folders, wish, observer, work)
+    _each(folders, tell, work)
 
 
 def reproduction_name(dataset: str, max_epochs: int | None) -> str:
@@ -86,17 +94,12 @@ def reproduction_name(dataset: str, max_epochs: int | None) -> str:
     return f"reproduce-{dataset}" + ("" if max_epochs is None else f".{max_epochs}-epochs")
 
 
-def _with_ray(
-    folders: Sequence[StudyFolder], wish: Wish, observer: Observer, work: Callable[[StudyFolder, Room], None]
-) -> None:
-    observer.stage("starting Ray" if wish.address is None else f"attaching to {wish.address}")
-    from hw2tune.execution.cluster import connected
-
+def _each(folders: Sequence[StudyFolder], tell: Listeners, work: Callable[[StudyFolder], None]) -> None:
+    """Does the work in each folder, locked; says what is kept where it is interrupted."""
     try:
-        with connected(wish, observer.note) as cluster:
-            for folder in folders:
-                with locked(folder, observer.note):
-                    work(folder, cluster.room())
+        for folder in folders:
+            with locked(folder, tell.note):
+                work(folder)
     except KeyboardInterrupt:
         done = sum(len(read_replicates(ReplicatesFolder.of(folder))) for folder in folders)
         raise InterruptedByUserError(
@@ -104,11 +107,11 @@ def _with_ray(
         ) from None
 
 
-def _note_run(folder: StudyFolder, observer: Observer, data: Dataset, room: Room, seeds: Iterable[int]) -> None:
+def _note_run(folder: StudyFolder, tell: Listeners, data: Dataset, capacity: Capacity, seeds: Iterable[int]) -> None:
     add_run(
         folder,
-        observer.note,
+        tell.note,
         seeds={"split": data.split_seed, "replicates": list(seeds)},
         data={"name": data.label, "checksum": data.checksum, "split_checksum": data.split_checksum},
-        resources={"at": room.words, "trials_at_once": room.concurrency},
+        resources={"at": capacity.text, "trials_at_once": capacity.concurrency},
     )

@@ -3,8 +3,6 @@
 Checkpoints travel here rather than over a shared disk: they are about 1 MB at most, and no cluster then needs one.
 """
 
-from __future__ import annotations
-
 CHECKPOINT = "checkpoint"  # bytes: the whole training state after the epoch
 RESUMED = "resumed"  # the epochs that a continued trial has, on its first result: none was trained for it
-FAILURE = "failure"  # in place of an epoch: the fields of `tune.failure.Failure`
+FAILURE = "failure"  # in place of an epoch: the fields of `search.failures.Failure`

@@ -1,0 +1,85 @@
+"""The options that several commands share, each declared once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from hw2tune.paths import existing_folder, folder, results_folder
+from hw2tune.text.durations import seconds
+
+StudyName = Annotated[
+    str, typer.Argument(metavar="STUDY", help="quickstart, mnist, cifar10, a study in the results, or a .toml file.")
+]
+ResultsDir = Annotated[
+    str,
+    typer.Option(
+        "--results-dir",
+        callback=lambda place: place if "://" in place else str(results_folder(place)),
+        help="Where studies are kept: a folder, or a URL such as s3://bucket/studies.",
+    ),
+]
+DataDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--data-dir",
+        callback=lambda place: place and existing_folder(place, "--data-dir"),
+        help="Where to look for data first; else HW2TUNE_DATA, else the cache.",
+    ),
+]
+NewDataDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--data-dir",
+        callback=lambda place: place and folder(place, "--data-dir"),
+        help="Where to put data that is nowhere yet; else HW2TUNE_DATA, else the cache.",
+    ),
+]
+FromFiles = Annotated[
+    str | None,
+    typer.Option(
+        callback=lambda place: (
+            place if place is None or "://" in place else str(existing_folder(place, "--from-files"))
+        ),
+        help="Redraw from a study's folder or a URL of studies; trains nothing and needs neither torch nor Ray.",
+    ),
+]
+Output = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        parser=lambda place: folder(place, "--output"),
+        help="Write the report into this folder, not beside the study.",
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Trials = Annotated[int | None, typer.Option(min=2, help="Trials in the study in all; the published two are 0 and 1.")]
+MaxEpochs = Annotated[int | None, typer.Option(min=1, help="Epochs of a trial at most.")]
+Sampler = Annotated[Literal["tpe", "random"] | None, typer.Option(help="What chooses configurations.")]
+Pruner = Annotated[Literal["asha", "median", "none"] | None, typer.Option(help="What stops unpromising trials.")]
+Seed = Annotated[int | None, typer.Option(min=0, help="Seed of sampler, weights and order of images.")]
+Name = Annotated[str | None, typer.Option(help="The study's name in the results.")]
+CpusPerTrial = Annotated[float, typer.Option(min=0.01, help="CPUs that a trial gets.")]
+GpusPerTrial = Annotated[
+    float | None, typer.Option(min=0.0, help="GPUs that a trial gets; by default a quarter where there is one.")
+]
+Concurrency = Annotated[int | None, typer.Option(min=1, help="Trials at once; by default as many as fit.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show nothing while it runs.")]
+Replicates = Annotated[int, typer.Option(min=1, help="Seeds that each variant is trained on.")]
+TimeBudget = Annotated[
+    float | None,
+    typer.Option(parser=seconds, metavar="DURATION", help="Stop in order after this long, as 90s, 30m or 1h30m."),
+]
+Retries = Annotated[
+    int, typer.Option(min=0, help="More attempts for a trial whose worker, machine or memory gave out.")
+]
+Race = Annotated[int, typer.Option(min=1, help="The best trials that race over the seeds for the winner.")]
+Address = Annotated[str | None, typer.Option(help="A running Ray cluster: auto, or host:port of its head.")]
+StudyAddress = Annotated[
+    str | None,
+    typer.Option(
+        help="A running Ray cluster: auto, host:port of its head, or http://head:8265 to hand the study over."
+    ),
+]

@@ -1,0 +1,47 @@
+"""Ray when it is needed: started or attached to at the first use, left at the end of a `with`."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from hw2tune.events import Listeners
+from hw2tune.execution.machine import this_machine
+from hw2tune.execution.resources import Capacity, ResourceRequest, find_capacity
+from hw2tune.interrupt import start_deaf_thread
+
+if TYPE_CHECKING:
+    from hw2tune.execution.cluster import Cluster
+
+
+class Connection(contextlib.ExitStack):
+    """One Ray for all that is done within the `with`. Where nothing needs it, it is neither imported nor started."""
+
+    def __init__(self, resources: ResourceRequest, tell: Listeners) -> None:
+        super().__init__()
+        self.resources, self.tell = resources, tell
+        self._cluster: Cluster | None = None
+
+    def cluster(self, meanwhile: str = "") -> Cluster:
+        """The cluster; `meanwhile` is a module to be imported while Ray starts, which is mostly waiting."""
+        if self._cluster is None:
+            address = self.resources.address
+            self.tell.stage("starting Ray" if address is None else f"attaching to {address}")
+            from hw2tune.execution.cluster import connected
+
+            if meanwhile and address is None:
+                start_deaf_thread(_importing(meanwhile))
+            self._cluster = self.enter_context(connected(self.resources, self.tell.note))
+        return self._cluster
+
+    def capacity(self) -> Capacity:
+        """What there is for trials: of this machine without starting anything, of a cluster by asking it."""
+        if self._cluster is None and self.resources.address is None:
+            return find_capacity([this_machine()], self.resources)
+        return self.cluster().capacity()
+
+
+def _importing(module: str) -> Callable[[], object]:
+    return lambda: importlib.import_module(module)

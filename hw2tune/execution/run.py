@@ -1,0 +1,138 @@
+"""A study's trials, run until it holds them all or something ends the run before."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from optuna.trial import TrialState
+
+from hw2tune.data.dataset import Dataset
+from hw2tune.errors import NoTrialFinishedError, NotWritableError
+from hw2tune.events import Listeners, StudyFinished
+from hw2tune.execution.cluster import Cluster
+from hw2tune.execution.plan import make_plan
+from hw2tune.execution.tune.run import run_tune
+from hw2tune.execution.tune.trainable import TrainingTrial
+from hw2tune.records.layout import StudyFolder
+from hw2tune.records.trials.rows import write_trials_table
+from hw2tune.records.trials.states import LOST
+from hw2tune.records.trials.storage import create_optuna_study
+from hw2tune.search.driver import RunEnd, StudyDriver
+from hw2tune.search.failures import Failure
+from hw2tune.search.recorder import FINISHED, Recorder
+from hw2tune.search.retries import COMMON, FailurePolicy
+from hw2tune.search.samplers import build_pruner, build_sampler
+from hw2tune.study.schema import Study
+
+MAX_CRASHES = 2  # of Tune without a finished trial between them, before the trials that were running count as lost
+
+
+def run_trials(
+    study: Study,
+    *,
+    folder: StudyFolder,
+    data: Dataset,
+    cluster: Cluster,
+    tell: Listeners,
+    retries: int = 2,
+    deadline: float | None = None,
+    trainable: type[Any] | None = None,
+    execute: Callable[..., RunEnd] = run_tune,
+) -> RunEnd:
+    """Runs a study until it holds its trials, is interrupted, or `deadline` (of `time.monotonic`) has passed.
+
+    The folder must be locked and Ray connected. Raises NotWritableError where the disk takes no more, and
+    NoTrialFinishedError where the first trials all fail alike; both leave a study that the same command continues.
+    `trainable` takes what `TrainingTrial` takes (the default), `execute` what `run_tune` takes.
+    """
+    recorder = Recorder(study, create_optuna_study(folder, study), folder, tell)
+    recorder.enqueue_references()
+    policy = FailurePolicy(retries=retries)
+    tell(make_plan(study, folder, recorder.rows(), data=data, capacity=cluster.capacity()))
+    for machine, why in cluster.unsuitable.items():
+        tell.note(f"{machine} is excluded: {why}")
+    crashes, end = 0, RunEnd.COMPLETE
+    while recorder.unfinished:
+        before = len(recorder.trials(*FINISHED))
+        capacity = cluster.capacity(policy.excluded, at_most=bool(policy.excluded))
+        driver = _driver(recorder, policy, cluster, capacity.gpu_slots, deadline)
+        try:
+            end = execute(driver, data=data, cluster=cluster, capacity=capacity, trainable=trainable or TrainingTrial)
+        except NotWritableError:
+            raise
+        except Exception as error:  # Ray 2.60: what Tune's controller does not expect ends it
+            crashes = 1 if len(recorder.trials(*FINISHED)) > before else crashes + 1
+            if crashes >= MAX_CRASHES:
+                _close_lost(recorder, error)
+                crashes = 0
+            continue
+        match end:
+            case RunEnd.COMPLETE:
+                driver.close_deferred()  # there were too few trials to tell a fault of the set-up
+                assert crashes or len(recorder.trials(*FINISHED)) > before, "a run of Tune finishes a trial"
+            case RunEnd.MACHINE_EXCLUDED:
+                continue
+            case RunEnd.NOT_WRITABLE:
+                raise _what_is_missing(recorder)
+            case RunEnd.COMMON_FAILURE:
+                write_trials_table(folder, recorder.rows(), list(study.space))
+                assert policy.common_failure is not None
+                raise _common(folder, policy.common_failure)
+            case RunEnd.INTERRUPTED | RunEnd.OUT_OF_TIME:
+                break
+    rows = recorder.rows()
+    write_trials_table(folder, rows, list(study.space))
+    tell(StudyFinished(folder=str(folder.root), end=end.value, rows=rows))
+    return end
+
+
+def _driver(
+    recorder: Recorder, policy: FailurePolicy, cluster: Cluster, gpu_slots: int, deadline: float | None
+) -> StudyDriver:
+    """The driver of the next run of Tune; what is not finished is given out again."""
+    study, optuna_study = recorder.study, recorder.optuna_study
+    optuna_study.sampler = build_sampler(study, len(recorder.trials(*FINISHED, TrialState.RUNNING)))
+    optuna_study.pruner = build_pruner(study)
+    return StudyDriver(
+        recorder=recorder,
+        policy=policy,
+        tell=recorder.tell,
+        gpu_slots=gpu_slots,
+        machines=lambda: cluster.machines,
+        deadline=deadline,
+    )
+
+
+def _close_lost(recorder: Recorder, error: Exception) -> None:
+    """Tune ended twice over the trials that were running: they count as lost. Raises `error` where none was."""
+    if not recorder.trials(TrialState.RUNNING):
+        raise error
+    reason = f"{LOST}: {type(error).__name__}: {error}".splitlines()[0]
+    recorder.close_running(Failure(state=LOST, reason=reason, traceback="".join(traceback.format_exception(error))))
+
+
+def _what_is_missing(recorder: Recorder) -> NotWritableError:
+    """The disk's refusal, with what is kept and what the rest of the study will need."""
+    finished, begun = recorder.trials(*FINISHED), recorder.trials(TrialState.RUNNING)
+    left = recorder.study.trials_possible - len(finished)
+    sizes = [_size(recorder.folder, trial.number) for trial in [*finished, *begun]]
+    need = left * max(sizes, default=0) - sum(_size(recorder.folder, trial.number) for trial in begun)
+    return NotWritableError(
+        f"{recorder.not_writable}; {len(finished)} trials are finished and kept, {len(begun)} stand at their last "
+        f"checkpoint. Make room (about {max(need, 1_000_000) / 1e6:.1f} MB for the {left} trials left), and the same "
+        "command goes on"
+    )
+
+
+def _size(folder: StudyFolder, number: int) -> int:
+    return sum(path.stat().st_size for path in folder.trial(number).root.glob("*"))
+
+
+def _common(folder: StudyFolder, failure: Failure) -> NoTrialFinishedError:
+    where = f"; {folder.trial(0).root.parent}/*/error.txt hold the tracebacks" if failure.traceback else ""
+    return NoTrialFinishedError(
+        f"{folder.root}: the first {COMMON} trials all failed alike, the last one `{failure.reason}`{where}. "
+        "Mend the cause, and the same command goes on"
+    )

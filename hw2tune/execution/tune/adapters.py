@@ -1,0 +1,124 @@
+"""The three places where Ray Tune calls us. They translate between Tune's ids and results and the driver, no more.
+
+Ray 2.60's own `OptunaSearch` reports trials stopped early as COMPLETE, leaves a NaN trial RUNNING for ever and names
+every study "optuna". Its order of calls is leaned on: of each result the stopper hears first; of a worker's death the
+scheduler hears before the searcher (`TuneController._process_trial_result`, `_process_trial_failure`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from ray import tune
+from ray.tune.schedulers import FIFOScheduler
+from ray.tune.search import Searcher
+
+from hw2tune.execution.tune.messages import CHECKPOINT, FAILURE, RESUMED
+from hw2tune.execution.worker_death import kernel_kills, worker_death
+from hw2tune.search.driver import Assignment, EpochResult, Outcome, StudyDriver, Verdict, Wait
+from hw2tune.search.failures import Failure
+
+TUNES_OWN = ("config", "hist_stats", "done")  # the configuration stands in params.json
+
+
+@dataclass
+class Running:
+    """What the three adapters share: the driver, and Tune's trials by Tune's own id."""
+
+    driver: StudyDriver
+    numbers: dict[str, int] = field(default_factory=dict)
+    failures: dict[str, Failure] = field(default_factory=dict)
+
+
+class TuneSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
+    """Tune asks it for configurations and tells it that trials ended."""
+
+    def __init__(self, running: Running) -> None:
+        study = running.driver.study
+        super().__init__(metric=study.objective, mode=study.direction[:3])
+        self.running = running
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        """The next trial's configuration, None for nothing yet, FINISHED for nothing more."""
+        given = self.running.driver.next()
+        if not isinstance(given, Assignment):
+            return None if isinstance(given, Wait) else str(Searcher.FINISHED)
+        self.running.numbers[trial_id] = given.trial
+        return {
+            "number": given.trial,
+            "hyperparameters": given.hyperparameters,
+            "resume": given.checkpoint,
+            "gpu": given.gpu,
+        }
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        """Nothing: the stopper sees every epoch, this only those that do not end a trial."""
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """A trial ended."""
+        number = self.running.numbers.pop(trial_id, None)
+        failure = self.running.failures.pop(trial_id, None)
+        if failure is None and (error or result is None):
+            failure = worker_death(None)
+        if number is not None:
+            self.running.driver.ended(number, Outcome(failure=failure, machine=str((result or {}).get("node_ip", ""))))
+
+    # Tune pickles its parts into a state of its own that nobody reads.
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing to save: the storage holds it all."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing to restore."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+
+class TuneStopper(tune.Stopper):  # type: ignore[misc]  # Ray ships no types
+    """Tune hands it each result first, and asks it whether the run ends."""
+
+    def __init__(self, running: Running) -> None:
+        self.running = running
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Whether this trial ends here."""
+        if FAILURE in result:
+            self.running.failures[trial_id] = Failure(**result[FAILURE])
+            return True
+        driver, number = self.running.driver, self.running.numbers[trial_id]
+        if RESUMED in result:
+            return driver.resumed(number, result[RESUMED]) is Verdict.STOP
+        checkpoint = result.pop(CHECKPOINT)  # ours alone; Tune keeps the last result of every trial
+        record = {key: value for key, value in result.items() if key not in TUNES_OWN}
+        return driver.epoch(number, EpochResult(record=record, checkpoint=checkpoint)) is Verdict.STOP
+
+    def stop_all(self) -> bool:
+        """Whether the run ends here."""
+        return self.running.driver.end is not None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+
+class TuneScheduler(FIFOScheduler):  # type: ignore[misc]  # Ray ships no types
+    """Of Tune's parts only a scheduler is told how a worker died. `here` is this machine's address."""
+
+    def __init__(self, running: Running, here: str) -> None:
+        super().__init__()
+        self.running, self.here = running, here
+        self.kernel_kills = kernel_kills()
+
+    def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
+        """A worker died without a word of its own."""
+        kills, machine = kernel_kills(), trial.node_ip or ""
+        self.running.failures[trial.trial_id] = worker_death(
+            trial.get_pickled_error(),
+            machine=machine,
+            alive=self.running.driver.machines(),
+            killed_by_kernel=kills > self.kernel_kills and machine in ("", self.here),
+        )
+        self.kernel_kills = kills
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}

@@ -1,0 +1,89 @@
+"""One run of Ray Tune for a driver."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ray import tune
+
+from hw2tune.data.dataset import Dataset
+from hw2tune.errors import NotWritableError
+from hw2tune.execution.cluster import Cluster
+from hw2tune.execution.resources import Capacity
+from hw2tune.execution.tune.adapters import Running, TuneScheduler, TuneSearcher, TuneStopper
+from hw2tune.execution.workarounds import idle_workers_used, starting_workers_awaited
+from hw2tune.interrupt import interruptible
+from hw2tune.records.atomic import not_writable
+from hw2tune.search.driver import RunEnd, StudyDriver
+from hw2tune.study.task import TrialData
+
+
+def run_tune(
+    driver: StudyDriver, *, data: Dataset, cluster: Cluster, capacity: Capacity, trainable: type[Any]
+) -> RunEnd:
+    """Runs the driver's trials and returns what ended them. Raises NotWritableError for a full temporary folder."""
+    running = Running(driver)
+    with _scratch(cluster.scratch) as scratch:
+        tuner = tune.Tuner(
+            _with_resources(trainable, driver, data, capacity),
+            tune_config=tune.TuneConfig(
+                search_alg=TuneSearcher(running),
+                scheduler=TuneScheduler(running, cluster.here),
+                num_samples=-1,  # the searcher says when there are enough
+                max_concurrent_trials=capacity.concurrency,
+                reuse_actors=True,
+            ),
+            run_config=tune.RunConfig(
+                name="tune",
+                storage_path=scratch,
+                verbose=0,
+                stop=TuneStopper(running),
+                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+            ),
+        )
+        with interruptible(driver.interrupt), idle_workers_used(), starting_workers_awaited(lambda: driver.has_more):
+            tuner.fit()
+    return driver.ending or RunEnd.COMPLETE
+
+
+def _with_resources(trainable: type[Any], driver: StudyDriver, data: Dataset, capacity: Capacity) -> Any:
+    trial_data = TrialData(info=data.info, train=data.train, validation=data.validation)
+    parameters = {"data": trial_data, "study": driver.study, "threads": capacity.threads}
+    return tune.with_resources(
+        tune.with_parameters(trainable, **parameters), lambda config: _slot(capacity, gpu=config["gpu"])
+    )
+
+
+def _slot(capacity: Capacity, *, gpu: bool) -> tune.PlacementGroupFactory:
+    """What one trial gets, on none of the nodes to avoid."""
+    slot = {"CPU": capacity.cpus_per_trial} | ({"GPU": capacity.gpus_per_trial} if gpu else {})
+    return tune.PlacementGroupFactory([slot], bundle_label_selector=[capacity.selector] if capacity.avoid else None)
+
+
+@contextmanager
+def _scratch(place: Path) -> Iterator[str]:
+    """A folder for the state that Tune insists on keeping and nobody reads."""
+    folder = tempfile.mkdtemp(prefix="tune-", dir=place)
+    try:
+        yield folder
+    except Exception as error:
+        _refuse_full(error)
+        raise
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _refuse_full(error: BaseException | None) -> None:
+    """Raises NotWritableError where Tune failed for want of space, in the temporary folder: ours is handled."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            place = Path(str(error.filename or tempfile.gettempdir() + "/hw2tune"))
+            refused = not_writable(place, error, 1_000_000)
+            raise NotWritableError(f"{refused}; make room there or name another place in TMPDIR") from error
+        error = error.__cause__ or error.__context__

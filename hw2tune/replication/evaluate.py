@@ -1,0 +1,143 @@
+"""Replicates: each variant on each seed, at the epoch that validation chose, tested here and only here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from hw2tune.data.catalog import DatasetInfo
+from hw2tune.data.dataset import Dataset, Split
+from hw2tune.records.replicates.files import (
+    npz,
+    read_arrays,
+    read_replicates,
+    write_current,
+    write_replicate,
+    write_shared,
+)
+from hw2tune.records.replicates.records import (
+    FEATURE_IMAGES,
+    GALLERY_SIZE,
+    DatasetRecord,
+    Evaluation,
+    Gallery,
+    Race,
+    Replicate,
+    ReplicatesFolder,
+)
+from hw2tune.records.replicates.trainings import Training
+from hw2tune.records.trials.states import COMPLETE, DIVERGED
+from hw2tune.replication.train import Context, trained
+from hw2tune.study.hyperparameters import Hyperparameters
+
+
+def write_shared_records(context: Context) -> Gallery:
+    """Writes what all replicates share: the data set's record, the gallery, pixel counts. Returns the gallery."""
+    data = context.data
+    indices = np.random.default_rng(0).permutation(len(data.test))[:GALLERY_SIZE]
+    gallery = Gallery(indices=indices, images=data.test.images[indices], labels=data.test.labels[indices])
+    channels = data.train.images.shape[-1]
+    counts = [np.bincount(data.train.images[..., channel].ravel(), minlength=256) for channel in range(channels)]
+    write_shared(context.folder, dataset_record(data), gallery, np.stack(counts))
+    return gallery
+
+
+def dataset_record(data: Dataset) -> DatasetRecord:
+    """What the report says about the data."""
+    return DatasetRecord(
+        name=data.info.name,
+        label=data.label,
+        classes=list(data.info.classes),
+        image_shape=list(data.info.image_shape),
+        mean=list(data.info.mean),
+        std=list(data.info.std),
+        checksum=data.checksum,
+        split_checksum=data.split_checksum,
+        sizes={"train": len(data.train), "validation": len(data.validation), "test": len(data.test)},
+        source=data.source,
+    )
+
+
+def test_replicates(
+    context: Context, variants: dict[str, Hyperparameters], seeds: Sequence[int], gallery: Gallery, race: Race
+) -> None:
+    """Reads the test images: each variant at the epoch that validation chose, and at the last."""
+    wanted = {
+        (variant, seed): trained(context, hyperparameters, seed)
+        for variant, hyperparameters in variants.items()
+        for seed in seeds
+    }
+    # Not before: an interrupted run leaves race and replicates of one winner.
+    write_current(context.folder, [f"{variant} {one.key}" for (variant, _), one in wanted.items()], race)
+    there = {(one.variant, one.seed) for one in read_replicates(context.folder) if _has_arrays(context.folder, one)}
+    missing = {key: training for key, training in wanted.items() if key not in there}
+    for (variant, seed), training in missing.items():
+        if training.diverged:
+            replicate = _replicate(context, variant, seed, variants[variant], training, {})
+            write_replicate(context.folder, replicate, npz({}))
+    calls = {key: (training,) for key, training in missing.items() if not training.diverged}
+    if not calls:
+        return
+    context.connection.cluster()
+    from hw2tune.execution.tasks import run_each
+
+    context.tell.stage(f"testing {len(calls)} replicates")
+    study, capacity, data = context.study, context.capacity, context.data
+    shared = (study.model, study.loss, data.info, data.test, gallery.indices, capacity.gpus_per_trial > 0)
+    for (variant, seed), (evaluations, arrays) in run_each(_evaluate, calls, shared, capacity):
+        replicate = _replicate(context, variant, seed, variants[variant], wanted[variant, seed], evaluations)
+        write_replicate(context.folder, replicate, npz(arrays))
+
+
+def _has_arrays(folder: ReplicatesFolder, replicate: Replicate) -> bool:
+    return read_arrays(folder, replicate.variant, replicate.seed) is not None
+
+
+def _replicate(
+    context: Context,
+    variant: str,
+    seed: int,
+    hyperparameters: Hyperparameters,
+    training: Training,
+    evaluations: dict[str, dict[str, Any]],
+) -> Replicate:
+    read = {which: Evaluation(split="test", **values) for which, values in evaluations.items()}
+    return Replicate(
+        study=context.study.name,
+        variant=variant,
+        seed=seed,
+        params=hyperparameters.as_dict(),
+        model=context.study.model,
+        loss=context.study.loss,
+        state=DIVERGED if training.diverged else COMPLETE,
+        reason=training.diverged,
+        epochs=training.epochs,
+        chosen=read.get("chosen"),
+        last=read.get("last"),
+        seconds=training.seconds,
+        key=f"{variant} {training.key}",
+    )
+
+
+def _evaluate(
+    shared: tuple[str, str, DatasetInfo, Split, Any, bool], training: Training
+) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
+    """In a worker: the evaluations and the arrays of `records.replicates.write_replicate`."""
+    from hw2tune.train.batches import on_device
+    from hw2tune.train.device import prepare_process
+    from hw2tune.train.replicate import read_off
+
+    model, loss, info, test, gallery, gpu = shared
+    device = prepare_process(1, gpu=gpu)
+    return read_off(
+        model=model,
+        loss=loss,
+        weights={which: training.weights(which) for which in ("chosen", "last")},
+        epochs={"chosen": training.chosen_epoch or 0, "last": len(training.epochs)},
+        initial_norms=training.weights("initial_norms"),
+        test=on_device(test, info, device),
+        shown=[int(index) for index in gallery[:FEATURE_IMAGES]],
+        device=device,
+    )

@@ -1,0 +1,65 @@
+"""The trainings behind replicates: what is there under its key is not trained again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from hw2tune.data.dataset import Dataset
+from hw2tune.events import Listeners, ReplicationStarted
+from hw2tune.execution.connection import Connection
+from hw2tune.execution.resources import Capacity
+from hw2tune.records.replicates.records import ReplicatesFolder
+from hw2tune.records.replicates.trainings import Training, read_training, write_training
+from hw2tune.replication.keys import key_of
+from hw2tune.study.hyperparameters import Hyperparameters
+from hw2tune.study.schema import Study
+from hw2tune.study.task import Job, TrialData, task_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """What every training of one study shares."""
+
+    study: Study
+    folder: ReplicatesFolder
+    data: Dataset
+    connection: Connection
+    tell: Listeners
+
+    @property
+    def capacity(self) -> Capacity:
+        """How many trainings run at once, and on what."""
+        return self.connection.capacity()
+
+
+def train_missing(context: Context, jobs: Iterable[Job]) -> None:
+    """Trains what is not there. Jobs of one key are one training; where none is missing, Ray is not needed."""
+    capacity = context.capacity
+    unique = {key_of(one.task, context.data, capacity): one for one in jobs}
+    missing = {key: one for key, one in unique.items() if read_training(context.folder.trainings, key) is None}
+    cached = len(unique) - len(missing)
+    context.tell(ReplicationStarted(study=context.study, total=len(missing), cached=cached, capacity=capacity))
+    if not missing:
+        return
+    context.connection.cluster()
+    from hw2tune.execution.tasks import train_all
+
+    data = TrialData(info=context.data.info, train=context.data.train, validation=context.data.validation)
+    for finished in train_all(list(missing.values()), data, capacity, context.tell):
+        training = Training(
+            key=key_of(finished.job.task, context.data, capacity),
+            epochs=finished.epochs,
+            chosen_epoch=finished.chosen_epoch,
+            diverged=finished.diverged,
+            arrays=finished.arrays,
+        )
+        write_training(context.folder.trainings, training)
+
+
+def trained(context: Context, hyperparameters: Hyperparameters, seed: int) -> Training:
+    """A training that `train_missing` has seen to."""
+    key = key_of(task_of(context.study, hyperparameters, seed), context.data, context.capacity)
+    training = read_training(context.folder.trainings, key)
+    assert training is not None, "trained before it is read"
+    return training

@@ -1,0 +1,221 @@
+"""What a study does next, and nothing of where it is done: no Ray here.
+
+Whatever runs trials asks `next` for one, hands each epoch to `epoch` and each end to `ended`, and stops where `end`
+says why. Ray Tune does so through the adapters of `execution.tune`; tests and benchmarks do so themselves.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+import optuna
+from optuna.trial import TrialState
+
+from hw2tune.events import Listeners, TrialStarted
+from hw2tune.records.trials.rows import LABEL
+from hw2tune.records.trials.states import DIVERGED
+from hw2tune.search.failures import Failure
+from hw2tune.search.recorder import FINISHED, Recorder
+from hw2tune.search.retries import FailurePolicy
+from hw2tune.study.hyperparameters import Value
+
+
+class RunEnd(Enum):
+    """Why a run of trials is over."""
+
+    COMPLETE = "complete"
+    INTERRUPTED = "interrupted"
+    OUT_OF_TIME = "out of time"
+    NOT_WRITABLE = "not writable"  # the disk refuses; the recorder says how
+    COMMON_FAILURE = "common failure"  # the first trials all failed alike
+    MACHINE_EXCLUDED = "machine excluded"  # another run begins without it
+
+
+class Verdict(Enum):
+    """What becomes of a trial behind an epoch."""
+
+    CONTINUE = "continue"
+    STOP = "stop"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Assignment:
+    """A trial to be run; with `checkpoint` it goes on from there."""
+
+    trial: int
+    hyperparameters: dict[str, Value]
+    checkpoint: bytes | None
+    gpu: bool
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Nothing to give out now: a trial that runs may yet have to be run again."""
+
+
+@dataclass(frozen=True)
+class Done:
+    """Nothing more to give out."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochResult:
+    """One epoch of a trial. `record` is its line in `result.json`: `epoch`, losses, accuracies, seconds."""
+
+    record: Mapping[str, Any]
+    checkpoint: bytes
+
+    @property
+    def epoch(self) -> int:
+        """The epoch's number, from 1."""
+        return int(self.record["epoch"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How a trial's attempt ended: by itself or by a verdict, or with a failure."""
+
+    failure: Failure | None = None
+    machine: str = ""  # address of the one that ran it
+
+
+@dataclass
+class LiveTrial:
+    """A trial that was given out and has not ended."""
+
+    trial: optuna.Trial
+    gpu: bool
+    pruned: bool = False
+
+
+@dataclass
+class StudyDriver:
+    """The trials of one run. Interrupted ones are given out first, then new ones until the study holds its number.
+
+    `machines` lists the addresses of the machines that run now; `deadline` is a time of `time.monotonic`.
+    """
+
+    recorder: Recorder
+    policy: FailurePolicy
+    tell: Listeners
+    gpu_slots: int = 0
+    machines: Callable[[], list[str]] = list
+    deadline: float | None = None
+    live: dict[int, LiveTrial] = field(default_factory=dict)  # by number
+    deferred: list[tuple[optuna.Trial, Failure]] = field(default_factory=list)  # failed before any trial ended well
+    ending: RunEnd | None = None
+
+    def __post_init__(self) -> None:
+        self.study = self.recorder.study
+        self.interrupted = self.recorder.trials(TrialState.RUNNING)
+        self.new = self.study.trials_possible - len(self.recorder.trials(*FINISHED)) - len(self.interrupted)
+
+    def next(self) -> Assignment | Wait | Done:
+        """The next trial to run."""
+        if self.ending is not None:
+            return Wait()
+        if not self.has_more:
+            return Wait() if self.live else Done()
+        with self.recorder.writing():
+            if self.interrupted:
+                trial, checkpoint = self.recorder.resume(self.interrupted.pop(0))
+            else:
+                self.new -= 1
+                trial, checkpoint = self.recorder.open_trial(), None
+            params = self.study.search_space.decode(trial.params)
+            gpu = sum(one.gpu for one in self.live.values()) < self.gpu_slots
+            self.live[trial.number] = LiveTrial(trial, gpu)
+            self.tell(TrialStarted(trial=trial.number, label=trial.user_attrs.get(LABEL, ""), params=params))
+            return Assignment(trial=trial.number, hyperparameters=params, checkpoint=checkpoint, gpu=gpu)
+        self._refused()
+        return Wait()
+
+    @property
+    def has_more(self) -> bool:
+        """Whether `next` has a trial to give."""
+        return self.ending is None and (self.new > 0 or bool(self.interrupted))
+
+    def resumed(self, trial: int, epochs: Sequence[Mapping[str, Any]]) -> Verdict:
+        """A trial goes on behind these epochs, which its checkpoint holds."""
+        with self.recorder.writing():
+            self.recorder.follow_checkpoint(self.live[trial].trial, epochs)
+        self._refused()
+        return Verdict.STOP if len(epochs) >= self.study.max_epochs else Verdict.CONTINUE
+
+    def epoch(self, trial: int, result: EpochResult) -> Verdict:
+        """A trial ended an epoch: it is recorded, and the pruner decides whether the trial goes on."""
+        live = self.live[trial]
+        last = result.epoch >= self.study.max_epochs
+        with self.recorder.writing():
+            self.recorder.record_epoch(live.trial, result.record, result.checkpoint)
+            live.pruned = self.recorder.should_prune(live.trial) and not last
+        self._refused()
+        return Verdict.STOP if last or live.pruned else Verdict.CONTINUE
+
+    def ended(self, trial: int, outcome: Outcome) -> None:
+        """A trial's attempt is over: at its last epoch, by a verdict, or by a failure."""
+        live = self.live.pop(trial, None)
+        failure = outcome.failure
+        if live is None or self.recorder.not_writable is not None:
+            return
+        if failure is not None and failure.worker_died and self.ending is RunEnd.INTERRUPTED:
+            return  # what ends us may have ended its worker as well; it goes on from its last epoch
+        with self.recorder.writing():
+            if failure is not None:
+                self._failed(live.trial, failure)
+            else:
+                self.policy.succeeded(outcome.machine)
+                self.close_deferred()
+                self.recorder.close_trial(live.trial, TrialState.PRUNED if live.pruned else TrialState.COMPLETE)
+        self._refused()
+
+    def interrupt(self) -> None:
+        """Ends the run: no new trials, the running ones stay as their last epoch left them."""
+        self._end(RunEnd.INTERRUPTED)
+
+    @property
+    def end(self) -> RunEnd | None:
+        """Why the run must end now, None where it need not. What runs then stays as its last epoch left it."""
+        if self.ending is None and self.deadline is not None and time.monotonic() >= self.deadline:
+            self._end(RunEnd.OUT_OF_TIME)
+        return self.ending
+
+    def close_deferred(self) -> None:
+        """The failures so far are the trials' own."""
+        while self.deferred:
+            self.recorder.close_failed(*self.deferred.pop(0))
+
+    def _failed(self, trial: optuna.Trial, failure: Failure) -> None:
+        policy = self.policy
+        if policy.retry(trial.number, failure):
+            self.interrupted.append(
+                self.recorder.requeue(trial, failure, policy.attempts[trial.number], policy.retries)
+            )
+        else:
+            self.recorder.append_error(trial.number, failure)
+            policy.failed(failure)
+            if failure.state == DIVERGED:  # its own doing, whatever the others do
+                self.recorder.close_failed(trial, failure)
+            else:
+                # While nothing has ended well the fault may lie in the set-up, and its trials deserve to run again.
+                self.deferred.append((trial, failure))
+            if policy.proven:
+                self.close_deferred()
+        if policy.common_failure is not None:
+            self._end(RunEnd.COMMON_FAILURE)
+        elif (machine := policy.exclude(self.machines())) is not None:
+            reason = policy.excluded[machine].reason
+            self.tell.note(f"{machine} is excluded: two trials failed in a row, the last one `{reason}`")
+            self._end(RunEnd.MACHINE_EXCLUDED)
+
+    def _refused(self) -> None:
+        """Ends the run where the disk refuses."""
+        if self.recorder.not_writable is not None:
+            self._end(RunEnd.NOT_WRITABLE)
+
+    def _end(self, end: RunEnd) -> None:
+        self.ending = self.ending or end

@@ -1,0 +1,144 @@
+"""Runs of Tune that end in an exception, as Ray's memory monitor makes them on a cluster; and slow workers."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from hw2tune.data.load import load_dataset
+from hw2tune.events import Event, Listeners, StudyFinished
+from hw2tune.execution.cluster import Cluster
+from hw2tune.execution.resources import Capacity, ResourceRequest
+from hw2tune.execution.run import run_trials
+from hw2tune.records.layout import StudyFolder
+from hw2tune.records.trials.storage import read_trials
+from hw2tune.search.driver import Assignment, EpochResult, Outcome, RunEnd, StudyDriver, Verdict
+from hw2tune.study.file import find_study, parse_study
+
+STUDY = parse_study(*find_study("quickstart"), overrides={"trials": 3, "max_epochs": 1})
+
+
+class OneMachine(Cluster):
+    """A machine without Ray."""
+
+    machines = ("a",)
+    here = "a"
+
+    def capacity(self, excluded=(), *, at_most=False) -> Capacity:
+        return Capacity(cpus_per_trial=1, gpus_per_trial=0, concurrency=1, text="1 CPU")
+
+
+def run(folder: StudyFolder, execute, listeners=()) -> RunEnd:
+    return run_trials(
+        STUDY, folder=folder, data=load_dataset("synthetic-mnist", validation_size=100),
+        cluster=OneMachine(resources=ResourceRequest()), tell=Listeners(listeners), execute=execute,
+    )  # fmt: skip
+
+
+def one_epoch(driver: StudyDriver, given: Assignment) -> None:
+    record = {"epoch": 1, "validation_accuracy": 0.5, "images_per_second": 1.0, "epoch_seconds": 0.1}
+    assert driver.epoch(given.trial, EpochResult(record=record, checkpoint=b"")) is Verdict.STOP
+    driver.ended(given.trial, Outcome(machine="a"))
+
+
+def test_a_trial_that_ends_tune_twice_is_lost_and_the_study_goes_on(tmp_path):
+    runs = []
+    events: list[Event] = []
+
+    def execute(driver, **_):
+        runs.append(len(driver.interrupted))
+        if len(runs) <= 2:
+            driver.next()
+            raise RuntimeError("worker killed for memory\nand more lines")
+        while isinstance(given := driver.next(), Assignment):
+            one_epoch(driver, given)
+        return RunEnd.COMPLETE
+
+    folder = StudyFolder(tmp_path)
+    assert run(folder, execute, [events.append]) is RunEnd.COMPLETE
+    assert runs == [0, 1, 0]  # given out once more, then given up
+    assert [trial.state.name for trial in read_trials(folder)] == ["FAIL", "COMPLETE", "COMPLETE"]
+    assert read_trials(folder)[0].user_attrs["reason"] == "lost: RuntimeError: worker killed for memory"
+    assert "RuntimeError" in (folder.trial(0).root / "error.txt").read_text()
+    assert len(folder.trials_table.read_text().splitlines()) == 4
+    assert isinstance(events[-1], StudyFinished) and events[-1].end == "complete" and len(events[-1].rows) == 3
+
+
+def test_an_exception_with_no_trial_to_blame_is_not_swallowed(tmp_path):
+    def execute(driver, **_):
+        raise RuntimeError("no Tune today")
+
+    with pytest.raises(RuntimeError, match="no Tune today"):
+        run(StudyFolder(tmp_path), execute)
+
+
+def test_a_run_without_an_excluded_machine_begins_where_the_last_one_ended(tmp_path):
+    ends = []
+
+    def execute(driver, **_):
+        given = driver.next()
+        ends.append((given.trial, given.checkpoint))
+        if len(ends) == 1:
+            return RunEnd.MACHINE_EXCLUDED
+        one_epoch(driver, given)
+        while isinstance(given := driver.next(), Assignment):
+            one_epoch(driver, given)
+        return RunEnd.COMPLETE
+
+    assert run(StudyFolder(tmp_path), execute) is RunEnd.COMPLETE
+    assert ends == [(0, None), (0, None)]
+
+
+SLOW_STARTS = """
+import json, os, sys, time
+from pathlib import Path
+import ray
+from ray import tune
+from hw2tune.data.load import load_dataset
+from hw2tune.records.trials.epochs import read_epochs
+from hw2tune.records.layout import StudyFolder
+from hw2tune.study.file import find_study, parse_study
+from hw2tune.execution.run import run_trials
+from hw2tune.execution.cluster import Cluster
+from hw2tune.events import Listeners
+from hw2tune.execution.resources import ResourceRequest
+from hw2tune.execution.scratch import scratch
+
+place = Path(sys.argv[1])
+
+class Quick(tune.Trainable):
+    def setup(self, config, **_):
+        (place / f"worker-{os.getpid()}").touch()
+        time.sleep(4 if len(list(place.glob("worker-*"))) > 1 else 0)
+
+    def reset_config(self, config):
+        return True
+
+    def step(self):
+        time.sleep(0.05)
+        return {"epoch": 1, "train_loss": 1.0, "validation_accuracy": 0.5, "validation_loss": 1.0,
+                "images_per_second": 1.0, "epoch_seconds": 0.05, "checkpoint": b"", "done": True}
+
+folder = StudyFolder(place)
+study = parse_study(*find_study("quickstart"), overrides={"trials": 200, "sampler": "random"})
+data = load_dataset("synthetic-mnist", validation_size=100)
+with scratch() as temporary:
+    ray.init("local", num_cpus=3, include_dashboard=False, log_to_driver=False, logging_level="ERROR",
+             _temp_dir=str(temporary))
+    run_trials(study, folder=folder, data=data, cluster=Cluster(resources=ResourceRequest()), tell=Listeners(),
+               trainable=Quick)
+    ray.shutdown()
+print(json.dumps([[epoch["pid"] for epoch in read_epochs(folder.trial(number))] for number in range(200)]))
+"""
+
+
+@pytest.mark.ray
+def test_workers_that_start_more_slowly_than_trials_end_are_awaited_and_used(tmp_path):
+    # Tune alone ends a worker that is starting as soon as another one is free: the first would run the whole study.
+    shown = subprocess.run(
+        [sys.executable, "-c", SLOW_STARTS, str(tmp_path)], check=True, stdout=subprocess.PIPE, text=True
+    )
+    epochs = json.loads(shown.stdout.splitlines()[-1])
+    assert [len(pids) for pids in epochs] == [1] * 200
+    assert len({pid for [pid] in epochs}) == len(list(tmp_path.glob("worker-*"))) == 3
