@@ -27,6 +27,10 @@ class StoreError(StudyFolderError):
     """Results behind a URL that cannot be reached."""
 
 
+class DeviceError(Hw2tuneError):
+    """A device that was given cannot be used."""
+
+
 class DataError(Hw2tuneError):
     """A data set that is missing, damaged or not what it claims to be."""
 

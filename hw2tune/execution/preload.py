@@ -12,7 +12,7 @@ gc.disable()
 import torch  # noqa: E402, F401
 
 import hw2tune.execution.tune.trainable  # noqa: E402
-import hw2tune.train.replicate  # noqa: E402, F401
+import hw2tune.train.trainer  # noqa: E402, F401
 
 gc.freeze()
 gc.enable()

@@ -13,7 +13,7 @@ from hw2tune.events import Listeners, TrainingEpochFinished, TrainingFinished, T
 from hw2tune.execution.resources import Capacity
 from hw2tune.records.trials.rows import TrialRow
 from hw2tune.records.trials.states import COMPLETE, DIVERGED
-from hw2tune.study.task import Job, PublishedEvaluation, TrainingResult, TrialData
+from hw2tune.study.task import Job, PublishedEvaluation, Task, TrainingResult, TrialData
 
 Key = TypeVar("Key")
 
@@ -25,10 +25,10 @@ def train_all(
     tell: Listeners,
     *,
     published: PublishedEvaluation | None = None,
-) -> Iterator[TrainingResult]:
+) -> Iterator[tuple[Job, TrainingResult]]:
     """Trains every job and yields each as it ends, in whatever order.
 
-    With `published` the epochs carry both evaluations (`train.replicate.train_as_published`), and no weights are kept.
+    With `published` the epochs carry both evaluations (`Trainer.train_as_published`), and no weights are kept.
     """
     shared = ray.put((data, published))
     remote = ray.remote(
@@ -41,7 +41,7 @@ def train_all(
         while waiting and len(live) < capacity.same_device:
             number, job = waiting.popleft()
             tell(TrainingStarted(training=number, label=job.label, params=job.task.hyperparameters.as_dict()))
-            live[remote.remote(job, shared, capacity.threads, capacity.gpus_per_trial > 0)] = (number, job)
+            live[remote.remote(job.task, shared, capacity.threads, capacity.gpus_per_trial > 0)] = (number, job)
         ready, _ = ray.wait(list(live), num_returns=1, timeout=5)
         for stream in ready:
             number, job = live[stream]
@@ -56,8 +56,8 @@ def train_all(
                     "what is finished is kept, the same command tries it again"
                 ) from error
             if isinstance(item, TrainingResult):
-                tell(TrainingFinished(row=_row(number, item)))
-                yield item
+                tell(TrainingFinished(row=_row(number, job.label, item)))
+                yield job, item
             else:
                 tell(TrainingEpochFinished(training=number, record=item))
 
@@ -79,51 +79,32 @@ def run_each(
         yield pending.pop(ready), ray.get(ready)
 
 
-def _stream(job: Job, shared: tuple[TrialData, PublishedEvaluation | None], threads: int, gpu: bool) -> Iterator[Any]:
-    """In the worker: each epoch's record, then TrainingResult."""
-    from hw2tune.train.batches import TrainingData, on_device
-    from hw2tune.train.device import prepare_process
-    from hw2tune.train.replicate import Trained, train, train_as_published
+def _stream(task: Task, shared: tuple[TrialData, PublishedEvaluation | None], threads: int, gpu: bool) -> Iterator[Any]:
+    """In the worker: each epoch's record, then the TrainingResult."""
+    from hw2tune.train.trainer import Trainer
 
-    device = prepare_process(threads, gpu=gpu)
     data, published = shared
-    training = TrainingData(
-        train=on_device(data.train, data.info, device), validation=on_device(data.validation, data.info, device)
-    )
+    trainer = Trainer(data, threads=threads, gpu=gpu)
     if published is None:
-        for item in train(job.task, training, device):
-            yield _finished(job, item) if isinstance(item, Trained) else item
-        return
-    held_out = on_device(published.test, data.info, device)
-    evaluated = training.train if published.evaluated == "train" else held_out
-    epochs = []
-    for epoch in train_as_published(job.task, training, evaluated, held_out, device):
-        epochs.append(epoch)
-        yield epoch
-    diverged = "" if len(epochs) == job.task.max_epochs else f"diverged in epoch {len(epochs) + 1}"
-    yield TrainingResult(job=job, epochs=epochs, chosen_epoch=None, diverged=diverged, arrays={})
+        result = yield from trainer.train(task)
+    else:
+        held_out = trainer.on_device(published.test, data)
+        evaluated = trainer.data.train if published.evaluated == "train" else held_out
+        result = yield from trainer.train_as_published(task, evaluated, held_out)
+    yield result
 
 
-def _finished(job: Job, trained: Any) -> TrainingResult:
-    arrays = {f"chosen/{name}": array for name, array in trained.chosen.items()}
-    arrays |= {f"last/{name}": array for name, array in trained.last.items()}
-    arrays |= {f"initial_norms/{name}": norm for name, norm in trained.initial_norms.items()}
-    return TrainingResult(
-        job=job, epochs=trained.epochs, chosen_epoch=trained.chosen_epoch, diverged=trained.diverged, arrays=arrays
-    )
-
-
-def _row(number: int, finished: TrainingResult) -> TrialRow:
+def _row(number: int, label: str, finished: TrainingResult) -> TrialRow:
     best = next((e for e in finished.epochs if e["epoch"] == finished.chosen_epoch), None)
     last = finished.epochs[-1] if finished.epochs else {}
     return TrialRow(
         number=number,
-        label=finished.job.label,
+        label=label,
         state=DIVERGED if finished.diverged else COMPLETE,
         reason=finished.diverged,
         epochs=len(finished.epochs),
-        value=best[finished.job.task.objective] if best else last.get("held_out_accuracy"),
+        value=best[finished.task.objective] if best else last.get("held_out_accuracy"),
         best_epoch=finished.chosen_epoch,
         seconds=sum(epoch["epoch_seconds"] for epoch in finished.epochs),
-        params=finished.job.task.hyperparameters.as_dict(),
+        params=finished.task.hyperparameters.as_dict(),
     )

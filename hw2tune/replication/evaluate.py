@@ -127,11 +127,11 @@ def _evaluate(
     """In a worker: the evaluations and the arrays of `records.replicates.write_replicate`."""
     from hw2tune.train.batches import on_device
     from hw2tune.train.device import prepare_process
-    from hw2tune.train.replicate import read_off
+    from hw2tune.train.evaluate import evaluate_network
 
     model, loss, info, test, gallery, gpu = shared
     device = prepare_process(1, gpu=gpu)
-    return read_off(
+    return evaluate_network(
         model=model,
         loss=loss,
         weights={which: training.weights(which) for which in ("chosen", "last")},

@@ -53,18 +53,17 @@ def run_reproduction(
     overlaps = overlap(data.train, evaluated) > 0
     keys = {job.label: key for key, job in jobs.items()}
     trial_data = TrialData(info=data.info, train=data.train, validation=data.validation)
-    for finished in train_all(missing, trial_data, capacity, tell, published=protocol_of):
+    for job, result in train_all(missing, trial_data, capacity, tell, published=protocol_of):
         write_replicate(
             place,
-            _replicate(study, protocol, finished, keys[finished.job.label], total=len(evaluated), overlaps=overlaps),
+            _replicate(study, protocol, job, result, keys[job.label], total=len(evaluated), overlaps=overlaps),
             npz({}),
         )
 
 
 def _replicate(
-    study: Study, protocol: Protocol, finished: TrainingResult, key: str, *, total: int, overlaps: bool
+    study: Study, protocol: Protocol, job: Job, result: TrainingResult, key: str, *, total: int, overlaps: bool
 ) -> Replicate:
-    job = finished.job
     return Replicate(
         study=study.name,
         variant=job.label.split()[0],
@@ -72,12 +71,12 @@ def _replicate(
         params=job.task.hyperparameters.as_dict(),
         model=study.model,
         loss=study.loss,
-        state=DIVERGED if finished.diverged else COMPLETE,
-        reason=finished.diverged,
-        epochs=finished.epochs,
+        state=DIVERGED if result.diverged else COMPLETE,
+        reason=result.diverged,
+        epochs=result.epochs,
         chosen=None,
-        last=_evaluation(protocol, finished.epochs[-1], total, overlaps) if finished.epochs else None,
-        seconds=sum(epoch["epoch_seconds"] for epoch in finished.epochs),
+        last=_evaluation(protocol, result.epochs[-1], total, overlaps) if result.epochs else None,
+        seconds=sum(epoch["epoch_seconds"] for epoch in result.epochs),
         key=key,
     )
 

@@ -46,13 +46,13 @@ def train_missing(context: Context, jobs: Iterable[Job]) -> None:
     from hw2tune.execution.tasks import train_all
 
     data = TrialData(info=context.data.info, train=context.data.train, validation=context.data.validation)
-    for finished in train_all(list(missing.values()), data, capacity, context.tell):
+    for job, result in train_all(list(missing.values()), data, capacity, context.tell):
         training = Training(
-            key=key_of(finished.job.task, context.data, capacity),
-            epochs=finished.epochs,
-            chosen_epoch=finished.chosen_epoch,
-            diverged=finished.diverged,
-            arrays=finished.arrays,
+            key=key_of(job.task, context.data, capacity),
+            epochs=result.epochs,
+            chosen_epoch=result.chosen_epoch,
+            diverged=result.diverged,
+            arrays=result.arrays,
         )
         write_training(context.folder.trainings, training)
 

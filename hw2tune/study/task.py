@@ -42,13 +42,13 @@ class TrialData:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingResult:
-    """What came of a job: its epochs and, for a training kept whole, its weights.
+    """What came of a task: its epochs and, for a training kept whole, its weights.
 
     `epochs` hold losses in nats per image, accuracies as fractions, seconds; `arrays` are numpy, named as in
     `records.replicates.trainings.Training`. `diverged` says how, and is empty where it went well.
     """
 
-    job: Job
+    task: Task
     epochs: list[dict[str, Any]]
     chosen_epoch: int | None
     diverged: str

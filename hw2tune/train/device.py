@@ -6,6 +6,8 @@ import ctypes
 
 import torch
 
+from hw2tune.errors import DeviceError
+
 # malloc.h
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
 MMAP_THRESHOLD_MAX = 32 * 1024**2  # what glibc accepts on 64 bits
@@ -14,7 +16,8 @@ MMAP_THRESHOLD_MAX = 32 * 1024**2  # what glibc accepts on 64 bits
 def prepare_process(threads: int, *, gpu: bool) -> torch.device:
     """Sets this process up for training and returns its device: with `gpu` one that it sees, else the CPU.
 
-    Ray hides no GPU from a process that asked for none, so what was asked for decides.
+    Ray hides no GPU from a process that asked for none, so what was asked for decides. Raises DeviceError where a GPU
+    was asked for and cannot be used: a training is kept under a key that names its device.
 
     Numbers smaller than 1e-38 are flushed to zero: strong weight decay drives weights there, and the CPU's
     arithmetic on them is many times slower. TF32 is turned off (cuDNN's default is on) and bf16 is not used, so that
@@ -25,7 +28,13 @@ def prepare_process(threads: int, *, gpu: bool) -> torch.device:
     _keep_freed_memory()
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cuda.matmul.allow_tf32 = False
-    return torch.device("cuda" if gpu and torch.cuda.is_available() else "cpu")
+    if gpu and not torch.cuda.is_available():
+        build = f"CUDA {torch.version.cuda}" if torch.version.cuda else "the CPU alone"
+        raise DeviceError(
+            f"this process was given a GPU, and its PyTorch {torch.__version__}, built for {build}, cannot use one; "
+            "`nvidia-smi` shows the driver; --gpus-per-trial 0 trains on CPUs"
+        )
+    return torch.device("cuda" if gpu else "cpu")
 
 
 def _keep_freed_memory() -> None:

@@ -55,7 +55,7 @@ def train_epoch(state: TrainingState, train: DeviceSplit, loss: Loss, batch_size
     """One pass over the images in a new order. Returns mean loss and accuracy over the batches, in training mode."""
     state.model.train()
     step = step_of(state.optimizer)
-    order = torch.randperm(len(train), generator=state.order).to(state.device)
+    order = torch.randperm(len(train), generator=state.shuffle_generator).to(state.device)
     # Summed on the device and read once at the end: nothing waits for the device inside the epoch.
     loss_sum = torch.zeros((), device=state.device, dtype=torch.float64)
     correct = torch.zeros((), device=state.device, dtype=torch.int64)

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from hw2tune.train.dropout import Dropout
+
 # ReLU stands behind the max-pool everywhere: max and ReLU commute, and ReLU on a quarter of the values is cheaper.
 
 
@@ -18,16 +20,17 @@ class MnistCnn(nn.Module):
         super().__init__()
         self.conv1 = nn.Conv2d(1, 10, kernel_size=5)
         self.conv2 = nn.Conv2d(10, 20, kernel_size=5)
+        self.conv2_drop = Dropout(0.5, whole_channels=True)
         self.fc1 = nn.Linear(320, 50)
+        self.fc1_drop = Dropout(0.5)
         self.fc2 = nn.Linear(50, 10)
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits (N, 10) of images (N, 1, 28, 28)."""
         x = functional.relu(functional.max_pool2d(self.conv1(x), 2))  # (N, 10, 12, 12)
-        x = functional.dropout2d(self.conv2(x), 0.5, self.training)  # (N, 20, 8, 8), whole channels dropped
+        x = self.conv2_drop(self.conv2(x))  # (N, 20, 8, 8)
         x = functional.relu(functional.max_pool2d(x, 2))  # (N, 20, 4, 4)
-        x = functional.relu(self.fc1(x.flatten(1)))  # (N, 50)
-        x = functional.dropout(x, 0.5, self.training)
+        x = self.fc1_drop(functional.relu(self.fc1(x.flatten(1))))  # (N, 50)
         return self.fc2(x)  # type: ignore[no-any-return]  # nn.Module calls are Any
 
 

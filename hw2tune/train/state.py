@@ -1,4 +1,8 @@
-"""The state of one training: everything that resuming needs, every random generator included."""
+"""The state of one training: everything that resuming needs, every random generator included.
+
+All that is drawn comes from generators of the training's own, never from the process's: several trainings can live in
+one process, and none of them changes what its caller draws.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +14,12 @@ import torch
 from torch import nn
 
 from hw2tune.study.hyperparameters import Hyperparameters
+from hw2tune.train.dropout import draw_from
 from hw2tune.train.models import build_model
 from hw2tune.train.optimizers import build_optimizer
 
-ORDER_STREAM = 1_000_003  # keeps the order of the batches apart from weights and dropout under the same seed
+# Added to a training's seed, so that its weights, the order of its images and its dropout are drawn apart.
+ORDER_STREAM, DROPOUT_STREAM = 1_000_003, 2_000_003
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +45,8 @@ class TrainingState:
 
     model: nn.Module
     optimizer: torch.optim.Optimizer
-    order: torch.Generator  # draws the order of the batches
+    shuffle_generator: torch.Generator  # draws the order of the images
+    dropout_generator: torch.Generator  # on the network's device
     device: torch.device
     history: list[Epoch] = field(default_factory=list)
 
@@ -51,12 +58,16 @@ class TrainingState:
 
 def new_state(model: str, hyperparameters: Hyperparameters, *, seed: int, device: torch.device) -> TrainingState:
     """A training at epoch 0. One seed gives the same weights and the same order of images for every configuration."""
-    torch.manual_seed(seed)
-    network = build_model(model, device)
+    with torch.random.fork_rng(devices=[]):  # PyTorch's layers draw their weights from the process's generator
+        torch.manual_seed(seed)
+        network = build_model(model, device)
+    dropout = torch.Generator(device).manual_seed(seed + DROPOUT_STREAM)
+    draw_from(network, dropout)
     return TrainingState(
         model=network,
         optimizer=build_optimizer(network, hyperparameters),
-        order=torch.Generator().manual_seed(seed + ORDER_STREAM),
+        shuffle_generator=torch.Generator().manual_seed(seed + ORDER_STREAM),
+        dropout_generator=dropout,
         device=device,
     )
 
@@ -67,9 +78,8 @@ def checkpoint(state: TrainingState) -> bytes:
         {
             "model": state.model.state_dict(),
             "optimizer": state.optimizer.state_dict(),
-            "order": state.order.get_state(),
-            "random": torch.get_rng_state(),
-            "cuda_random": torch.cuda.get_rng_state(state.device) if state.device.type == "cuda" else None,
+            "order": state.shuffle_generator.get_state(),
+            "dropout": (state.device.type, state.dropout_generator.get_state()),
             "history": [asdict(epoch) for epoch in state.history],
         }
     )
@@ -80,10 +90,10 @@ def restore(state: TrainingState, saved: bytes) -> None:
     content = torch.load(io.BytesIO(saved), map_location="cpu", weights_only=True)
     state.model.load_state_dict(content["model"])
     state.optimizer.load_state_dict(content["optimizer"])
-    state.order.set_state(content["order"])
-    torch.set_rng_state(content["random"])
-    if content["cuda_random"] is not None and state.device.type == "cuda":
-        torch.cuda.set_rng_state(content["cuda_random"], state.device)
+    state.shuffle_generator.set_state(content["order"])
+    device, dropout = content.get("dropout", ("", None))  # checkpoints of version 0.1 have none
+    if device == state.device.type:  # generators of two kinds of device have nothing in common
+        state.dropout_generator.set_state(dropout)
     state.history[:] = [Epoch(**epoch) for epoch in content["history"]]
 
 

@@ -43,13 +43,22 @@ def _do(fault: str, number: int) -> None:
 
 
 class FaultyTrial(TrainingTrial):
-    def _step(self):
+    def _open(self):
         number = self.config["number"]
         faults = json.loads(os.environ["FAULTS"])
         fault = faults.get(str(number), faults.get("all", ""))
-        if (self.begin is None and self.state.epoch >= 1) or fault == "raise":
+        if fault == "raise":
             _do(fault, number)
-        return super()._step()
+        session = super()._open()
+        train = session.step
+
+        def step():
+            if session.history:
+                _do(fault, number)
+            return train()
+
+        session.step = step
+        return session
 
 
 if __name__ == "__main__":

@@ -2,13 +2,26 @@
 
 import os
 import platform
+import re
 import subprocess
 import sys
 
 import pytest
 import torch
 
+from hw2tune.errors import DeviceError
 from hw2tune.train.device import prepare_process
+
+
+def test_a_gpu_that_was_given_and_cannot_be_used_is_a_fault(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(DeviceError) as refused:
+        prepare_process(1, gpu=True)
+    assert re.fullmatch(
+        r"this process was given a GPU, and its PyTorch \S+, built for (CUDA \S+|the CPU alone), cannot use one; "
+        r"`nvidia-smi` shows the driver; --gpus-per-trial 0 trains on CPUs",
+        str(refused.value),
+    )
 
 
 def test_no_reduced_precision_is_used_and_no_gpu_that_was_not_asked_for(monkeypatch):

@@ -46,7 +46,6 @@ def plain_training(model_name, loss_name, hp, data, info, epochs, seed):
         model.train()
         total = 0.0
         indices = torch.randperm(len(dataset), generator=order).tolist()
-        # A generator of its own: DataLoader would draw from the global one, which dropout uses.
         for x, y in DataLoader(dataset, batch_size=hp.batch_size, sampler=indices, generator=torch.Generator()):
             optimizer.zero_grad()
             out = model(x)
@@ -113,9 +112,35 @@ def test_one_seed_gives_the_same_weights_and_order_to_every_configuration():
     one, other = (new_state("cifar10_cnn", hp, seed=4, device=CPU) for hp in (slow, fast))
     for a, b in zip(one.model.parameters(), other.model.parameters(), strict=True):
         assert torch.equal(a, b)
-    assert torch.equal(torch.randperm(9, generator=one.order), torch.randperm(9, generator=other.order))
+    assert torch.equal(
+        torch.randperm(9, generator=one.shuffle_generator), torch.randperm(9, generator=other.shuffle_generator)
+    )
     different = new_state("cifar10_cnn", slow, seed=5, device=CPU)
     assert not torch.equal(next(one.model.parameters()), next(different.model.parameters()))
+
+
+def test_trainings_in_one_process_do_not_change_each_other_nor_what_the_process_draws():
+    hp, data, loss = CONFIGURATIONS["mnist"][2], make_data("mnist"), LOSSES["double_softmax"]
+    alone = [run(hp, data, epochs=3, seed=seed).history for seed in (7, 8)]
+    torch.manual_seed(1)
+    expected = torch.rand(3)
+    torch.manual_seed(1)
+    states = [new_state("mnist_cnn", hp, seed=seed, device=CPU) for seed in (7, 8)]
+    for _ in zip(*(train_epochs(state, hp, data, loss=loss, max_epochs=3) for state in states), strict=True):
+        pass  # one epoch of each in turn
+    assert torch.equal(torch.rand(3), expected)
+    for state, history in zip(states, alone, strict=True):
+        assert [e.train_loss for e in state.history] == [e.train_loss for e in history]
+        assert [e.validation_loss for e in state.history] == [e.validation_loss for e in history]
+
+
+def test_a_checkpoint_of_the_first_version_goes_on():
+    hp, data = CONFIGURATIONS["mnist"][2], make_data("mnist")
+    content = torch.load(io.BytesIO(checkpoint(run(hp, data, epochs=1))), weights_only=True)
+    del content["dropout"]
+    old = io.BytesIO()
+    torch.save(content | {"random": torch.get_rng_state(), "cuda_random": None}, old)
+    assert [epoch.epoch for epoch in run(hp, data, epochs=2, saved=old.getvalue()).history] == [1, 2]
 
 
 def test_a_loss_that_is_no_number_ends_the_training_as_diverged():

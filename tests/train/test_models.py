@@ -22,8 +22,8 @@ def as_published(ours: nn.Module) -> nn.Module:
     """The layers in the published order (ReLU before the pool for CIFAR-10), with the same weights."""
     if isinstance(ours, MnistCnn):
         return nn.Sequential(
-            ours.conv1, nn.MaxPool2d(2), nn.ReLU(), ours.conv2, nn.Dropout2d(0.5), nn.MaxPool2d(2), nn.ReLU(),
-            nn.Flatten(), ours.fc1, nn.ReLU(), nn.Dropout(0.5), ours.fc2,
+            ours.conv1, nn.MaxPool2d(2), nn.ReLU(), ours.conv2, ours.conv2_drop, nn.MaxPool2d(2), nn.ReLU(),
+            nn.Flatten(), ours.fc1, nn.ReLU(), ours.fc1_drop, ours.fc2,
         )  # fmt: skip
     assert isinstance(ours, Cifar10Cnn)
     return nn.Sequential(

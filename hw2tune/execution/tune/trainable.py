@@ -5,7 +5,6 @@ torch is imported in the worker only: the driver needs this class by name, and s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +16,10 @@ from hw2tune.records.trials.checkpoints import DIGEST, digest
 from hw2tune.search.failures import failure_of
 from hw2tune.study.hyperparameters import Hyperparameters
 from hw2tune.study.schema import Study
-from hw2tune.study.task import TrialData
+from hw2tune.study.task import TrialData, task_of
 
 if TYPE_CHECKING:
-    from hw2tune.train.state import Epoch
+    from hw2tune.train.trainer import Session, Trainer
 
 
 class TrainingTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
@@ -28,68 +27,43 @@ class TrainingTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
 
     def setup(self, config: dict[str, Any], data: TrialData, study: Study, threads: int) -> None:
         """Once a process. All work waits for the first step, where what fails has a way to say why."""
-        self.study = study
-        self.prepare: Callable[[], None] | None = lambda: self._prepare(data, threads, gpu=config["gpu"])
+        self.study, self.trial_data, self.threads = study, data, threads
+        self.trainer: Trainer | None = None
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """The next trial in the same process."""
-        self.begin: Callable[[], None] | None = lambda: self._begin(new_config)
+        self.session: Session | None = None
+        self.config = new_config
         return True
 
-    def _prepare(self, data: TrialData, threads: int, *, gpu: bool) -> None:
-        from hw2tune.train.batches import TrainingData, on_device
-        from hw2tune.train.device import prepare_process
-
-        self.device = prepare_process(threads, gpu=gpu)
-        self.data = TrainingData(
-            train=on_device(data.train, data.info, self.device),
-            validation=on_device(data.validation, data.info, self.device),
-        )
-
-    def _begin(self, config: dict[str, Any]) -> None:
-        from hw2tune.train.loop import train_epochs
-        from hw2tune.train.loss import LOSSES
-        from hw2tune.train.state import new_state, restore
-
-        hyperparameters = Hyperparameters(**config["hyperparameters"])
-        self.state = new_state(self.study.model, hyperparameters, seed=self.study.seed, device=self.device)
-        self.resumed = False
-        if config["resume"] is not None:
-            restore(self.state, config["resume"])
-            self.resumed = True
-            self.config = config | {"resume": None}  # Tune sends the configuration back with every result
-        self.epochs: Iterator[Epoch] = train_epochs(
-            self.state, hyperparameters, self.data, loss=LOSSES[self.study.loss], max_epochs=self.study.max_epochs
-        )
-
     def step(self) -> dict[str, Any]:
-        """One epoch."""
+        """One epoch; for a trial that goes on, first the epochs that its checkpoint holds."""
         try:
-            return self._step()
+            if self.session is None:
+                self.session = self._open()
+                if self.session.history:
+                    return self._resumed(self.session)
+            epoch = self.session.step()
+            content = self.session.checkpoint()
+            return asdict(epoch) | {CHECKPOINT: content, DIGEST: digest(content), "done": self.session.finished}
         except Exception as error:
-            failure = failure_of(error, self.state.epoch + 1 if self.begin is None else None)
+            failure = failure_of(error, None if self.session is None else self.session.state.epoch + 1)
             return {FAILURE: asdict(replace(failure, machine=ray.util.get_node_ip_address())), "done": True}
 
-    def _step(self) -> dict[str, Any]:
-        if self.prepare is not None:
-            self.prepare()
-            self.prepare = None
-        if self.begin is not None:
-            self.begin()
-            self.begin = None
-        if self.resumed:
-            self.resumed = False
-            history = [asdict(epoch) for epoch in self.state.history]
-            return {RESUMED: history, "epoch": len(history), "done": len(history) >= self.study.max_epochs}
-        epoch = next(self.epochs)
-        return asdict(epoch) | self._checkpoint() | {"done": epoch.epoch >= self.study.max_epochs}
+    def _open(self) -> Session:
+        from hw2tune.train.trainer import Trainer
 
-    def _checkpoint(self) -> dict[str, Any]:
-        from hw2tune.train.state import checkpoint
+        if self.trainer is None:
+            self.trainer = Trainer(self.trial_data, threads=self.threads, gpu=self.config["gpu"])
+        saved = self.config["resume"]
+        self.config = self.config | {"resume": None}  # Tune sends the configuration back with every result
+        hyperparameters = Hyperparameters(**self.config["hyperparameters"])
+        return self.trainer.open(task_of(self.study, hyperparameters, self.study.seed), saved)
 
-        content = checkpoint(self.state)
-        return {CHECKPOINT: content, DIGEST: digest(content)}
+    def _resumed(self, session: Session) -> dict[str, Any]:
+        history = [asdict(epoch) for epoch in session.history]
+        return {RESUMED: history, "epoch": len(history), "done": session.finished}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Tune saves nothing: each epoch's checkpoint travels with its result."""

@@ -1,4 +1,4 @@
-"""A training kept whole, and what is read off it."""
+"""One training kept whole, and the published protocol."""
 
 import numpy as np
 import pytest
@@ -6,18 +6,11 @@ import torch
 
 from hw2tune.data.catalog import dataset_info
 from hw2tune.study.hyperparameters import Hyperparameters
-from hw2tune.study.task import Task
+from hw2tune.study.task import Task, TrainingResult
+from hw2tune.train.evaluate import evaluation, network
 from hw2tune.train.loop import evaluate, predict
 from hw2tune.train.loss import LOSSES
-from hw2tune.train.replicate import (
-    Trained,
-    evaluation,
-    feature_maps,
-    network,
-    predictions,
-    train,
-    train_as_published,
-)
+from hw2tune.train.trainer import Trainer
 from tests.train.conftest import CPU, make_data
 
 ADAM = Hyperparameters(learning_rate=0.003, batch_size=50, optimizer="adam")
@@ -29,18 +22,41 @@ def task(**changes) -> Task:
     return Task(**settings | changes)
 
 
-def trained(data, **changes) -> Trained:
-    *epochs, last = train(task(**changes), data, CPU)
-    assert isinstance(last, Trained) and last.epochs == epochs
-    return last
+def trainer_on(data) -> Trainer:
+    """A trainer whose images are on the device already."""
+    trainer = Trainer.__new__(Trainer)
+    trainer.device, trainer.data = CPU, data
+    return trainer
+
+
+def finish(training) -> tuple[list[dict], TrainingResult]:
+    """Epochs and result of a generator."""
+    epochs = []
+    while True:
+        try:
+            epochs.append(next(training))
+        except StopIteration as end:
+            return epochs, end.value
+
+
+def trained(data, **changes) -> TrainingResult:
+    epochs, result = finish(trainer_on(data).train(task(**changes)))
+    assert result.epochs == epochs
+    return result
+
+
+def weights(result: TrainingResult, kind: str) -> dict:
+    return {name.removeprefix(f"{kind}/"): a for name, a in result.arrays.items() if name.startswith(f"{kind}/")}
 
 
 def test_the_chosen_weights_score_what_their_epoch_scored_and_the_last_ones_the_last():
     data = make_data("mnist")
     result = trained(data)
     assert result.chosen_epoch == max(result.epochs, key=lambda e: (e["validation_accuracy"], -e["epoch"]))["epoch"]
-    for weights, epoch in ((result.chosen, result.chosen_epoch), (result.last, 3)):
-        loss, accuracy = evaluate(network("mnist_cnn", weights, CPU), data.validation, LOSSES["cross_entropy"])
+    for kind, epoch in (("chosen", result.chosen_epoch), ("last", 3)):
+        loss, accuracy = evaluate(
+            network("mnist_cnn", weights(result, kind), CPU), data.validation, LOSSES["cross_entropy"]
+        )
         assert result.epochs[epoch - 1]["validation_loss"] == pytest.approx(loss, rel=1e-6)
         assert result.epochs[epoch - 1]["validation_accuracy"] == accuracy
 
@@ -58,43 +74,23 @@ def test_initial_norms_are_those_of_the_untrained_network():
     from hw2tune.train.models import MnistCnn
 
     for name, tensor in MnistCnn().named_parameters():
-        assert result.initial_norms[name] == pytest.approx(float(np.linalg.norm(tensor.detach().numpy())), rel=1e-5)
-
-
-def test_feature_maps_are_the_convolutions_outputs():
-    data = make_data("cifar10")
-    torch.manual_seed(0)
-    from hw2tune.train.models import Cifar10Cnn
-
-    model = Cifar10Cnn()
-    images = data.validation.normalised(data.validation.images[:2])
-    maps = feature_maps(model, images)
-    assert {name: array.shape for name, array in maps.items()} == {"conv1": (2, 12, 28, 28), "conv2": (2, 24, 10, 10)}
-    np.testing.assert_allclose(maps["conv1"], model.conv1(images).detach().numpy(), rtol=1e-5, atol=1e-6)
-
-
-def test_predictions_and_evaluation_agree_with_counting_by_hand():
-    logits = torch.tensor([[2.0, 0.0], [0.0, 1.0], [3.0, 0.0]])
-    predicted, confidence = predictions(logits)
-    assert predicted.tolist() == [0, 1, 0]
-    assert confidence.tolist() == pytest.approx([1 / (1 + np.exp(-2)), 1 / (1 + np.exp(-1)), 1 / (1 + np.exp(-3))])
-    result = evaluation(logits, torch.tensor([0, 1, 1]), "cross_entropy")
-    assert (result["correct"], result["total"], result["accuracy"]) == (2, 3, 2 / 3)
-    assert result["loss"] == pytest.approx((np.log1p(np.exp(-2)) + np.log1p(np.exp(-1)) + np.log1p(np.exp(3))) / 3)
+        assert result.arrays[f"initial_norms/{name}"] == pytest.approx(
+            float(np.linalg.norm(tensor.detach().numpy())), rel=1e-5
+        )
 
 
 def test_the_published_protocol_adds_both_evaluations_to_each_epoch():
     data = make_data("cifar10", validation=0)
     held_out = make_data("cifar10").validation
-    epochs = list(
-        train_as_published(task(model="cifar10_cnn", max_epochs=2), data, data.train, held_out, CPU)
-    )  # fmt: skip
+    published = task(model="cifar10_cnn", max_epochs=2)
+    epochs, result = finish(trainer_on(data).train_as_published(published, data.train, held_out))
+    assert (result.epochs, result.arrays, result.diverged) == (epochs, {}, "")
     assert [epoch["epoch"] for epoch in epochs] == [1, 2]
     assert "validation_loss" not in epochs[0]  # nothing was held out
     assert {"published_test_loss", "published_test_accuracy", "held_out_loss", "held_out_accuracy"} <= epochs[0].keys()
     whole = trained(data, model="cifar10_cnn", max_epochs=2)
     assert [epoch["train_loss"] for epoch in epochs] == [epoch["train_loss"] for epoch in whole.epochs]
-    net = network("cifar10_cnn", whole.last, CPU)
+    net = network("cifar10_cnn", weights(whole, "last"), CPU)
     assert epochs[1]["published_test_accuracy"] == evaluation(
         predict(net, data.train), data.train.labels, "cross_entropy"
     )["accuracy"]  # fmt: skip
@@ -109,5 +105,6 @@ def test_a_diverged_repetition_of_a_published_run_keeps_the_epochs_up_to_there()
     data = make_data("cifar10", validation=0)
     held_out = make_data("cifar10").validation
     diverging = task(model="cifar10_cnn", hyperparameters=wild, max_epochs=3)
-    epochs = list(train_as_published(diverging, data, data.train, held_out, CPU))
+    epochs, result = finish(trainer_on(data).train_as_published(diverging, data.train, held_out))
+    assert result.diverged.startswith(f"diverged in epoch {len(epochs) + 1}: loss ")
     assert len(epochs) < 3 and all(np.isfinite(epoch["train_loss"]) for epoch in epochs)
