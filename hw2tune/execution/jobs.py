@@ -10,7 +10,7 @@ import logging
 import shlex
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +35,7 @@ PYTHON = rf"$(tr '\0' '\n' < /proc/{RAYLET}/cmdline | sed -n 's/^--python_worker
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cluster:
+class JobServer:
     """A cluster's job server and the study that is meant, with the command that joins its job again."""
 
     url: str
@@ -64,7 +64,7 @@ def entrypoint(study_file: str, results: str, options: Sequence[str]) -> str:
     return f'python="{PYTHON}"; exec "${{python:-python3}}" {command} --results-dir {folder}'
 
 
-def submit(cluster: Cluster, study: Study, results: str, options: Sequence[str]) -> str:
+def submit(cluster: JobServer, study: Study, results: str, options: Sequence[str]) -> str:
     """Hands the study over and returns its job's name. Raises ResourceError, and JobError where one runs already."""
     from hw2tune.execution.cluster import package_folder
 
@@ -78,7 +78,7 @@ def submit(cluster: Cluster, study: Study, results: str, options: Sequence[str])
                 f"`{cluster.stop(running)}` ends it in order"
             )
         Path(folder, f"{study.name}.toml").write_text(dump_study(study), encoding="utf-8")
-        name = cluster.name(len(known) + 1)
+        name = cluster.name(next_number(known))
         client.submit_job(
             entrypoint=entrypoint(f"./{study.name}.toml", results, options),
             submission_id=name,
@@ -87,16 +87,26 @@ def submit(cluster: Cluster, study: Study, results: str, options: Sequence[str])
     return name
 
 
-def newest(cluster: Cluster) -> str:
+def next_number(known: Collection[str]) -> int:
+    """The number of a study's next job: jobs in between may have been deleted."""
+    return max((number_of(name) for name in known), default=0) + 1
+
+
+def number_of(job: str) -> int:
+    """The number at the end of a job's name."""
+    return int(job.rpartition("-")[2])
+
+
+def newest(cluster: JobServer) -> str:
     """The name of the study's last job. Raises JobError where it has none."""
     with _words(cluster):
         known = _jobs(_client(cluster), cluster)
     if not known:
         raise JobError(f"{cluster.url}: no job of study `{cluster.study}`; without --attach and --logs one is begun")
-    return max(known, key=lambda name: int(name.rpartition("-")[2]))
+    return max(known, key=number_of)
 
 
-def _jobs(client: Any, cluster: Cluster) -> dict[str, str]:
+def _jobs(client: Any, cluster: JobServer) -> dict[str, str]:
     """The states of the study's jobs, by name."""
     prefix = cluster.name(0)[:-1]
     found = {job.submission_id: job.status.value for job in client.list_jobs() if job.submission_id}
@@ -107,13 +117,13 @@ def _jobs(client: Any, cluster: Cluster) -> dict[str, str]:
     }
 
 
-def log(cluster: Cluster, job: str) -> str:
+def log(cluster: JobServer, job: str) -> str:
     """What the job has printed so far."""
     with _words(cluster):
         return _without_rays(_client(cluster).get_job_logs(job))
 
 
-def follow(cluster: Cluster, job: str, write: Callable[[str], object], note: Callable[[str], object]) -> int:
+def follow(cluster: JobServer, job: str, write: Callable[[str], object], note: Callable[[str], object]) -> int:
     """Writes what the job prints until it ends and returns its exit code. Raises InterruptedByUserError on Ctrl-C.
 
     An answer that does not come is asked for again for PATIENCE seconds, then ResourceError is raised.
@@ -127,7 +137,7 @@ def follow(cluster: Cluster, job: str, write: Callable[[str], object], note: Cal
         ) from None
 
 
-def _follow(cluster: Cluster, job: str, write: Callable[[str], object], note: Callable[[str], object]) -> int:
+def _follow(cluster: JobServer, job: str, write: Callable[[str], object], note: Callable[[str], object]) -> int:
     client = _client(cluster)
     written, answered, lost = 0, time.monotonic(), False
     while True:
@@ -163,7 +173,7 @@ def _without_rays(text: str) -> str:
     return behind.partition("\n")[2]
 
 
-def _client(cluster: Cluster) -> Any:
+def _client(cluster: JobServer) -> Any:
     with _words(cluster):
         from ray.job_submission import JobSubmissionClient
 
@@ -174,7 +184,7 @@ def _client(cluster: Cluster) -> Any:
 
 
 @contextmanager
-def _words(cluster: Cluster) -> Iterator[None]:
+def _words(cluster: JobServer) -> Iterator[None]:
     """Around calls of Ray's: what it raises as errors that a user can act on."""
     from ray.exceptions import AuthenticationError
 
@@ -191,13 +201,13 @@ def _words(cluster: Cluster) -> Iterator[None]:
         raise (_needs_default if "ray[default]" in str(error) else _unreachable)(cluster, str(error)) from error
 
 
-def _needs_default(cluster: Cluster, _: str = "") -> ResourceError:
+def _needs_default(cluster: JobServer, _: str = "") -> ResourceError:
     return ResourceError(
         f"--address {cluster.url}: handing a study over needs Ray's job client here: pip install 'hw2tune[cluster]'"
     )
 
 
-def _unreachable(cluster: Cluster, said: str) -> ResourceError:
+def _unreachable(cluster: JobServer, said: str) -> ResourceError:
     first_line = next(iter(said.strip().splitlines()), "no reason given")
     return ResourceError(
         f"--address {cluster.url}: no job server answers there ({first_line}); is it the dashboard's address "

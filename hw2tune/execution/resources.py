@@ -70,9 +70,12 @@ def find_capacity(
             f"are {there}; lower --cpus-per-trial or --gpus-per-trial"
         )
     if request.concurrency is not None and request.concurrency > fits and not at_most:
+        more_cpus = [total | {"CPU": float("inf")} for total in totals]
+        by_gpu = bool(on_gpus) and sum(_fits(total, request.cpus_per_trial, per_gpu) for total in more_cpus) == on_gpus
+        each = f"{_number(request.cpus_per_trial)} CPUs" + (f" and {_number(per_gpu)} GPUs" if per_gpu else "")
         raise ResourceError(
-            f"--concurrency {request.concurrency} needs room for as many trials, but {fits} fit: {there}, "
-            f"{_number(request.cpus_per_trial)} CPUs a trial; lower --concurrency or --cpus-per-trial"
+            f"--concurrency {request.concurrency} needs room for as many trials, but {fits} fit: {there}, {each} a "
+            f"trial; lower --concurrency or {'--gpus-per-trial' if by_gpu else '--cpus-per-trial'}"
         )
     concurrency = min(request.concurrency or fits, fits)
     return Capacity(

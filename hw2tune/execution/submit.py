@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from hw2tune.errors import ResourceError
-from hw2tune.execution.jobs import Cluster, follow, log, newest, on_the_head, submit
+from hw2tune.execution.jobs import JobServer, follow, log, newest, on_the_head, submit
 from hw2tune.execution.request import Request, resolve
 
 
@@ -20,7 +20,7 @@ def submit_study(request: Request, more: Sequence[str], *, attach: bool, logs: b
     if not url.startswith(("http://", "https://")):
         raise ResourceError("--attach and --logs need the cluster's dashboard: --address http://head:8265")
     study = resolve(request)
-    cluster = Cluster(
+    cluster = JobServer(
         url=url, study=study.name, rejoin=shlex.join(["hw2tune", "study", request.study, "--address", url, "--attach"])
     )
     if logs:

@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from hw2tune.errors import ResourceError
-from hw2tune.execution.jobs import Cluster, _exit_code, _without_rays, entrypoint, newest
+from hw2tune.execution.jobs import JobServer, _exit_code, _without_rays, entrypoint, newest, next_number
 from hw2tune.execution.request import Request
 from hw2tune.execution.resources import ResourceRequest
 from hw2tune.execution.submit import options_of, submit_study
@@ -42,7 +42,7 @@ def test_an_address_where_no_job_server_answers_is_refused_with_what_to_look_at(
         unused.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unused.getsockname()[1]}"
         with pytest.raises(ResourceError) as refused:
-            newest(Cluster(url=url, study="x", rejoin=""))
+            newest(JobServer(url=url, study="x", rejoin=""))
     assert str(refused.value) == (
         f"--address {url}: no job server answers there (Failed to connect to Ray at address: {url}.); is it the "
         "dashboard's address (port 8265), and does the head have ray[default] installed?"
@@ -70,7 +70,7 @@ def test_a_client_without_rays_job_client_is_told_what_to_install(monkeypatch):
 
     monkeypatch.setattr(sdk, "requests", None)  # what Ray 2.60 does where ray[default] is not installed
     with pytest.raises(ResourceError) as refused:
-        newest(Cluster(url="http://head:8265", study="x", rejoin=""))
+        newest(JobServer(url="http://head:8265", study="x", rejoin=""))
     assert str(refused.value) == (
         "--address http://head:8265: handing a study over needs Ray's job client here: pip install 'hw2tune[cluster]'"
     )
@@ -87,3 +87,8 @@ def test_a_job_that_never_ran_its_command_says_why():
     assert said == ["hw2tune: job hw2tune-x-1: failed: no such package"]
     assert _exit_code(job(status=JobStatus.FAILED, driver_exit_code=3), said.append) == 3
     assert _exit_code(job(status=JobStatus.SUCCEEDED), said.append) == 0 and len(said) == 1
+
+
+@pytest.mark.parametrize(("known", "next_one"), [((), 1), (("a-1", "a-2"), 3), (("a-2",), 3), (("a-9", "a-10"), 11)])
+def test_a_job_gets_a_number_that_no_other_has_whatever_was_deleted(known, next_one):
+    assert next_number(known) == next_one

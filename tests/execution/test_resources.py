@@ -41,6 +41,17 @@ def test_more_trials_at_once_than_fit_are_refused():
     )
 
 
+def test_what_a_gpu_does_not_take_is_told_of_its_option():
+    with pytest.raises(ResourceError) as refusal:
+        find_capacity([{"CPU": 16.0, "GPU": 1.0}], ResourceRequest(concurrency=8))
+    assert str(refusal.value) == (
+        "--concurrency 8 needs room for as many trials, but 4 fit: 16 CPUs and 1 GPUs on 1 node, 1 CPUs and 0.25 GPUs "
+        "a trial; lower --concurrency or --gpus-per-trial"
+    )
+    with pytest.raises(ResourceError, match="lower --concurrency or --cpus-per-trial"):
+        find_capacity([{"CPU": 2.0, "GPU": 1.0}], ResourceRequest(concurrency=8))
+
+
 def test_the_epochs_expected_of_asha_are_those_added_up_by_hand():
     study = parse_study(*find_study("mnist"))  # 5 epochs, rungs at 1 and 3, one in three goes on
     assert expected_epochs(study) == pytest.approx(1 + 2 / 3 + 2 / 9)
