@@ -1,11 +1,12 @@
-"""Fetching MNIST and CIFAR-10 with torchvision: once, under a lock, whole or not at all."""
+"""Fetching MNIST and CIFAR-10 with pooch: once, under a lock, whole or not at all. No torch is needed for it."""
 
-import http.client
+from __future__ import annotations
+
+import gzip
 import os
 import shutil
+import tarfile
 import tempfile
-import urllib.error
-import urllib.request
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,9 +18,9 @@ from hw2tune.data.dataset import Progress
 from hw2tune.data.layouts import LAYOUTS, Copy, find_copy
 from hw2tune.errors import DataError
 
-# What a mirror that is away, cut short or wrong makes of urllib, gzip, tarfile and torchvision.
-FAILURES = (OSError, EOFError, RuntimeError, ValueError, zlib.error, http.client.HTTPException)
-TIMEOUT_SECONDS = 20  # for a mirror's first word
+# What a mirror that is away, cut short or wrong makes of requests (all OSError), pooch, gzip and tarfile.
+FAILURES = (OSError, EOFError, ValueError, zlib.error, tarfile.TarError)
+TIMEOUT_SECONDS = 20  # between two words of a mirror's
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +61,7 @@ def download(info: DatasetInfo, roots: tuple[Path, ...], progress: Progress | No
         if (copy := find_copy(info.name, roots)) is not None:
             return copy
         try:
-            return _download_into(root, info)
+            return _download_into(root, info, progress)
         except FAILURES as error:
             raise not_found(info, roots, f"downloading it failed ({error})") from error
 
@@ -89,14 +90,13 @@ def _children(root: Path) -> list[Path]:
         return []
 
 
-def _download_into(root: Path, info: DatasetInfo) -> Copy:
+def _download_into(root: Path, info: DatasetInfo, progress: Progress | None) -> Copy:
     """Unpack and verify in a folder aside, then move the whole into its place."""
     layout = LAYOUTS[info.name][0]
-    mirror = _first_that_answers(ARCHIVES[info.name])
     with tempfile.TemporaryDirectory(dir=root, prefix=".hw2tune-download-") as aside:
         unpacked = Path(aside) / layout.place
         below = unpacked if info.name == "mnist" else unpacked.parent  # CIFAR-10's archive brings its folder along
-        _fetch_archives(mirror, ARCHIVES[info.name], below)
+        mirror = _fetch_archives(info, below, progress)
         try:
             layout.read(unpacked, None)
         except DataError as error:
@@ -105,30 +105,68 @@ def _download_into(root: Path, info: DatasetInfo) -> Copy:
     return Copy(folder=root / layout.place, layout=layout)
 
 
-def _fetch_archives(mirror: str, archives: Archives, folder: Path) -> None:
-    """Download and unpack with torchvision, which draws a progress bar on stderr."""
-    from torchvision.datasets.utils import download_and_extract_archive
-
-    for name, md5 in archives.md5_of.items():
-        download_and_extract_archive(mirror + name, str(folder), filename=name, md5=md5, remove_finished=True)
-
-
-def _first_that_answers(archives: Archives) -> str:
-    """Asked before torchvision is imported, which takes seconds: being offline should be said at once."""
-    named = os.environ.get("HW2TUNE_MIRROR")
+def _fetch_archives(info: DatasetInfo, folder: Path, progress: Progress | None) -> str:
+    """Downloads and unpacks the archives into `folder`, and returns the first mirror that had them all."""
+    archives, named = ARCHIVES[info.name], os.environ.get("HW2TUNE_MIRROR")
     mirrors = (named.rstrip("/") + "/",) if named else archives.mirrors
     refusals = []
     for mirror in mirrors:
-        url = mirror + next(iter(archives.md5_of))
         try:
-            urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS).close()
-        except FAILURES as error:
-            refusals.append(f"{url}: {error}")
-            if isinstance(error, urllib.error.HTTPError):
-                error.close()  # an answer, with its socket
-        else:
+            for name, md5 in archives.md5_of.items():
+                _fetch(mirror + name, md5, folder, _Bar(info.title, progress) if progress else None)
             return mirror
+        except FAILURES as error:
+            refusals.append(f"{mirror}: {_reason(error)}")
     raise ConnectionError("; ".join(refusals))
+
+
+def _reason(error: BaseException) -> str:
+    """The system's own words where there are any: those of requests name their whole inner life."""
+    innermost = error
+    while (cause := innermost.__cause__ or innermost.__context__) is not None:
+        innermost = cause
+    return innermost.strerror if isinstance(innermost, OSError) and innermost.strerror else str(error)
+
+
+def _fetch(url: str, md5: str | None, folder: Path, bar: _Bar | None) -> None:
+    """Downloads one archive and unpacks it; only what is in it stays."""
+    import pooch
+
+    pooch.get_logger().setLevel("ERROR")  # the terminal is ours
+    name = url.rpartition("/")[2]
+    archive = Path(
+        pooch.retrieve(
+            url, known_hash=md5 and f"md5:{md5}", fname=name, path=folder,
+            downloader=pooch.HTTPDownloader(timeout=TIMEOUT_SECONDS, progressbar=bar),
+        )
+    )  # fmt: skip
+    if name.endswith(".tar.gz"):
+        with tarfile.open(archive) as tar:
+            tar.extractall(folder, filter="data")
+    else:
+        with gzip.open(archive) as zipped, (folder / name.removesuffix(".gz")).open("wb") as plain:
+            shutil.copyfileobj(zipped, plain)
+    archive.unlink()
+
+
+class _Bar:
+    """What pooch tells of a download, in megabytes."""
+
+    def __init__(self, title: str, progress: Progress) -> None:
+        self.title, self.progress = title, progress
+        self.total = self.done = 0  # bytes
+
+    def update(self, done: int) -> None:
+        """`done` bytes more are here."""
+        self.done += done
+        self.progress(f"downloading {self.title}, MB", self.done // 1_000_000, self.total // 1_000_000)
+
+    def reset(self) -> None:
+        """The download begins, or is over."""
+        self.done = 0
+
+    def close(self) -> None:
+        """Nothing is open."""
 
 
 def _move(folder: Path, place: Path) -> None:

@@ -72,32 +72,28 @@ def read(folder: Path, progress: Progress | None = None) -> Unsplit:
 
 
 def _read_images(folder: Path, file: IdxFile) -> Pixels:
-    path, content = _read_checked(folder, file)
-    _check_md5(path, file, content)
+    content = _read_verified(folder, file)
     return np.frombuffer(content, np.uint8, offset=file.header_bytes).reshape(file.count, SIDE, SIDE, 1)
 
 
 def _read_labels(folder: Path, file: IdxFile) -> Labels:
-    path, content = _read_checked(folder, file)
-    labels = np.frombuffer(content, np.uint8, offset=file.header_bytes)
-    if labels.max() > 9:
-        at = int(labels.argmax())
-        raise damaged(path, expected="labels from 0 to 9", found=f"{labels[at]} as label number {at:,}")
-    _check_md5(path, file, content)
-    return labels.astype(np.int64)
+    content = _read_verified(folder, file)
+    return np.frombuffer(content, np.uint8, offset=file.header_bytes).astype(np.int64)
 
 
-def _read_checked(folder: Path, file: IdxFile) -> tuple[Path, bytearray]:
-    """The file's unzipped bytes, with the right header and length."""
+def _read_verified(folder: Path, file: IdxFile) -> bytearray:
+    """The file's unzipped bytes, which are the published ones to the bit."""
     path = _present(folder, file)
     content = _unzipped(path)
-    _check_header(path, file, content)
-    if len(content) != file.length:
-        raise damaged(path, expected=f"{file.length:,} bytes", found=f"{len(content):,}")
-    return path, content
+    md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    if md5 != file.md5:
+        _say_what_differs(path, file, content)
+        raise damaged(path, expected=f"the published MNIST with md5 {file.md5}", found=f"md5 {md5}")
+    return content
 
 
-def _check_header(path: Path, file: IdxFile, content: bytearray) -> None:
+def _say_what_differs(path: Path, file: IdxFile, content: bytearray) -> None:
+    """Raises DataError where header, length or labels show it; pixels are only known by their sum."""
     if len(content) < file.header_bytes:
         raise damaged(path, expected=f"{file.length:,} bytes", found=f"{len(content):,}")
     magic, *sizes = struct.unpack_from(f">{1 + file.dimensions}I", content)
@@ -106,12 +102,12 @@ def _check_header(path: Path, file: IdxFile, content: bytearray) -> None:
     shape = (file.count, SIDE, SIDE)[: file.dimensions]
     if tuple(sizes) != shape:
         raise damaged(path, expected=f"sizes {_times(shape)} in its header", found=_times(sizes))
-
-
-def _check_md5(path: Path, file: IdxFile, content: bytearray) -> None:
-    found = hashlib.md5(content, usedforsecurity=False).hexdigest()
-    if found != file.md5:
-        raise damaged(path, expected=f"the published MNIST with md5 {file.md5}", found=f"md5 {found}")
+    if len(content) != file.length:
+        raise damaged(path, expected=f"{file.length:,} bytes", found=f"{len(content):,}")
+    labels = np.frombuffer(content, np.uint8, offset=file.header_bytes)
+    if file.dimensions == 1 and labels.max() > 9:
+        at = int(labels.argmax())
+        raise damaged(path, expected="labels from 0 to 9", found=f"{labels[at]} as label number {at:,}")
 
 
 def _unzipped(path: Path) -> bytearray:

@@ -70,7 +70,7 @@ def find_capacity(
             f"are {there}; lower --cpus-per-trial or --gpus-per-trial"
         )
     if request.concurrency is not None and request.concurrency > fits and not at_most:
-        more_cpus = [total | {"CPU": float("inf")} for total in totals]
+        more_cpus = [{**total, "CPU": float("inf")} for total in totals]
         by_gpu = bool(on_gpus) and sum(_fits(total, request.cpus_per_trial, per_gpu) for total in more_cpus) == on_gpus
         each = f"{_number(request.cpus_per_trial)} CPUs" + (f" and {_number(per_gpu)} GPUs" if per_gpu else "")
         raise ResourceError(

@@ -1,7 +1,6 @@
 import gzip
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import filelock
@@ -37,24 +36,22 @@ def left_in(root):
 
 
 def test_a_mirror_that_is_down_is_told_at_once_with_the_ways_out(tmp_path):
-    start = time.perf_counter()
     said = message("mnist", tmp_path / "data")
-    assert time.perf_counter() - start < 2  # importing torchvision alone takes longer
-    assert (
-        "and downloading it failed (http://127.0.0.1:1/train-images-idx3-ubyte.gz: <urlopen error [Errno 111]" in said
-    )
+    assert "and downloading it failed (http://127.0.0.1:1/: Connection refused). Three ways out" in said
     assert said.endswith("or connect to the internet and run `hw2tune data fetch mnist`.")
     assert left_in(tmp_path / "data") == []
 
 
 def test_a_mirror_without_the_file_is_told(mirror, tmp_path):
     said = message("cifar10", tmp_path / "data")
-    assert f"downloading it failed ({mirror.url}cifar-10-python.tar.gz: HTTP Error 404: File not found)" in said
+    assert (
+        f"downloading it failed ({mirror.url}: 404 Client Error: File not found for url: " in said
+    )
 
 
 def test_an_address_that_is_none_is_told(monkeypatch, tmp_path):
     monkeypatch.setenv("HW2TUNE_MIRROR", "nonsense")
-    assert "downloading it failed (nonsense/train-images-idx3-ubyte.gz: unknown url type" in message("mnist", tmp_path)
+    assert "downloading it failed (nonsense/: Invalid URL" in message("mnist", tmp_path)
 
 
 def test_no_folder_to_write_to_is_told(monkeypatch, tmp_path, cache):
@@ -82,7 +79,7 @@ def test_the_first_root_that_can_be_written_gets_the_download(mirror, real_data_
     assert fetch_dataset("mnist", data_dir=Path("/proc/below")) == cache / "data/MNIST/raw"
 
 
-@pytest.mark.real_data  # for its torchvision, which takes seconds
+@pytest.mark.real_data
 @pytest.mark.parametrize("damage", ["cut", "other", "page", "missing"])
 def test_a_download_that_fails_is_told_and_leaves_nothing(mirror, real_data_dir, tmp_path, damage):
     serve_mnist(mirror, real_data_dir)
@@ -93,18 +90,19 @@ def test_a_download_that_fails_is_told_and_leaves_nothing(mirror, real_data_dir,
     said = message("mnist", root)
     why = {
         "cut": "Compressed file ended before the end-of-stream marker was reached",
-        "other": f"{mirror.url} sent something else: ",
+        "other": "sent something else: ",
         "page": "Not a gzipped file",
-        "missing": "HTTP Error 404",
+        "missing": "404 Client Error",
     }
-    assert f"and downloading it failed ({why[damage]}" in said
+    assert f"and downloading it failed ({mirror.url}" in said and why[damage] in said
     assert left_in(root) == []
 
 
-@pytest.mark.real_data  # for its torchvision, which takes seconds
+@pytest.mark.real_data
 def test_an_archive_that_is_not_cifar10_is_not_even_unpacked(mirror, real_data_dir, tmp_path):
     (mirror.folder / "cifar-10-python.tar.gz").write_bytes(b"no archive")
-    assert "and downloading it failed (File not found or corrupted.)" in message("cifar10", tmp_path / "data")
+    said = message("cifar10", tmp_path / "data")
+    assert "does not match the known hash: expected md5:c58f30108f718f92721af3b95e74349a" in said
     assert left_in(tmp_path / "data") == []
 
 
