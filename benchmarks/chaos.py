@@ -44,7 +44,9 @@ def main() -> None:
     options.add_argument("--kills", type=int, default=KILLS)
     arguments = options.parse_args()
     chance = random.Random(arguments.seed)
-    with tempfile.TemporaryDirectory() as place:
+    for number in (signal.SIGINT, signal.SIGHUP):  # a study that was started with them ignored leaves them so
+        signal.signal(number, signal.SIG_DFL)
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as place:
         folder = StudyFolder(Path(place) / "ray_results" / "quickstart")
         driver, done, finished = start(place), 0, {}
         while done < arguments.kills:

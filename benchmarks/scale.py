@@ -2,7 +2,7 @@
 
 The study's driver is called as Tune's adapters call it, for trials that train nothing: each reports epochs at once,
 with a checkpoint of the real size, and ends as the pruner says. Everything of the driver's is written to disk; Ray
-itself is left out. `--actors` runs the whole of Tune, with an actor a slot that reports the same, an epoch a second: a
+itself is omitted. `--actors` runs the whole of Tune, with an actor a slot that reports the same, an epoch a second: a
 process each, so that memory limits how many. Measured: results a second, milliseconds a trial for each thousand trials
 (of which CPU), the memory of the driver, and what `status` and reading all trials take afterwards.
 """
@@ -31,9 +31,10 @@ from hw2tune.records.layout import StudyFolder
 from hw2tune.records.trials.checkpoints import DIGEST, digest
 from hw2tune.records.trials.storage import create_optuna_study
 from hw2tune.search.driver import Assignment, EpochResult, Outcome, StudyDriver, Verdict
+from hw2tune.search.pruners import build_pruner
 from hw2tune.search.recorder import Recorder
 from hw2tune.search.retries import FailurePolicy
-from hw2tune.search.samplers import build_pruner, build_sampler
+from hw2tune.search.samplers import build_sampler
 from hw2tune.study.file import dump_study, find_study, parse_study
 from hw2tune.study.schema import Study
 

@@ -19,6 +19,7 @@ from hw2tune.execution.plan import make_plan
 from hw2tune.execution.preflight import preflight
 from hw2tune.execution.request import Request, load_for, resolve
 from hw2tune.execution.resources import ResourceRequest, find_capacity
+from hw2tune.loggers import optuna_silenced
 from hw2tune.records.environment import add_run
 from hw2tune.records.layout import StudyFolder, folders_in
 from hw2tune.records.opening import opened, refuse_another_study
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from hw2tune.report.reproduction.write import ReproductionReport
     from hw2tune.report.write import ReportFiles
 
-RACE = 3  # trials that compete for the winner unless told otherwise
+RACE = 3  # trials that compete for the winner unless stated otherwise
 
 
 def load_study(
@@ -117,7 +118,7 @@ def run_on(
     """`run_request` on a connection that others use as well; `trainable` stands in for what trains a trial."""
     deadline = None if request.time_budget is None else time.monotonic() + request.time_budget
     study = resolve(request)
-    with mirrored(request.results, [study.name], tell.note) as results:
+    with optuna_silenced(), mirrored(request.results, [study.name], tell.note) as results:
         return _run(study, results, request, connection, tell, deadline, trainable)
 
 

@@ -54,6 +54,6 @@ class InterruptedByUserError(Hw2tuneError):
 
 
 class NoTrialFinishedError(Hw2tuneError):
-    """Every trial of the study failed, or the first ones alike."""
+    """Every trial of the study failed, or the first ones in the same way."""
 
     exit_code = 3

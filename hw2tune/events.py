@@ -156,7 +156,7 @@ class Listeners:
             except Exception as error:
                 self.listeners.remove(listener)
                 name = getattr(listener, "__qualname__", type(listener).__qualname__)
-                self.note(f"listener {name} failed and is left out: {type(error).__name__}: {error}")
+                self.note(f"listener {name} failed and is omitted: {type(error).__name__}: {error}")
 
     def note(self, text: str) -> None:
         """Tells a line."""

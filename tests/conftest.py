@@ -39,6 +39,14 @@ def nothing_is_left_behind() -> Iterator[None]:
     assert not left, f"left in the temporary folder: {left}"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Ray's tests run one after another, for they mostly wait; of the others a file stays in one process."""
+    items.sort(key=lambda item: item.get_closest_marker("ray") is None)  # the longest first
+    for item in items:
+        group = "ray" if item.get_closest_marker("ray") else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 def marked(mark: str) -> list[psutil.Process]:
     """The processes but this one whose environment holds the suite's mark."""
     found = []

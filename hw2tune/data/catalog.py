@@ -16,7 +16,7 @@ class DatasetInfo:
     title: str  # as reports say it
     classes: tuple[str, ...]  # the label k means classes[k]
     image_shape: tuple[int, int, int]  # height, width, channels
-    pool_size: int  # training and validation images together
+    trainval_size: int  # training and validation images together
     test_size: int
     mean: tuple[float, ...]  # per channel, subtracted from pixels scaled to [0, 1]
     std: tuple[float, ...]  # per channel, then divided by
@@ -35,7 +35,7 @@ _ALL = (
         title="MNIST",
         classes=DIGITS,
         image_shape=(28, 28, 1),
-        pool_size=60_000,
+        trainval_size=60_000,
         test_size=10_000,
         mean=(0.0,),  # the published runs scale the pixels and do no more
         std=(1.0,),
@@ -46,7 +46,7 @@ _ALL = (
         title="CIFAR-10",
         classes=CIFAR10_CLASSES,
         image_shape=(32, 32, 3),
-        pool_size=50_000,
+        trainval_size=50_000,
         test_size=10_000,
         mean=(0.5, 0.5, 0.5),
         std=(0.5, 0.5, 0.5),
@@ -57,7 +57,7 @@ _ALL = (
         title="MNIST-5k (5,000 images of MNIST)",
         classes=DIGITS,
         image_shape=(28, 28, 1),
-        pool_size=4_500,
+        trainval_size=4_500,
         test_size=500,
         mean=(0.0,),
         std=(1.0,),
@@ -68,7 +68,7 @@ _ALL = (
         title="synthetic (28x28x1)",
         classes=DIGITS,
         image_shape=(28, 28, 1),
-        pool_size=600,
+        trainval_size=600,
         test_size=200,
         mean=(0.0,),
         std=(1.0,),
@@ -80,7 +80,7 @@ _ALL = (
         title="synthetic (32x32x3)",
         classes=CIFAR10_CLASSES,
         image_shape=(32, 32, 3),
-        pool_size=600,
+        trainval_size=600,
         test_size=200,
         mean=(0.5, 0.5, 0.5),
         std=(0.5, 0.5, 0.5),

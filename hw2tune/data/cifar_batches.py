@@ -37,8 +37,8 @@ def check_quickly(folder: Path) -> None:
 
 def read(folder: Path, progress: Progress | None = None) -> Unsplit:
     """CIFAR-10 from the six batches in `folder`; DataError unless they are bit for bit the published ones."""
-    pool, test = read_batches(folder, TRAIN_MD5), read_batches(folder, TEST_MD5)
-    return Unsplit(label="CIFAR-10", source=str(folder), pool=pool, test=test)
+    trainval, test = read_batches(folder, TRAIN_MD5), read_batches(folder, TEST_MD5)
+    return Unsplit(label="CIFAR-10", source=str(folder), trainval=trainval, test=test)
 
 
 def read_batches(folder: Path, md5_of: dict[str, str]) -> Split:

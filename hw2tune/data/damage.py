@@ -1,4 +1,4 @@
-"""The words for a file on disk that is not what it claims to be."""
+"""The error for a file on disk that is not what it claims to be."""
 
 from pathlib import Path
 

@@ -36,13 +36,13 @@ class Split:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Unsplit:
-    """A data set as it is published: the pool that training and validation share, and the test images."""
+    """A data set as it is published: the trainval that training and validation share, and the test images."""
 
     label: str  # what a result on these very pixels must be called
     source: str
-    pool: Split
+    trainval: Split
     test: Split
-    files: tuple[str, ...] = ()  # of the pool's images and then of the test's, where each has a file of its own
+    files: tuple[str, ...] = ()  # of the trainval's images and then of the test's, where each has a file of its own
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -55,9 +55,9 @@ class Dataset:
     info: DatasetInfo
     label: str  # for reports, e.g. "CIFAR-10 (JPEG q75)"
     source: str  # folder or package, for humans
-    checksum: str  # "sha256:<hex>" over pixels and labels of pool and test, whatever the split
+    checksum: str  # "sha256:<hex>" over pixels and labels of trainval and test, whatever the split
     split_seed: int
-    split_checksum: str  # "sha256:<hex>" over the pool's indices that are the validation split
+    split_checksum: str  # "sha256:<hex>" over the trainval's indices that are the validation split
     train: Split
     validation: Split
     test: Split
@@ -79,5 +79,5 @@ def fingerprint(split: Split) -> frozenset[bytes]:
 
 
 def fingerprints(split: Split) -> list[bytes]:
-    """A digest of each image's pixels, in order, labels left out: equal pictures have equal digests."""
+    """A digest of each image's pixels, in order, labels omitted: equal pictures have equal digests."""
     return [hashlib.sha256(image.data).digest()[:16] for image in split.images]

@@ -66,9 +66,9 @@ def check_quickly(folder: Path) -> None:
 
 def read(folder: Path, progress: Progress | None = None) -> Unsplit:
     """MNIST from the four files in `folder`; DataError unless they are bit for bit the published ones."""
-    pool = Split(images=_read_images(folder, TRAIN_IMAGES), labels=_read_labels(folder, TRAIN_LABELS))
+    trainval = Split(images=_read_images(folder, TRAIN_IMAGES), labels=_read_labels(folder, TRAIN_LABELS))
     test = Split(images=_read_images(folder, TEST_IMAGES), labels=_read_labels(folder, TEST_LABELS))
-    return Unsplit(label="MNIST", source=str(folder), pool=pool, test=test)
+    return Unsplit(label="MNIST", source=str(folder), trainval=trainval, test=test)
 
 
 def _read_images(folder: Path, file: IdxFile) -> Pixels:

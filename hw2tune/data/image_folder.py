@@ -39,19 +39,19 @@ def check_quickly(info: DatasetInfo, folder: Path) -> None:
 
 def read(info: DatasetInfo, folder: Path, progress: Progress | None = None) -> Unsplit:
     """The images in order of class and name, decoded once and then taken from the user's cache."""
-    pool, test = list_images(info, folder / "train"), list_images(info, folder / "test")
-    shape, key = info.image_shape, f"{info.name}-{_fingerprint(pool + test)}"
-    images = decoded_cache.load(key, (len(pool) + len(test), *shape))
+    trainval, test = list_images(info, folder / "train"), list_images(info, folder / "test")
+    shape, key = info.image_shape, f"{info.name}-{_fingerprint(trainval + test)}"
+    images = decoded_cache.load(key, (len(trainval) + len(test), *shape))
     if images is None:
-        images = decode.decode_images([file.path for file in pool + test], shape, progress)
+        images = decode.decode_images([file.path for file in trainval + test], shape, progress)
         decoded_cache.store(key, images)
-    labels = np.array([file.label for file in pool + test], np.int64)
+    labels = np.array([file.label for file in trainval + test], np.int64)
     return Unsplit(
-        label=_label(info, pool, test),
+        label=_label(info, trainval, test),
         source=str(folder),
-        pool=Split(images=images[: len(pool)], labels=labels[: len(pool)]),
-        test=Split(images=images[len(pool) :], labels=labels[len(pool) :]),
-        files=tuple(os.path.relpath(file.path, folder) for file in pool + test),
+        trainval=Split(images=images[: len(trainval)], labels=labels[: len(trainval)]),
+        test=Split(images=images[len(trainval) :], labels=labels[len(trainval) :]),
+        files=tuple(os.path.relpath(file.path, folder) for file in trainval + test),
     )
 
 
@@ -90,10 +90,10 @@ def _fingerprint(files: list[ImageFile]) -> str:
     return hashlib.sha256(os.fsencode(lines)).hexdigest()[:32]
 
 
-def _label(info: DatasetInfo, pool: list[ImageFile], test: list[ImageFile]) -> str:
-    """Says what makes these pixels other than the published ones: JPEG's losses, images left out."""
-    jpegs = [file.path for file in pool + test if not file.path.lower().endswith(".png")]
+def _label(info: DatasetInfo, trainval: list[ImageFile], test: list[ImageFile]) -> str:
+    """Says what makes these pixels other than the published ones: JPEG's losses, images omitted."""
+    jpegs = [file.path for file in trainval + test if not file.path.lower().endswith(".png")]
     kinds = [jpeg_quality(Path(jpegs[0])) if jpegs else "image folder"]
-    if (len(pool), len(test)) != (info.pool_size, info.test_size):
-        kinds.append(f"{len(pool):,} + {len(test):,} of {info.pool_size:,} + {info.test_size:,} images")
+    if (len(trainval), len(test)) != (info.trainval_size, info.test_size):
+        kinds.append(f"{len(trainval):,} + {len(test):,} of {info.trainval_size:,} + {info.test_size:,} images")
     return f"{info.title} ({', '.join(kinds)})"

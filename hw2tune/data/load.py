@@ -41,24 +41,24 @@ def load_dataset(
     """The data set `name`, verified, in three splits.
 
     Looks in `data_dir`, in the folder that HW2TUNE_DATA names and in the user's cache, in this order; downloads where
-    there is nothing. `validation_size` images (the data set's own number where None; 0 is allowed) of the pool
+    there is nothing. `validation_size` images (the data set's own number where None; 0 is allowed) of the trainval
     validate, chosen by `split_seed`, each class in proportion. Raises DataError.
     """
     info = dataset_info(name)
     whole = _read(info, data_roots(data_dir), download, progress)
     size = info.default_validation_size if validation_size is None else validation_size
-    equals = groups_of_equals(fingerprints(whole.pool))
-    chosen = validation_indices(whole.pool.labels, size, classes=info.classes, seed=split_seed, equals=equals)
-    others = np.setdiff1d(np.arange(len(whole.pool)), chosen, assume_unique=True)
+    equals = groups_of_equals(fingerprints(whole.trainval))
+    chosen = validation_indices(whole.trainval.labels, size, classes=info.classes, seed=split_seed, equals=equals)
+    others = np.setdiff1d(np.arange(len(whole.trainval)), chosen, assume_unique=True)
     return Dataset(
         info=info,
         label=whole.label,
         source=whole.source,
-        checksum=checksum(whole.pool.images, whole.pool.labels, whole.test.images, whole.test.labels),
+        checksum=checksum(whole.trainval.images, whole.trainval.labels, whole.test.images, whole.test.labels),
         split_seed=split_seed,
         split_checksum=checksum(chosen),
-        train=whole.pool.take(others),
-        validation=whole.pool.take(chosen),
+        train=whole.trainval.take(others),
+        validation=whole.trainval.take(chosen),
         test=whole.test,
         files=_files_by_split(whole, others, chosen),
     )
@@ -72,7 +72,7 @@ def _files_by_split(
     return {
         "train": tuple(whole.files[place] for place in train),
         "validation": tuple(whole.files[place] for place in validation),
-        "test": whole.files[len(whole.pool) :],
+        "test": whole.files[len(whole.trainval) :],
     }
 
 

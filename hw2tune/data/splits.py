@@ -1,4 +1,4 @@
-"""Which images of the pool validate: stratified, seeded, the same on every machine."""
+"""Which images of the trainval validate: stratified, seeded, the same on every machine."""
 
 from collections.abc import Mapping, Sequence
 
@@ -12,14 +12,14 @@ from hw2tune.errors import DataError
 def validation_indices(
     labels: Labels, size: int, *, classes: Sequence[str], seed: int, equals: Sequence[Sequence[int]] = ()
 ) -> NDArray[np.int64]:
-    """`size` indices into the pool's `labels`, (N,), ascending; DataError where no such split makes sense.
+    """`size` indices into the trainval's `labels`, (N,), ascending; DataError where no such split makes sense.
 
     `equals` are groups of places with the same picture: each stays in one split, and one with several labels in train.
     There may be fewer than `size` where such groups do not fit.
     """
     if seed < 0:
         raise DataError(f"split_seed: must be 0 or more, but got {seed}.")
-    _check_size(size, pool=len(labels), classes=len(classes))
+    _check_size(size, trainval=len(labels), classes=len(classes))
     per_class = np.bincount(labels, minlength=len(classes))
     chosen = proportional_counts(per_class, size)
     if size > 0 and not ((chosen > 0) & (chosen < per_class)).all():
@@ -82,12 +82,13 @@ def proportional_counts(per_class: NDArray[np.int64], size: int) -> NDArray[np.i
     return counts.astype(np.int64)
 
 
-def _check_size(size: int, *, pool: int, classes: int) -> None:
+def _check_size(size: int, *, trainval: int, classes: int) -> None:
     if size < 0:
         raise DataError(f"validation_size: must be 0 or more, but got {size:,}.")
-    if size >= pool:
+    if size >= trainval:
         raise DataError(
-            f"validation_size: must be less than the {pool:,} images that train and validation share, but got {size:,}."
+            f"validation_size: must be less than the {trainval:,} images that train and validation share, "
+            f"but got {size:,}."
         )
     if 0 < size < classes:
         raise DataError(

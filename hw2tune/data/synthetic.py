@@ -12,13 +12,13 @@ CONTRAST, NOISE = 40.0, 50.0  # grey levels; one pixel alone tells little about 
 
 
 def make(info: DatasetInfo) -> Unsplit:
-    """The same `info.pool_size` and `info.test_size` images at every call, classes in equal shares."""
+    """The same `info.trainval_size` and `info.test_size` images at every call, classes in equal shares."""
     random = np.random.default_rng(20_240_229)
     height, width, channels = info.image_shape
     blocks = random.standard_normal((len(info.classes), height // BLOCK, width // BLOCK, channels))
     patterns = blocks.repeat(BLOCK, axis=1).repeat(BLOCK, axis=2)  # (classes, H, W, C)
-    pool, test = (_draw(patterns, count, random) for count in (info.pool_size, info.test_size))
-    return Unsplit(label="synthetic", source=SOURCE, pool=pool, test=test)
+    trainval, test = (_draw(patterns, count, random) for count in (info.trainval_size, info.test_size))
+    return Unsplit(label="synthetic", source=SOURCE, trainval=trainval, test=test)
 
 
 def _draw(patterns: NDArray[np.float64], count: int, random: np.random.Generator) -> Split:

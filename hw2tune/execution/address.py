@@ -8,7 +8,7 @@ import socket
 from collections.abc import Iterator
 
 from hw2tune.errors import ResourceError
-from hw2tune.execution.connection_errors import refusal
+from hw2tune.execution.connection_errors import connection_error
 
 RAY_VARIABLES = ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS")
 
@@ -59,5 +59,5 @@ def reached(address: str, shown: str) -> str:
         host, _, port = (canonicalize_bootstrap_address(address) or "").rpartition(":")
         socket.create_connection((host, int(port)), timeout=5).close()
     except (OSError, ValueError) as error:
-        raise refusal(shown, str(error)) from None
+        raise connection_error(shown, str(error)) from None
     return f"{host}:{port}"

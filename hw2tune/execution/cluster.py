@@ -15,12 +15,13 @@ import ray
 
 from hw2tune.execution.address import meant, reached, without_ray_address
 from hw2tune.execution.authentication import own_token, users_token, wanted_mode
-from hw2tune.execution.connection_errors import refusal
+from hw2tune.execution.connection_errors import connection_error
 from hw2tune.execution.machine import this_machine
 from hw2tune.execution.node_check import unsuitable_nodes
 from hw2tune.execution.resources import Capacity, ResourceRequest, find_capacity
 from hw2tune.execution.scratch import scratch
-from hw2tune.execution.workarounds import mended, out_of_reach, signals_left_alone, without_servers
+from hw2tune.execution.workarounds import out_of_reach, signals_left_alone, translated_errors, without_servers
+from hw2tune.loggers import silenced
 
 PRELOAD = "hw2tune.execution.preload"  # what Ray's idle workers import as they start
 
@@ -61,26 +62,13 @@ def connected(resources: ResourceRequest, note: Callable[[str], None] = lambda t
 
     `note` is told what the user should know of the cluster.
     """
-    with silenced("ray", "ray.tune", "ray.train", "ray.data"), scratch() as folder, mended():
+    with silenced("ray", "ray.tune", "ray.train", "ray.data"), scratch() as folder, translated_errors():
         try:
             with _started(folder) if resources.address is None else _attached(resources.address, note):
                 unsuitable = unsuitable_nodes(_alive()) if resources.address else {}
                 yield Cluster(resources=resources, scratch=folder, unsuitable=unsuitable)
         finally:
             ray.shutdown()
-
-
-@contextlib.contextmanager
-def silenced(*loggers: str) -> Iterator[None]:
-    """For the length of a `with`, these loggers say what is critical alone."""
-    before = {name: logging.getLogger(name).level for name in loggers}
-    for name in before:
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        for name, level in before.items():
-            logging.getLogger(name).setLevel(level)
 
 
 _QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
@@ -113,7 +101,7 @@ def _attached(typed: str, note: Callable[[str], None]) -> Iterator[None]:
                 with signals_left_alone():
                     ray.init(address=address, runtime_env=shipped, **_QUIET)
             except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-                raise refusal(shown, str(error)) from error
+                raise connection_error(shown, str(error)) from error
             if mode == "disabled":
                 note(f"{shown}: this cluster has no token: whoever reaches it can run code there (docs/cluster.md)")
             yield

@@ -9,7 +9,7 @@ from importlib import metadata
 from hw2tune.errors import ResourceError
 
 
-def refusal(address: str, said: str) -> ResourceError:
+def connection_error(address: str, said: str) -> ResourceError:
     """Ray's own words, `said`, as an error that a user can act on."""
     mismatch = re.search(r"cluster was started with:\s*Ray: (\S+)\s*Python: (\S+)", said)
     if mismatch:
@@ -28,7 +28,7 @@ def refusal(address: str, said: str) -> ResourceError:
 
 
 def token_refused(address: str, *, here: bool) -> ResourceError:
-    """The refusal of a cluster that wants a token: another than the one that is `here`, or one at all."""
+    """The error of a cluster that wants a token: another than the one that is `here`, or one at all."""
     wants = "a token that is not the one here" if here else "a token, and there is none here"
     return ResourceError(
         f"--address {address}: the cluster wants {wants}; put its token into RAY_AUTH_TOKEN, or name its file in "

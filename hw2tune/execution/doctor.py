@@ -27,7 +27,7 @@ SMALL_SHARED = 1e8  # bytes of /dev/shm; Docker gives 64 MB
 
 
 def facts(data_dir: Path | None = None) -> list[tuple[str, str]]:
-    """What there is, by name. Home folders and secrets are left out, so that it can be shown to anybody."""
+    """What there is, by name. Home folders and secrets are omitted, so that it can be shown to anybody."""
     versions = ", ".join(f"{name} {version}" for name in PACKAGES if (version := _version(name)))
     data = [f"{one.name}: {one.problem or one.source}" for one in list_datasets(data_dir=data_dir)]
     seen = {"variables": variables() or ["none that matters"], "data": data}
@@ -91,12 +91,12 @@ def _gpus() -> str:
         return "none (no nvidia-smi)"
     query = ["nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"]
     try:
-        told = subprocess.run(
+        shown = subprocess.run(
             query, capture_output=True, text=True, errors="replace", check=False, timeout=NVIDIA_SECONDS
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         return f"none: nvidia-smi does not answer ({type(error).__name__})"
-    return f"{gpus()} to be used: " + "; ".join(told.stdout.split("\n")).strip("; ") if gpus() else "none"
+    return f"{gpus()} to be used: " + "; ".join(shown.stdout.split("\n")).strip("; ") if gpus() else "none"
 
 
 def _temporary() -> str:

@@ -19,7 +19,7 @@ from typing import Any
 from hw2tune.errors import InterruptedByUserError, JobError, ResourceError
 from hw2tune.execution.address import without_ray_address
 from hw2tune.execution.authentication import users_token
-from hw2tune.execution.connection_errors import refusal
+from hw2tune.execution.connection_errors import connection_error
 from hw2tune.study.file import dump_study
 from hw2tune.study.schema import Study
 
@@ -194,7 +194,7 @@ def _words(cluster: JobServer) -> Iterator[None]:
     except ImportError as error:
         raise _needs_default(cluster) from error
     except AuthenticationError as error:
-        raise refusal(cluster.url, "authentication") from error
+        raise connection_error(cluster.url, "authentication") from error
     except (ConnectionError, OSError) as error:
         raise _unreachable(cluster, str(error)) from error
     except RuntimeError as error:

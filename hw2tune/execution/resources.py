@@ -58,7 +58,7 @@ def find_capacity(
     """
     gpus = sum(total.get("GPU", 0.0) for total in totals)
     cpus = sum(total.get("CPU", 0.0) for total in totals)
-    # Networks this small leave a GPU mostly idle, so trials share one unless told otherwise.
+    # Networks this small leave a GPU mostly idle, so trials share one unless stated otherwise.
     per_gpu = request.gpus_per_trial if request.gpus_per_trial is not None else (0.25 if gpus else 0.0)
     on_gpus = sum(_fits(total, request.cpus_per_trial, per_gpu) for total in totals) if per_gpu else 0
     on_cpus = sum(_fits(total, request.cpus_per_trial, 0.0) for total in totals if not per_gpu or not total.get("GPU"))

@@ -21,9 +21,10 @@ from hw2tune.records.trials.states import LOST
 from hw2tune.records.trials.storage import create_optuna_study
 from hw2tune.search.driver import RunEnd, StudyDriver
 from hw2tune.search.failures import Failure
+from hw2tune.search.pruners import build_pruner
 from hw2tune.search.recorder import FINISHED, Recorder
 from hw2tune.search.retries import COMMON, FailurePolicy
-from hw2tune.search.samplers import build_pruner, build_sampler
+from hw2tune.search.samplers import build_sampler
 from hw2tune.study.schema import Study
 
 MAX_CRASHES = 2  # of Tune without a finished trial between them, before the trials that were running count as lost
@@ -44,7 +45,8 @@ def run_trials(
     """Runs a study until it holds its trials, is interrupted, or `deadline` (of `time.monotonic`) has passed.
 
     The folder must be locked and Ray connected. Raises NotWritableError where the disk takes no more, and
-    NoTrialFinishedError where the first trials all fail alike; both leave a study that the same command continues.
+    NoTrialFinishedError where the first trials all fail in the same way; both leave a study that the same command
+    continues.
     `trainable` takes what `TrainingTrial` takes (the default), `execute` what `run_tune` takes.
     """
     recorder = Recorder(study, create_optuna_study(folder, study), folder, tell)
@@ -114,7 +116,7 @@ def _close_lost(recorder: Recorder, error: Exception) -> None:
 
 
 def _what_is_missing(recorder: Recorder) -> NotWritableError:
-    """The disk's refusal, with what is kept and what the rest of the study will need."""
+    """The disk's error, with what is kept and what the rest of the study will need."""
     finished, begun = recorder.trials(*FINISHED), recorder.trials(TrialState.RUNNING)
     left = recorder.study.trials_possible - len(finished)
     sizes = [_size(recorder.folder, trial.number) for trial in [*finished, *begun]]
@@ -133,6 +135,6 @@ def _size(folder: StudyFolder, number: int) -> int:
 def _common(folder: StudyFolder, failure: Failure) -> NoTrialFinishedError:
     where = f"; {folder.trial(0).root.parent}/*/error.txt hold the tracebacks" if failure.traceback else ""
     return NoTrialFinishedError(
-        f"{folder.root}: the first {COMMON} trials all failed alike, the last one `{failure.reason}`{where}. "
+        f"{folder.root}: the first {COMMON} trials all failed in the same way, the last one `{failure.reason}`{where}. "
         "Mend the cause, and the same command goes on"
     )

@@ -1,4 +1,4 @@
-"""What Ray 2.60 does and a study cannot live with, mended while Ray is connected or Tune runs."""
+"""Workarounds for Ray 2.60, each in force while Ray is connected or Tune runs."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def patched(owner: Any, name: str, value: Any) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def mended() -> Iterator[None]:
+def translated_errors() -> Iterator[None]:
     """For the length of a `with`.
 
     The memory monitor's kill arrives as an OutOfMemoryError, which is no RayActorError; Tune's controller expects

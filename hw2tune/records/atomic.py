@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, and the words for a disk that refuses."""
+"""Files that are there whole or not at all, and the errors of a disk that refuses."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _sync_folder(folder: Path) -> None:
 
 @contextlib.contextmanager
 def writing(path: Path, size: int) -> Iterator[None]:
-    """Around writing `size` bytes to `path`: a refusal of the system becomes a NotWritableError."""
+    """Around writing `size` bytes to `path`: an error of the system becomes a NotWritableError."""
     try:
         yield
     except OSError as error:
@@ -56,7 +56,7 @@ def writing(path: Path, size: int) -> Iterator[None]:
 
 
 def not_writable(path: Path, error: OSError, size: int) -> NotWritableError:
-    """The refusal in words, with the space that is there."""
+    """The error, with the space that is there."""
     what = f"{path}: cannot be written ({error.strerror or error})"
     if error.errno not in (errno.ENOSPC, errno.EDQUOT):
         return NotWritableError(what)

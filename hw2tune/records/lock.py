@@ -133,7 +133,7 @@ def locked(folder: StudyFolder, say: Say = lambda text: None) -> Iterator[None]:
 
 
 def in_use(place: Path | str, owner: Owner | None, record: Path | None = None) -> StudyFolderError:
-    """The refusal where `owner` runs the study at `place`."""
+    """The error where `owner` runs the study at `place`."""
     renewed = f" ({record}, renewed {_age(record):.0f} s ago)" if record is not None and record.exists() else ""
     return StudyFolderError(
         f"{place}: {owner or 'another process'} runs this study{renewed}; wait for it, end it, or take another --name"

@@ -1,4 +1,4 @@
-"""The published runs again, exactly as published, with the honest evaluation beside the published one."""
+"""The published runs again, exactly as published, with the held-out evaluation beside the published one."""
 
 from __future__ import annotations
 

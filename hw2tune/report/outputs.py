@@ -82,8 +82,8 @@ def replacing(target: Path) -> Iterator[Path]:
             try:
                 yield scratch
             except NotWritableError as error:
-                told = str(error).replace(str(scratch), str(target))
-                raise NotWritableError(f"{told}; an earlier report there stays as it was") from error
+                text = str(error).replace(str(scratch), str(target))
+                raise NotWritableError(f"{text}; an earlier report there stays as it was") from error
             _put_in_place(scratch, target, earlier)
     finally:
         for folder in new_folders:

@@ -11,7 +11,7 @@ from hw2tune.errors import StudyFolderError
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.trials.states import COMPLETE
 from hw2tune.report.figures import DrawnFigure, MissingFigure
-from hw2tune.report.inference.claims import STAMP, Claim, Optimism, claims, optimism, race_sentence
+from hw2tune.report.inference.claims import CAVEAT, Claim, Optimism, claims, optimism, race_sentence
 from hw2tune.report.study_data import StudyData, read_study_data
 from hw2tune.report.tables import (
     epochs_table,
@@ -42,18 +42,18 @@ class StudyResults:
         return dataset.label if dataset else self.sources.overview.study.dataset
 
     @property
-    def stamps(self) -> dict[str, str]:
-        """The stamp of each variant whose evaluation saw training images."""
+    def caveats(self) -> dict[str, str]:
+        """The caveat of each variant whose evaluation saw training images."""
         return {
-            replicate.variant: STAMP
+            replicate.variant: CAVEAT
             for replicate in self.sources.replicates
             if any(e is not None and e.overlaps_training for e in (replicate.chosen, replicate.last))
         }
 
     @property
-    def stamp(self) -> str:
-        """The stamp where any variant has one: what compares them is then no test."""
-        return STAMP if self.stamps else ""
+    def caveat(self) -> str:
+        """The caveat where any variant has one: what compares them is then no test."""
+        return CAVEAT if self.caveats else ""
 
     def file(self, kind: str, name: str) -> str:
         """Where a file lies, seen from the page: `tables/variants.csv`, `figures/mnist/curves.pdf`."""

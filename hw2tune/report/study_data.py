@@ -86,11 +86,11 @@ def read_study_data(folder: StudyFolder) -> StudyData:
     winner = next((one.params for one in race.candidates if one.trial == race.winner), {}) if race else {}
     if race is None or all(_filled(one.params) == _filled(winner) for one in tuned):
         return sources
-    told = (
+    note = (
         f"The race was won by trial #{race.winner}, but the replicates of {TUNED} are of another configuration, as a "
-        f"run was interrupted in between; the race is left out, and `hw2tune summarize {sources.name}` goes on."
+        f"run was interrupted in between; the race is omitted, and `hw2tune summarize {sources.name}` goes on."
     )
-    return replace(sources, race=None, damaged=[*sources.damaged, told])
+    return replace(sources, race=None, damaged=[*sources.damaged, note])
 
 
 def _filled(params: Mapping[str, Value]) -> dict[str, Value | None]:
@@ -98,7 +98,7 @@ def _filled(params: Mapping[str, Value]) -> dict[str, Value | None]:
 
 
 def _damaged(sources: StudyData, place: ReplicatesFolder) -> list[str]:
-    """The files that are there and gave nothing; one that is not there is told where it is missed."""
+    """The files that are there and gave nothing; one that is not there is named where it is missed."""
     gave = {
         place.dataset: sources.dataset,
         place.gallery: sources.gallery,
@@ -110,12 +110,12 @@ def _damaged(sources: StudyData, place: ReplicatesFolder) -> list[str]:
     usable = {place.replicate(one.variant, one.seed) for one in every_replicate(place) if sound_replicate(one)}
     paths += [path for path in place.records() if path.parent not in usable]
     root = sources.overview.folder.root
-    told = [f"`{path.relative_to(root).as_posix()}` is damaged, and left out." for path in paths]
+    notes = [f"`{path.relative_to(root).as_posix()}` is damaged, and omitted." for path in paths]
     if os.path.lexists(place.current) and read_record(place.current, Current) is None:
-        told.append(
+        notes.append(
             "`replicates/current.json` is damaged: which replicates count is not known, and all that are there are "
             f"shown; `hw2tune summarize {sources.name}` writes it anew."
         )
     elif sources.race is None and read_race(place) and not os.path.lexists(place.race):
-        told.append("The race in `replicates/current.json` is damaged, and left out.")
-    return told
+        notes.append("The race in `replicates/current.json` is damaged, and omitted.")
+    return notes

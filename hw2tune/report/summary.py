@@ -28,7 +28,7 @@ def _study(account: StudyResults) -> dict[str, Any]:
     return {
         "name": sources.name,
         "state": sources.overview.state,
-        "stamp": account.stamp,
+        "caveat": account.caveat,
         "damaged": sources.damaged,
         "dataset": sources.dataset and asdict(sources.dataset),
         "study": study.model_dump(mode="json"),

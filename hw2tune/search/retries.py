@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from hw2tune.search.failures import Failure
 
 MAX_CONSECUTIVE_FAILURES = 2  # trials failing in a row on a machine that exclude it
-COMMON = 5  # first trials failing alike that end the run
+COMMON = 5  # first trials failing in the same way that end the run
 
 
 @dataclass

@@ -1,14 +1,12 @@
-"""Optuna's part: which configuration next, and which trial to stop."""
+"""What chooses the next configuration."""
 
 from __future__ import annotations
 
 import warnings
 
 import optuna
-from optuna.pruners import BasePruner, MedianPruner, NopPruner
 from optuna.samplers import BaseSampler, RandomSampler
 
-from hw2tune.search.asha import Asha
 from hw2tune.search.bounded_tpe import BoundedTPESampler
 from hw2tune.study.schema import Study
 
@@ -24,15 +22,3 @@ def build_sampler(study: Study, trials_drawn: int) -> BaseSampler:
         # Optuna 5 still calls these options experimental. They stand here in full because its defaults change.
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         return BoundedTPESampler(seed=seed, multivariate=True, group=True, constant_liar=True)
-
-
-def build_pruner(study: Study) -> BasePruner:
-    """The study's pruner; its state lives in the storage, so it survives a restart."""
-    settings = study.pruner
-    match settings.name:
-        case "asha":
-            return Asha(min_epochs=settings.min_epochs, reduction_factor=settings.reduction_factor)
-        case "median":
-            return MedianPruner(n_startup_trials=4, n_warmup_steps=settings.min_epochs)
-        case "none":
-            return NopPruner()

@@ -13,8 +13,8 @@ from typing import Any
 
 from hw2tune.errors import StudyFileError
 from hw2tune.paths import expand
-from hw2tune.study.faults import faults_in
 from hw2tune.study.schema import Study
+from hw2tune.study.validation import validation_errors
 
 # UTF-32 first: its mark begins with UTF-16's.
 _OTHER_ENCODINGS = (
@@ -44,7 +44,7 @@ def parse_study(text: str, place: str, overrides: Mapping[str, Any] | None = Non
             table = table.setdefault(name, {})
         if isinstance(table, dict):  # else a fault that is named below
             table[last] = value
-    faults = faults_in(content)
+    faults = validation_errors(content)
     if faults:
         raise StudyFileError("\n".join(f"{place}: {fault}" for fault in faults))
     return Study.model_validate(content)

@@ -34,7 +34,7 @@ REQUIRED = ("learning_rate", "batch_size", "optimizer")
 KNOWN = (*REQUIRED, "momentum", "weight_decay")
 
 
-def fault_in_value(name: str, value: Any) -> str | None:
+def error_in_value(name: str, value: Any) -> str | None:
     """The condition that `value` breaks as hyperparameter `name`, or None. `name` must be one of KNOWN."""
     condition, holds = {
         "learning_rate": ("a number > 0", is_number(value) and value > 0),
@@ -47,7 +47,7 @@ def fault_in_value(name: str, value: Any) -> str | None:
 
 
 def identity(configuration: Mapping[str, Value]) -> tuple[tuple[str, Value], ...]:
-    """What two configurations share if they train alike, whatever way each is written."""
+    """What two configurations share if they train the same, whatever way each is written."""
     complete = {"momentum": 0.0, "weight_decay": 0.0} | dict(configuration)
     if complete.get("optimizer") != "sgd":
         del complete["momentum"]

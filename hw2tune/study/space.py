@@ -181,7 +181,7 @@ class Space:
             ]
         yield from drawn
 
-    def faults_in(self, configuration: Mapping[str, Value]) -> dict[str, str]:
+    def validation_errors(self, configuration: Mapping[str, Value]) -> dict[str, str]:
         """For each hyperparameter of a configuration that this space cannot draw, why."""
         faults = {}
         for name, value in configuration.items():

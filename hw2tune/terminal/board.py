@@ -94,15 +94,15 @@ class Board:
     def _bar(self, goal: Goal) -> Table:
         done = len(self.finished)
         best = best_first(self.finished, goal.study.direction)
-        words = [f"{done}/{goal.total} {goal.noun}"]
+        parts = [f"{done}/{goal.total} {goal.noun}"]
         if best and goal.noun == "trials":
-            words.append(f"best {objective_value(best[0].value, goal.study.objective)} (#{best[0].number})")
+            parts.append(f"best {objective_value(best[0].value, goal.study.objective)} (#{best[0].number})")
         left = self._seconds_left(goal)
-        words.append(f"{duration(left)} left" if left is not None else f"{duration(self._elapsed())} so far")
+        parts.append(f"{duration(left)} left" if left is not None else f"{duration(self._elapsed())} so far")
         grid = Table.grid(padding=(0, 2))
         # Epochs of running trials count too, so that the bar moves while the first trials train.
         under_way = sum(trial.epoch for trial in list(self.running.values())) / goal.study.max_epochs
-        grid.add_row(ProgressBar(total=goal.total, completed=done + 0.99 * under_way, width=20), ", ".join(words))
+        grid.add_row(ProgressBar(total=goal.total, completed=done + 0.99 * under_way, width=20), ", ".join(parts))
         return grid
 
     def _elapsed(self) -> float:

@@ -161,7 +161,7 @@ def print_reproduction(report: ReproductionReport, console: Console) -> None:
         table = _table(*COLUMNS)
         for _, row in run.rows.iterrows():
             table.add_row(*cells(row))
-        console.print(f"\n{report.name} {label}" + (f"  [{run.stamp}]" if run.stamp else ""), markup=False)
+        console.print(f"\n{report.name} {label}" + (f"  [{run.caveat}]" if run.caveat else ""), markup=False)
         console.print(table)
         console.print(run.sentence)
     console.print(f"\n{run.tolerance_note}")

@@ -1,1 +1,1 @@
-"""Numbers, durations and configurations as words, the same in terminal and report."""
+"""Numbers, durations and configurations as text, the same in terminal and report."""

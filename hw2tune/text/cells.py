@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from hw2tune.text import numbers as wording
+from hw2tune.text import numbers
 
 DASH = "\N{EN DASH}"  # nothing there
 TIGHT = "\N{NO-BREAK SPACE}"  # a value stays beside its name
@@ -15,12 +15,12 @@ _NAMES = {"learning_rate": "lr", "batch_size": "batch", "weight_decay": "weight 
 
 def percent(fraction: Any) -> str:
     """A fraction in percent: `95.12 %`."""
-    return DASH if missing(fraction) else wording.percent(fraction)
+    return DASH if missing(fraction) else numbers.percent(fraction)
 
 
 def points(fraction: Any) -> str:
     """A difference of fractions in percentage points, with its sign: `+0.50`."""
-    return DASH if missing(fraction) else wording.points(fraction)
+    return DASH if missing(fraction) else numbers.points(fraction)
 
 
 def percent_interval(low: Any, high: Any) -> str:
@@ -30,12 +30,12 @@ def percent_interval(low: Any, high: Any) -> str:
 
 def points_interval(low: Any, high: Any) -> str:
     """An interval of differences, in points: `-0.31 to +0.21`."""
-    return DASH if missing(low) or missing(high) else f"{wording.points(low)} to {wording.points(high)}"
+    return DASH if missing(low) or missing(high) else f"{numbers.points(low)} to {numbers.points(high)}"
 
 
 def p_value(p: Any) -> str:
     """`0.25`, `0.0625`, `< 0.001`, as in a sentence."""
-    return DASH if missing(p) else wording.p_number(p)
+    return DASH if missing(p) else numbers.p_number(p)
 
 
 def objective_value(value: Any, objective: str) -> str:
@@ -56,7 +56,7 @@ def configuration(params: Mapping[str, Any]) -> str:
 
 
 def _number(value: Any) -> str:
-    return wording.scientific(value) if isinstance(value, float) else str(value)
+    return numbers.scientific(value) if isinstance(value, float) else str(value)
 
 
 def duration(seconds: float) -> str:

@@ -1,4 +1,4 @@
-"""Numbers and configurations as words of a sentence."""
+"""Numbers and configurations as text."""
 
 from __future__ import annotations
 
@@ -61,8 +61,8 @@ def scientific(value: float) -> str:
 
 def listed(items: Sequence[object]) -> str:
     """`3`, `3 and 4`, `1, 3 and 4`; `none` of nothing."""
-    words = [str(item) for item in items] or ["none"]
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+    parts = [str(item) for item in items] or ["none"]
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
 def counted(number: int, noun: str) -> str:

@@ -1,8 +1,4 @@
-"""The optimizers, without what PyTorch 2.15 does for its compiler and profiler before every first step.
-
-Its optimizers import `torch._dynamo` when one is made and again when it steps: 2 s a process and more, longer than
-most trials' first epoch. Nothing is compiled here, so that import is kept out.
-"""
+"""The optimizers, without what PyTorch does for its compiler and profiler before every first step."""
 
 from __future__ import annotations
 
@@ -15,10 +11,7 @@ from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from hw2tune.study.hyperparameters import Hyperparameters
-
-for _method in (Optimizer.add_param_group, Optimizer.zero_grad, Optimizer.state_dict, Optimizer.load_state_dict):
-    # torch/_compile.py 2.15: what this attribute names is called in place of `torch._dynamo.disable(method)`.
-    setattr(inspect.unwrap(_method), "__dynamo_disable", inspect.unwrap(_method))
+from hw2tune.train.workarounds import keep_compiler_out
 
 
 def build_optimizer(model: nn.Module, hyperparameters: Hyperparameters) -> Optimizer:
@@ -26,6 +19,7 @@ def build_optimizer(model: nn.Module, hyperparameters: Hyperparameters) -> Optim
 
     Coupled L2 in `sgd` and `adam`, decoupled in `adamw`.
     """
+    keep_compiler_out()
     hp = hyperparameters
     shared: dict[str, Any] = {"lr": hp.learning_rate, "weight_decay": hp.weight_decay, "fused": True}
     match hp.optimizer:

@@ -115,13 +115,13 @@ class Trainer:
 def _both(session: Session, evaluated: DeviceSplit, held_out: DeviceSplit) -> dict[str, float]:
     """Loss and accuracy on both splits; the same one is evaluated once."""
     model, loss = session.state.model, session.task.loss
-    honest = evaluation(predict(model, held_out), held_out.labels, loss)
-    published = honest if evaluated is held_out else evaluation(predict(model, evaluated), evaluated.labels, loss)
+    on_held_out = evaluation(predict(model, held_out), held_out.labels, loss)
+    published = on_held_out if evaluated is held_out else evaluation(predict(model, evaluated), evaluated.labels, loss)
     return {
         "published_test_loss": published["loss"],
         "published_test_accuracy": published["accuracy"],
-        "held_out_loss": honest["loss"],
-        "held_out_accuracy": honest["accuracy"],
+        "held_out_loss": on_held_out["loss"],
+        "held_out_accuracy": on_held_out["accuracy"],
     }
 
 

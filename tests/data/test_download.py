@@ -44,9 +44,7 @@ def test_a_mirror_that_is_down_is_told_at_once_with_the_ways_out(tmp_path):
 
 def test_a_mirror_without_the_file_is_told(mirror, tmp_path):
     said = message("cifar10", tmp_path / "data")
-    assert (
-        f"downloading it failed ({mirror.url}: 404 Client Error: File not found for url: " in said
-    )
+    assert f"downloading it failed ({mirror.url}: 404 Client Error: File not found for url: " in said
 
 
 def test_an_address_that_is_none_is_told(monkeypatch, tmp_path):

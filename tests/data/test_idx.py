@@ -30,8 +30,8 @@ def edit(file, change):
 @pytest.mark.real_data
 def test_real_mnist_has_its_published_counts(real_mnist):
     assert [len(s) for s in (real_mnist.train, real_mnist.validation, real_mnist.test)] == [55_000, 5_000, 10_000]
-    pool = np.bincount(real_mnist.train.labels) + np.bincount(real_mnist.validation.labels)
-    assert pool.tolist() == TRAIN_PER_CLASS
+    trainval = np.bincount(real_mnist.train.labels) + np.bincount(real_mnist.validation.labels)
+    assert trainval.tolist() == TRAIN_PER_CLASS
     assert np.bincount(real_mnist.test.labels).tolist() == TEST_PER_CLASS
     assert real_mnist.label == "MNIST"
 

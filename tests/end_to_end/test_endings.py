@@ -45,8 +45,8 @@ def assert_nothing_of_rays(text: str) -> None:
 @pytest.mark.parametrize(
     "end",
     [
-        pytest.param(lambda command: command.signal_group(signal.SIGTERM), id="timeout"),
-        pytest.param(lambda command: command.signal_group(signal.SIGHUP), id="hang-up"),
+        pytest.param(lambda command: command.signal_group(signal.SIGTERM), id="timeout", marks=pytest.mark.matrix),
+        pytest.param(lambda command: command.signal_group(signal.SIGHUP), id="hang-up", marks=pytest.mark.matrix),
         pytest.param(lambda command: command.signal_everybody(), id="systemd"),
     ],
 )
@@ -65,6 +65,7 @@ def test_a_search_is_ended_in_order_whoever_gets_the_signal(place, end):
     assert not (place / "ray_results" / "tiny" / "running.json").exists()
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("seconds", [0.3, 1.0, 2.5, 5.0])
 def test_a_study_that_is_starting_ends_with_one_line(place, seconds):
     command = Command("study", "tiny.toml", cwd=place)
@@ -78,6 +79,7 @@ def test_a_study_that_is_starting_ends_with_one_line(place, seconds):
     assert command.left_running() == [] and scratch_folders() == []
 
 
+@pytest.mark.matrix
 def test_replicating_and_reproducing_end_in_the_same_way(place):
     code, _, err = Command("study", "tiny.toml", "--trials", 3, "--max-epochs", 1, cwd=place).finish()
     assert code == 0, err
@@ -105,6 +107,7 @@ def test_a_second_ctrl_c_ends_at_once(place):
     assert command.left_running() == [] and scratch_folders() == []
 
 
+@pytest.mark.matrix
 def test_a_terminal_that_goes_away_ends_no_study_that_ignores_hang_ups(place):
     master, slave = pty.openpty()
     command = Command(
@@ -120,6 +123,7 @@ def test_a_terminal_that_goes_away_ends_no_study_that_ignores_hang_ups(place):
     assert (place / "ray_results" / "tiny" / "report" / "index.html").exists()
 
 
+@pytest.mark.matrix
 def test_a_pipe_whose_reader_leaves_ends_no_study(place):
     command = Command("study", "tiny.toml", "--trials", 8, "--max-epochs", 2, cwd=place)
     command.process.stderr.close()
@@ -128,11 +132,13 @@ def test_a_pipe_whose_reader_leaves_ends_no_study(place):
     assert len(read_trials(StudyFolder(place / "ray_results" / "tiny"))) == 8
 
 
+@pytest.mark.matrix
 def test_closed_streams_are_no_files_of_ours(place):
     shown = subprocess.run(["sh", "-c", f"{sys.executable} -m hw2tune status >&- 2>&- <&-"], cwd=place)
     assert shown.returncode == 0
 
 
+@pytest.mark.matrix
 def test_a_stopped_study_goes_on_where_it_was(place):
     command = Command("study", "tiny.toml", "--trials", 12, cwd=place)
     command.wait_until(lambda: searching(place))

@@ -21,7 +21,7 @@ from hw2tune.records.layout import StudyFolder
 from hw2tune.records.trials.storage import read_trials
 from tests.end_to_end.test_study import STUDY, assert_nothing_of_rays
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.machines]
 
 TRIALS = 60  # more than end between the first line and Ctrl-C
 

@@ -26,7 +26,7 @@ from hw2tune.records.trials.storage import read_trials
 from tests.end_to_end.test_faults import PROGRAM, assert_account
 from tests.end_to_end.test_study import STUDY, assert_nothing_of_rays, finish
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.machines]
 BRIDGE = "h2t-bridge"
 EPOCHS, TRIALS = 14, 8  # a trial takes longer than a process to start: Ray 2.60 gives up one that does not
 

@@ -19,7 +19,7 @@ from tests.end_to_end.command import Command
 from tests.end_to_end.test_jobs import free_port
 from tests.end_to_end.test_study import STUDY
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.machines]
 
 STUDIES = ("study", "tiny.toml", "--trials", 2, "--max-epochs", 2)
 

@@ -13,7 +13,7 @@ from hw2tune.records.trials.epochs import read_epochs
 from hw2tune.records.trials.storage import read_trials
 from tests.end_to_end.test_study import STUDY, finish, start
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.machines]
 
 TRIALS = 40  # more than end between two pushes
 

@@ -14,7 +14,7 @@ from hw2tune.execution.cluster import connected
 from hw2tune.execution.resources import ResourceRequest
 
 
-def refusal(address: str) -> str:
+def connection_error(address: str) -> str:
     with pytest.raises(ResourceError) as refused:
         with connected(ResourceRequest(address=address)):
             pass
@@ -22,14 +22,14 @@ def refusal(address: str) -> str:
 
 
 def test_ray_client_is_refused_with_the_alternative():
-    assert refusal("ray://127.0.0.1:10001") == (
+    assert connection_error("ray://127.0.0.1:10001") == (
         "--address ray://127.0.0.1:10001: Ray Client cannot run a study; use --address auto on a machine of the "
         "cluster, host:port of its head (6379), or http://host:8265 to hand the command over"
     )
 
 
 def test_a_job_server_takes_no_other_command():
-    assert refusal("http://127.0.0.1:8265") == (
+    assert connection_error("http://127.0.0.1:8265") == (
         "--address http://127.0.0.1:8265: only `hw2tune study` is handed over to a job server; use --address auto on "
         "a machine of the cluster, or host:port of its head (6379)"
     )
@@ -39,7 +39,7 @@ def test_a_port_where_nothing_listens_is_refused_with_what_to_look_at():
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{unused.getsockname()[1]}"
-        message = refusal(address)
+        message = connection_error(address)
     assert message.startswith(f"--address {address}: no Ray cluster could be reached (")
     assert "); is it running (`ray start --head`), and does this user have its token in RAY_AUTH_TOKEN" in message
 
@@ -56,13 +56,15 @@ def test_a_token_file_that_others_can_read_is_closed_to_them(tmp_path, monkeypat
 
 def test_auto_takes_what_ray_address_names_and_says_so(monkeypatch):
     monkeypatch.setenv("RAY_ADDRESS", "http://127.0.0.1:8265")
-    assert refusal("auto").startswith(
+    assert connection_error("auto").startswith(
         "--address auto (RAY_ADDRESS=http://127.0.0.1:8265): only `hw2tune study` is handed over to a job server; "
     )
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
-    assert refusal("auto").startswith("--address auto (RAY_ADDRESS=127.0.0.1:1): no Ray cluster could be reached (")
+    assert connection_error("auto").startswith(
+        "--address auto (RAY_ADDRESS=127.0.0.1:1): no Ray cluster could be reached ("
+    )
     monkeypatch.setenv("RAY_ADDRESS", "local")
-    assert refusal("auto") == (
+    assert connection_error("auto") == (
         "--address auto (RAY_ADDRESS=local): RAY_ADDRESS names no cluster; unset it, or give host:port of the "
         "cluster's head"
     )
@@ -70,7 +72,7 @@ def test_auto_takes_what_ray_address_names_and_says_so(monkeypatch):
 
 def test_an_address_that_is_typed_counts_whatever_ray_address_says(monkeypatch):
     monkeypatch.setenv("RAY_ADDRESS", "ray://elsewhere:10001")
-    assert refusal("127.0.0.1:1").startswith("--address 127.0.0.1:1: no Ray cluster could be reached (")
+    assert connection_error("127.0.0.1:1").startswith("--address 127.0.0.1:1: no Ray cluster could be reached (")
     assert os.environ["RAY_ADDRESS"] == "ray://elsewhere:10001"
 
 

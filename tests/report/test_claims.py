@@ -9,14 +9,14 @@ import pytest
 from hw2tune.records.replicates.files import npz
 from hw2tune.records.replicates.records import Candidate, Evaluation, Replicate
 from hw2tune.report.inference.claims import (
-    ANECDOTE,
+    CAVEAT,
     DECREASE,
     INCREASE,
     MISSING,
     NOT_DETECTED,
     REFUSED,
     SAME,
-    STAMP,
+    SINGLE_RUN,
     Claim,
     claims,
     optimism,
@@ -130,10 +130,12 @@ def test_weight_decay_in_the_tuned_configuration_is_called_what_the_optimizer_ma
     )
 
 
-def test_one_replicate_is_called_an_anecdote(fake: StudyData) -> None:
+def test_one_replicate_is_called_a_single_run(fake: StudyData) -> None:
     claim = of_pair(with_accuracies(fake, baseline=[0.9], l2=[0.912]), "l2", "baseline")
-    assert claim.verdict == ANECDOTE
-    assert claim.sentence == "L2 1e-4 changes test accuracy by +1.20 points on one replicate: an anecdote, no interval."
+    assert claim.verdict == SINGLE_RUN
+    assert (
+        claim.sentence == "L2 1e-4 changes test accuracy by +1.20 points on one replicate: a single run, no interval."
+    )
 
 
 def test_enough_seeds_without_a_difference_are_said_to_be_enough(fake: StudyData) -> None:
@@ -163,7 +165,7 @@ def test_a_diverged_seed_is_left_out_by_name(fake: StudyData) -> None:
     sources = with_accuracies(fake, baseline=[0.9, 0.9, 0.9], l2=[0.91, None, 0.92])
     claim = of_pair(sources, "l2", "baseline")
     assert claim.seeds == (0, 2)
-    assert claim.sentence.endswith(" Left out: l2 diverged on seed 1.")
+    assert claim.sentence.endswith(" Omitted: l2 diverged on seed 1.")
 
 
 def test_a_variant_that_diverged_on_every_seed_has_no_claim(fake: StudyData) -> None:
@@ -189,10 +191,10 @@ def test_without_replicates_every_claim_says_so(fake: StudyData) -> None:
         assert claim.sentence.endswith("nothing to compare, there are no replicates.")
 
 
-def test_figures_from_training_images_are_refused_under_a_stamp(fake: StudyData) -> None:
+def test_figures_from_training_images_are_refused_under_a_caveat(fake: StudyData) -> None:
     sources = replace(fake, replicates=[replicate("baseline", 0, 0.9), replicate("l2", 0, 0.95, overlaps=True)])
     claim = of_pair(sources, "l2", "baseline")
-    assert (claim.verdict, claim.stamp, claim.comparison) == (REFUSED, STAMP, None)
+    assert (claim.verdict, claim.caveat, claim.comparison) == (REFUSED, CAVEAT, None)
     assert claim.sentence == "l2 against baseline: no claim, as accuracies were evaluated on the training images."
 
 

@@ -17,14 +17,14 @@ STYLE = resources.files("hw2tune.report").joinpath("templates/style.css").read_t
 def figure(name: str = "loss", text: str = "Loss") -> Figure:
     image = "data:image/png;base64,"
     return Figure(
-        name=name, title=text, caption=text, alt=text, image=image, width=12, height=8, file=text, stamp=text
+        name=name, title=text, caption=text, alt=text, image=image, width=12, height=8, file=text, caveat=text
     )  # fmt: skip
 
 
 def every_kind(text: str) -> list[Block]:
     return [
-        Prose(name="prose", note=text, paragraphs=[text], stamp=text),
-        Table(name="table", title=text, caption=text, columns=[text], rows=[Row(cells=[text], stamp=text)], file=text),
+        Prose(name="prose", note=text, paragraphs=[text], caveat=text),
+        Table(name="table", title=text, caption=text, columns=[text], rows=[Row(cells=[text], caveat=text)], file=text),
         figure(text=text),
         Absent(name="absent", title=text, reason=text),
         Facts(name="facts", title=text, facts=[(text, text)]),
@@ -132,7 +132,7 @@ def test_contrast_is_computed_as_wcag_defines_it() -> None:
     ("text", "paper"),
     [
         ("ink", "paper"), ("quiet", "paper"), ("link", "paper"), ("ink", "code-paper"), ("quiet", "code-paper"),
-        ("stamp-ink", "stamp-paper"),
+        ("caveat-ink", "caveat-paper"),
     ],
 )  # fmt: skip
 def test_text_has_the_contrast_of_wcag_aa(scheme: str, text: str, paper: str) -> None:
@@ -142,13 +142,13 @@ def test_text_has_the_contrast_of_wcag_aa(scheme: str, text: str, paper: str) ->
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_lines_and_frames_that_mean_something_have_the_contrast_of_wcag_aa(scheme: str) -> None:
     assert contrast(colours(scheme)["strong-rule"], colours(scheme)["paper"]) >= 3
-    assert contrast(colours(scheme)["stamp-ink"], colours(scheme)["paper"]) >= 3
+    assert contrast(colours(scheme)["caveat-ink"], colours(scheme)["paper"]) >= 3
 
 
 def test_colours_stand_only_where_their_contrast_is_checked() -> None:
     outside = re.sub(r":root \{.*?\}", "", STYLE, flags=re.S)
     assert not re.findall(r"#[0-9a-fA-F]{3,8}\b|rgba?\(|hsla?\(", outside)
-    assert set(re.findall(r"(?<!-)color: var\(--([a-z-]+)\)", outside)) == {"ink", "quiet", "link", "stamp-ink"}
+    assert set(re.findall(r"(?<!-)color: var\(--([a-z-]+)\)", outside)) == {"ink", "quiet", "link", "caveat-ink"}
 
 
 def test_dark_figures_keep_white_paper() -> None:

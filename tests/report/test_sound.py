@@ -1,4 +1,4 @@
-"""Whatever has become of a file that the report reads, the rest is reported and the page says what is left out."""
+"""Whatever has become of a file that the report reads, the rest is reported and the page says what is omitted."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
 @pytest.mark.parametrize("file", [RECORD, DATASET, GALLERY, PIXELS, ENVIRONMENT])
 def test_a_damaged_file_is_named_on_the_page(study: Path, file: str, damage: str) -> None:
     DAMAGES[damage](study / file)
-    assert told(study) == [f"`{file}` is damaged, and left out."]
+    assert told(study) == [f"`{file}` is damaged, and omitted."]
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
@@ -114,7 +114,7 @@ WRONG_RECORDS: dict[str, Change] = {
 @pytest.mark.parametrize("what", WRONG_RECORDS)
 def test_a_replicate_whose_record_cannot_be_right_is_left_out_and_named(study: Path, what: str) -> None:
     change_json(study / RECORD, WRONG_RECORDS[what])
-    assert told(study) == [f"`{RECORD}` is damaged, and left out."]
+    assert told(study) == [f"`{RECORD}` is damaged, and omitted."]
     assert [(r.variant, r.seed) for r in read_study_data(StudyFolder(study)).replicates][4:6] == [
         ("tuned", 1), ("tuned-no-l2", 0),
     ]  # fmt: skip
@@ -141,7 +141,7 @@ WRONG_RACES: dict[str, Change] = {
 @pytest.mark.parametrize("what", WRONG_RACES)
 def test_a_race_whose_numbers_do_not_fit_is_left_out_and_named(study: Path, what: str) -> None:
     change_json(study / CURRENT, WRONG_RACES[what])
-    assert told(study) == ["The race in `replicates/current.json` is damaged, and left out."]
+    assert told(study) == ["The race in `replicates/current.json` is damaged, and omitted."]
     assert len(read_study_data(StudyFolder(study)).replicates) == 8
 
 
@@ -152,7 +152,7 @@ def test_a_race_of_another_winner_than_the_replicates_is_left_out_and_named(stud
     (study / CURRENT).write_text(json.dumps({"keys": current["keys"]}))
     assert told(study) == [
         "The race was won by trial #2, but the replicates of tuned are of another configuration, as a run was "
-        "interrupted in between; the race is left out, and `hw2tune summarize quickstart` goes on."
+        "interrupted in between; the race is omitted, and `hw2tune summarize quickstart` goes on."
     ]
     assert read_study_data(StudyFolder(study)).race is None
 
@@ -210,7 +210,7 @@ WRONG_GALLERIES: dict[str, Change] = {
 @pytest.mark.parametrize("what", WRONG_GALLERIES)
 def test_a_gallery_that_does_not_fit_is_named_and_its_figures_say_so(study: Path, what: str) -> None:
     change_npz(study / GALLERY, WRONG_GALLERIES[what])
-    assert told(study) == [f"`{GALLERY}` is damaged, and left out."]
+    assert told(study) == [f"`{GALLERY}` is damaged, and omitted."]
     for figure in ("examples-l2", "features-conv1"):
         assert drawn(read_study_data(StudyFolder(study)), figure) == "The gallery of test images is missing or damaged."
 

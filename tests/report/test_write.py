@@ -32,7 +32,7 @@ from tests.report.fake_study import write_fake_study
 from tests.report.html import Element, parse
 
 HOSTILE = "<script>alert(1)</script>"
-STAMP = "evaluated on the training images"
+CAVEAT = "evaluated on the training images"
 
 
 @pytest.fixture(scope="module")
@@ -289,9 +289,9 @@ def test_a_summary_that_names_files_elsewhere_removes_none_of_them(tmp_path: Pat
     assert (target / "mine.png").exists() and not stale.exists()
 
 
-def test_one_replicate_is_called_an_anecdote(tmp_path: Path) -> None:
+def test_one_replicate_is_called_a_single_run(tmp_path: Path) -> None:
     page = page_without_figures(write_fake_study(tmp_path, seeds=1))
-    assert "n = 1" in texts(page, "p")[0] and "anecdote" in page.text
+    assert "n = 1" in texts(page, "p")[0] and "single run" in page.text
     baseline = texts(page.all("table")[0].all("tr")[1], "td")
     assert baseline[1:3] == ["\N{EN DASH}", "1"]  # no interval of one
 
@@ -308,21 +308,21 @@ def test_diverged_replicates_are_shown_and_left_out_of_the_numbers(tmp_path: Pat
     assert page.text.count(reason) == 4  # three replicates and a trial
 
 
-def test_what_was_evaluated_on_training_images_is_stamped(tmp_path: Path) -> None:
+def test_what_was_evaluated_on_training_images_is_marked(tmp_path: Path) -> None:
     folder = write_fake_study(tmp_path)
     replicates = read_replicates(ReplicatesFolder.of(folder))
-    assert STAMP not in page_without_figures(folder).text
+    assert CAVEAT not in page_without_figures(folder).text
     seen = replace(replicates[0].chosen, overlaps_training=True)  # type: ignore[type-var]
     change_replicates(folder, "baseline", chosen=seen, last=seen)
     page = page_without_figures(folder)
-    stamps = [span for span in page.all("span") if span.attributes["class"] == "stamp"]
-    assert {span.text for span in stamps} == {STAMP}
+    caveats = [span for span in page.all("span") if span.attributes["class"] == "caveat"]
+    assert {span.text for span in caveats} == {CAVEAT}
     assert page.all("header")[0].all("span")
-    counts = [table.text.count(STAMP) for table in page.all("table")]
+    counts = [table.text.count(CAVEAT) for table in page.all("table")]
     assert counts == [1, 2, 0, 0, 3]  # baseline among the variants, its pairs, race, trials, its replicates
 
 
-def test_a_figure_drawn_from_such_an_evaluation_is_stamped(tmp_path: Path) -> None:
+def test_a_figure_drawn_from_such_an_evaluation_is_marked(tmp_path: Path) -> None:
     folder = write_fake_study(tmp_path)
     chosen = replace(read_replicates(ReplicatesFolder.of(folder))[0].chosen, overlaps_training=True)  # type: ignore[type-var]
     change_replicates(folder, "baseline", chosen=chosen)
@@ -330,7 +330,7 @@ def test_a_figure_drawn_from_such_an_evaluation_is_stamped(tmp_path: Path) -> No
     words = {"title": "A", "caption": "b", "alt": "c", "png": png, "pdf": png, "width": 1, "height": 1}
     drawn = [DrawnFigure(name=name, section=name, **words) for name in ("curves", "examples")]  # type: ignore[arg-type]
     page = parse(page_html([compute(read_study_data(folder), drawn)]))
-    assert [STAMP in caption.text for caption in page.all("figcaption")] == [False, True]
+    assert [CAVEAT in caption.text for caption in page.all("figcaption")] == [False, True]
 
 
 def test_every_trouble_at_once_gives_a_page_with_names_as_text(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ from optuna.trial import TrialState
 
 from hw2tune.search.asha import Asha
 from hw2tune.search.bounded_tpe import BEST, SEEN, BoundedTPESampler, History
-from hw2tune.search.samplers import build_pruner, build_sampler
+from hw2tune.search.pruners import build_pruner
+from hw2tune.search.samplers import build_sampler
 from hw2tune.study.file import find_study, parse_study
 
 

@@ -6,7 +6,7 @@
 The order of a push makes each moment of the store one that a kill could have left on a disk: lines know more than
 checkpoints, and these more than the journal. What knows least is read first and written last.
 
-`mirror.json` says who pushed last, in the store, and here what the working copy and the store last agreed on. A store
+`mirror.json` says who pushed last, in the store, and here what the working copy and the store last synced on. A store
 that nobody else has pushed to since is behind the working copy; one that moved on is fetched; if both moved on nobody
 but the user can say which counts.
 
@@ -33,7 +33,7 @@ from hw2tune.records.atomic import write_atomically
 from hw2tune.records.damaged import read_record
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.lock import dump_owner, in_use, parse_owner, this_process
-from hw2tune.records.remote.store import Stamp, Store, is_url, open_store, without_secrets
+from hw2tune.records.remote.store import FileVersion, Store, is_url, open_store, without_secrets
 
 PUSH_SECONDS = 5.0  # between two pushes
 STALE_SECONDS = 60.0  # a running.json older than this is of a dead run; clocks must agree better than that
@@ -76,13 +76,13 @@ def mirrored(results: str | Path, names: Sequence[str], say: Say) -> Iterator[Pa
 
 
 @dataclass(frozen=True, kw_only=True)
-class Agreement:
-    """What a working copy and its store last agreed on."""
+class SyncState:
+    """What a working copy and its store last synced on."""
 
     copy: str  # this working copy's own name
     by: str = ""  # whose push the store held
     push: int = 0  # which one, counted from 1
-    files: dict[str, Stamp] | None = None  # here, at that time; None while they are being fetched
+    files: dict[str, FileVersion] | None = None  # here, at that time; None while they are being fetched
 
 
 class Mirror:
@@ -93,7 +93,7 @@ class Mirror:
         self.folder = StudyFolder(here / name)
         self.place = f"{store.url}/{name}"
         self.note, self.renewed = dump_owner(this_process()), 0.0
-        self.agreed = _read_agreement(self.folder)
+        self.synced = _read_sync_state(self.folder)
 
     def claim(self) -> None:
         """Keeps other machines off. Raises StudyFolderError where another process runs the study."""
@@ -119,23 +119,23 @@ class Mirror:
 
     def fetch(self) -> None:
         """Brings the working copy to where the store is, unless it is ahead. Raises StudyFolderError."""
-        (by, push), agreed = self._pushed_last(), self.agreed
-        if agreed is None:  # damaged: what is here may be ahead of the store, or behind
-            agreed = self.agreed = self._begin_anew(nothing_there=push == 0)
-        if agreed.files is not None:
-            if by in ("", agreed.copy) and push < agreed.push:  # the store was emptied or put back
-                self.agreed = replace(agreed, files={})
+        (by, push), synced = self._pushed_last(), self.synced
+        if synced is None:  # damaged: what is here may be ahead of the store, or behind
+            synced = self.synced = self._begin_anew(nothing_there=push == 0)
+        if synced.files is not None:
+            if by in ("", synced.copy) and push < synced.push:  # the store was emptied or put back
+                self.synced = replace(synced, files={})
                 return
-            if by == agreed.copy or (by, push) == (agreed.by, agreed.push):
+            if by == synced.copy or (by, push) == (synced.by, synced.push):
                 return
-            if self._stamps() != agreed.files:
+            if self._versions() != synced.files:
                 raise StudyFolderError(
                     f"{self.place}: has moved on to push {push}, and so has the working copy {self.folder.root} since "
-                    f"push {agreed.push}; move that folder away to go on from the URL, or take another --name"
+                    f"push {synced.push}; move that folder away to go on from the URL, or take another --name"
                 )
-        self._agree(replace(agreed, files=None))
+        self._write_sync_state(replace(synced, files=None))
         _fetch(self.store, self.name, self.here, lambda key: True, alive=self._stay_alive)
-        self._agree(replace(agreed, by=by, push=push, files=self._stamps()))
+        self._write_sync_state(replace(synced, by=by, push=push, files=self._versions()))
 
     def _pushed_last(self) -> tuple[str, int]:
         """Who pushed last, and which push it was, by the store's own record. Raises StudyFolderError."""
@@ -151,58 +151,58 @@ class Mirror:
                 f"{self.folder.root}, or remove that folder as well to go on from the URL"
             ) from None
 
-    def _begin_anew(self, *, nothing_there: bool) -> Agreement:
+    def _begin_anew(self, *, nothing_there: bool) -> SyncState:
         """After the loss of our own record: nothing here is overwritten by the store, and nothing there by us."""
-        agreed = Agreement(copy=uuid.uuid4().hex, files={} if nothing_there else None)
+        synced = SyncState(copy=uuid.uuid4().hex, files={} if nothing_there else None)
         if not nothing_there:
             aside = self.here / "set-aside" / f"{self.name}.{uuid.uuid4().hex[:8]}"
             aside.parent.mkdir(parents=True, exist_ok=True)
             self.folder.root.rename(aside)
             self.say(f"{self.folder.mirror}: damaged or lost, so the URL counts; what was here is in {aside} now")
-        return agreed
+        return synced
 
     def push(self) -> None:
         """Writes what changed here since the last push. Raises StudyFolderError."""
         self.renew()
-        assert self.agreed is not None, "fetched before it is pushed"
-        pushed = self.agreed.files or {}
-        taken: list[tuple[str, Stamp, bytes | None]] = []
+        assert self.synced is not None, "fetched before it is pushed"
+        pushed = self.synced.files or {}
+        taken: list[tuple[str, FileVersion, bytes | None]] = []
         for rank in (2, 1, 0):
-            changed = {key: stamp for key, stamp in self._stamps().items() if pushed.get(key) != stamp}
-            for key, stamp in changed.items():
+            changed = {key: version for key, version in self._versions().items() if pushed.get(key) != version}
+            for key, version in changed.items():
                 if _rank(key) == rank:
-                    taken.append((key, stamp, _content(self.here / key) if rank else None))
+                    taken.append((key, version, _content(self.here / key) if rank else None))
         gone = [key for key in pushed if key.startswith(f"{self.name}/") and not (self.here / key).exists()]
         if not self.folder.root.exists() or not (taken or gone):
             return
-        done = {key: stamp for key, stamp in pushed.items() if key not in gone}
-        for key, stamp, held in reversed(taken):
+        done = {key: version for key, version in pushed.items() if key not in gone}
+        for key, version, held in reversed(taken):
             self._stay_alive()
             content = held if _rank(key) else _content(self.here / key)
             if content is not None:  # else it vanished meanwhile
                 self.store.write(key, content)
-                done[key] = stamp
+                done[key] = version
         for key in gone:
             self.store.delete(key)
-        agreed = replace(self.agreed, by=self.agreed.copy, push=self.agreed.push + 1, files=done)
-        self.store.write(f"{self.name}/mirror.json", json.dumps({"by": agreed.by, "push": agreed.push}).encode())
-        self._agree(agreed)
+        synced = replace(self.synced, by=self.synced.copy, push=self.synced.push + 1, files=done)
+        self.store.write(f"{self.name}/mirror.json", json.dumps({"by": synced.by, "push": synced.push}).encode())
+        self._write_sync_state(synced)
 
     def _stay_alive(self) -> None:
         if time.monotonic() - self.renewed > PUSH_SECONDS:
             self.renew()
 
-    def _stamps(self) -> dict[str, Stamp]:
+    def _versions(self) -> dict[str, FileVersion]:
         """The files of the study, of those set aside with --fresh, and of reports on several studies."""
-        stamps = {}
+        versions = {}
         for root in (self.folder.root, *self._set_aside(), *self._shared_reports()):
             for path in root.rglob("*"):
                 if path.name in OWN or any(part.endswith(".part") for part in path.relative_to(root).parts):
                     continue
                 with contextlib.suppress(OSError):  # replaced or removed under our eyes
                     if path.is_file():
-                        stamps[path.relative_to(self.here).as_posix()] = _stamp(path)
-        return stamps
+                        versions[path.relative_to(self.here).as_posix()] = _version(path)
+        return versions
 
     def _set_aside(self) -> list[Path]:
         """Of this study: another's name may begin with this one's and a dot."""
@@ -218,9 +218,9 @@ class Mirror:
                     found.append(path.parent)
         return found
 
-    def _agree(self, agreed: Agreement) -> None:
-        self.agreed = agreed
-        write_atomically(self.folder.mirror, json.dumps(asdict(agreed)), durable=True)
+    def _write_sync_state(self, synced: SyncState) -> None:
+        self.synced = synced
+        write_atomically(self.folder.mirror, json.dumps(asdict(synced)), durable=True)
 
 
 @contextlib.contextmanager
@@ -265,12 +265,12 @@ def _fetch(
 ) -> None:
     """Makes the files below a key the store's, loading those whose size or time differ, what knows least first."""
     files = store.list_files(below)
-    there = {key: stamp for key, stamp in files.items() if wanted(key) and key.split("/")[-1] not in OWN}
+    there = {key: version for key, version in files.items() if wanted(key) and key.split("/")[-1] not in OWN}
     paths = {key: inside(here, key, store.url) for key in there}
     for key in sorted(there, key=_rank, reverse=True):
         alive()
         path = paths[key]
-        if path.is_file() and _stamp(path) == there[key]:
+        if path.is_file() and _version(path) == there[key]:
             continue
         content = store.read(key)
         if content is not None:  # else it was removed meanwhile
@@ -304,7 +304,7 @@ def _content(path: Path) -> bytes | None:
         return None
 
 
-def _stamp(path: Path) -> Stamp:
+def _version(path: Path) -> FileVersion:
     stat = path.stat()
     return stat.st_size, stat.st_mtime_ns
 
@@ -317,11 +317,11 @@ def _fresh_note(store: Store, name: str, now: float | None = None) -> str | None
     return (store.read(f"{name}/running.json") or b"").decode(errors="replace")
 
 
-def _read_agreement(folder: StudyFolder) -> Agreement | None:
-    """What both agreed on; None where the record is damaged, or lost beside a study."""
+def _read_sync_state(folder: StudyFolder) -> SyncState | None:
+    """What both synced on; None where the record is damaged, or lost beside a study."""
     if not os.path.lexists(folder.mirror) and not folder.journal.exists():
-        return Agreement(copy=uuid.uuid4().hex)
-    return read_record(folder.mirror, Agreement)
+        return SyncState(copy=uuid.uuid4().hex)
+    return read_record(folder.mirror, SyncState)
 
 
 def _copies(url: str) -> Path:

@@ -12,7 +12,7 @@ from typing import Any
 
 from hw2tune.errors import StoreError
 
-Stamp = tuple[int, int]  # a file's size in bytes and time of modification in ns
+FileVersion = tuple[int, int]  # a file's size in bytes and time of modification in ns
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +23,7 @@ class Store:
     files: Any  # pyarrow.fs.FileSystem
     base: str
 
-    def list_files(self, below: str = "") -> dict[str, Stamp]:
+    def list_files(self, below: str = "") -> dict[str, FileVersion]:
         """The files below a folder by key; none where the folder is not there."""
         from pyarrow.fs import FileSelector, FileType
 

@@ -59,7 +59,7 @@ class Gallery:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """One network on one split. `split` is its name; `overlaps_training` stamps a figure that is no test."""
+    """One network on one split. `split` is its name; `overlaps_training` puts a caveat beside it."""
 
     split: str
     epoch: int

@@ -28,7 +28,7 @@ def _ends_a_line(file: BinaryIO) -> bool:
 
 
 def read_epochs(folder: TrialFolder) -> list[dict[str, Any]]:
-    """The epochs in order. A line torn by a kill is left out; of an epoch written twice the later one counts."""
+    """The epochs in order. A line torn by a kill is omitted; of an epoch written twice the later one counts."""
     try:
         lines = folder.epochs.read_bytes().splitlines()
     except OSError:

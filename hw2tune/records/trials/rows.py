@@ -1,4 +1,4 @@
-"""Trials as every reader sees them: one row each, with the state in our words."""
+"""Trials as every reader sees them: one row each, with the state by our names."""
 
 from __future__ import annotations
 

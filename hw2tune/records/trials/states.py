@@ -1,4 +1,4 @@
-"""The words for a trial's state: the same in terminal, storage, tables and page."""
+"""The names of a trial's states: the same in terminal, storage, tables and page."""
 
 COMPLETE, PRUNED = "complete", "pruned"
 DIVERGED, FAILED, DATA_ERROR, OUT_OF_MEMORY, LOST = "diverged", "failed", "data error", "out of memory", "lost"

@@ -107,7 +107,6 @@ def create_optuna_study(folder: StudyFolder, study: Study) -> optuna.Study:
     """Opens a study's storage for writing, making it where there is none. The study's lock must be held."""
     import optuna
 
-    optuna.logging.set_verbosity(optuna.logging.ERROR)  # the terminal is ours
     _refuse_lost(folder)
     _drop_torn_line(folder.journal)
     storage = _storage(folder)

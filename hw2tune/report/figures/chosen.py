@@ -22,7 +22,7 @@ class Shown:
 
     seeds: list[int]
     arrays: dict[str, dict[int, Arrays]]
-    absent: str  # a sentence about variants that are left out; empty where there are none
+    absent: str  # a sentence about variants that are omitted; empty where there are none
 
     @property
     def variants(self) -> list[str]:

@@ -58,7 +58,7 @@ def draw_confusion(sources: StudyData, variants: Sequence[str]) -> Drawing:
     panels = figure.subplots(1, len(counts), sharey=True, squeeze=False)[0]
     for axes, (variant, table) in zip(panels, counts.items(), strict=True):
         shares = 100 * row_shares(table)
-        # Errors are a few percent: on a linear scale of colours they would all look alike.
+        # Errors are a few percent: on a linear scale of colours they would all look the same.
         picture = axes.imshow(shares, cmap=COUNTS, norm=PowerNorm(0.4, 0, 100))
         _label_matrix(axes, names, variant)
         _write_shares(axes, shares)
@@ -185,7 +185,7 @@ def listed_seeds(seeds: Sequence[int]) -> str:
 def _confusion_caption(shown: Shown, counts: dict[str, NDArray[np.int64]]) -> str:
     return (
         f"Confusion matrices of {listed(list(counts))} on the test split. A row is a true class and sums to 100 %; "
-        "numbers are percent of the row, left out below 0.5; the scale of colours is stretched at its lower end, "
+        "numbers are percent of the row, omitted below 0.5; the scale of colours is stretched at its lower end, "
         f"so that errors are seen. {_pooled_sentence(shown)}{shown.absent}"
     )
 

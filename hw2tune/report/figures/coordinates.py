@@ -200,7 +200,7 @@ def _caption(sources: StudyData, rows: Sequence[TrialRow], table: Sequence[Coord
         else ""
     )
     fixed = [name for name in sources.overview.study.space if name not in [c.name for c in table]]
-    left_out = f" Left out, the same in all trials: {listed(fixed)}." if fixed else ""
+    left_out = f" Omitted, the same in all trials: {listed(fixed)}." if fixed else ""
     return (
         f"The {counted(len(rows), 'trial')} that have a value (n = {len(rows)}), each a line through its "
         f"hyperparameters to the best {sources.overview.study.objective.replace('_', ' ')} over its epochs; colour "

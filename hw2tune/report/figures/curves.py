@@ -160,9 +160,9 @@ def _unit(quantity: Quantity, loss: str) -> str:
 
 
 def _panel_title(sources: StudyData, split: str) -> str:
-    words = {TRAIN: "Training", VALIDATION: "Validation"}[split]
+    label = {TRAIN: "Training", VALIDATION: "Validation"}[split]
     size = sources.dataset.sizes.get(split) if sources.dataset else None
-    return words if size is None else f"{words} ({size:,} images)"
+    return label if size is None else f"{label} ({size:,} images)"
 
 
 def _legend(

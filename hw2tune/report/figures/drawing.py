@@ -1,4 +1,4 @@
-"""What a figure's file hands over: a drawing with its words, or the reason why there is none."""
+"""What a figure's file hands over: a drawing with its caption, or the reason why there is none."""
 
 from __future__ import annotations
 

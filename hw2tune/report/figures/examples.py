@@ -95,13 +95,13 @@ def draw_examples(sources: StudyData, variant: str) -> Drawing:
     correct, wrong = (first_examples(gallery, arrays, correct=c) for c in (True, False))
     total, errors = len(arrays["labels"]), int((arrays["labels"] != arrays["predicted"]).sum())
 
-    def words(example: Example) -> str:
+    def label(example: Example) -> str:
         said = _name(names, example.predicted)
         return f"true {_name(names, example.true)}\npred. {said}\n{whole_percent(example.confidence)}"
 
     figure = _grid({
-        f"Correct ({total - errors:,} of {total:,})": [(e.image, words(e)) for e in correct],
-        f"Misclassified ({errors:,} of {total:,})": [(e.image, words(e)) for e in wrong],
+        f"Correct ({total - errors:,} of {total:,})": [(e.image, label(e)) for e in correct],
+        f"Misclassified ({errors:,} of {total:,})": [(e.image, label(e)) for e in wrong],
     })  # fmt: skip
     return Drawing(
         figure=figure,
@@ -134,14 +134,14 @@ def draw_changes(sources: StudyData, variant: str, verb: str) -> Drawing:
     fixed, broken = count_changes(before, after)
     total = len(before["labels"])
 
-    def words(change: Change, tense: str) -> str:
+    def label(change: Change, tense: str) -> str:
         sure = f"{100 * change.before:.0f} → {whole_percent(change.after)}"
         return f"true {_name(names, change.true)}\n{tense} {_name(names, change.wrong)}\n{sure}"
 
     rows = {fixed_row: first_changes(gallery, before, after, fixed=fixed_row) for fixed_row in (True, False)}
     figure = _grid({
-        f"Fixed by {verb} ({fixed:,} of {total:,})": [(c.image, words(c, "was")) for c in rows[True]],
-        f"Broken by {verb} ({broken:,} of {total:,})": [(c.image, words(c, "now")) for c in rows[False]],
+        f"Fixed by {verb} ({fixed:,} of {total:,})": [(c.image, label(c, "was")) for c in rows[True]],
+        f"Broken by {verb} ({broken:,} of {total:,})": [(c.image, label(c, "now")) for c in rows[False]],
     })  # fmt: skip
     return Drawing(
         figure=figure,

@@ -137,7 +137,7 @@ def draw_importances(sources: StudyData) -> Drawing:
 def _caption(sources: StudyData, rows: Sequence[TrialRow], names: Sequence[str], found: int) -> str:
     study = sources.overview.study
     left_out = [name for name in study.space if name not in names]
-    why = f" Left out, as not every trial has them or none differs in them: {listed(left_out)}." if left_out else ""
+    why = f" Omitted, as not every trial has them or none differs in them: {listed(left_out)}." if left_out else ""
     drawn = f" drawn at random out of {found:,}" if found > len(rows) else ""
     return (
         f"Share of the variance of the {study.objective.replace('_', ' ')} that each hyperparameter explains alone, "

@@ -48,7 +48,7 @@ class Stage:
 
 
 def pixel_stages(counts: Array, record: DatasetRecord) -> list[Stage]:
-    """From counts (C, 256) of raw values. Normalising is left out where it subtracts 0 and divides by 1."""
+    """From counts (C, 256) of raw values. Normalising is omitted where it subtracts 0 and divides by 1."""
     shares = counts / counts.sum(axis=1, keepdims=True)
     raw = np.tile(np.arange(256.0), (len(counts), 1))
     stages = [
@@ -119,7 +119,7 @@ def _draw_stage(axes: Axes, stage: Stage, looks: dict[str, Look]) -> None:
 def _moments(stage: Stage, looks: dict[str, Look]) -> str:
     digits = 1 if stage.title == "Raw" else 3
     each = [f"{m:.{digits}f} ± {s:.{digits}f}" for m, s in zip(stage.mean, stage.std, strict=True)]
-    named = each if len(each) == 1 else [f"{name} {words}" for name, words in zip(looks, each, strict=True)]
+    named = each if len(each) == 1 else [f"{name} {label}" for name, label in zip(looks, each, strict=True)]
     return ", ".join(named)
 
 

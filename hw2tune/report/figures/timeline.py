@@ -37,7 +37,7 @@ class Bar:
 
 
 def trial_bars(row: TrialRow, epochs: Iterable[dict[str, Any]]) -> list[Bar]:
-    """One bar for each worker that trained the trial, in Unix seconds. Epochs without a time are left out.
+    """One bar for each worker that trained the trial, in Unix seconds. Epochs without a time are omitted.
 
     Tune's `timestamp` is the end of an epoch in whole seconds: a bar may be off by one.
     """

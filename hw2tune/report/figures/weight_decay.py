@@ -76,8 +76,8 @@ def draw_weight_decay(sources: StudyData) -> Drawing:
     figure = new_figure(height=4.4)
     axes = figure.subplots()
     for optimizer, complete in dict.fromkeys((response.optimizer, response.complete) for response in table):
-        alike = [r for r in table if (r.optimizer, r.complete) == (optimizer, complete)]
-        _draw_responses(axes, alike, zero, scale)
+        same = [r for r in table if (r.optimizer, r.complete) == (optimizer, complete)]
+        _draw_responses(axes, same, zero, scale)
     _draw_broken_axis(axes, decays, zero)
     axes.set_xlabel("weight decay (no unit)")
     axes.set_ylabel(f"best {label} of the trial")
@@ -85,12 +85,12 @@ def draw_weight_decay(sources: StudyData) -> Drawing:
     return Drawing(figure=figure, caption=_caption(sources, table), alt=_alt(table))
 
 
-def _draw_responses(axes: Axes, alike: Sequence[Response], zero: float, scale: float) -> None:
+def _draw_responses(axes: Axes, same: Sequence[Response], zero: float, scale: float) -> None:
     """Trials of one optimizer, all complete or all pruned: one artist, as a study may have thousands."""
-    look = _look(alike[0].optimizer)
-    xs = [math.log10(response.weight_decay) if response.weight_decay > 0 else zero for response in alike]
-    ys = [scale * response.value for response in alike]
-    face = look.colour if alike[0].complete else "white"
+    look = _look(same[0].optimizer)
+    xs = [math.log10(response.weight_decay) if response.weight_decay > 0 else zero for response in same]
+    ys = [scale * response.value for response in same]
+    face = look.colour if same[0].complete else "white"
     axes.plot(
         xs,
         ys,
@@ -100,7 +100,7 @@ def _draw_responses(axes: Axes, alike: Sequence[Response], zero: float, scale: f
         markersize=6.5,
         markeredgewidth=1.4,
     )
-    for response, x, y in zip(alike, xs, ys, strict=True):
+    for response, x, y in zip(same, xs, ys, strict=True):
         if response.label in VARIANT_LOOKS:
             axes.add_line(published_ring(response.label, x, y))
 

@@ -1,4 +1,4 @@
-"""Workarounds for matplotlib 3.11: it is imported and draws alike, whatever variables, files and folders are around it.
+"""Workarounds for matplotlib 3.11: it is imported and draws the same, whatever variables and files are around.
 
 On import matplotlib reads MPLBACKEND (a notebook's names a backend that is not installed here: colabtools#5148) and the
 first `matplotlibrc` of the current folder, MATPLOTLIBRC and the user's settings; what it cannot use there ends the
@@ -60,7 +60,7 @@ def _plain_import() -> Iterator[None]:
     spec = find_spec("matplotlib")
     assert spec is not None and spec.origin is not None  # a dependency
     own = Path(spec.origin).with_name("mpl-data")
-    told = {name: os.environ.pop(name, None) for name in ("MPLBACKEND", "MATPLOTLIBRC")}
+    before = {name: os.environ.pop(name, None) for name in ("MPLBACKEND", "MATPLOTLIBRC")}
     os.environ["MATPLOTLIBRC"] = str(own / "matplotlibrc")
     try:
         # A file in the current folder comes before every variable.
@@ -68,7 +68,7 @@ def _plain_import() -> Iterator[None]:
             yield
     finally:
         os.environ.pop("MATPLOTLIBRC")
-        os.environ.update({name: value for name, value in told.items() if value is not None})
+        os.environ.update({name: value for name, value in before.items() if value is not None})
 
 
 def _take_the_users_settings() -> None:
@@ -109,11 +109,11 @@ def _found(weight: str) -> str | None:
 
 def _folder(kind: str) -> str:
     """Where matplotlib keeps its CACHE or CONFIG, made where it can be; the path of a file in vain is no fault."""
-    told = os.environ.get("MPLCONFIGDIR")
+    before = os.environ.get("MPLCONFIGDIR")
     try:
         base = os.environ.get(f"XDG_{kind}_HOME") or Path.home() / {"CACHE": ".cache", "CONFIG": ".config"}[kind]
         default = Path.home() / ".matplotlib" if sys.platform == "darwin" else Path(base, "matplotlib")
-        folder = Path(told) if told else default
+        folder = Path(before) if before else default
         if kind == "CACHE":
             folder.mkdir(parents=True, exist_ok=True)
     except RuntimeError:  # nobody knows a home

@@ -18,27 +18,27 @@ from hw2tune.report.inference.statistics import McNemar, PairedComparison, compa
 from hw2tune.report.study_data import StudyData
 from hw2tune.text.numbers import configuration_words, listed, sentence, weight_decay_words
 
-__all__ = ["PAIRS", "STAMP", "Claim", "Optimism", "claims", "optimism", "race_sentence"]
+__all__ = ["CAVEAT", "PAIRS", "Claim", "Optimism", "claims", "optimism", "race_sentence"]
 
 PAIRS = ((L2, BASELINE), (TUNED, BASELINE), (TUNED, TUNED_NO_L2))
-STAMP = "evaluated on the training images"
+CAVEAT = "evaluated on the training images"
 UNCHOSEN = "has no epoch that validation chose"
 PREDICTIONS_MISSING = "the predictions on the median seed are missing; which images changed is not known."
 
 INCREASE, DECREASE, NOT_DETECTED = "increase", "decrease", "not detected"
-ANECDOTE, SAME, MISSING, REFUSED = "anecdote", "same configuration", "missing", "refused"
+SINGLE_RUN, SAME, MISSING, REFUSED = "single run", "same configuration", "missing", "refused"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """One pair of variants in words and numbers. What could not be computed is None, and the sentence says why."""
+    """One pair of variants in text and numbers. What could not be computed is None, and the sentence says why."""
 
     variant: str
     against: str
-    verdict: str  # INCREASE, DECREASE, NOT_DETECTED, ANECDOTE, SAME, MISSING or REFUSED
+    verdict: str  # INCREASE, DECREASE, NOT_DETECTED, SINGLE_RUN, SAME, MISSING or REFUSED
     sentence: str
     detail: str = ""  # McNemar's test on the median seed, in words
-    stamp: str = ""  # STAMP where the claim is refused
+    caveat: str = ""  # CAVEAT where the claim is refused
     seeds: tuple[int, ...] = ()  # that both variants finished
     comparison: PairedComparison | None = None  # of test accuracies, as fractions
     median_seed: int | None = None  # whose pair stands for all: McNemar's test, fixed and broken images
@@ -57,7 +57,7 @@ def claim(sources: StudyData, variant: str, against: str) -> Claim:
         return Claim(variant=variant, against=against, verdict=SAME, sentence=_same(variant, against))
     if any(overlaps_training(replicate) for name in (variant, against) for replicate in sources.of(name)):
         return Claim(
-            variant=variant, against=against, verdict=REFUSED, sentence=_refused(variant, against), stamp=STAMP
+            variant=variant, against=against, verdict=REFUSED, sentence=_refused(variant, against), caveat=CAVEAT
         )
     shared = pair(sources, variant, against)
     if not shared.seeds:
@@ -89,7 +89,7 @@ def _compared(sources: StudyData, variant: str, against: str, shared: Pair) -> C
 
 def _verdict(comparison: PairedComparison) -> str:
     if comparison.n == 1:
-        return ANECDOTE
+        return SINGLE_RUN
     if not comparison.excludes_zero:
         return NOT_DETECTED
     return INCREASE if comparison.mean > 0 else DECREASE
@@ -106,7 +106,7 @@ def _subject(sources: StudyData, variant: str, against: str) -> str:
 
 
 def _left_out(shared: Pair) -> str:
-    return f" Left out: {listed(shared.dropped)}." if shared.dropped else ""
+    return f" Omitted: {listed(shared.dropped)}." if shared.dropped else ""
 
 
 def _same(variant: str, against: str) -> str:
@@ -136,7 +136,7 @@ def _absence(sources: StudyData, variant: str) -> str:
 
 
 def _refused(variant: str, against: str) -> str:
-    return f"{variant} against {against}: no claim, as accuracies were {STAMP}."
+    return f"{variant} against {against}: no claim, as accuracies were {CAVEAT}."
 
 
 def _mcnemar(sources: StudyData, variant: str, against: str, seed: int) -> tuple[McNemar, int] | None:

@@ -15,7 +15,7 @@ def difference_words(comparison: PairedComparison) -> str:
     """`changes test accuracy by -0.05 points (95 % interval -0.31 to +0.21, n = 5): no difference detectable; ...`."""
     changes = f"changes test accuracy by {points(comparison.mean)} points"
     if comparison.low is None or comparison.high is None:
-        return f"{changes} on one replicate: an anecdote, no interval."
+        return f"{changes} on one replicate: a single run, no interval."
     if not comparison.has_spread:
         return f"{changes} on each of {comparison.n} seeds: no difference detectable, as nothing tells its spread."
     interval = f"(95 % interval {points(comparison.low)} to {points(comparison.high)}, n = {comparison.n})"

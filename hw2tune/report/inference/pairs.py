@@ -16,7 +16,7 @@ Params = Mapping[str, Value]
 
 @dataclass(frozen=True, kw_only=True)
 class Pair:
-    """`variant` and `against`, by seed. `dropped` says which seeds are left out and why, empty where none is."""
+    """`variant` and `against`, by seed. `dropped` says which seeds are omitted and why, empty where none is."""
 
     variant: dict[int, Replicate]  # finished ones on the shared seeds, both in the same order
     against: dict[int, Replicate]

@@ -83,16 +83,16 @@ def _leader_words(found: Optimism) -> str:
 
 
 def _winner_words(found: Optimism) -> str:
-    told = []
+    parts = []
     if found.race:
-        told.append(f"{_mean(found.race, found)} on validation over the {counted(found.race.n, 'seed')} of the race")
+        parts.append(f"{_mean(found.race, found)} on validation over the {counted(found.race.n, 'seed')} of the race")
     if found.test:
-        told.append(f"{_mean(found.test, found)} on the test images (n = {found.test.n})")
-    if not told:
+        parts.append(f"{_mean(found.test, found)} on the test images (n = {found.test.n})")
+    if not parts:
         return ""
     gap = found.validation_minus_test
     apart = "" if gap is None else f": validation minus test is {difference(gap, found.objective)}"
-    return f"The winner, #{found.trial}, has {listed(told)}{apart}."
+    return f"The winner, #{found.trial}, has {listed(parts)}{apart}."
 
 
 def _mean(summary: Summary, found: Optimism) -> str:
@@ -100,8 +100,8 @@ def _mean(summary: Summary, found: Optimism) -> str:
 
 
 def _test(sources: StudyData, objective: str) -> Summary | None:
-    honest = [r.chosen for r in sources.of(TUNED) if r.chosen and not overlaps_training(r)]
-    values = [chosen.loss if objective.endswith("loss") else chosen.accuracy for chosen in honest]
+    held_out = [r.chosen for r in sources.of(TUNED) if r.chosen and not overlaps_training(r)]
+    values = [chosen.loss if objective.endswith("loss") else chosen.accuracy for chosen in held_out]
     return summarize(values) if values else None
 
 

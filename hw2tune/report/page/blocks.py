@@ -16,22 +16,22 @@ from typing import ClassVar
 
 @dataclass(frozen=True, kw_only=True)
 class Prose:
-    """Paragraphs, under a quiet note and a stamp where they have one. `lead` sets them as the headline."""
+    """Paragraphs, under a quiet note and a caveat where they have one. `lead` sets them as the headline."""
 
     kind: ClassVar[str] = "prose"
     name: str
     paragraphs: Sequence[str]
     note: str = ""
-    stamp: str = ""
+    caveat: str = ""
     lead: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One line of a table. A stamp stands under its first cell; what is faded counts for less."""
+    """One line of a table. A caveat stands under its first cell; what is faded counts for less."""
 
     cells: Sequence[str]
-    stamp: str = ""
+    caveat: str = ""
     faded: bool = False
 
 
@@ -51,7 +51,7 @@ class Table:
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """A picture with its words. `number` is given by the page."""
+    """A picture with its caption. `number` is given by the page."""
 
     kind: ClassVar[str] = "figure"
     name: str
@@ -62,7 +62,7 @@ class Figure:
     width: int  # pixels of the picture
     height: int
     file: str = ""  # the same figure for papers, beside the page
-    stamp: str = ""
+    caveat: str = ""
     number: int = 0
 
 

@@ -31,7 +31,7 @@ def opening_prose(account: StudyResults) -> Prose:
         f"{_n(account)}{_date(account)}."
     )
     claims = [claim.sentence for claim in account.claims] if account.sources.replicates else [_no_replicates(account)]
-    return Prose(name="claims", note=about, paragraphs=claims, lead=True, stamp=account.stamp)
+    return Prose(name="claims", note=about, paragraphs=claims, lead=True, caveat=account.caveat)
 
 
 def damaged_prose(account: StudyResults) -> list[Prose]:
@@ -55,7 +55,7 @@ def variants_summary(account: StudyResults) -> Table:
         finished, there = account.count(variant)
         rows.append(
             Row(
-                stamp=account.stamps.get(variant, ""),
+                caveat=account.caveats.get(variant, ""),
                 cells=[
                     variant,
                     percent(row["test_accuracy"]),
@@ -97,7 +97,7 @@ def pairs_summary(account: StudyResults) -> Table:
                 f"{tests.fixed} / {tests.broken}" if tests else DASH,
                 p_value(tests and tests.p),
             ]
-        rows.append(Row(stamp=claim.stamp, cells=[f"{claim.variant} against {claim.against}", *cells, claim.verdict]))
+        rows.append(Row(caveat=claim.caveat, cells=[f"{claim.variant} against {claim.against}", *cells, claim.verdict]))
     return Table(
         name="pairs",
         title="Differences between variants",
@@ -168,14 +168,14 @@ def _date(account: StudyResults) -> str:
 
 
 def _unfinished(account: StudyResults) -> list[Block]:
-    told = []
+    parts = []
     for variant in VARIANTS:
         finished, there = account.count(variant)
         if finished < there:
             states = Counter(replicate.state for replicate in account.sources.of(variant))
             states.pop(COMPLETE, None)
-            told.append(f"{listed([f'{n} {state}' for state, n in states.items()])} of {there} {variant}")
-    if not told:
+            parts.append(f"{listed([f'{n} {state}' for state, n in states.items()])} of {there} {variant}")
+    if not parts:
         return []
-    text = f"Not in the numbers: {'; '.join(told)}. The table of replicates gives each reason."
+    text = f"Not in the numbers: {'; '.join(parts)}. The table of replicates gives each reason."
     return [Prose(name="unfinished", paragraphs=[text])]

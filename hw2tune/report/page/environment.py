@@ -84,8 +84,8 @@ def _machines(runs: Sequence[dict[str, Any]]) -> dict[tuple[tuple[str, str], ...
             "packages": versions,
             "commit": f"`{run['commit']}`" if run.get("commit") else None,
         }
-        told = tuple((term, str(fact)) for term, fact in facts.items() if fact)
-        dates = machines.setdefault(told, [])
+        shown = tuple((term, str(fact)) for term, fact in facts.items() if fact)
+        dates = machines.setdefault(shown, [])
         if (date := str(run.get("started", ""))[:10]) not in dates:
             dates.append(date)
     return machines

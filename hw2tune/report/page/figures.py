@@ -1,4 +1,4 @@
-"""The figures of a section, with their words."""
+"""The figures of a section, with their captions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hw2tune.report.figures import DrawnFigure, MissingFigure
 from hw2tune.report.page.blocks import Absent, Block, Figure, embedded
 from hw2tune.report.results import StudyResults
 
-STAMPED = ("examples", "classes")  # sections whose figures are drawn from evaluations; curves are not
+MARKED = ("examples", "classes")  # sections whose figures are drawn from evaluations; curves are not
 
 
 def figure_blocks(section: str) -> Callable[[StudyResults], list[Block]]:
@@ -37,5 +37,5 @@ def _figure(account: StudyResults, figure: DrawnFigure | MissingFigure) -> Block
         width=figure.width,
         height=figure.height,
         file=account.file("figures", figure.pdf.name),
-        stamp=account.stamp if figure.section in STAMPED else "",
+        caveat=account.caveat if figure.section in MARKED else "",
     )

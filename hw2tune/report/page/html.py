@@ -14,7 +14,7 @@ from hw2tune.report.page.blocks import Block, Figure, Section
 
 
 def render_page(*, title: str, studies: Sequence[str], opening: Section, sections: Sequence[Section]) -> str:
-    """The page as HTML. `studies` name the columns; sections with nothing to show are left out.
+    """The page as HTML. `studies` name the columns; sections with nothing to show are omitted.
 
     Every text is escaped; figures are numbered in reading order.
     """

@@ -23,15 +23,15 @@ def summary_markdown(accounts: Sequence[StudyResults]) -> str:
 
 
 def paragraphs(block: Prose) -> list[str]:
-    """Paragraphs, under their note and, in bold, their stamp."""
-    before = [*([escape(block.note)] if block.note else []), *([f"**{escape(block.stamp)}**"] if block.stamp else [])]
+    """Paragraphs, under their note and, in bold, their caveat."""
+    before = [*([escape(block.note)] if block.note else []), *([f"**{escape(block.caveat)}**"] if block.caveat else [])]
     return [*before, *map(escape, block.paragraphs)]
 
 
 def table(block: Table) -> str:
     """A table in GitHub's markdown, its caption under it."""
     rows = [
-        [f"{escape(row.cells[0])}{f' (**{escape(row.stamp)}**)' if row.stamp else ''}", *map(escape, row.cells[1:])]
+        [f"{escape(row.cells[0])}{f' (**{escape(row.caveat)}**)' if row.caveat else ''}", *map(escape, row.cells[1:])]
         for row in block.rows
     ]
     lines = [

@@ -15,7 +15,7 @@ def replicate_blocks(account: StudyResults) -> list[Block]:
         return []
     rows = [
         Row(
-            stamp=account.stamps.get(str(row["variant"]), "") if row["overlaps_training"] is True else "",
+            caveat=account.caveats.get(str(row["variant"]), "") if row["overlaps_training"] is True else "",
             faded=row["state"] != COMPLETE,
             cells=[
                 str(row["variant"]),

@@ -1,4 +1,4 @@
-"""The search: its trials in words and numbers, and the race of the best of them."""
+"""The search: its trials in text and numbers, and the race of the best of them."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def search_blocks(account: StudyResults) -> list[Block]:
     states = Counter(row.state for row in overview.rows)
     outcome = listed([f"{number} {state}" for state, number in states.items()])
     finished = f"{len(overview.finished)} of {counted(study.trials, 'trial')} finished"
-    told = (
+    text = (
         f"The search {study.direction}d {study.objective.replace('_', ' ')} with the sampler {study.sampler} and the "
         f"pruner {study.pruner.name}: {finished} ({outcome})."
     )
     chosen = [account.race_sentence, *([account.optimism.sentence] if account.optimism else [])]
     return [
-        Prose(name="search-in-words", paragraphs=[told, " ".join(chosen)]),
+        Prose(name="search-in-words", paragraphs=[text, " ".join(chosen)]),
         *_race(account),
         _trials(account),
         *figure_blocks("search")(account),

@@ -33,16 +33,16 @@ COLUMNS = {"run": TEXT, "curve": TEXT, "epoch": INTEGER, "n": INTEGER}
 NUMBERS = dict.fromkeys(("mean", "min", "max", "published"), NUMBER)
 
 
-def reproduction_curves(dataset: str, replicates: Sequence[Replicate], quantity: Quantity, stamp: str) -> pd.DataFrame:
+def reproduction_curves(dataset: str, replicates: Sequence[Replicate], quantity: Quantity, caveat: str) -> pd.DataFrame:
     """One row a run, curve and epoch: run, curve, epoch, n, mean, min, max (over seeds), published.
 
-    `held_out` is a curve of its own only under a stamp: without one, the published test images are the held-out ones.
+    `held_out` is a curve of its own only under a caveat: without one, the published test images are the held-out ones.
     `n` is missing at a printed epoch that no seed reached, `published` at an epoch that is not printed.
     """
     epochs = epochs_frame([{"variant": r.variant, "seed": r.seed, **epoch} for r in replicates for epoch in r.epochs])
     fields = {curve: FIELDS.get(f"{curve}_{quantity}", "") for curve in (TRAIN, VALIDATION, TEST)}
     rows = [row for curve, field in fields.items() for row in _rows(dataset, epochs, curve, quantity, field)]
-    rows += _rows(dataset, epochs, HELD_OUT, quantity, f"held_out_{quantity}") if stamp else []
+    rows += _rows(dataset, epochs, HELD_OUT, quantity, f"held_out_{quantity}") if caveat else []
     return frame(rows, COLUMNS | NUMBERS)
 
 
@@ -63,13 +63,13 @@ def _rows(dataset: str, epochs: pd.DataFrame, curve: str, quantity: Quantity, fi
 
 
 def draw_reproduction(
-    dataset: str, label: str, replicates: Sequence[Replicate], quantity: Quantity, stamp: str
+    dataset: str, label: str, replicates: Sequence[Replicate], quantity: Quantity, caveat: str
 ) -> Drawing:
-    """Two panels, baseline above L2. `label` is how the data are called; `stamp` stands at what was published as test.
+    """Two panels, baseline above L2. `label` is how the data are called; `caveat` stands at what was published as test.
 
     Raises CannotDrawError where no seed finished an epoch.
     """
-    table = reproduction_curves(dataset, replicates, quantity, stamp)
+    table = reproduction_curves(dataset, replicates, quantity, caveat)
     if table["n"].isna().all():
         raise CannotDrawError(
             "No seed of either run finished an epoch, so there is nothing beside the printed numbers."
@@ -81,19 +81,19 @@ def draw_reproduction(
         rows = table[table["run"] == run]
         _draw_panel(axes, rows, scale)
         axes.set_title(f"{run} ({_seeds_words(replicates, run)})")
-        if stamp:
-            _draw_stamp(axes, rows[rows["curve"] == TEST], quantity, scale, stamp)
+        if caveat:
+            _draw_caveat(axes, rows[rows["curve"] == TEST], quantity, scale, caveat)
         if quantity == "loss" and PUBLISHED_LOSS[dataset] == "double_softmax":
             axes.axhline(DOUBLE_SOFTMAX_MINIMUM, color=GREY, linestyle=":", linewidth=1.2)
     panels[1].set_xlabel("epoch")
     panels[1].xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     unit = "accuracy (%)" if quantity == "accuracy" else f"loss (nats per image):\n{LOSSES[PUBLISHED_LOSS[dataset]]}"
     figure.supylabel(unit, fontsize=10)
-    legend_above(figure, _legend(dataset, table, quantity, stamp), columns=2)
+    legend_above(figure, _legend(dataset, table, quantity, caveat), columns=2)
     return Drawing(
         figure=figure,
-        caption=_caption(dataset, label, replicates, quantity, table, stamp),
-        alt=_alt(table, quantity, stamp),
+        caption=_caption(dataset, label, replicates, quantity, table, caveat),
+        alt=_alt(table, quantity, caveat),
     )
 
 
@@ -120,22 +120,22 @@ def _published_mark(look: Look, label: str = "", *, small: bool = False) -> Line
     )  # fmt: skip
 
 
-def _draw_stamp(axes: Axes, test: pd.DataFrame, quantity: Quantity, scale: float, stamp: str) -> None:
-    """The stamp in the corner that curves leave free, with a pointer to what was published as test."""
+def _draw_caveat(axes: Axes, test: pd.DataFrame, quantity: Quantity, scale: float, caveat: str) -> None:
+    """The caveat in the corner that curves leave free, with a pointer to what was published as test."""
     printed = test[test["published"].notna()]
     at = printed.iloc[len(printed) * 7 // 8]  # late: the markers stand apart, and the pointer crosses none
     colour, above = LOOKS[TEST].colour, quantity == "accuracy"
     axes.annotate(
-        stamp, xy=(float(at["epoch"]), scale * float(at["published"])), xytext=(0.02, 0.97 if above else 0.03),
+        caveat, xy=(float(at["epoch"]), scale * float(at["published"])), xytext=(0.02, 0.97 if above else 0.03),
         textcoords="axes fraction", va="top" if above else "bottom", fontsize=SMALL, fontweight="bold", color=colour,
         bbox={"boxstyle": "square,pad=0.35", "facecolor": "white", "edgecolor": colour},
         arrowprops={"arrowstyle": "-", "color": colour, "shrinkB": 3},
     )  # fmt: skip
 
 
-def _legend(dataset: str, table: pd.DataFrame, quantity: Quantity, stamp: str) -> list[Line2D]:
+def _legend(dataset: str, table: pd.DataFrame, quantity: Quantity, caveat: str) -> list[Line2D]:
     curves = list(table["curve"].unique())
-    names = _names(stamp)
+    names = _names(caveat)
     lines = [
         Line2D([], [], color=LOOKS[c].colour, linestyle=LOOKS[c].dashes, label=f"{names[c]}, reproduced")
         for c in curves
@@ -147,8 +147,8 @@ def _legend(dataset: str, table: pd.DataFrame, quantity: Quantity, stamp: str) -
     return lines + marks
 
 
-def _names(stamp: str) -> dict[str, str]:
-    test = "“test” (training images)" if stamp else "test (held out)"
+def _names(caveat: str) -> dict[str, str]:
+    test = "“test” (training images)" if caveat else "test (held out)"
     return {TRAIN: "training", VALIDATION: "validation", TEST: test, HELD_OUT: "held-out test"}
 
 
@@ -158,7 +158,7 @@ def _seeds_words(replicates: Sequence[Replicate], run: str) -> str:
 
 
 def _caption(
-    dataset: str, label: str, replicates: Sequence[Replicate], quantity: Quantity, table: pd.DataFrame, stamp: str
+    dataset: str, label: str, replicates: Sequence[Replicate], quantity: Quantity, table: pd.DataFrame, caveat: str
 ) -> str:
     seeds = {run: [r.seed for r in replicates if r.variant == run and r.epochs] for run in LABELS}
     several = any(len(trained) > 1 for trained in seeds.values())
@@ -168,7 +168,7 @@ def _caption(
         "repetitions, open markers the published numbers, one run each.",
         "Training: on the training images, as a mean over the batches in training mode, with the weights still moving.",
         "Validation: on the validation images after the epoch." if VALIDATION in set(table["curve"]) else "",
-        _test_sentence(stamp),
+        _test_sentence(caveat),
         ("Lines are means over the seeds; bands span the smallest to the largest value over the seeds and are no "
         "confidence interval." if several else "One seed a run: there is no band."),
         seeds_sentence(seeds),
@@ -179,10 +179,10 @@ def _caption(
     return " ".join(sentence for sentence in sentences if sentence)
 
 
-def _test_sentence(stamp: str) -> str:
-    if stamp:
+def _test_sentence(caveat: str) -> str:
+    if caveat:
         return (
-            f"“Test”: what was published as test was {stamp}, and is repeated so, after the epoch. Held-out test: the "
+            f"“Test”: what was published as test was {caveat}, and is repeated so, after the epoch. Held-out test: the "
             "test images that no training saw, after the epoch, for the curve only; nothing was published on them."
         )
     return (
@@ -197,11 +197,11 @@ def _gap_sentence(dataset: str) -> str:
     return f"Epochs {missing[0]} to {missing[-1]} are not printed in the report." if missing else ""
 
 
-def _alt(table: pd.DataFrame, quantity: Quantity, stamp: str) -> str:
+def _alt(table: pd.DataFrame, quantity: Quantity, caveat: str) -> str:
     trained = table[table["n"].notna()]
     last = trained.groupby(["run", "curve"], sort=False).tail(1)
     ends = [
-        f"{run} {listed([_ending(row, quantity, stamp) for _, row in rows.iterrows()])}"
+        f"{run} {listed([_ending(row, quantity, caveat) for _, row in rows.iterrows()])}"
         for run, rows in last.groupby("run", sort=False)
     ]
     return (
@@ -210,5 +210,5 @@ def _alt(table: pd.DataFrame, quantity: Quantity, stamp: str) -> str:
     )
 
 
-def _ending(row: pd.Series, quantity: Quantity, stamp: str) -> str:
-    return f"{_names(stamp)[row['curve']]} {measured(float(row['mean']), quantity)}"
+def _ending(row: pd.Series, quantity: Quantity, caveat: str) -> str:
+    return f"{_names(caveat)[row['curve']]} {measured(float(row['mean']), quantity)}"

@@ -24,8 +24,8 @@ PUBLISHED_ON = {"mnist": "MNIST", "cifar10": "CIFAR-10"}  # how the published ru
 
 def cells(row: pd.Series) -> list[str]:
     """One row of `Reproduction.rows` as text, under COLUMNS. Losses with four digits, accuracies in percent."""
-    told = _numbers(row)
-    return [str(row["epoch"]), *told[:-1], told[-1] + (f" ({row['note']})" if row["note"] else "")]
+    cells = _numbers(row)
+    return [str(row["epoch"]), *cells[:-1], cells[-1] + (f" ({row['note']})" if row["note"] else "")]
 
 
 def total_cells(run: str, row: pd.Series) -> list[str]:
@@ -92,33 +92,33 @@ def _verdicts(runs: Mapping[str, Reproduction], pixels: Sequence[str]) -> list[B
     notes = list(dict.fromkeys(run.tolerance_note for run in runs.values()))
     if len(notes) > 1:
         notes = [f"{sentence(label)}: {run.tolerance_note}" for label, run in runs.items()]
-    stamp = next((run.stamp for run in runs.values() if run.stamp), "")
-    stamped = [Prose(name="stamp", stamp=stamp, paragraphs=[_test_told(runs, stamp)])] if stamp else []
+    caveat = next((run.caveat for run in runs.values() if run.caveat), "")
+    marked = [Prose(name="caveat", caveat=caveat, paragraphs=[_test_told(runs, caveat)])] if caveat else []
     return [
         Prose(name="verdicts", lead=True, paragraphs=[*(run.sentence for run in runs.values()), *pixels]),
-        *stamped,
+        *marked,
         Prose(name="tolerance", paragraphs=notes),
     ]
 
 
-def _test_told(runs: Mapping[str, Reproduction], stamp: str) -> str:
+def _test_told(runs: Mapping[str, Reproduction], caveat: str) -> str:
     """What the published test was, with the accuracies that it hides."""
-    told = [f"What was published as test loss and test accuracy was {stamp}, and is repeated so."]
+    cells = [f"What was published as test loss and test accuracy was {caveat}, and is repeated so."]
     for label, run in runs.items():
         last = run.rows[run.rows["quantity"] == "test_accuracy"].iloc[-1]
         if pd.notna(last["held_out"]):
-            told.append(
+            cells.append(
                 f"{label}, epoch {last['epoch']}: {percent(last['mean'])} there, {percent(last['held_out'])} on the "
                 "held-out test images."
             )
-    return " ".join(told)
+    return " ".join(cells)
 
 
 def _totals(runs: Mapping[str, Reproduction]) -> list[Block]:
     """What the verdicts rest on."""
-    stamp = next((run.stamp for run in runs.values() if run.stamp), "")
+    caveat = next((run.caveat for run in runs.values() if run.caveat), "")
     rows = [
-        Row(cells=_marked(total_cells(label, row), row, run.stamp))
+        Row(cells=_marked(total_cells(label, row), row, run.caveat))
         for label, run in runs.items()
         for _, row in run.totals.iterrows()
     ]
@@ -128,24 +128,24 @@ def _totals(runs: Mapping[str, Reproduction]) -> list[Block]:
         caption=(
             "Each number is the mean over all printed epochs; a run is reproduced where every one of its rows is. "
             "Reproduced: mean over the seeds that reached every printed epoch. Accuracies and their tolerances in "
-            "percent, losses in nats per image." + _marked_told(stamp)
+            "percent, losses in nats per image." + _marked_told(caveat)
         ),
         columns=[sentence(column) for column in TOTAL_COLUMNS],
         numeric=frozenset(sentence(column) for column in TOTAL_COLUMNS[2:-1]),
         rows=rows,
         file=TOTALS_FILE,
     )
-    return [*([Prose(name="stamp-totals", stamp=stamp, paragraphs=[])] if stamp else []), table]
+    return [*([Prose(name="caveat-totals", caveat=caveat, paragraphs=[])] if caveat else []), table]
 
 
-def _marked_told(stamp: str) -> str:
-    return f" What is marked “train images” was published as test and {stamp}." if stamp else ""
+def _marked_told(caveat: str) -> str:
+    return f" What is marked “train images” was published as test and {caveat}." if caveat else ""
 
 
-def _marked(told: list[str], row: pd.Series, stamp: str) -> list[str]:
+def _marked(cells: list[str], row: pd.Series, caveat: str) -> list[str]:
     """Cells whose second is the quantity; what was published as test carries in short where it was taken."""
-    mark = " (train images)" if stamp and row["quantity"] in HELD_OUT else ""
-    return [told[0], told[1] + mark, *told[2:]]
+    mark = " (train images)" if caveat and row["quantity"] in HELD_OUT else ""
+    return [cells[0], cells[1] + mark, *cells[2:]]
 
 
 def _tables(runs: Mapping[str, Reproduction]) -> list[Block]:
@@ -155,7 +155,7 @@ def _tables(runs: Mapping[str, Reproduction]) -> list[Block]:
 def _table(label: str, run: Reproduction) -> list[Block]:
     caption = (
         "Reproduced: mean over the seeds. Held-out test: the same on the test images that no training saw. Accuracies "
-        "and their tolerances in percent, losses in nats per image." + _marked_told(run.stamp)
+        "and their tolerances in percent, losses in nats per image." + _marked_told(run.caveat)
     )
     table = Table(
         name=f"rows-{label}",
@@ -163,11 +163,11 @@ def _table(label: str, run: Reproduction) -> list[Block]:
         caption=caption,
         columns=[sentence(column) for column in COLUMNS],
         numeric=frozenset(sentence(column) for column in COLUMNS if column not in ("quantity", "verdict")),
-        rows=[Row(cells=_page_cells(row, run.stamp)) for _, row in run.rows.iterrows()],
+        rows=[Row(cells=_page_cells(row, run.caveat)) for _, row in run.rows.iterrows()],
         file=TABLE_FILE,
     )
-    stamp = [Prose(name=f"stamp-{label}", stamp=run.stamp, paragraphs=[])] if run.stamp else []
-    return [*stamp, table, *_outside(label, run)]
+    caveat = [Prose(name=f"caveat-{label}", caveat=run.caveat, paragraphs=[])] if run.caveat else []
+    return [*caveat, table, *_outside(label, run)]
 
 
 def _outside(label: str, run: Reproduction) -> list[Block]:
@@ -182,15 +182,15 @@ def _outside(label: str, run: Reproduction) -> list[Block]:
             caption="How far outside the tolerance, in nats or as a fraction, and what it may come from.",
             columns=["Epoch", "Quantity", "Note"],
             numeric=frozenset({"Epoch"}),
-            rows=[Row(cells=[*_page_cells(row, run.stamp)[:2], str(row["note"])]) for _, row in noted.iterrows()],
+            rows=[Row(cells=[*_page_cells(row, run.caveat)[:2], str(row["note"])]) for _, row in noted.iterrows()],
             file=TABLE_FILE,
         )
     ]
 
 
-def _page_cells(row: pd.Series, stamp: str) -> list[str]:
+def _page_cells(row: pd.Series, caveat: str) -> list[str]:
     """As `cells`, the note apart."""
-    return _marked([str(row["epoch"]), *_numbers(row)], row, stamp)
+    return _marked([str(row["epoch"]), *_numbers(row)], row, caveat)
 
 
 def _repeating(label: str, replicates: Sequence[Replicate], environment: Sequence[dict[str, Any]]) -> list[Block]:

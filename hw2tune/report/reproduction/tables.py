@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hw2tune.report.inference.claims import STAMP
+from hw2tune.report.inference.claims import CAVEAT
 from hw2tune.report.reproduction.tolerance import (
     ENOUGH_SEEDS,
     ROUNDING,
@@ -55,7 +55,7 @@ class Reproduction:
 
     rows: pd.DataFrame
     totals: pd.DataFrame
-    stamp: str  # STAMP where what was printed as test was evaluated on the training images
+    caveat: str  # CAVEAT where what was printed as test was evaluated on the training images
     verdict: str  # REPRODUCED where every row of `totals` is; NOT_REPRODUCED, NOT_JUDGED, NOT_RUN
     sentence: str
     tolerance_note: str
@@ -82,7 +82,7 @@ def reproduce(
     return Reproduction(
         rows=table,
         totals=frame(totals, {"quantity": TEXT} | NUMBERS | JUDGEMENT),
-        stamp=STAMP if overlaps_training else "",
+        caveat=CAVEAT if overlaps_training else "",
         verdict=verdict,
         sentence=_sentence(published, table, verdict),
         tolerance_note=_tolerance_note(

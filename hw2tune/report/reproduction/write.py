@@ -98,8 +98,10 @@ def write_reproduction(folder: StudyFolder, target: Path | None = None) -> Repro
     )
     with replacing(target) as scratch:
         with style():
-            stamp = runs[LABELS[0]].stamp
-            figures = [_figure(scratch, dataset, label, replicates, quantity, stamp) for quantity in get_args(Quantity)]
+            caveat = runs[LABELS[0]].caveat
+            figures = [
+                _figure(scratch, dataset, label, replicates, quantity, caveat) for quantity in get_args(Quantity)
+            ]
         write_atomically(scratch / TABLE_FILE, _csv({name: run.rows for name, run in runs.items()}))
         write_atomically(scratch / TOTALS_FILE, _csv({name: run.totals for name, run in runs.items()}))
         write_atomically(scratch / report.markdown.name, _markdown(report))
@@ -127,11 +129,11 @@ def _overlaps_training(replicates: Sequence[Replicate]) -> bool | None:
 
 
 def _figure(
-    target: Path, dataset: str, label: str, replicates: Sequence[Replicate], quantity: Quantity, stamp: str
+    target: Path, dataset: str, label: str, replicates: Sequence[Replicate], quantity: Quantity, caveat: str
 ) -> Figure | Absent:
     name, title = f"reproduction-{quantity}", TITLES[quantity]
     try:
-        drawing = draw_reproduction(dataset, label, replicates, quantity, stamp)
+        drawing = draw_reproduction(dataset, label, replicates, quantity, caveat)
     except CannotDrawError as error:
         return Absent(name=name, title=title, reason=str(error))
     png, pdf = save(drawing.figure, target / "figures", name)
@@ -145,7 +147,7 @@ def _figure(
         width=width,
         height=height,
         file=f"figures/{pdf.name}",
-        stamp=f"“test”: {stamp}" if stamp else "",
+        caveat=f"“test”: {caveat}" if caveat else "",
     )
 
 
@@ -159,16 +161,16 @@ def _paths(target: Path, name: str) -> tuple[Path, Path]:
 
 def _markdown(report: ReproductionReport) -> str:
     totals = [total_cells(label, row) for label, run in report.runs.items() for _, row in run.totals.iterrows()]
-    stamps = list(dict.fromkeys(f"**“test”: {run.stamp}**" for run in report.runs.values() if run.stamp))
+    caveats = list(dict.fromkeys(f"**“test”: {run.caveat}**" for run in report.runs.values() if run.caveat))
     parts = [
         f"# {escape(reproduction_title(report.name, report.label))}",
         *map(escape, other_pixels(report.name, report.label)),
         "## Means over the printed epochs",
-        *stamps,
+        *caveats,
         _markdown_table(TOTAL_COLUMNS, totals),
     ]
     for label, run in report.runs.items():
-        parts += [f"## {label}", run.sentence, run.tolerance_note, *([f"**{run.stamp}**"] if run.stamp else [])]
+        parts += [f"## {label}", run.sentence, run.tolerance_note, *([f"**{run.caveat}**"] if run.caveat else [])]
         parts.append(_markdown_table(COLUMNS, [cells(row) for _, row in run.rows.iterrows()]))
     return "\n\n".join(parts) + "\n"
 

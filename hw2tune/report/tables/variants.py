@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from hw2tune.records.replicates.records import VARIANTS, Evaluation, Replicate
-from hw2tune.report.inference.claims import STAMP, Claim
+from hw2tune.report.inference.claims import CAVEAT, Claim
 from hw2tune.report.inference.pairs import overlaps_training
 from hw2tune.report.inference.statistics import summarize
 from hw2tune.report.study_data import StudyData
@@ -22,13 +22,13 @@ def variants_table(sources: StudyData) -> pd.DataFrame:
 
     Columns: variant, <hyperparameters>, n (finished), unfinished, validation_accuracy (mean at the chosen epoch),
     test_accuracy, test_sd, test_low, test_high (95 % t interval; at the chosen epoch), last_test_accuracy, test_loss,
-    chosen_epochs ("4 5 5", by seed), seconds (mean of all), stamp (where "test" is no test).
+    chosen_epochs ("4 5 5", by seed), seconds (mean of all), caveat (where "test" is no test).
     """
     rows = [_variant_row(replicates) for name in VARIANTS if (replicates := sources.of(name))]
     measured = ("validation_accuracy", "test_accuracy", "test_sd", "test_low", "test_high", "last_test_accuracy")
     columns = {"variant": TEXT} | hyperparameter_columns(r.params for r in sources.replicates)
     columns |= {"n": INTEGER, "unfinished": INTEGER} | dict.fromkeys(measured, NUMBER)
-    return frame(rows, columns | {"test_loss": NUMBER, "chosen_epochs": TEXT, "seconds": NUMBER, "stamp": TEXT})
+    return frame(rows, columns | {"test_loss": NUMBER, "chosen_epochs": TEXT, "seconds": NUMBER, "caveat": TEXT})
 
 
 def _variant_row(replicates: Sequence[Replicate]) -> dict[str, Any]:
@@ -49,7 +49,7 @@ def _variant_row(replicates: Sequence[Replicate]) -> dict[str, Any]:
         "test_loss": _mean(row["test_loss"] for row in finished),
         "chosen_epochs": " ".join(str(row["chosen_epoch"]) for row in finished),
         "seconds": _mean(row["seconds"] for row in rows),
-        "stamp": STAMP if any(row["overlaps_training"] for row in rows) else "",
+        "caveat": CAVEAT if any(row["overlaps_training"] for row in rows) else "",
     }
 
 
@@ -105,13 +105,13 @@ def pairs_table(claims: Sequence[Claim]) -> pd.DataFrame:
     """One row a claim; differences of test accuracy are fractions.
 
     Columns: variant, against, verdict, n, difference, sd, low, high, permutation_p, permutation_floor, needed_n,
-    median_seed, fixed, broken, mcnemar_p, stamp, sentence.
+    median_seed, fixed, broken, mcnemar_p, caveat, sentence.
     """
     columns = {"variant": TEXT, "against": TEXT, "verdict": TEXT, "n": INTEGER, "difference": NUMBER}
     columns |= dict.fromkeys(("sd", "low", "high", "permutation_p", "permutation_floor"), NUMBER)
     columns |= dict.fromkeys(("needed_n", "median_seed", "fixed", "broken"), INTEGER)
     return frame(
-        [_pair_row(claim) for claim in claims], columns | {"mcnemar_p": NUMBER, "stamp": TEXT, "sentence": TEXT}
+        [_pair_row(claim) for claim in claims], columns | {"mcnemar_p": NUMBER, "caveat": TEXT, "sentence": TEXT}
     )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.matrix
 ROOT = Path(__file__).parents[3]
 
 # Draws one figure into the current folder and prints what a caller would notice.

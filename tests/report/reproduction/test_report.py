@@ -15,7 +15,7 @@ from hw2tune.records.layout import StudyFolder
 from hw2tune.records.replicates.files import npz, write_replicate
 from hw2tune.records.replicates.records import Evaluation, Replicate, ReplicatesFolder
 from hw2tune.report.figures.curves import PUBLISHED_LOSS
-from hw2tune.report.inference.claims import STAMP
+from hw2tune.report.inference.claims import CAVEAT
 from hw2tune.report.reproduction.figures import reproduction_curves
 from hw2tune.report.reproduction.page import total_cells
 from hw2tune.report.reproduction.write import COLUMNS, ReproductionReport, write_reproduction
@@ -122,13 +122,13 @@ def test_one_seed_has_no_band_and_the_caption_says_so(reports: dict[str, Reprodu
         assert "bands span" not in caption
 
 
-def test_what_cifar10_published_as_test_is_stamped_and_mnist_is_not(reports: dict[str, ReproductionReport]) -> None:
-    stamps = [span.text for span in page(reports["cifar10"]).all("span") if span.attributes.get("class") == "stamp"]
+def test_what_cifar10_published_as_test_is_marked_and_mnist_is_not(reports: dict[str, ReproductionReport]) -> None:
+    caveats = [span.text for span in page(reports["cifar10"]).all("span") if span.attributes.get("class") == "caveat"]
     # at the verdicts, at the totals, at each figure, at each table
-    assert stamps == [STAMP, STAMP, f"“test”: {STAMP}", f"“test”: {STAMP}", STAMP, STAMP]
+    assert caveats == [CAVEAT, CAVEAT, f"“test”: {CAVEAT}", f"“test”: {CAVEAT}", CAVEAT, CAVEAT]
     tested = [row for row in page(reports["cifar10"]).all("tr") if "test " in row.text]
     assert len(tested) == 2 * 2 * (1 + 29) and all("(train images)" in row.text for row in tested)
-    assert STAMP not in reports["mnist"].page.read_text(encoding="utf-8")
+    assert CAVEAT not in reports["mnist"].page.read_text(encoding="utf-8")
 
 
 def test_the_page_opens_with_the_verdicts_and_the_tolerance(reports: dict[str, ReproductionReport]) -> None:
@@ -210,7 +210,7 @@ def test_the_replicates_say_whether_the_published_test_holds_training_images(tmp
     apart = replace(replicate, last=replace(replicate.last, overlaps_training=False))
     write_replicate(replicates, apart, npz({}))
     report = write_reproduction(StudyFolder(tmp_path / "reproduce-cifar10"))
-    assert {run.stamp for run in report.runs.values()} == {""}
+    assert {run.caveat for run in report.runs.values()} == {""}
     assert "The published CIFAR-10 runs, repeated" in page(report).all("h1")[0].text  # no label is known
 
 
@@ -243,7 +243,7 @@ def test_a_folder_without_seeds_has_a_page_that_says_so_and_keeps_no_earlier_fig
 
 def test_the_curves_hold_every_seed_and_every_published_point() -> None:
     replicates = [invented("mnist", "baseline", seed) for seed in (0, 1, 2)]
-    table = reproduction_curves("mnist", replicates, "accuracy", stamp="")
+    table = reproduction_curves("mnist", replicates, "accuracy", caveat="")
     assert table["curve"].unique().tolist() == ["train", "validation", "test"]  # the held-out test is the published
     rows = {(row["run"], row["curve"], row["epoch"]): row for row in table.to_dict("records")}
     row = rows["baseline", "test", 5]
@@ -254,7 +254,7 @@ def test_the_curves_hold_every_seed_and_every_published_point() -> None:
 
 
 def test_the_held_out_curve_of_cifar10_stands_apart_and_has_no_published_point() -> None:
-    table = reproduction_curves("cifar10", [invented("cifar10", "l2", 0)], "accuracy", stamp=STAMP)
+    table = reproduction_curves("cifar10", [invented("cifar10", "l2", 0)], "accuracy", caveat=CAVEAT)
     assert table["curve"].unique().tolist() == ["train", "test", "held_out"]
     held_out = table[table["curve"] == "held_out"]
     assert set(held_out["mean"]) == {HELD_OUT_ACCURACY}

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from hw2tune.report.inference.claims import STAMP
+from hw2tune.report.inference.claims import CAVEAT
 from hw2tune.report.reproduction.tables import NOT_JUDGED, NOT_REPRODUCED, NOT_RUN, REPRODUCED, reproduce
 from hw2tune.report.reproduction.tolerance import Spread, known_spread, pooled, spread_at, spread_of_means, tolerance
 from hw2tune.study.published import PublishedEpoch, published_epochs
@@ -137,22 +137,22 @@ def test_what_lies_outside_later_is_told_without_a_cause() -> None:
     assert "digit" not in note
 
 
-def test_cifar10_carries_the_stamp_and_its_held_out_numbers() -> None:
+def test_cifar10_carries_the_caveat_and_its_held_out_numbers() -> None:
     found = reproduce(CIFAR10, [repetition(CIFAR10, shift) for shift in (-0.001, 0.0, 0.001)])
-    assert found.stamp == STAMP
+    assert found.caveat == CAVEAT
     assert len(found.rows) == 29 * 4  # no validation; epochs 26 to 31 were not printed
     rows = found.rows.set_index(["epoch", "quantity"])
     assert rows.loc[(35, "test_accuracy"), "published"] == 45203 / 50000
     assert rows.loc[(35, "test_accuracy"), "held_out"] == 0.67
     assert pd.isna(rows.loc[(35, "train_loss"), "held_out"])
     assert found.totals.set_index("quantity").loc["test_loss", "held_out"] == pytest.approx(1.25)
-    assert reproduce(MNIST, []).stamp == ""
+    assert reproduce(MNIST, []).caveat == ""
 
 
-def test_the_stamp_follows_the_overlap_that_was_measured() -> None:
-    assert reproduce(MNIST, [], overlaps_training=True).stamp == STAMP
-    assert reproduce(CIFAR10, [], overlaps_training=False).stamp == ""
-    assert reproduce(CIFAR10, [], overlaps_training=None).stamp == STAMP
+def test_the_caveat_follows_the_overlap_that_was_measured() -> None:
+    assert reproduce(MNIST, [], overlaps_training=True).caveat == CAVEAT
+    assert reproduce(CIFAR10, [], overlaps_training=False).caveat == ""
+    assert reproduce(CIFAR10, [], overlaps_training=None).caveat == CAVEAT
 
 
 def test_one_seed_is_judged_by_the_spread_of_seeds_trained_beforehand() -> None:

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from hw2tune.report.inference.claims import STAMP, claims
+from hw2tune.report.inference.claims import CAVEAT, claims
 from hw2tune.report.study_data import StudyData, read_study_data
 from hw2tune.report.tables import pairs_table, replicates_table, variants_table
 from tests.report.fake_study import write_fake_study
@@ -39,7 +39,7 @@ def test_variants_stand_in_order_with_means_and_intervals(fake: StudyData) -> No
     row = table.loc["tuned"]
     assert row["test_accuracy"] == pytest.approx(np.mean(accuracies))
     assert (row["test_low"], row["test_high"]) == pytest.approx(interval)
-    assert (row["n"], row["unfinished"], row["chosen_epochs"], row["stamp"]) == (3, 0, "4 4 4", "")
+    assert (row["n"], row["unfinished"], row["chosen_epochs"], row["caveat"]) == (3, 0, "4 4 4", "")
     # the fixture: truth 0.95 shifted by -0.005, 0, 0.005, times 1 - 0.55**4 at the chosen epoch 4
     assert row["validation_accuracy"] == pytest.approx(0.95 * (1 - 0.55**4))
     assert row["weight_decay"] == 1e-4
@@ -80,12 +80,12 @@ def test_replicates_carry_their_counts(fake: StudyData) -> None:
     assert not table["overlaps_training"].any()
 
 
-def test_figures_from_training_images_carry_the_stamp(fake: StudyData) -> None:
+def test_figures_from_training_images_carry_the_caveat(fake: StudyData) -> None:
     first = fake.replicates[0]
     assert first.last is not None
-    stamped = replace(first, last=replace(first.last, overlaps_training=True))
-    sources = replace(fake, replicates=[stamped, *fake.replicates[1:]])
-    assert variants_table(sources)["stamp"].tolist() == [STAMP, "", "", ""]
+    marked = replace(first, last=replace(first.last, overlaps_training=True))
+    sources = replace(fake, replicates=[marked, *fake.replicates[1:]])
+    assert variants_table(sources)["caveat"].tolist() == [CAVEAT, "", "", ""]
     assert replicates_table(sources)["overlaps_training"].sum() == 1
 
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from hw2tune.data.catalog import DATASETS
-from hw2tune.study.hyperparameters import KNOWN, REQUIRED, fault_in_value
+from hw2tune.study.hyperparameters import KNOWN, REQUIRED, error_in_value
 from hw2tune.study.notation import ALIASES, foreign_notation
 from hw2tune.study.schema import LABELS, MODEL_INPUTS, Pruner, Study
 from hw2tune.study.space import Choice, Distribution, Interval, Space, as_table
@@ -19,7 +19,7 @@ from hw2tune.study.space import Choice, Distribution, Interval, Space, as_table
 _KINDS: dict[str, type[BaseModel]] = {"interval": Interval, "choice": Choice}
 
 
-def faults_in(content: Mapping[str, Any]) -> list[str]:
+def validation_errors(content: Mapping[str, Any]) -> list[str]:
     """All faults of a study file's content; empty where it is a study."""
     space = content.get("space")
     foreign = foreign_notation(space) if isinstance(space, Mapping) else {}
@@ -90,8 +90,8 @@ def _of_names(content: Mapping[str, Any]) -> Iterator[str]:
         takes, has = ("x".join(map(str, shape)) for shape in (MODEL_INPUTS[model], info.image_shape))
         yield f"model: {model} takes images of {takes}, but data set {dataset} has {has}"
     size = content.get("validation_size")
-    if info and isinstance(size, int) and size >= info.pool_size:
-        yield f"validation_size: must leave images to train on, but got {size} of {info.pool_size}"
+    if info and isinstance(size, int) and size >= info.trainval_size:
+        yield f"validation_size: must leave images to train on, but got {size} of {info.trainval_size}"
 
 
 def _without(content: Mapping[str, Any], foreign: Mapping[str, str]) -> Mapping[str, Any]:
@@ -122,10 +122,10 @@ def _of_space(distributions: Mapping[str, Distribution], space: Mapping[str, Any
         if name not in space:
             yield f"space.{name}: is missing; give a range, choices or one value"
     for name, distribution in distributions.items():
-        if name in KNOWN and isinstance(distribution, Interval) and distribution.or_zero and fault_in_value(name, 0.0):
+        if name in KNOWN and isinstance(distribution, Interval) and distribution.or_zero and error_in_value(name, 0.0):
             yield f"space.{name}.or_zero: zero is no {name.replace('_', ' ')}; leave or_zero out"
         if name in KNOWN:
-            wrong = (fault_in_value(name, value) for value in distribution.extremes())
+            wrong = (error_in_value(name, value) for value in distribution.extremes())
             yield from (f"space.{name}: {fault}" for fault in wrong if fault)
         for on, value in distribution.when.items():
             fault = _of_condition(name, on, value, distributions, space)
@@ -164,8 +164,8 @@ def _of_published(
     for label, configuration in published.items():
         if label not in LABELS or not isinstance(configuration, Mapping):
             continue
-        faults = {name: fault_in_value(name, value) for name, value in configuration.items() if name in KNOWN}
-        outside = space.faults_in(configuration) if complete else {}
+        faults = {name: error_in_value(name, value) for name, value in configuration.items() if name in KNOWN}
+        outside = space.validation_errors(configuration) if complete else {}
         for name in dict.fromkeys([*configuration, *outside]):
             if name not in KNOWN and name not in configuration:
                 continue  # unknown in the space, and told there
