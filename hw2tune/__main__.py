@@ -12,7 +12,7 @@ def main() -> None:
     if sys.flags.optimize > 1 and os.environ.pop("PYTHONOPTIMIZE", ""):  # Ray 2.60 needs its docstrings
         os.execv(sys.executable, sys.orig_argv)
     try:
-        from hw2tune.cli import main as run
+        from hw2tune.console import main as run
 
         run()
     except KeyboardInterrupt:

@@ -2,56 +2,23 @@
 
 from __future__ import annotations
 
-import os
-import sys
-import traceback
-import warnings
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from hw2tune import __version__
-from hw2tune.cli_options import (
-    Address,
-    Concurrency,
-    CpusPerTrial,
-    DataDir,
-    FromFiles,
-    GpusPerTrial,
-    Json,
-    MaxEpochs,
-    Name,
-    NewDataDir,
-    Output,
-    Pruner,
-    Quiet,
-    Race,
-    Replicates,
-    ResultsDir,
-    Retries,
-    Sampler,
-    Seed,
-    StudyAddress,
-    StudyName,
-    TimeBudget,
-    Trials,
-)
-from hw2tune.errors import Hw2tuneError, InterruptedByUserError
-from hw2tune.interrupt import INTERRUPTED, end_as_ctrl_c, end_no_more
-from hw2tune.terminal.streams import make_streams_last
-from hw2tune.variables import settle
+from hw2tune import cli_options as opt
+from hw2tune.interrupt import INTERRUPTED
 
 if TYPE_CHECKING:
     from hw2tune.execution.request import Request
     from hw2tune.report.write import ReportFiles
 
 app = typer.Typer(
-    add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Hyperparameter studies for small vision networks, with claims that hold.",
-    epilog="`--debug` behind any command shows the traceback of an error.",
 )
 data_app = typer.Typer(invoke_without_command=True, help="List the data sets, or fetch one.")
 app.add_typer(data_app, name="data")
@@ -68,34 +35,37 @@ def hw2tune(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of an error; before or behind a command.")
+    ] = False,
 ) -> None:
-    """Declared for `--version`."""
+    """Declared for its options; `--debug` is taken out by `console.main`, wherever it stands."""
 
 
 @app.command()
 def study(
-    name_or_file: StudyName,
-    trials: Trials = None,
-    max_epochs: MaxEpochs = None,
-    sampler: Sampler = None,
-    pruner: Pruner = None,
-    seed: Seed = None,
-    name: Name = None,
-    results_dir: ResultsDir = "ray_results",
-    data_dir: DataDir = None,
-    cpus_per_trial: CpusPerTrial = 1.0,
-    gpus_per_trial: GpusPerTrial = None,
-    concurrency: Concurrency = None,
-    address: StudyAddress = None,
+    name_or_file: opt.StudyName,
+    trials: opt.Trials = None,
+    max_epochs: opt.MaxEpochs = None,
+    sampler: opt.Sampler = None,
+    pruner: opt.Pruner = None,
+    seed: opt.Seed = None,
+    name: opt.Name = None,
+    results_dir: opt.ResultsDir = "ray_results",
+    data_dir: opt.DataDir = None,
+    cpus_per_trial: opt.CpusPerTrial = 1.0,
+    gpus_per_trial: opt.GpusPerTrial = None,
+    concurrency: opt.Concurrency = None,
+    address: opt.StudyAddress = None,
     attach: Annotated[bool, typer.Option("--attach", help="Follow a study that was handed over.")] = False,
     logs: Annotated[bool, typer.Option("--logs", help="Print what a handed-over study has said so far.")] = False,
-    retries: Retries = 2,
-    time_budget: TimeBudget = None,
+    retries: opt.Retries = 2,
+    time_budget: opt.TimeBudget = None,
     fresh: Annotated[bool, typer.Option(help="Set a study of this name aside and start anew.")] = False,
-    json: Json = False,
-    quiet: Quiet = False,
+    json: opt.Json = False,
+    quiet: opt.Quiet = False,
     summarize: Annotated[bool, typer.Option("--summarize", help="Replicate and report when it is done.")] = False,
-    replicates: Replicates = 5,
+    replicates: opt.Replicates = 5,
 ) -> None:
     """Run a study, or continue it: the same command goes on to --trials in all."""
     from hw2tune.execution.request import Request
@@ -153,18 +123,18 @@ def _run_study(request: Request, replicates: int | None, *, json: bool, quiet: b
 
 @app.command()
 def check(
-    name_or_file: StudyName,
-    trials: Trials = None,
-    max_epochs: MaxEpochs = None,
-    sampler: Sampler = None,
-    pruner: Pruner = None,
-    seed: Seed = None,
-    name: Name = None,
-    results_dir: ResultsDir = "ray_results",
-    data_dir: DataDir = None,
-    cpus_per_trial: CpusPerTrial = 1.0,
-    gpus_per_trial: GpusPerTrial = None,
-    concurrency: Concurrency = None,
+    name_or_file: opt.StudyName,
+    trials: opt.Trials = None,
+    max_epochs: opt.MaxEpochs = None,
+    sampler: opt.Sampler = None,
+    pruner: opt.Pruner = None,
+    seed: opt.Seed = None,
+    name: opt.Name = None,
+    results_dir: opt.ResultsDir = "ray_results",
+    data_dir: opt.DataDir = None,
+    cpus_per_trial: opt.CpusPerTrial = 1.0,
+    gpus_per_trial: opt.GpusPerTrial = None,
+    concurrency: opt.Concurrency = None,
 ) -> None:
     """Check a study, its data and the resources, and estimate the cost; nothing is trained."""
     from hw2tune.api import check_study
@@ -186,19 +156,19 @@ def check(
 @app.command()
 def summarize(
     names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Studies in the results.")] = None,
-    replicates: Replicates = 5,
-    race: Race = 3,
-    results_dir: ResultsDir = "ray_results",
-    data_dir: DataDir = None,
-    cpus_per_trial: CpusPerTrial = 1.0,
-    gpus_per_trial: GpusPerTrial = None,
-    concurrency: Concurrency = None,
-    address: Address = None,
-    from_files: FromFiles = None,
-    output: Output = None,
+    replicates: opt.Replicates = 5,
+    race: opt.Race = 3,
+    results_dir: opt.ResultsDir = "ray_results",
+    data_dir: opt.DataDir = None,
+    cpus_per_trial: opt.CpusPerTrial = 1.0,
+    gpus_per_trial: opt.GpusPerTrial = None,
+    concurrency: opt.Concurrency = None,
+    address: opt.Address = None,
+    from_files: opt.FromFiles = None,
+    output: opt.Output = None,
     open_page: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
-    json: Json = False,
-    quiet: Quiet = False,
+    json: opt.Json = False,
+    quiet: opt.Quiet = False,
 ) -> None:
     """Replicate baseline, L2 and the tuned winner, test them, and write the report."""
     from hw2tune.api import checked_target, replicate_study, report_from_files
@@ -220,16 +190,16 @@ def summarize(
 @app.command()
 def reproduce(
     what: Annotated[Literal["mnist", "cifar10", "all"], typer.Argument(help="Which published runs.")] = "all",
-    replicates: Replicates = 3,
-    max_epochs: MaxEpochs = None,
-    results_dir: ResultsDir = "ray_results",
-    data_dir: DataDir = None,
-    cpus_per_trial: CpusPerTrial = 1.0,
-    gpus_per_trial: GpusPerTrial = None,
-    concurrency: Concurrency = None,
-    address: Address = None,
-    output: Output = None,
-    quiet: Quiet = False,
+    replicates: opt.Replicates = 3,
+    max_epochs: opt.MaxEpochs = None,
+    results_dir: opt.ResultsDir = "ray_results",
+    data_dir: opt.DataDir = None,
+    cpus_per_trial: opt.CpusPerTrial = 1.0,
+    gpus_per_trial: opt.GpusPerTrial = None,
+    concurrency: opt.Concurrency = None,
+    address: opt.Address = None,
+    output: opt.Output = None,
+    quiet: opt.Quiet = False,
 ) -> None:
     """Repeat the published runs exactly as published, and hold the numbers beside the held-out test images."""
     from hw2tune import api
@@ -260,8 +230,8 @@ def _print_report(files: ReportFiles, *, open_page: bool, json: bool) -> None:
 @app.command()
 def status(
     name: Annotated[str | None, typer.Argument(help="A study in the results; without it, all of them.")] = None,
-    results_dir: ResultsDir = "ray_results",
-    json: Json = False,
+    results_dir: opt.ResultsDir = "ray_results",
+    json: opt.Json = False,
 ) -> None:
     """List the studies, or show one with every trial."""
     from hw2tune.records.overview import find_folder, read_overview, read_overviews
@@ -281,7 +251,7 @@ def status(
 @app.command()
 def doctor(
     machine: Annotated[bool, typer.Option("--machine", help="Print what hw2tune sees of this machine.")] = False,
-    data_dir: DataDir = None,
+    data_dir: opt.DataDir = None,
 ) -> None:
     """Say what would stand in a study's way here; with --machine, what there is, for pasting into an issue."""
     from hw2tune.execution.doctor import facts, problems
@@ -299,7 +269,7 @@ def doctor(
 
 
 @data_app.callback()
-def data(ctx: typer.Context, data_dir: DataDir = None) -> None:
+def data(ctx: typer.Context, data_dir: opt.DataDir = None) -> None:
     """List the data sets and where each was found, or fetch one."""
     from hw2tune.data.load import list_datasets
     from hw2tune.terminal.tables import print_datasets, stdout
@@ -309,7 +279,7 @@ def data(ctx: typer.Context, data_dir: DataDir = None) -> None:
 
 
 @data_app.command("fetch")
-def fetch(name: Annotated[str, typer.Argument(help="mnist or cifar10.")], data_dir: NewDataDir = None) -> None:
+def fetch(name: Annotated[str, typer.Argument(help="mnist or cifar10.")], data_dir: opt.NewDataDir = None) -> None:
     """Fetch a data set, or verify the copy that is there."""
     from hw2tune.data.load import fetch_dataset
 
@@ -321,55 +291,5 @@ def _overrides(
     name: str | None,
 ) -> dict[str, Any]:  # fmt: skip
     """Options by the study file's keys; None where the file's own value stays."""
-    return {
-        "trials": trials,
-        "max_epochs": max_epochs,
-        "sampler": sampler,
-        "pruner.name": pruner,
-        "seed": seed,
-        "name": name,
-    }
-
-
-def main() -> None:
-    """The console script: an error that a user can mend is one line on stderr, and the exit code says which kind."""
-    settle(os.environ)
-    end_as_ctrl_c()
-    make_streams_last()
-    debug = "--debug" in sys.argv
-    warnings.simplefilter("default" if debug else "ignore")  # of libraries: users of hw2tune can do nothing about them
-    code = _run([argument for argument in sys.argv[1:] if argument != "--debug"], debug=debug)
-    end_no_more()
-    sys.exit(code)
-
-
-def _run(arguments: list[str], *, debug: bool) -> int:
-    """Runs a command and returns the exit code."""
-    try:
-        app(args=arguments)
-    except (KeyboardInterrupt, SystemExit) as end:
-        if _interrupted(end):
-            return _tell(InterruptedByUserError("interrupted; what is finished is kept, the same command goes on"))
-        return end.code if isinstance(end, SystemExit) and isinstance(end.code, int) else 0
-    except Exception as error:
-        if debug:
-            traceback.print_exc()
-        return _tell(error)
-    return 0
-
-
-def _interrupted(end: BaseException | None) -> bool:
-    """Whether a KeyboardInterrupt is behind it: Typer ends an interrupted command with 130, and without a word."""
-    while end is not None and not isinstance(end, KeyboardInterrupt):
-        end = end.__cause__ or end.__context__
-    return end is not None
-
-
-def _tell(error: Exception) -> int:
-    """Prints an error in one line and returns the exit code."""
-    if isinstance(error, Hw2tuneError):
-        print(f"hw2tune: {error}", file=sys.stderr)
-        return error.exit_code
-    first_line = f"{type(error).__name__}: {error}".splitlines()[0]
-    print(f"hw2tune: our fault: {first_line}; --debug shows where", file=sys.stderr)
-    return 1
+    keys = ("trials", "max_epochs", "sampler", "pruner.name", "seed", "name")
+    return dict(zip(keys, (trials, max_epochs, sampler, pruner, seed, name), strict=True))

@@ -39,6 +39,7 @@ def nothing_is_left_behind() -> Iterator[None]:
     assert not left, f"left in the temporary folder: {left}"
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in its own
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Ray's tests run one after another, for they mostly wait; of the others a file stays in one process."""
     items.sort(key=lambda item: item.get_closest_marker("ray") is None)  # the longest first

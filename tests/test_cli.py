@@ -29,7 +29,7 @@ def run_and_list_imports(*arguments: str, cwd: Path) -> tuple[str, set[str]]:
     code = (
         f"import atexit, sys; sys.argv = ['hw2tune', *{arguments!r}]\n"
         "atexit.register(lambda: print(*sys.modules))\n"
-        "from hw2tune.cli import main; main()"
+        "from hw2tune.console import main; main()"
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=cwd)
     assert shown.returncode == 0, shown.stderr

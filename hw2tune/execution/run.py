@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from optuna.trial import TrialState
@@ -55,13 +56,29 @@ def run_trials(
     tell(make_plan(study, folder, recorder.rows(), data=data, capacity=cluster.capacity()))
     for machine, why in cluster.unsuitable.items():
         tell.note(f"{machine} is excluded: {why}")
-    crashes, end = 0, RunEnd.COMPLETE
+    end = _run_all(
+        recorder, policy, cluster, deadline, partial(execute, data=data, trainable=trainable or TrainingTrial)
+    )
+    rows = recorder.rows()
+    write_trials_table(folder, rows, list(study.space))
+    if end is RunEnd.COMMON_FAILURE:
+        assert policy.common_failure is not None
+        raise _common(folder, policy.common_failure)
+    tell(StudyFinished(folder=str(folder.root), end=end.value, rows=rows))
+    return end
+
+
+def _run_all(
+    recorder: Recorder, policy: FailurePolicy, cluster: Cluster, deadline: float | None, execute: Callable[..., RunEnd]
+) -> RunEnd:
+    """One run after another until the study holds its trials or one ends for another reason."""
+    crashes = 0
     while recorder.unfinished:
         before = len(recorder.trials(*FINISHED))
         capacity = cluster.capacity(policy.excluded, at_most=bool(policy.excluded))
         driver = _driver(recorder, policy, cluster, capacity.gpu_slots, deadline)
         try:
-            end = execute(driver, data=data, cluster=cluster, capacity=capacity, trainable=trainable or TrainingTrial)
+            end = execute(driver, cluster=cluster, capacity=capacity)
         except NotWritableError:
             raise
         except Exception as error:  # Ray 2.60: what Tune's controller does not expect ends it
@@ -78,16 +95,9 @@ def run_trials(
                 continue
             case RunEnd.NOT_WRITABLE:
                 raise _what_is_missing(recorder)
-            case RunEnd.COMMON_FAILURE:
-                write_trials_table(folder, recorder.rows(), list(study.space))
-                assert policy.common_failure is not None
-                raise _common(folder, policy.common_failure)
-            case RunEnd.INTERRUPTED | RunEnd.OUT_OF_TIME:
-                break
-    rows = recorder.rows()
-    write_trials_table(folder, rows, list(study.space))
-    tell(StudyFinished(folder=str(folder.root), end=end.value, rows=rows))
-    return end
+            case RunEnd.INTERRUPTED | RunEnd.OUT_OF_TIME | RunEnd.COMMON_FAILURE:
+                return end
+    return RunEnd.COMPLETE
 
 
 def _driver(

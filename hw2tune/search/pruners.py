@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from optuna.pruners import BasePruner, MedianPruner, NopPruner
+from optuna.pruners import BasePruner, MedianPruner, NopPruner, SuccessiveHalvingPruner
 
-from hw2tune.search.asha import Asha
 from hw2tune.study.schema import Study
 
 
@@ -13,7 +12,7 @@ def build_pruner(study: Study) -> BasePruner:
     settings = study.pruner
     match settings.name:
         case "asha":
-            return Asha(min_epochs=settings.min_epochs, reduction_factor=settings.reduction_factor)
+            return SuccessiveHalvingPruner(min_resource=settings.min_epochs, reduction_factor=settings.reduction_factor)
         case "median":
             return MedianPruner(n_startup_trials=4, n_warmup_steps=settings.min_epochs)
         case "none":

@@ -5,9 +5,8 @@ from __future__ import annotations
 import warnings
 
 import optuna
-from optuna.samplers import BaseSampler, RandomSampler
+from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 
-from hw2tune.search.bounded_tpe import BoundedTPESampler
 from hw2tune.study.schema import Study
 
 SEED_STRIDE = 1_000_003  # prime, so that no two pairs of seed and number of trials meet by accident
@@ -21,4 +20,4 @@ def build_sampler(study: Study, trials_drawn: int) -> BaseSampler:
     with warnings.catch_warnings():
         # Optuna 5 still calls these options experimental. They stand here in full because its defaults change.
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        return BoundedTPESampler(seed=seed, multivariate=True, group=True, constant_liar=True)
+        return TPESampler(seed=seed, multivariate=True, group=True, constant_liar=True)

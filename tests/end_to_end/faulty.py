@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from hw2tune import api
-from hw2tune.cli import main
+from hw2tune.console import main
 from hw2tune.execution.tune.trainable import TrainingTrial
 
 

@@ -71,7 +71,7 @@ def test_the_report_redrawn_from_files_without_torch_and_ray_is_the_same(summari
         "            raise ModuleNotFoundError(name)\n"
         "sys.meta_path.insert(0, Absent())\n"
         "sys.argv = ['hw2tune', 'summarize', '--from-files', 'ray_results/tiny']\n"
-        "from hw2tune.cli import main; main()"
+        "from hw2tune.console import main; main()"
     )
     shown = subprocess.run([sys.executable, "-c", code], cwd=summarized, capture_output=True, text=True, timeout=120)
     assert shown.returncode == 0, shown.stderr

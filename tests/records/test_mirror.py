@@ -12,17 +12,19 @@ import pytest
 from hw2tune.errors import StoreError, StudyFolderError
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.lock import owner_of as holder
-from hw2tune.records.remote import mirror
-from hw2tune.records.remote.mirror import inside, mirrored, reading
+from hw2tune.records.remote import mirror, working_copy
+from hw2tune.records.remote.mirror import mirrored, reading
 from hw2tune.records.remote.store import open_store, shown, without_secrets
+from hw2tune.records.remote.working_copy import inside
 from hw2tune.records.trials.checkpoints import DIGEST
 from hw2tune.records.trials.epochs import read_epochs
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    monkeypatch.setattr(mirror, "PUSH_SECONDS", 0.1)
-    monkeypatch.setattr(mirror, "SETTLE_SECONDS", 0.0)
+    for module in (mirror, working_copy):
+        monkeypatch.setattr(module, "PUSH_SECONDS", 0.1)
+    monkeypatch.setattr(working_copy, "SETTLE_SECONDS", 0.0)
 
 
 @pytest.fixture(scope="module")

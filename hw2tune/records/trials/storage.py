@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import copy
-import functools
 import json
 import os
-from collections.abc import Container, Generator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
-from unittest.mock import patch
 
-from optuna.distributions import json_to_distribution
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock, JournalStorage
-from optuna.storages.journal import _storage as _journal
-from optuna.trial import TrialState
-from pydantic_core import from_json
 
 from hw2tune.errors import StudyFolderError
 from hw2tune.records.layout import StudyFolder
@@ -25,13 +17,6 @@ from hw2tune.study.schema import Study
 
 if TYPE_CHECKING:
     import optuna
-
-
-# Reading a journal, Optuna parses a distribution for every parameter of every trial, and copies a trial before each
-# entry about it, as somebody might hold it. Nobody does before the journal is read: without the two, and with the
-# parser of pydantic, it is read in a third of the time.
-_parsed_once = functools.cache(json_to_distribution)
-_without_copies = SimpleNamespace(copy=lambda trial: trial, deepcopy=copy.deepcopy)
 
 
 class _LockedAlready(JournalFileOpenLock):
@@ -45,62 +30,33 @@ class _LockedAlready(JournalFileOpenLock):
 
 
 class _Backend(JournalFileBackend):
-    """Optuna's file, read whole at first; it can take several entries in one write and one fsync."""
+    """Optuna's file, which can take several entries in one write and one fsync."""
 
-    _held: list[dict[str, Any]] | None = None
-
-    def read_logs(self, log_number_from: int) -> Generator[dict[str, Any], None, None]:
-        if log_number_from > 0:
-            yield from super().read_logs(log_number_from)
-            return
-        content = Path(self._file_path).read_bytes()
-        ended = content[: content.rfind(b"\n") + 1]  # another process may be writing the next line
-        lines = ended.splitlines()
-        self._log_number_offset[len(lines)] = len(ended)  # where the next entry starts
-        yield from map(from_json, lines)
+    _pending: list[dict[str, Any]] | None = None
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        if self._held is None:
+        if self._pending is None:
             super().append_logs(logs)
         else:
-            self._held += logs
+            self._pending += logs
 
     @contextlib.contextmanager
     def in_one_write(self) -> Iterator[list[dict[str, Any]]]:
-        self._held = []
+        self._pending = []
         try:
-            yield self._held
+            yield self._pending
         finally:
-            held, self._held = self._held, None
-            if held:
-                super().append_logs(held)
+            pending, self._pending = self._pending, None
+            if pending:
+                super().append_logs(pending)
 
 
 class _Storage(JournalStorage):
-    """Optuna's journal, which knows its waiting trials: `Study.ask` looks for one among all trials each time."""
-
-    _waiting: set[int] | None = None  # ids
+    """Optuna's journal with the backend's way to write several entries at once."""
 
     def __init__(self, backend: _Backend) -> None:
         super().__init__(backend)
         self.in_one_write = backend.in_one_write
-
-    def create_new_trial(self, study_id: int, template_trial: optuna.trial.FrozenTrial | None = None) -> int:
-        trial_id = super().create_new_trial(study_id, template_trial)
-        if self._waiting is not None and template_trial is not None:
-            self._waiting.add(trial_id)
-        return trial_id
-
-    def get_all_trials(
-        self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
-    ) -> list[optuna.trial.FrozenTrial]:
-        if states != (TrialState.WAITING,):
-            return super().get_all_trials(study_id, deepcopy, states)
-        if self._waiting is None:
-            self._waiting = {trial._trial_id for trial in super().get_all_trials(study_id, deepcopy, states)}
-        found = [self.get_trial(trial_id) for trial_id in sorted(self._waiting)]
-        self._waiting = {trial._trial_id for trial in found if trial.state == TrialState.WAITING}
-        return [trial for trial in found if trial.state == TrialState.WAITING]
 
 
 def create_optuna_study(folder: StudyFolder, study: Study) -> optuna.Study:
@@ -164,8 +120,7 @@ def _refuse_lost(folder: StudyFolder) -> None:
 def _storage(folder: StudyFolder) -> JournalStorage:
     backend = _Backend(str(folder.journal), lock_obj=_LockedAlready(str(folder.journal)))
     try:
-        with patch.multiple(_journal, json_to_distribution=_parsed_once, copy=_without_copies):
-            return _Storage(backend)
+        return _Storage(backend)
     except OSError as error:
         raise StudyFolderError(
             f"{folder.journal}: cannot be read ({error.strerror}); put a copy in its place"
