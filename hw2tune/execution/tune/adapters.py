@@ -7,7 +7,9 @@ scheduler hears before the searcher (`TuneController._process_trial_result`, `_p
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from ray import tune
@@ -113,7 +115,7 @@ class TuneScheduler(FIFOScheduler):  # type: ignore[misc]  # Ray ships no types
         """A worker died without a word of its own."""
         kills, machine = kernel_kills(), trial.node_ip or ""
         self.running.failures[trial.trial_id] = worker_death(
-            trial.get_pickled_error(),
+            _error_of(trial),
             machine=machine,
             alive=self.running.driver.machines(),
             killed_by_kernel=kills > self.kernel_kills and machine in ("", self.here),
@@ -122,3 +124,9 @@ class TuneScheduler(FIFOScheduler):  # type: ignore[misc]  # Ray ships no types
 
     def __getstate__(self) -> dict[str, Any]:
         return {}
+
+
+def _error_of(trial: Any) -> Exception | None:
+    """The error that ended a trial's worker. `trial.get_pickled_error()` would look where Tune copies it later."""
+    file = trial.pickled_error_file
+    return pickle.loads(Path(file).read_bytes()) if file else None  # written by this very process

@@ -1,0 +1,51 @@
+"""Causes of death, from the errors that Ray has for them."""
+
+import pickle
+
+import pytest
+from ray.exceptions import ActorDiedError, ObjectLostError, RayActorError, RayTaskError
+
+from hw2tune.execution.tune.adapters import _error_of
+from hw2tune.execution.workarounds import WorkerOutOfMemoryError
+from hw2tune.execution.worker_death import worker_death
+
+BROKEN = RuntimeError("no torch here")
+
+
+class Trial:
+    """What of Tune's trial is looked at."""
+
+    def __init__(self, file: str | None) -> None:
+        self.pickled_error_file = file
+
+
+def task_error(cause: Exception) -> RayTaskError:
+    return RayTaskError("setup", f"Traceback ...\n{type(cause).__name__}: {cause}", cause)
+
+
+LOST_DATA = task_error(ObjectLostError("00" * 28, None, ""))
+
+
+@pytest.mark.parametrize(
+    ("error", "kernel", "alive", "reason"),
+    [
+        (WorkerOutOfMemoryError("low"), False, ("a",), "out of memory: Ray's memory monitor ended its worker process"),
+        (ActorDiedError(), True, ("a",), "out of memory: the kernel ended its worker process"),
+        (ActorDiedError(), False, ("a",), "lost: its worker process died"),
+        (ActorDiedError(), False, ("b",), "lost: its machine is gone"),
+        (None, False, ("a",), "lost: its worker process died"),
+        (RayActorError(), False, ("a",), "lost: its worker process died"),
+        (ActorDiedError(task_error(BROKEN)), False, ("a",), "failed: RuntimeError: no torch here"),
+        (LOST_DATA, False, ("a",), "data error: its data set could not be fetched"),
+    ],
+)  # fmt: skip
+def test_each_death_has_its_reason(error, kernel, alive, reason):
+    failure = worker_death(error, machine="a", alive=alive, killed_by_kernel=kernel)
+    assert (failure.reason, failure.transient, failure.worker_died) == (reason, True, True)
+
+
+def test_the_error_is_read_where_tune_has_written_it(tmp_path):
+    file = tmp_path / "error.pkl"
+    file.write_bytes(pickle.dumps(WorkerOutOfMemoryError("low on memory")))
+    assert isinstance(_error_of(Trial(str(file))), WorkerOutOfMemoryError)
+    assert _error_of(Trial(None)) is None
