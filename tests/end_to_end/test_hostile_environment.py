@@ -6,6 +6,8 @@ minute or two; where a row fails, its variables are to be tried one by one.
 
 import json
 import re
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -46,9 +48,14 @@ ROWS: dict[str, dict[str, str | None]] = {
 
 
 @pytest.fixture(scope="module")
-def tidy(tmp_path_factory) -> Path:
-    """The study and its report in a tidy environment."""
-    return all_commands(tmp_path_factory.mktemp("tidy"), {})
+def everywhere(tmp_path_factory) -> Iterator[dict[str, Future[Path]]]:
+    """The commands in a tidy environment and in each row's, all at once: most of a small study is waiting."""
+    environments = {"tidy": {}, **ROWS}
+    with ThreadPoolExecutor(len(environments)) as pool:
+        yield {
+            name: pool.submit(all_commands, tmp_path_factory.mktemp("place"), environment)
+            for name, environment in environments.items()
+        }
 
 
 def all_commands(place: Path, environment: dict[str, str | None]) -> Path:
@@ -82,9 +89,9 @@ def results(place: Path) -> object:
 
 
 @pytest.mark.parametrize("row", ROWS)
-def test_no_variable_changes_what_a_study_says_and_finds(tidy, tmp_path, row):
-    place = all_commands(tmp_path, ROWS[row])
-    assert results(place)[1] == results(tidy)[1]
+def test_no_variable_changes_what_a_study_says_and_finds(everywhere, row):
+    place = everywhere[row].result()
+    assert results(place)[1] == results(everywhere["tidy"].result())[1]
     for name in ("check.txt", "study.txt"):  # no colours and no live display where nobody looks at a terminal
         assert "\x1b" not in (place / name).read_text()
 
