@@ -9,7 +9,8 @@ from hw2tune.execution.machine import grant_note
 from hw2tune.paths import refuse_unwritable
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.trials.rows import TrialRow
-from hw2tune.study.schema import MODEL_PARAMETERS, Study
+from hw2tune.study.models import MODELS
+from hw2tune.study.schema import Study
 
 CHECKPOINT_OVERHEAD = 30_000  # bytes beside the numbers: names, generators, the epochs so far
 COPIES = 3  # of each weight in a checkpoint: itself, and Adam's two moments
@@ -56,4 +57,4 @@ def _of_machine(study: Study, folder: StudyFolder, rows: list[TrialRow]) -> Iter
 
 def trial_bytes(study: Study) -> int:
     """About what a trial keeps on disk: its last and its best checkpoint."""
-    return 2 * (4 * COPIES * MODEL_PARAMETERS[study.model] + CHECKPOINT_OVERHEAD)
+    return 2 * (4 * COPIES * MODELS[study.model].parameters + CHECKPOINT_OVERHEAD)

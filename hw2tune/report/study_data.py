@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -31,7 +30,7 @@ from hw2tune.records.replicates.records import (
     ReplicatesFolder,
 )
 from hw2tune.report.sound import sound_arrays, sound_counts, sound_gallery, sound_race, sound_replicate, sound_run
-from hw2tune.study.hyperparameters import Value
+from hw2tune.study.hyperparameters import identity
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,17 +83,13 @@ def read_study_data(folder: StudyFolder) -> StudyData:
     sources = replace(sources, damaged=_damaged(sources, place))
     race, tuned = sources.race, sources.of(TUNED)
     winner = next((one.params for one in race.candidates if one.trial == race.winner), {}) if race else {}
-    if race is None or all(_filled(one.params) == _filled(winner) for one in tuned):
+    if race is None or all(identity(one.params) == identity(winner) for one in tuned):
         return sources
     note = (
         f"The race was won by trial #{race.winner}, but the replicates of {TUNED} are of another configuration, as a "
         f"run was interrupted in between; the race is omitted, and `hw2tune summarize {sources.name}` goes on."
     )
     return replace(sources, race=None, damaged=[*sources.damaged, note])
-
-
-def _filled(params: Mapping[str, Value]) -> dict[str, Value | None]:
-    return {"momentum": None, "weight_decay": 0.0, **params}
 
 
 def _damaged(sources: StudyData, place: ReplicatesFolder) -> list[str]:

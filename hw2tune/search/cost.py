@@ -6,10 +6,9 @@ from dataclasses import dataclass
 
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.trials.epochs import read_epochs
+from hw2tune.study.models import MODELS
 from hw2tune.study.schema import Study
 
-# Images/s of training on one core, one thread, at the published batch size (Xeon of 2 cores, torch 2.15, 2026-11-23).
-NOMINAL_SPEED = {"mnist_cnn": 12_500.0, "cifar10_cnn": 6_400.0}
 EVALUATION_SPEEDUP = 2.5  # evaluation against training, the same machine
 
 
@@ -32,7 +31,7 @@ def estimate(
     """
     records = [record for number in range(10) for record in read_epochs(folder.trial(number))]
     speeds = [speed for record in records if isinstance(speed := record.get("images_per_second"), float)]
-    speed = sorted(speeds)[len(speeds) // 2] if speeds else NOMINAL_SPEED[study.model]
+    speed = sorted(speeds)[len(speeds) // 2] if speeds else MODELS[study.model].images_per_second
     epoch_seconds = (train + validation / EVALUATION_SPEEDUP) / speed
     full = left * study.max_epochs * epoch_seconds / concurrency
     return Cost(

@@ -9,14 +9,10 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from hw2tune.study.hyperparameters import Hyperparameters, Value, identity
+from hw2tune.study.objectives import OBJECTIVES
 from hw2tune.study.space import STRICT, Distribution, Space, as_table
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"  # a name becomes a folder: nothing that could leave the results
-
-# The images (height, width, channels) that each model takes; the models themselves are built in `train`, with torch.
-MODEL_INPUTS = {"mnist_cnn": (28, 28, 1), "cifar10_cnn": (32, 32, 3)}
-
-MODEL_PARAMETERS = {"mnist_cnn": 21_840, "cifar10_cnn": 91_270}  # numbers that are trained
 
 LABELS = ("baseline", "l2")  # the published configurations: trials 0 and 1 of every study
 
@@ -62,7 +58,7 @@ class Study(BaseModel):
     @property
     def direction(self) -> Literal["maximize", "minimize"]:
         """Which way the objective is better."""
-        return "minimize" if self.objective.endswith("loss") else "maximize"
+        return OBJECTIVES[self.objective].direction
 
     @cached_property
     def search_space(self) -> Space:

@@ -12,8 +12,9 @@ from pydantic_core import ErrorDetails
 
 from hw2tune.data.catalog import DATASETS
 from hw2tune.study.hyperparameters import KNOWN, REQUIRED, error_in_value
+from hw2tune.study.models import MODELS
 from hw2tune.study.notation import ALIASES, foreign_notation
-from hw2tune.study.schema import LABELS, MODEL_INPUTS, Pruner, Study
+from hw2tune.study.schema import LABELS, Pruner, Study
 from hw2tune.study.space import Choice, Distribution, Interval, Space, as_table
 
 _KINDS: dict[str, type[BaseModel]] = {"interval": Interval, "choice": Choice}
@@ -84,10 +85,10 @@ def _of_names(content: Mapping[str, Any]) -> Iterator[str]:
     info = DATASETS.get(dataset) if isinstance(dataset, str) else None
     if isinstance(dataset, str) and info is None:
         yield f"dataset: no data set {dataset!r}{_did_you_mean(dataset, DATASETS)}"
-    if isinstance(model, str) and model not in MODEL_INPUTS:
-        yield f"model: no model {model!r}{_did_you_mean(model, MODEL_INPUTS)}"
-    elif isinstance(model, str) and info and MODEL_INPUTS[model] != info.image_shape:
-        takes, has = ("x".join(map(str, shape)) for shape in (MODEL_INPUTS[model], info.image_shape))
+    if isinstance(model, str) and model not in MODELS:
+        yield f"model: no model {model!r}{_did_you_mean(model, MODELS)}"
+    elif isinstance(model, str) and info and MODELS[model].input_shape != info.image_shape:
+        takes, has = ("x".join(map(str, shape)) for shape in (MODELS[model].input_shape, info.image_shape))
         yield f"model: {model} takes images of {takes}, but data set {dataset} has {has}"
     size = content.get("validation_size")
     if info and isinstance(size, int) and size >= info.trainval_size:

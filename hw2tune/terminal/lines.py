@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from hw2tune.records.trials.rows import TrialRow
-from hw2tune.study.hyperparameters import Value
+from hw2tune.study.hyperparameters import HYPERPARAMETERS, Value
+from hw2tune.study.objectives import OBJECTIVES
 from hw2tune.text.cells import duration
-
-_SHORT = {"learning_rate": "lr", "batch_size": "batch", "momentum": "mom", "weight_decay": "wd"}
 
 
 def configuration(params: Mapping[str, Value]) -> str:
     """A configuration on one line, the optimizer first: `adam lr 0.0012 batch 64 wd 1.3e-05`."""
-    rest = " ".join(f"{_SHORT.get(name, name)} {number(v)}" for name, v in params.items() if name != "optimizer")
+    rest = " ".join(f"{_short(name)} {number(v)}" for name, v in params.items() if name != "optimizer")
     return f"{params.get('optimizer', '')} {rest}".strip()
+
+
+def _short(name: str) -> str:
+    spec = HYPERPARAMETERS.get(name)
+    return spec.short if spec else name
 
 
 def number(value: Value) -> str:
@@ -26,7 +30,7 @@ def objective_value(value: float | None, objective: str) -> str:
     """An accuracy in percent, a loss as it is, a dash for none."""
     if value is None:
         return "-"
-    return f"{value:.4f}" if objective.endswith("loss") else f"{100 * value:.2f} %"
+    return OBJECTIVES[objective].format(value)
 
 
 def trial_name(number: int, label: str) -> str:

@@ -6,11 +6,13 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from hw2tune.study.hyperparameters import HYPERPARAMETERS
+from hw2tune.study.objectives import is_loss
 from hw2tune.text import numbers
 
 DASH = "\N{EN DASH}"  # nothing there
 TIGHT = "\N{NO-BREAK SPACE}"  # a value stays beside its name
-_NAMES = {"learning_rate": "lr", "batch_size": "batch", "weight_decay": "weight decay"}
+_LONG = ("momentum", "weight_decay")  # these are not shortened in a table
 
 
 def percent(fraction: Any) -> str:
@@ -42,17 +44,24 @@ def objective_value(value: Any, objective: str) -> str:
     """An accuracy in percent, a loss as it is."""
     if missing(value):
         return DASH
-    return f"{value:.4f}" if objective.endswith("loss") else percent(value)
+    return f"{value:.4f}" if is_loss(objective) else percent(value)
 
 
 def configuration(params: Mapping[str, Any]) -> str:
     """`adam, lr 0.001, batch 100, weight decay 1e-4`; the optimizer first."""
     rest = [
-        f"{_NAMES.get(name, name)}{TIGHT}{_number(value)}".replace(" ", TIGHT)
+        f"{_name(name)}{TIGHT}{_number(value)}".replace(" ", TIGHT)
         for name, value in params.items()
         if name != "optimizer"
     ]
     return ", ".join([str(params["optimizer"]), *rest] if "optimizer" in params else rest)
+
+
+def _name(name: str) -> str:
+    spec = HYPERPARAMETERS.get(name)
+    if spec is None:
+        return name
+    return spec.label if name in _LONG else spec.short
 
 
 def _number(value: Any) -> str:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from hw2tune.study.hyperparameters import Value
-
-_NAMES = {"learning_rate": "learning rate", "batch_size": "batch size"}
+from hw2tune.study.hyperparameters import HYPERPARAMETERS, Value
+from hw2tune.study.objectives import is_loss
 
 
 def points(fraction: float) -> str:
@@ -28,12 +27,12 @@ def percent(fraction: float) -> str:
 
 def measured(value: float, quantity: str) -> str:
     """A value of a quantity by its name: losses in nats, accuracies in percent."""
-    return f"{value:.4f} nats" if quantity.endswith("loss") else percent(value)
+    return f"{value:.4f} nats" if is_loss(quantity) else percent(value)
 
 
 def difference(value: float, quantity: str) -> str:
     """A difference of two values of a quantity, with its sign and unit."""
-    return f"{value:+.4f} nats" if quantity.endswith("loss") else f"{points(value)} points"
+    return f"{value:+.4f} nats" if is_loss(quantity) else f"{points(value)} points"
 
 
 def p_number(p: float) -> str:
@@ -70,6 +69,11 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
+def label_of(name: str) -> str:
+    """A hyperparameter's name in a sentence."""
+    return HYPERPARAMETERS[name].label if name in HYPERPARAMETERS else name
+
+
 def weight_decay_words(params: Mapping[str, Value]) -> str:
     """What `weight_decay` means with this optimizer: `L2 1e-4` is coupled, that is part of the gradient (sgd, adam);
     adamw takes it off the weights instead: `decoupled weight decay 1e-4`. `no weight decay` for 0.
@@ -83,7 +87,7 @@ def weight_decay_words(params: Mapping[str, Value]) -> str:
 def configuration_words(params: Mapping[str, Value]) -> str:
     """`adamw, learning rate 0.004, batch size 64, decoupled weight decay 1e-4`."""
     others = [
-        f"{_NAMES.get(name, name)} {scientific(value) if isinstance(value, float) else value}"
+        f"{label_of(name)} {scientific(value) if isinstance(value, float) else value}"
         for name, value in params.items()
         if name not in ("optimizer", "weight_decay")
     ]

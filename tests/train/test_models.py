@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from hw2tune.study.schema import MODEL_INPUTS
+from hw2tune.study.models import MODELS as SPECS
 from hw2tune.train.models import MODELS, Cifar10Cnn, MnistCnn, build_model
 
 
@@ -35,7 +35,7 @@ def as_published(ours: nn.Module) -> nn.Module:
 @pytest.mark.parametrize("name", list(MODELS))
 @pytest.mark.parametrize("training", [True, False])
 def test_a_network_is_the_published_one_in_both_modes(name, training):
-    height, width, channels = MODEL_INPUTS[name]
+    height, width, channels = SPECS[name].input_shape
     ours = MODELS[name]().train(training)
     published = as_published(ours).train(training)
     images = torch.rand(16, channels, height, width)
@@ -46,4 +46,6 @@ def test_a_network_is_the_published_one_in_both_modes(name, training):
 
 
 def test_study_files_know_the_models_there_are():
-    assert set(MODEL_INPUTS) == set(MODELS)
+    assert set(SPECS) == set(MODELS)
+    for name, spec in SPECS.items():
+        assert sum(p.numel() for p in MODELS[name]().parameters()) == spec.parameters

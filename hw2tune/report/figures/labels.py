@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hw2tune.report.study_data import StudyData
+from hw2tune.study.objectives import OBJECTIVES
 from hw2tune.study.schema import Study
 from hw2tune.text.numbers import listed
 
@@ -41,9 +42,8 @@ def class_names(sources: StudyData) -> list[str]:
 
 def objective_axis(study: Study) -> tuple[str, float]:
     """The label of an axis that shows the objective, and the factor that brings values to its unit."""
-    if study.objective.endswith("accuracy"):
-        return "validation accuracy (%)", 100.0
-    return "validation loss (nats per image)", 1.0
+    objective = OBJECTIVES[study.objective]
+    return objective.axis, objective.scale
 
 
 def seeds_sentence(seeds_by_variant: dict[str, list[int]]) -> str:

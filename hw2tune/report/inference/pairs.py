@@ -9,7 +9,7 @@ import numpy as np
 
 from hw2tune.records.replicates.records import BASELINE, L2, TUNED, TUNED_NO_L2, Array, Replicate
 from hw2tune.report.study_data import StudyData
-from hw2tune.study.hyperparameters import Value
+from hw2tune.study.hyperparameters import Value, identity
 
 Params = Mapping[str, Value]
 
@@ -68,11 +68,7 @@ def params_of(sources: StudyData, variant: str) -> Params | None:
 
 def same_configuration(params: Params | None, other: Params | None) -> bool:
     """Whether two configurations train the same network; a hyperparameter that is absent is at its default."""
-    return params is not None and other is not None and _complete(params) == _complete(other)
-
-
-def _complete(params: Params) -> dict[str, Value | None]:
-    return {"momentum": None, "weight_decay": 0.0, **params}
+    return params is not None and other is not None and identity(params) == identity(other)
 
 
 def predictions(sources: StudyData, variant: str, against: str, seed: int) -> tuple[Mapping[str, Array], ...] | None:

@@ -11,6 +11,7 @@ from hw2tune.records.trials.rows import best_first
 from hw2tune.report.inference.pairs import overlaps_training
 from hw2tune.report.inference.statistics import Summary, summarize
 from hw2tune.report.study_data import StudyData
+from hw2tune.study.objectives import is_loss
 from hw2tune.text.numbers import counted, difference, listed, measured
 
 
@@ -101,7 +102,7 @@ def _mean(summary: Summary, found: Optimism) -> str:
 
 def _test(sources: StudyData, objective: str) -> Summary | None:
     held_out = [r.chosen for r in sources.of(TUNED) if r.chosen and not overlaps_training(r)]
-    values = [chosen.loss if objective.endswith("loss") else chosen.accuracy for chosen in held_out]
+    values = [chosen.loss if is_loss(objective) else chosen.accuracy for chosen in held_out]
     return summarize(values) if values else None
 
 

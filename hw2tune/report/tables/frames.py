@@ -7,17 +7,10 @@ from typing import Any
 
 import pandas as pd
 
-from hw2tune.study.hyperparameters import KNOWN, Value
+from hw2tune.study.hyperparameters import HYPERPARAMETERS, KNOWN, Value
 
 TEXT, INTEGER, NUMBER, FLAG = "str", "Int64", "float64", "boolean"
-HYPERPARAMETERS = {
-    "learning_rate": NUMBER,
-    "batch_size": INTEGER,
-    "optimizer": TEXT,
-    "momentum": NUMBER,
-    "weight_decay": NUMBER,
-}
-assert tuple(HYPERPARAMETERS) == KNOWN
+_TYPES = {"number": NUMBER, "integer": INTEGER, "text": TEXT}
 
 
 def frame(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> pd.DataFrame:
@@ -30,4 +23,5 @@ def frame(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> pd.D
 def hyperparameter_columns(configurations: Iterable[Mapping[str, Value]]) -> dict[str, str]:
     """The known hyperparameters, then any others by name."""
     others = sorted({name for params in configurations for name in params} - set(KNOWN))
-    return HYPERPARAMETERS | dict.fromkeys(others, "object")
+    known = {name: _TYPES[spec.kind] for name, spec in HYPERPARAMETERS.items()}
+    return known | dict.fromkeys(others, "object")

@@ -1,0 +1,29 @@
+"""What is known of each model without building it; the networks themselves stand in `train.models`, with torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSpec:
+    """A network by its name in study files.
+
+    `input_shape` is that of the images it takes (height, width, channels), `parameters` counts the numbers trained.
+    `images_per_second` is a speed of training on one core, for estimates before anything was measured: the published
+    batch size on a Xeon of 2 cores, torch 2.15, 2026-11-23.
+    """
+
+    name: str
+    input_shape: tuple[int, int, int]
+    parameters: int
+    images_per_second: float
+
+
+MODELS = {
+    spec.name: spec
+    for spec in (
+        ModelSpec(name="mnist_cnn", input_shape=(28, 28, 1), parameters=21_840, images_per_second=12_500.0),
+        ModelSpec(name="cifar10_cnn", input_shape=(32, 32, 3), parameters=91_270, images_per_second=6_400.0),
+    )
+}
