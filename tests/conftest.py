@@ -11,9 +11,12 @@ from pathlib import Path
 
 import psutil
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 MARK = "HW2TUNE_TESTS"  # in the environment of every process that a test starts
 OURS = ("hw2tune-", "ray", "session_", "matplotlib-")  # what a command of hw2tune's might leave
+SLOW = ("test_endings.py", "test_hostile_environment.py", "test_notebook.py")  # about half of Ray's tests, by time
 LINGERING = 100  # seconds: Ray's agents outlive a raylet that was killed by a minute
 
 
@@ -39,13 +42,20 @@ def nothing_is_left_behind() -> Iterator[None]:
     assert not left, f"left in the temporary folder: {left}"
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in its own
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Ray's tests run one after another, for they mostly wait; of the others a file stays in one process."""
-    items.sort(key=lambda item: item.get_closest_marker("ray") is None)  # the longest first
-    for item in items:
-        group = "ray" if item.get_closest_marker("ray") else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
+    """A file stays in one process, and Ray's tests, which mostly wait, in two: half of the machine is for the others.
+
+    (xdist 3.8's `--dist loadgroup` groups nothing under pytest 9.2, whose node ids cannot be changed.)
+    """
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            if not file.startswith(("tests/end_to_end/", "tests/execution/")):
+                return file
+            return "endings and surroundings" if file.endswith(SLOW) else "Ray"
+
+    return ByFile(config, log)
 
 
 def marked(mark: str) -> list[psutil.Process]:
