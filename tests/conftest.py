@@ -16,7 +16,6 @@ from xdist.scheduler import LoadScopeScheduling
 
 MARK = "HW2TUNE_TESTS"  # in the environment of every process that a test starts
 OURS = ("hw2tune-", "ray", "session_", "matplotlib-")  # what a command of hw2tune's might leave
-SLOW = ("test_endings.py", "test_hostile_environment.py", "test_notebook.py")  # about half of Ray's tests, by time
 LINGERING = 100  # seconds: Ray's agents outlive a raylet that was killed by a minute
 
 
@@ -43,7 +42,7 @@ def nothing_is_left_behind() -> Iterator[None]:
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
-    """A file stays in one process, and Ray's tests, which mostly wait, in two: half of the machine is for the others.
+    """A file stays in one process, and Ray's tests, which mostly wait, stay in one together.
 
     (xdist 3.8's `--dist loadgroup` groups nothing under pytest 9.2, whose node ids cannot be changed.)
     """
@@ -51,9 +50,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadSco
     class ByFile(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             file = nodeid.partition("::")[0]
-            if not file.startswith(("tests/end_to_end/", "tests/execution/")):
-                return file
-            return "endings and surroundings" if file.endswith(SLOW) else "Ray"
+            return "Ray" if file.startswith(("tests/end_to_end/", "tests/execution/")) else file
 
     return ByFile(config, log)
 

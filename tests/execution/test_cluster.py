@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -99,3 +100,37 @@ def test_a_local_ray_has_no_servers_and_its_idle_workers_have_imported_what_tria
     assert {"gcs_server", "raylet"} <= started
     assert not started & {"dashboard.py", "monitor.py", "log_monitor.py"}
     assert {"torch", "hw2tune.train.trainer", "hw2tune.execution.tune.trainable"} <= imported
+
+
+SLOW = Exception("The current node timed out during startup. This could happen because ...")
+
+
+def test_a_ray_that_is_too_slow_to_start_is_started_again_then_told(tmp_path, monkeypatch):
+    starts = []
+
+    def too_slow(*_, **__):
+        starts.append(1)
+        raise SLOW
+
+    monkeypatch.setattr("ray.init", too_slow)
+    with pytest.raises(ResourceError) as refused, connected(ResourceRequest()):
+        pass
+    assert len(starts) == 2
+    assert re.fullmatch(
+        r"Ray did not start within its 30 s, twice: this machine is too busy \(load [\d.]+ on \d+ cores\); "
+        r"end what else runs here, and the same command goes on",
+        str(refused.value),
+    )
+
+
+def test_another_fault_of_rays_start_is_not_tried_again(monkeypatch):
+    starts = []
+
+    def wrong(*_, **__):
+        starts.append(1)
+        raise ValueError("no such option")
+
+    monkeypatch.setattr("ray.init", wrong)
+    with pytest.raises(ValueError, match="no such option"), connected(ResourceRequest()):
+        pass
+    assert len(starts) == 1
