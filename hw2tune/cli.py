@@ -95,30 +95,34 @@ def _submit(
 def _run_study(request: Request, replicates: int | None, *, json: bool, quiet: bool) -> None:
     """Runs a study and, with `replicates`, its report on the same Ray; prints what came of it."""
     from hw2tune.api import RACE, replicate_on, run_on
+    from hw2tune.events import Listeners
     from hw2tune.execution.connection import Connection
     from hw2tune.search.driver import RunEnd
     from hw2tune.terminal.progress import progress
     from hw2tune.terminal.tables import print_json, print_outcome, stdout
 
-    with progress(quiet=quiet) as tell, Connection(request.resources, tell) as connection:
-        result = run_on(connection, request, tell)
-        if result.end in (RunEnd.COMPLETE, None) and replicates is not None:
-            if not json:
-                print_outcome(result.overview, stdout())
-            report = replicate_on(
-                connection, [result.name], replicates=replicates, race=RACE, results=request.results,
-                data_dir=request.data_dir, output=None, tell=tell,
-            )  # fmt: skip
+    tell = Listeners()
+    with Connection(request.resources, tell) as connection:
+        with progress(quiet=quiet) as display:
+            tell.listeners = [display]
+            result = run_on(connection, request, tell)
+        # What is printed comes behind the live display, which would draw over it.
+        if not json:
+            print_outcome(result.overview, stdout())
+        elif replicates is None or result.end is not RunEnd.COMPLETE:
+            print_json(result.overview)
+        if result.end is RunEnd.OUT_OF_TIME:
+            typer.echo(f"time budget of {request.time_budget:g} s used up; the same command continues", err=True)
+        elif result.end is RunEnd.INTERRUPTED:
+            raise typer.Exit(INTERRUPTED)
+        elif replicates is not None:
+            with progress(quiet=quiet) as display:
+                tell.listeners = [display]
+                report = replicate_on(
+                    connection, [result.name], replicates=replicates, race=RACE, results=request.results,
+                    data_dir=request.data_dir, output=None, tell=tell,
+                )  # fmt: skip
             _print_report(report, open_page=False, json=json)
-            return
-    if json and replicates is None:
-        print_json(result.overview)
-    elif not json:
-        print_outcome(result.overview, stdout())
-    if result.end is RunEnd.OUT_OF_TIME:
-        typer.echo(f"time budget of {request.time_budget:g} s used up; the same command continues", err=True)
-    elif result.end is RunEnd.INTERRUPTED:
-        raise typer.Exit(INTERRUPTED)
 
 
 @app.command()
