@@ -37,6 +37,7 @@ from hw2tune.search.retries import FailurePolicy
 from hw2tune.search.samplers import build_sampler
 from hw2tune.study.file import dump_study, find_study, parse_study
 from hw2tune.study.schema import Study
+from hw2tune.variables import settle
 
 CHECKPOINT_BYTES = 285_565  # the MNIST network's with Adam
 BLOCK = 1000  # trials
@@ -128,6 +129,7 @@ class Clock:
 
 def acted(study: Study, folder: StudyFolder, concurrency: int, clock: Clock) -> None:
     """The study as `hw2tune study` runs it, but for what its trials do and the number of CPUs that Ray believes in."""
+    settle()
     import ray
 
     from benchmarks.contestants.simulated_trial import SimulatedTrial

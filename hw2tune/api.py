@@ -102,20 +102,15 @@ def run_study(
         study=str(study), overrides=given, results=results_dir, data_dir=data_dir, resources=resources, fresh=fresh,
         retries=retries, time_budget=time_budget,
     )  # fmt: skip
-    return run_request(request, listeners)
-
-
-def run_request(request: Request, listeners: Sequence[Listener] = ()) -> StudyResult:
-    """`run_study`, for a request that is made already."""
     tell = Listeners(listeners)
-    with settled(), Connection(request.resources, tell) as connection:
+    with settled(), Connection(resources, tell) as connection:
         return run_on(connection, request, tell)
 
 
 def run_on(
     connection: Connection, request: Request, tell: Listeners, *, trainable: type[Any] | None = None
 ) -> StudyResult:
-    """`run_request` on a connection that others use as well; `trainable` stands in for what trains a trial."""
+    """`run_study` on a connection that others use as well; `trainable` stands in for what trains a trial."""
     deadline = None if request.time_budget is None else time.monotonic() + request.time_budget
     study = resolve(request)
     with optuna_silenced(), mirrored(request.results, [study.name], tell.note) as results:

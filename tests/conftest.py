@@ -14,6 +14,8 @@ import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
+from hw2tune.variables import settle
+
 MARK = "HW2TUNE_TESTS"  # in the environment of every process that a test starts
 OURS = ("hw2tune-", "ray", "session_", "matplotlib-")  # what a command of hw2tune's might leave
 LINGERING = 100  # seconds: Ray's agents outlive a raylet that was killed by a minute
@@ -28,6 +30,7 @@ def nothing_is_left_behind() -> Iterator[None]:
         signal.signal(number, signal.default_int_handler)
     os.environ.update({MARK: uuid.uuid4().hex, "TMPDIR": str(place)})
     tempfile.tempdir = None  # asks again
+    settle()  # as every command does, before Ray is imported
     yield
     deadline = time.monotonic() + LINGERING
     while (running := marked(os.environ[MARK])) and time.monotonic() < deadline:

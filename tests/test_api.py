@@ -45,6 +45,19 @@ def test_reading_needs_neither_torch_nor_ray(results):
     assert shown.stdout == "set()\n"
 
 
+def test_reading_changes_nothing_of_the_callers_environment(results):
+    code = (
+        "import os; before = dict(os.environ); import hw2tune\n"
+        f"hw2tune.read_study('quickstart', results_dir={str(results)!r}).trials; hw2tune.run_study\n"
+        "print(before == dict(os.environ))"
+    )
+    shown = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True,
+        env={**os.environ, "RAY_ADDRESS": "127.0.0.1:1", "PYTHONWARNINGS": "default", "GIT_DIR": "/nowhere"},
+    )  # fmt: skip
+    assert shown.stdout == "True\n"
+
+
 def test_trials_and_epochs_are_tidy(study):
     trials, epochs = study.trials, study.epochs
     assert list(trials.columns) == [

@@ -13,6 +13,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+# ruff: noqa: E402  # the environment is settled before Ray is imported
+from hw2tune.variables import settle
+
+settle()
 import ray
 from ray import tune
 from ray.tune.schedulers import ASHAScheduler

@@ -61,10 +61,10 @@ def run_trials(
     )
     rows = recorder.rows()
     write_trials_table(folder, rows, list(study.space))
+    tell(StudyFinished(folder=str(folder.root), end=end.value, rows=rows))
     if end is RunEnd.COMMON_FAILURE:
         assert policy.common_failure is not None
         raise _common(folder, policy.common_failure)
-    tell(StudyFinished(folder=str(folder.root), end=end.value, rows=rows))
     return end
 
 
@@ -72,16 +72,19 @@ def _run_all(
     recorder: Recorder, policy: FailurePolicy, cluster: Cluster, deadline: float | None, execute: Callable[..., RunEnd]
 ) -> RunEnd:
     """One run after another until the study holds its trials or one ends for another reason."""
-    crashes = 0
+    crashes, begun = 0, False
     while recorder.unfinished:
         before = len(recorder.trials(*FINISHED))
-        capacity = cluster.capacity(policy.excluded, at_most=bool(policy.excluded))
+        capacity = cluster.capacity(policy.excluded, at_most=begun)  # machines may have gone since the beginning
+        begun = True
         driver = _driver(recorder, policy, cluster, capacity.gpu_slots, deadline)
         try:
             end = execute(driver, cluster=cluster, capacity=capacity)
         except NotWritableError:
             raise
         except Exception as error:  # Ray 2.60: what Tune's controller does not expect ends it
+            if driver.ending is RunEnd.INTERRUPTED:
+                return driver.ending
             crashes = 1 if len(recorder.trials(*FINISHED)) > before else crashes + 1
             if crashes >= MAX_CRASHES:
                 _close_lost(recorder, error)

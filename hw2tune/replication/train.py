@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hw2tune.data.dataset import Dataset
@@ -33,16 +33,16 @@ class Context:
         return self.connection.capacity()
 
 
-def train_missing(context: Context, jobs: Iterable[Job]) -> None:
+def train_missing(context: Context, jobs: Sequence[Job]) -> None:
     """Trains what is not there. Jobs of one key are one training; where none is missing, Ray is not needed."""
-    capacity = context.capacity
-    unique = {key_of(one.task, context.data, capacity): one for one in jobs}
-    missing = {key: one for key, one in unique.items() if read_training(context.folder.trainings, key) is None}
-    cached = len(unique) - len(missing)
+    unique, missing = _missing(context, jobs)
+    if missing:  # from here on Ray says what there is, and it may see other devices than we do
+        context.connection.cluster()
+        unique, missing = _missing(context, jobs)
+    capacity, cached = context.capacity, len(unique) - len(missing)
     context.tell(ReplicationStarted(study=context.study, total=len(missing), cached=cached, capacity=capacity))
     if not missing:
         return
-    context.connection.cluster()
     from hw2tune.execution.tasks import train_all
 
     data = TrialData(info=context.data.info, train=context.data.train, validation=context.data.validation)
@@ -55,6 +55,13 @@ def train_missing(context: Context, jobs: Iterable[Job]) -> None:
             arrays=result.arrays,
         )
         write_training(context.folder.trainings, training)
+
+
+def _missing(context: Context, jobs: Sequence[Job]) -> tuple[dict[str, Job], dict[str, Job]]:
+    """The jobs by key: all, and those that are not there."""
+    unique = {key_of(one.task, context.data, context.capacity): one for one in jobs}
+    there = context.folder.trainings
+    return unique, {key: one for key, one in unique.items() if read_training(there, key) is None}
 
 
 def trained(context: Context, hyperparameters: Hyperparameters, seed: int) -> Training:

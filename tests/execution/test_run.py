@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from optuna.trial import TrialState
 
 from hw2tune.data.load import load_dataset
 from hw2tune.events import Event, Listeners, StudyFinished
@@ -29,10 +30,10 @@ class OneMachine(Cluster):
         return Capacity(cpus_per_trial=1, gpus_per_trial=0, concurrency=1, text="1 CPU")
 
 
-def run(folder: StudyFolder, execute, listeners=()) -> RunEnd:
+def run(folder: StudyFolder, execute, listeners=(), cluster=OneMachine) -> RunEnd:
     return run_trials(
         STUDY, folder=folder, data=load_dataset("synthetic-mnist", validation_size=100),
-        cluster=OneMachine(resources=ResourceRequest()), tell=Listeners(listeners), execute=execute,
+        cluster=cluster(resources=ResourceRequest()), tell=Listeners(listeners), execute=execute,
     )  # fmt: skip
 
 
@@ -88,6 +89,37 @@ def test_a_run_without_an_excluded_machine_begins_where_the_last_one_ended(tmp_p
 
     assert run(StudyFolder(tmp_path), execute) is RunEnd.COMPLETE
     assert ends == [(0, None), (0, None)]
+
+
+def test_a_run_that_crashes_while_it_is_interrupted_is_over(tmp_path):
+    runs = []
+
+    def execute(driver, **_):
+        runs.append(driver.next().trial)
+        driver.interrupt()
+        raise RuntimeError("its workers were ended first")
+
+    assert run(StudyFolder(tmp_path), execute) is RunEnd.INTERRUPTED
+    assert runs == [0] and read_trials(StudyFolder(tmp_path))[0].state == TrialState.RUNNING
+
+
+def test_machines_that_go_after_the_beginning_refuse_no_concurrency_that_was_asked_for(tmp_path):
+    asked = []
+
+    class Shrinking(OneMachine):
+        def capacity(self, excluded=(), *, at_most=False):
+            asked.append(at_most)
+            return super().capacity()
+
+    def execute(driver, **_):
+        if len(asked) == 2:
+            raise RuntimeError("crashed")
+        while isinstance(given := driver.next(), Assignment):
+            one_epoch(driver, given)
+        return RunEnd.COMPLETE
+
+    assert run(StudyFolder(tmp_path), execute, cluster=Shrinking) is RunEnd.COMPLETE
+    assert asked == [False, False, True]  # for the plan, for the first run, for the second
 
 
 SLOW_STARTS = """
