@@ -144,7 +144,7 @@ Listener = Callable[[Event], None]
 
 
 class Listeners:
-    """Tells each listener every event. One that fails is told of and heard no more: it must not end a study."""
+    """Sends each listener every event. One that fails is named and gets no more: it must not end a study."""
 
     def __init__(self, listeners: Sequence[Listener] = ()) -> None:
         self.listeners = list(listeners)

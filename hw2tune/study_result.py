@@ -63,7 +63,7 @@ class StudyResult:
     def trials(self) -> pd.DataFrame:
         """One row a trial.
 
-        `number`; `label` (of a reference); `state` and `reason` in words; `epochs` trained; `value`, the best of the
+        `number`; `label` (of a reference); `state` and `reason` as text; `epochs` trained; `value`, the best of the
         objective over the epochs (an accuracy as a fraction, a loss in nats per image), at `best_epoch`; `seconds`
         spent training; one column a hyperparameter, missing where a trial has none.
         """

@@ -60,7 +60,7 @@ VARIABLES: dict[str, tuple[Variable, ...]] = {
             "where Ray's sockets and logs of one command lie while it runs, if the path is short enough; else TMPDIR",
         ),
         _of("RAY_USAGE_STATS_ENABLED", "set", "nothing is reported to Ray's makers", "0"),
-        _of("RAY_AIR_NEW_OUTPUT", "set", "Ray 2.60: the new output prints its settings even when told not to", "0"),
+        _of("RAY_AIR_NEW_OUTPUT", "set", "Ray 2.60: the new output prints its settings even with verbose=0", "0"),
         _of("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "set", "else each worker starts through a `uv run` of its own", "0"),
         _of(
             "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "set",

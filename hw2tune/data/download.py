@@ -20,7 +20,7 @@ from hw2tune.errors import DataError
 
 # What a mirror that is away, cut short or wrong makes of requests (all OSError), pooch, gzip and tarfile.
 FAILURES = (OSError, EOFError, ValueError, zlib.error, tarfile.TarError)
-TIMEOUT_SECONDS = 20  # between two words of a mirror's
+TIMEOUT_SECONDS = 20  # between two packets of a mirror's
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,7 +121,7 @@ def _fetch_archives(info: DatasetInfo, folder: Path, progress: Progress | None) 
 
 
 def _reason(error: BaseException) -> str:
-    """The system's own words where there are any: those of requests name their whole inner life."""
+    """The operating system's own text where there is one: that of requests names all of its internals."""
     innermost = error
     while (cause := innermost.__cause__ or innermost.__context__) is not None:
         innermost = cause

@@ -38,7 +38,7 @@ class Copy:
 
 
 def find_copy(name: str, roots: tuple[Path, ...]) -> Copy | None:
-    """The first copy in the order of the roots, sound or not: a damaged one is to be mended, not passed over."""
+    """The first copy in the order of the roots, sound or not: a damaged one is to be repaired, not passed over."""
     for root in roots:
         for layout in LAYOUTS[name]:
             if layout.holds(root / layout.place):

@@ -62,7 +62,7 @@ def _alive() -> list[dict[str, Any]]:
 def connected(resources: ResourceRequest, note: Callable[[str], None] = lambda text: None) -> Iterator[Cluster]:
     """Ray for the length of a `with`. A cluster that was running before goes on running. Raises ResourceError.
 
-    `note` is told what the user should know of the cluster.
+    `note` gets what the user should know of the cluster.
     """
     with silenced("ray", "ray.tune", "ray.train", "ray.data"), scratch() as folder, translated_errors():
         try:
@@ -111,7 +111,7 @@ def _start(folder: Path) -> None:
 
 
 def _too_slow(error: Exception) -> bool:
-    """Whether `ray.init` gave its own processes up, which Ray 2.60 does after 30 s whatever it is told."""
+    """Whether `ray.init` gave its own processes up, which Ray 2.60 does after 30 s with any setting."""
     return "timed out" in str(error) or "Failed to connect to GCS" in str(error)
 
 

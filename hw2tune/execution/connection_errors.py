@@ -10,7 +10,7 @@ from hw2tune.errors import ResourceError
 
 
 def connection_error(address: str, said: str) -> ResourceError:
-    """Ray's own words, `said`, as an error that a user can act on."""
+    """Ray's own text, `said`, as an error that a user can act on."""
     mismatch = re.search(r"cluster was started with:\s*Ray: (\S+)\s*Python: (\S+)", said)
     if mismatch:
         return ResourceError(

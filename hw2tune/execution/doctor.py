@@ -45,7 +45,7 @@ def facts(data_dir: Path | None = None) -> list[tuple[str, str]]:
 
 
 def problems() -> list[str]:
-    """What would stand in a study's way, each in words with the way out."""
+    """What would stand in a study's way, each with the way out."""
     found = [note for note in [grant_note()] if note]
     if (memory := memory_limit()) < SMALL_MEMORY:
         found.append(f"{memory / 1e9:.1f} GB of memory are granted, and a study with two trials at once takes 2 GB")

@@ -26,7 +26,7 @@ from hw2tune.study.schema import Study
 POLL_SECONDS = 1.0
 PATIENCE = 120.0  # seconds without an answer before the client gives up; the job does not mind
 COMMAND_LINE = "Running entrypoint for job "  # Ray repeats the command in the log; what is above is Ray's too
-ENVIRONMENT = {"COLUMNS": "120", "RAY_JOB_STOP_WAIT_TIME_S": "60"}  # a study told to stop takes more than Ray's 3 s
+ENVIRONMENT = {"COLUMNS": "120", "RAY_JOB_STOP_WAIT_TIME_S": "60"}  # a study takes more to stop than Ray's 3 s
 
 # The job runs in a shell whose PATH need not hold the Python that Ray runs in. The shell's parent is Ray's supervisor
 # of the job and that one's parent the raylet, whose command line names it.

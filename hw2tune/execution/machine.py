@@ -14,7 +14,7 @@ NVIDIA_SECONDS = 10  # a broken driver makes nvidia-smi wait for ever
 
 
 def this_machine() -> dict[str, float]:
-    """The CPUs and GPUs that trials can have here, as Ray is told: whole CPUs, and one at least."""
+    """The CPUs and GPUs that trials can have here, as Ray is started with: whole CPUs, and one at least."""
     return {"CPU": float(max(1, int(granted_cpus()))), "GPU": float(gpus())}
 
 

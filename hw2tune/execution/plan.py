@@ -1,4 +1,4 @@
-"""The plan of a run, from what is there and what there is room for."""
+"""The plan of a run, from what is there and what fits."""
 
 from __future__ import annotations
 

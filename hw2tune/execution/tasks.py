@@ -1,4 +1,4 @@
-"""Trainings as Ray tasks: as many at once as there is room, each epoch an event."""
+"""Trainings as Ray tasks: as many at once as fit, each epoch an event."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def translated_errors() -> Iterator[None]:
     """For the length of a `with`.
 
     The memory monitor's kill arrives as an OutOfMemoryError, which is no RayActorError; Tune's controller expects
-    nothing else and ends the whole study. And a dead worker is told on stdout in words of Ray's, although
+    nothing else and ends the whole study. And a dead worker is reported on stdout by Ray, although
     `log_to_driver=False`; the study tells it in its own.
     """
     with (
@@ -106,7 +106,7 @@ def out_of_reach() -> Iterator[None]:
 def without_servers() -> Iterator[None]:
     """For the length of a `with`, `ray.init` starts no dashboard, autoscaler and log monitor.
 
-    It starts and awaits all three whatever it is told (`include_dashboard=False` keeps a server without pages), and
+    It starts and awaits all three with any setting (`include_dashboard=False` keeps a server without pages), and
     ends them one by one. A Ray of one command on one machine has nobody to ask the first, no machine to add by the
     second, and `log_to_driver=False` leaves the third nothing to do.
     """

@@ -41,7 +41,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Owner:
-    """The process that runs a study, told apart from every other one on any machine."""
+    """The process that runs a study, distinct from every other one on any machine."""
 
     host: str
     pid: int

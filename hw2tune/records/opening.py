@@ -18,7 +18,7 @@ from hw2tune.records.overview import read_study
 from hw2tune.study.file import differences, dump_study
 from hw2tune.study.schema import Study
 
-LIVING = ("lock", "running.json", "mirror.json")  # these stay when a study is set aside
+KEPT_FILES = ("lock", "running.json", "mirror.json")  # these stay when a study is set aside
 
 
 @contextlib.contextmanager
@@ -66,12 +66,12 @@ def _set_aside(folder: StudyFolder) -> None:
 
     The study's folder may be a link to another disk, or one mounted: then its files are copied.
     """
-    content = [path for path in folder.root.iterdir() if path.name not in LIVING]
+    content = [path for path in folder.root.iterdir() if path.name not in KEPT_FILES]
     if not content:
         return
     newest = max(path.lstat().st_mtime for path in content)
-    stamp = datetime.fromtimestamp(newest, UTC).strftime("%Y-%m-%d-%H%M%S")
-    aside = _free_name(folder.root.parent / "set-aside" / f"{folder.name}.{stamp}")
+    moment = datetime.fromtimestamp(newest, UTC).strftime("%Y-%m-%d-%H%M%S")
+    aside = _free_name(folder.root.parent / "set-aside" / f"{folder.name}.{moment}")
     make_folder(aside)
     try:
         for path in content:

@@ -27,7 +27,7 @@ from hw2tune.report.tables import (
 class StudyResults:
     """One study's claims, tables and figures. `place` is its own folder beside the page: "" or "mnist/"."""
 
-    sources: StudyData
+    data: StudyData
     claims: list[Claim]
     race_sentence: str
     optimism: Optimism | None
@@ -38,15 +38,15 @@ class StudyResults:
     @property
     def label(self) -> str:
         """How results on this data are called; the data set's name before anything was trained on it."""
-        dataset = self.sources.dataset
-        return dataset.label if dataset else self.sources.overview.study.dataset
+        dataset = self.data.dataset
+        return dataset.label if dataset else self.data.overview.study.dataset
 
     @property
     def caveats(self) -> dict[str, str]:
         """The caveat of each variant whose evaluation saw training images."""
         return {
             replicate.variant: CAVEAT
-            for replicate in self.sources.replicates
+            for replicate in self.data.replicates
             if any(e is not None and e.overlaps_training for e in (replicate.chosen, replicate.last))
         }
 
@@ -61,36 +61,36 @@ class StudyResults:
 
     def count(self, variant: str) -> tuple[int, int]:
         """How many replicates of a variant finished, and how many there are."""
-        replicates = self.sources.of(variant)
+        replicates = self.data.of(variant)
         return sum(replicate.state == COMPLETE for replicate in replicates), len(replicates)
 
 
 def read_finished(folder: StudyFolder) -> StudyData:
-    """A study's sources. Raises StudyFolderError for a study without a finished trial."""
-    sources = read_study_data(folder)
-    if not sources.overview.finished:
+    """A study's data. Raises StudyFolderError for a study without a finished trial."""
+    data = read_study_data(folder)
+    if not data.overview.finished:
         raise StudyFolderError(
             f"{folder.root}: no trial of `{folder.name}` has finished, so there is nothing to report; "
             f"`hw2tune study {folder.name}` runs it"
         )
-    return sources
+    return data
 
 
-def compute(sources: StudyData, figures: Sequence[DrawnFigure | MissingFigure] = (), place: str = "") -> StudyResults:
+def compute(data: StudyData, figures: Sequence[DrawnFigure | MissingFigure] = (), place: str = "") -> StudyResults:
     """Computes a study's claims and tables, and puts its figures beside them."""
-    pairs = claims(sources)
+    pairs = claims(data)
     return StudyResults(
-        sources=sources,
+        data=data,
         claims=pairs,
-        race_sentence=race_sentence(sources),
-        optimism=optimism(sources),
+        race_sentence=race_sentence(data),
+        optimism=optimism(data),
         tables={
-            "variants": variants_table(sources),
+            "variants": variants_table(data),
             "pairs": pairs_table(pairs),
-            "replicates": replicates_table(sources),
-            "epochs": epochs_table(sources),
-            "race": race_table(sources),
-            "trials": trials_table(sources),
+            "replicates": replicates_table(data),
+            "epochs": epochs_table(data),
+            "race": race_table(data),
+            "trials": trials_table(data),
         },
         figures=figures,
         place=place,

@@ -71,7 +71,7 @@ def read_study_data(folder: StudyFolder) -> StudyData:
         read_race(place),
     )
     replicates = [one for replicate in read_replicates(place) if (one := sound_replicate(replicate))]
-    sources = StudyData(
+    data = StudyData(
         overview=read_overview(folder),
         replicates=replicates,
         dataset=dataset,
@@ -80,37 +80,37 @@ def read_study_data(folder: StudyFolder) -> StudyData:
         race=race and sound_race(race),
         environment=[entry for run in runs(folder) if (entry := sound_run(run))],
     )
-    sources = replace(sources, damaged=_damaged(sources, place))
-    race, tuned = sources.race, sources.of(TUNED)
+    data = replace(data, damaged=_damaged(data, place))
+    race, tuned = data.race, data.of(TUNED)
     winner = next((one.params for one in race.candidates if one.trial == race.winner), {}) if race else {}
     if race is None or all(identity(one.params) == identity(winner) for one in tuned):
-        return sources
+        return data
     note = (
         f"The race was won by trial #{race.winner}, but the replicates of {TUNED} are of another configuration, as a "
-        f"run was interrupted in between; the race is omitted, and `hw2tune summarize {sources.name}` goes on."
+        f"run was interrupted in between; the race is omitted, and `hw2tune summarize {data.name}` goes on."
     )
-    return replace(sources, race=None, damaged=[*sources.damaged, note])
+    return replace(data, race=None, damaged=[*data.damaged, note])
 
 
-def _damaged(sources: StudyData, place: ReplicatesFolder) -> list[str]:
+def _damaged(data: StudyData, place: ReplicatesFolder) -> list[str]:
     """The files that are there and gave nothing; one that is not there is named where it is missed."""
     gave = {
-        place.dataset: sources.dataset,
-        place.gallery: sources.gallery,
-        place.pixels: sources.pixel_counts,
-        place.race: sources.race,  # where it has a file of its own
-        sources.overview.folder.environment: sources.environment or None,
+        place.dataset: data.dataset,
+        place.gallery: data.gallery,
+        place.pixels: data.pixel_counts,
+        place.race: data.race,  # where it has a file of its own
+        data.overview.folder.environment: data.environment or None,
     }
     paths = [path for path, record in gave.items() if record is None and os.path.lexists(path)]
     usable = {place.replicate(one.variant, one.seed) for one in every_replicate(place) if sound_replicate(one)}
     paths += [path for path in place.records() if path.parent not in usable]
-    root = sources.overview.folder.root
+    root = data.overview.folder.root
     notes = [f"`{path.relative_to(root).as_posix()}` is damaged, and omitted." for path in paths]
     if os.path.lexists(place.current) and read_record(place.current, Current) is None:
         notes.append(
             "`replicates/current.json` is damaged: which replicates count is not known, and all that are there are "
-            f"shown; `hw2tune summarize {sources.name}` writes it anew."
+            f"shown; `hw2tune summarize {data.name}` writes it anew."
         )
-    elif sources.race is None and read_race(place) and not os.path.lexists(place.race):
+    elif data.race is None and read_race(place) and not os.path.lexists(place.race):
         notes.append("The race in `replicates/current.json` is damaged, and omitted.")
     return notes

@@ -16,35 +16,35 @@ from hw2tune.report.results import StudyResults
 SCHEMA = 1
 
 
-def summary_json(accounts: Sequence[StudyResults]) -> str:
+def summary_json(results: Sequence[StudyResults]) -> str:
     """Accuracies as fractions, losses in nats; null where there is nothing; paths seen from the file's folder."""
-    content = {"schema": SCHEMA, "studies": [_study(one) for one in accounts]}
+    content = {"schema": SCHEMA, "studies": [_study(one) for one in results]}
     return json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
 
 
-def _study(account: StudyResults) -> dict[str, Any]:
-    sources, optimism = account.sources, account.optimism
-    study = sources.overview.study
+def _study(results: StudyResults) -> dict[str, Any]:
+    data, optimism = results.data, results.optimism
+    study = data.overview.study
     return {
-        "name": sources.name,
-        "state": sources.overview.state,
-        "caveat": account.caveat,
-        "damaged": sources.damaged,
-        "dataset": sources.dataset and asdict(sources.dataset),
+        "name": data.name,
+        "state": data.overview.state,
+        "caveat": results.caveat,
+        "damaged": data.damaged,
+        "dataset": data.dataset and asdict(data.dataset),
         "study": study.model_dump(mode="json"),
         "trials": {
             "planned": study.trials,
-            "finished": len(sources.overview.finished),
-            "states": dict(Counter(row.state for row in sources.overview.rows)),
+            "finished": len(data.overview.finished),
+            "states": dict(Counter(row.state for row in data.overview.rows)),
         },
-        "claims": [asdict(claim) for claim in account.claims],
-        "race": account.race_sentence,
+        "claims": [asdict(claim) for claim in results.claims],
+        "race": results.race_sentence,
         "optimism": optimism and asdict(optimism),
-        **{name: records(account.tables[name]) for name in ("variants", "replicates")},
-        "candidates": records(account.tables["race"]),
-        "tables": {name: account.file("tables", f"{name}.csv") for name in account.tables},
-        "figures": [_figure(account, figure) for figure in account.figures],
-        "environment": sources.environment,
+        **{name: records(results.tables[name]) for name in ("variants", "replicates")},
+        "candidates": records(results.tables["race"]),
+        "tables": {name: results.file("tables", f"{name}.csv") for name in results.tables},
+        "figures": [_figure(results, figure) for figure in results.figures],
+        "environment": data.environment,
     }
 
 
@@ -54,7 +54,7 @@ def records(table: pd.DataFrame) -> list[dict[str, Any]]:
     return rows
 
 
-def _figure(account: StudyResults, figure: DrawnFigure | MissingFigure) -> dict[str, Any]:
+def _figure(results: StudyResults, figure: DrawnFigure | MissingFigure) -> dict[str, Any]:
     shared = {"name": figure.name, "section": figure.section, "title": figure.title}
     if isinstance(figure, MissingFigure):
         return shared | {"missing": figure.reason}
@@ -62,5 +62,5 @@ def _figure(account: StudyResults, figure: DrawnFigure | MissingFigure) -> dict[
     return (
         shared
         | {"caption": figure.caption, "alt": figure.alt}
-        | {kind: account.file("figures", path.name) for kind, path in files.items()}
+        | {kind: results.file("figures", path.name) for kind, path in files.items()}
     )

@@ -55,14 +55,12 @@ def write_report(folders: Sequence[StudyFolder], target: Path | None = None) -> 
     read = [read_finished(folder) for folder in folders]
     target = target or default_target(folders)
     with replacing(target) as scratch:
-        accounts = [
-            _account(sources, scratch, f"{sources.overview.folder.name}/" if len(read) > 1 else "") for sources in read
-        ]
-        tables = [path for one in accounts for path in _write_tables(one, scratch)]
-        write_atomically(scratch / "summary.md", summary_markdown(accounts))
-        write_atomically(scratch / SUMMARY, summary_json(accounts))
-        write_atomically(scratch / PAGE, page_html(accounts))
-    drawn = [figure for one in accounts for figure in one.figures if isinstance(figure, DrawnFigure)]
+        results = [_results(data, scratch, f"{data.overview.folder.name}/" if len(read) > 1 else "") for data in read]
+        tables = [path for one in results for path in _write_tables(one, scratch)]
+        write_atomically(scratch / "summary.md", summary_markdown(results))
+        write_atomically(scratch / SUMMARY, summary_json(results))
+        write_atomically(scratch / PAGE, page_html(results))
+    drawn = [figure for one in results for figure in one.figures if isinstance(figure, DrawnFigure)]
     figures = [path for figure in drawn for path in (figure.png, figure.pdf)]
     return ReportFiles(
         page=target / PAGE,
@@ -73,19 +71,19 @@ def write_report(folders: Sequence[StudyFolder], target: Path | None = None) -> 
     )
 
 
-def page_html(accounts: Sequence[StudyResults]) -> str:
+def page_html(results: Sequence[StudyResults]) -> str:
     """The page of one study, or of several side by side."""
-    names = [account.sources.overview.folder.name for account in accounts]  # one study may lie in two folders
-    names = names if len(accounts) > 1 else [account.sources.name for account in accounts]
-    return render_page(title=listed(names), studies=names, opening=opening(accounts), sections=sections(accounts))
+    names = [one.data.overview.folder.name for one in results]  # one study may lie in two folders
+    names = names if len(results) > 1 else [one.data.name for one in results]
+    return render_page(title=listed(names), studies=names, opening=opening(results), sections=sections(results))
 
 
-def _account(sources: StudyData, target: Path, place: str) -> StudyResults:
-    return compute(sources, make_figures(sources, target / "figures" / place), place)
+def _results(data: StudyData, target: Path, place: str) -> StudyResults:
+    return compute(data, make_figures(data, target / "figures" / place), place)
 
 
-def _write_tables(account: StudyResults, target: Path) -> list[Path]:
-    paths = {name: target / account.file("tables", f"{name}.csv") for name in account.tables}
+def _write_tables(results: StudyResults, target: Path) -> list[Path]:
+    paths = {name: target / results.file("tables", f"{name}.csv") for name in results.tables}
     for name, path in paths.items():
-        write_atomically(path, account.tables[name].to_csv(index=False, lineterminator="\n"))
+        write_atomically(path, results.tables[name].to_csv(index=False, lineterminator="\n"))
     return list(paths.values())

@@ -13,7 +13,7 @@ FRAMES = 8  # of a traceback: the innermost, where the fault is
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
-    """A trial's end in words.
+    """A trial's end as text.
 
     `transient`: it speaks about the machine or the moment and not about the trial; another attempt, perhaps on another
     machine, may well succeed. `worker_died`: the worker could not say so itself.

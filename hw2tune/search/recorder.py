@@ -1,4 +1,4 @@
-"""Each trial's life written to Optuna's storage and to its folder, and told: the driver's hand on the disk."""
+"""Each trial's life, written to Optuna's storage and its folder, and sent to listeners."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ class HyperparameterSpec:
     label: str  # in a sentence and at an axis
     short: str  # on one line of the terminal
     kind: Literal["number", "integer", "text"]
-    condition: str  # on its values, in words
+    condition: str  # on its values, as text
     holds: Callable[[Any], bool]
     absent: Value | None = None
 

@@ -107,7 +107,7 @@ def _kind(raw: Any) -> str:
     return "choice" if listed else "interval"
 
 
-# Told apart by `choices`, so that a fault is reported for the kind that was meant and not for both.
+# Distinguished by `choices`, so that a fault is reported for the kind that was meant and not for both.
 Distribution = Annotated[
     Annotated[Interval, Tag("interval")] | Annotated[Choice, Tag("choice")],
     Discriminator(_kind),

@@ -1,4 +1,4 @@
-"""Everything that is wrong with the content of a study file, in words: `key: condition, but got value`."""
+"""Everything that is wrong with the content of a study file, as text: `key: condition, but got value`."""
 
 from __future__ import annotations
 
@@ -169,7 +169,7 @@ def _of_published(
         outside = space.validation_errors(configuration) if complete else {}
         for name in dict.fromkeys([*configuration, *outside]):
             if name not in KNOWN and name not in configuration:
-                continue  # unknown in the space, and told there
+                continue  # unknown in the space, and reported there
             if name not in KNOWN:
                 yield f"published.{label}.{name}: unknown hyperparameter{_did_you_mean(name, KNOWN)}"
             elif fault := faults.get(name) or outside.get(name):

@@ -169,7 +169,7 @@ def print_reproduction(report: ReproductionReport, console: Console) -> None:
 
 
 def print_report(files: ReportFiles, console: Console) -> None:
-    """The claims in words, and where the report is."""
+    """The claims as sentences, and where the report is."""
     import json
 
     summary = json.loads(files.json.read_text(encoding="utf-8"))

@@ -72,8 +72,8 @@ def with_accuracies(fake: StudyData, **accuracies: list[float | None]) -> StudyD
     )
 
 
-def of_pair(sources: StudyData, variant: str, against: str) -> Claim:
-    return next(claim for claim in claims(sources) if (claim.variant, claim.against) == (variant, against))
+def of_pair(data: StudyData, variant: str, against: str) -> Claim:
+    return next(claim for claim in claims(data) if (claim.variant, claim.against) == (variant, against))
 
 
 def test_a_difference_within_chance_is_told_with_the_seeds_that_would_show_it(fake: StudyData) -> None:
@@ -119,8 +119,8 @@ def test_an_increase_that_five_seeds_cannot_show_by_permutation_is_one_by_its_in
 
 
 def test_weight_decay_in_the_tuned_configuration_is_called_what_the_optimizer_makes_of_it(fake: StudyData) -> None:
-    sources = with_accuracies(fake, tuned=[0.90, 0.91, 0.92], tuned_no_l2=[0.921, 0.930, 0.939])
-    claim = of_pair(sources, "tuned", "tuned-no-l2")
+    data = with_accuracies(fake, tuned=[0.90, 0.91, 0.92], tuned_no_l2=[0.921, 0.930, 0.939])
+    claim = of_pair(data, "tuned", "tuned-no-l2")
     assert claim.verdict == DECREASE
     assert claim.sentence.startswith(
         "In the tuned configuration, decoupled weight decay 0.002 changes test accuracy by -2.00 points"
@@ -162,15 +162,15 @@ def test_the_same_difference_on_every_seed_is_no_proof(fake: StudyData) -> None:
 
 
 def test_a_diverged_seed_is_left_out_by_name(fake: StudyData) -> None:
-    sources = with_accuracies(fake, baseline=[0.9, 0.9, 0.9], l2=[0.91, None, 0.92])
-    claim = of_pair(sources, "l2", "baseline")
+    data = with_accuracies(fake, baseline=[0.9, 0.9, 0.9], l2=[0.91, None, 0.92])
+    claim = of_pair(data, "l2", "baseline")
     assert claim.seeds == (0, 2)
     assert claim.sentence.endswith(" Omitted: l2 diverged on seed 1.")
 
 
 def test_a_variant_that_diverged_on_every_seed_has_no_claim(fake: StudyData) -> None:
-    sources = with_accuracies(fake, baseline=[0.9, 0.9], l2=[0.9, 0.9], tuned=[None, None])
-    claim = of_pair(sources, "tuned", "baseline")
+    data = with_accuracies(fake, baseline=[0.9, 0.9], l2=[0.9, 0.9], tuned=[None, None])
+    claim = of_pair(data, "tuned", "baseline")
     assert (claim.verdict, claim.comparison) == (MISSING, None)
     assert claim.sentence == "tuned against baseline: nothing to compare, tuned diverged on every seed."
 
@@ -192,8 +192,8 @@ def test_without_replicates_every_claim_says_so(fake: StudyData) -> None:
 
 
 def test_figures_from_training_images_are_refused_under_a_caveat(fake: StudyData) -> None:
-    sources = replace(fake, replicates=[replicate("baseline", 0, 0.9), replicate("l2", 0, 0.95, overlaps=True)])
-    claim = of_pair(sources, "l2", "baseline")
+    data = replace(fake, replicates=[replicate("baseline", 0, 0.9), replicate("l2", 0, 0.95, overlaps=True)])
+    claim = of_pair(data, "l2", "baseline")
     assert (claim.verdict, claim.caveat, claim.comparison) == (REFUSED, CAVEAT, None)
     assert claim.sentence == "l2 against baseline: no claim, as accuracies were evaluated on the training images."
 
@@ -289,8 +289,8 @@ def test_optimism_is_the_drop_of_the_leader_and_the_winners_validation_minus_tes
     assert fake.race is not None
     leader = Candidate(trial=2, params={}, search_value=0.96, values=[0.92, 0.93, 0.94])
     winner = Candidate(trial=3, params={}, search_value=0.95, values=[0.93, 0.94, None])
-    sources = with_accuracies(fake, tuned=[0.92, 0.93])
-    found = optimism(replace(sources, race=replace(fake.race, candidates=[leader, winner])))
+    data = with_accuracies(fake, tuned=[0.92, 0.93])
+    found = optimism(replace(data, race=replace(fake.race, candidates=[leader, winner])))
     assert found is not None
     assert (found.leader, found.trial) == (2, 3)
     assert found.leader_drop == pytest.approx(-0.03)

@@ -16,17 +16,17 @@ FAVOURED = "chosen by validation on the same seeds that are then tested"
 
 
 @pytest.fixture(scope="module")
-def account(tmp_path_factory: pytest.TempPathFactory) -> StudyResults:
+def results(tmp_path_factory: pytest.TempPathFactory) -> StudyResults:
     return compute(read_study_data(write_fake_study(tmp_path_factory.mktemp("results"), seeds=3)))
 
 
-def test_mcnemars_test_stands_in_words_under_the_pairs(account: StudyResults) -> None:
-    names = [block.name for block in variants_blocks(account)]
+def test_mcnemars_test_stands_in_words_under_the_pairs(results: StudyResults) -> None:
+    names = [block.name for block in variants_blocks(results)]
     assert names[names.index("pairs") + 1] == "pairs-in-detail"
-    (details,) = pairs_details(account)
-    for claim in account.claims:
+    (details,) = pairs_details(results)
+    for claim in results.claims:
         assert f"On the median seed {claim.median_seed}, {claim.variant} fixed" in details.note
-    assert escape(details.note) in summary_markdown([account]).strip().split("\n\n")
+    assert escape(details.note) in summary_markdown([results]).strip().split("\n\n")
 
 
 def test_missing_predictions_are_told_under_the_pairs(tmp_path: Path) -> None:
@@ -36,17 +36,17 @@ def test_missing_predictions_are_told_under_the_pairs(tmp_path: Path) -> None:
     assert "l2 against baseline: the predictions on the median seed are missing" in details.note
 
 
-def test_without_a_pair_nothing_stands_under_the_pairs(account: StudyResults) -> None:
-    assert pairs_details(replace(account, claims=[])) == []
+def test_without_a_pair_nothing_stands_under_the_pairs(results: StudyResults) -> None:
+    assert pairs_details(replace(results, claims=[])) == []
 
 
-def test_captions_say_what_the_numbers_are_about(account: StudyResults) -> None:
-    caption = pairs_summary(account).caption
+def test_captions_say_what_the_numbers_are_about(results: StudyResults) -> None:
+    caption = pairs_summary(results).caption
     for words in ("of the median seed alone", "these test images and this split", "80 % power", FAVOURED):
         assert words in caption
-    (race,) = (block for block in search_blocks(account) if block.name == "race")
+    (race,) = (block for block in search_blocks(results) if block.name == "race")
     assert FAVOURED in str(race)
 
 
-def test_without_a_race_no_seed_favours_anyone(account: StudyResults) -> None:
-    assert FAVOURED not in pairs_summary(replace(account, sources=replace(account.sources, race=None))).caption
+def test_without_a_race_no_seed_favours_anyone(results: StudyResults) -> None:
+    assert FAVOURED not in pairs_summary(replace(results, data=replace(results.data, race=None))).caption

@@ -61,9 +61,9 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def pages(report: ReportFiles, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The page of one study, and one with two side by side (twice the same: only the layout is asked for)."""
-    sources = read_study_data(StudyFolder(report.page.parent.parent))
+    data = read_study_data(StudyFolder(report.page.parent.parent))
     several = tmp_path_factory.mktemp("several") / "index.html"
-    several.write_text(page_html([compute(sources), compute(sources)]), encoding="utf-8")
+    several.write_text(page_html([compute(data), compute(data)]), encoding="utf-8")
     return {"one": report.page, "several": several}
 
 

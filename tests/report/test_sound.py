@@ -42,20 +42,20 @@ def study(whole: Path, tmp_path: Path) -> Path:
 
 def told(study: Path) -> list[str]:
     """What the page says is damaged; page and summaries must be written without an error."""
-    sources = read_study_data(StudyFolder(study))
-    account = compute(sources)
-    page, summary = page_html([account]), json.loads(summary_json([account]))
-    assert all(sentence.split("`")[1] in page for sentence in sources.damaged)
-    assert summary["studies"][0]["damaged"] == sources.damaged
-    assert all(sentence.rpartition(" ")[2] in summary_markdown([account]) for sentence in sources.damaged)
-    return sources.damaged
+    data = read_study_data(StudyFolder(study))
+    results = compute(data)
+    page, summary = page_html([results]), json.loads(summary_json([results]))
+    assert all(sentence.split("`")[1] in page for sentence in data.damaged)
+    assert summary["studies"][0]["damaged"] == data.damaged
+    assert all(sentence.rpartition(" ")[2] in summary_markdown([results]) for sentence in data.damaged)
+    return data.damaged
 
 
-def drawn(sources: StudyData, name: str) -> Drawing | str:
+def drawn(data: StudyData, name: str) -> Drawing | str:
     """One figure; the reason where there is none."""
     with style():
         try:
-            return next(recipe for recipe in recipes(sources) if recipe.name == name).draw(sources)
+            return next(recipe for recipe in recipes(data) if recipe.name == name).draw(data)
         except CannotDrawError as error:
             return str(error)
 

@@ -159,10 +159,10 @@ def test_redrawn_elsewhere_without_torch_and_ray_every_byte_is_the_same(searched
 def test_the_same_replicates_give_the_same_tables_and_words(report: ReportFiles, tmp_path: Path) -> None:
     moved = tmp_path / "quickstart"
     shutil.copytree(report.page.parent.parent, moved, ignore=shutil.ignore_patterns("report"))
-    account = compute(read_study_data(StudyFolder(moved)))
-    assert summary_markdown([account]) == report.markdown.read_text(encoding="utf-8")
+    results = compute(read_study_data(StudyFolder(moved)))
+    assert summary_markdown([results]) == report.markdown.read_text(encoding="utf-8")
     for path in report.tables:
-        assert account.tables[path.stem].to_csv(index=False, lineterminator="\n") == path.read_text(encoding="utf-8")
+        assert results.tables[path.stem].to_csv(index=False, lineterminator="\n") == path.read_text(encoding="utf-8")
 
 
 def test_the_summary_for_programs_has_a_schema_and_holds_the_claims(report: ReportFiles) -> None:

@@ -104,7 +104,7 @@ class TuneStopper(tune.Stopper):  # type: ignore[misc]  # Ray ships no types
 
 
 class TuneScheduler(FIFOScheduler):  # type: ignore[misc]  # Ray ships no types
-    """Of Tune's parts only a scheduler is told how a worker died. `here` is this machine's address."""
+    """Of Tune's parts only a scheduler learns how a worker died. `here` is this machine's address."""
 
     def __init__(self, running: Running, here: str) -> None:
         super().__init__()

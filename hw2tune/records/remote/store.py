@@ -118,7 +118,7 @@ def _reaching(url: str) -> Iterator[None]:
         yield
     except (OSError, ValueError, NotImplementedError) as error:  # what pyarrow raises are kinds of these
         reason = (without_secrets(str(error)).splitlines() or [type(error).__name__])[0]
-        # `from None`: pyarrow's own words may quote the URL with its password.
+        # `from None`: pyarrow's own text may quote the URL with its password.
         raise StoreError(
             f"{url}: cannot be reached ({reason}); check the address, the bucket and the credentials"
         ) from None

@@ -19,7 +19,7 @@ from hw2tune.study.schema import Study
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
-# Names of user attributes in Optuna's storage, set by the tune room.
+# Names of user attributes in Optuna's storage, set by the recorder.
 LABEL, STATE, REASON, SECONDS = "label", "state", "reason", "seconds"
 
 
@@ -39,7 +39,7 @@ class TrialRow:
 
     @property
     def state_text(self) -> str:
-        """The state in words, with the epoch where a trial was pruned."""
+        """The state as text, with the epoch where a trial was pruned."""
         return f"pruned at epoch {self.epochs}" if self.state == PRUNED else self.state
 
 

@@ -43,15 +43,15 @@ class Shown:
         return f"One network per variant (seed {self.seed}, the first that all shown variants have).{self.absent}"
 
 
-def distinct_variants(sources: StudyData) -> tuple[tuple[str, ...], str]:
+def distinct_variants(data: StudyData) -> tuple[tuple[str, ...], str]:
     """The variants that a figure of all of them draws, and a sentence on the one that would be drawn twice."""
-    if sources.of(TUNED) and same_configuration(params_of(sources, TUNED), params_of(sources, TUNED_NO_L2)):
+    if data.of(TUNED) and same_configuration(params_of(data, TUNED), params_of(data, TUNED_NO_L2)):
         return tuple(v for v in VARIANTS if v != TUNED_NO_L2), f"{SAME}; only {TUNED} is drawn."
     return VARIANTS, ""
 
 
 def choose(
-    sources: StudyData,
+    data: StudyData,
     variants: Sequence[str],
     needs: Sequence[str],
     *,
@@ -66,7 +66,7 @@ def choose(
     `needs` are names of arrays, or beginnings of names ending in a slash. Raises CannotDrawError where one of
     `required` has none, or where all have none.
     """
-    seeds = {variant: _finished(sources, variant) for variant in variants}
+    seeds = {variant: _finished(data, variant) for variant in variants}
     found: dict[str, dict[int, Arrays]] = {variant: {} for variant in variants}
 
     def order(seed: int) -> tuple[bool, int]:
@@ -75,7 +75,7 @@ def choose(
     # Seeds in order, and no further than needed: arrays are large.
     for seed in sorted(set().union(*seeds.values()), key=order):
         for variant in variants:
-            arrays = sources.arrays(variant, seed) if seed in seeds[variant] else None
+            arrays = data.arrays(variant, seed) if seed in seeds[variant] else None
             if arrays is not None and all(_has(arrays, need) for need in needs):
                 found[variant][seed] = arrays
         if not all_seeds and all(seed in found[variant] for variant in variants):
@@ -83,12 +83,12 @@ def choose(
     there = [variant for variant in variants if found[variant]]
     lacking = [variant for variant in (required or variants) if variant not in there]
     if lacking and (required or not there):
-        raise CannotDrawError(" ".join(why_absent(sources, variant) for variant in lacking))
+        raise CannotDrawError(" ".join(why_absent(data, variant) for variant in lacking))
     shared = sorted(set.intersection(*(set(found[variant]) for variant in there)), key=order)
     if not shared:
         raise CannotDrawError(f"No seed has arrays of all of {', '.join(there)}.")
     kept = shared if all_seeds else shared[:1]
-    absent = [why_absent(sources, variant) for variant in variants if variant not in there]
+    absent = [why_absent(data, variant) for variant in variants if variant not in there]
     return Shown(
         seeds=kept,
         arrays={variant: {seed: found[variant][seed] for seed in kept} for variant in there},
@@ -96,18 +96,18 @@ def choose(
     )
 
 
-def why_absent(sources: StudyData, variant: str) -> str:
+def why_absent(data: StudyData, variant: str) -> str:
     """One sentence: why there are no arrays of a variant."""
-    replicates = sources.of(variant)
+    replicates = data.of(variant)
     if not replicates:
         return f"No replicate of {variant} was trained."
-    if not _finished(sources, variant):
+    if not _finished(data, variant):
         return f"No replicate of {variant} finished ({replicates[0].reason or replicates[0].state})."
     return f"The saved arrays of {variant} are missing or damaged."
 
 
-def _finished(sources: StudyData, variant: str) -> list[int]:
-    return [replicate.seed for replicate in sources.of(variant) if replicate.state == COMPLETE]
+def _finished(data: StudyData, variant: str) -> list[int]:
+    return [replicate.seed for replicate in data.of(variant) if replicate.state == COMPLETE]
 
 
 def _has(arrays: Arrays, need: str) -> bool:

@@ -49,10 +49,10 @@ def accuracy_table(shown: Shown, names: Sequence[str]) -> dict[str, pd.DataFrame
     return {v: per_class_table(shown.one(v)["labels"], shown.one(v)["predicted"], names) for v in shown.variants}
 
 
-def draw_confusion(sources: StudyData, variants: Sequence[str]) -> Drawing:
+def draw_confusion(data: StudyData, variants: Sequence[str]) -> Drawing:
     """One matrix a variant, side by side, in shares of the true class."""
-    shown = choose(sources, variants, PREDICTIONS, all_seeds=True)
-    names = _names(sources)
+    shown = choose(data, variants, PREDICTIONS, all_seeds=True)
+    names = _names(data)
     counts = {variant: pooled_confusion(shown, variant, names) for variant in shown.variants}
     figure = new_figure(height=_height(names, len(counts)))
     panels = figure.subplots(1, len(counts), sharey=True, squeeze=False)[0]
@@ -70,10 +70,10 @@ def draw_confusion(sources: StudyData, variants: Sequence[str]) -> Drawing:
     return Drawing(figure=figure, caption=_confusion_caption(shown, counts), alt=_confusion_alt(counts, names))
 
 
-def draw_confusion_difference(sources: StudyData, variants: tuple[str, str]) -> Drawing:
+def draw_confusion_difference(data: StudyData, variants: tuple[str, str]) -> Drawing:
     """The second variant's matrix minus the first one's, in points."""
-    shown = choose(sources, variants, PREDICTIONS, required=variants, all_seeds=True)
-    names, (one, other) = _names(sources), variants
+    shown = choose(data, variants, PREDICTIONS, required=variants, all_seeds=True)
+    names, (one, other) = _names(data), variants
     before, after = (100 * row_shares(pooled_confusion(shown, variant, names)) for variant in variants)
     difference = after - before
     largest = float(np.nanmax(np.abs(difference), initial=1.0))
@@ -102,10 +102,10 @@ def draw_confusion_difference(sources: StudyData, variants: tuple[str, str]) -> 
     )
 
 
-def draw_accuracies(sources: StudyData, variants: Sequence[str]) -> Drawing:
+def draw_accuracies(data: StudyData, variants: Sequence[str]) -> Drawing:
     """A row a class, a point with its interval a variant."""
-    shown = choose(sources, variants, PREDICTIONS)
-    names = _names(sources)
+    shown = choose(data, variants, PREDICTIONS)
+    names = _names(data)
     tables = accuracy_table(shown, names)
     figure = new_figure(height=1.4 + 0.15 * len(names) * (1 + len(tables)))
     axes = figure.subplots()
@@ -130,8 +130,8 @@ def draw_accuracies(sources: StudyData, variants: Sequence[str]) -> Drawing:
     return Drawing(figure=figure, caption=_accuracy_caption(shown, tables), alt=_accuracy_alt(tables))
 
 
-def _names(sources: StudyData) -> list[str]:
-    names = class_names(sources)
+def _names(data: StudyData) -> list[str]:
+    names = class_names(data)
     if not names:
         raise CannotDrawError("The record of the data set is missing: the classes have no names.")
     return names

@@ -87,12 +87,12 @@ def _below(values: Sequence[Value | None], known: Sequence[Value] | None) -> lis
     return [(BELOW, "none")] if missing else []
 
 
-def draw_coordinates(sources: StudyData) -> Drawing:
+def draw_coordinates(data: StudyData) -> Drawing:
     """Worst trials first, so that the best lie on top."""
-    overview = sources.overview
+    overview = data.overview
     rows = best_first([row for row in overview.rows if has_value(row)], overview.study.direction)[::-1]
     if not rows:
-        raise CannotDrawError(no_value_sentence(sources))
+        raise CannotDrawError(no_value_sentence(data))
     table = coordinate_table(overview.study.search_space, rows)
     if not table:
         raise CannotDrawError(f"No hyperparameter differs between the {counted(len(rows), 'trial')} that have a value.")
@@ -118,7 +118,7 @@ def draw_coordinates(sources: StudyData) -> Drawing:
     bar = figure.colorbar(mpl.cm.ScalarMappable(norm, SEQUENTIAL), ax=axes, location="bottom", shrink=0.7, aspect=40)
     bar.set_label(f"best {label} of the trial")
     legend_above(figure, _legend(rows), columns=3)
-    return Drawing(figure=figure, caption=_caption(sources, rows, table), alt=_alt(rows, table))
+    return Drawing(figure=figure, caption=_caption(data, rows, table), alt=_alt(rows, table))
 
 
 def _draw_trials(
@@ -192,18 +192,18 @@ def _wrapped(name: str) -> str:
     return parameter(name).replace(" ", "\n", 1) if "(" not in name else name.replace(" ", "\n")
 
 
-def _caption(sources: StudyData, rows: Sequence[TrialRow], table: Sequence[Coordinate]) -> str:
+def _caption(data: StudyData, rows: Sequence[TrialRow], table: Sequence[Coordinate]) -> str:
     below = [f"“{text}” below the axis of {c.name}" for c in table for place, text in c.ticks if place == BELOW]
     apart = (
         f" {listed(below).capitalize()} stands apart: exactly zero, or a hyperparameter that the trial does not have."
         if below
         else ""
     )
-    fixed = [name for name in sources.overview.study.space if name not in [c.name for c in table]]
+    fixed = [name for name in data.overview.study.space if name not in [c.name for c in table]]
     left_out = f" Omitted, the same in all trials: {listed(fixed)}." if fixed else ""
     return (
         f"The {counted(len(rows), 'trial')} that have a value (n = {len(rows)}), each a line through its "
-        f"hyperparameters to the best {sources.overview.study.objective.replace('_', ' ')} over its epochs; colour "
+        f"hyperparameters to the best {data.overview.study.objective.replace('_', ' ')} over its epochs; colour "
         f"repeats the last axis. Pruned trials had fewer epochs.{apart}{left_out}"
     )
 

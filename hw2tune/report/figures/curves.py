@@ -91,16 +91,16 @@ def endings(replicates: Iterable[Replicate]) -> list[Ending]:
     ]
 
 
-def draw_curves(sources: StudyData, quantity: Quantity) -> Drawing:
+def draw_curves(data: StudyData, quantity: Quantity) -> Drawing:
     """Two panels, training above validation, with the variants' means and bands and the published points."""
-    if not sources.replicates:
+    if not data.replicates:
         raise CannotDrawError("No replicate was trained yet: curves are drawn from replicates.")
-    variants, left_out = distinct_variants(sources)
-    sources = replace(sources, replicates=[r for r in sources.replicates if r.variant in variants])
-    tables = {split: curve_table(sources, f"{split}_{quantity}") for split in (TRAIN, VALIDATION)}
+    variants, left_out = distinct_variants(data)
+    data = replace(data, replicates=[r for r in data.replicates if r.variant in variants])
+    tables = {split: curve_table(data, f"{split}_{quantity}") for split in (TRAIN, VALIDATION)}
     if tables[TRAIN].empty:
         raise CannotDrawError("No replicate finished an epoch: there is no curve to draw.")
-    study, broken = sources.overview.study, endings(sources.replicates)
+    study, broken = data.overview.study, endings(data.replicates)
     published = published_points(study.dataset, quantity, study.loss, int(tables[TRAIN]["epoch"].max()))
     scale = 100.0 if quantity == "accuracy" else 1.0
     figure = new_figure(height=6.4)
@@ -108,14 +108,14 @@ def draw_curves(sources: StudyData, quantity: Quantity) -> Drawing:
     for axes, (split, table) in zip(panels, tables.items(), strict=True):
         _draw_panel(axes, table, broken, scale)
         _draw_published(axes, [point for point in published if point.panel == split], scale)
-        axes.set_title(_panel_title(sources, split))
+        axes.set_title(_panel_title(data, split))
         if quantity == "loss" and study.loss == "double_softmax":
             axes.axhline(DOUBLE_SOFTMAX_MINIMUM, color=GREY, linestyle=":", linewidth=1.2)
     panels[1].set_xlabel("epoch")
     panels[1].xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     figure.supylabel(_unit(quantity, study.loss), fontsize=10)
-    legend_above(figure, _legend(sources, quantity, published, broken), columns=2)
-    caption = f"{_caption(sources, quantity, published, broken)} {left_out}".strip()
+    legend_above(figure, _legend(data, quantity, published, broken), columns=2)
+    caption = f"{_caption(data, quantity, published, broken)} {left_out}".strip()
     return Drawing(figure=figure, caption=caption, alt=_alt(tables[VALIDATION], quantity))
 
 
@@ -159,34 +159,32 @@ def _unit(quantity: Quantity, loss: str) -> str:
     return f"loss (nats per image):\n{LOSSES[loss]}"
 
 
-def _panel_title(sources: StudyData, split: str) -> str:
+def _panel_title(data: StudyData, split: str) -> str:
     label = {TRAIN: "Training", VALIDATION: "Validation"}[split]
-    size = sources.dataset.sizes.get(split) if sources.dataset else None
+    size = data.dataset.sizes.get(split) if data.dataset else None
     return label if size is None else f"{label} ({size:,} images)"
 
 
-def _legend(
-    sources: StudyData, quantity: Quantity, published: list[PublishedPoint], broken: list[Ending]
-) -> list[Line2D]:
-    handles = [variant_line(variant) for variant in VARIANTS if sources.of(variant)]
+def _legend(data: StudyData, quantity: Quantity, published: list[PublishedPoint], broken: list[Ending]) -> list[Line2D]:
+    handles = [variant_line(variant) for variant in VARIANTS if data.of(variant)]
     if any(ending.epoch for ending in broken):
         handles.append(
             Line2D([], [], linestyle="", marker="X", color=GREY, markersize=8, label="a seed broke off here")
         )
-    if quantity == "loss" and sources.overview.study.loss == "double_softmax":
+    if quantity == "loss" and data.overview.study.loss == "double_softmax":
         label = f"smallest possible value, {DOUBLE_SOFTMAX_MINIMUM}"
         handles.append(Line2D([], [], color=GREY, linestyle=":", linewidth=1.2, label=label))
     marks = [_published_mark(*key) for key in dict.fromkeys((point.run, point.kind) for point in published)]
     return handles + list({str(mark.get_label()): mark for mark in marks}.values())
 
 
-def _caption(sources: StudyData, quantity: Quantity, published: list[PublishedPoint], broken: list[Ending]) -> str:
-    study = sources.overview.study
-    seeds = {v: [r.seed for r in sources.of(v)] for v in VARIANTS if sources.of(v)}
+def _caption(data: StudyData, quantity: Quantity, published: list[PublishedPoint], broken: list[Ending]) -> str:
+    study = data.overview.study
+    seeds = {v: [r.seed for r in data.of(v)] for v in VARIANTS if data.of(v)}
     several = any(len(s) > 1 for s in seeds.values())
     what = f"Loss, {LOSSES[study.loss]}," if quantity == "loss" else "Accuracy"
     sentences = [
-        f"{what} by epoch on {data_label(sources)}: above on the training images, as a mean over the batches in "
+        f"{what} by epoch on {data_label(data)}: above on the training images, as a mean over the batches in "
         "training mode, with the weights still moving; below on the validation images after the epoch.",
         ("Lines are means over the seeds; bands span the smallest to the largest value over the seeds and are no "
         "confidence interval." if several else "One seed: there is no band.") + " " + seeds_sentence(seeds),

@@ -28,7 +28,7 @@ class Drawing:
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """How one figure is made. `draw` raises CannotDrawError where the sources lack what it needs."""
+    """How one figure is made. `draw` raises CannotDrawError where the data lack what it needs."""
 
     name: str
     section: Section

@@ -87,11 +87,11 @@ def _first(gallery: Gallery, wanted: NDArray[np.bool_]) -> list[tuple[int, int]]
     return [(int(place), int(gallery.indices[place])) for place in places]
 
 
-def draw_examples(sources: StudyData, variant: str) -> Drawing:
+def draw_examples(data: StudyData, variant: str) -> Drawing:
     """Five correct images above five misclassified ones."""
-    gallery = _gallery(sources)
-    shown = choose(sources, [variant], PREDICTIONS, required=[variant])
-    arrays, names = shown.one(variant), class_names(sources)
+    gallery = _gallery(data)
+    shown = choose(data, [variant], PREDICTIONS, required=[variant])
+    arrays, names = shown.one(variant), class_names(data)
     correct, wrong = (first_examples(gallery, arrays, correct=c) for c in (True, False))
     total, errors = len(arrays["labels"]), int((arrays["labels"] != arrays["predicted"]).sum())
 
@@ -120,15 +120,15 @@ def draw_examples(sources: StudyData, variant: str) -> Drawing:
     )
 
 
-def draw_changes(sources: StudyData, variant: str, verb: str) -> Drawing:
+def draw_changes(data: StudyData, variant: str, verb: str) -> Drawing:
     """Five fixed images above five broken ones, on the seed whose McNemar test the claim gives."""
-    gallery = _gallery(sources)
-    claimed = claim(sources, variant, BASELINE)
+    gallery = _gallery(data)
+    claimed = claim(data, variant, BASELINE)
     if claimed.verdict == SAME:
         raise CannotDrawError(claimed.sentence)
     both, median = [BASELINE, variant], claimed.median_seed
-    shown = choose(sources, both, PREDICTIONS, required=both, preferred=median)
-    before, after, names = shown.one(BASELINE), shown.one(variant), class_names(sources)
+    shown = choose(data, both, PREDICTIONS, required=both, preferred=median)
+    before, after, names = shown.one(BASELINE), shown.one(variant), class_names(data)
     if not np.array_equal(before["labels"], after["labels"]):
         raise CannotDrawError(f"{BASELINE} and {variant} were evaluated on different test images.")
     fixed, broken = count_changes(before, after)
@@ -162,10 +162,10 @@ def _seed_words(seed: int, median: int | None) -> str:
     return f"Seed {seed}, the first that both have"
 
 
-def _gallery(sources: StudyData) -> Gallery:
-    if sources.gallery is None:
+def _gallery(data: StudyData) -> Gallery:
+    if data.gallery is None:
         raise CannotDrawError("The gallery of test images is missing or damaged.")
-    return sources.gallery
+    return data.gallery
 
 
 def _name(names: list[str], label: int) -> str:
@@ -196,7 +196,7 @@ def show_image(axes: Axes, image: Array) -> None:
 
 
 def _examples(variant: str) -> Callable[[StudyData], Drawing]:
-    return lambda sources: draw_examples(sources, variant)
+    return lambda data: draw_examples(data, variant)
 
 
 RECIPES = [

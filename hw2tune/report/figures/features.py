@@ -37,13 +37,11 @@ class FeatureTable:
     high: float
 
 
-def convolutions(sources: StudyData) -> list[str]:
+def convolutions(data: StudyData) -> list[str]:
     """The layers that have feature maps in some replicate."""
-    for replicate in sources.replicates:
+    for replicate in data.replicates:
         layers = [
-            n.removeprefix(PREFIX)
-            for n in sources.arrays(replicate.variant, replicate.seed) or {}
-            if n.startswith(PREFIX)
+            n.removeprefix(PREFIX) for n in data.arrays(replicate.variant, replicate.seed) or {} if n.startswith(PREFIX)
         ]
         if layers:
             return layers
@@ -84,14 +82,14 @@ def mosaic(maps: Array) -> NDArray[np.float64]:
     return picture
 
 
-def draw_features(sources: StudyData, layer: str) -> Drawing:
+def draw_features(data: StudyData, layer: str) -> Drawing:
     """A column an image, a row a variant; the images themselves on top."""
-    if sources.gallery is None:
+    if data.gallery is None:
         raise CannotDrawError("The gallery of test images is missing or damaged.")
-    variants, left_out = distinct_variants(sources)
-    shown = choose(sources, variants, [PREFIX + layer])
+    variants, left_out = distinct_variants(data)
+    shown = choose(data, variants, [PREFIX + layer])
     maps = {variant: shown.one(variant)[PREFIX + layer] for variant in shown.variants}
-    at_hand = min(len(images) for images in (sources.gallery.images, *maps.values()))
+    at_hand = min(len(images) for images in (data.gallery.images, *maps.values()))
     if not at_hand:
         raise CannotDrawError("The gallery of test images is empty.")
     maps = {variant: images[:at_hand] for variant, images in maps.items()}
@@ -103,9 +101,9 @@ def draw_features(sources: StudyData, layer: str) -> Drawing:
     heights = [IMAGE_HEIGHT, *[row_height] * len(maps)]
     panels = figure.subplots(1 + len(maps), images, squeeze=False, height_ratios=heights)
     for column in range(images):
-        show_image(panels[0, column], sources.gallery.images[column])
-        label = int(sources.gallery.labels[column])
-        panels[0, column].set_title(f"true {_class(sources, label)}", loc="center", fontweight="normal")
+        show_image(panels[0, column], data.gallery.images[column])
+        label = int(data.gallery.labels[column])
+        panels[0, column].set_title(f"true {_class(data, label)}", loc="center", fontweight="normal")
     picture: AxesImage | None = None
     for row, (variant, mosaics) in enumerate(table.mosaics.items(), start=1):
         for axes, values in zip(panels[row], mosaics, strict=True):
@@ -117,16 +115,16 @@ def draw_features(sources: StudyData, layer: str) -> Drawing:
     assert picture is not None  # `choose` gave at least one variant
     bar = figure.colorbar(picture, ax=panels, location="bottom", shrink=0.7, aspect=40, extend="both", pad=0.02)
     bar.set_label(f"output of {layer} before ReLU (no unit)")
-    caption = _caption(sources, layer, table, images, f"{shown.sentence} {left_out}".strip())
+    caption = _caption(data, layer, table, images, f"{shown.sentence} {left_out}".strip())
     return Drawing(figure=figure, caption=caption, alt=_alt(layer, table, images))
 
 
-def _class(sources: StudyData, label: int) -> str:
-    names = class_names(sources)
+def _class(data: StudyData, label: int) -> str:
+    names = class_names(data)
     return short(names[label]) if label < len(names) else str(label)
 
 
-def _caption(sources: StudyData, layer: str, table: FeatureTable, images: int, seed: str) -> str:
+def _caption(data: StudyData, layer: str, table: FeatureTable, images: int, seed: str) -> str:
     height, width = table.map_shape
     return (
         f"What the {table.channels} channels of {layer} ({height} x {width} values each) make of the same "
@@ -143,7 +141,7 @@ def _alt(layer: str, table: FeatureTable, images: int) -> str:
     )
 
 
-def recipes(sources: StudyData) -> list[Recipe]:
+def recipes(data: StudyData) -> list[Recipe]:
     """One figure a layer; one that says why where there are none."""
 
     def recipe(layer: str) -> Recipe:
@@ -154,12 +152,12 @@ def recipes(sources: StudyData) -> list[Recipe]:
             draw=lambda s: draw_features(s, layer),
         )
 
-    return [recipe(layer) for layer in convolutions(sources)] or [
+    return [recipe(layer) for layer in convolutions(data)] or [
         Recipe(name="features", section="features", title="Feature maps", draw=_none)
     ]
 
 
-def _none(sources: StudyData) -> Drawing:
-    if not sources.replicates:
+def _none(data: StudyData) -> Drawing:
+    if not data.replicates:
         raise CannotDrawError("No replicate was trained yet: feature maps are saved when replicates train.")
     raise CannotDrawError("No replicate has saved feature maps: its arrays are missing, damaged, or hold none.")

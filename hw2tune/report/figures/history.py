@@ -48,12 +48,12 @@ def history_table(rows: Iterable[TrialRow], direction: str) -> list[HistoryPoint
     return table
 
 
-def draw_history(sources: StudyData) -> Drawing:
+def draw_history(data: StudyData) -> Drawing:
     """Trials by number against their value, with the best so far."""
-    overview = sources.overview
+    overview = data.overview
     table = history_table(overview.finished, overview.study.direction)
     if not any(point.value is not None for point in table):
-        raise CannotDrawError(no_value_sentence(sources))
+        raise CannotDrawError(no_value_sentence(data))
     label, scale = objective_axis(overview.study)
     figure = new_figure(height=4.3)
     axes = figure.subplots()
@@ -66,7 +66,7 @@ def draw_history(sources: StudyData) -> Drawing:
     axes.set_ylabel(f"best {label} of the trial")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     legend_above(figure, _legend(table), columns=3)
-    return Drawing(figure=figure, caption=_caption(sources, table), alt=_alt(sources, table))
+    return Drawing(figure=figure, caption=_caption(data, table), alt=_alt(data, table))
 
 
 def _draw_state(axes: Axes, points: Sequence[HistoryPoint], state: str, scale: float) -> None:
@@ -115,20 +115,20 @@ def state_words(table: Sequence[HistoryPoint], state: str) -> str:
     return f"{state} (no value)" if without else state
 
 
-def no_value_sentence(sources: StudyData) -> str:
+def no_value_sentence(data: StudyData) -> str:
     """Why nothing of the search can be drawn."""
-    finished = sources.overview.finished
+    finished = data.overview.finished
     if not finished:
         return "No trial of this study has finished yet."
     return f"None of the {counted(len(finished), 'finished trial')} has a value."
 
 
-def _caption(sources: StudyData, table: list[HistoryPoint]) -> str:
-    study = sources.overview.study
+def _caption(data: StudyData, table: list[HistoryPoint]) -> str:
+    study = data.overview.study
     how_many = [f"{sum(p.state == state for p in table)} {state}" for state in dict.fromkeys(p.state for p in table)]
     without = any(p.value is None for p in table)
     return (
-        f"The search on {data_label(sources)}, n = {len(table)} finished trials ({listed(how_many)}), one network "
+        f"The search on {data_label(data)}, n = {len(table)} finished trials ({listed(how_many)}), one network "
         f"each: the best {study.objective.replace('_', ' ')} over the epochs that a trial had; pruned trials had "
         "fewer. The line is the best so far. Rings mark the published "
         f"configurations.{' Trials without a value lie on the lower edge.' if without else ''} The best of many "
@@ -136,8 +136,8 @@ def _caption(sources: StudyData, table: list[HistoryPoint]) -> str:
     )
 
 
-def _alt(sources: StudyData, table: list[HistoryPoint]) -> str:
-    study = sources.overview.study
+def _alt(data: StudyData, table: list[HistoryPoint]) -> str:
+    study = data.overview.study
     best = table[-1].best
     assert best is not None  # the figure is not drawn else
     first = next(p for p in table if p.best == best)

@@ -104,10 +104,10 @@ def _distribution(distribution: Distribution) -> optuna.distributions.BaseDistri
     return optuna.distributions.FloatDistribution(below, high)
 
 
-def draw_importances(sources: StudyData) -> Drawing:
+def draw_importances(data: StudyData) -> Drawing:
     """Bars, the longest on top."""
-    study = sources.overview.study
-    rows = [row for row in sources.overview.rows if has_value(row)]
+    study = data.overview.study
+    rows = [row for row in data.overview.rows if has_value(row)]
     if len(rows) < FEWEST_TRIALS:
         raise CannotDrawError(
             f"Importances need {FEWEST_TRIALS} trials that have a value; this study has {len(rows)}: run it on with "
@@ -131,11 +131,11 @@ def draw_importances(sources: StudyData) -> Drawing:
     axes.grid(False, axis="y")
     axes.tick_params(axis="y", length=0)
     axes.set_xlabel("importance (% of the explained variance)")
-    return Drawing(figure=figure, caption=_caption(sources, rows, names, found), alt=_alt(table))
+    return Drawing(figure=figure, caption=_caption(data, rows, names, found), alt=_alt(table))
 
 
-def _caption(sources: StudyData, rows: Sequence[TrialRow], names: Sequence[str], found: int) -> str:
-    study = sources.overview.study
+def _caption(data: StudyData, rows: Sequence[TrialRow], names: Sequence[str], found: int) -> str:
+    study = data.overview.study
     left_out = [name for name in study.space if name not in names]
     why = f" Omitted, as not every trial has them or none differs in them: {listed(left_out)}." if left_out else ""
     drawn = f" drawn at random out of {found:,}" if found > len(rows) else ""

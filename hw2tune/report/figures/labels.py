@@ -1,4 +1,4 @@
-"""Words that several captions and axes share."""
+"""Text that several captions and axes share."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ def parameter(name: str) -> str:
     return name.replace("_", " ")
 
 
-def data_label(sources: StudyData) -> str:
+def data_label(data: StudyData) -> str:
     """How the data are called: the record's label, or the study's data set where no replicate was trained."""
-    return sources.dataset.label if sources.dataset else sources.overview.study.dataset
+    return data.dataset.label if data.dataset else data.overview.study.dataset
 
 
-def class_names(sources: StudyData) -> list[str]:
+def class_names(data: StudyData) -> list[str]:
     """The classes in the order of their labels; none where no replicate was trained."""
-    return list(sources.dataset.classes) if sources.dataset else []
+    return list(data.dataset.classes) if data.dataset else []
 
 
 def objective_axis(study: Study) -> tuple[str, float]:

@@ -61,9 +61,9 @@ def pixel_stages(counts: Array, record: DatasetRecord) -> list[Stage]:
     return stages
 
 
-def draw_preprocessing(sources: StudyData) -> Drawing:
+def draw_preprocessing(data: StudyData) -> Drawing:
     """A panel a stage, a line a channel."""
-    counts, record = sources.pixel_counts, sources.dataset
+    counts, record = data.pixel_counts, data.dataset
     if counts is None or record is None:
         raise CannotDrawError(
             "The counts of pixel values are missing or damaged: they are saved when replicates train."
@@ -90,7 +90,7 @@ def draw_preprocessing(sources: StudyData) -> Drawing:
     return Drawing(
         figure=figure,
         caption=(
-            f"How often each pixel value occurs in the {images} of {data_label(sources)}, after each step of "
+            f"How often each pixel value occurs in the {images} of {data_label(data)}, after each step of "
             f"preprocessing; mean ± standard deviation over all pixels stand above. {_steps(stages, record)}"
         ),
         alt=f"Distributions of pixel values. {' '.join(f'{s.title}: {_moments(s, looks)}.' for s in stages)}",

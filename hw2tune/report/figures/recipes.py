@@ -48,22 +48,22 @@ class MissingFigure:
     reason: str
 
 
-def make_figures(sources: StudyData, folder: Path) -> list[DrawnFigure | MissingFigure]:
+def make_figures(data: StudyData, folder: Path) -> list[DrawnFigure | MissingFigure]:
     """Draws every figure as `<folder>/<name>.png` and `.pdf`, in the order of the page.
 
-    The same sources give the same bytes. What cannot be drawn comes back with its reason.
+    The same data give the same bytes. What cannot be drawn comes back with its reason.
     """
     with style():
-        return [_make(recipe, sources, folder) for recipe in recipes(sources)]
+        return [_make(recipe, data, folder) for recipe in recipes(data)]
 
 
-def recipes(sources: StudyData) -> list[Recipe]:
+def recipes(data: StudyData) -> list[Recipe]:
     """Every figure that a study's report has."""
     return [
         *curves.RECIPES,
         *weights.RECIPES,
         *examples.RECIPES,
-        *features.recipes(sources),
+        *features.recipes(data),
         *classes.RECIPES,
         *preprocessing.RECIPES,
         *history.RECIPES,
@@ -74,9 +74,9 @@ def recipes(sources: StudyData) -> list[Recipe]:
     ]
 
 
-def _make(recipe: Recipe, sources: StudyData, folder: Path) -> DrawnFigure | MissingFigure:
+def _make(recipe: Recipe, data: StudyData, folder: Path) -> DrawnFigure | MissingFigure:
     try:
-        drawing = recipe.draw(sources)
+        drawing = recipe.draw(data)
     except CannotDrawError as error:
         return MissingFigure(name=recipe.name, section=recipe.section, title=recipe.title, reason=str(error))
     png, pdf = save(drawing.figure, folder, recipe.name)

@@ -21,7 +21,7 @@ from hw2tune.records.replicates.records import BASELINE, L2, TUNED, TUNED_NO_L2
 from hw2tune.records.trials.states import COMPLETE, DIVERGED, FAILED, INTERRUPTED, LOST, PRUNED, RUNNING
 from hw2tune.report.figures.workarounds import FONT, undisturbed
 
-# Okabe and Ito, "Color Universal Design" (2008): told apart with every common colour blindness.
+# Okabe and Ito, "Color Universal Design" (2008): distinct with every common colour blindness.
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 BLUE, VERMILLION, PURPLE, GREY = "#0072B2", "#D55E00", "#CC79A7", "#767676"
 
@@ -96,7 +96,7 @@ def style() -> Iterator[None]:
     # Not `rcdefaults`: it keeps some of the user's settings, and reads the user's style files.
     defaults = {name: value for name, value in mpl.rcParamsDefault.items() if name != "backend"}
     with undisturbed(), mpl.rc_context(defaults | _SETTINGS):  # type: ignore[arg-type]  # the stubs know literal keys
-        # A class name in a script that DejaVu lacks is drawn as boxes; a report is no place to be told so.
+        # A class name in a script that DejaVu lacks is drawn as boxes; a warning does not belong into a report.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         yield
 

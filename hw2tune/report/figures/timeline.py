@@ -95,9 +95,9 @@ def _cuts(bars: Sequence[Bar]) -> list[tuple[float, float]]:
     return [(at, length) for at, length in gaps if length > max(LONGEST_GAP, SHARE_OF_GAP * busy)]
 
 
-def draw_timeline(sources: StudyData) -> Drawing:
+def draw_timeline(data: StudyData) -> Drawing:
     """A row a worker, a bar a trial."""
-    overview = sources.overview
+    overview = data.overview
     bars = [bar for row in overview.rows for bar in trial_bars(row, read_epochs(overview.folder.trial(row.number)))]
     if not bars:
         raise CannotDrawError(
@@ -124,7 +124,7 @@ def draw_timeline(sources: StudyData) -> Drawing:
     states = list(dict.fromkeys(bar.state for bar in table))
     patches = [Patch(label=state, **_fill(state)) for state in states]
     figure.legend(handles=patches, loc="outside upper center", ncols=len(patches))
-    return Drawing(figure=figure, caption=_caption(sources, table, workers, cuts), alt=_alt(table, workers))
+    return Drawing(figure=figure, caption=_caption(data, table, workers, cuts), alt=_alt(table, workers))
 
 
 def _draw_bar(axes: Axes, bar: Bar, row: int, seconds: float, span: float) -> None:
@@ -147,9 +147,9 @@ def _unit(seconds: float) -> tuple[str, float]:
     return next((unit for unit in (("h", 3600.0), ("min", 60.0)) if seconds > 3 * unit[1]), ("s", 1.0))
 
 
-def _caption(sources: StudyData, table: Sequence[Bar], workers: Sequence[str], cuts: Sequence[float]) -> str:
+def _caption(data: StudyData, table: Sequence[Bar], workers: Sequence[str], cuts: Sequence[float]) -> str:
     shown = {bar.trial for bar in table}
-    unseen = [row.number for row in sources.overview.rows if row.number not in shown]
+    unseen = [row.number for row in data.overview.rows if row.number not in shown]
     return (
         f"When each of {counted(len(shown), 'trial')} trained, in {_processes(workers)}; the numbers are trials. A "
         "bar spans its epochs as Ray Tune noted them, in whole seconds; what lies between bars is starting up, "

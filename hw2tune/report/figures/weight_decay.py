@@ -59,20 +59,20 @@ def response_table(rows: Iterable[TrialRow]) -> list[Response]:
     ]
 
 
-def draw_weight_decay(sources: StudyData) -> Drawing:
+def draw_weight_decay(data: StudyData) -> Drawing:
     """Zero stands left of a break, everything else on a logarithmic axis."""
-    table = response_table(sources.overview.rows)
+    table = response_table(data.overview.rows)
     if not table:
         raise CannotDrawError(
-            no_value_sentence(sources)
-            if "weight_decay" in sources.overview.study.space
+            no_value_sentence(data)
+            if "weight_decay" in data.overview.study.space
             else "The search space of this study has no weight_decay."
         )
     decays = {response.weight_decay for response in table}
     if len(decays) < 2:
         raise CannotDrawError(f"All trials that have a value have the same weight_decay ({decays.pop():g}).")
     zero = math.floor(math.log10(min(decay for decay in decays if decay > 0))) - BREAK
-    label, scale = objective_axis(sources.overview.study)
+    label, scale = objective_axis(data.overview.study)
     figure = new_figure(height=4.4)
     axes = figure.subplots()
     for optimizer, complete in dict.fromkeys((response.optimizer, response.complete) for response in table):
@@ -82,7 +82,7 @@ def draw_weight_decay(sources: StudyData) -> Drawing:
     axes.set_xlabel("weight decay (no unit)")
     axes.set_ylabel(f"best {label} of the trial")
     legend_above(figure, _legend(table), columns=3)
-    return Drawing(figure=figure, caption=_caption(sources, table), alt=_alt(table))
+    return Drawing(figure=figure, caption=_caption(data, table), alt=_alt(table))
 
 
 def _draw_responses(axes: Axes, same: Sequence[Response], zero: float, scale: float) -> None:
@@ -135,8 +135,8 @@ def _legend(table: Sequence[Response]) -> list[Line2D]:
     return handles
 
 
-def _caption(sources: StudyData, table: Sequence[Response]) -> str:
-    study = sources.overview.study
+def _caption(data: StudyData, table: Sequence[Response]) -> str:
+    study = data.overview.study
     zeros = sum(response.weight_decay == 0 for response in table)
     at_zero = f"; {counted(zeros, 'trial')} at exactly 0, left of the break" if zeros else ""
     return (

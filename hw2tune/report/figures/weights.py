@@ -63,11 +63,11 @@ def _histogram(name: str, arrays: Mapping[str, Arrays]) -> ParameterHistogram:
     )
 
 
-def draw_weights(sources: StudyData, variants: tuple[str, str]) -> Drawing:
+def draw_weights(data: StudyData, variants: tuple[str, str]) -> Drawing:
     """A row a layer: weights on the left, biases on the right. Raises CannotDrawError where both are one network."""
-    if not set(variants) <= set(distinct_variants(sources)[0]):
+    if not set(variants) <= set(distinct_variants(data)[0]):
         raise CannotDrawError(f"{SAME}.")
-    shown = choose(sources, variants, [PREFIX], required=variants)
+    shown = choose(data, variants, [PREFIX], required=variants)
     table = weight_table({variant: shown.one(variant) for variant in variants})
     if not table:
         raise CannotDrawError(f"The saved weights of {listed(variants)} have no tensor in common that is finite.")

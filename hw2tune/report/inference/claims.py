@@ -1,6 +1,6 @@
 """What was learned, in sentences: one for each pair of variants.
 
-The verdict rests on the paired t interval over seeds. The sign-flip test is told beside it; only where it rejects as
+The verdict rests on the paired t interval over seeds. The sign-flip test is printed beside it; only where it rejects as
 well does a sentence say that chance does not explain the difference. With five seeds it cannot: no p is below 0.0625.
 A claim whose figures were evaluated on training images is refused.
 """
@@ -37,7 +37,7 @@ class Claim:
     against: str
     verdict: str  # INCREASE, DECREASE, NOT_DETECTED, SINGLE_RUN, SAME, MISSING or REFUSED
     sentence: str
-    detail: str = ""  # McNemar's test on the median seed, in words
+    detail: str = ""  # McNemar's test on the median seed, as text
     caveat: str = ""  # CAVEAT where the claim is refused
     seeds: tuple[int, ...] = ()  # that both variants finished
     comparison: PairedComparison | None = None  # of test accuracies, as fractions
@@ -45,38 +45,38 @@ class Claim:
     mcnemar: McNemar | None = None
 
 
-def claims(sources: StudyData) -> list[Claim]:
+def claims(data: StudyData) -> list[Claim]:
     """One claim for each of PAIRS, in this order, whatever is missing."""
-    return [claim(sources, variant, against) for variant, against in PAIRS]
+    return [claim(data, variant, against) for variant, against in PAIRS]
 
 
-def claim(sources: StudyData, variant: str, against: str) -> Claim:
+def claim(data: StudyData, variant: str, against: str) -> Claim:
     """What the replicates say about `variant` - `against`, in test accuracy at the epoch that validation chose."""
-    params, other = params_of(sources, variant), params_of(sources, against)
+    params, other = params_of(data, variant), params_of(data, against)
     if same_configuration(params, other):
         return Claim(variant=variant, against=against, verdict=SAME, sentence=_same(variant, against))
-    if any(overlaps_training(replicate) for name in (variant, against) for replicate in sources.of(name)):
+    if any(overlaps_training(replicate) for name in (variant, against) for replicate in data.of(name)):
         return Claim(
             variant=variant, against=against, verdict=REFUSED, sentence=_refused(variant, against), caveat=CAVEAT
         )
-    shared = pair(sources, variant, against)
+    shared = pair(data, variant, against)
     if not shared.seeds:
-        return Claim(variant=variant, against=against, verdict=MISSING, sentence=_missing(sources, variant, against))
-    return _compared(sources, variant, against, shared)
+        return Claim(variant=variant, against=against, verdict=MISSING, sentence=_missing(data, variant, against))
+    return _compared(data, variant, against, shared)
 
 
-def _compared(sources: StudyData, variant: str, against: str, shared: Pair) -> Claim:
+def _compared(data: StudyData, variant: str, against: str, shared: Pair) -> Claim:
     accuracies = [
         [r.chosen.accuracy for r in replicates.values() if r.chosen] for replicates in (shared.variant, shared.against)
     ]
     comparison = compare_pairs(*accuracies)
     seed = median_seed(shared.seeds, [a - b for a, b in zip(*accuracies, strict=True)])
-    test = _mcnemar(sources, variant, against, seed)
+    test = _mcnemar(data, variant, against, seed)
     return Claim(
         variant=variant,
         against=against,
         verdict=_verdict(comparison),
-        sentence=sentence(f"{_subject(sources, variant, against)} {difference_words(comparison)}{_left_out(shared)}"),
+        sentence=sentence(f"{_subject(data, variant, against)} {difference_words(comparison)}{_left_out(shared)}"),
         detail=mcnemar_words(*test, variant, against, seed)
         if test
         else f"{variant} against {against}: {PREDICTIONS_MISSING}",
@@ -95,10 +95,10 @@ def _verdict(comparison: PairedComparison) -> str:
     return INCREASE if comparison.mean > 0 else DECREASE
 
 
-def _subject(sources: StudyData, variant: str, against: str) -> str:
-    params, other = params_of(sources, variant) or {}, params_of(sources, against) or {}
+def _subject(data: StudyData, variant: str, against: str) -> str:
+    params, other = params_of(data, variant) or {}, params_of(data, against) or {}
     if variant == TUNED and against == BASELINE:
-        published = "the published L2 configuration: " if same_configuration(params, params_of(sources, L2)) else ""
+        published = "the published L2 configuration: " if same_configuration(params, params_of(data, L2)) else ""
         return f"tuning ({published}{configuration_words(params)})"
     if not same_configuration({**params, "weight_decay": 0.0}, other):
         return f"{variant} ({configuration_words(params)}), against {against} ({configuration_words(other)}),"
@@ -117,16 +117,16 @@ def _same(variant: str, against: str) -> str:
     return f"{variant} and {against} are the same configuration: there is nothing to compare."
 
 
-def _missing(sources: StudyData, variant: str, against: str) -> str:
-    if not sources.replicates:
+def _missing(data: StudyData, variant: str, against: str) -> str:
+    if not data.replicates:
         return f"{variant} against {against}: nothing to compare, there are no replicates."
-    reasons = [reason for name in (variant, against) if (reason := _absence(sources, name))]
+    reasons = [reason for name in (variant, against) if (reason := _absence(data, name))]
     why = listed(reasons) if reasons else "no seed was finished by both"
     return f"{variant} against {against}: nothing to compare, {why}."
 
 
-def _absence(sources: StudyData, variant: str) -> str:
-    replicates = sources.of(variant)
+def _absence(data: StudyData, variant: str) -> str:
+    replicates = data.of(variant)
     if any(replicate.chosen for replicate in replicates):
         return ""
     if not replicates:
@@ -139,8 +139,8 @@ def _refused(variant: str, against: str) -> str:
     return f"{variant} against {against}: no claim, as accuracies were {CAVEAT}."
 
 
-def _mcnemar(sources: StudyData, variant: str, against: str, seed: int) -> tuple[McNemar, int] | None:
-    arrays = predictions(sources, variant, against, seed)
+def _mcnemar(data: StudyData, variant: str, against: str, seed: int) -> tuple[McNemar, int] | None:
+    arrays = predictions(data, variant, against, seed)
     if arrays is None:
         return None
     right, right_against = (each["predicted"] == each["labels"] for each in arrays)

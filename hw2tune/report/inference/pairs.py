@@ -28,9 +28,9 @@ class Pair:
         return list(self.variant)
 
 
-def pair(sources: StudyData, variant: str, against: str) -> Pair:
+def pair(data: StudyData, variant: str, against: str) -> Pair:
     """The pair on the seeds where both were evaluated; a diverged replicate takes its seed out of the comparison."""
-    first, second = ({r.seed: r for r in sources.of(name)} for name in (variant, against))
+    first, second = ({r.seed: r for r in data.of(name)} for name in (variant, against))
     seeds = [seed for seed in sorted(first.keys() & second.keys()) if first[seed].chosen and second[seed].chosen]
     return Pair(
         variant={seed: first[seed] for seed in seeds},
@@ -53,16 +53,16 @@ def overlaps_training(replicate: Replicate) -> bool:
     return any(evaluation.overlaps_training for evaluation in (replicate.chosen, replicate.last) if evaluation)
 
 
-def params_of(sources: StudyData, variant: str) -> Params | None:
+def params_of(data: StudyData, variant: str) -> Params | None:
     """The configuration of a variant: as trained, else as the study or the race has it; None where nobody knows."""
-    if replicates := sources.of(variant):
+    if replicates := data.of(variant):
         return replicates[0].params
     if variant in (BASELINE, L2):
-        return sources.overview.study.published_hyperparameters(variant).as_dict()
+        return data.overview.study.published_hyperparameters(variant).as_dict()
     if variant == TUNED_NO_L2:
-        tuned = params_of(sources, TUNED)
+        tuned = params_of(data, TUNED)
         return None if tuned is None else {**tuned, "weight_decay": 0.0}
-    race = sources.race
+    race = data.race
     return next((c.params for c in race.candidates if c.trial == race.winner), None) if race else None
 
 
@@ -71,9 +71,9 @@ def same_configuration(params: Params | None, other: Params | None) -> bool:
     return params is not None and other is not None and identity(params) == identity(other)
 
 
-def predictions(sources: StudyData, variant: str, against: str, seed: int) -> tuple[Mapping[str, Array], ...] | None:
+def predictions(data: StudyData, variant: str, against: str, seed: int) -> tuple[Mapping[str, Array], ...] | None:
     """The arrays of both variants on one seed; None where a file is missing or they saw different test images."""
-    arrays = [sources.arrays(name, seed) for name in (variant, against)]
+    arrays = [data.arrays(name, seed) for name in (variant, against)]
     first, second = arrays
     if not (first and second and _complete_arrays(first) and _complete_arrays(second)):
         return None

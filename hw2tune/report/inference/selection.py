@@ -1,4 +1,4 @@
-"""How the tuned configuration was chosen, in words: the race over seeds, and the luck of the best of N."""
+"""How the tuned configuration was chosen, as text: the race over seeds, and the luck of the best of N."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ class Optimism:
     sentence: str
 
 
-def optimism(sources: StudyData) -> Optimism | None:
+def optimism(data: StudyData) -> Optimism | None:
     """The leader of the search in the race, the winner of the race on test; None where no trial has a value."""
-    study = sources.overview.study
-    candidates, winner = sources.race.candidates if sources.race else [], winning_candidate(sources.race)
-    best = sources.overview.best
+    study = data.overview.study
+    candidates, winner = data.race.candidates if data.race else [], winning_candidate(data.race)
+    best = data.overview.best
     if winner:
         leader, leader_value = candidates[0].trial, candidates[0].search_value
         trial, value = winner.trial, winner.search_value
@@ -52,11 +52,11 @@ def optimism(sources: StudyData) -> Optimism | None:
         return None
     race = race_summary(winner) if winner else None
     leader_race = race_summary(candidates[0]) if winner else None
-    test = _test(sources, study.objective)
+    test = _test(data, study.objective)
     found = Optimism(
         objective=study.objective,
         trial=trial,
-        trials=len(best_first(sources.overview.rows, study.direction)),
+        trials=len(best_first(data.overview.rows, study.direction)),
         search_value=value,
         race=race,
         test=test,
@@ -100,8 +100,8 @@ def _mean(summary: Summary, found: Optimism) -> str:
     return measured(summary.mean, found.objective)
 
 
-def _test(sources: StudyData, objective: str) -> Summary | None:
-    held_out = [r.chosen for r in sources.of(TUNED) if r.chosen and not overlaps_training(r)]
+def _test(data: StudyData, objective: str) -> Summary | None:
+    held_out = [r.chosen for r in data.of(TUNED) if r.chosen and not overlaps_training(r)]
     values = [chosen.loss if is_loss(objective) else chosen.accuracy for chosen in held_out]
     return summarize(values) if values else None
 
@@ -123,9 +123,9 @@ def overtaken(race: Race) -> list[Candidate]:
     return race.candidates[: trials.index(race.winner)] if race.winner in trials else []
 
 
-def race_sentence(sources: StudyData) -> str:
+def race_sentence(data: StudyData) -> str:
     """Who won the race over the seeds and who was overtaken; says so where there was none."""
-    race = sources.race
+    race = data.race
     winner = winning_candidate(race)
     if race is None or winner is None:
         return "There was no race: the best trial of the search was not tried on other seeds."

@@ -37,7 +37,7 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """A table in words, already formatted; `numeric` names the columns that are set flush right."""
+    """A table of text, already formatted; `numeric` names the columns that are set flush right."""
 
     kind: ClassVar[str] = "table"
     name: str

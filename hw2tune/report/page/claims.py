@@ -21,41 +21,41 @@ from hw2tune.text.cells import (
 from hw2tune.text.numbers import counted, listed
 
 
-def opening_prose(account: StudyResults) -> Prose:
-    """What was studied, and the claims in words."""
-    overview = account.sources.overview
+def opening_prose(results: StudyResults) -> Prose:
+    """What was studied, and the claims as sentences."""
+    overview = results.data.overview
     study = overview.study
     about = (
-        f"{study.model} on {account.label}, {study.loss.replace('_', ' ')} loss, "
+        f"{study.model} on {results.label}, {study.loss.replace('_', ' ')} loss, "
         f"{counted(study.max_epochs, 'epoch')}; {counted(len(overview.finished), 'trial')}, "
-        f"{_n(account)}{_date(account)}."
+        f"{_n(results)}{_date(results)}."
     )
-    claims = [claim.sentence for claim in account.claims] if account.sources.replicates else [_no_replicates(account)]
-    return Prose(name="claims", note=about, paragraphs=claims, lead=True, caveat=account.caveat)
+    claims = [claim.sentence for claim in results.claims] if results.data.replicates else [_no_replicates(results)]
+    return Prose(name="claims", note=about, paragraphs=claims, lead=True, caveat=results.caveat)
 
 
-def damaged_prose(account: StudyResults) -> list[Prose]:
+def damaged_prose(results: StudyResults) -> list[Prose]:
     """What is there and could not be used: the claims rest on the rest."""
-    damaged = account.sources.damaged
+    damaged = results.data.damaged
     return [Prose(name="damaged", paragraphs=damaged)] if damaged else []
 
 
-def variants_blocks(account: StudyResults) -> list[Block]:
+def variants_blocks(results: StudyResults) -> list[Block]:
     """The table of variants, the pairs, and what did not finish."""
-    if not account.sources.replicates:
+    if not results.data.replicates:
         return []  # the opening says so
-    return [*_unfinished(account), variants_summary(account), pairs_summary(account), *pairs_details(account)]
+    return [*_unfinished(results), variants_summary(results), pairs_summary(results), *pairs_details(results)]
 
 
-def variants_summary(account: StudyResults) -> Table:
+def variants_summary(results: StudyResults) -> Table:
     """One row a variant: what a reader looks for first."""
     rows = []
-    for row in account.tables["variants"].to_dict("records"):
+    for row in results.tables["variants"].to_dict("records"):
         variant = str(row["variant"])
-        finished, there = account.count(variant)
+        finished, there = results.count(variant)
         rows.append(
             Row(
-                caveat=account.caveats.get(variant, ""),
+                caveat=results.caveats.get(variant, ""),
                 cells=[
                     variant,
                     percent(row["test_accuracy"]),
@@ -64,7 +64,7 @@ def variants_summary(account: StudyResults) -> Table:
                     percent(row["last_test_accuracy"]),
                     percent(row["validation_accuracy"]),
                     str(row["chosen_epochs"]) or DASH,
-                    configuration(account.sources.of(variant)[0].params),
+                    configuration(results.data.of(variant)[0].params),
                 ],
             )
         )
@@ -72,20 +72,20 @@ def variants_summary(account: StudyResults) -> Table:
         name="variants",
         title="Accuracy of the variants",
         caption=(
-            f"Means over the replicates, on {account.label}. Test is read at the epoch that validation "
+            f"Means over the replicates, on {results.label}. Test is read at the epoch that validation "
             "chose, and once more at the last epoch; the 95 % t-interval is about other seeds. n counts replicates."
         ),
         columns=["Variant", "Test", "95 % interval", "n", "Last epoch", "Validation", "Epochs", "Configuration"],
         numeric=frozenset({"Test", "95 % interval", "n", "Last epoch", "Validation"}),
         rows=rows,
-        file=account.file("tables", "variants.csv"),
+        file=results.file("tables", "variants.csv"),
     )
 
 
-def pairs_summary(account: StudyResults) -> Table:
+def pairs_summary(results: StudyResults) -> Table:
     """One row a claim, with the tests behind it."""
     rows = []
-    for claim in account.claims:
+    for claim in results.claims:
         pair, tests = claim.comparison, claim.mcnemar
         cells = [DASH] * 6
         if pair is not None:
@@ -106,7 +106,7 @@ def pairs_summary(account: StudyResults) -> Table:
             "on which the verdict rests, and a two-sided sign-flip test. Both speak about other seeds, on these test "
             "images and this split. Where a sentence says which n would be needed, it is for 80 % power. Fixed and "
             "broken count the test images of the median seed alone, the one with the median difference, with "
-            f"McNemar's exact test. Nothing is corrected for the number of pairs.{chosen_on_these_seeds(account)}"
+            f"McNemar's exact test. Nothing is corrected for the number of pairs.{chosen_on_these_seeds(results)}"
         ),
         columns=[
             "Pair",
@@ -120,19 +120,19 @@ def pairs_summary(account: StudyResults) -> Table:
         ],
         numeric=frozenset({"Difference", "95 % interval", "n", "p (sign flip)", "Fixed / broken", "p (McNemar)"}),
         rows=rows,
-        file=account.file("tables", "pairs.csv"),
+        file=results.file("tables", "pairs.csv"),
     )
 
 
-def pairs_details(account: StudyResults) -> list[Prose]:
-    """Under the table of pairs, quietly: McNemar's test in words, or why there is none."""
-    details = [claim.detail for claim in account.claims if claim.detail]
+def pairs_details(results: StudyResults) -> list[Prose]:
+    """Under the table of pairs, quietly: McNemar's test as a sentence, or why there is none."""
+    details = [claim.detail for claim in results.claims if claim.detail]
     return [Prose(name="pairs-in-detail", note=" ".join(details), paragraphs=[])] if details else []
 
 
-def chosen_on_these_seeds(account: StudyResults) -> str:
+def chosen_on_these_seeds(results: StudyResults) -> str:
     """A further sentence of a caption: what the choice by the race may favour; empty without a race."""
-    race = account.sources.race
+    race = results.data.race
     if race is None or len(race.candidates) < 2:
         return ""
     return (
@@ -141,38 +141,38 @@ def chosen_on_these_seeds(account: StudyResults) -> str:
     )
 
 
-def _no_replicates(account: StudyResults) -> str:
-    overview = account.sources.overview
+def _no_replicates(results: StudyResults) -> str:
+    overview = results.data.overview
     ended, best = counted(len(overview.finished), "trial"), overview.best
     if best is None:
         return f"Nothing to claim: of {ended}, none has a value. The table of trials says why each failed."
     objective = overview.study.objective
     return (
         f"Nothing to claim yet: the best of {ended} reached {objective_value(best.value, objective)} "
-        f"{objective.replace('_', ' ')}, in one run. `hw2tune summarize {account.sources.name}` trains the replicates "
+        f"{objective.replace('_', ' ')}, in one run. `hw2tune summarize {results.data.name}` trains the replicates "
         "that a claim rests on."
     )
 
 
-def _n(account: StudyResults) -> str:
-    numbers = [account.count(variant) for variant in VARIANTS if account.sources.of(variant)]
+def _n(results: StudyResults) -> str:
+    numbers = [results.count(variant) for variant in VARIANTS if results.data.of(variant)]
     if not numbers:
         return "no replicates"
     finished = sorted({finished for finished, _ in numbers})
     return f"n = {finished[0]}" if len(finished) == 1 else f"n = {finished[0]} to {finished[-1]}"
 
 
-def _date(account: StudyResults) -> str:
-    started = [str(run["started"])[:10] for run in account.sources.environment if "started" in run]
+def _date(results: StudyResults) -> str:
+    started = [str(run["started"])[:10] for run in results.data.environment if "started" in run]
     return f", {started[-1]}" if started else ""
 
 
-def _unfinished(account: StudyResults) -> list[Block]:
+def _unfinished(results: StudyResults) -> list[Block]:
     parts = []
     for variant in VARIANTS:
-        finished, there = account.count(variant)
+        finished, there = results.count(variant)
         if finished < there:
-            states = Counter(replicate.state for replicate in account.sources.of(variant))
+            states = Counter(replicate.state for replicate in results.data.of(variant))
             states.pop(COMPLETE, None)
             parts.append(f"{listed([f'{n} {state}' for state, n in states.items()])} of {there} {variant}")
     if not parts:

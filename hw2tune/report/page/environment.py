@@ -10,12 +10,12 @@ from hw2tune.report.results import StudyResults
 from hw2tune.text.numbers import listed
 
 
-def environment_blocks(account: StudyResults) -> list[Block]:
+def environment_blocks(results: StudyResults) -> list[Block]:
     """Data, settings, machines, commands, seeds and checksums: what it takes to repeat the study."""
     return [
-        Facts(name="data", title="Data", facts=_data(account)),
-        Facts(name="study", title="Study", facts=_study(account)),
-        *machine_blocks(account.sources.environment),
+        Facts(name="data", title="Data", facts=_data(results)),
+        Facts(name="study", title="Study", facts=_study(results)),
+        *machine_blocks(results.data.environment),
     ]
 
 
@@ -31,27 +31,28 @@ def machine_blocks(runs: Sequence[dict[str, Any]]) -> list[Block]:
     ]
 
 
-def _data(account: StudyResults) -> list[tuple[str, str]]:
-    data = account.sources.dataset
-    if data is None:
-        return [("data set", account.label)]
+def _data(results: StudyResults) -> list[tuple[str, str]]:
+    record = results.data.dataset
+    if record is None:
+        return [("data set", results.label)]
+    shape = " x ".join(map(str, record.image_shape))
     return [
         (
             "data set",
-            f"{data.label} ({data.name}, {len(data.classes)} classes, {' x '.join(map(str, data.image_shape))})",
+            f"{record.label} ({record.name}, {len(record.classes)} classes, {shape})",
         ),
-        ("images", ", ".join(f"{size:,} {split}" for split, size in data.sizes.items())),
-        ("pixel mean", ", ".join(f"{value:.4f}" for value in data.mean)),
-        ("pixel deviation", ", ".join(f"{value:.4f}" for value in data.std)),
-        ("source", data.source),
-        ("checksum", f"`{data.checksum}`"),
-        ("checksum of the split", f"`{data.split_checksum}`"),
+        ("images", ", ".join(f"{size:,} {split}" for split, size in record.sizes.items())),
+        ("pixel mean", ", ".join(f"{value:.4f}" for value in record.mean)),
+        ("pixel deviation", ", ".join(f"{value:.4f}" for value in record.std)),
+        ("source", record.source),
+        ("checksum", f"`{record.checksum}`"),
+        ("checksum of the split", f"`{record.split_checksum}`"),
     ]
 
 
-def _study(account: StudyResults) -> list[tuple[str, str]]:
-    study = account.sources.overview.study
-    seeds = sorted({replicate.seed for replicate in account.sources.replicates})
+def _study(results: StudyResults) -> list[tuple[str, str]]:
+    study = results.data.overview.study
+    seeds = sorted({replicate.seed for replicate in results.data.replicates})
     pruner = study.pruner
     rule = (
         "" if pruner.name == "none" else f", from epoch {pruner.min_epochs}, reduction factor {pruner.reduction_factor}"

@@ -17,15 +17,15 @@ def figure_blocks(section: str) -> Callable[[StudyResults], list[Block]]:
     Before any replicate was trained that would be a note for nearly all: the opening has said it.
     """
 
-    def blocks(account: StudyResults) -> list[Block]:
-        if not account.sources.replicates and section != "search":
+    def blocks(results: StudyResults) -> list[Block]:
+        if not results.data.replicates and section != "search":
             return []
-        return [_figure(account, figure) for figure in account.figures if figure.section == section]
+        return [_figure(results, figure) for figure in results.figures if figure.section == section]
 
     return blocks
 
 
-def _figure(account: StudyResults, figure: DrawnFigure | MissingFigure) -> Block:
+def _figure(results: StudyResults, figure: DrawnFigure | MissingFigure) -> Block:
     if isinstance(figure, MissingFigure):
         return Absent(name=figure.name, title=figure.title, reason=figure.reason)
     return Figure(
@@ -36,6 +36,6 @@ def _figure(account: StudyResults, figure: DrawnFigure | MissingFigure) -> Block
         image=embedded(figure.png),
         width=figure.width,
         height=figure.height,
-        file=account.file("figures", figure.pdf.name),
-        caveat=account.caveat if figure.section in MARKED else "",
+        file=results.file("figures", figure.pdf.name),
+        caveat=results.caveat if figure.section in MARKED else "",
     )

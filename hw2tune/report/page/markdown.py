@@ -10,13 +10,13 @@ from hw2tune.report.page.claims import damaged_prose, opening_prose, pairs_detai
 from hw2tune.report.results import StudyResults
 
 
-def summary_markdown(accounts: Sequence[StudyResults]) -> str:
+def summary_markdown(results: Sequence[StudyResults]) -> str:
     """One part a study: its claims, what they rest on, the tables of variants and pairs."""
     parts = []
-    for one in accounts:
-        parts.append(f"## {escape(one.sources.name)}")
+    for one in results:
+        parts.append(f"## {escape(one.data.name)}")
         parts += [text for block in (opening_prose(one), *damaged_prose(one)) for text in paragraphs(block)]
-        if one.sources.replicates:
+        if one.data.replicates:
             parts += [table(variants_summary(one)), table(pairs_summary(one))]
             parts += [text for block in pairs_details(one) for text in paragraphs(block)]
     return "\n\n".join(parts) + "\n"

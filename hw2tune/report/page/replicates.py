@@ -8,14 +8,14 @@ from hw2tune.report.results import StudyResults
 from hw2tune.text.cells import DASH, duration, missing, percent
 
 
-def replicate_blocks(account: StudyResults) -> list[Block]:
+def replicate_blocks(results: StudyResults) -> list[Block]:
     """Every replicate, the ones that did not finish among them."""
-    table = account.tables["replicates"]
+    table = results.tables["replicates"]
     if table.empty:
         return []
     rows = [
         Row(
-            caveat=account.caveats.get(str(row["variant"]), "") if row["overlaps_training"] is True else "",
+            caveat=results.caveats.get(str(row["variant"]), "") if row["overlaps_training"] is True else "",
             faded=row["state"] != COMPLETE,
             cells=[
                 str(row["variant"]),
@@ -42,6 +42,6 @@ def replicate_blocks(account: StudyResults) -> list[Block]:
             columns=["Variant", "Seed", "State", "Epoch", "Validation", "Test", "Test loss", "Last epoch", "Time"],
             numeric=frozenset({"Seed", "Epoch", "Validation", "Test", "Test loss", "Last epoch", "Time"}),
             rows=rows,
-            file=account.file("tables", "replicates.csv"),
+            file=results.file("tables", "replicates.csv"),
         )
     ]

@@ -16,9 +16,9 @@ from hw2tune.text.numbers import counted, listed
 BEST_TRIALS = 10  # rows of the page's table; the CSV file holds every trial
 
 
-def search_blocks(account: StudyResults) -> list[Block]:
+def search_blocks(results: StudyResults) -> list[Block]:
     """How many trials, the race of the best, and the figures of the search."""
-    overview = account.sources.overview
+    overview = results.data.overview
     study = overview.study
     states = Counter(row.state for row in overview.rows)
     outcome = listed([f"{number} {state}" for state, number in states.items()])
@@ -27,17 +27,17 @@ def search_blocks(account: StudyResults) -> list[Block]:
         f"The search {study.direction}d {study.objective.replace('_', ' ')} with the sampler {study.sampler} and the "
         f"pruner {study.pruner.name}: {finished} ({outcome})."
     )
-    chosen = [account.race_sentence, *([account.optimism.sentence] if account.optimism else [])]
+    chosen = [results.race_sentence, *([results.optimism.sentence] if results.optimism else [])]
     return [
-        Prose(name="search-in-words", paragraphs=[text, " ".join(chosen)]),
-        *_race(account),
-        _trials(account),
-        *figure_blocks("search")(account),
+        Prose(name="search-text", paragraphs=[text, " ".join(chosen)]),
+        *_race(results),
+        _trials(results),
+        *figure_blocks("search")(results),
     ]
 
 
-def _race(account: StudyResults) -> list[Block]:
-    race, table = account.sources.race, account.tables["race"]
+def _race(results: StudyResults) -> list[Block]:
+    race, table = results.data.race, results.tables["race"]
     if race is None or table.empty:
         return []
     params = {candidate.trial: candidate.params for candidate in race.candidates}
@@ -63,18 +63,18 @@ def _race(account: StudyResults) -> list[Block]:
             caption=(
                 f"The best trials of the search again, on {counted(len(seeds), 'seed')}, by "
                 f"{race.objective.replace('_', ' ')} alone; the best mean is the tuned variant."
-                f"{chosen_on_these_seeds(account)}"
+                f"{chosen_on_these_seeds(results)}"
             ),
             columns=["Trial", "In the search", *seeds, "Mean", "Outcome", "Configuration"],
             numeric=frozenset({"In the search", *seeds, "Mean"}),
             rows=rows,
-            file=account.file("tables", "race.csv"),
+            file=results.file("tables", "race.csv"),
         )
     ]
 
 
-def _trials(account: StudyResults) -> Table:
-    overview = account.sources.overview
+def _trials(results: StudyResults) -> Table:
+    overview = results.data.overview
     objective = overview.study.objective
     ranked = best_first(overview.rows, overview.study.direction)
     shown = {row.number: row for row in ranked[:BEST_TRIALS]}
@@ -86,7 +86,7 @@ def _trials(account: StudyResults) -> Table:
         columns=["Trial", objective.replace("_", " ").capitalize(), "Best epoch", "State", "Time", "Configuration"],
         numeric=frozenset({objective.replace("_", " ").capitalize(), "Best epoch", "Time"}),
         rows=[_trial(row, objective) for row in shown.values()],
-        file=account.file("tables", "trials.csv"),
+        file=results.file("tables", "trials.csv"),
     )
 
 

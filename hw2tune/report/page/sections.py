@@ -40,16 +40,16 @@ SECTIONS = (
 )
 
 
-def opening(accounts: Sequence[StudyResults]) -> Section:
+def opening(results: Sequence[StudyResults]) -> Section:
     """What stands first: the claims, and what they rest on."""
     return Section(
-        anchor="claims", title="Claims", columns=[[opening_prose(one), *damaged_prose(one)] for one in accounts]
+        anchor="claims", title="Claims", columns=[[opening_prose(one), *damaged_prose(one)] for one in results]
     )
 
 
-def sections(accounts: Sequence[StudyResults]) -> list[Section]:
+def sections(results: Sequence[StudyResults]) -> list[Section]:
     """Every section; the page leaves out the empty ones."""
     return [
-        Section(anchor=part.anchor, title=part.title, columns=[part.blocks(one) for one in accounts])
+        Section(anchor=part.anchor, title=part.title, columns=[part.blocks(one) for one in results])
         for part in SECTIONS
     ]

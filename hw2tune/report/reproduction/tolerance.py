@@ -21,7 +21,7 @@ as seeds and a fourth as "published", 3,000 times: 98 % of the numbers inside, n
 run in 83 %. (Pooled over epochs: 82 % at epoch 1. Each epoch by itself: 95 %, all 25 in 66 %.)
 
 The interval supposes a bell-shaped spread. A run that learns one digit late (`ONE_CLASS` in `reproduction.py`; 1 MNIST
-seed of 24) lies far outside of seeds that do not, and is then told as such.
+seed of 24) lies far outside of seeds that do not, and is then reported as such.
 """
 
 from __future__ import annotations

@@ -17,9 +17,9 @@ KEY = {"variant": TEXT, "seed": INTEGER, "epoch": INTEGER}
 BAND = {"n": INTEGER} | dict.fromkeys(("mean", "min", "max", "low", "high"), NUMBER)
 
 
-def epochs_table(sources: StudyData) -> pd.DataFrame:
+def epochs_table(data: StudyData) -> pd.DataFrame:
     """One row a replicate and epoch: variant, seed, epoch, <QUANTITIES>, train_seconds, and what else epochs hold."""
-    rows = [{"variant": r.variant, "seed": r.seed, **epoch} for r in sources.replicates for epoch in r.epochs]
+    rows = [{"variant": r.variant, "seed": r.seed, **epoch} for r in data.replicates for epoch in r.epochs]
     return epochs_frame(rows)
 
 
@@ -29,13 +29,13 @@ def epochs_frame(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     return frame(rows, first | {name: NUMBER for row in rows for name in row if name not in first})
 
 
-def curve_table(sources: StudyData, quantity: str) -> pd.DataFrame:
+def curve_table(data: StudyData, quantity: str) -> pd.DataFrame:
     """One row a variant and epoch: variant, epoch, n, mean, min, max, low, high (95 % t interval of the mean).
 
     Over the replicates that reached the epoch with a finite value: `n` falls where one diverged. With n = 1, low and
     high are missing.
     """
-    return curve_of(epochs_table(sources), quantity)
+    return curve_of(epochs_table(data), quantity)
 
 
 def curve_of(epochs: pd.DataFrame, quantity: str) -> pd.DataFrame:

@@ -53,7 +53,7 @@ def _class_row(name: str, counts: Array, k: int) -> dict[str, Any]:
     }
 
 
-def fixed_broken_table(sources: StudyData, claim: Claim) -> pd.DataFrame:
+def fixed_broken_table(data: StudyData, claim: Claim) -> pd.DataFrame:
     """The gallery's images that the claim's variant fixed or broke, on its median seed, in the gallery's order.
 
     Columns: gallery (index into Gallery.images), index (into the test split), label, before (predicted by `against`),
@@ -62,14 +62,14 @@ def fixed_broken_table(sources: StudyData, claim: Claim) -> pd.DataFrame:
     """
     columns = dict.fromkeys(("gallery", "index", "label", "before", "after"), INTEGER)
     columns |= {"confidence_before": NUMBER, "confidence_after": NUMBER, "change": TEXT}
-    return frame(_changes(sources, claim), columns)
+    return frame(_changes(data, claim), columns)
 
 
-def _changes(sources: StudyData, claim: Claim) -> list[dict[str, Any]]:
-    if claim.median_seed is None or sources.gallery is None:
+def _changes(data: StudyData, claim: Claim) -> list[dict[str, Any]]:
+    if claim.median_seed is None or data.gallery is None:
         return []
-    arrays = predictions(sources, claim.variant, claim.against, claim.median_seed)
-    indices = sources.gallery.indices
+    arrays = predictions(data, claim.variant, claim.against, claim.median_seed)
+    indices = data.gallery.indices
     if arrays is None or (len(indices) and int(indices.max()) >= len(arrays[0]["labels"])):
         return []
     after, before = arrays

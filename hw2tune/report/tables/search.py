@@ -13,21 +13,21 @@ from hw2tune.report.study_data import StudyData
 from hw2tune.report.tables.frames import FLAG, INTEGER, NUMBER, TEXT, frame, hyperparameter_columns
 
 
-def trials_table(sources: StudyData) -> pd.DataFrame:
+def trials_table(data: StudyData) -> pd.DataFrame:
     """One row a trial: number, label, state, reason, epochs, value, best_epoch, seconds, <hyperparameters>."""
-    rows = [{**asdict(row), **row.params} for row in sources.overview.rows]
+    rows = [{**asdict(row), **row.params} for row in data.overview.rows]
     columns = {"number": INTEGER, "label": TEXT, "state": TEXT, "reason": TEXT, "epochs": INTEGER, "value": NUMBER}
     columns |= {"best_epoch": INTEGER, "seconds": NUMBER}
-    return frame(rows, columns | hyperparameter_columns(row.params for row in sources.overview.rows))
+    return frame(rows, columns | hyperparameter_columns(row.params for row in data.overview.rows))
 
 
-def race_table(sources: StudyData) -> pd.DataFrame:
+def race_table(data: StudyData) -> pd.DataFrame:
     """One row a candidate, in the order of the search; empty without a race.
 
     Columns: trial, <hyperparameters>, search_rank, search_value, seed_<seed> for each seed (missing where it diverged),
     n, race_mean, race_rank (1 is the best mean), overtaken (stood before the winner in the search), winner.
     """
-    race = sources.race
+    race = data.race
     candidates = race.candidates if race else []
     columns = {"trial": INTEGER} | hyperparameter_columns(candidate.params for candidate in candidates)
     columns |= {"search_rank": INTEGER, "search_value": NUMBER}

@@ -17,16 +17,16 @@ from hw2tune.report.study_data import StudyData
 from hw2tune.report.tables.frames import FLAG, INTEGER, NUMBER, TEXT, frame, hyperparameter_columns
 
 
-def variants_table(sources: StudyData) -> pd.DataFrame:
+def variants_table(data: StudyData) -> pd.DataFrame:
     """One row a variant that has replicates, in the order of VARIANTS.
 
     Columns: variant, <hyperparameters>, n (finished), unfinished, validation_accuracy (mean at the chosen epoch),
     test_accuracy, test_sd, test_low, test_high (95 % t interval; at the chosen epoch), last_test_accuracy, test_loss,
     chosen_epochs ("4 5 5", by seed), seconds (mean of all), caveat (where "test" is no test).
     """
-    rows = [_variant_row(replicates) for name in VARIANTS if (replicates := sources.of(name))]
+    rows = [_variant_row(replicates) for name in VARIANTS if (replicates := data.of(name))]
     measured = ("validation_accuracy", "test_accuracy", "test_sd", "test_low", "test_high", "last_test_accuracy")
-    columns = {"variant": TEXT} | hyperparameter_columns(r.params for r in sources.replicates)
+    columns = {"variant": TEXT} | hyperparameter_columns(r.params for r in data.replicates)
     columns |= {"n": INTEGER, "unfinished": INTEGER} | dict.fromkeys(measured, NUMBER)
     return frame(rows, columns | {"test_loss": NUMBER, "chosen_epochs": TEXT, "seconds": NUMBER, "caveat": TEXT})
 
@@ -53,18 +53,18 @@ def _variant_row(replicates: Sequence[Replicate]) -> dict[str, Any]:
     }
 
 
-def replicates_table(sources: StudyData) -> pd.DataFrame:
+def replicates_table(data: StudyData) -> pd.DataFrame:
     """One row a replicate.
 
     Columns: variant, seed, state, reason, <hyperparameters>, chosen_epoch, validation_accuracy (there), test_accuracy,
     test_loss, correct, total, last_epoch, last_test_accuracy, last_test_loss, overlaps_training, seconds.
     """
     columns = {"variant": TEXT, "seed": INTEGER, "state": TEXT, "reason": TEXT}
-    columns |= hyperparameter_columns(r.params for r in sources.replicates)
+    columns |= hyperparameter_columns(r.params for r in data.replicates)
     columns |= {"chosen_epoch": INTEGER, "validation_accuracy": NUMBER, "test_accuracy": NUMBER, "test_loss": NUMBER}
     columns |= {"correct": INTEGER, "total": INTEGER, "last_epoch": INTEGER, "last_test_accuracy": NUMBER}
     columns |= {"last_test_loss": NUMBER, "overlaps_training": FLAG, "seconds": NUMBER}
-    return frame([_replicate_row(replicate) for replicate in sources.replicates], columns)
+    return frame([_replicate_row(replicate) for replicate in data.replicates], columns)
 
 
 def _replicate_row(replicate: Replicate) -> dict[str, Any]:

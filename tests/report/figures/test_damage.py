@@ -23,14 +23,14 @@ from hw2tune.report.study_data import StudyData, read_study_data
 pytestmark = pytest.mark.usefixtures("styled")
 
 
-def draw(sources: StudyData, *names: str) -> dict[str, Drawing | str]:
+def draw(data: StudyData, *names: str) -> dict[str, Drawing | str]:
     """Figures by name, laid out but not saved; the reason where there is none."""
     found: dict[str, Drawing | str] = {}
-    for recipe in recipes(sources):
+    for recipe in recipes(data):
         if names and recipe.name not in names:
             continue
         try:
-            drawing = recipe.draw(sources)
+            drawing = recipe.draw(data)
             drawing.figure.draw_without_rendering()
             found[recipe.name] = drawing
         except CannotDrawError as error:
@@ -225,9 +225,9 @@ def test_a_study_that_has_no_finished_trial_says_so(fresh: Path) -> None:
 
 
 def test_trials_that_all_diverged_say_so(fresh: Path) -> None:
-    sources = read_study_data(StudyFolder(fresh))
-    rows = [replace(row, state="diverged", value=None) for row in sources.overview.rows]
-    diverged = replace(sources, overview=replace(sources.overview, rows=rows))
+    data = read_study_data(StudyFolder(fresh))
+    rows = [replace(row, state="diverged", value=None) for row in data.overview.rows]
+    diverged = replace(data, overview=replace(data.overview, rows=rows))
     figures = draw(diverged, "search-history", "parallel-coordinates", "weight-decay")
     assert set(figures.values()) == {"None of the 4 finished trials has a value."}
 

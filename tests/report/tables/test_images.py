@@ -84,5 +84,5 @@ def test_without_arrays_or_gallery_no_image_is_fixed_or_broken(tmp_path: Path, f
     assert fixed_broken_table(fake, replace(claim, median_seed=None)).empty
     folder = write_fake_study(tmp_path, seeds=1)
     (folder.root / "replicates" / "tuned" / "0" / "arrays.npz").write_bytes(b"torn")
-    sources = read_study_data(folder)
-    assert fixed_broken_table(sources, claims(sources)[1]).empty
+    data = read_study_data(folder)
+    assert fixed_broken_table(data, claims(data)[1]).empty

@@ -19,14 +19,14 @@ def fake(tmp_path_factory: pytest.TempPathFactory) -> StudyData:
     return read_study_data(write_fake_study(tmp_path_factory.mktemp("results"), seeds=3))
 
 
-def diverged(sources: StudyData, variant: str, seed: int) -> StudyData:
+def diverged(data: StudyData, variant: str, seed: int) -> StudyData:
     return replace(
-        sources,
+        data,
         replicates=[
             replace(r, state="diverged", reason="loss nan", epochs=r.epochs[:1], chosen=None, last=None)
             if (r.variant, r.seed) == (variant, seed)
             else r
-            for r in sources.replicates
+            for r in data.replicates
         ],
     )
 
@@ -47,20 +47,20 @@ def test_variants_stand_in_order_with_means_and_intervals(fake: StudyData) -> No
 
 
 def test_a_diverged_replicate_is_counted_and_left_out_of_the_mean(fake: StudyData) -> None:
-    sources = diverged(fake, "tuned", 1)
-    row = variants_table(sources).set_index("variant").loc["tuned"]
+    data = diverged(fake, "tuned", 1)
+    row = variants_table(data).set_index("variant").loc["tuned"]
     accuracies = [r.chosen.accuracy for r in fake.of("tuned") if r.chosen and r.seed != 1]
     assert (row["n"], row["unfinished"]) == (2, 1)
     assert row["test_accuracy"] == pytest.approx(np.mean(accuracies))
-    replicates = replicates_table(sources).set_index(["variant", "seed"]).loc[("tuned", 1)]
+    replicates = replicates_table(data).set_index(["variant", "seed"]).loc[("tuned", 1)]
     assert (replicates["state"], replicates["reason"]) == ("diverged", "loss nan")
     assert pd.isna(replicates["test_accuracy"])
     assert pd.isna(replicates["chosen_epoch"])
 
 
 def test_a_variant_whose_replicates_all_diverged_keeps_its_row(fake: StudyData) -> None:
-    sources = diverged(diverged(diverged(fake, "l2", 0), "l2", 1), "l2", 2)
-    row = variants_table(sources).set_index("variant").loc["l2"]
+    data = diverged(diverged(diverged(fake, "l2", 0), "l2", 1), "l2", 2)
+    row = variants_table(data).set_index("variant").loc["l2"]
     assert (row["n"], row["unfinished"], row["chosen_epochs"]) == (0, 3, "")
     assert pd.isna(row["test_accuracy"])
 
@@ -84,9 +84,9 @@ def test_figures_from_training_images_carry_the_caveat(fake: StudyData) -> None:
     first = fake.replicates[0]
     assert first.last is not None
     marked = replace(first, last=replace(first.last, overlaps_training=True))
-    sources = replace(fake, replicates=[marked, *fake.replicates[1:]])
-    assert variants_table(sources)["caveat"].tolist() == [CAVEAT, "", "", ""]
-    assert replicates_table(sources)["overlaps_training"].sum() == 1
+    data = replace(fake, replicates=[marked, *fake.replicates[1:]])
+    assert variants_table(data)["caveat"].tolist() == [CAVEAT, "", "", ""]
+    assert replicates_table(data)["overlaps_training"].sum() == 1
 
 
 def test_pairs_repeat_the_numbers_of_their_claims(fake: StudyData) -> None:
