@@ -72,7 +72,7 @@ def main() -> None:
                 continue
             else:
                 time.sleep(chance.uniform(0, 1))
-            if driver.poll() is not None:
+            if driver.poll() is not None or (whom == "group, SIGHUP" and ignores_hang_ups(driver)):
                 continue
             if whom == "second container":
                 print(f"         {whom:22}  {second_container(place)}", flush=True)
@@ -140,6 +140,12 @@ def on_a_terminal_that_goes_away(place: str, folder: StudyFolder) -> subprocess.
         time.sleep(0.05)
     os.close(master)
     return driver
+
+
+def ignores_hang_ups(driver: subprocess.Popen[bytes]) -> bool:
+    """Whether a hang-up would leave it alone, as one whose terminal was closed."""
+    ignored = re.search(r"^SigIgn:\s*(\w+)$", Path(f"/proc/{driver.pid}/status").read_text(), re.MULTILINE)
+    return ignored is not None and bool(int(ignored[1], 16) >> (signal.SIGHUP - 1) & 1)
 
 
 def second_container(place: str) -> str:
