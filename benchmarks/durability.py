@@ -39,7 +39,7 @@ def main() -> None:
         train=on_device(dataset.train, dataset.info, device),
         validation=on_device(dataset.validation, dataset.info, device),
     )
-    hyperparameters = study.published_hyperparameters("baseline")
+    hyperparameters = study.reference("baseline")
     state = new_state(study.model, hyperparameters, seed=study.seed, device=device)
     seconds: dict[str, list[float]] = {"epoch": [], "checkpoint (worker)": [], "files and journal (driver)": []}
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as place:  # a real disk, as results have: /tmp may be memory

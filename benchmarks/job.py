@@ -63,7 +63,7 @@ def _configurations(study: Study, count: int) -> list[dict[str, Any]]:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     random = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     drawn = [study.search_space.suggest(random.ask()) for _ in range(count - len(LABELS))]
-    return [*(dict(study.published[label]) for label in LABELS), *drawn]
+    return [*(dict(study.references[label]) for label in LABELS), *drawn]
 
 
 def _enqueue(study: Study, results: Path, configurations: list[dict[str, Any]]) -> None:

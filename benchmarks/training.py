@@ -44,7 +44,7 @@ def main() -> None:
         for name in STUDIES:
             study = parse_study(*find_study(name))
             images = _subset(name, size, Path(scratch))
-            for batch_size in (int(study.published["baseline"]["batch_size"]), OTHER_BATCH_SIZE):
+            for batch_size in (int(study.references["baseline"]["batch_size"]), OTHER_BATCH_SIZE):
                 found.append(_compare(name, batch_size, images, 1 if options.quick else options.rounds))
     print_table([_row(result) for result in found])
     write_results(
@@ -156,7 +156,7 @@ def _trained(name: str) -> tuple[Any, Any, Any, Callable[[], None]]:
 
     device = prepare_process(1, gpu=True)
     study = parse_study(*find_study(name))
-    state = new_state(study.model, study.published_hyperparameters("baseline"), seed=0, device=device)
+    state = new_state(study.model, study.reference("baseline"), seed=0, device=device)
     return study, state, device, torch.cuda.synchronize if device.type == "cuda" else lambda: None
 
 
@@ -172,7 +172,7 @@ def _tutorial(name: str, batch_size: int, pixels: np.ndarray, labels: np.ndarray
     study = parse_study(*find_study(name))
     info = dataset_info(study.dataset)
     model = tutorial.NETS[study.model]().to(device)
-    optimizer = tutorial.plain_optimizer(model, study.published["baseline"])
+    optimizer = tutorial.plain_optimizer(model, study.references["baseline"])
 
     def run(size: int) -> None:
         data = tutorial.Images(pixels[:size], labels[:size], list(info.mean), list(info.std))

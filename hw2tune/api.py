@@ -9,12 +9,13 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from hw2tune.errors import NoTrialFinishedError
 from hw2tune.events import Listener, Listeners, StudyStarted
 from hw2tune.execution.connection import Connection
 from hw2tune.execution.machine import this_machine
+from hw2tune.execution.model_check import model_facts
 from hw2tune.execution.plan import make_plan
 from hw2tune.execution.preflight import preflight
 from hw2tune.execution.request import Request, load_for, resolve
@@ -30,6 +31,8 @@ from hw2tune.records.trials.states import COMPLETE, INTERRUPTED
 from hw2tune.records.trials.storage import read_trials
 from hw2tune.search.cost import Cost, estimate
 from hw2tune.search.driver import RunEnd
+from hw2tune.search.warm_start import take_over
+from hw2tune.study.protocol import PROTOCOLS
 from hw2tune.study.schema import Study
 from hw2tune.study_result import StudyResult
 from hw2tune.variables import settled
@@ -59,11 +62,12 @@ def check_study(request: Request) -> tuple[StudyStarted, Cost, list[str]]:
     data = load_for(study, request.data_dir, Listeners(), download=False)
     capacity = find_capacity([this_machine()], request.resources)
     rows = trial_rows(study, read_trials(folder), alive=False)
-    notes = preflight(study, folder, rows)
+    facts = model_facts(study, data)
+    notes = preflight(study, folder, rows, data=data, parameters=facts.parameters)
     plan = make_plan(study, folder, rows, data=data, capacity=capacity)
     cost = estimate(
         study, folder, train=len(data.train), validation=len(data.validation), left=plan.left + len(plan.resumed),
-        references=plan.references_left, concurrency=capacity.concurrency,
+        references=plan.references_left, concurrency=capacity.concurrency, images_per_second=facts.images_per_second,
     )  # fmt: skip
     return plan, cost, notes
 
@@ -85,13 +89,15 @@ def run_study(
     fresh: bool = False,
     retries: int = 2,
     time_budget: float | None = None,
+    warm_start: str | None = None,
     listeners: Sequence[Listener] = (),
 ) -> StudyResult:
     """Runs a study until it holds its trials, or continues it there.
 
     `study` as in `load_study`; `trials`, `max_epochs`, `seed` and `name` lie over the file, as `overrides` do.
     `address` attaches to a running Ray cluster (`auto`, `host:port`). `retries` is for trials whose worker, machine or
-    memory gave out; `time_budget` is in seconds. Raises Hw2tuneError for what a user can mend, NoTrialFinishedError
+    memory gave out; `time_budget` is in seconds; `warm_start` names a study in the results whose finished trials the
+    sampler shall know. Raises Hw2tuneError for what a user can mend, NoTrialFinishedError
     where every trial failed.
     """
     given = {"trials": trials, "max_epochs": max_epochs, "seed": seed, "name": name, **(overrides or {})}
@@ -100,7 +106,7 @@ def run_study(
     )
     request = Request(
         study=str(study), overrides=given, results=results_dir, data_dir=data_dir, resources=resources, fresh=fresh,
-        retries=retries, time_budget=time_budget,
+        retries=retries, time_budget=time_budget, warm_start=warm_start,
     )  # fmt: skip
     tell = Listeners(listeners)
     with settled(), Connection(resources, tell) as connection:
@@ -147,7 +153,7 @@ def replicate_study(
     output: Path | None = None,
     listeners: Sequence[Listener] = (),
 ) -> ReportFiles:
-    """Trains the variants of studies on `replicates` seeds, tests them, and writes the report.
+    """Trains what the claims of studies name on `replicates` seeds, tests them, and writes the report.
 
     Without a name the only study in the results is meant. What is trained already is not trained again. The `race` best
     trials compete for the winner. Raises Hw2tuneError.
@@ -184,7 +190,7 @@ def replicate_on(
 
 
 def reproduce(
-    what: Literal["mnist", "cifar10", "all"] = "all",
+    what: str = "all",
     *,
     replicates: int = 3,
     max_epochs: int | None = None,
@@ -197,16 +203,19 @@ def reproduce(
     output: Path | None = None,
     listeners: Sequence[Listener] = (),
 ) -> list[ReproductionReport]:
-    """Repeats the published runs exactly as published, and writes a report of each. Raises Hw2tuneError."""
+    """Repeats published runs exactly as published, `what` of `PROTOCOLS` or all, and writes a report of each.
+
+    Raises Hw2tuneError.
+    """
     from hw2tune.replication.studies import reproduce_published, reproduction_name
-    from hw2tune.report.outputs import default_target, refuse_unwritable
+    from hw2tune.report.outputs import checked_target, default_target, refuse_unwritable
     from hw2tune.report.reproduction.write import write_reproduction
 
     resources = ResourceRequest(
         cpus_per_trial=cpus_per_trial, gpus_per_trial=gpus_per_trial, concurrency=concurrency, address=address
     )
     tell = Listeners(listeners)
-    names = [reproduction_name(name, max_epochs) for name in (["mnist", "cifar10"] if what == "all" else [what])]
+    names = [reproduction_name(name, max_epochs) for name in (PROTOCOLS if what == "all" else [what])]
     with settled(), Connection(resources, tell) as connection, mirrored(results_dir, names, tell.note) as here:
         folders = [StudyFolder(here / name) for name in names]
         if output is None:
@@ -219,15 +228,6 @@ def reproduce(
             folders, replicates=replicates, max_epochs=max_epochs, data_dir=data_dir, connection=connection, tell=tell
         )
         return [write_reproduction(one, target) for one, target in zip(folders, targets, strict=True)]
-
-
-def checked_target(target: Path) -> Path:
-    """A folder that was asked for, if a report can stand there. Raises Hw2tuneError."""
-    from hw2tune.report.outputs import refuse_foreign, refuse_unwritable
-
-    refuse_unwritable(target)
-    refuse_foreign(target)
-    return target
 
 
 def report_from_files(place: str | Path, output: Path | None = None) -> ReportFiles:
@@ -250,7 +250,8 @@ def _run(
     if resources.address is None:
         find_capacity([this_machine()], resources)  # refuses what will not fit
     rows = [] if request.fresh else trial_rows(study, read_trials(folder), alive=False)
-    for note in preflight(study, folder, rows, fresh=request.fresh):
+    facts = model_facts(study, data)
+    for note in preflight(study, folder, rows, data=data, parameters=facts.parameters, fresh=request.fresh):
         tell.note(note)
     # Ray and Tune take seconds to import: not before everything that may refuse has been looked at. The folder is
     # touched last: a command that is refused changes nothing.
@@ -258,6 +259,8 @@ def _run(
     with opened(results, study, fresh=request.fresh, say=tell.note) as folder:
         from hw2tune.execution.run import run_trials
 
+        if request.warm_start is not None:
+            tell.note(take_over(study, folder, find_folder(results, request.warm_start)))
         capacity = cluster.capacity()
         add_run(
             folder,

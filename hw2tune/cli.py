@@ -61,6 +61,7 @@ def study(
     logs: Annotated[bool, typer.Option("--logs", help="Print what a handed-over study has said so far.")] = False,
     retries: opt.Retries = 2,
     time_budget: opt.TimeBudget = None,
+    warm_start: opt.WarmStart = None,
     fresh: Annotated[bool, typer.Option(help="Set a study of this name aside and start anew.")] = False,
     json: opt.Json = False,
     quiet: opt.Quiet = False,
@@ -74,7 +75,7 @@ def study(
     request = Request(
         study=name_or_file, overrides=_overrides(trials, max_epochs, sampler, pruner, seed, name), results=results_dir,
         data_dir=data_dir, resources=ResourceRequest(cpus_per_trial, gpus_per_trial, concurrency, address), fresh=fresh,
-        retries=retries, time_budget=time_budget,
+        retries=retries, time_budget=time_budget, warm_start=warm_start,
     )  # fmt: skip
     if attach or logs or (address or "").startswith(("http://", "https://")):
         _submit(request, attach=attach, logs=logs, summarize=summarize, replicates=replicates, json=json, quiet=quiet)
@@ -174,8 +175,9 @@ def summarize(
     json: opt.Json = False,
     quiet: opt.Quiet = False,
 ) -> None:
-    """Replicate baseline, L2 and the tuned winner, test them, and write the report."""
-    from hw2tune.api import checked_target, replicate_study, report_from_files
+    """Replicate what the claims name, test it, and write the report."""
+    from hw2tune.api import replicate_study, report_from_files
+    from hw2tune.report.outputs import checked_target
     from hw2tune.terminal.progress import progress
 
     target = None if output is None else checked_target(output)
@@ -295,5 +297,5 @@ def _overrides(
     name: str | None,
 ) -> dict[str, Any]:  # fmt: skip
     """Options by the study file's keys; None where the file's own value stays."""
-    keys = ("trials", "max_epochs", "sampler", "pruner.name", "seed", "name")
+    keys = ("trials", "max_epochs", "sampler.name", "pruner.name", "seed", "name")
     return dict(zip(keys, (trials, max_epochs, sampler, pruner, seed, name), strict=True))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -11,7 +11,7 @@ from hw2tune.paths import existing_folder, folder, results_folder
 from hw2tune.text.durations import seconds
 
 StudyName = Annotated[
-    str, typer.Argument(metavar="STUDY", help="quickstart, mnist, cifar10, a study in the results, or a .toml file.")
+    str, typer.Argument(metavar="STUDY", help="A study that hw2tune ships, one in the results, or a .toml file.")
 ]
 ResultsDir = Annotated[
     str,
@@ -55,10 +55,25 @@ Output = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-Trials = Annotated[int | None, typer.Option(min=2, help="Trials in the study in all; the published two are 0 and 1.")]
+Trials = Annotated[int | None, typer.Option(min=1, help="Trials in the study in all; its references are the first.")]
 MaxEpochs = Annotated[int | None, typer.Option(min=1, help="Epochs of a trial at most.")]
-Sampler = Annotated[Literal["tpe", "random"] | None, typer.Option(help="What chooses configurations.")]
-Pruner = Annotated[Literal["asha", "median", "none"] | None, typer.Option(help="What stops unpromising trials.")]
+Sampler = Annotated[
+    str | None,
+    typer.Option(
+        help="What chooses configurations: tpe, random, qmc, grid, cmaes, gp, nsga2, or package.module:Class."
+    ),
+]
+Pruner = Annotated[
+    str | None,
+    typer.Option(
+        help="What stops unpromising trials: asha, hyperband, median, percentile, patient, wilcoxon, none, or "
+        "package.module:Class."
+    ),
+]
+WarmStart = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="A study in the results whose finished trials the sampler shall know."),
+]
 Seed = Annotated[int | None, typer.Option(min=0, help="Seed of sampler, weights and order of images.")]
 Name = Annotated[str | None, typer.Option(help="The study's name in the results.")]
 CpusPerTrial = Annotated[float, typer.Option(min=0.01, help="CPUs that a trial gets.")]

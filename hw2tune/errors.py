@@ -31,6 +31,10 @@ class DeviceError(Hw2tuneError):
     """A device that was given cannot be used."""
 
 
+class ModelError(Hw2tuneError):
+    """A network of the user's that cannot be built, or cannot be trained on these images."""
+
+
 class DataError(Hw2tuneError):
     """A data set that is missing, damaged or not what it claims to be."""
 

@@ -57,7 +57,7 @@ class StudyStarted(Event):
     @property
     def references_left(self) -> int:
         """Trials of references among those to run: they are never pruned."""
-        return max(0, len(self.study.published) - sum(bool(row.label) for row in self.finished))
+        return max(0, len(self.study.references) - sum(bool(row.label) for row in self.finished))
 
     @property
     def total(self) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from hw2tune.data.catalog import DATASETS
 from hw2tune.events import Listeners
 from hw2tune.records.trials.storage import create_optuna_study
 from hw2tune.search.failures import Failure
@@ -78,12 +79,12 @@ def test_status_where_there_is_nothing_says_what_to_do(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (("study", "nope"), 1, "hw2tune: no study `nope`: hw2tune ships cifar10, mnist, quickstart; a file of your own "
-                               "goes by its path, for example `hw2tune study ./nope.toml`\n"),
+        (("study", "nope"), 1, "hw2tune: no study `nope`: hw2tune ships cifar10, cifar10-plus, mnist, quickstart; a "
+                               "file of your own goes by its path, for example `hw2tune study ./nope.toml`\n"),
         (("study", "wrong.toml"), 1, "hw2tune: wrong.toml: name: is missing\n"),
         (("study", "quickstart", "--name", "../out"), 1, "hw2tune: studies/quickstart.toml: name: must be 1 to 64"),
-        (("study", "quickstart", "--trials", "1"), 2, "greater than or equal to 2"),
-        (("study", "quickstart", "--sampler", "grid"), 2, "'grid' is not one of 'tpe', 'random'"),
+        (("study", "quickstart", "--trials", "1"), 1, "trials: must be 2 or more, as the references are"),
+        (("study", "quickstart", "--sampler", "grid"), 1, "sampler: grid goes through all values, and"),
         (("study",), 2, "Missing argument 'STUDY'"),
         (("data", "fetch", "imagenet"), 1, "hw2tune: "),
         (("check", "quickstart", "--concurrency", "999"), 1, "--concurrency 999 needs room for as many trials"),
@@ -131,7 +132,7 @@ def test_data_lists_each_data_set_and_the_way_to_get_it(tmp_path):
     shown = hw2tune("data", cwd=tmp_path, HW2TUNE_DATA="", HW2TUNE_CACHE=str(tmp_path / "cache"))
     assert shown.returncode == 0
     names = [line.split()[0] for line in shown.stdout.splitlines()[1:]]
-    assert names == ["mnist", "cifar10", "mnist-5k", "synthetic-mnist", "synthetic-cifar10"]
+    assert names == list(DATASETS)
     assert "hw2tune data fetch mnist" in shown.stdout
 
 

@@ -29,6 +29,12 @@ DIGITS = tuple("0123456789")
 # Order of the labels: https://www.cs.toronto.edu/~kriz/cifar.html (batches.meta).
 CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
+# https://github.com/zalandoresearch/fashion-mnist and https://github.com/rois-codh/kmnist
+FASHION_CLASSES = (
+    "T-shirt/top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot",
+)  # fmt: skip
+KMNIST_CLASSES = ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
+
 _ALL = (
     DatasetInfo(
         name="mnist",
@@ -51,6 +57,35 @@ _ALL = (
         mean=(0.5, 0.5, 0.5),
         std=(0.5, 0.5, 0.5),
         default_validation_size=5_000,
+    ),
+    *(
+        DatasetInfo(
+            name=name,
+            title=title,
+            classes=classes,
+            image_shape=(28, 28, 1),
+            trainval_size=trainval,
+            test_size=test,
+            mean=(mean,),
+            std=(std,),
+            default_validation_size=5_000,
+        )
+        for name, title, classes, trainval, test, mean, std in (
+            ("fashion-mnist", "Fashion-MNIST", FASHION_CLASSES, 60_000, 10_000, 0.2860, 0.3530),
+            ("kmnist", "KMNIST", KMNIST_CLASSES, 60_000, 10_000, 0.1918, 0.3483),
+            ("emnist-digits", "EMNIST digits", DIGITS, 240_000, 40_000, 0.1722, 0.3309),
+        )
+    ),
+    DatasetInfo(
+        name="digits",
+        title="digits (1,797 images of scikit-learn)",
+        classes=DIGITS,
+        image_shape=(8, 8, 1),
+        trainval_size=1_437,
+        test_size=360,
+        mean=(0.3049,),
+        std=(0.3748,),
+        default_validation_size=200,
     ),
     DatasetInfo(
         name="mnist-5k",

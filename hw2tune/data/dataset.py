@@ -10,20 +10,20 @@ from numpy.typing import NDArray
 
 from hw2tune.data.catalog import DatasetInfo
 
-Pixels: TypeAlias = NDArray[np.uint8]  # (N, H, W, C)
+Pixels: TypeAlias = NDArray[np.uint8]  # (N, H, W, C); the user's own may be float32 in [0, 1]
 Labels: TypeAlias = NDArray[np.int64]  # (N,)
 Progress: TypeAlias = Callable[[str, int, int], None]  # what is being done, how many are done, of how many
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Split:
-    """Images, (N, H, W, C) uint8, C-contiguous, and their labels, (N,) int64."""
+    """Images, (N, H, W, C), uint8 or float32, C-contiguous, and their labels, (N,) int64."""
 
     images: Pixels
     labels: Labels
 
     def __post_init__(self) -> None:
-        assert self.images.dtype == np.uint8 and self.images.ndim == 4 and self.images.flags.c_contiguous
+        assert self.images.dtype in (np.uint8, np.float32) and self.images.ndim == 4 and self.images.flags.c_contiguous
         assert self.labels.dtype == np.int64 and self.labels.shape == self.images.shape[:1]
 
     def __len__(self) -> int:
@@ -46,6 +46,22 @@ class Unsplit:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class OwnData:
+    """A data set of the user's own, before it is split. `groups` (N,) of the trainval must not be split."""
+
+    name: str
+    label: str
+    source: str
+    classes: tuple[str, ...]
+    trainval: Split
+    test: Split
+    validation: Split | None = None  # where the user has split it off
+    groups: NDArray[np.int64] | None = None
+    files: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()  # what was done to the images
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Dataset:
     """Three splits with three names: train fits, validation chooses, test is read only for a chosen configuration.
 
@@ -62,6 +78,8 @@ class Dataset:
     validation: Split
     test: Split
     files: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # by split, where each image has its own
+    notes: tuple[str, ...] = ()  # what was done to the images that a user should know
+    caveat: str = ""  # what stands beside every figure: images of two splits that the study file allows
 
 
 def checksum(*arrays: NDArray[np.generic]) -> str:

@@ -1,4 +1,4 @@
-"""Fetching MNIST and CIFAR-10 with pooch: once, under a lock, whole or not at all. No torch is needed for it."""
+"""Fetching published data sets with pooch: once, under a lock, whole or not at all. No torch is needed for it."""
 
 from __future__ import annotations
 
@@ -7,19 +7,21 @@ import os
 import shutil
 import tarfile
 import tempfile
+import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from hw2tune.data import idx
 from hw2tune.data.catalog import DatasetInfo
 from hw2tune.data.dataset import Progress
 from hw2tune.data.layouts import LAYOUTS, Copy, find_copy
 from hw2tune.errors import DataError
 
 # What a mirror that is away, cut short or wrong makes of requests (all OSError), pooch, gzip and tarfile.
-FAILURES = (OSError, EOFError, ValueError, zlib.error, tarfile.TarError)
+FAILURES = (OSError, EOFError, ValueError, zlib.error, tarfile.TarError, zipfile.BadZipFile)
 TIMEOUT_SECONDS = 20  # between two packets of a mirror's
 
 
@@ -29,6 +31,7 @@ class Archives:
 
     mirrors: tuple[str, ...]  # each ends with a slash
     md5_of: dict[str, str | None]  # None: the unpacked files are verified anyhow, and mirrors zip them in their own way
+    inside: bool = True  # whether the files go into the data set's own folder; else the archive brings it along
 
 
 ARCHIVES = {
@@ -45,6 +48,19 @@ ARCHIVES = {
         mirrors=("https://www.cs.toronto.edu/~kriz/",),
         # Checked before unpacking: an archive may hold more than it should.
         md5_of={"cifar-10-python.tar.gz": "c58f30108f718f92721af3b95e74349a"},
+        inside=False,
+    ),
+    "fashion-mnist": Archives(
+        mirrors=("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",),
+        md5_of={f"{file.name}.gz": file.zipped_md5 for file in idx.FASHION_MNIST.files},
+    ),
+    "kmnist": Archives(
+        mirrors=("http://codh.rois.ac.jp/kmnist/dataset/kmnist/",),
+        md5_of={f"{file.name}.gz": file.zipped_md5 for file in idx.KMNIST.files},
+    ),
+    "emnist-digits": Archives(
+        mirrors=("https://biometrics.nist.gov/cs_links/EMNIST/",),
+        md5_of={"gzip.zip": "58c8d27c78d21e728a6bc7b3cc06412e"},
     ),
 }
 
@@ -95,8 +111,7 @@ def _download_into(root: Path, info: DatasetInfo, progress: Progress | None) -> 
     layout = LAYOUTS[info.name][0]
     with tempfile.TemporaryDirectory(dir=root, prefix=".hw2tune-download-") as aside:
         unpacked = Path(aside) / layout.place
-        below = unpacked if info.name == "mnist" else unpacked.parent  # CIFAR-10's archive brings its folder along
-        mirror = _fetch_archives(info, below, progress)
+        mirror = _fetch_archives(info, unpacked if ARCHIVES[info.name].inside else unpacked.parent, progress)
         try:
             layout.read(unpacked, None)
         except DataError as error:
@@ -113,7 +128,8 @@ def _fetch_archives(info: DatasetInfo, folder: Path, progress: Progress | None) 
     for mirror in mirrors:
         try:
             for name, md5 in archives.md5_of.items():
-                _fetch(mirror + name, md5, folder, _Bar(info.title, progress) if progress else None)
+                bar = _Bar(info.title, progress) if progress else None
+                _fetch(mirror + name, md5, folder, info.name, bar)
             return mirror
         except FAILURES as error:
             refusals.append(f"{mirror}: {_reason(error)}")
@@ -128,7 +144,7 @@ def _reason(error: BaseException) -> str:
     return innermost.strerror if isinstance(innermost, OSError) and innermost.strerror else str(error)
 
 
-def _fetch(url: str, md5: str | None, folder: Path, bar: _Bar | None) -> None:
+def _fetch(url: str, md5: str | None, folder: Path, dataset: str, bar: _Bar | None) -> None:
     """Downloads one archive and unpacks it; only what is in it stays."""
     import pooch
 
@@ -143,6 +159,11 @@ def _fetch(url: str, md5: str | None, folder: Path, bar: _Bar | None) -> None:
     if name.endswith(".tar.gz"):
         with tarfile.open(archive) as tar:
             tar.extractall(folder, filter="data")
+    elif name.endswith(".zip"):  # EMNIST: gzip/emnist-digits-train-images-idx3-ubyte.gz and those of other data sets
+        with zipfile.ZipFile(archive) as zipped_files:
+            for member in zipped_files.namelist():
+                if Path(member).name.startswith(f"{dataset}-"):
+                    (folder / Path(member).name).write_bytes(zipped_files.read(member))
     else:
         with gzip.open(archive) as zipped, (folder / name.removesuffix(".gz")).open("wb") as plain:
             shutil.copyfileobj(zipped, plain)

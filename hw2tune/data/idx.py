@@ -1,4 +1,4 @@
-"""MNIST in the four idx files that torchvision keeps in MNIST/raw, plain or gzipped.
+"""MNIST, and data sets made like it, in the four idx files that torchvision keeps in MNIST/raw, plain or gzipped.
 
 The format: http://yann.lecun.com/exdb/mnist/ (big-endian: magic number, sizes of the dimensions, bytes).
 """
@@ -22,12 +22,13 @@ MAGIC = {1: 0x00000801, 3: 0x00000803}  # unsigned bytes in 1 dimension (labels)
 
 @dataclass(frozen=True, kw_only=True)
 class IdxFile:
-    """One of the published files; `md5` is that of the unzipped bytes."""
+    """One of the published files; `md5` is that of the unzipped bytes, `zipped_md5` of the file as it is published."""
 
     name: str
     count: int  # images or labels
     dimensions: int
-    md5: str
+    md5: str | None = None
+    zipped_md5: str | None = None
 
     @property
     def header_bytes(self) -> int:
@@ -40,55 +41,110 @@ class IdxFile:
         return self.header_bytes + self.count * (SIDE * SIDE if self.dimensions == 3 else 1)
 
 
-TRAIN_IMAGES = IdxFile(
-    name="train-images-idx3-ubyte", count=60_000, dimensions=3, md5="6bbc9ace898e44ae57da46a324031adb"
+@dataclass(frozen=True, kw_only=True)
+class IdxSet:
+    """Images and labels of train, images and labels of test; `transposed` where rows and columns are exchanged."""
+
+    title: str
+    files: tuple[IdxFile, IdxFile, IdxFile, IdxFile]
+    transposed: bool = False
+
+
+def _four(
+    prefix: str, train: int, test: int, md5: tuple[str | None, ...], *, zipped: bool = False
+) -> tuple[IdxFile, IdxFile, IdxFile, IdxFile]:
+    """The files by their common names; `test` is called t10k in MNIST."""
+    tests = "t10k" if not prefix else "test"
+    parts = (
+        ("train", "images", train, 3),
+        ("train", "labels", train, 1),
+        (tests, "images", test, 3),
+        (tests, "labels", test, 1),
+    )
+    one, two, three, four = (
+        IdxFile(
+            name=f"{prefix}{split}-{kind}-idx{dimensions}-ubyte", count=count, dimensions=dimensions,
+            md5=None if zipped else digest, zipped_md5=digest if zipped else None,
+        )
+        for (split, kind, count, dimensions), digest in zip(parts, md5, strict=True)
+    )  # fmt: skip
+    return one, two, three, four
+
+
+MNIST = IdxSet(
+    title="MNIST",
+    files=_four("", 60_000, 10_000, (
+        "6bbc9ace898e44ae57da46a324031adb", "a25bea736e30d166cdddb491f175f624",
+        "2646ac647ad5339dbf082846283269ea", "27ae3e4e09519cfbb04c329615203637",
+    )),
+)  # fmt: skip
+# Of these torchvision 0.29 (torchvision/datasets/mnist.py) knows the digests of the zipped files alone.
+FASHION_MNIST = IdxSet(
+    title="Fashion-MNIST",
+    files=_four("", 60_000, 10_000, (
+        "8d4fb7e6c68d591d4c3dfef9ec88bf0d", "25c81989df183df01b3e8a0aad5dffbe",
+        "bef4ecab320f06d8554ea6380940ec79", "bb300cfdad3c16e7a12a480ee83cd310",
+    ), zipped=True),
+)  # fmt: skip
+KMNIST = IdxSet(
+    title="KMNIST",
+    files=_four("", 60_000, 10_000, (
+        "bdb82020997e1d708af4cf47b453dcf7", "e144d726b3acfaa3e44228e80efcd344",
+        "5c965bf0a639b31b8f53240b1b52f4d7", "7320c461ea6c1c855c0b718fb2a4b134",
+    ), zipped=True),
+)  # fmt: skip
+EMNIST_DIGITS = IdxSet(
+    title="EMNIST digits", files=_four("emnist-digits-", 240_000, 40_000, (None,) * 4), transposed=True
 )
-TRAIN_LABELS = IdxFile(
-    name="train-labels-idx1-ubyte", count=60_000, dimensions=1, md5="a25bea736e30d166cdddb491f175f624"
-)
-TEST_IMAGES = IdxFile(name="t10k-images-idx3-ubyte", count=10_000, dimensions=3, md5="2646ac647ad5339dbf082846283269ea")
-TEST_LABELS = IdxFile(name="t10k-labels-idx1-ubyte", count=10_000, dimensions=1, md5="27ae3e4e09519cfbb04c329615203637")
-FILES = (TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS)
+FILES = MNIST.files
 
 
-def holds(folder: Path) -> bool:
-    """Whether there is any of the four files, so that the folder means to be MNIST."""
-    return any(_path(folder, file).exists() for file in FILES)
+def holds(folder: Path, dataset: IdxSet = MNIST) -> bool:
+    """Whether there is any of the four files, so that the folder means to be this data set."""
+    return any(_path(folder, file).exists() for file in dataset.files)
 
 
-def check_quickly(folder: Path) -> None:
+def check_quickly(folder: Path, dataset: IdxSet = MNIST) -> None:
     """Raise DataError for a file that is missing or (unzipped) of the wrong length, without reading any."""
-    for file in FILES:
-        path = _present(folder, file)
+    for file in dataset.files:
+        path = _present(folder, file, dataset)
         if path.suffix != ".gz" and (found := path.stat().st_size) != file.length:
             raise damaged(path, expected=f"{file.length:,} bytes", found=f"{found:,}")
 
 
-def read(folder: Path, progress: Progress | None = None) -> Unsplit:
-    """MNIST from the four files in `folder`; DataError unless they are bit for bit the published ones."""
-    trainval = Split(images=_read_images(folder, TRAIN_IMAGES), labels=_read_labels(folder, TRAIN_LABELS))
-    test = Split(images=_read_images(folder, TEST_IMAGES), labels=_read_labels(folder, TEST_LABELS))
-    return Unsplit(label="MNIST", source=str(folder), trainval=trainval, test=test)
+def read(folder: Path, progress: Progress | None = None, dataset: IdxSet = MNIST) -> Unsplit:
+    """The data set from the four files in `folder`; DataError unless they are the published ones.
+
+    MNIST's are known bit for bit, those of others by the digests of their zipped files, or by their form alone.
+    """
+    images, labels, test_images, test_labels = dataset.files
+    trainval = Split(images=_read_images(folder, images, dataset), labels=_read_labels(folder, labels, dataset))
+    test = Split(images=_read_images(folder, test_images, dataset), labels=_read_labels(folder, test_labels, dataset))
+    return Unsplit(label=dataset.title, source=str(folder), trainval=trainval, test=test)
 
 
-def _read_images(folder: Path, file: IdxFile) -> Pixels:
-    content = _read_verified(folder, file)
-    return np.frombuffer(content, np.uint8, offset=file.header_bytes).reshape(file.count, SIDE, SIDE, 1)
+def _read_images(folder: Path, file: IdxFile, dataset: IdxSet) -> Pixels:
+    content = _read_verified(folder, file, dataset)
+    images = np.frombuffer(content, np.uint8, offset=file.header_bytes).reshape(file.count, SIDE, SIDE, 1)
+    return np.ascontiguousarray(images.transpose(0, 2, 1, 3)) if dataset.transposed else images
 
 
-def _read_labels(folder: Path, file: IdxFile) -> Labels:
-    content = _read_verified(folder, file)
+def _read_labels(folder: Path, file: IdxFile, dataset: IdxSet) -> Labels:
+    content = _read_verified(folder, file, dataset)
     return np.frombuffer(content, np.uint8, offset=file.header_bytes).astype(np.int64)
 
 
-def _read_verified(folder: Path, file: IdxFile) -> bytearray:
-    """The file's unzipped bytes, which are the published ones to the bit."""
-    path = _present(folder, file)
+def _read_verified(folder: Path, file: IdxFile, dataset: IdxSet) -> bytearray:
+    """The file's unzipped bytes, as far as it is known what they must be."""
+    path = _present(folder, file, dataset)
     content = _unzipped(path)
-    md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
-    if md5 != file.md5:
+    expected = file.zipped_md5 if path.suffix == ".gz" and file.md5 is None else file.md5
+    bytes_of = path.read_bytes() if expected is not None and expected == file.zipped_md5 else content
+    md5 = hashlib.md5(bytes_of, usedforsecurity=False).hexdigest() if expected else expected
+    if expected is None or md5 != expected:
         _say_what_differs(path, file, content)
-        raise damaged(path, expected=f"the published MNIST with md5 {file.md5}", found=f"md5 {md5}")
+    if md5 != expected:
+        raise damaged(path, expected=f"the published {dataset.title} with md5 {expected}", found=f"md5 {md5}")
     return content
 
 
@@ -126,12 +182,12 @@ def _path(folder: Path, file: IdxFile) -> Path:
     return zipped if zipped.exists() and not plain.exists() else plain
 
 
-def _present(folder: Path, file: IdxFile) -> Path:
+def _present(folder: Path, file: IdxFile, dataset: IdxSet = MNIST) -> Path:
     path = _path(folder, file)
     if path.is_file():
         return path
     raise DataError(
-        f"{path}: this file (or {file.name}.gz) is missing beside the others of MNIST. "
+        f"{path}: this file (or {file.name}.gz) is missing beside the others of {dataset.title}. "
         "Add it or remove the folder; an incomplete copy is never used or passed over."
     )
 

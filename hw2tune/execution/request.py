@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from hw2tune.data.dataset import Dataset
-from hw2tune.data.guard import refuse_overlap
+from hw2tune.data.guard import overlap, refuse_overlap
 from hw2tune.data.load import load_dataset
+from hw2tune.data.own import OwnOptions, is_own
 from hw2tune.events import Listeners
 from hw2tune.execution.resources import ResourceRequest
 from hw2tune.records.layout import StudyFolder
@@ -34,6 +35,7 @@ class Request:
     fresh: bool = False
     retries: int = 2
     time_budget: float | None = None
+    warm_start: str | None = None  # the name of a study in the results
 
 
 def resolve(request: Request) -> Study:
@@ -60,9 +62,11 @@ def load_for(
 ) -> Dataset:
     """The study's data set in the split that it asks for, or with another validation size.
 
-    Raises DataError, also where two splits share pictures: no claim could be made in the end.
+    Raises DataError, also where two splits share pictures and the study file does not allow it: no claim could be made
+    in the end.
     """
     tell.stage(f"loading {study.dataset}")
+    own = OwnOptions(test_share=study.test_share, resize=study.resize, code=study.code)
     data = load_dataset(
         study.dataset,
         data_dir=data_dir,
@@ -70,6 +74,11 @@ def load_for(
         split_seed=study.split_seed,
         download=download,
         progress=lambda what, done, of: tell.stage(f"{what}: {done:,} of {of:,}"),
+        own=own if is_own(study.dataset) else None,
     )
-    refuse_overlap(data)
-    return data
+    if not study.allow_overlap:
+        refuse_overlap(data)
+        return data
+    shared = overlap(data.train, data.test) + overlap(data.validation, data.test)
+    text = f"{shared:,} test images are training or validation images too ({study.allow_overlap})"
+    return replace(data, caveat=text if shared else "")

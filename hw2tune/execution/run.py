@@ -26,6 +26,7 @@ from hw2tune.search.pruners import build_pruner
 from hw2tune.search.recorder import FINISHED, Recorder
 from hw2tune.search.retries import COMMON, FailurePolicy
 from hw2tune.search.samplers import build_sampler
+from hw2tune.search.warm_start import read_observations
 from hw2tune.study.schema import Study
 
 MAX_CRASHES = 2  # of Tune without a finished trial between them, before the trials that were running count as lost
@@ -108,7 +109,8 @@ def _driver(
 ) -> StudyDriver:
     """The driver of the next run of Tune; what is not finished is given out again."""
     study, optuna_study = recorder.study, recorder.optuna_study
-    optuna_study.sampler = build_sampler(study, len(recorder.trials(*FINISHED, TrialState.RUNNING)))
+    drawn = len(recorder.trials(*FINISHED, TrialState.RUNNING))
+    optuna_study.sampler = build_sampler(study, drawn, read_observations(study, recorder.folder))
     optuna_study.pruner = build_pruner(study)
     return StudyDriver(
         recorder=recorder,

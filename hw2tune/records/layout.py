@@ -2,6 +2,7 @@
 
 ray_results/<name>/
     study.toml          the study as it ran, every default and option filled in
+    code/               the modules of the user's own that it names, as they were
     optuna.journal      the one truth about trials: parameters, states, each epoch's value
     environment.json    one entry a run: versions, commit, hardware, command, seeds, checksums
     trials/<number>/    params.json, result.json (one JSON line an epoch), best.pt, last.pt
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hw2tune.errors import StudyFolderError
+from hw2tune.user_code.files import FOLDER as CODE
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,11 @@ class StudyFolder:
     def study_file(self) -> Path:
         """The resolved study."""
         return self.root / "study.toml"
+
+    @property
+    def code(self) -> Path:
+        """The modules of the user's own that the study names."""
+        return self.root / CODE
 
     @property
     def journal(self) -> Path:

@@ -33,6 +33,8 @@ def opened(results: Path, study: Study, *, fresh: bool = False, say: Say = lambd
         if fresh:
             _set_aside(folder)
         _refuse_different(folder, study)
+        for name, text in study.code.items():
+            write_atomically(folder.code / name, text, durable=True)
         write_atomically(folder.study_file, dump_study(study), durable=True)
         yield folder
 

@@ -19,7 +19,8 @@ SCHEMA = 1
 # In a list of studies as JSON, one that cannot be read: `name` and `error` are filled in.
 UNREADABLE: dict[str, Any] = {
     "schema": SCHEMA, "name": "", "folder": "", "state": "unreadable", "objective": None, "direction": None,
-    "trials_planned": None, "trials_finished": 0, "best": None, "baseline": None, "l2": None, "trials": [], "error": "",
+    "trials_planned": None, "trials_finished": 0, "best": None, "baseline": None, "l2": None, "references": {},
+    "trials": [], "error": "",
 }  # fmt: skip
 
 
@@ -55,12 +56,14 @@ class Overview:
         return COMPLETE if len(self.finished) >= self.study.trials_possible else INTERRUPTED
 
     def labelled(self, label: str) -> TrialRow | None:
-        """The trial of a published configuration."""
+        """The trial of a reference."""
         return next((row for row in self.rows if row.label == label), None)
 
     def as_json(self) -> dict[str, Any]:
         """For `--json`: a versioned schema, keys are only ever added to it."""
+        # `baseline` and `l2` are of version 0.1, when every study had these two references.
         rows = {"best": self.best, "baseline": self.labelled("baseline"), "l2": self.labelled("l2")}
+        references = {name: self.labelled(name) for name in self.study.references}
         return {
             "schema": SCHEMA,
             "name": self.folder.name,
@@ -71,6 +74,7 @@ class Overview:
             "trials_planned": self.study.trials,
             "trials_finished": len(self.finished),
             **{name: row and asdict(row) for name, row in rows.items()},
+            "references": {name: row and asdict(row) for name, row in references.items()},
             "trials": [asdict(row) for row in self.rows],
         }
 
@@ -83,7 +87,7 @@ def read_study(folder: StudyFolder) -> Study:
             f"{folder.study_file}: is empty, as a power loss can leave it; put a copy in its place (the study's file "
             "with the options that it was run with), or set the study aside with --fresh"
         )
-    study = parse_study(text, str(folder.study_file))
+    study = parse_study(text, str(folder.study_file), missing_code_ok=True)
     return study.model_copy(update={"name": folder.name})
 
 

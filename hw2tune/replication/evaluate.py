@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hw2tune.data.catalog import DatasetInfo
 from hw2tune.data.dataset import Dataset, Split
@@ -31,17 +32,31 @@ from hw2tune.records.replicates.trainings import Training
 from hw2tune.records.trials.states import COMPLETE, DIVERGED
 from hw2tune.replication.train import Context, trained
 from hw2tune.study.hyperparameters import Hyperparameters
+from hw2tune.study.task import Blueprint, task_of
 
 
 def write_shared_records(context: Context) -> Gallery:
     """Writes what all replicates share: the data set's record, the gallery, pixel counts. Returns the gallery."""
     data = context.data
     indices = np.random.default_rng(0).permutation(len(data.test))[:GALLERY_SIZE]
-    gallery = Gallery(indices=indices, images=data.test.images[indices], labels=data.test.labels[indices])
-    channels = data.train.images.shape[-1]
-    counts = [np.bincount(data.train.images[..., channel].ravel(), minlength=256) for channel in range(channels)]
+    gallery = Gallery(indices=indices, images=_shown(data.test.images[indices]), labels=data.test.labels[indices])
+    images = _levels(data.train.images)
+    counts = [np.bincount(images[..., channel].ravel(), minlength=256) for channel in range(images.shape[-1])]
     write_shared(context.folder, dataset_record(data), gallery, np.stack(counts))
     return gallery
+
+
+def _shown(images: NDArray[Any]) -> NDArray[np.uint8]:
+    """Images as they can be looked at: gray or three colours; of other numbers of channels the mean."""
+    levels = _levels(images)
+    if levels.shape[-1] in (1, 3):
+        return levels
+    return np.asarray(levels.mean(axis=-1, keepdims=True), np.uint8)
+
+
+def _levels(images: NDArray[Any]) -> NDArray[np.uint8]:
+    """Pixels as levels from 0 to 255; of float32 images [0, 1]."""
+    return images if images.dtype == np.uint8 else np.asarray(np.rint(images.clip(0, 1) * 255), np.uint8)
 
 
 def dataset_record(data: Dataset) -> DatasetRecord:
@@ -57,6 +72,8 @@ def dataset_record(data: Dataset) -> DatasetRecord:
         split_checksum=data.split_checksum,
         sizes={"train": len(data.train), "validation": len(data.validation), "test": len(data.test)},
         source=data.source,
+        caveat=data.caveat,
+        notes=list(data.notes),
     )
 
 
@@ -77,7 +94,9 @@ def test_replicates(
         if training.diverged:
             replicate = _replicate(context, variant, seed, variants[variant], training, {})
             write_replicate(context.folder, replicate, npz({}))
-    calls = {key: (training,) for key, training in missing.items() if not training.diverged}
+    calls: dict[tuple[str, int], tuple[Any, ...]] = {
+        key: (training,) for key, training in missing.items() if not training.diverged
+    }
     if not calls:
         return
     context.connection.cluster()
@@ -85,7 +104,9 @@ def test_replicates(
 
     context.tell.stage(f"testing {len(calls)} replicates")
     study, capacity, data = context.study, context.capacity, context.data
-    shared = (study.model, study.loss, data.info, data.test, gallery.indices, capacity.gpus_per_trial > 0)
+    blueprints = {variant: task_of(study, one, study.seed).blueprint(data.info) for variant, one in variants.items()}
+    calls = {(variant, seed): (blueprints[variant], *call) for (variant, seed), call in calls.items()}
+    shared = (study.loss, data.info, data.test, gallery.indices, capacity.gpus_per_trial > 0)
     for (variant, seed), (evaluations, arrays) in run_each(_evaluate, calls, shared, capacity):
         replicate = _replicate(context, variant, seed, variants[variant], wanted[variant, seed], evaluations)
         write_replicate(context.folder, replicate, npz(arrays))
@@ -122,17 +143,17 @@ def _replicate(
 
 
 def _evaluate(
-    shared: tuple[str, str, DatasetInfo, Split, Any, bool], training: Training
+    shared: tuple[str, DatasetInfo, Split, Any, bool], blueprint: Blueprint, training: Training
 ) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
     """In a worker: the evaluations and the arrays of `records.replicates.write_replicate`."""
     from hw2tune.train.batches import on_device
     from hw2tune.train.device import prepare_process
     from hw2tune.train.evaluate import evaluate_network
 
-    model, loss, info, test, gallery, gpu = shared
+    loss, info, test, gallery, gpu = shared
     device = prepare_process(1, gpu=gpu)
     return evaluate_network(
-        model=model,
+        blueprint=blueprint,
         loss=loss,
         weights={which: training.weights(which) for which in ("chosen", "last")},
         epochs={"chosen": training.chosen_epoch or 0, "last": len(training.epochs)},

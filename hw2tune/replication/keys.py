@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from hw2tune.execution.resources import Capacity
 from hw2tune.records.replicates.trainings import training_key
 from hw2tune.study.task import Task
+from hw2tune.user_code.files import code_digest
 
 if TYPE_CHECKING:
     from hw2tune.data.dataset import Dataset
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 def key_of(task: Task, data: Dataset, capacity: Capacity, **more: str) -> str:
     """A digest of everything that a training depends on: the same key, the same training."""
     depends_on = {
-        "task": asdict(task),
+        "task": asdict(task) | {"hyperparameters": task.hyperparameters.as_dict(), "code": code_digest(task.code)},
         "data": data.checksum,
         "split": data.split_checksum,
         "normalisation": [data.info.mean, data.info.std],
@@ -32,9 +33,10 @@ def key_of(task: Task, data: Dataset, capacity: Capacity, **more: str) -> str:
 
 @cache
 def training_code() -> str:
-    """A digest of the source of `hw2tune.train`: a training of other code is another training."""
+    """A digest of the source of what trains: a training of other code is another training."""
     digest = hashlib.sha256()
-    for path in sorted(resources.files("hw2tune.train").iterdir(), key=lambda path: path.name):
+    own = [*resources.files("hw2tune.train").iterdir(), resources.files("hw2tune").joinpath("networks.py")]
+    for path in sorted(own, key=lambda path: path.name):
         if path.name.endswith(".py"):
             digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()[:16]

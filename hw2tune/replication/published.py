@@ -15,7 +15,7 @@ from hw2tune.records.replicates.records import Evaluation, Replicate, Replicates
 from hw2tune.records.trials.states import COMPLETE, DIVERGED
 from hw2tune.replication.keys import key_of
 from hw2tune.study.protocol import Protocol
-from hw2tune.study.schema import LABELS, Study
+from hw2tune.study.schema import Study
 from hw2tune.study.task import Job, PublishedEvaluation, TrainingResult, TrialData, task_of
 
 
@@ -29,10 +29,10 @@ def run_reproduction(
     tell: Listeners,
     replicates: int,
 ) -> None:
-    """Trains baseline and L2 on `replicates` seeds; what is there is not trained again."""
+    """Trains the study's references on `replicates` seeds; what is there is not trained again."""
     place = ReplicatesFolder.of(folder)
     capacity = connection.capacity()
-    published = {label: study.published_hyperparameters(label) for label in LABELS}
+    published = {label: study.reference(label) for label in study.references}
     asked = [
         Job(label=f"{label} seed {seed}", task=task_of(study, hyperparameters, seed))
         for seed in range(replicates)

@@ -13,7 +13,7 @@ from hw2tune.records.replicates.trainings import Training
 from hw2tune.records.trials.rows import TrialRow, best_first
 from hw2tune.records.trials.states import COMPLETE
 from hw2tune.replication.train import Context, trained
-from hw2tune.study.hyperparameters import Hyperparameters, identity
+from hw2tune.study.hyperparameters import identity
 
 
 def candidates(overview: Overview, race: int) -> list[TrialRow]:
@@ -29,13 +29,8 @@ def candidates(overview: Overview, race: int) -> list[TrialRow]:
         )
     distinct: dict[Any, TrialRow] = {}
     for row in best_first(complete, overview.study.direction):
-        distinct.setdefault(identity(row.params), row)
+        distinct.setdefault(identity(overview.study.complete(row.params)), row)
     return list(distinct.values())[:race]
-
-
-def hyperparameters_of(row: TrialRow) -> Hyperparameters:
-    """A trial's configuration."""
-    return Hyperparameters(**row.params)  # type: ignore[arg-type]  # the space draws nothing else
 
 
 def run_race(context: Context, racers: Sequence[TrialRow], seeds: Sequence[int]) -> Race:
@@ -46,7 +41,9 @@ def run_race(context: Context, racers: Sequence[TrialRow], seeds: Sequence[int])
             trial=row.number,
             params=row.params,
             search_value=row.value or 0.0,
-            values=[_value(trained(context, hyperparameters_of(row), seed), study.objective) for seed in seeds],
+            values=[
+                _value(trained(context, study.hyperparameters(row.params), seed), study.objective) for seed in seeds
+            ],
         )
         for row in racers
     ]

@@ -42,6 +42,13 @@ def default_target(folders: Sequence[StudyFolder]) -> Path:
     return folders[0].root.parent / name
 
 
+def checked_target(target: Path) -> Path:
+    """A folder that was asked for, if a report can stand there. Raises Hw2tuneError."""
+    refuse_unwritable(target)
+    refuse_foreign(target)
+    return target
+
+
 def refuse_foreign(target: Path) -> None:
     """Raises PathError where a folder that was asked for holds anything but a report of ours."""
     with contextlib.suppress(OSError):  # not there, or no folder: `refuse_unwritable` says so

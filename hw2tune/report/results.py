@@ -52,8 +52,8 @@ class StudyResults:
 
     @property
     def caveat(self) -> str:
-        """The caveat where any variant has one: what compares them is then no test."""
-        return CAVEAT if self.caveats else ""
+        """The caveat where any variant has one, or the data: what compares them is then no test, or hardly one."""
+        return CAVEAT if self.caveats else self.data.dataset.caveat if self.data.dataset else ""
 
     def file(self, kind: str, name: str) -> str:
         """Where a file lies, seen from the page: `tables/variants.csv`, `figures/mnist/curves.pdf`."""

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from hw2tune.records.replicates.records import Array, DatasetRecord, Evaluation, Gallery, Race, Replicate
-from hw2tune.study.hyperparameters import KNOWN, Value
+from hw2tune.study.hyperparameters import HYPERPARAMETERS, Value
 
 QUANTITIES = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")  # of every epoch
 PREDICTIONS = ("labels", "predicted", "last_predicted")
@@ -40,10 +40,10 @@ def _sound_evaluation(one: Evaluation) -> bool:
 
 
 def _sound_params(params: Mapping[str, Value]) -> bool:
-    """Whether each known hyperparameter is a word or a number, as it must be."""
+    """Whether each known hyperparameter is text, a number, or true or false, as it must be."""
     return all(
-        isinstance(params[name], str) if name == "optimizer" else _is_number(params[name])
-        for name in KNOWN
+        isinstance(params[name], str | bool) if spec.kind in ("text", "switch") else _is_number(params[name])
+        for name, spec in HYPERPARAMETERS.items()
         if params.get(name) is not None
     )
 

@@ -20,7 +20,6 @@ from hw2tune.records.replicates.files import (
     read_replicates,
 )
 from hw2tune.records.replicates.records import (
-    TUNED,
     Array,
     Current,
     DatasetRecord,
@@ -30,6 +29,7 @@ from hw2tune.records.replicates.records import (
     ReplicatesFolder,
 )
 from hw2tune.report.sound import sound_arrays, sound_counts, sound_gallery, sound_race, sound_replicate, sound_run
+from hw2tune.study.claims import TUNED, Side
 from hw2tune.study.hyperparameters import identity
 
 
@@ -51,6 +51,20 @@ class StudyData:
         """The study's name, whatever its folder is called now: escape it where it is printed."""
         return self.overview.study.name
 
+    @property
+    def variants(self) -> list[str]:
+        """The configurations that claims name: references, the winner, then what is derived of them."""
+        return list(self.overview.study.variants)
+
+    @property
+    def references(self) -> list[str]:
+        """The references, by the study file's order."""
+        return list(self.overview.study.references)
+
+    def side(self, variant: str) -> Side:
+        """What a variant is: a reference, the winner, or one of them with changed values."""
+        return self.overview.study.variants[variant]
+
     def of(self, variant: str) -> list[Replicate]:
         """The replicates of one variant, by seed."""
         return [replicate for replicate in self.replicates if replicate.variant == variant]
@@ -70,10 +84,14 @@ def read_study_data(folder: StudyFolder) -> StudyData:
         read_pixel_counts(place),
         read_race(place),
     )
+    overview = read_overview(folder)
+    order = list(overview.study.variants)
     replicates = [one for replicate in read_replicates(place) if (one := sound_replicate(replicate))]
     data = StudyData(
-        overview=read_overview(folder),
-        replicates=replicates,
+        overview=overview,
+        replicates=sorted(
+            (one for one in replicates if one.variant in order), key=lambda one: (order.index(one.variant), one.seed)
+        ),
         dataset=dataset,
         gallery=gallery and sound_gallery(gallery),
         pixel_counts=None if counts is None else sound_counts(counts),
@@ -83,7 +101,8 @@ def read_study_data(folder: StudyFolder) -> StudyData:
     data = replace(data, damaged=_damaged(data, place))
     race, tuned = data.race, data.of(TUNED)
     winner = next((one.params for one in race.candidates if one.trial == race.winner), {}) if race else {}
-    if race is None or all(identity(one.params) == identity(winner) for one in tuned):
+    complete = overview.study.complete
+    if race is None or all(identity(complete(one.params)) == identity(complete(winner)) for one in tuned):
         return data
     note = (
         f"The race was won by trial #{race.winner}, but the replicates of {TUNED} are of another configuration, as a "
@@ -103,7 +122,8 @@ def _damaged(data: StudyData, place: ReplicatesFolder) -> list[str]:
     }
     paths = [path for path, record in gave.items() if record is None and os.path.lexists(path)]
     usable = {place.replicate(one.variant, one.seed) for one in every_replicate(place) if sound_replicate(one)}
-    paths += [path for path in place.records() if path.parent not in usable]
+    known = data.variants
+    paths += [p for p in place.records() if p.parent not in usable and p.parent.parent.name in known]
     root = data.overview.folder.root
     notes = [f"`{path.relative_to(root).as_posix()}` is damaged, and omitted." for path in paths]
     if os.path.lexists(place.current) and read_record(place.current, Current) is None:

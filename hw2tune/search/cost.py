@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.trials.epochs import read_epochs
-from hw2tune.study.models import MODELS
 from hw2tune.study.schema import Study
 
 EVALUATION_SPEEDUP = 2.5  # evaluation against training, the same machine
@@ -23,15 +22,25 @@ class Cost:
 
 
 def estimate(
-    study: Study, folder: StudyFolder, *, train: int, validation: int, left: int, references: int, concurrency: int
+    study: Study,
+    folder: StudyFolder,
+    *,
+    train: int,
+    validation: int,
+    left: int,
+    references: int,
+    concurrency: int,
+    images_per_second: float,
 ) -> Cost:
     """The cost of `left` trials on `concurrency` slots; `train` and `validation` are numbers of images.
+
+    `images_per_second` is what training is taken to do where the study has not measured it yet.
 
     `references` of them are trained to the end whatever the pruner says.
     """
     records = [record for number in range(10) for record in read_epochs(folder.trial(number))]
     speeds = [speed for record in records if isinstance(speed := record.get("images_per_second"), float)]
-    speed = sorted(speeds)[len(speeds) // 2] if speeds else MODELS[study.model].images_per_second
+    speed = sorted(speeds)[len(speeds) // 2] if speeds else images_per_second
     epoch_seconds = (train + validation / EVALUATION_SPEEDUP) / speed
     full = left * study.max_epochs * epoch_seconds / concurrency
     return Cost(
@@ -46,7 +55,7 @@ def estimate(
 
 def expected_epochs(study: Study) -> float:
     """Epochs a trial trains on average if, at each rung of successive halving, one in `reduction_factor` goes on."""
-    if study.pruner.name != "asha":
+    if study.pruner.name not in ("asha", "hyperband"):
         return float(study.max_epochs)
     epochs, reached, share, rung = 0.0, 0, 1.0, study.pruner.min_epochs
     while rung < study.max_epochs:

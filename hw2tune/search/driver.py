@@ -16,7 +16,7 @@ import optuna
 from optuna.trial import TrialState
 
 from hw2tune.events import Listeners, TrialStarted
-from hw2tune.records.trials.rows import LABEL
+from hw2tune.records.trials.rows import LABEL, configuration_of
 from hw2tune.records.trials.states import DIVERGED
 from hw2tune.search.failures import Failure
 from hw2tune.search.recorder import FINISHED, Recorder
@@ -126,11 +126,12 @@ class StudyDriver:
             else:
                 self.new -= 1
                 trial, checkpoint = self.recorder.open_trial(), None
-            params = self.study.search_space.decode(trial.params)
+            params = configuration_of(self.study, trial)
             gpu = sum(one.gpu for one in self.live.values()) < self.gpu_slots
             self.live[trial.number] = LiveTrial(trial, gpu)
             self.tell(TrialStarted(trial=trial.number, label=trial.user_attrs.get(LABEL, ""), params=params))
-            return Assignment(trial=trial.number, hyperparameters=params, checkpoint=checkpoint, gpu=gpu)
+            complete = self.study.complete(params)
+            return Assignment(trial=trial.number, hyperparameters=complete, checkpoint=checkpoint, gpu=gpu)
         self._refused()
         return Wait()
 

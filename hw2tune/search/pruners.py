@@ -2,18 +2,76 @@
 
 from __future__ import annotations
 
-from optuna.pruners import BasePruner, MedianPruner, NopPruner, SuccessiveHalvingPruner
+import inspect
+import warnings
+from collections.abc import Callable
+from typing import Any
 
-from hw2tune.study.schema import Study
+import optuna
+from optuna import pruners
+from optuna.pruners import BasePruner
+
+from hw2tune.errors import StudyFileError
+from hw2tune.study.notation import did_you_mean
+from hw2tune.study.schema import Pruner, Study
+from hw2tune.user_code.files import is_code
+from hw2tune.user_code.importer import load
+
+
+def _patient(*, wrapped_pruner: str = "median", patience: int = 3, min_delta: float = 0.0, **more: Any) -> BasePruner:
+    """Stops a trial that another pruner would stop, once it has not improved for `patience` epochs."""
+    inner = pruners.MedianPruner(**more) if wrapped_pruner == "median" else None
+    return pruners.PatientPruner(inner, patience=patience, min_delta=min_delta)
+
+
+# By name: what makes it, and what the study's own settings become.
+PRUNERS: dict[str, tuple[Callable[..., BasePruner], Callable[[Pruner, Study], dict[str, Any]]]] = {
+    "asha": (
+        pruners.SuccessiveHalvingPruner,
+        lambda p, s: {"min_resource": p.min_epochs, "reduction_factor": p.reduction_factor},
+    ),
+    "hyperband": (
+        pruners.HyperbandPruner,
+        lambda p, s: {
+            "min_resource": p.min_epochs, "max_resource": s.max_epochs, "reduction_factor": p.reduction_factor
+        },
+    ),
+    "median": (pruners.MedianPruner, lambda p, s: {"n_startup_trials": 4, "n_warmup_steps": p.min_epochs}),
+    "percentile": (
+        pruners.PercentilePruner,
+        lambda p, s: {"percentile": 25.0, "n_startup_trials": 4, "n_warmup_steps": p.min_epochs},
+    ),
+    "patient": (_patient, lambda p, s: {"patience": 3, "n_startup_trials": 4, "n_warmup_steps": p.min_epochs}),
+    "wilcoxon": (pruners.WilcoxonPruner, lambda p, s: {"p_threshold": 0.1, "n_startup_steps": p.min_epochs}),
+    "none": (pruners.NopPruner, lambda p, s: {}),
+}  # fmt: skip
 
 
 def build_pruner(study: Study) -> BasePruner:
-    """The study's pruner."""
-    settings = study.pruner
-    match settings.name:
-        case "asha":
-            return SuccessiveHalvingPruner(min_resource=settings.min_epochs, reduction_factor=settings.reduction_factor)
-        case "median":
-            return MedianPruner(n_startup_trials=4, n_warmup_steps=settings.min_epochs)
-        case "none":
-            return NopPruner()
+    """The study's pruner. Raises StudyFileError where it is none, or does not take its arguments."""
+    name, arguments = study.pruner.name, study.pruner.arguments
+    kind, settings = _kind(study)
+    takes = inspect.signature(kind).parameters
+    if unknown := [one for one in arguments if one not in takes]:
+        raise StudyFileError(f"pruner.arguments.{unknown[0]}: {name} does not take it{did_you_mean(unknown[0], takes)}")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        try:
+            pruner = kind(**{**settings(study.pruner, study), **arguments})
+        except Exception as error:
+            raise StudyFileError(f"pruner.arguments: {name} refuses them: {error}") from None
+    if not isinstance(pruner, BasePruner):
+        raise StudyFileError(f"pruner: {name} is no optuna.pruners.BasePruner but a {type(pruner).__name__}")
+    return pruner
+
+
+def _kind(study: Study) -> tuple[Callable[..., Any], Callable[[Pruner, Study], dict[str, Any]]]:
+    name = study.pruner.name
+    if name in PRUNERS:
+        return PRUNERS[name]
+    if not is_code(name):
+        raise StudyFileError(f"pruner: no pruner {name!r}{did_you_mean(name, PRUNERS, ', or package.module:Class')}")
+    try:
+        return load(name, study.code), lambda p, s: {}
+    except (ImportError, AttributeError) as error:
+        raise StudyFileError(f"pruner: {name} cannot be imported: {error}") from None

@@ -18,15 +18,17 @@ from hw2tune.records.atomic import not_writable, write_atomically
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.trials.checkpoints import find_checkpoint, keep_last, write_checkpoint
 from hw2tune.records.trials.epochs import append_epoch, read_epochs, write_epochs
-from hw2tune.records.trials.rows import LABEL, REASON, SECONDS, STATE, TrialRow, best_epoch, trial_rows
+from hw2tune.records.trials.rows import LABEL, REASON, STATE, TrialRow, best_epoch, configuration_of, trial_rows
 from hw2tune.records.trials.storage import in_one_write, take_back
 from hw2tune.search.failures import Failure
 from hw2tune.study.hyperparameters import Value, identity
-from hw2tune.study.schema import LABELS, Study
+from hw2tune.study.objectives import PARAMETERS, SECONDS
+from hw2tune.study.schema import Study
 
 JOURNAL_ENTRY = 300  # bytes, about
 DRAWS = 20  # of a configuration that was there before, until one of those left is taken
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+ENQUEUED = "enqueued"  # user attribute of a trial that the study file asks for: its place there
 FIXED = "fixed_params"  # the system attribute with which Optuna 5 enqueues a configuration
 
 
@@ -36,15 +38,32 @@ class Recorder:
     def __init__(self, study: Study, optuna_study: optuna.Study, folder: StudyFolder, tell: Listeners) -> None:
         self.study, self.optuna_study, self.folder, self.tell = study, optuna_study, folder, tell
         self.not_writable: NotWritableError | None = None
-        self.drawn = {identity(study.search_space.decode(trial.params)) for trial in self.trials() if trial.params}
+        self.drawn = {
+            self._identity(study.search_space.decode(trial.params)) for trial in self.trials() if trial.params
+        }
 
     def enqueue_references(self) -> None:
-        """Makes the published configurations trials 0 and 1 of a new study."""
-        labels = [trial.user_attrs.get(LABEL) for trial in self.trials()]
-        for label in LABELS:
-            if label not in labels:  # a kill may have come between the two
-                stored = self.study.search_space.encode(self.study.published[label])  # type: ignore[index]
-                self.optuna_study.enqueue_trial(stored, user_attrs={LABEL: label})
+        """Makes the references the first trials of a new study, and what is enqueued the next ones."""
+        labels = {trial.user_attrs.get(LABEL) for trial in self.trials()}
+        for label, configuration in self.study.references.items():
+            if label not in labels:  # a kill may have come between two
+                self._enqueue(configuration, {LABEL: label})
+        queued = {trial.user_attrs.get(ENQUEUED) for trial in self.trials()}
+        for number, configuration in enumerate(self.study.enqueue):
+            if number not in queued:
+                self._enqueue(configuration, {ENQUEUED: number})
+
+    def _enqueue(self, configuration: Mapping[str, Value], attributes: dict[str, Any]) -> None:
+        space = self.study.search_space
+        searched = {name: value for name, value in configuration.items() if name in space.distributions}
+        self.optuna_study.enqueue_trial(space.encode(searched), user_attrs=attributes)
+
+    def configuration(self, trial: optuna.Trial | optuna.trial.FrozenTrial) -> dict[str, Value]:
+        """What a trial is trained with: as it was drawn, with what [training] or its reference fixes."""
+        return self.study.complete(configuration_of(self.study, trial))
+
+    def _identity(self, params: Mapping[str, Value]) -> tuple[tuple[str, Value], ...]:
+        return identity(self.study.complete(params))
 
     @property
     def unfinished(self) -> bool:
@@ -84,8 +103,8 @@ class Recorder:
         trial = self.optuna_study.ask()
         self.folder.trial(trial.number).clear()  # a journal that lost its end gives numbers out again
         trial, params = self._draw(trial)
-        self.drawn.add(identity(params))
-        self._write_params(trial, params)
+        self.drawn.add(self._identity(params))
+        self._write_params(trial)
         return trial
 
     def _draw(self, trial: optuna.Trial) -> tuple[optuna.Trial, dict[str, Value]]:
@@ -95,23 +114,29 @@ class Recorder:
         """
         space, frozen = self.study.search_space, trial.storage.get_trial(trial._trial_id)
         given = bool(frozen.params) or FIXED in frozen.system_attrs
-        for _ in range(DRAWS):
+        in_order = self.study.sampler.name == "grid" and not given
+        for _ in range(0 if in_order else DRAWS):
             with in_one_write(trial) as entries:
                 params = space.suggest(trial)
-                if given or identity(params) not in self.drawn:
+                if given or self._identity(params) not in self.drawn:
                     return trial, params
                 take_back(trial, entries)
             trial = optuna.trial.Trial(self.optuna_study, trial._trial_id)
         if space.size() is not None:
-            left = [one for one in space.configurations() if identity(one) not in self.drawn]
-            params = random.Random(self.study.seed + trial.number).choice(left)
+            left = [one for one in space.configurations() if self._identity(one) not in self.drawn]
+            params = left[0] if in_order else random.Random(self.study.seed + trial.number).choice(left)
             trial.storage.set_trial_system_attr(trial._trial_id, FIXED, space.encode(params))
             trial = optuna.trial.Trial(self.optuna_study, trial._trial_id)
         with in_one_write(trial):
             return trial, space.suggest(trial)
 
-    def _write_params(self, trial: optuna.Trial, params: Mapping[str, Value]) -> None:
-        record = {"number": trial.number, "label": trial.user_attrs.get(LABEL, ""), "seed": self.study.seed, **params}
+    def _write_params(self, trial: optuna.Trial) -> None:
+        record = {
+            "number": trial.number,
+            "label": trial.user_attrs.get(LABEL, ""),
+            "seed": self.study.seed,
+            **self.configuration(trial),
+        }
         write_atomically(self.folder.trial(trial.number).params, json.dumps(record, indent=2) + "\n")
 
     def resume(self, frozen: optuna.trial.FrozenTrial) -> tuple[optuna.Trial, bytes | None]:
@@ -120,8 +145,8 @@ class Recorder:
         # `ask` itself returns, and suggest_* on it gives back the stored values.
         trial = optuna.trial.Trial(self.optuna_study, frozen._trial_id)
         trial, params = self._draw(trial)  # completes one that was killed between its suggestions
-        self.drawn.add(identity(params))
-        self._write_params(trial, params)
+        self.drawn.add(self._identity(params))
+        self._write_params(trial)
         folder = self.folder.trial(trial.number)
         found = find_checkpoint(folder)
         if found.damaged:
@@ -174,7 +199,7 @@ class Recorder:
         self.tell(EpochFinished(trial=trial.number, record=record))
 
     def should_prune(self, trial: optuna.Trial) -> bool:
-        """Asks the pruner; for published trials too, as others are held against their values, but these go on."""
+        """Asks the pruner; for references too, as others are held against their values, but these go on."""
         return trial.should_prune() and LABEL not in trial.user_attrs
 
     def close_trial(self, trial: optuna.Trial, state: TrialState) -> None:
@@ -186,6 +211,8 @@ class Recorder:
         value = frozen.intermediate_values[best] if best is not None and state == TrialState.COMPLETE else None
         with in_one_write(trial):
             trial.set_user_attr(SECONDS, self._seconds(trial.number))
+            if (parameters := self._parameters(trial.number)) is not None:
+                trial.set_user_attr(PARAMETERS, parameters)
             self.optuna_study.tell(trial.number, value, state=state)
         closed = trial.storage.get_trial(trial._trial_id)
         self.tell(TrialFinished(row=trial_rows(self.study, [closed], alive=True)[0]))
@@ -198,6 +225,11 @@ class Recorder:
 
     def _best_epoch(self, trial: optuna.Trial) -> int | None:
         return best_epoch(trial.storage.get_trial(trial._trial_id), self.study.direction)
+
+    def _parameters(self, number: int) -> int | None:
+        """The numbers that the trial's network trains, where its epochs say so."""
+        records = read_epochs(self.folder.trial(number))
+        return records[-1].get(PARAMETERS) if records else None
 
     def _seconds(self, number: int) -> float:
         return float(sum(record["epoch_seconds"] for record in read_epochs(self.folder.trial(number))))

@@ -11,10 +11,13 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from hw2tune.data.own import is_own
 from hw2tune.errors import StudyFileError
 from hw2tune.paths import expand
+from hw2tune.study.normal import normal_form
 from hw2tune.study.schema import Study
 from hw2tune.study.validation import validation_errors
+from hw2tune.user_code.files import code_digest, flat, is_code, read_code
 
 # UTF-32 first: its mark begins with UTF-16's.
 _OTHER_ENCODINGS = (
@@ -24,10 +27,13 @@ _OTHER_ENCODINGS = (
 )
 
 
-def parse_study(text: str, place: str, overrides: Mapping[str, Any] | None = None) -> Study:
+def parse_study(
+    text: str, place: str, overrides: Mapping[str, Any] | None = None, *, missing_code_ok: bool = False
+) -> Study:
     """The study in a TOML `text`, with `overrides` (`max_epochs`, `pruner.name`, ...) laid over it.
 
-    Raises StudyFileError with one line for each fault: file, key, condition, value.
+    The modules of the user's own that it names are read from beside `place`. Raises StudyFileError with one line for
+    each fault: file, key, condition, value; with `missing_code_ok` not for modules, which a report can do without.
     """
     try:
         content = tomllib.loads(text)
@@ -37,6 +43,7 @@ def parse_study(text: str, place: str, overrides: Mapping[str, Any] | None = Non
         raise StudyFileError(f"{place}: not valid TOML: brackets nested too deeply to be read") from None
     except ValueError:  # Python's, of an integer of thousands of digits
         raise StudyFileError(f"{place}: not valid TOML: a number with too many digits to be read") from None
+    content = normal_form(content)
     for key, value in (overrides or {}).items():
         *tables, last = key.split(".")
         table = content
@@ -44,10 +51,33 @@ def parse_study(text: str, place: str, overrides: Mapping[str, Any] | None = Non
             table = table.setdefault(name, {})
         if isinstance(table, dict):  # else a fault that is named below
             table[last] = value
+    content = normal_form(content)
     faults = validation_errors(content)
     if faults:
         raise StudyFileError("\n".join(f"{place}: {fault}" for fault in faults))
-    return Study.model_validate(content)
+    return _with_code(Study.model_validate(content), place, missing_code_ok)
+
+
+def _with_code(study: Study, place: str, missing_ok: bool) -> Study:
+    """The study with the modules that it names, and with its folder of images as an absolute path."""
+    if is_own(study.dataset) and not is_code(study.dataset):
+        images = Path(place).parent / expand(study.dataset, f"{place}: dataset")
+        study = study.model_copy(update={"dataset": str(images.absolute())})
+    values = {"model": study.model, "dataset": study.dataset, "objective": study.objective,
+              "sampler": study.sampler.name, "pruner": study.pruner.name}  # fmt: skip
+    named = {key: value for key, value in values.items() if is_code(value)}
+    if not named:
+        return study
+    code, faults = read_code(named, Path(place).parent)
+    if faults and not missing_ok:
+        raise StudyFileError("\n".join(f"{place}: {fault}" for fault in faults))
+    plain = {key: flat(value) for key, value in named.items() if key not in ("sampler", "pruner")}
+    tables: dict[str, Any] = {
+        key: getattr(study, key).model_copy(update={"name": flat(named[key])})
+        for key in ("sampler", "pruner")
+        if key in named
+    }
+    return study.model_copy(update={**plain, **tables, "code": code})
 
 
 def find_study(name_or_path: str, *, results: Path | None = None) -> tuple[str, str]:
@@ -75,7 +105,7 @@ def shipped_studies() -> dict[str, Path]:
     package = Path(str(resources.files("hw2tune")))
     # In a wheel they lie inside the package, in a checkout beside it: one place, `studies/`, in the sources.
     folder = next(f for f in (package / "shipped_studies", package.parent / "studies") if f.is_dir())
-    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+    return {path.stem: path for path in sorted(folder.glob("*.toml"), key=lambda path: path.stem)}
 
 
 def read_text(path: Path) -> str:
@@ -121,7 +151,7 @@ def dump_study(study: Study) -> str:
 
 def differences(there: Study, here: Study, ignoring: tuple[str, ...] = ("trials", "name")) -> list[str]:
     """What differs between two resolved studies, a line for each key, written `key: there -> here`."""
-    old, new = _flat(there.model_dump()), _flat(here.model_dump())
+    old, new = (_flat(study.model_dump() | {"code": study.code and code_digest(study.code)}) for study in (there, here))
     return [
         f"{key}: {old.get(key, 'absent')} -> {new.get(key, 'absent')}"
         for key in sorted(old.keys() | new.keys())

@@ -1,14 +1,24 @@
-"""The hyperparameters: what each is called, what values it can take at all, and one configuration of them."""
+"""The hyperparameters: what each is called, what values it can take at all, and one configuration of them.
+
+Those of training stand in the table below. Those of a network are called `model.<name>`: the network's own code says
+what they mean.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from itertools import combinations
 from typing import Any, Literal
 
-OPTIMIZERS = ("sgd", "adam", "adamw")
+from hw2tune.study.optimizers import OPTIMIZERS, optimizers_with
 
 Value = bool | int | float | str
+
+MODEL = "model."  # what the names of a network's hyperparameters begin with
+SCHEDULES = ("constant", "cosine", "one_cycle")
+AUGMENTATIONS = ("flip", "crop", "cutout")  # any of them, in this order, joined by `+`
+_AUGMENT = ["none", *("+".join(parts) for n in (1, 2, 3) for parts in combinations(AUGMENTATIONS, n))]
 
 
 def is_number(value: Any) -> bool:
@@ -20,41 +30,62 @@ def is_number(value: Any) -> bool:
 class HyperparameterSpec:
     """All that study files, terminal and report know of a hyperparameter; what it does stands where training uses it.
 
-    `absent` is the value that a configuration without it trains with, None where it must be there.
+    `absent` is the value that a configuration without it trains with, None where it must be there. `optimizers` are
+    those that have it; empty where all do.
     """
 
     name: str
     label: str  # in a sentence and at an axis
     short: str  # on one line of the terminal
-    kind: Literal["number", "integer", "text"]
+    kind: Literal["number", "integer", "text", "switch"]
     condition: str  # on its values, as text
     holds: Callable[[Any], bool]
     absent: Value | None = None
+    optimizers: tuple[str, ...] = ()
+
+
+def _number(
+    name: str, label: str, short: str, condition: str, holds: Callable[[float], bool], absent: float | None = None
+) -> HyperparameterSpec:
+    return HyperparameterSpec(
+        name=name, label=label, short=short, kind="number", condition=f"a number {condition}",
+        holds=lambda value: is_number(value) and holds(value), absent=absent, optimizers=optimizers_with(name),
+    )  # fmt: skip
+
+
+def _one_of(name: str, label: str, short: str, choices: Iterable[str], absent: str | None = None) -> HyperparameterSpec:
+    known = tuple(choices)
+    return HyperparameterSpec(
+        name=name, label=label, short=short, kind="text", condition=f"one of {', '.join(known)}",
+        holds=lambda value: value in known, absent=absent,
+    )  # fmt: skip
 
 
 HYPERPARAMETERS = {
     spec.name: spec
     for spec in (
-        HyperparameterSpec(
-            name="learning_rate", label="learning rate", short="lr", kind="number",
-            condition="a number > 0", holds=lambda value: is_number(value) and value > 0,
-        ),
+        _number("learning_rate", "learning rate", "lr", "> 0", lambda value: value > 0),
         HyperparameterSpec(
             name="batch_size", label="batch size", short="batch", kind="integer", condition="an integer >= 1",
             holds=lambda value: isinstance(value, int) and not isinstance(value, bool) and value >= 1,
         ),
+        _one_of("optimizer", "optimizer", "", OPTIMIZERS),
+        _number("momentum", "momentum", "mom", "with 0 <= momentum < 1", lambda value: 0 <= value < 1, 0.0),
         HyperparameterSpec(
-            name="optimizer", label="optimizer", short="", kind="text",
-            condition=f"one of {', '.join(OPTIMIZERS)}", holds=lambda value: value in OPTIMIZERS,
+            name="nesterov", label="Nesterov momentum", short="nesterov", kind="switch", condition="true or false",
+            holds=lambda value: isinstance(value, bool), absent=False, optimizers=optimizers_with("nesterov"),
         ),
-        HyperparameterSpec(
-            name="momentum", label="momentum", short="mom", kind="number", absent=0.0,
-            condition="a number with 0 <= momentum < 1", holds=lambda value: is_number(value) and 0 <= value < 1,
+        _number("beta1", "beta1", "beta1", "with 0 <= beta1 < 1", lambda value: 0 <= value < 1, 0.9),
+        _number("beta2", "beta2", "beta2", "with 0 <= beta2 < 1", lambda value: 0 <= value < 1, 0.999),
+        _number("weight_decay", "weight decay", "wd", ">= 0", lambda value: value >= 0, 0.0),
+        _one_of("schedule", "schedule", "sched", SCHEDULES, "constant"),
+        _number("warmup", "warm-up share", "warmup", "with 0 <= warmup < 1", lambda value: 0 <= value < 1, 0.0),
+        _number(
+            "label_smoothing", "label smoothing", "smooth", "with 0 <= label_smoothing < 1",
+            lambda value: 0 <= value < 1, 0.0,
         ),
-        HyperparameterSpec(
-            name="weight_decay", label="weight decay", short="wd", kind="number", absent=0.0,
-            condition="a number >= 0", holds=lambda value: is_number(value) and value >= 0,
-        ),
+        _one_of("augment", "augmentation", "aug", _AUGMENT, "none"),
+        _number("gradient_clip", "gradient clip", "clip", ">= 0", lambda value: value >= 0, 0.0),
     )
 }  # fmt: skip
 KNOWN = tuple(HYPERPARAMETERS)
@@ -65,38 +96,86 @@ REQUIRED = tuple(name for name, spec in HYPERPARAMETERS.items() if spec.absent i
 class Hyperparameters:
     """One configuration, as the training loop takes it.
 
-    `weight_decay` means what the optimizer means by it: coupled L2 in `sgd` and `adam`, decoupled in `adamw`.
-    `momentum` exists with `sgd` only and is None elsewhere.
+    `weight_decay` means what the optimizer means by it: coupled L2 in `sgd` and `adam`, decoupled in `adamw`. What
+    only some optimizers have is None elsewhere. `warmup` is a share of all steps; `gradient_clip` is the largest L2
+    norm of a step's gradient, 0 for none. `model` goes to the network by name.
     """
 
     learning_rate: float
     batch_size: int
     optimizer: str
     momentum: float | None = None
+    nesterov: bool | None = None
+    beta1: float | None = None
+    beta2: float | None = None
     weight_decay: float = 0.0
+    schedule: str = "constant"
+    warmup: float = 0.0
+    label_smoothing: float = 0.0
+    augment: str = "none"
+    gradient_clip: float = 0.0
+    model: Mapping[str, Value] = field(default_factory=dict, hash=False)
+
+    @classmethod
+    def of(cls, configuration: Mapping[str, Value]) -> Hyperparameters:
+        """A configuration by the names of study files, `model.<name>` among them."""
+        training: dict[str, Any] = {name: value for name, value in configuration.items() if not of_model(name)}
+        model = {name.removeprefix(MODEL): value for name, value in configuration.items() if of_model(name)}
+        return cls(**training, model=model)
 
     def as_dict(self) -> dict[str, Value]:
-        """Only what this configuration has: no `momentum` where there is none."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
+        """By the names of study files, only what this configuration has: no `momentum` where there is none.
+
+        What was added after the five hyperparameters of the published runs is there where it changes something.
+        """
+        everything = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "model"}
+        there = {
+            name: value
+            for name, value in everything.items()
+            if value is not None and (name in _ALWAYS or value != HYPERPARAMETERS[name].absent)
+        }
+        return there | {MODEL + name: value for name, value in self.model.items()}
+
+
+_ALWAYS = (*REQUIRED, "momentum", "weight_decay", "nesterov", "beta1", "beta2")
+
+
+def of_model(name: str) -> bool:
+    """Whether this is the name of a network's own hyperparameter."""
+    return name.startswith(MODEL)
 
 
 def error_in_value(name: str, value: Any) -> str | None:
-    """The condition that `value` breaks as hyperparameter `name`, or None. `name` must be one of KNOWN."""
+    """The condition that `value` breaks as hyperparameter `name`, or None. `name` must be known or a network's."""
+    if of_model(name):
+        sound = is_number(value) or isinstance(value, bool | str)
+        return None if sound else f"must be a finite number, true, false or text, but got {value!r}"
     spec = HYPERPARAMETERS[name]
     return None if spec.holds(value) else f"must be {spec.condition}, but got {value!r}"
 
 
 def completed(configuration: Mapping[str, Value]) -> dict[str, Value]:
-    """A configuration with the values of what it does not name."""
-    absent = {name: spec.absent for name, spec in HYPERPARAMETERS.items() if spec.absent is not None}
-    return absent | {name: value for name, value in configuration.items() if value is not None}
+    """A configuration with the values of what it does not name, and without what its optimizer does not have."""
+    optimizer = OPTIMIZERS.get(str(configuration.get("optimizer")))
+    takes = optimizer.takes if optimizer else {}
+    absent = {
+        name: takes.get(name, spec.absent)
+        for name, spec in HYPERPARAMETERS.items()
+        if spec.absent is not None and (not spec.optimizers or name in takes)
+    }
+    named = {
+        name: value
+        for name, value in configuration.items()
+        if value is not None and (name in takes or not (name in HYPERPARAMETERS and HYPERPARAMETERS[name].optimizers))
+    }
+    return absent | named
 
 
 def identity(configuration: Mapping[str, Value]) -> tuple[tuple[str, Value], ...]:
     """What two configurations share if they train the same, whatever way each is written."""
     complete = completed(configuration)
-    if complete.get("optimizer") != "sgd":
-        del complete["momentum"]
+    if complete["schedule"] == "constant" and not complete["warmup"]:
+        del complete["warmup"]
     return tuple(
         sorted((name, value if isinstance(value, str | bool) else float(value)) for name, value in complete.items())
     )

@@ -1,4 +1,4 @@
-"""What is known of each model without building it; the networks themselves stand in `train.models`, with torch."""
+"""What is known of each network that hw2tune ships without building it; the networks stand in `hw2tune.networks`."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from dataclasses import dataclass
 class ModelSpec:
     """A network by its name in study files.
 
-    `input_shape` is that of the images it takes (height, width, channels), `parameters` counts the numbers trained.
-    `images_per_second` is a speed of training on one core, for estimates before anything was measured: the published
-    batch size on a Xeon of 2 cores, torch 2.15, 2026-11-23.
+    `factory` is where its code is; `input_shape` that of the images it takes (height, width, channels); `parameters`
+    counts the numbers trained. `images_per_second` is a speed of training on one core, for estimates before anything
+    was measured: the published batch size on a Xeon of 2 cores, torch 2.15, 2026-11-23.
     """
 
     name: str
+    factory: str
     input_shape: tuple[int, int, int]
     parameters: int
     images_per_second: float
@@ -23,7 +24,13 @@ class ModelSpec:
 MODELS = {
     spec.name: spec
     for spec in (
-        ModelSpec(name="mnist_cnn", input_shape=(28, 28, 1), parameters=21_840, images_per_second=12_500.0),
-        ModelSpec(name="cifar10_cnn", input_shape=(32, 32, 3), parameters=91_270, images_per_second=6_400.0),
+        ModelSpec(
+            name="mnist_cnn", factory="hw2tune.networks:MnistCnn", input_shape=(28, 28, 1), parameters=21_840,
+            images_per_second=12_500.0,
+        ),
+        ModelSpec(
+            name="cifar10_cnn", factory="hw2tune.networks:Cifar10Cnn", input_shape=(32, 32, 3), parameters=91_270,
+            images_per_second=6_400.0,
+        ),
     )
-}
+}  # fmt: skip

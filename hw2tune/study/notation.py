@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 # Names in other tools' files, small letters and digits alone, and ours.
@@ -18,6 +20,9 @@ ALIASES = {
     "criterion": "loss", "lossfunction": "loss", "valsize": "validation_size", "searchspace": "space",
     "parameters": "space", "params": "space", "randomseed": "seed", "randomstate": "seed", "scheduler": "pruner",
     "algorithm": "sampler", "searchalg": "sampler", "method": "sampler",
+    "baseline": "references", "published": "references", "dropout": "model.dropout", "clip": "gradient_clip",
+    "gradclip": "gradient_clip", "smoothing": "label_smoothing", "labelsmoothing": "label_smoothing",
+    "augmentation": "augment", "lrschedule": "schedule", "lrscheduler": "schedule", "warmupratio": "warmup",
 }  # fmt: skip
 
 _LISTS = ("values", "value", "choice", "options", "categorical", "grid", "list")
@@ -40,16 +45,28 @@ def _fault(name: str, raw: Mapping[str, Any]) -> str | None:
         return f"`{listed}` is called `choices` here; write {name} = {_shown(values)}"
     low: Any = next((raw[key] for key in ("low", *_LOWS) if key in raw), None)
     high: Any = next((raw[key] for key in ("high", *_HIGHS) if key in raw), None)
-    if name == "batch_size" and _are_numbers(low, high):
+    if name == "batch_size" and _are_numbers(low, high) and not raw.get("integer"):
         return (
             "a range draws real numbers and a batch size is whole; write choices, for example batch_size = "
-            f"{_shown(_powers_of_two(low, high))}"
+            f"{_shown(_powers_of_two(low, high))}, or add integer = true"
         )
     if not any(key in raw for key in (*_LOWS, *_HIGHS, *_KINDS)) or not _are_numbers(low, high):
         return None
     log = any("log" in str(raw.get(key, "")).lower() for key in _KINDS) or raw.get("log") is True
     used = next(key for key in raw if key in (*_LOWS, *_HIGHS, *_KINDS))
     return f"`{used}` is not known here; write {name} = {{ low = {low}, high = {high}{', log = true' if log else ''} }}"
+
+
+def did_you_mean(word: str, known: Iterable[str], otherwise: str = "") -> str:
+    """What may have been meant, to be put behind a fault: by another tool's name for it, or by its spelling.
+
+    Where nothing is near, what there is, and `otherwise`.
+    """
+    known = list(known)
+    if (meant := ALIASES.get(re.sub("[^a-z0-9]", "", word.lower()))) in known:
+        return f"; it is called `{meant}` here"
+    close = difflib.get_close_matches(word, known, n=1)
+    return f"; did you mean `{close[0]}`?" if close else f"; known here: {', '.join(known)}{otherwise}"
 
 
 def _are_numbers(*values: Any) -> bool:

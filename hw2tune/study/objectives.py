@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+SECONDS, PARAMETERS = "seconds", "parameters"  # of training, of the network: what a second objective can be
+
 
 @dataclass(frozen=True, kw_only=True)
 class Objective:
@@ -14,24 +16,42 @@ class Objective:
     direction: Literal["maximize", "minimize"]
     unit: str
     scale: float
+    label: str
 
     @property
     def axis(self) -> str:
         """The label of an axis."""
-        return f"{self.name.replace('_', ' ')} ({self.unit})"
+        return f"{self.label} ({self.unit})" if self.unit else self.label
 
     def format(self, value: float) -> str:
         """`96.58 %`, `1.5432`."""
-        return f"{value:.4f}" if is_loss(self.name) else f"{100 * value:.2f} %"
+        return f"{100 * value:.2f} %" if self.unit == "%" else f"{value:.4f}"
+
+
+def _share(name: str) -> Objective:
+    return Objective(name=name, direction="maximize", unit="%", scale=100.0, label=name.replace("_", " "))
 
 
 OBJECTIVES = {
     objective.name: objective
     for objective in (
-        Objective(name="validation_accuracy", direction="maximize", unit="%", scale=100.0),
-        Objective(name="validation_loss", direction="minimize", unit="nats per image", scale=1.0),
+        _share("validation_accuracy"),
+        Objective(
+            name="validation_loss", direction="minimize", unit="nats per image", scale=1.0, label="validation loss"
+        ),
+        _share("balanced_accuracy"),  # the mean over classes of the share that is recognised
+        _share("macro_f1"),  # the mean over classes of the F1 score
     )
 }
+
+
+def objective_of(name: str) -> Objective:
+    """What is known of an objective: one of the table, or a function of the user's, `metrics.py:name`, to maximise."""
+    if name in OBJECTIVES:
+        return OBJECTIVES[name]
+    return Objective(
+        name=name, direction="maximize", unit="", scale=1.0, label=name.rpartition(":")[2].replace("_", " ")
+    )
 
 
 def is_loss(quantity: str) -> bool:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 
+RUNS = ("baseline", "l2")  # of each data set
+
 
 @dataclass(frozen=True, kw_only=True)
 class PublishedEpoch:

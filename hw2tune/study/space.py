@@ -8,135 +8,32 @@ translate between a configuration and what Optuna stores for it. The two differ 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Any, Protocol
+from collections.abc import Iterator, Mapping
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
-
+from hw2tune.study import distributions
+from hw2tune.study.distributions import (
+    Distribution,
+    Interval,
+    Suggests,
+    condition_text,
+    holds,
+    zero_key,
+)
 from hw2tune.study.hyperparameters import Value, identity
-
-STRICT = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-COUNTED = 10_000  # configurations; no study tries as many
-
-
-class Suggests(Protocol):
-    """The part of `optuna.Trial` that a space needs."""
-
-    def suggest_float(self, name: str, low: float, high: float, *, log: bool = ...) -> float: ...
-    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any: ...
-
-
-class Interval(BaseModel):
-    """A real number in [low, high], uniform or log-uniform; with `or_zero`, exactly 0 as well."""
-
-    model_config = STRICT
-    low: Annotated[float, Field(allow_inf_nan=False)]
-    high: Annotated[float, Field(allow_inf_nan=False)]
-    log: bool = False
-    or_zero: bool = False
-    when: dict[str, Value] = Field(default_factory=dict)
-
-    @model_validator(mode="after")
-    def _bounds_fit(self) -> Interval:
-        if not self.low <= self.high:
-            raise ValueError(f"`low <= high` must hold, but got low={self.low}, high={self.high}")
-        if self.log and not self.low > 0:
-            raise ValueError(f"`low > 0` must hold with log = true, but got low={self.low}")
-        return self
-
-    def contains(self, value: Any) -> bool:
-        """Whether `value` can be drawn."""
-        return isinstance(value, int | float) and (self.low <= value <= self.high or (self.or_zero and value == 0))
-
-    def extremes(self) -> tuple[Value, ...]:
-        """The values to hold against the hyperparameter's own domain."""
-        return (self.low, self.high)
-
-    @property
-    def values(self) -> list[Value] | None:
-        """All values where they can be counted, None where not."""
-        if self.low < self.high:
-            return None
-        return [0.0, self.low] if self.or_zero and self.low else [self.low]
-
-    def __str__(self) -> str:
-        log, zero = " log" if self.log else "", " or 0" if self.or_zero else ""
-        return f"{self.low:g}..{self.high:g}{log}{zero}{_condition(self.when)}"
-
-
-class Choice(BaseModel):
-    """One of the listed values."""
-
-    model_config = STRICT
-    choices: Annotated[list[Value], Field(min_length=1)]
-    when: dict[str, Value] = Field(default_factory=dict)
-
-    @model_validator(mode="after")
-    def _no_choice_twice(self) -> Choice:
-        twice = [value for i, value in enumerate(self.choices) if value in self.choices[:i]]
-        if twice:
-            raise ValueError(f"each choice must stand once, but {twice[0]!r} stands twice")
-        return self
-
-    def contains(self, value: Any) -> bool:
-        """Whether `value` can be drawn."""
-        return value in self.choices
-
-    def extremes(self) -> tuple[Value, ...]:
-        """The values to hold against the hyperparameter's own domain."""
-        return tuple(self.choices)
-
-    @property
-    def values(self) -> list[Value]:
-        """All values."""
-        return self.choices
-
-    def __str__(self) -> str:
-        return "{" + ", ".join(str(value) for value in self.choices) + "}" + _condition(self.when)
-
-
-def as_table(raw: Any) -> Mapping[str, Any]:
-    """A distribution as a table: a list is choices, a plain value a choice of one."""
-    return raw if isinstance(raw, Mapping) else {"choices": raw if isinstance(raw, list) else [raw]}
-
-
-def _kind(raw: Any) -> str:
-    listed = "choices" in raw if isinstance(raw, Mapping) else isinstance(raw, Choice)
-    return "choice" if listed else "interval"
-
-
-# Distinguished by `choices`, so that a fault is reported for the kind that was meant and not for both.
-Distribution = Annotated[
-    Annotated[Interval, Tag("interval")] | Annotated[Choice, Tag("choice")],
-    Discriminator(_kind),
-]
-
-
-def _condition(when: Mapping[str, Value]) -> str:
-    return "".join(f" when {name} = {value}" for name, value in when.items())
 
 
 class Space:
-    """The distributions of a study by name. Conditions are on unconditional choices only, so one pass decides them."""
+    """The distributions of a study by name, each behind those that it has conditions on: one pass decides them all."""
 
     def __init__(self, distributions: Mapping[str, Distribution]) -> None:
-        # Unconditional ones first: a condition then finds its parameter drawn.
-        self.distributions = dict(sorted(distributions.items(), key=lambda item: bool(item[1].when)))
+        self.distributions = {name: distributions[name] for name in in_order(distributions)}
 
     def suggest(self, trial: Suggests) -> dict[str, Value]:
         """Draws one configuration from `trial`; a trial taken up again returns what it drew before."""
         drawn: dict[str, Value] = {}
         for name, distribution in self.distributions.items():
-            if not _applies(distribution, drawn):
-                continue
-            if isinstance(distribution, Choice):
-                drawn[name] = trial.suggest_categorical(name, distribution.choices)
-            elif distribution.or_zero and trial.suggest_categorical(zero_key(name), [False, True]):
-                drawn[name] = 0.0
-            else:
-                drawn[name] = trial.suggest_float(name, distribution.low, distribution.high, log=distribution.log)
+            if applies(distribution, drawn):
+                drawn[name] = distribution.suggest(name, trial)
         return drawn
 
     def encode(self, configuration: Mapping[str, Value]) -> dict[str, Value]:
@@ -154,8 +51,8 @@ class Space:
     def decode(self, stored: Mapping[str, Value]) -> dict[str, Value]:
         """What Optuna stores as a configuration, in the order of the study file."""
         return {
-            name: 0.0 if stored.get(zero_key(name)) is True else stored[name]
-            for name in self.distributions
+            name: _zero(distribution) if stored.get(zero_key(name)) is True else stored[name]
+            for name, distribution in self.distributions.items()
             if name in stored or zero_key(name) in stored
         }
 
@@ -164,7 +61,7 @@ class Space:
         if any(distribution.values is None for distribution in self.distributions.values()):
             return None
         most = math.prod(len(distribution.values or ()) for distribution in self.distributions.values())
-        if most > COUNTED:
+        if most > distributions.COUNTED:
             return None
         return len({identity(configuration) for configuration in self.configurations()})
 
@@ -177,31 +74,55 @@ class Space:
             drawn = [
                 more
                 for before in drawn
-                for more in ([before | {name: v} for v in values] if _applies(distribution, before) else [before])
+                for more in ([before | {name: v} for v in values] if applies(distribution, before) else [before])
             ]
         yield from drawn
 
     def validation_errors(self, configuration: Mapping[str, Value]) -> dict[str, str]:
-        """For each hyperparameter of a configuration that this space cannot draw, why."""
+        """For each hyperparameter of a configuration that this space cannot draw, why.
+
+        What is not searched may be given as well: it takes the place of what [training] fixes, or of a default.
+        """
         faults = {}
         for name, value in configuration.items():
             distribution = self.distributions.get(name)
             if distribution is None:
-                faults[name] = "is not in [space]"
-            elif not _applies(distribution, configuration):
-                faults[name] = f"exists only{_condition(distribution.when)}"
+                continue
+            if not applies(distribution, configuration):
+                faults[name] = f"exists only{condition_text(distribution.when)}"
             elif not distribution.contains(value):
                 faults[name] = f"must lie in [space] ({distribution}), but got {value!r}"
         for name, distribution in self.distributions.items():
-            if name not in configuration and _applies(distribution, configuration):
+            if name not in configuration and applies(distribution, configuration):
                 faults[name] = "is in [space] but has no value here"
         return faults
 
 
-def _applies(distribution: Distribution, drawn: Mapping[str, Value]) -> bool:
-    return all(drawn.get(name) == value for name, value in distribution.when.items())
+def in_order(distributions: Mapping[str, Distribution]) -> list[str]:
+    """Names so that each comes behind those of its conditions, else as they stand. Raises CycleError.
+
+    Unconditional ones come first.
+    """
+    needs = {
+        name: [on for on in distribution.when if on in distributions] for name, distribution in distributions.items()
+    }
+    order = [name for name in needs if not needs[name]]
+    while len(order) < len(needs):
+        ready = [name for name in needs if name not in order and all(on in order for on in needs[name])]
+        if not ready:
+            raise CycleError(sorted(needs.keys() - set(order)))
+        order += ready
+    return order
 
 
-def zero_key(name: str) -> str:
-    """The name under which Optuna stores whether a parameter with `or_zero` is exactly zero."""
-    return f"{name}.zero"
+class CycleError(ValueError):
+    """Conditions that wait for each other; its argument lists the names."""
+
+
+def _zero(distribution: Distribution) -> Value:
+    return 0 if isinstance(distribution, Interval) and distribution.integer else 0.0
+
+
+def applies(distribution: Distribution, drawn: Mapping[str, Value]) -> bool:
+    """Whether a hyperparameter is there, given those before it."""
+    return all(name in drawn and holds(condition, drawn[name]) for name, condition in distribution.when.items())

@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from hw2tune.data.catalog import DatasetInfo
 from hw2tune.data.dataset import Split
-from hw2tune.study.hyperparameters import Hyperparameters
+from hw2tune.study.hyperparameters import Hyperparameters, Value
 from hw2tune.study.schema import Study
+
+
+@dataclass(frozen=True, kw_only=True)
+class Blueprint:
+    """What a network is built from.
+
+    `model` is a name, or code as study files name it, of which `code` holds the study's own files. `input_shape` is
+    that of an image as networks take it (channels, height, width); `classes` are the names of the labels.
+    """
+
+    model: str
+    code: Mapping[str, str] = field(default_factory=dict)
+    input_shape: tuple[int, ...] = ()
+    classes: tuple[str, ...] = ()
+    hyperparameters: Mapping[str, Value] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +37,18 @@ class Task:
     seed: int
     max_epochs: int
     objective: str
+    code: Mapping[str, str] = field(default_factory=dict)  # the study's own files, by name
+
+    def blueprint(self, info: DatasetInfo) -> Blueprint:
+        """What its network is built from, for images of this data set."""
+        height, width, channels = info.image_shape
+        return Blueprint(
+            model=self.model,
+            code=self.code,
+            input_shape=(channels, height, width),
+            classes=info.classes,
+            hyperparameters=self.hyperparameters.model,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +66,14 @@ class TrialData:
     info: DatasetInfo
     train: Split
     validation: Split
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProbeRequest:
+    """What a network is tried on before a study: trainings that build it differently, and some of the images."""
+
+    tasks: Sequence[Task]
+    data: TrialData
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,4 +108,5 @@ def task_of(study: Study, hyperparameters: Hyperparameters, seed: int) -> Task:
         seed=seed,
         max_epochs=study.max_epochs,
         objective=study.objective,
+        code=study.code,
     )

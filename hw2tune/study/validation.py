@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -11,28 +9,37 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from hw2tune.data.catalog import DATASETS
-from hw2tune.study.hyperparameters import KNOWN, REQUIRED, error_in_value
+from hw2tune.data.own import is_own
+from hw2tune.study.claims import Claim
+from hw2tune.study.distributions import Bounds, Choice, Distribution, Interval, as_table
 from hw2tune.study.models import MODELS
-from hw2tune.study.notation import ALIASES, foreign_notation
-from hw2tune.study.schema import LABELS, Pruner, Study
-from hw2tune.study.space import Choice, Distribution, Interval, Space, as_table
+from hw2tune.study.notation import did_you_mean, foreign_notation
+from hw2tune.study.objectives import OBJECTIVES
+from hw2tune.study.reference_faults import faults_of_claims, faults_of_configurations
+from hw2tune.study.schema import Pruner, Sampler, Study
+from hw2tune.study.space_faults import faults_of_space, faults_of_training
+from hw2tune.user_code.files import is_code, reference_error
 
-_KINDS: dict[str, type[BaseModel]] = {"interval": Interval, "choice": Choice}
+_KINDS: dict[str, type[BaseModel]] = {"interval": Interval, "choice": Choice, "bounds": Bounds}
+_TABLES: dict[str, type[BaseModel]] = {"pruner": Pruner, "sampler": Sampler}
+_INNER = (*_KINDS, "[key]", "value", "values", "function-before")  # parts of a place that only pydantic knows
 
 
 def validation_errors(content: Mapping[str, Any]) -> list[str]:
-    """All faults of a study file's content; empty where it is a study."""
+    """All faults of a study file's content, in the form of `normal_form`; empty where it is a study."""
     space = content.get("space")
     foreign = foreign_notation(space) if isinstance(space, Mapping) else {}
     faults = list(_of_schema(_without(content, foreign)))
-    distributions = _distributions(space, foreign) if isinstance(space, Mapping) else {}
     faults += _of_names(content)
+    training = content.get("training")
+    fixed = training if isinstance(training, Mapping) else {}
     if isinstance(space, Mapping):
+        distributions = _distributions(space, foreign)
         faults += foreign.values()
-        faults += _of_space(distributions, space)
-    published = content.get("published")
-    if isinstance(published, Mapping) and isinstance(space, Mapping):
-        faults += _of_published(published, distributions, complete=len(distributions) == len(space))
+        faults += faults_of_space(distributions, space, fixed)
+        faults += faults_of_training(fixed, space)
+        faults += faults_of_configurations(content, distributions, complete=len(distributions) == len(space))
+    faults += faults_of_claims(content)
     return faults
 
 
@@ -40,59 +47,86 @@ def _of_schema(content: Mapping[str, Any]) -> Iterator[str]:
     try:
         Study.model_validate(content)
     except ValidationError as error:
-        yield from dict.fromkeys(_worded(details) for details in error.errors(include_url=False))
+        yield from dict.fromkeys(_as_text(details) for details in error.errors(include_url=False))
 
 
-def _worded(details: ErrorDetails) -> str:
-    place = [str(part) for part in details["loc"] if part not in (*_KINDS, "[key]")]
-    key = ".".join(place)
-    got = repr(details["input"])
+def _as_text(details: ErrorDetails) -> str:
+    place = [str(part) for part in details["loc"] if not (isinstance(part, str) and _is_inner(part))]
+    key, got = ".".join(place), repr(details["input"])
     match details["type"]:
         case "missing":
             return f"{key}: is missing"
         case "extra_forbidden":
-            return f"{key}: unknown key{_did_you_mean(place[-1], _known_keys(details))}"
-        case "too_short" if key == "published":
-            return "published: must hold [published.baseline] and [published.l2]"
+            return f"{key}: unknown key{did_you_mean(place[-1], _known_keys(details))}"
         case "value_error":
             return f"{key}: {details['ctx']['error']}"
         case "string_pattern_mismatch":
             return (
                 f"{key}: must be 1 to 64 letters, digits, `.`, `_` or `-`, the first a letter or digit, but got {got}"
             )
-        case "literal_error" if details["loc"][-1] == "[key]":
-            return f"{key}: unknown key{_did_you_mean(place[-1], LABELS)}"
+        case _ if place[0] == "validation_size":
+            return f"validation_size: must be a number of images >= 1 or a share between 0 and 1, but got {got}"
+        case "bool_type" | "int_type" | "float_type" | "string_type" if place[0] in _CONFIGURATIONS:
+            return f"{'.'.join(part for part in place if part not in _TYPES)}: must be one value, but got {got}"
         case _:
             return f"{key}: {details['msg'].replace('Input should be', 'must be')}, but got {got}"
 
 
+_CONFIGURATIONS = ("training", "references", "enqueue")
+_TYPES = ("bool", "int", "float", "str")
+
+
+def _is_inner(part: str) -> bool:
+    return part in _INNER or ("[" in part and part != "[key]")
+
+
 def _known_keys(details: ErrorDetails) -> Iterable[str]:
     loc = details["loc"]
-    kind = next((_KINDS[str(part)] for part in loc if part in _KINDS), Pruner if loc[0] == "pruner" else Study)
-    return kind.model_fields
-
-
-def _did_you_mean(word: str, known: Iterable[str]) -> str:
-    known = list(known)
-    if (meant := ALIASES.get(re.sub("[^a-z0-9]", "", word.lower()))) in known:
-        return f"; it is called `{meant}` here"
-    close = difflib.get_close_matches(word, known, n=1)
-    return f"; did you mean `{close[0]}`?" if close else f"; known here: {', '.join(known)}"
+    kind = next((_KINDS[str(part)] for part in loc if part in _KINDS), _TABLES.get(str(loc[0]), Study))
+    if loc[0] == "claims":
+        return ("of", "with", "name") if len(loc) > 3 else Claim.model_fields
+    return [name for name in kind.model_fields if name != "code"]
 
 
 def _of_names(content: Mapping[str, Any]) -> Iterator[str]:
-    dataset, model = content.get("dataset"), content.get("model")
+    dataset, model, objective = (content.get(key) for key in ("dataset", "model", "objective"))
     info = DATASETS.get(dataset) if isinstance(dataset, str) else None
-    if isinstance(dataset, str) and info is None:
-        yield f"dataset: no data set {dataset!r}{_did_you_mean(dataset, DATASETS)}"
-    if isinstance(model, str) and model not in MODELS:
-        yield f"model: no model {model!r}{_did_you_mean(model, MODELS)}"
-    elif isinstance(model, str) and info and MODELS[model].input_shape != info.image_shape:
-        takes, has = ("x".join(map(str, shape)) for shape in (MODELS[model].input_shape, info.image_shape))
-        yield f"model: {model} takes images of {takes}, but data set {dataset} has {has}"
+    if isinstance(dataset, str) and info is None and not is_own(dataset):
+        own = f"; a folder of images goes by its path (./{dataset}), a function by file.py:name"
+        yield f"dataset: no data set {dataset!r}{did_you_mean(dataset, DATASETS, own)}"
+    yield from _of_model(model, dataset, info)
+    if isinstance(objective, str) and objective not in OBJECTIVES:
+        yield from _of_code("objective", objective, OBJECTIVES)
+    if isinstance(dataset, str) and is_code(dataset):
+        yield from _of_code("dataset", dataset, DATASETS)
     size = content.get("validation_size")
     if info and isinstance(size, int) and size >= info.trainval_size:
         yield f"validation_size: must leave images to train on, but got {size} of {info.trainval_size}"
+    if content.get("test_share") is not None and info:
+        yield f"test_share: {dataset} has test images of its own; leave test_share out"
+    if content.get("resize") is not None and info:
+        yield f"resize: goes with a folder of images, and {dataset} is none; leave resize out"
+
+
+def _of_model(model: Any, dataset: Any, info: Any) -> Iterator[str]:
+    if not isinstance(model, str):
+        return
+    if model in MODELS:
+        if info and MODELS[model].input_shape != info.image_shape:
+            takes, has = ("x".join(map(str, shape)) for shape in (MODELS[model].input_shape, info.image_shape))
+            yield f"model: {model} takes images of {takes}, but data set {dataset} has {has}"
+    elif not is_code(model):
+        own = "; one of your own goes by file.py:Name or package.module:factory"
+        yield f"model: no model {model!r}{did_you_mean(model, MODELS, own)}"
+    else:
+        yield from _of_code("model", model, MODELS)
+
+
+def _of_code(key: str, value: str, known: Iterable[str]) -> Iterator[str]:
+    if not is_code(value):
+        yield f"{key}: must be one of {', '.join(known)}, or file.py:name of a function, but got {value!r}"
+    elif (wrong := reference_error(value)) is not None:
+        yield f"{key}: {wrong}, but got {value!r}"
 
 
 def _without(content: Mapping[str, Any], foreign: Mapping[str, str]) -> Mapping[str, Any]:
@@ -110,67 +144,6 @@ def _distributions(space: Mapping[str, Any], foreign: Mapping[str, str]) -> dict
             continue
         try:
             sound[name] = adapter.validate_python(as_table(raw))
-        except ValidationError:  # worded by _of_schema
+        except ValidationError:  # named by _of_schema
             continue
     return sound
-
-
-def _of_space(distributions: Mapping[str, Distribution], space: Mapping[str, Any]) -> Iterator[str]:
-    for name in space:
-        if name not in KNOWN:
-            yield f"space.{name}: unknown hyperparameter{_did_you_mean(name, KNOWN)}"
-    for name in REQUIRED:
-        if name not in space:
-            yield f"space.{name}: is missing; give a range, choices or one value"
-    for name, distribution in distributions.items():
-        if name in KNOWN and isinstance(distribution, Interval) and distribution.or_zero and error_in_value(name, 0.0):
-            yield f"space.{name}.or_zero: zero is no {name.replace('_', ' ')}; leave or_zero out"
-        if name in KNOWN:
-            wrong = (error_in_value(name, value) for value in distribution.extremes())
-            yield from (f"space.{name}: {fault}" for fault in wrong if fault)
-        for on, value in distribution.when.items():
-            fault = _of_condition(name, on, value, distributions, space)
-            if fault:
-                yield f"space.{name}.when.{on}: {fault}"
-    yield from _of_momentum(distributions)
-
-
-def _of_condition(
-    name: str, on: str, value: Any, distributions: Mapping[str, Distribution], space: Mapping[str, Any]
-) -> str | None:
-    if on not in space:
-        return f"condition on an unknown parameter{_did_you_mean(on, [n for n in space if n != name])}"
-    condition = distributions.get(on)
-    if condition is None:  # faulty itself, and reported so
-        return None
-    if not isinstance(condition, Choice) or condition.when:
-        return "a condition must be on a parameter with choices and without a condition of its own"
-    if value not in condition.choices:
-        return f"must be one of the choices of {on} ({', '.join(map(str, condition.choices))}), but got {value!r}"
-    return None
-
-
-def _of_momentum(distributions: Mapping[str, Distribution]) -> Iterator[str]:
-    momentum, optimizer = distributions.get("momentum"), distributions.get("optimizer")
-    if momentum is None or not isinstance(optimizer, Choice):
-        return
-    if set(optimizer.choices) != {"sgd"} and momentum.when.get("optimizer") != "sgd":
-        yield 'space.momentum: only sgd has momentum, so it needs when = { optimizer = "sgd" }'
-
-
-def _of_published(
-    published: Mapping[str, Any], distributions: Mapping[str, Distribution], *, complete: bool
-) -> Iterator[str]:
-    space = Space(distributions)
-    for label, configuration in published.items():
-        if label not in LABELS or not isinstance(configuration, Mapping):
-            continue
-        faults = {name: error_in_value(name, value) for name, value in configuration.items() if name in KNOWN}
-        outside = space.validation_errors(configuration) if complete else {}
-        for name in dict.fromkeys([*configuration, *outside]):
-            if name not in KNOWN and name not in configuration:
-                continue  # unknown in the space, and reported there
-            if name not in KNOWN:
-                yield f"published.{label}.{name}: unknown hyperparameter{_did_you_mean(name, KNOWN)}"
-            elif fault := faults.get(name) or outside.get(name):
-                yield f"published.{label}.{name}: {fault}"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from hw2tune.records.trials.rows import TrialRow
-from hw2tune.study.hyperparameters import HYPERPARAMETERS, Value
-from hw2tune.study.objectives import OBJECTIVES
+from hw2tune.study.hyperparameters import HYPERPARAMETERS, MODEL, Value
+from hw2tune.study.objectives import objective_of
 from hw2tune.text.cells import duration
 
 
@@ -18,11 +18,13 @@ def configuration(params: Mapping[str, Value]) -> str:
 
 def _short(name: str) -> str:
     spec = HYPERPARAMETERS.get(name)
-    return spec.short if spec else name
+    return spec.short if spec else name.removeprefix(MODEL)
 
 
 def number(value: Value) -> str:
     """Two significant digits for a float, everything else as it is."""
+    if isinstance(value, bool):
+        return str(value).lower()
     return f"{value:.2g}" if isinstance(value, float) else str(value)
 
 
@@ -30,11 +32,11 @@ def objective_value(value: float | None, objective: str) -> str:
     """An accuracy in percent, a loss as it is, a dash for none."""
     if value is None:
         return "-"
-    return OBJECTIVES[objective].format(value)
+    return objective_of(objective).format(value)
 
 
 def trial_name(number: int, label: str) -> str:
-    """`#7`, with the label of a published configuration."""
+    """`#7`, with the name of a reference."""
     return f"#{number} {label}".strip()
 
 

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from hw2tune.events import ReplicationStarted, StudyStarted
 from hw2tune.search.cost import Cost
+from hw2tune.terminal.lines import configuration
 from hw2tune.text.cells import duration
 
 
@@ -24,9 +25,16 @@ def print_plan(plan: StudyStarted, console: Console) -> None:
     grid.add_row("data", f"{sizes} (test is not read by the search); {plan.dataset_checksum[:19]}")
     for name, distribution in study.search_space.distributions.items():
         grid.add_row("space" if name == next(iter(study.search_space.distributions)) else "", f"{name}: {distribution}")
+    if study.training:
+        grid.add_row("fixed", configuration(study.training))
+    for claim in study.claims:
+        against = f"{claim.a.variant} against {claim.b.variant}"
+        grid.add_row(
+            "claims" if claim == study.claims[0] else "", f"{against}: {claim.sentence}" if claim.sentence else against
+        )
     grid.add_row(
         "budget",
-        f"{study.trials} trials of at most {study.max_epochs} epochs; sampler {study.sampler}, "
+        f"{study.trials} trials of at most {study.max_epochs} epochs; sampler {study.sampler.name}, "
         f"pruner {study.pruner.name}, seed {study.seed}",
     )
     capacity = plan.capacity
@@ -60,7 +68,7 @@ def replication_line(plan: ReplicationStarted) -> str:
 def print_check(plan: StudyStarted, cost: Cost, notes: Sequence[str], console: Console) -> None:
     """Prints the plan, what it will cost, and what else should be known."""
     print_plan(plan, console)
-    where = "measured in this study" if cost.measured else "nominal; the study's own speed counts once it has run"
+    where = "measured in this study" if cost.measured else "estimated; the study's own speed counts once it has run"
     console.print(
         f"cost  about {duration(cost.pruned_seconds)} if the pruner stops trials as planned, "
         f"{duration(cost.full_seconds)} if it stops none",

@@ -32,9 +32,9 @@ def stdout() -> Console:
 
 
 def print_outcome(overview: Overview, console: Console) -> None:
-    """Best trial with baseline and L2 beside it, where the files are, what to do next."""
+    """Best trial with the references beside it, where the files are, what to do next."""
     objective, best = overview.study.objective, overview.best
-    named = {"best": best, "baseline": overview.labelled("baseline"), "L2": overview.labelled("l2")}
+    named = {"best": best} | {name: overview.labelled(name) for name in overview.study.references}
     table = _table("", "trial", _heading(objective), "epoch", "train loss", "configuration")
     for name, row in named.items():
         if row is not None:

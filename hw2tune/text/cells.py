@@ -44,7 +44,7 @@ def objective_value(value: Any, objective: str) -> str:
     """An accuracy in percent, a loss as it is."""
     if missing(value):
         return DASH
-    return f"{value:.4f}" if is_loss(objective) else percent(value)
+    return f"{value:.4f}" if is_loss(objective) or numbers.is_user_metric(objective) else percent(value)
 
 
 def configuration(params: Mapping[str, Any]) -> str:
@@ -60,12 +60,18 @@ def configuration(params: Mapping[str, Any]) -> str:
 def _name(name: str) -> str:
     spec = HYPERPARAMETERS.get(name)
     if spec is None:
-        return name
+        return numbers.label_of(name)
     return spec.label if name in _LONG else spec.short
 
 
 def _number(value: Any) -> str:
-    return numbers.scientific(value) if isinstance(value, float) else str(value)
+    return (
+        numbers.scientific(value)
+        if isinstance(value, float)
+        else str(value).lower()
+        if value is True or value is False
+        else str(value)
+    )
 
 
 def duration(seconds: float) -> str:

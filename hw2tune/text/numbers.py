@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from hw2tune.study.hyperparameters import HYPERPARAMETERS, Value
-from hw2tune.study.objectives import is_loss
+from hw2tune.study.hyperparameters import HYPERPARAMETERS, MODEL, Value
+from hw2tune.study.objectives import is_loss, objective_of
+from hw2tune.study.optimizers import OPTIMIZERS
 
 
 def points(fraction: float) -> str:
@@ -26,12 +27,21 @@ def percent(fraction: float) -> str:
 
 
 def measured(value: float, quantity: str) -> str:
-    """A value of a quantity by its name: losses in nats, accuracies in percent."""
+    """A value of a quantity by its name: losses in nats, accuracies in percent, a user's own as it is."""
+    if is_user_metric(quantity):
+        return objective_of(quantity).format(value)
     return f"{value:.4f} nats" if is_loss(quantity) else percent(value)
+
+
+def is_user_metric(quantity: str) -> bool:
+    """Whether a quantity is a function of the user's, whose unit nobody knows."""
+    return ":" in quantity
 
 
 def difference(value: float, quantity: str) -> str:
     """A difference of two values of a quantity, with its sign and unit."""
+    if is_user_metric(quantity):
+        return f"{value:+.4f}"
     return f"{value:+.4f} nats" if is_loss(quantity) else f"{points(value)} points"
 
 
@@ -71,7 +81,7 @@ def counted(number: int, noun: str) -> str:
 
 def label_of(name: str) -> str:
     """A hyperparameter's name in a sentence."""
-    return HYPERPARAMETERS[name].label if name in HYPERPARAMETERS else name
+    return HYPERPARAMETERS[name].label if name in HYPERPARAMETERS else name.removeprefix(MODEL)
 
 
 def weight_decay_words(params: Mapping[str, Value]) -> str:
@@ -81,17 +91,45 @@ def weight_decay_words(params: Mapping[str, Value]) -> str:
     value = float(params.get("weight_decay", 0.0))
     if value == 0:
         return "no weight decay"
-    return f"{'decoupled weight decay' if params.get('optimizer') == 'adamw' else 'L2'} {scientific(value)}"
+    optimizer = OPTIMIZERS.get(str(params.get("optimizer")))
+    return f"{'decoupled weight decay' if optimizer and optimizer.decoupled else 'L2'} {scientific(value)}"
 
 
 def configuration_words(params: Mapping[str, Value]) -> str:
     """`adamw, learning rate 0.004, batch size 64, decoupled weight decay 1e-4`."""
-    others = [
-        f"{label_of(name)} {scientific(value) if isinstance(value, float) else value}"
-        for name, value in params.items()
-        if name not in ("optimizer", "weight_decay")
-    ]
+    others = [value_words(name, value) for name, value in params.items() if name not in ("optimizer", "weight_decay")]
     return ", ".join([str(params.get("optimizer", "")), *others, weight_decay_words(params)])
+
+
+def value_words(name: str, value: Value) -> str:
+    """`batch size 64`, `dropout 0.5`, `no weight decay`."""
+    if name == "weight_decay" and value == 0:
+        return "no weight decay"
+    if isinstance(value, bool):
+        return label_of(name) if value else f"no {label_of(name)}"
+    return f"{label_of(name)} {scientific(value) if isinstance(value, float) else value}"
+
+
+def changed_words(params: Mapping[str, Value], other: Mapping[str, Value]) -> str:
+    """What `params` have that `other` has not: `L2 1e-4`, `width 64 in place of 32`."""
+    names = [name for name in {**params, **other} if params.get(name) != other.get(name)]
+    return listed([_changed(name, params, other) for name in names])
+
+
+def _changed(name: str, params: Mapping[str, Value], other: Mapping[str, Value]) -> str:
+    if name == "weight_decay":
+        return weight_decay_words(params)
+    default = HYPERPARAMETERS[name].absent if name in HYPERPARAMETERS else None
+    now, before = (configuration.get(name, default) for configuration in (params, other))
+    if now is None:
+        return f"no {label_of(name)}"
+    return value_words(name, now) + (f" in place of {_plain(before)}" if before is not None else "")
+
+
+def _plain(value: Value) -> str:
+    return (
+        str(value).lower() if isinstance(value, bool) else scientific(value) if isinstance(value, float) else str(value)
+    )
 
 
 def sentence(text: str) -> str:

@@ -12,11 +12,12 @@ from torch import Tensor
 
 from hw2tune.data.catalog import DatasetInfo
 from hw2tune.data.dataset import Split
+from hw2tune.train.augment import Augmentation
 
 
 @dataclass(frozen=True, kw_only=True)
 class DeviceSplit:
-    """One split on the device: images (N, H, W, C) uint8 and labels (N,) int64."""
+    """One split on the device: images (N, H, W, C), uint8 or float32, and labels (N,) int64."""
 
     images: Tensor
     labels: Tensor
@@ -26,19 +27,35 @@ class DeviceSplit:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def batches(self, batch_size: int, order: Tensor | None = None) -> Iterator[tuple[Tensor, Tensor]]:
+    def count(self, batch_size: int) -> int:
+        """The number of batches. A last one of a single image joins the one before: batch norm cannot train on one."""
+        whole, rest = divmod(len(self), batch_size)
+        return whole + (rest > 1 or (rest == 1 and whole == 0))
+
+    def batches(
+        self, batch_size: int, order: Tensor | None = None, augmentation: Augmentation | None = None
+    ) -> Iterator[tuple[Tensor, Tensor]]:
         """Normalised images (B, C, H, W) float32 in channels_last and labels (B,), in `order` or as they lie."""
-        for start in range(0, len(self), batch_size):
-            batch = slice(start, start + batch_size)
+        count = self.count(batch_size)
+        for number in range(count):
+            batch = slice(number * batch_size, len(self) if number == count - 1 else (number + 1) * batch_size)
             if order is None:
                 yield self.normalised(self.images[batch]), self.labels[batch]
-            else:  # index_select copies whole images; indexing does the same pixel by pixel, ten times slower
-                images, labels = (every.index_select(0, order[batch]) for every in (self.images, self.labels))
+                continue
+            # index_select copies whole images; indexing does the same pixel by pixel, ten times slower
+            images, labels = (every.index_select(0, order[batch]) for every in (self.images, self.labels))
+            if augmentation is None:
                 yield self.normalised(images), labels
+            else:
+                yield augmentation.covered(self.normalised(augmentation.pixels(images))), labels
 
     def normalised(self, images: Tensor) -> Tensor:
-        """(B, H, W, C) uint8 as (B, C, H, W) float32; the permutation of NHWC *is* channels_last, no copy is made."""
-        return images.float().mul_(self.scale).add_(self.shift).permute(0, 3, 1, 2)
+        """(B, H, W, C) as (B, C, H, W) float32; the permutation of NHWC *is* channels_last, no copy is made."""
+        return (
+            (images * self.scale if images.is_floating_point() else images.float().mul_(self.scale))
+            .add_(self.shift)
+            .permute(0, 3, 1, 2)
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,12 +64,14 @@ class TrainingData:
 
     train: DeviceSplit
     validation: DeviceSplit
+    info: DatasetInfo
 
 
 def on_device(split: Split, info: DatasetInfo, device: torch.device) -> DeviceSplit:
     """Moves a split to the device; on the CPU the arrays are shared, not copied."""
     mean, std = np.array(info.mean), np.array(info.std)  # (C,) on the scale [0, 1]
-    scale, shift = (np.broadcast_to(value, split.images.shape[1:]) for value in (1 / (255 * std), -mean / std))
+    white = 255 if split.images.dtype == np.uint8 else 1
+    scale, shift = (np.broadcast_to(value, split.images.shape[1:]) for value in (1 / (white * std), -mean / std))
     return DeviceSplit(
         images=_tensor(split.images).to(device),
         labels=_tensor(split.labels).to(device),

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from hw2tune.study.task import Blueprint
 from hw2tune.train.batches import DeviceSplit
 from hw2tune.train.loop import predict
 from hw2tune.train.loss import LOSSES
@@ -20,7 +21,7 @@ Weights = dict[str, NDArray[Any]]
 
 def evaluate_network(
     *,
-    model: str,
+    blueprint: Blueprint,
     loss: str,
     weights: Mapping[str, Weights],
     epochs: Mapping[str, int],
@@ -33,13 +34,13 @@ def evaluate_network(
 
     The arrays are those of `records.replicates.write_replicate`; `shown` are the test images whose feature maps stay.
     """
-    arrays: dict[str, NDArray[Any]] = {"labels": test.labels.cpu().numpy().astype(np.uint8)}
+    arrays: dict[str, NDArray[Any]] = {"labels": test.labels.cpu().numpy().astype(label_type(blueprint))}
     evaluations = {}
     for which in ("chosen", "last"):
-        net = network(model, weights[which], device)
+        net = network(blueprint, weights[which], device)
         logits = predict(net, test)
         evaluations[which] = evaluation(logits, test.labels, loss) | {"epoch": epochs[which]}
-        predicted, confidence = predictions(logits)
+        predicted, confidence = predictions(logits, label_type(blueprint))
         if which == "chosen":
             arrays |= {"predicted": predicted, "confidence": confidence}
         else:
@@ -52,19 +53,32 @@ def evaluate_network(
 
 
 def weights_of(model: nn.Module) -> Weights:
-    """Parameters and buffers (of batch norm) by name, copies on the CPU."""
-    return {name: tensor.detach().cpu().numpy().copy() for name, tensor in model.state_dict().items()}
+    """Parameters and buffers (of batch norm) by name, copies on the CPU; what numpy has no type for as float32."""
+    return {name: _array(tensor.detach().cpu()) for name, tensor in model.state_dict().items()}
 
 
-def network(model: str, weights: Weights, device: torch.device) -> nn.Module:
+def _array(tensor: Tensor) -> NDArray[Any]:
+    return (tensor.float() if tensor.dtype in _NOT_NUMPYS else tensor).numpy().copy()
+
+
+_NOT_NUMPYS = {torch.bfloat16, torch.float8_e4m3fn, torch.float8_e5m2}  # exact in float32, and exact on the way back
+
+
+def network(blueprint: Blueprint, weights: Weights, device: torch.device) -> nn.Module:
     """The network with these weights."""
-    built = build_model(model, device)
+    with torch.random.fork_rng(devices=[]):  # its initial weights are drawn, and thrown away
+        built = build_model(blueprint, device)
     built.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()})
     return built
 
 
+def label_type(blueprint: Blueprint) -> type[np.unsignedinteger[Any]]:
+    """The smallest type that holds every label; of at most 256 classes one byte."""
+    return np.uint8 if len(blueprint.classes) <= 256 else np.uint16
+
+
 def evaluation(logits: Tensor, labels: Tensor, loss: str) -> dict[str, Any]:
-    """`loss` in nats, `accuracy`, `correct`, `total` of logits (N, 10) against labels (N,)."""
+    """`loss` in nats, `accuracy`, `correct`, `total` of logits (N, K) against labels (N,)."""
     correct = int((logits.argmax(1) == labels).sum())
     return {
         "loss": LOSSES[loss](logits, labels).item(),
@@ -74,22 +88,37 @@ def evaluation(logits: Tensor, labels: Tensor, loss: str) -> dict[str, Any]:
     }
 
 
-def predictions(logits: Tensor) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """The predicted class (N,) and its probability (N,)."""
+def predictions(
+    logits: Tensor, labels: type[np.unsignedinteger[Any]] = np.uint8
+) -> tuple[NDArray[np.unsignedinteger[Any]], NDArray[np.float32]]:
+    """The predicted class (N,), as `labels`, and its probability (N,)."""
     confidence, predicted = logits.softmax(1).max(1)
-    return predicted.to(torch.uint8).cpu().numpy(), confidence.float().cpu().numpy()
+    return predicted.cpu().numpy().astype(labels), confidence.float().cpu().numpy()
+
+
+FEATURE_LAYERS = 2  # of the convolutions, the first and the last
+
+
+def shown_layers(model: nn.Module) -> list[tuple[str, nn.Module]]:
+    """The convolutions whose outputs are kept."""
+    layers: list[tuple[str, nn.Module]] = [
+        (name, layer) for name, layer in model.named_modules() if isinstance(layer, nn.Conv2d)
+    ]
+    return layers if len(layers) <= FEATURE_LAYERS else [layers[0], layers[-1]]
 
 
 @torch.inference_mode()
 def feature_maps(model: nn.Module, images: Tensor) -> dict[str, NDArray[np.float32]]:
-    """The output (F, C, H, W) of each convolution, by layer name, for normalised images (F, C, H, W)."""
+    """The output (F, C, H, W) of the first and the last convolutions, by layer name, for normalised images.
+
+    All of them where there are at most FEATURE_LAYERS; a layer that is used twice shows its last use.
+    """
     maps: dict[str, NDArray[np.float32]] = {}
     hooks = [
         layer.register_forward_hook(
             lambda _layer, _input, output, name=name: maps.update({name: output.float().cpu().contiguous().numpy()})
         )
-        for name, layer in model.named_modules()
-        if isinstance(layer, nn.Conv2d)
+        for name, layer in shown_layers(model)
     ]
     model.eval()
     model(images)

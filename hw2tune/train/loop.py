@@ -10,10 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from hw2tune.study.hyperparameters import Hyperparameters
+from hw2tune.train.augment import augmentation_of
 from hw2tune.train.batches import DeviceSplit, TrainingData
-from hw2tune.train.loss import Loss
+from hw2tune.train.loss import LOSSES, Loss, training_loss
+from hw2tune.train.metrics import Metric
 from hw2tune.train.optimizers import step_of
-from hw2tune.train.state import Epoch, TrainingState
+from hw2tune.train.schedules import schedule_of
+from hw2tune.train.state import Epoch, TrainingState, own_draws
 
 EVALUATION_BATCH = 500  # images; larger ones leave the CPU's caches and were no faster
 
@@ -23,17 +26,25 @@ class DivergedError(Exception):
 
 
 def train_epochs(
-    state: TrainingState, hyperparameters: Hyperparameters, data: TrainingData, *, loss: Loss, max_epochs: int
+    state: TrainingState,
+    hyperparameters: Hyperparameters,
+    data: TrainingData,
+    *,
+    loss: str,
+    max_epochs: int,
+    metric: Metric | None = None,
 ) -> Iterator[Epoch]:
     """Trains `state` up to `max_epochs` in all, yielding each epoch's record when it is in the state's history.
 
-    Raises DivergedError at the end of an epoch whose loss is not finite.
+    A `metric` is computed on the validation images beside loss and accuracy. Raises DivergedError at the end of an
+    epoch whose loss is not finite.
     """
     while state.epoch < max_epochs:
         started = time.perf_counter()
-        train_loss, train_accuracy = train_epoch(state, data.train, loss, hyperparameters.batch_size)
+        train_loss, train_accuracy = train_epoch(state, data.train, hyperparameters, loss=loss, max_epochs=max_epochs)
         trained = time.perf_counter()
-        validation_loss, validation_accuracy = evaluate(state.model, data.validation, loss)
+        logits = predict(state.model, data.validation) if len(data.validation) else None
+        validation_loss, validation_accuracy = evaluated(logits, data.validation, LOSSES[loss])
         if not math.isfinite(train_loss) or (len(data.validation) and not math.isfinite(validation_loss)):
             raise DivergedError(f"loss {train_loss:g} (training), {validation_loss:g} (validation)")
         state.history.append(
@@ -46,41 +57,73 @@ def train_epochs(
                 train_seconds=trained - started,
                 epoch_seconds=time.perf_counter() - started,
                 images_per_second=len(data.train) / (trained - started),
+                metrics={} if metric is None or logits is None else metric(logits, data.validation.labels),
             )
         )
         yield state.history[-1]
 
 
-def train_epoch(state: TrainingState, train: DeviceSplit, loss: Loss, batch_size: int) -> tuple[float, float]:
+def train_epoch(
+    state: TrainingState, train: DeviceSplit, hyperparameters: Hyperparameters, *, loss: str, max_epochs: int
+) -> tuple[float, float]:
     """One pass over the images in a new order. Returns mean loss and accuracy over the batches, in training mode."""
     state.model.train()
-    step = step_of(state.optimizer)
+    minimised = training_loss(loss, hyperparameters.label_smoothing)
+    augmentation = augmentation_of(hyperparameters.augment, state.augment_generator)
+    update = update_of(
+        state, hyperparameters, steps_an_epoch=train.count(hyperparameters.batch_size), epochs=max_epochs
+    )
     order = torch.randperm(len(train), generator=state.shuffle_generator).to(state.device)
     # Summed on the device and read once at the end: nothing waits for the device inside the epoch.
     loss_sum = torch.zeros((), device=state.device, dtype=torch.float64)
     correct = torch.zeros((), device=state.device, dtype=torch.int64)
-    for images, labels in train.batches(batch_size, order):
-        logits = state.model(images)
-        batch_loss = loss(logits, labels)
-        state.optimizer.zero_grad(set_to_none=True)
-        batch_loss.backward()  # type: ignore[no-untyped-call]
-        step()
-        loss_sum += batch_loss.detach() * len(labels)
-        correct += (logits.argmax(1) == labels).sum()
+    with own_draws(state):
+        for images, labels in train.batches(hyperparameters.batch_size, order, augmentation):
+            logits = state.model(images)
+            batch_loss = minimised(logits, labels)
+            state.model.zero_grad(set_to_none=True)
+            batch_loss.backward()  # type: ignore[no-untyped-call]
+            next(update)
+            loss_sum += batch_loss.detach() * len(labels)
+            correct += (logits.argmax(1) == labels).sum()
     return loss_sum.item() / len(train), correct.item() / len(train)
+
+
+def update_of(
+    state: TrainingState, hyperparameters: Hyperparameters, *, steps_an_epoch: int, epochs: int
+) -> Iterator[None]:
+    """Each `next` is one update of the weights by their gradients: clipped, and at the schedule's learning rate."""
+    steps = [step_of(optimizer) for optimizer in state.optimizers]
+    groups = [group for optimizer in state.optimizers for group in optimizer.param_groups]
+    schedule = schedule_of(hyperparameters, steps_an_epoch * epochs)
+    done, clip = state.epoch * steps_an_epoch, hyperparameters.gradient_clip
+    while True:
+        if schedule is not None:
+            for group in groups:
+                group["lr"] = hyperparameters.learning_rate * schedule(done)
+        if clip:
+            nn.utils.clip_grad_norm_(state.model.parameters(), clip)
+        for step in steps:
+            step()
+        done += 1
+        yield
 
 
 def evaluate(model: nn.Module, split: DeviceSplit, loss: Loss) -> tuple[float, float]:
     """Mean loss and accuracy on a split in evaluation mode; (nan, nan) on an empty one."""
-    if len(split) == 0:
+    return evaluated(predict(model, split) if len(split) else None, split, loss)
+
+
+def evaluated(logits: Tensor | None, split: DeviceSplit, loss: Loss) -> tuple[float, float]:
+    """Mean loss and accuracy of logits (N, K) on a split; (nan, nan) where there are none."""
+    if logits is None:
         return math.nan, math.nan
-    logits = predict(model, split)
     accuracy = (logits.argmax(1) == split.labels).double().mean()
     return loss(logits, split.labels).item(), accuracy.item()
 
 
 @torch.inference_mode()
 def predict(model: nn.Module, split: DeviceSplit) -> Tensor:
-    """Logits (N, 10) of a split's images in evaluation mode."""
+    """Logits (N, K) of a split's images in evaluation mode."""
     model.eval()
     return torch.cat([model(images) for images, _ in split.batches(EVALUATION_BATCH)])

@@ -1,65 +1,67 @@
-"""The two published networks. Both return logits; softmax and loss are the study's convention (`loss.py`)."""
+"""Networks from what a study says of them. All return logits; softmax and loss are the study's convention."""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
+from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import nn
 
-from hw2tune.train.dropout import Dropout
-
-# ReLU stands behind the max-pool everywhere: max and ReLU commute, and ReLU on a quarter of the values is cheaper.
-
-
-class MnistCnn(nn.Module):
-    """The published MNIST network, 21,840 parameters: images (N, 1, 28, 28) to logits (N, 10)."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(1, 10, kernel_size=5)
-        self.conv2 = nn.Conv2d(10, 20, kernel_size=5)
-        self.conv2_drop = Dropout(0.5, whole_channels=True)
-        self.fc1 = nn.Linear(320, 50)
-        self.fc1_drop = Dropout(0.5)
-        self.fc2 = nn.Linear(50, 10)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Logits (N, 10) of images (N, 1, 28, 28)."""
-        x = functional.relu(functional.max_pool2d(self.conv1(x), 2))  # (N, 10, 12, 12)
-        x = self.conv2_drop(self.conv2(x))  # (N, 20, 8, 8)
-        x = functional.relu(functional.max_pool2d(x, 2))  # (N, 20, 4, 4)
-        x = self.fc1_drop(functional.relu(self.fc1(x.flatten(1))))  # (N, 50)
-        return self.fc2(x)  # type: ignore[no-any-return]  # nn.Module calls are Any
+from hw2tune.errors import ModelError
+from hw2tune.study.hyperparameters import MODEL
+from hw2tune.study.models import MODELS
+from hw2tune.study.task import Blueprint
+from hw2tune.user_code.importer import load
 
 
-class Cifar10Cnn(nn.Module):
-    """The published CIFAR-10 network, 91,270 parameters: images (N, 3, 32, 32) to logits (N, 10)."""
+def build_model(blueprint: Blueprint, device: torch.device) -> nn.Module:
+    """A new network with initial weights drawn from the global generator on the CPU.
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(3, 12, kernel_size=5)
-        self.conv2 = nn.Conv2d(12, 24, kernel_size=5)
-        self.fc1 = nn.Linear(600, 120)
-        self.fc2 = nn.Linear(120, 84)
-        self.fc3 = nn.Linear(84, 10)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Logits (N, 10) of images (N, 3, 32, 32)."""
-        x = functional.relu(functional.max_pool2d(self.conv1(x), 2))  # (N, 12, 14, 14)
-        x = functional.relu(functional.max_pool2d(self.conv2(x), 2))  # (N, 24, 5, 5)
-        x = functional.relu(self.fc1(x.flatten(1)))  # (N, 120)
-        x = functional.relu(self.fc2(x))  # (N, 84)
-        return self.fc3(x)  # type: ignore[no-any-return]  # nn.Module calls are Any
-
-
-MODELS: dict[str, Callable[[], nn.Module]] = {"mnist_cnn": MnistCnn, "cifar10_cnn": Cifar10Cnn}
-
-
-def build_model(name: str, device: torch.device) -> nn.Module:
-    """A new network with PyTorch's default initial weights, drawn from the global generator on the CPU.
-
-    The weights are drawn before the move, so that one seed gives one network on every device.
+    The weights are drawn before the move, so that one seed gives one network on every device. Raises ModelError where
+    the arguments do not fit or no module comes of it, and whatever the user's code raises.
     """
-    return MODELS[name]().to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+    factory = load(MODELS[blueprint.model].factory if blueprint.model in MODELS else blueprint.model, blueprint.code)
+    network = factory(**arguments(factory, blueprint))
+    if not isinstance(network, nn.Module):
+        raise ModelError(f"{blueprint.model}: must return a torch.nn.Module, but returned a {type(network).__name__}")
+    return network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+
+def arguments(factory: Callable[..., Any], blueprint: Blueprint) -> dict[str, Any]:
+    """What a factory is called with: of `input_shape` (channels, height, width), `classes` (their names) and
+    `num_classes` those that its signature names, and every hyperparameter of the network.
+
+    A signature with `**kwargs` gets `num_classes` as well. Raises ModelError where something does not fit.
+    """
+    parameters = inspect.signature(factory).parameters
+    takes_more = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+    named = [name for name, parameter in parameters.items() if parameter.kind not in _VARIADIC]
+    offered = {
+        "input_shape": blueprint.input_shape,
+        "classes": list(blueprint.classes),
+        "num_classes": len(blueprint.classes),
+    }
+    given = {name: value for name, value in offered.items() if name in named}
+    if takes_more and not named_classes(named):
+        given["num_classes"] = len(blueprint.classes)
+    given |= blueprint.hyperparameters
+    shown = f"{blueprint.model}({', '.join(named)}{', **kwargs' if takes_more else ''})"
+    if unknown := [name for name in blueprint.hyperparameters if name not in named and not takes_more]:
+        raise ModelError(f"{MODEL}{unknown[0]}: is no argument of {shown}")
+    missing = [name for name in named if name not in given and parameters[name].default is inspect.Parameter.empty]
+    if missing:
+        raise ModelError(
+            f"{shown} needs `{missing[0]}`: give {MODEL}{missing[0]} in [space] or [training], or give the argument a "
+            "default"
+        )
+    return given
+
+
+def named_classes(named: list[str]) -> bool:
+    """Whether a signature says by itself how it takes the classes."""
+    return "num_classes" in named or "classes" in named
+
+
+_VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)

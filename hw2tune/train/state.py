@@ -6,20 +6,24 @@ one process, and none of them changes what its caller draws.
 
 from __future__ import annotations
 
+import contextlib
 import io
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from hw2tune.study.hyperparameters import Hyperparameters
+from hw2tune.study.objectives import objective_of
+from hw2tune.study.task import Blueprint
 from hw2tune.train.dropout import draw_from
 from hw2tune.train.models import build_model
-from hw2tune.train.optimizers import build_optimizer
+from hw2tune.train.optimizers import build_optimizers
 
-# Added to a training's seed, so that its weights, the order of its images and its dropout are drawn apart.
-ORDER_STREAM, DROPOUT_STREAM = 1_000_003, 2_000_003
+# Added to a training's seed, so that its weights, the order of its images and so on are drawn apart.
+ORDER_STREAM, DROPOUT_STREAM, AUGMENT_STREAM, OWN_STREAM = 1_000_003, 2_000_003, 3_000_003, 4_000_003
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,16 +41,27 @@ class Epoch:
     train_seconds: float
     epoch_seconds: float  # validation included
     images_per_second: float  # training images over train_seconds
+    metrics: Mapping[str, float] = field(default_factory=dict)  # an objective beside these, by its name
+
+    def record(self) -> dict[str, Any]:
+        """Everything by name."""
+        return {name: value for name, value in asdict(self).items() if name != "metrics"} | dict(self.metrics)
 
 
 @dataclass(kw_only=True)
 class TrainingState:
-    """A network in training. `history` holds the finished epochs."""
+    """A network in training. `history` holds the finished epochs.
+
+    `own_draws` is where PyTorch's own generators stand for this training: what a network draws from them, in a dropout
+    of PyTorch's for example, is the training's and nobody else's.
+    """
 
     model: nn.Module
-    optimizer: torch.optim.Optimizer
+    optimizers: list[torch.optim.Optimizer]
     shuffle_generator: torch.Generator  # draws the order of the images
     dropout_generator: torch.Generator  # on the network's device
+    augment_generator: torch.Generator  # on the network's device
+    own_draws: tuple[Tensor, ...]  # of the CPU and, where the network is there, of the GPU
     device: torch.device
     history: list[Epoch] = field(default_factory=list)
 
@@ -56,20 +71,38 @@ class TrainingState:
         return len(self.history)
 
 
-def new_state(model: str, hyperparameters: Hyperparameters, *, seed: int, device: torch.device) -> TrainingState:
+def new_state(
+    blueprint: Blueprint, hyperparameters: Hyperparameters, *, seed: int, device: torch.device
+) -> TrainingState:
     """A training at epoch 0. One seed gives the same weights and the same order of images for every configuration."""
     with torch.random.fork_rng(devices=[]):  # PyTorch's layers draw their weights from the process's generator
         torch.manual_seed(seed)
-        network = build_model(model, device)
+        network = build_model(blueprint, device)
     dropout = torch.Generator(device).manual_seed(seed + DROPOUT_STREAM)
     draw_from(network, dropout)
+    devices = [torch.device("cpu")] if device.type == "cpu" else [torch.device("cpu"), device]
     return TrainingState(
         model=network,
-        optimizer=build_optimizer(network, hyperparameters),
+        optimizers=build_optimizers(network, hyperparameters),
         shuffle_generator=torch.Generator().manual_seed(seed + ORDER_STREAM),
         dropout_generator=dropout,
+        augment_generator=torch.Generator(device).manual_seed(seed + AUGMENT_STREAM),
+        own_draws=tuple(torch.Generator(each).manual_seed(seed + OWN_STREAM).get_state() for each in devices),
         device=device,
     )
+
+
+@contextlib.contextmanager
+def own_draws(state: TrainingState) -> Iterator[None]:
+    """Within it PyTorch's own generators are the training's; behind it they are as the process had them."""
+    gpu = state.device.type == "cuda"
+    with torch.random.fork_rng(devices=[state.device] if gpu else []):
+        torch.set_rng_state(state.own_draws[0])
+        if gpu:
+            torch.cuda.set_rng_state(state.own_draws[1], state.device)
+        yield
+        there = [torch.get_rng_state(), *([torch.cuda.get_rng_state(state.device)] if gpu else [])]
+        state.own_draws = tuple(there)
 
 
 def checkpoint(state: TrainingState) -> bytes:
@@ -77,9 +110,12 @@ def checkpoint(state: TrainingState) -> bytes:
     return _bytes(
         {
             "model": state.model.state_dict(),
-            "optimizer": state.optimizer.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in state.optimizers],
             "order": state.shuffle_generator.get_state(),
-            "dropout": (state.device.type, state.dropout_generator.get_state()),
+            "device": state.device.type,
+            "dropout": state.dropout_generator.get_state(),
+            "augment": state.augment_generator.get_state(),
+            "own_draws": list(state.own_draws),
             "history": [asdict(epoch) for epoch in state.history],
         }
     )
@@ -89,18 +125,21 @@ def restore(state: TrainingState, saved: bytes) -> None:
     """Puts a new state where `checkpoint` was taken."""
     content = torch.load(io.BytesIO(saved), map_location="cpu", weights_only=True)
     state.model.load_state_dict(content["model"])
-    state.optimizer.load_state_dict(content["optimizer"])
+    saved_optimizers = content.get("optimizers") or [content["optimizer"]]  # version 0.1 had one
+    for optimizer, saved_optimizer in zip(state.optimizers, saved_optimizers, strict=True):
+        optimizer.load_state_dict(saved_optimizer)
     state.shuffle_generator.set_state(content["order"])
-    device, dropout = content.get("dropout", ("", None))  # checkpoints of version 0.1 have none
-    if device == state.device.type:  # generators of two kinds of device have nothing in common
-        state.dropout_generator.set_state(dropout)
+    if content.get("device") == state.device.type:  # generators of two kinds of device have nothing in common
+        state.dropout_generator.set_state(content["dropout"])
+        state.augment_generator.set_state(content["augment"])
+        state.own_draws = tuple(content["own_draws"])
     state.history[:] = [Epoch(**epoch) for epoch in content["history"]]
 
 
 def best_epoch(history: list[Epoch], objective: str) -> int:
-    """The epoch with the best value of `objective` (a field of Epoch), the first of equals."""
-    sign = 1 if objective.endswith("loss") else -1
-    return min(history, key=lambda epoch: (sign * getattr(epoch, objective), epoch.epoch)).epoch
+    """The epoch with the best value of `objective` (a name of its record), the first of equals."""
+    sign = 1 if objective_of(objective).direction == "minimize" else -1
+    return min(history, key=lambda epoch: (sign * epoch.record()[objective], epoch.epoch)).epoch
 
 
 def _bytes(content: dict[str, Any]) -> bytes:

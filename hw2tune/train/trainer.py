@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -14,7 +13,7 @@ from hw2tune.train.batches import DeviceSplit, TrainingData, on_device
 from hw2tune.train.device import prepare_process
 from hw2tune.train.evaluate import evaluation, weights_of
 from hw2tune.train.loop import DivergedError, predict, train_epochs
-from hw2tune.train.loss import LOSSES
+from hw2tune.train.metrics import metric_of
 from hw2tune.train.state import Epoch, best_epoch, checkpoint, new_state, restore
 
 
@@ -23,17 +22,27 @@ class Session:
 
     def __init__(self, task: Task, data: TrainingData, device: torch.device, saved: bytes | None = None) -> None:
         self.task = task
-        self.state = new_state(task.model, task.hyperparameters, seed=task.seed, device=device)
+        self.state = new_state(task.blueprint(data.info), task.hyperparameters, seed=task.seed, device=device)
         if saved is not None:
             restore(self.state, saved)
         self._epochs = train_epochs(
-            self.state, task.hyperparameters, data, loss=LOSSES[task.loss], max_epochs=task.max_epochs
+            self.state,
+            task.hyperparameters,
+            data,
+            loss=task.loss,
+            max_epochs=task.max_epochs,
+            metric=metric_of(task.objective, task.code),
         )
 
     @property
     def history(self) -> list[Epoch]:
         """The epochs that are trained."""
         return self.state.history
+
+    @property
+    def parameters(self) -> int:
+        """The numbers of the network that are trained."""
+        return sum(one.numel() for one in self.state.model.parameters() if one.requires_grad)
 
     @property
     def finished(self) -> bool:
@@ -58,7 +67,7 @@ class Trainer:
     def __init__(self, data: TrialData, *, threads: int, gpu: bool) -> None:
         self.device = prepare_process(threads, gpu=gpu)
         self.data = TrainingData(
-            train=self.on_device(data.train, data), validation=self.on_device(data.validation, data)
+            train=self.on_device(data.train, data), validation=self.on_device(data.validation, data), info=data.info
         )
 
     def on_device(self, split: Split, data: TrialData) -> DeviceSplit:
@@ -80,13 +89,13 @@ class Trainer:
                 epoch = session.step()
                 if len(self.data.validation) and best_epoch(session.history, task.objective) == epoch.epoch:
                     chosen = weights_of(session.state.model)
-                yield asdict(epoch)
+                yield epoch.record()
         except DivergedError as error:
             diverged = f"diverged in epoch {session.state.epoch + 1}: {error}"
         weights = {"chosen": chosen, "last": weights_of(session.state.model), "initial_norms": norms}
         return TrainingResult(
             task=task,
-            epochs=[asdict(epoch) for epoch in session.history],
+            epochs=[epoch.record() for epoch in session.history],
             chosen_epoch=best_epoch(session.history, task.objective) if chosen else None,
             diverged=diverged,
             arrays={f"{kind}/{name}": value for kind, values in weights.items() for name, value in values.items()},
@@ -105,7 +114,7 @@ class Trainer:
         diverged = ""
         try:
             while not session.finished:
-                records.append(_known(asdict(session.step())) | _both(session, evaluated, held_out))
+                records.append(_known(session.step().record()) | _both(session, evaluated, held_out))
                 yield records[-1]
         except DivergedError as error:
             diverged = f"diverged in epoch {len(records) + 1}: {error}"

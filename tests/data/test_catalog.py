@@ -8,7 +8,10 @@ from hw2tune.errors import DataError
 
 
 def test_the_names_are_those_of_the_study_files():
-    assert list(DATASETS) == ["mnist", "cifar10", "mnist-5k", "synthetic-mnist", "synthetic-cifar10"]
+    assert list(DATASETS) == [
+        "mnist", "cifar10", "fashion-mnist", "kmnist", "emnist-digits", "digits", "mnist-5k", "synthetic-mnist",
+        "synthetic-cifar10",
+    ]  # fmt: skip
 
 
 def test_only_the_synthetic_sets_are_synthetic_and_their_titles_say_so():
@@ -21,7 +24,8 @@ def test_a_misspelt_name_is_answered_with_the_nearest_and_with_all():
         dataset_info("cifar-10")
     assert str(error.value) == (
         "unknown data set 'cifar-10'; did you mean 'cifar10'? "
-        "The data sets are mnist, cifar10, mnist-5k, synthetic-mnist, synthetic-cifar10."
+        "The data sets are mnist, cifar10, fashion-mnist, kmnist, emnist-digits, digits, mnist-5k, synthetic-mnist, "
+        "synthetic-cifar10."
     )
 
 

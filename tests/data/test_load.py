@@ -63,6 +63,11 @@ def test_the_list_has_every_data_set_and_says_how_to_get_what_is_missing(image_f
     assert seen == {
         "mnist": (False, "not on disk: run `hw2tune data fetch mnist`"),
         "cifar10": (True, None),
+        **{
+            name: (False, f"not on disk: run `hw2tune data fetch {name}`")
+            for name in ("fashion-mnist", "kmnist", "emnist-digits")
+        },
+        "digits": (True, None),
         "mnist-5k": (True, None),
         "synthetic-mnist": (True, None),
         "synthetic-cifar10": (True, None),

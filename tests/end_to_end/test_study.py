@@ -125,6 +125,7 @@ def test_the_best_weights_on_disk_score_the_value_of_their_trial(results):
     import torch
 
     from hw2tune.data.load import load_dataset
+    from hw2tune.study.task import Blueprint
     from hw2tune.train.batches import on_device
     from hw2tune.train.loop import evaluate
     from hw2tune.train.loss import cross_entropy
@@ -133,7 +134,7 @@ def test_the_best_weights_on_disk_score_the_value_of_their_trial(results):
     folder = StudyFolder(results / "ray_results" / "tiny")
     data = load_dataset("synthetic-mnist", validation_size=100)
     best = max((t for t in read_trials(folder) if t.state.name == "COMPLETE"), key=lambda trial: trial.value)
-    model = build_model("mnist_cnn", torch.device("cpu"))
+    model = build_model(Blueprint(model="mnist_cnn"), torch.device("cpu"))
     model.load_state_dict(torch.load(folder.trial(best.number).best, weights_only=True)["model"])
     _, accuracy = evaluate(model, on_device(data.validation, data.info, torch.device("cpu")), cross_entropy)
     assert accuracy == pytest.approx(best.value)

@@ -24,7 +24,7 @@ def folder(tmp_path):
     folder.study_file.write_text(dump_study(STUDY))
     study = create_optuna_study(folder, STUDY)
     study.sampler = optuna.samplers.RandomSampler(seed=1)
-    study.enqueue_trial(STUDY.search_space.encode(STUDY.published["baseline"]), user_attrs={"label": "baseline"})
+    study.enqueue_trial(STUDY.search_space.encode(STUDY.references["baseline"]), user_attrs={"label": "baseline"})
     for values, state in (
         ([0.5, 0.8, 0.7], TrialState.COMPLETE), ([0.3], TrialState.PRUNED), ([], TrialState.FAIL),
         ([0.6], TrialState.RUNNING), ([0.9, 0.9], TrialState.COMPLETE),

@@ -12,7 +12,6 @@ from hw2tune.records.layout import StudyFolder
 from hw2tune.records.replicates.files import npz, write_current, write_replicate, write_shared
 from hw2tune.records.replicates.records import (
     FEATURE_IMAGES,
-    VARIANTS,
     Candidate,
     DatasetRecord,
     Evaluation,
@@ -97,7 +96,7 @@ def _write_trials(folder: StudyFolder, study: Study, trials: int) -> None:
     optuna_study = create_optuna_study(folder, study)
     optuna_study.sampler = optuna.samplers.RandomSampler(seed=0)
     for label in ("baseline", "l2"):
-        optuna_study.enqueue_trial(study.search_space.encode(study.published[label]), user_attrs={"label": label})
+        optuna_study.enqueue_trial(study.search_space.encode(study.references[label]), user_attrs={"label": label})
     for number in range(trials):
         trial = optuna_study.ask()
         study.search_space.suggest(trial)
@@ -187,11 +186,13 @@ def _write_replicates(folder: StudyFolder, study: Study, seeds: int, test_size: 
             ],
         ),
     )
-    for variant in VARIANTS:
+    for variant in study.variants:
         for seed in range(seeds):
             write_replicate(
                 replicates,
-                *_replicate(study, variant, seed, labels, np.random.default_rng([VARIANTS.index(variant), seed])),
+                *_replicate(
+                    study, variant, seed, labels, np.random.default_rng([list(study.variants).index(variant), seed])
+                ),
             )
 
 

@@ -120,7 +120,7 @@ class Driver:
 def test_the_published_configurations_are_trials_0_and_1_and_are_never_pruned(tmp_path):
     driver = Driver(tmp_path, **{"pruner.reduction_factor": 2})
     configurations = [driver.next(name) for name in "abc"]
-    assert [c.hyperparameters for c in configurations[:2]] == list(driver.study.published.values())
+    assert [c.hyperparameters for c in configurations[:2]] == list(driver.study.references.values())
     driver.run("c", [0.9, 0.9, 0.9, 0.9, 0.9])
     driver.run("a", [0.1] * 5)
     driver.run("b", [0.2, 0.5, 0.3, 0.3, 0.3])
@@ -428,9 +428,10 @@ def test_a_continuation_repeats_no_draw_even_if_nothing_had_finished(tmp_path):
 def test_a_kill_between_the_two_published_trials_loses_neither(tmp_path):
     study = parse_study(*find_study("quickstart"))
     optuna_study = create_optuna_study(StudyFolder(tmp_path), study)
-    optuna_study.enqueue_trial(study.search_space.encode(study.published["baseline"]), user_attrs={"label": "baseline"})
+    stored = study.search_space.encode(study.references["baseline"])
+    optuna_study.enqueue_trial(stored, user_attrs={"label": "baseline"})
     driver = Driver(tmp_path)
-    assert [driver.next(name).hyperparameters for name in "ab"] == list(study.published.values())
+    assert [driver.next(name).hyperparameters for name in "ab"] == list(study.references.values())
 
 
 def test_trials_that_were_running_can_be_given_up_with_a_reason(tmp_path):

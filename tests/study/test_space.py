@@ -2,7 +2,7 @@
 
 import optuna
 
-from hw2tune.study import space
+from hw2tune.study import distributions
 from hw2tune.study.file import find_study, parse_study
 from hw2tune.study.hyperparameters import identity
 
@@ -52,11 +52,11 @@ validation_size = 100
 [space]
 learning_rate = [0.001, 0.01]
 SPACE
-[published.baseline]
+[references.baseline]
 learning_rate = 0.001
 batch_size = 32
 optimizer = "adam"
-[published.l2]
+[references.l2]
 learning_rate = 0.01
 batch_size = 32
 optimizer = "adam"
@@ -85,11 +85,11 @@ def test_conditions_count_where_they_hold_and_equal_trainings_count_once():
 
 def test_references_that_are_equal_are_two_trials_of_one_configuration():
     study = small('batch_size = 32\noptimizer = "adam"')
-    same = study.model_copy(update={"published": dict.fromkeys(("baseline", "l2"), study.published["baseline"])})
+    same = study.model_copy(update={"references": dict.fromkeys(("baseline", "l2"), study.references["baseline"])})
     assert (study.trials_possible, same.trials_possible) == (2, 3)
 
 
 def test_a_space_of_very_many_choices_is_not_counted_one_by_one(monkeypatch):
-    monkeypatch.setattr(space, "COUNTED", 7)
+    monkeypatch.setattr(distributions, "COUNTED", 7)
     study = small('batch_size = [32, 64]\noptimizer = ["adam", "adamw"]')
     assert study.search_space.size() is None and study.trials_possible == 50

@@ -26,4 +26,4 @@ def make_data(name: str, train: int = 230, validation: int = 70) -> TrainingData
     """Two of them on the CPU."""
     info, random = dataset_info(name), np.random.default_rng(3)
     splits = [on_device(random_split(name, count, random), info, CPU) for count in (train, validation)]
-    return TrainingData(train=splits[0], validation=splits[1])
+    return TrainingData(train=splits[0], validation=splits[1], info=info)

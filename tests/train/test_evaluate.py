@@ -11,7 +11,7 @@ from tests.train.conftest import make_data
 def test_feature_maps_are_the_convolutions_outputs():
     data = make_data("cifar10")
     torch.manual_seed(0)
-    from hw2tune.train.models import Cifar10Cnn
+    from hw2tune.networks import Cifar10Cnn
 
     model = Cifar10Cnn()
     images = data.validation.normalised(data.validation.images[:2])

@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from hw2tune.data.catalog import dataset_info
 from hw2tune.study.hyperparameters import Hyperparameters
+from hw2tune.study.task import Blueprint
 from hw2tune.train.loop import DivergedError, evaluate, train_epochs
 from hw2tune.train.loss import LOSSES
 from hw2tune.train.state import ORDER_STREAM, best_epoch, checkpoint, new_state, restore
@@ -35,7 +36,7 @@ def optimizer_of(parameters, hp):
 def plain_training(model_name, loss_name, hp, data, info, epochs, seed):
     """A tutorial's loop: DataLoader over normalised tensors, module in the published order, one batch after another."""
     torch.manual_seed(seed)
-    ours = new_state(model_name, hp, seed=seed, device=CPU).model
+    ours = new_state(Blueprint(model=model_name), hp, seed=seed, device=CPU).model
     model = as_published(ours).to(memory_format=torch.contiguous_format)
     images = (data.train.images.float() / 255 - torch.tensor(info.mean)) / torch.tensor(info.std)
     dataset = TensorDataset(images.permute(0, 3, 1, 2).contiguous(), data.train.labels)
@@ -62,8 +63,8 @@ def test_the_loop_agrees_with_a_plain_one(dataset):
     model_name, loss_name, hp = CONFIGURATIONS[dataset]
     data = make_data(dataset)
     expected, plain_model = plain_training(model_name, loss_name, hp, data, dataset_info(dataset), epochs=3, seed=7)
-    state = new_state(model_name, hp, seed=7, device=CPU)
-    epochs = list(train_epochs(state, hp, data, loss=LOSSES[loss_name], max_epochs=3))
+    state = new_state(Blueprint(model=model_name), hp, seed=7, device=CPU)
+    epochs = list(train_epochs(state, hp, data, loss=loss_name, max_epochs=3))
     assert [epoch.train_loss for epoch in epochs] == pytest.approx(expected, rel=2e-5)
     for ours, plain in zip(state.model.parameters(), plain_model.parameters(), strict=True):
         torch.testing.assert_close(ours.detach(), plain.detach(), rtol=1e-3, atol=2e-5)
@@ -71,10 +72,10 @@ def test_the_loop_agrees_with_a_plain_one(dataset):
 
 def run(hp, data, *, epochs, dataset="mnist", seed=7, saved=None):
     model_name, loss_name, _ = CONFIGURATIONS[dataset]
-    state = new_state(model_name, hp, seed=seed, device=CPU)
+    state = new_state(Blueprint(model=model_name), hp, seed=seed, device=CPU)
     if saved is not None:
         restore(state, saved)
-    list(train_epochs(state, hp, data, loss=LOSSES[loss_name], max_epochs=epochs))
+    list(train_epochs(state, hp, data, loss=loss_name, max_epochs=epochs))
     return state
 
 
@@ -109,23 +110,23 @@ def test_one_seed_gives_the_same_weights_and_order_to_every_configuration():
         Hyperparameters(learning_rate=rate, batch_size=size, optimizer=optimizer)
         for rate, size, optimizer in ((0.001, 32, "sgd"), (0.1, 64, "adamw"))
     )
-    one, other = (new_state("cifar10_cnn", hp, seed=4, device=CPU) for hp in (slow, fast))
+    one, other = (new_state(Blueprint(model="cifar10_cnn"), hp, seed=4, device=CPU) for hp in (slow, fast))
     for a, b in zip(one.model.parameters(), other.model.parameters(), strict=True):
         assert torch.equal(a, b)
     assert torch.equal(
         torch.randperm(9, generator=one.shuffle_generator), torch.randperm(9, generator=other.shuffle_generator)
     )
-    different = new_state("cifar10_cnn", slow, seed=5, device=CPU)
+    different = new_state(Blueprint(model="cifar10_cnn"), slow, seed=5, device=CPU)
     assert not torch.equal(next(one.model.parameters()), next(different.model.parameters()))
 
 
 def test_trainings_in_one_process_do_not_change_each_other_nor_what_the_process_draws():
-    hp, data, loss = CONFIGURATIONS["mnist"][2], make_data("mnist"), LOSSES["double_softmax"]
+    hp, data, loss = CONFIGURATIONS["mnist"][2], make_data("mnist"), "double_softmax"
     alone = [run(hp, data, epochs=3, seed=seed).history for seed in (7, 8)]
     torch.manual_seed(1)
     expected = torch.rand(3)
     torch.manual_seed(1)
-    states = [new_state("mnist_cnn", hp, seed=seed, device=CPU) for seed in (7, 8)]
+    states = [new_state(Blueprint(model="mnist_cnn"), hp, seed=seed, device=CPU) for seed in (7, 8)]
     for _ in zip(*(train_epochs(state, hp, data, loss=loss, max_epochs=3) for state in states), strict=True):
         pass  # one epoch of each in turn
     assert torch.equal(torch.rand(3), expected)
@@ -137,7 +138,9 @@ def test_trainings_in_one_process_do_not_change_each_other_nor_what_the_process_
 def test_a_checkpoint_of_the_first_version_goes_on():
     hp, data = CONFIGURATIONS["mnist"][2], make_data("mnist")
     content = torch.load(io.BytesIO(checkpoint(run(hp, data, epochs=1))), weights_only=True)
-    del content["dropout"]
+    content["optimizer"] = content.pop("optimizers")[0]
+    for key in ("device", "dropout", "augment", "own_draws"):
+        del content[key]
     old = io.BytesIO()
     torch.save(content | {"random": torch.get_rng_state(), "cuda_random": None}, old)
     assert [epoch.epoch for epoch in run(hp, data, epochs=2, saved=old.getvalue()).history] == [1, 2]
@@ -145,10 +148,10 @@ def test_a_checkpoint_of_the_first_version_goes_on():
 
 def test_a_loss_that_is_no_number_ends_the_training_as_diverged():
     hp = Hyperparameters(learning_rate=1e9, batch_size=32, optimizer="sgd", momentum=0.9)
-    state = new_state("cifar10_cnn", hp, seed=0, device=CPU)
+    state = new_state(Blueprint(model="cifar10_cnn"), hp, seed=0, device=CPU)
     data = make_data("cifar10")
     with pytest.raises(DivergedError, match=r"loss (nan|inf) \(training\), nan \(validation\)"):
-        list(train_epochs(state, hp, data, loss=LOSSES["cross_entropy"], max_epochs=3))
+        list(train_epochs(state, hp, data, loss="cross_entropy", max_epochs=3))
     assert state.epoch < 3
 
 
@@ -183,14 +186,14 @@ def test_a_checkpoint_holds_the_networks_weights_and_loads_without_pickle():
 TRAIN_AND_RESUME = """
 import sys, torch
 from hw2tune.study.hyperparameters import Hyperparameters
+from hw2tune.study.task import Blueprint
 from hw2tune.train.loop import train_epochs
-from hw2tune.train.loss import LOSSES
 from hw2tune.train.state import checkpoint, new_state, restore
 from tests.train.conftest import CPU, make_data
 for optimizer in ("sgd", "adam", "adamw"):
     hp = Hyperparameters(learning_rate=0.01, batch_size=32, optimizer=optimizer)
-    state = new_state("mnist_cnn", hp, seed=0, device=CPU)
-    list(train_epochs(state, hp, make_data("mnist"), loss=LOSSES["cross_entropy"], max_epochs=1))
+    state = new_state(Blueprint(model="mnist_cnn"), hp, seed=0, device=CPU)
+    list(train_epochs(state, hp, make_data("mnist"), loss="cross_entropy", max_epochs=1))
     restore(state, checkpoint(state))
 print("torch._dynamo" in sys.modules)
 """

@@ -6,7 +6,7 @@ import torch
 
 from hw2tune.data.catalog import dataset_info
 from hw2tune.study.hyperparameters import Hyperparameters
-from hw2tune.study.task import Task, TrainingResult
+from hw2tune.study.task import Blueprint, Task, TrainingResult
 from hw2tune.train.evaluate import evaluation, network
 from hw2tune.train.loop import evaluate, predict
 from hw2tune.train.loss import LOSSES
@@ -55,7 +55,7 @@ def test_the_chosen_weights_score_what_their_epoch_scored_and_the_last_ones_the_
     assert result.chosen_epoch == max(result.epochs, key=lambda e: (e["validation_accuracy"], -e["epoch"]))["epoch"]
     for kind, epoch in (("chosen", result.chosen_epoch), ("last", 3)):
         loss, accuracy = evaluate(
-            network("mnist_cnn", weights(result, kind), CPU), data.validation, LOSSES["cross_entropy"]
+            network(Blueprint(model="mnist_cnn"), weights(result, kind), CPU), data.validation, LOSSES["cross_entropy"]
         )
         assert result.epochs[epoch - 1]["validation_loss"] == pytest.approx(loss, rel=1e-6)
         assert result.epochs[epoch - 1]["validation_accuracy"] == accuracy
@@ -71,7 +71,7 @@ def test_a_diverged_training_keeps_its_epochs_and_says_how():
 def test_initial_norms_are_those_of_the_untrained_network():
     result = trained(make_data("mnist"), max_epochs=1)
     torch.manual_seed(3)
-    from hw2tune.train.models import MnistCnn
+    from hw2tune.networks import MnistCnn
 
     for name, tensor in MnistCnn().named_parameters():
         assert result.arrays[f"initial_norms/{name}"] == pytest.approx(
@@ -90,7 +90,7 @@ def test_the_published_protocol_adds_both_evaluations_to_each_epoch():
     assert {"published_test_loss", "published_test_accuracy", "held_out_loss", "held_out_accuracy"} <= epochs[0].keys()
     whole = trained(data, model="cifar10_cnn", max_epochs=2)
     assert [epoch["train_loss"] for epoch in epochs] == [epoch["train_loss"] for epoch in whole.epochs]
-    net = network("cifar10_cnn", weights(whole, "last"), CPU)
+    net = network(Blueprint(model="cifar10_cnn"), weights(whole, "last"), CPU)
     assert epochs[1]["published_test_accuracy"] == evaluation(
         predict(net, data.train), data.train.labels, "cross_entropy"
     )["accuracy"]  # fmt: skip

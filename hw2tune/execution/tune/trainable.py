@@ -15,10 +15,12 @@ from hw2tune.execution.tune.messages import CHECKPOINT, FAILURE, RESUMED
 from hw2tune.records.trials.checkpoints import DIGEST, digest
 from hw2tune.search.failures import failure_of
 from hw2tune.study.hyperparameters import Hyperparameters
+from hw2tune.study.objectives import PARAMETERS
 from hw2tune.study.schema import Study
 from hw2tune.study.task import TrialData, task_of
 
 if TYPE_CHECKING:
+    from hw2tune.train.state import Epoch
     from hw2tune.train.trainer import Session, Trainer
 
 
@@ -46,7 +48,7 @@ class TrainingTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
                     return self._resumed(self.session)
             epoch = self.session.step()
             content = self.session.checkpoint()
-            return asdict(epoch) | {CHECKPOINT: content, DIGEST: digest(content), "done": self.session.finished}
+            return self._record(epoch) | {CHECKPOINT: content, DIGEST: digest(content), "done": self.session.finished}
         except Exception as error:
             failure = failure_of(error, None if self.session is None else self.session.state.epoch + 1)
             return {FAILURE: asdict(replace(failure, machine=ray.util.get_node_ip_address())), "done": True}
@@ -58,11 +60,17 @@ class TrainingTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
             self.trainer = Trainer(self.trial_data, threads=self.threads, gpu=self.config["gpu"])
         saved = self.config["resume"]
         self.config = self.config | {"resume": None}  # Tune sends the configuration back with every result
-        hyperparameters = Hyperparameters(**self.config["hyperparameters"])
+        hyperparameters = Hyperparameters.of(self.config["hyperparameters"])
         return self.trainer.open(task_of(self.study, hyperparameters, self.study.seed), saved)
 
+    def _record(self, epoch: Epoch) -> dict[str, Any]:
+        """An epoch, with the size of the network where a study looks at it."""
+        assert self.session is not None
+        more = {} if self.study.second_objective is None else {PARAMETERS: self.session.parameters}
+        return epoch.record() | more
+
     def _resumed(self, session: Session) -> dict[str, Any]:
-        history = [asdict(epoch) for epoch in session.history]
+        history = [self._record(epoch) for epoch in session.history]
         return {RESUMED: history, "epoch": len(history), "done": session.finished}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:

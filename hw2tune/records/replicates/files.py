@@ -22,12 +22,12 @@ def write_replicate(folder: ReplicatesFolder, replicate: Replicate, arrays: byte
 
     `arrays` is an .npz file with
 
-        labels, predicted            (N,) uint8     the test split at the chosen epoch
+        labels, predicted            (N,) uint8     the test split at the chosen epoch (uint16 above 256 classes)
         confidence                   (N,) float32   probability of the predicted class
-        last_predicted               (N,) uint8     the same at the last epoch
+        last_predicted               (N,)           the same at the last epoch
         weights/<parameter>          float32        at the last epoch, e.g. weights/conv1.weight
         initial_norms/<parameter>    ()  float32    L2 norm before training
-        features/<layer>             (F, C, H, W) float32   each convolution, last epoch, first F of the gallery
+        features/<layer>             (F, C, H, W) float32   first and last convolution, last epoch, first F images
     """
     place = folder.replicate(replicate.variant, replicate.seed)
     write_atomically(place / "arrays.npz", arrays)
@@ -42,7 +42,7 @@ def write_current(folder: ReplicatesFolder, keys: Iterable[str], race: Race | No
 
 
 def read_replicates(folder: ReplicatesFolder) -> list[Replicate]:
-    """The replicates that count, by variant in the order of VARIANTS and by seed."""
+    """The replicates that count, by variant and by seed."""
     current = read_record(folder.current, Current)
     return [one for one in every_replicate(folder) if current is None or one.key in current.keys]
 

@@ -15,7 +15,7 @@ Written when replicates train; the report reads them without torch and Ray.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,6 @@ from numpy.typing import NDArray
 from hw2tune.records.layout import StudyFolder
 from hw2tune.study.hyperparameters import Value
 
-BASELINE, L2, TUNED, TUNED_NO_L2 = "baseline", "l2", "tuned", "tuned-no-l2"
-VARIANTS = (BASELINE, L2, TUNED, TUNED_NO_L2)
 GALLERY_SIZE = 1000  # test images kept for figures, drawn at random: enough right, wrong, fixed and broken ones
 FEATURE_IMAGES = 3  # of the gallery, the first so many have their feature maps kept
 
@@ -46,6 +44,8 @@ class DatasetRecord:
     split_checksum: str
     sizes: dict[str, int]  # train, validation, test
     source: str
+    caveat: str = ""  # what must stand beside every figure
+    notes: list[str] = field(default_factory=list)  # what was done to the images
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,12 +163,8 @@ class ReplicatesFolder:
         return self.root / variant / str(seed)
 
     def records(self) -> list[Path]:
-        """Every `replicate.json`, by variant in the order of VARIANTS and by seed."""
+        """Every `replicate.json`, by variant and by seed."""
         return sorted(
-            (
-                path
-                for path in self.root.glob("*/*/replicate.json")
-                if path.parent.parent.name in VARIANTS and path.parent.name.isdecimal()
-            ),
-            key=lambda path: (VARIANTS.index(path.parent.parent.name), int(path.parent.name)),
+            (path for path in self.root.glob("*/*/replicate.json") if path.parent.name.isdecimal()),
+            key=lambda path: (path.parent.parent.name, int(path.parent.name)),
         )

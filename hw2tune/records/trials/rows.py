@@ -14,13 +14,14 @@ from hw2tune.records.atomic import write_atomically
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.trials.states import COMPLETE, FAILED, INTERRUPTED, PRUNED, RUNNING, WAITING
 from hw2tune.study.hyperparameters import Value
+from hw2tune.study.objectives import SECONDS
 from hw2tune.study.schema import Study
 
 if TYPE_CHECKING:
-    from optuna.trial import FrozenTrial
+    from optuna.trial import FrozenTrial, Trial
 
 # Names of user attributes in Optuna's storage, set by the recorder.
-LABEL, STATE, REASON, SECONDS = "label", "state", "reason", "seconds"
+LABEL, STATE, REASON = "label", "state", "reason"  # and SECONDS, PARAMETERS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +29,7 @@ class TrialRow:
     """One trial. `value` is the best value of the objective over its epochs; `seconds` is spent training."""
 
     number: int
-    label: str  # baseline or l2; empty for what the sampler chose
+    label: str  # the reference's name; empty for what the sampler chose
     state: str
     reason: str
     epochs: int
@@ -59,8 +60,15 @@ def _row(study: Study, trial: FrozenTrial, *, alive: bool) -> TrialRow:
         value=None if best is None else trial.intermediate_values[best],
         best_epoch=best,
         seconds=trial.user_attrs.get(SECONDS, 0.0),
-        params=study.search_space.decode(trial.params),
+        params=configuration_of(study, trial),
     )
+
+
+def configuration_of(study: Study, trial: Trial | FrozenTrial) -> dict[str, Value]:
+    """A trial's configuration without what [training] fixes: as it was drawn, with what its reference has besides."""
+    label = trial.user_attrs.get(LABEL, "")
+    besides = {k: v for k, v in study.references.get(label, {}).items() if k not in study.space}
+    return study.search_space.decode(trial.params) | besides
 
 
 def best_epoch(trial: FrozenTrial, direction: str) -> int | None:

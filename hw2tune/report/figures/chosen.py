@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hw2tune.records.replicates.records import TUNED, TUNED_NO_L2, VARIANTS, Array
+from hw2tune.records.replicates.records import Array
 from hw2tune.records.trials.states import COMPLETE
 from hw2tune.report.figures.drawing import CannotDrawError
-from hw2tune.report.inference.pairs import params_of, same_configuration
+from hw2tune.report.inference.pairs import params_of, same_configuration, same_sentence
 from hw2tune.report.study_data import StudyData
 
 Arrays = dict[str, Array]
 PREDICTIONS = ("labels", "predicted", "confidence")
-SAME = f"The tuned configuration has no weight decay: {TUNED} and {TUNED_NO_L2} are the same configuration"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,10 +43,24 @@ class Shown:
 
 
 def distinct_variants(data: StudyData) -> tuple[tuple[str, ...], str]:
-    """The variants that a figure of all of them draws, and a sentence on the one that would be drawn twice."""
-    if data.of(TUNED) and same_configuration(params_of(data, TUNED), params_of(data, TUNED_NO_L2)):
-        return tuple(v for v in VARIANTS if v != TUNED_NO_L2), f"{SAME}; only {TUNED} is drawn."
-    return VARIANTS, ""
+    """The variants that a figure of all of them draws, and a sentence on those that would be drawn twice.
+
+    A derived one that changes nothing is the configuration that it is derived of.
+    """
+    twice = {name: side.of for name, side in data.overview.study.variants.items() if side.changes and same(data, name)}
+    notes = [f"{same_sentence(data, of, name).rstrip('.')}; only {of} is drawn." for name, of in twice.items()]
+    return tuple(name for name in data.variants if name not in twice), " ".join(notes)
+
+
+def same(data: StudyData, derived: str) -> bool:
+    """Whether a derived variant is no other configuration than what it is derived of."""
+    of = data.side(derived).of
+    return bool(data.of(of)) and same_configuration(params_of(data, of), params_of(data, derived))
+
+
+def plain_variants(data: StudyData) -> list[str]:
+    """References and the winner, without what is derived of them."""
+    return [name for name in data.variants if not data.side(name).changes]
 
 
 def choose(

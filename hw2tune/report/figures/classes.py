@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
 from numpy.typing import NDArray
 
-from hw2tune.records.replicates.records import BASELINE, L2, TUNED
-from hw2tune.report.figures.chosen import PREDICTIONS, Shown, choose
+from hw2tune.report.figures.chosen import PREDICTIONS, Shown, choose, plain_variants
+from hw2tune.report.figures.confused_pairs import draw_confused_pairs, pooled_sentence
 from hw2tune.report.figures.drawing import CannotDrawError, Drawing, Recipe
 from hw2tune.report.figures.labels import class_names, short
 from hw2tune.report.figures.style import (
@@ -19,17 +19,19 @@ from hw2tune.report.figures.style import (
     DIVERGING,
     GREY,
     SMALL,
-    VARIANT_LOOKS,
     WIDTH,
     legend_above,
+    looks_of,
     marker,
     new_figure,
 )
 from hw2tune.report.study_data import StudyData
 from hw2tune.report.tables import confusion_table, per_class_table
-from hw2tune.text.numbers import counted, listed
+from hw2tune.study.claims import TUNED, is_tuning
+from hw2tune.text.numbers import listed
 
 Shares = NDArray[np.float64]
+MOST_CLASSES = 20  # in a matrix, or in rows
 
 
 def row_shares(counts: NDArray[np.int64]) -> Shares:
@@ -50,9 +52,11 @@ def accuracy_table(shown: Shown, names: Sequence[str]) -> dict[str, pd.DataFrame
 
 
 def draw_confusion(data: StudyData, variants: Sequence[str]) -> Drawing:
-    """One matrix a variant, side by side, in shares of the true class."""
+    """One matrix a variant, side by side, in shares of the true class; of many classes the most confused pairs."""
     shown = choose(data, variants, PREDICTIONS, all_seeds=True)
     names = _names(data)
+    if len(names) > MOST_CLASSES:
+        return draw_confused_pairs(shown, pooled_confusion(shown, shown.variants[-1], names), names)
     counts = {variant: pooled_confusion(shown, variant, names) for variant in shown.variants}
     figure = new_figure(height=_height(names, len(counts)))
     panels = figure.subplots(1, len(counts), sharey=True, squeeze=False)[0]
@@ -72,8 +76,10 @@ def draw_confusion(data: StudyData, variants: Sequence[str]) -> Drawing:
 
 def draw_confusion_difference(data: StudyData, variants: tuple[str, str]) -> Drawing:
     """The second variant's matrix minus the first one's, in points."""
-    shown = choose(data, variants, PREDICTIONS, required=variants, all_seeds=True)
     names, (one, other) = _names(data), variants
+    if len(names) > MOST_CLASSES:
+        raise CannotDrawError(f"A matrix of {len(names):,} classes could not be read; tables/ holds every count.")
+    shown = choose(data, variants, PREDICTIONS, required=variants, all_seeds=True)
     before, after = (100 * row_shares(pooled_confusion(shown, variant, names)) for variant in variants)
     difference = after - before
     largest = float(np.nanmax(np.abs(difference), initial=1.0))
@@ -96,7 +102,7 @@ def draw_confusion_difference(data: StudyData, variants: tuple[str, str]) -> Dra
         caption=(
             f"Confusion matrix of {other} minus that of {one}, in points of the share of each true class; "
             "differences below half a point carry no number. On the diagonal more is better, beside it less is. "
-            f"{_pooled_sentence(shown)} Small differences are within what another seed changes."
+            f"{pooled_sentence(shown)} Small differences are within what another seed changes."
         ),
         alt=f"Matrix of differences between {other} and {one}. Largest gain: {best}; smallest: {worst} points.",
     )
@@ -105,15 +111,15 @@ def draw_confusion_difference(data: StudyData, variants: tuple[str, str]) -> Dra
 def draw_accuracies(data: StudyData, variants: Sequence[str]) -> Drawing:
     """A row a class, a point with its interval a variant."""
     shown = choose(data, variants, PREDICTIONS)
-    names = _names(data)
-    tables = accuracy_table(shown, names)
+    tables, omitted = _extremes(accuracy_table(shown, _names(data)))
+    names, looks = list(next(iter(tables.values()))["class"]), looks_of(data.overview.study)
     figure = new_figure(height=1.4 + 0.15 * len(names) * (1 + len(tables)))
     axes = figure.subplots()
     offsets = np.linspace(-0.25, 0.25, len(tables)) if len(tables) > 1 else np.zeros(1)
     for offset, (variant, table) in zip(offsets, tables.items(), strict=True):
         known = table[table["images"] > 0]
         accuracy, low, high = (100 * known[column].to_numpy(float) for column in ("accuracy", "low", "high"))
-        look = VARIANT_LOOKS[variant]
+        look = looks[variant]
         errors = np.maximum([accuracy - low, high - accuracy], 0)  # rounding leaves -1e-17 at 0 % and 100 %
         axes.errorbar(
             accuracy, known.index.to_numpy() + offset, xerr=errors, fmt=look.marker, color=look.colour, linewidth=1.2,
@@ -126,8 +132,21 @@ def draw_accuracies(data: StudyData, variants: Sequence[str]) -> Drawing:
         axes.axhline(row - 0.5, color="#E3E3E3", linewidth=0.6)
     axes.tick_params(axis="y", length=0)
     axes.set_xlabel("accuracy on the test images of the class (%)")
-    legend_above(figure, [marker(VARIANT_LOOKS[v], v) for v in tables], columns=len(tables))
-    return Drawing(figure=figure, caption=_accuracy_caption(shown, tables), alt=_accuracy_alt(tables))
+    legend_above(figure, [marker(looks[v], v) for v in tables], columns=len(tables))
+    caption = f"{_accuracy_caption(shown, tables)} {omitted}".strip()
+    return Drawing(figure=figure, caption=caption, alt=_accuracy_alt(tables))
+
+
+def _extremes(tables: dict[str, pd.DataFrame]) -> tuple[dict[str, pd.DataFrame], str]:
+    """Above MOST_CLASSES the classes that the last variant knows worst and best, and a sentence that says so."""
+    last = list(tables.values())[-1]
+    if len(last) <= MOST_CLASSES:
+        return tables, ""
+    half = MOST_CLASSES // 2
+    order = list(last[last["images"] > 0].sort_values("accuracy", kind="stable").index)
+    kept = [*order[:half], *order[half:][-half:]]
+    note = f"Of {len(last):,} classes the {half} are shown that {list(tables)[-1]} knows worst, and the {half} best."
+    return {v: table.loc[kept].reset_index(drop=True) for v, table in tables.items()}, note
 
 
 def _names(data: StudyData) -> list[str]:
@@ -168,25 +187,11 @@ def _write_shares(axes: Axes, shares: Shares) -> None:
             axes.text(column, row, "no image", ha="center", va="center", fontsize=7.5, color=GREY)
 
 
-def _pooled_sentence(shown: Shown) -> str:
-    images = len(shown.one(shown.variants[0])["labels"])
-    return (
-        f"Counts are pooled over {counted(len(shown.seeds), 'replicate')} per variant "
-        f"({listed_seeds(shown.seeds)}), each on the same {images:,} test images, at the epoch that validation "
-        "chose."
-    )
-
-
-def listed_seeds(seeds: Sequence[int]) -> str:
-    """`seed 0`, `seeds 0, 1 and 2`."""
-    return f"{'seed' if len(seeds) == 1 else 'seeds'} {listed(seeds)}"
-
-
 def _confusion_caption(shown: Shown, counts: dict[str, NDArray[np.int64]]) -> str:
     return (
         f"Confusion matrices of {listed(list(counts))} on the test split. A row is a true class and sums to 100 %; "
         "numbers are percent of the row, omitted below 0.5; the scale of colours is stretched at its lower end, "
-        f"so that errors are seen. {_pooled_sentence(shown)}{shown.absent}"
+        f"so that errors are seen. {pooled_sentence(shown)}{shown.absent}"
     )
 
 
@@ -232,23 +237,30 @@ def _accuracy_alt(tables: dict[str, pd.DataFrame]) -> str:
     return f"Accuracy of each class with intervals: {'; '.join(parts)}."
 
 
-RECIPES = [
-    Recipe(
+def recipes(data: StudyData) -> list[Recipe]:
+    """Confusion of the winner and what it is first held against, and accuracies by class."""
+    claims = data.overview.study.claims
+    main = next((claim for claim in claims if is_tuning(claim)), claims[0] if claims else None)
+    pair = (main.b.variant, main.a.variant) if main else (TUNED,)
+    matrices = Recipe(
         name="confusion",
         section="classes",
-        title="Confusion matrices: baseline and tuned",
-        draw=lambda s: draw_confusion(s, (BASELINE, TUNED)),
-    ),
-    Recipe(
-        name="confusion-difference",
-        section="classes",
-        title="Confusion: tuned against baseline",
-        draw=lambda s: draw_confusion_difference(s, (BASELINE, TUNED)),
-    ),
-    Recipe(
+        title=f"Confusion matrices: {listed(pair)}",
+        draw=lambda s: draw_confusion(s, pair),
+    )
+    accuracies = Recipe(
         name="class-accuracies",
         section="classes",
         title="Accuracy by class",
-        draw=lambda s: draw_accuracies(s, (BASELINE, L2, TUNED)),
-    ),
-]
+        draw=lambda s: draw_accuracies(s, plain_variants(s)),
+    )
+    if len(pair) == 1:
+        return [matrices, accuracies]
+    before, after = pair
+    difference = Recipe(
+        name="confusion-difference",
+        section="classes",
+        title=f"Confusion: {after} against {before}",
+        draw=lambda s: draw_confusion_difference(s, (before, after)),
+    )
+    return [matrices, difference, accuracies]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import matplotlib as mpl
@@ -13,16 +13,25 @@ from matplotlib.colors import Normalize
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
-from hw2tune.records.replicates.records import BASELINE
 from hw2tune.records.trials.rows import TrialRow, best_first
 from hw2tune.records.trials.states import PRUNED
 from hw2tune.report.figures.drawing import CannotDrawError, Drawing, Recipe
 from hw2tune.report.figures.history import has_value, no_value_sentence
 from hw2tune.report.figures.labels import objective_axis, parameter, short
-from hw2tune.report.figures.style import BLACK, SEQUENTIAL, SMALL, VARIANT_LOOKS, legend_above, new_figure, power_of_ten
+from hw2tune.report.figures.style import (
+    BLACK,
+    SEQUENTIAL,
+    SMALL,
+    Look,
+    legend_above,
+    looks_of,
+    new_figure,
+    power_of_ten,
+)
 from hw2tune.report.study_data import StudyData
+from hw2tune.study.distributions import Choice, Interval
 from hw2tune.study.hyperparameters import Value
-from hw2tune.study.space import Choice, Interval, Space
+from hw2tune.study.space import Space
 from hw2tune.text.numbers import counted, listed, scientific
 
 BELOW = -0.16  # where a value lies that has no place on its axis: exactly 0, or not there at all
@@ -106,7 +115,8 @@ def draw_coordinates(data: StudyData) -> Drawing:
         [*enumerate(coordinate.positions[i] for coordinate in table), (len(table), float(norm(value)))]
         for i, value in enumerate(values)
     ]
-    _draw_trials(axes, lines, [colours(norm(value)) for value in values], rows)
+    looks = looks_of(overview.study)
+    _draw_trials(axes, lines, [colours(norm(value)) for value in values], rows, looks)
     ends = [(0.0, _end(norm.vmin, label)), (1.0, _end(norm.vmax, label))]
     for x, coordinate in enumerate([*table, Coordinate(name=label, ticks=ends, positions=[])]):
         _draw_axis(axes, x, coordinate)
@@ -117,12 +127,16 @@ def draw_coordinates(data: StudyData) -> Drawing:
     axes.spines[:].set_visible(False)
     bar = figure.colorbar(mpl.cm.ScalarMappable(norm, SEQUENTIAL), ax=axes, location="bottom", shrink=0.7, aspect=40)
     bar.set_label(f"best {label} of the trial")
-    legend_above(figure, _legend(rows), columns=3)
+    legend_above(figure, _legend(rows, looks), columns=3)
     return Drawing(figure=figure, caption=_caption(data, rows, table), alt=_alt(rows, table))
 
 
 def _draw_trials(
-    axes: Axes, lines: Sequence[list[tuple[int, float]]], colours: Sequence[tuple[float, ...]], rows: Sequence[TrialRow]
+    axes: Axes,
+    lines: Sequence[list[tuple[int, float]]],
+    colours: Sequence[tuple[float, ...]],
+    rows: Sequence[TrialRow],
+    looks: Mapping[str, Look],
 ) -> None:
     pruned = [row.state == PRUNED for row in rows[:-1]]
     collection = LineCollection(
@@ -137,9 +151,9 @@ def _draw_trials(
     outline = [withStroke(linewidth=5, foreground=BLACK)]
     axes.plot(*zip(*lines[-1], strict=True), color=colours[-1], linewidth=2.6, zorder=3, path_effects=outline)
     for line, row in zip(lines, rows, strict=True):
-        if row.label in VARIANT_LOOKS:
-            look = VARIANT_LOOKS[row.label]
-            size, layer = (5, 5) if row.label == BASELINE else (9, 4)  # the two share most places
+        if row.label in looks:
+            look = looks[row.label]
+            size, layer = (5, 5) if row.label == next(iter(looks)) else (9, 4)  # references share most places
             axes.plot(
                 *zip(*line, strict=True), look.marker, color=look.colour, markersize=size, markeredgecolor="white",
                 zorder=layer,
@@ -156,7 +170,7 @@ def _draw_axis(axes: Axes, x: int, coordinate: Coordinate) -> None:
         )  # fmt: skip
 
 
-def _legend(rows: Sequence[TrialRow]) -> list[mpl.lines.Line2D]:
+def _legend(rows: Sequence[TrialRow], looks: Mapping[str, Look]) -> list[mpl.lines.Line2D]:
     line = mpl.lines.Line2D
     grey = mpl.colormaps[SEQUENTIAL](0.5)
     handles = [
@@ -167,8 +181,8 @@ def _legend(rows: Sequence[TrialRow]) -> list[mpl.lines.Line2D]:
     if any(row.state == PRUNED for row in rows):
         handles.append(line([], [], color=grey, linewidth=0.9, linestyle=PRUNED_DASHES, label="pruned"))
     for row in sorted(rows, key=lambda row: row.number):
-        if row.label in VARIANT_LOOKS:
-            look = VARIANT_LOOKS[row.label]
+        if row.label in looks:
+            look = looks[row.label]
             handles.append(
                 line(
                     [],
@@ -177,7 +191,7 @@ def _legend(rows: Sequence[TrialRow]) -> list[mpl.lines.Line2D]:
                     marker=look.marker,
                     color=look.colour,
                     markersize=6,
-                    label=f"published: {row.label}",
+                    label=f"reference: {row.label}",
                 )
             )
     return handles

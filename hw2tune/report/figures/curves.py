@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -12,15 +12,17 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from hw2tune.records.replicates.records import VARIANTS, Replicate
+from hw2tune.records.replicates.records import Replicate
 from hw2tune.records.trials.states import COMPLETE
 from hw2tune.report.figures.chosen import distinct_variants
 from hw2tune.report.figures.drawing import CannotDrawError, Drawing, Recipe
 from hw2tune.report.figures.labels import DOUBLE_SOFTMAX_MINIMUM, LOSSES, data_label, seeds_sentence
-from hw2tune.report.figures.style import GREY, VARIANT_LOOKS, legend_above, new_figure, variant_line
+from hw2tune.report.figures.style import GREY, Look, legend_above, looks_of, new_figure, variant_line
 from hw2tune.report.study_data import StudyData
 from hw2tune.report.tables import curve_table
+from hw2tune.study.models import MODELS
 from hw2tune.study.published import PublishedEpoch, published_epochs
+from hw2tune.study.schema import Study
 from hw2tune.text.numbers import listed, measured
 
 Quantity = Literal["loss", "accuracy"]
@@ -50,15 +52,17 @@ class Ending:
     reason: str
 
 
-def published_points(dataset: str, quantity: Quantity, loss: str, last_epoch: int) -> list[PublishedPoint]:
-    """The printed numbers up to `last_epoch`; losses only where this study takes them in the same way.
+def published_points(study: Study, quantity: Quantity, last_epoch: int) -> list[PublishedPoint]:
+    """The printed numbers up to `last_epoch` of the runs that are variants of a study on the published data.
+
+    Losses only where this study takes them in the same way.
 
     The printed CIFAR-10 "test" figures count 50,000 images, the training images: they go into the training panel.
     The printed test figures of MNIST stand in the validation panel where no validation figure is printed.
     """
-    if quantity == "loss" and PUBLISHED_LOSS.get(dataset) != loss:
+    if quantity == "loss" and PUBLISHED_LOSS.get(study.dataset) != study.loss:
         return []
-    epochs = [epoch for run in ("baseline", "l2") for epoch in published_epochs(dataset, run)]
+    epochs = [epoch for run in study.variants for epoch in published_epochs(study.dataset, run)]
     return [point for epoch in epochs if epoch.epoch <= last_epoch for point in _points(epoch, quantity)]
 
 
@@ -101,27 +105,28 @@ def draw_curves(data: StudyData, quantity: Quantity) -> Drawing:
     if tables[TRAIN].empty:
         raise CannotDrawError("No replicate finished an epoch: there is no curve to draw.")
     study, broken = data.overview.study, endings(data.replicates)
-    published = published_points(study.dataset, quantity, study.loss, int(tables[TRAIN]["epoch"].max()))
+    published = published_points(study, quantity, int(tables[TRAIN]["epoch"].max()))
+    looks = looks_of(study)
     scale = 100.0 if quantity == "accuracy" else 1.0
     figure = new_figure(height=6.4)
     panels = figure.subplots(2, 1, sharex=True)
     for axes, (split, table) in zip(panels, tables.items(), strict=True):
-        _draw_panel(axes, table, broken, scale)
-        _draw_published(axes, [point for point in published if point.panel == split], scale)
+        _draw_panel(axes, table, broken, scale, looks)
+        _draw_published(axes, [point for point in published if point.panel == split], scale, looks)
         axes.set_title(_panel_title(data, split))
         if quantity == "loss" and study.loss == "double_softmax":
             axes.axhline(DOUBLE_SOFTMAX_MINIMUM, color=GREY, linestyle=":", linewidth=1.2)
     panels[1].set_xlabel("epoch")
     panels[1].xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     figure.supylabel(_unit(quantity, study.loss), fontsize=10)
-    legend_above(figure, _legend(data, quantity, published, broken), columns=2)
+    legend_above(figure, _legend(data, quantity, published, broken, looks), columns=2)
     caption = f"{_caption(data, quantity, published, broken)} {left_out}".strip()
     return Drawing(figure=figure, caption=caption, alt=_alt(tables[VALIDATION], quantity))
 
 
-def _draw_panel(axes: Axes, table: pd.DataFrame, broken: list[Ending], scale: float) -> None:
+def _draw_panel(axes: Axes, table: pd.DataFrame, broken: list[Ending], scale: float, looks: Mapping[str, Look]) -> None:
     for variant, points in table.groupby("variant", sort=False):
-        look, epochs = VARIANT_LOOKS[str(variant)], points["epoch"].to_numpy(int)
+        look, epochs = looks[str(variant)], points["epoch"].to_numpy(int)
         mean, low, high = (scale * points[column].to_numpy(float) for column in ("mean", "min", "max"))
         every = math.ceil(len(points) / MOST_MARKERS)
         axes.plot(epochs, mean, color=look.colour, linestyle=look.dashes, marker=look.marker, markevery=every)
@@ -134,18 +139,17 @@ def _draw_panel(axes: Axes, table: pd.DataFrame, broken: list[Ending], scale: fl
         axes.text(0.5, 0.5, "not measured: no images", transform=axes.transAxes, ha="center", color=GREY)
 
 
-def _draw_published(axes: Axes, points: list[PublishedPoint], scale: float) -> None:
+def _draw_published(axes: Axes, points: list[PublishedPoint], scale: float, looks: Mapping[str, Look]) -> None:
     for run, kind in dict.fromkeys((point.run, point.kind) for point in points):
         chosen = [point for point in points if (point.run, point.kind) == (run, kind)]
-        mark = _published_mark(run, kind, small=len(chosen) > MOST_MARKERS)
+        mark = _published_mark(run, kind, looks[run], small=len(chosen) > MOST_MARKERS)
         mark.set_data([p.epoch for p in chosen], [scale * p.value for p in chosen])
         axes.add_line(mark)
         axes.autoscale_view()
 
 
-def _published_mark(run: str, kind: str, *, small: bool = False) -> Line2D:
+def _published_mark(run: str, kind: str, look: Look, *, small: bool = False) -> Line2D:
     """Open markers for what was taken as its panel says, crosses for test figures."""
-    look = VARIANT_LOOKS[run]
     shape = ("+" if run == "baseline" else "x") if "test" in kind else look.marker
     return Line2D(
         [], [], linestyle="", marker=shape, markersize=4.5 if small else 7, markeredgewidth=1.2, markerfacecolor="none",
@@ -165,8 +169,14 @@ def _panel_title(data: StudyData, split: str) -> str:
     return label if size is None else f"{label} ({size:,} images)"
 
 
-def _legend(data: StudyData, quantity: Quantity, published: list[PublishedPoint], broken: list[Ending]) -> list[Line2D]:
-    handles = [variant_line(variant) for variant in VARIANTS if data.of(variant)]
+def _legend(
+    data: StudyData,
+    quantity: Quantity,
+    published: list[PublishedPoint],
+    broken: list[Ending],
+    looks: Mapping[str, Look],
+) -> list[Line2D]:
+    handles = [variant_line(looks[variant], variant) for variant in data.variants if data.of(variant)]
     if any(ending.epoch for ending in broken):
         handles.append(
             Line2D([], [], linestyle="", marker="X", color=GREY, markersize=8, label="a seed broke off here")
@@ -174,13 +184,15 @@ def _legend(data: StudyData, quantity: Quantity, published: list[PublishedPoint]
     if quantity == "loss" and data.overview.study.loss == "double_softmax":
         label = f"smallest possible value, {DOUBLE_SOFTMAX_MINIMUM}"
         handles.append(Line2D([], [], color=GREY, linestyle=":", linewidth=1.2, label=label))
-    marks = [_published_mark(*key) for key in dict.fromkeys((point.run, point.kind) for point in published)]
+    marks = [
+        _published_mark(*key, looks[key[0]]) for key in dict.fromkeys((point.run, point.kind) for point in published)
+    ]
     return handles + list({str(mark.get_label()): mark for mark in marks}.values())
 
 
 def _caption(data: StudyData, quantity: Quantity, published: list[PublishedPoint], broken: list[Ending]) -> str:
     study = data.overview.study
-    seeds = {v: [r.seed for r in data.of(v)] for v in VARIANTS if data.of(v)}
+    seeds = {v: [r.seed for r in data.of(v)] for v in data.variants if data.of(v)}
     several = any(len(s) > 1 for s in seeds.values())
     what = f"Loss, {LOSSES[study.loss]}," if quantity == "loss" else "Accuracy"
     sentences = [
@@ -188,7 +200,7 @@ def _caption(data: StudyData, quantity: Quantity, published: list[PublishedPoint
         "training mode, with the weights still moving; below on the validation images after the epoch.",
         ("Lines are means over the seeds; bands span the smallest to the largest value over the seeds and are no "
         "confidence interval." if several else "One seed: there is no band.") + " " + seeds_sentence(seeds),
-        _published_sentence(study.dataset, quantity, study.loss, published),
+        _published_sentence(study, quantity, published),
         *(f"{e.variant}, seed {e.seed}, broke off: {e.reason}." for e in broken),
     ]  # fmt: skip
     if broken:
@@ -196,11 +208,12 @@ def _caption(data: StudyData, quantity: Quantity, published: list[PublishedPoint
     return " ".join(sentence for sentence in sentences if sentence)
 
 
-def _published_sentence(dataset: str, quantity: Quantity, loss: str, published: list[PublishedPoint]) -> str:
-    if not published and dataset in PUBLISHED_LOSS and quantity == "loss" and PUBLISHED_LOSS[dataset] != loss:
+def _published_sentence(study: Study, quantity: Quantity, published: list[PublishedPoint]) -> str:
+    known = study.model in MODELS  # only of these networks was anything published
+    if not published and known and quantity == "loss" and PUBLISHED_LOSS.get(study.dataset, study.loss) != study.loss:
         return "The published losses were taken in another way and are not drawn."
     if not published:
-        return "Nothing was published for this data set." if dataset not in PUBLISHED_LOSS else ""
+        return "Nothing was published for this data set." if known and study.dataset not in PUBLISHED_LOSS else ""
     sentence = "Open markers and crosses are the published numbers, one run each."
     if any("training images" in point.kind for point in published):
         sentence += (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,13 +9,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from hw2tune.records.replicates.records import BASELINE, L2, TUNED, Array, Gallery
-from hw2tune.report.figures.chosen import PREDICTIONS, Arrays, choose
+from hw2tune.records.replicates.records import Array, Gallery
+from hw2tune.report.figures.chosen import PREDICTIONS, Arrays, choose, plain_variants
 from hw2tune.report.figures.drawing import CannotDrawError, Drawing, Recipe
 from hw2tune.report.figures.labels import class_names, short, whole_percent
 from hw2tune.report.figures.style import GREY, SMALL, new_figure
 from hw2tune.report.inference.claims import SAME, claim
 from hw2tune.report.study_data import StudyData
+from hw2tune.study.claims import Claim, is_tuning
 from hw2tune.text.numbers import counted
 
 PER_ROW = 5
@@ -35,13 +35,13 @@ class Example:
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """One image that the variant and the baseline see differently; `wrong` is the class of whoever errs."""
+    """One image that the two sides of a claim see differently; `wrong` is the class of whoever errs."""
 
     image: Array
     true: int
     wrong: int
-    before: float  # confidence of the baseline in what it said
-    after: float  # of the variant
+    before: float  # confidence of side b in what it said
+    after: float  # of side a
 
 
 def first_examples(gallery: Gallery, arrays: Arrays, *, correct: bool) -> list[Example]:
@@ -120,17 +120,17 @@ def draw_examples(data: StudyData, variant: str) -> Drawing:
     )
 
 
-def draw_changes(data: StudyData, variant: str, verb: str) -> Drawing:
+def draw_changes(data: StudyData, variant: str, against: str, cause: str) -> Drawing:
     """Five fixed images above five broken ones, on the seed whose McNemar test the claim gives."""
     gallery = _gallery(data)
-    claimed = claim(data, variant, BASELINE)
+    claimed = claim(data, variant, against)
     if claimed.verdict == SAME:
         raise CannotDrawError(claimed.sentence)
-    both, median = [BASELINE, variant], claimed.median_seed
+    both, median = [against, variant], claimed.median_seed
     shown = choose(data, both, PREDICTIONS, required=both, preferred=median)
-    before, after, names = shown.one(BASELINE), shown.one(variant), class_names(data)
+    before, after, names = shown.one(against), shown.one(variant), class_names(data)
     if not np.array_equal(before["labels"], after["labels"]):
-        raise CannotDrawError(f"{BASELINE} and {variant} were evaluated on different test images.")
+        raise CannotDrawError(f"{against} and {variant} were evaluated on different test images.")
     fixed, broken = count_changes(before, after)
     total = len(before["labels"])
 
@@ -140,19 +140,19 @@ def draw_changes(data: StudyData, variant: str, verb: str) -> Drawing:
 
     rows = {fixed_row: first_changes(gallery, before, after, fixed=fixed_row) for fixed_row in (True, False)}
     figure = _grid({
-        f"Fixed by {verb} ({fixed:,} of {total:,})": [(c.image, label(c, "was")) for c in rows[True]],
-        f"Broken by {verb} ({broken:,} of {total:,})": [(c.image, label(c, "now")) for c in rows[False]],
+        f"Fixed by {cause} ({fixed:,} of {total:,})": [(c.image, label(c, "was")) for c in rows[True]],
+        f"Broken by {cause} ({broken:,} of {total:,})": [(c.image, label(c, "now")) for c in rows[False]],
     })  # fmt: skip
     return Drawing(
         figure=figure,
         caption=(
-            f"Test images that {BASELINE} got wrong and {variant} right (above), and the reverse (below), with the "
-            f"true class, the wrong answer (was: of {BASELINE}; now: of {variant}) and the probability that each of "
-            f"the two gave to its own answer ({BASELINE} → {variant}); {RULE} "
+            f"Test images that {against} got wrong and {variant} right (above), and the reverse (below), with the "
+            f"true class, the wrong answer (was: of {against}; now: of {variant}) and the probability that each of "
+            f"the two gave to its own answer ({against} → {variant}); {RULE} "
             f"{counted(len(gallery.labels), 'image')}. Numbers in brackets count the whole test split (n = "
             f"{total:,}). {_seed_words(shown.seed, median)}: another seed fixes and breaks other images."
         ),
-        alt=f"Images that {variant} fixed ({fixed} of {total}) and broke ({broken} of {total}) against {BASELINE}.",
+        alt=f"Images that {variant} fixed ({fixed} of {total}) and broke ({broken} of {total}) against {against}.",
     )
 
 
@@ -195,25 +195,30 @@ def show_image(axes: Axes, image: Array) -> None:
     axes.set_axis_off()
 
 
-def _examples(variant: str) -> Callable[[StudyData], Drawing]:
-    return lambda data: draw_examples(data, variant)
+def recipes(data: StudyData) -> list[Recipe]:
+    """Right and wrong images of each reference and the winner; what changed in each claim that compares two of them."""
 
+    def examples(variant: str) -> Recipe:
+        return Recipe(
+            name=f"examples-{variant}",
+            section="examples",
+            title=f"Images right and wrong: {variant}",
+            draw=lambda s: draw_examples(s, variant),
+        )
 
-RECIPES = [
-    *(
-        Recipe(name=f"examples-{v}", section="examples", title=f"Images right and wrong: {v}", draw=_examples(v))
-        for v in (BASELINE, L2, TUNED)
-    ),
-    Recipe(
-        name="changed-by-l2",
-        section="examples",
-        title="Images that L2 fixed and broke",
-        draw=lambda s: draw_changes(s, L2, "L2"),
-    ),
-    Recipe(
-        name="changed-by-tuning",
-        section="examples",
-        title="Images that tuning fixed and broke",
-        draw=lambda s: draw_changes(s, TUNED, "tuning"),
-    ),
-]
+    def changes(claim: Claim) -> Recipe:
+        variant, against = claim.a.variant, claim.b.variant
+        cause = "tuning" if is_tuning(claim) else variant
+        return Recipe(
+            name=f"changed-by-{cause}",
+            section="examples",
+            title=f"Images that {cause} fixed and broke against {against}",
+            draw=lambda s: draw_changes(s, variant, against, cause),
+        )
+
+    claims = data.overview.study.claims
+    plain = [claim for claim in claims if not (claim.a.changes or claim.b.changes)] or claims[:1]
+    return [
+        *(examples(variant) for variant in plain_variants(data)),
+        *(changes(claim) for claim in plain),
+    ]

@@ -18,6 +18,7 @@ from hw2tune.report.figures.examples import show_image
 from hw2tune.report.figures.labels import class_names, short
 from hw2tune.report.figures.style import SEQUENTIAL, SMALL, WIDTH, new_figure
 from hw2tune.report.study_data import StudyData
+from hw2tune.study.models import MODELS
 from hw2tune.text.numbers import counted, listed
 
 PREFIX = "features/"
@@ -114,7 +115,7 @@ def draw_features(data: StudyData, layer: str) -> Drawing:
         panels[row, 0].set_ylabel(variant, fontweight="bold", fontsize=SMALL)
     assert picture is not None  # `choose` gave at least one variant
     bar = figure.colorbar(picture, ax=panels, location="bottom", shrink=0.7, aspect=40, extend="both", pad=0.02)
-    bar.set_label(f"output of {layer} before ReLU (no unit)")
+    bar.set_label(f"output of {layer}{_before(data)} (no unit)")
     caption = _caption(data, layer, table, images, f"{shown.sentence} {left_out}".strip())
     return Drawing(figure=figure, caption=caption, alt=_alt(layer, table, images))
 
@@ -128,10 +129,15 @@ def _caption(data: StudyData, layer: str, table: FeatureTable, images: int, seed
     height, width = table.map_shape
     return (
         f"What the {table.channels} channels of {layer} ({height} x {width} values each) make of the same "
-        f"{counted(images, 'test image')}, the first in the gallery, before max-pooling and ReLU, after the last "
+        f"{counted(images, 'test image')}, the first in the gallery{_before(data, ',')}, after the last "
         f"epoch. One channel keeps its place in every mosaic, and one colour scale holds for all of them; the {TAIL} % "
         f"of the values beyond either end have the colour of the end. {seed}"
     )
+
+
+def _before(data: StudyData, comma: str = "") -> str:
+    """What follows a convolution in the networks that are known."""
+    return f"{comma} before max-pooling and ReLU" if data.overview.study.model in MODELS else ""
 
 
 def _alt(layer: str, table: FeatureTable, images: int) -> str:

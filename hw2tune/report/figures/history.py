@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from matplotlib.axes import Axes
@@ -14,7 +14,7 @@ from hw2tune.records.trials.rows import TrialRow
 from hw2tune.records.trials.states import COMPLETE, PRUNED
 from hw2tune.report.figures.drawing import CannotDrawError, Drawing, Recipe
 from hw2tune.report.figures.labels import data_label, objective_axis
-from hw2tune.report.figures.style import BLACK, STATE_LOOKS, VARIANT_LOOKS, legend_above, marker, new_figure
+from hw2tune.report.figures.style import BLACK, STATE_LOOKS, Look, legend_above, looks_of, marker, new_figure
 from hw2tune.report.study_data import StudyData
 from hw2tune.text.numbers import counted, listed, measured
 
@@ -61,11 +61,12 @@ def draw_history(data: StudyData) -> Drawing:
     axes.step(*zip(*line, strict=True), where="post", color=BLACK, linewidth=1.3)
     for state in dict.fromkeys(point.state for point in table):
         _draw_state(axes, [point for point in table if point.state == state], state, scale)
-    _ring_published(axes, table, scale)
+    looks = looks_of(overview.study)
+    _ring_references(axes, table, scale, looks)
     axes.set_xlabel("trial number")
     axes.set_ylabel(f"best {label} of the trial")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    legend_above(figure, _legend(table), columns=3)
+    legend_above(figure, _legend(table, looks), columns=3)
     return Drawing(figure=figure, caption=_caption(data, table), alt=_alt(data, table))
 
 
@@ -84,28 +85,27 @@ def _draw_state(axes: Axes, points: Sequence[HistoryPoint], state: str, scale: f
     )  # fmt: skip
 
 
-def _ring_published(axes: Axes, table: list[HistoryPoint], scale: float) -> None:
+def _ring_references(axes: Axes, table: list[HistoryPoint], scale: float, looks: Mapping[str, Look]) -> None:
     for point in table:
-        if point.label in VARIANT_LOOKS and point.value is not None:
-            axes.add_line(published_ring(point.label, point.number, scale * point.value))
+        if point.label in looks and point.value is not None:
+            axes.add_line(reference_ring(looks[point.label], point.label, point.number, scale * point.value))
 
 
-def published_ring(label: str, *at: float) -> Line2D:
-    """A ring round the trial of a published configuration; without a place, as the legend shows it."""
-    look = VARIANT_LOOKS[label]
+def reference_ring(look: Look, label: str, *at: float) -> Line2D:
+    """A ring round a reference's trial; without a place, as the legend shows it."""
     return Line2D(
         at[:1], at[1:], linestyle="", marker=look.marker, markersize=13 if at else 8, markerfacecolor="none",
-        markeredgecolor=look.colour,        markeredgewidth=1.6, zorder=4, label=f"published: {label}",
+        markeredgecolor=look.colour,        markeredgewidth=1.6, zorder=4, label=f"reference: {label}",
     )  # fmt: skip
 
 
-def _legend(table: list[HistoryPoint]) -> list[Line2D]:
+def _legend(table: list[HistoryPoint], looks: Mapping[str, Look]) -> list[Line2D]:
     states = dict.fromkeys(point.state for point in table)
-    labels = [p.label for p in table if p.label in VARIANT_LOOKS and p.value is not None]
+    labels = [p.label for p in table if p.label in looks and p.value is not None]
     return [
         Line2D([], [], color=BLACK, linewidth=1.3, label="best so far"),
         *(marker(STATE_LOOKS.get(state, STATE_LOOKS["failed"]), state_words(table, state)) for state in states),
-        *(published_ring(label) for label in labels),
+        *(reference_ring(looks[label], label) for label in labels),
     ]
 
 
@@ -130,8 +130,8 @@ def _caption(data: StudyData, table: list[HistoryPoint]) -> str:
     return (
         f"The search on {data_label(data)}, n = {len(table)} finished trials ({listed(how_many)}), one network "
         f"each: the best {study.objective.replace('_', ' ')} over the epochs that a trial had; pruned trials had "
-        "fewer. The line is the best so far. Rings mark the published "
-        f"configurations.{' Trials without a value lie on the lower edge.' if without else ''} The best of many "
+        "fewer. The line is the best so far.{' Rings mark the references.' if study.references else ''}"
+        f"{' Trials without a value lie on the lower edge.' if without else ''} The best of many "
         "noisy values is too good: see the replicates for what stands."
     )
 

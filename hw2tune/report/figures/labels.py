@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hw2tune.report.study_data import StudyData
-from hw2tune.study.objectives import OBJECTIVES
+from hw2tune.study.objectives import objective_of
 from hw2tune.study.schema import Study
 from hw2tune.text.numbers import listed
 
@@ -42,7 +42,7 @@ def class_names(data: StudyData) -> list[str]:
 
 def objective_axis(study: Study) -> tuple[str, float]:
     """The label of an axis that shows the objective, and the factor that brings values to its unit."""
-    objective = OBJECTIVES[study.objective]
+    objective = objective_of(study.objective)
     return objective.axis, objective.scale
 
 

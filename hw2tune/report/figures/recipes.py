@@ -61,10 +61,10 @@ def recipes(data: StudyData) -> list[Recipe]:
     """Every figure that a study's report has."""
     return [
         *curves.RECIPES,
-        *weights.RECIPES,
-        *examples.RECIPES,
+        *weights.recipes(data),
+        *examples.recipes(data),
         *features.recipes(data),
-        *classes.RECIPES,
+        *classes.recipes(data),
         *preprocessing.RECIPES,
         *history.RECIPES,
         *coordinates.RECIPES,
@@ -79,13 +79,14 @@ def _make(recipe: Recipe, data: StudyData, folder: Path) -> DrawnFigure | Missin
         drawing = recipe.draw(data)
     except CannotDrawError as error:
         return MissingFigure(name=recipe.name, section=recipe.section, title=recipe.title, reason=str(error))
+    caveat = data.dataset.caveat if data.dataset and recipe.section != "search" else ""
     png, pdf = save(drawing.figure, folder, recipe.name)
     width, height = pixels(png)
     return DrawnFigure(
         name=recipe.name,
         section=recipe.section,
         title=recipe.title,
-        caption=drawing.caption,
+        caption=f"{drawing.caption} Caveat: {caveat}." if caveat else drawing.caption,
         alt=drawing.alt,
         png=png,
         pdf=pdf,

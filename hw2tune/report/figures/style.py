@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,9 +18,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from hw2tune.records.atomic import write_atomically
-from hw2tune.records.replicates.records import BASELINE, L2, TUNED, TUNED_NO_L2
 from hw2tune.records.trials.states import COMPLETE, DIVERGED, FAILED, INTERRUPTED, LOST, PRUNED, RUNNING
 from hw2tune.report.figures.workarounds import FONT, undisturbed
+from hw2tune.study.claims import TUNED
+from hw2tune.study.schema import Study
 
 # Okabe and Ito, "Color Universal Design" (2008): distinct with every common colour blindness.
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
@@ -43,12 +45,13 @@ class Look:
     dashes: Dashes = "-"
 
 
-VARIANT_LOOKS = {
-    BASELINE: Look(BLACK, "o"),
-    L2: Look(VERMILLION, "s", (0, (5, 1.5))),
-    TUNED: Look(BLUE, "^", (0, (7, 1.5, 1.5, 1.5))),
-    TUNED_NO_L2: Look(GREEN, "D", (0, (1.5, 1.5))),
-}
+# References in their order, the winner, and what is derived of them; from the fourth on they are used again.
+REFERENCE_LOOKS = (
+    Look(BLACK, "o"), Look(VERMILLION, "s", (0, (5, 1.5))), Look(ORANGE, "P", (0, (3, 1))),
+    Look(GREY, "v", (0, (1, 1))),
+)  # fmt: skip
+TUNED_LOOK = Look(BLUE, "^", (0, (7, 1.5, 1.5, 1.5)))
+DERIVED_LOOKS = (Look(GREEN, "D", (0, (1.5, 1.5))), Look(PURPLE, "X", (0, (4, 1, 1, 1))), Look(SKY, "*", (0, (2, 2))))
 STATE_LOOKS = {
     COMPLETE: Look(BLUE, "o"),
     PRUNED: Look(SKY, "v"),
@@ -58,7 +61,10 @@ STATE_LOOKS = {
     INTERRUPTED: Look(GREY, "d"),
     RUNNING: Look(GREY, "d"),
 }
-OPTIMIZER_LOOKS = {"sgd": Look(SKY, "o"), "adam": Look(ORANGE, "s"), "adamw": Look(PURPLE, "^")}
+OPTIMIZER_LOOKS = {
+    "sgd": Look(SKY, "o"), "adam": Look(ORANGE, "s"), "adamw": Look(PURPLE, "^"), "rmsprop": Look(GREEN, "v"),
+    "radam": Look(VERMILLION, "D"), "nadam": Look(BLACK, "P"), "adagrad": Look(GREY, "X"), "muon": Look(BLUE, "*"),
+}  # fmt: skip
 
 _SETTINGS: dict[str, Any] = {
     "font.family": FONT,
@@ -134,10 +140,19 @@ def legend_above(figure: Figure, handles: list[Line2D], columns: int) -> None:
     figure.legend(handles=handles, loc="outside upper center", ncols=columns, columnspacing=1.4, handlelength=2.6)
 
 
-def variant_line(variant: str, label: str | None = None) -> Line2D:
+def looks_of(study: Study) -> dict[str, Look]:
+    """The look of each of a study's references and variants, by name."""
+    derived = [name for name, side in study.variants.items() if side.changes]
+    return {
+        **dict(zip(study.references, cycle(REFERENCE_LOOKS), strict=False)),
+        TUNED: TUNED_LOOK,
+        **dict(zip(derived, cycle(DERIVED_LOOKS), strict=False)),
+    }
+
+
+def variant_line(look: Look, label: str) -> Line2D:
     """A variant as the legend shows it."""
-    look = VARIANT_LOOKS[variant]
-    return Line2D([], [], color=look.colour, linestyle=look.dashes, marker=look.marker, label=label or variant)
+    return Line2D([], [], color=look.colour, linestyle=look.dashes, marker=look.marker, label=label)
 
 
 def marker(look: Look, label: str, *, filled: bool = True) -> Line2D:

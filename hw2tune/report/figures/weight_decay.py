@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from matplotlib.axes import Axes
@@ -12,15 +12,15 @@ from matplotlib.lines import Line2D
 from hw2tune.records.trials.rows import TrialRow
 from hw2tune.records.trials.states import COMPLETE
 from hw2tune.report.figures.drawing import CannotDrawError, Drawing, Recipe
-from hw2tune.report.figures.history import has_value, no_value_sentence, published_ring
+from hw2tune.report.figures.history import has_value, no_value_sentence, reference_ring
 from hw2tune.report.figures.labels import objective_axis
 from hw2tune.report.figures.style import (
     BLACK,
     GREY,
     OPTIMIZER_LOOKS,
-    VARIANT_LOOKS,
     Look,
     legend_above,
+    looks_of,
     marker,
     new_figure,
     power_of_ten,
@@ -73,19 +73,20 @@ def draw_weight_decay(data: StudyData) -> Drawing:
         raise CannotDrawError(f"All trials that have a value have the same weight_decay ({decays.pop():g}).")
     zero = math.floor(math.log10(min(decay for decay in decays if decay > 0))) - BREAK
     label, scale = objective_axis(data.overview.study)
+    looks = looks_of(data.overview.study)
     figure = new_figure(height=4.4)
     axes = figure.subplots()
     for optimizer, complete in dict.fromkeys((response.optimizer, response.complete) for response in table):
         same = [r for r in table if (r.optimizer, r.complete) == (optimizer, complete)]
-        _draw_responses(axes, same, zero, scale)
+        _draw_responses(axes, same, zero, scale, looks)
     _draw_broken_axis(axes, decays, zero)
     axes.set_xlabel("weight decay (no unit)")
     axes.set_ylabel(f"best {label} of the trial")
-    legend_above(figure, _legend(table), columns=3)
+    legend_above(figure, _legend(table, looks), columns=3)
     return Drawing(figure=figure, caption=_caption(data, table), alt=_alt(table))
 
 
-def _draw_responses(axes: Axes, same: Sequence[Response], zero: float, scale: float) -> None:
+def _draw_responses(axes: Axes, same: Sequence[Response], zero: float, scale: float, looks: Mapping[str, Look]) -> None:
     """Trials of one optimizer, all complete or all pruned: one artist, as a study may have thousands."""
     look = _look(same[0].optimizer)
     xs = [math.log10(response.weight_decay) if response.weight_decay > 0 else zero for response in same]
@@ -101,8 +102,8 @@ def _draw_responses(axes: Axes, same: Sequence[Response], zero: float, scale: fl
         markeredgewidth=1.4,
     )
     for response, x, y in zip(same, xs, ys, strict=True):
-        if response.label in VARIANT_LOOKS:
-            axes.add_line(published_ring(response.label, x, y))
+        if response.label in looks:
+            axes.add_line(reference_ring(looks[response.label], response.label, x, y))
 
 
 def _draw_broken_axis(axes: Axes, decays: set[float], zero: float) -> None:
@@ -124,14 +125,14 @@ def _look(optimizer: str) -> Look:
     return OPTIMIZER_LOOKS.get(optimizer, Look(GREY, "D"))
 
 
-def _legend(table: Sequence[Response]) -> list[Line2D]:
+def _legend(table: Sequence[Response], looks: Mapping[str, Look]) -> list[Line2D]:
     optimizers = sorted({response.optimizer for response in table})
     handles = [marker(_look(optimizer), optimizer or "no optimizer named") for optimizer in optimizers]
     if any(not response.complete for response in table):
         handles.append(marker(Look(BLACK, "o"), "open: pruned", filled=False))
     for response in table:
-        if response.label in VARIANT_LOOKS:
-            handles.append(published_ring(response.label))
+        if response.label in looks:
+            handles.append(reference_ring(looks[response.label], response.label))
     return handles
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,15 +10,17 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from hw2tune.records.replicates.records import BASELINE, L2, TUNED, TUNED_NO_L2
-from hw2tune.report.figures.chosen import SAME, Arrays, choose, distinct_variants
+from hw2tune.report.figures.chosen import Arrays, choose
 from hw2tune.report.figures.drawing import CannotDrawError, Drawing, Recipe
-from hw2tune.report.figures.style import SMALL, VARIANT_LOOKS, Dashes, legend_above, new_figure
+from hw2tune.report.figures.style import SMALL, Dashes, Look, legend_above, looks_of, new_figure
+from hw2tune.report.inference.pairs import params_of, same_configuration, same_sentence
 from hw2tune.report.study_data import StudyData
+from hw2tune.study.claims import is_tuning
 from hw2tune.text.numbers import listed
 
 PREFIX = "weights/"
 FEWEST_BINS, MOST_BINS = 8, 50
+MOST_LAYERS = 6  # in a figure, with two panels each: the first, the last, and some between
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,22 +67,24 @@ def _histogram(name: str, arrays: Mapping[str, Arrays]) -> ParameterHistogram:
 
 def draw_weights(data: StudyData, variants: tuple[str, str]) -> Drawing:
     """A row a layer: weights on the left, biases on the right. Raises CannotDrawError where both are one network."""
-    if not set(variants) <= set(distinct_variants(data)[0]):
-        raise CannotDrawError(f"{SAME}.")
+    if same_configuration(*(params_of(data, variant) for variant in variants)):
+        raise CannotDrawError(same_sentence(data, *variants))
     shown = choose(data, variants, [PREFIX], required=variants)
     table = weight_table({variant: shown.one(variant) for variant in variants})
     if not table:
         raise CannotDrawError(f"The saved weights of {listed(variants)} have no tensor in common that is finite.")
-    layers = list(dict.fromkeys(histogram.layer for histogram in table))
+    there = list(dict.fromkeys(histogram.layer for histogram in table))
+    layers = spread(there)
+    table = [histogram for histogram in table if histogram.layer in layers]
+    looks = {variant: looks_of(data.overview.study)[variant] for variant in variants}
     figure = new_figure(height=0.9 + 1.55 * len(layers))
     panels = figure.subplots(len(layers), 2, squeeze=False)
     for axes in panels.flat:
         axes.set_axis_off()
     for histogram in table:
-        _draw_histogram(panels[layers.index(histogram.layer), 0 if histogram.kind == "weight" else 1], histogram)
+        _draw_histogram(panels[layers.index(histogram.layer), 0 if histogram.kind == "weight" else 1], histogram, looks)
     figure.supxlabel("value of a weight or bias (no unit)", fontsize=10)
     figure.supylabel("share of the values in the panel (%)", fontsize=10)
-    looks = {variant: VARIANT_LOOKS[variant] for variant in variants}
     handles = [Line2D([], [], color=k.colour, linestyle=_dashes(i), label=v) for i, (v, k) in enumerate(looks.items())]
     legend_above(figure, handles, columns=2)
     one, other = variants
@@ -89,7 +93,8 @@ def draw_weights(data: StudyData, variants: tuple[str, str]) -> Drawing:
         caption=(
             f"Weights (left) and biases (right) of each layer after the last epoch, {one} against {other}, counted "
             "in the same bins; the number of values in brackets. Below it the L2 norm (root of the sum of squares) "
-            f"of each variant{' and before training' if table[0].initial_norm is not None else ''}. {shown.sentence}"
+            f"of each variant{' and before training' if table[0].initial_norm is not None else ''}. "
+            f"{_chosen_sentence(layers, there)}{shown.sentence}"
         ),
         alt=(
             f"Histograms of weights and biases in {len(layers)} layers, {one} and {other} overlaid. L2 norms of the "
@@ -98,11 +103,25 @@ def draw_weights(data: StudyData, variants: tuple[str, str]) -> Drawing:
     )
 
 
-def _draw_histogram(axes: Axes, histogram: ParameterHistogram) -> None:
+def spread(layers: Sequence[str]) -> list[str]:
+    """At most MOST_LAYERS of the layers: the first, the last, and the others evenly between."""
+    if len(layers) <= MOST_LAYERS:
+        return list(layers)
+    places = {round(i * (len(layers) - 1) / (MOST_LAYERS - 1)) for i in range(MOST_LAYERS)}
+    return [layers[place] for place in sorted(places)]
+
+
+def _chosen_sentence(layers: Sequence[str], there: Sequence[str]) -> str:
+    if len(layers) == len(there):
+        return ""
+    return f"Shown are {len(layers)} of {len(there)} layers: the first, the last, and others evenly between. "
+
+
+def _draw_histogram(axes: Axes, histogram: ParameterHistogram, looks: Mapping[str, Look]) -> None:
     axes.set_axis_on()
     for i, (variant, shares) in enumerate(histogram.shares.items()):
         axes.stairs(
-            100 * shares, histogram.edges, color=VARIANT_LOOKS[variant].colour, linestyle=_dashes(i), linewidth=1.5,
+            100 * shares, histogram.edges, color=looks[variant].colour, linestyle=_dashes(i), linewidth=1.5,
             fill=False,
         )  # fmt: skip
     axes.set_title(f"{histogram.layer} {histogram.kind} ({histogram.size:,})\n", fontsize=SMALL)
@@ -122,17 +141,17 @@ def _norms_in_words(histogram: ParameterHistogram) -> str:
     return f"{histogram.layer} " + " against ".join(f"{norm:.2f}" for norm in histogram.norms.values())
 
 
-RECIPES = [
-    Recipe(
-        name="weights-l2",
-        section="weights",
-        title="Weights and biases: baseline against L2",
-        draw=lambda s: draw_weights(s, (BASELINE, L2)),
-    ),
-    Recipe(
-        name="weights-tuned",
-        section="weights",
-        title="Weights and biases: tuned with and without weight decay",
-        draw=lambda s: draw_weights(s, (TUNED, TUNED_NO_L2)),
-    ),
-]
+def recipes(data: StudyData) -> list[Recipe]:
+    """One figure a claim whose sides are trained alike but for what is changed, else one of the first claim."""
+
+    def recipe(variant: str, against: str) -> Recipe:
+        return Recipe(
+            name=f"weights-{variant}",
+            section="weights",
+            title=f"Weights and biases: {against} against {variant}",
+            draw=lambda s: draw_weights(s, (against, variant) if against in s.references else (variant, against)),
+        )
+
+    claims = data.overview.study.claims
+    alike = [claim for claim in claims if not is_tuning(claim)] or claims[:1]
+    return [recipe(claim.a.variant, claim.b.variant) for claim in alike]

@@ -7,20 +7,30 @@ A claim whose figures were evaluated on training images is refused.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
-from hw2tune.records.replicates.records import BASELINE, L2, TUNED, TUNED_NO_L2
 from hw2tune.records.trials.states import COMPLETE
 from hw2tune.report.inference.differences import difference_words, mcnemar_words
-from hw2tune.report.inference.pairs import Pair, overlaps_training, pair, params_of, predictions, same_configuration
+from hw2tune.report.inference.pairs import (
+    Pair,
+    overlaps_training,
+    pair,
+    params_of,
+    plain_tuned,
+    predictions,
+    same_configuration,
+    same_sentence,
+)
 from hw2tune.report.inference.selection import Optimism, optimism, race_sentence
-from hw2tune.report.inference.statistics import McNemar, PairedComparison, compare_pairs, mcnemar, median_seed
+from hw2tune.report.inference.statistics import McNemar, PairedComparison, compare_pairs, holm, mcnemar, median_seed
 from hw2tune.report.study_data import StudyData
-from hw2tune.text.numbers import configuration_words, listed, sentence, weight_decay_words
+from hw2tune.study.claims import TUNED
+from hw2tune.study.hyperparameters import Value
+from hw2tune.text.numbers import changed_words, configuration_words, listed, sentence
 
-__all__ = ["CAVEAT", "PAIRS", "Claim", "Optimism", "claims", "optimism", "race_sentence"]
+__all__ = ["CAVEAT", "Claim", "Optimism", "claims", "optimism", "race_sentence"]
 
-PAIRS = ((L2, BASELINE), (TUNED, BASELINE), (TUNED, TUNED_NO_L2))
 CAVEAT = "evaluated on the training images"
 UNCHOSEN = "has no epoch that validation chose"
 PREDICTIONS_MISSING = "the predictions on the median seed are missing; which images changed is not known."
@@ -43,18 +53,25 @@ class Claim:
     comparison: PairedComparison | None = None  # of test accuracies, as fractions
     median_seed: int | None = None  # whose pair stands for all: McNemar's test, fixed and broken images
     mcnemar: McNemar | None = None
+    holm_p: float | None = None  # the sign-flip test's p, corrected for all claims of the study
 
 
 def claims(data: StudyData) -> list[Claim]:
-    """One claim for each of PAIRS, in this order, whatever is missing."""
-    return [claim(data, variant, against) for variant, against in PAIRS]
+    """What became of each claim of the study, in its order, whatever is missing."""
+    found = [claim(data, one.a.variant, one.b.variant, sentence=one.sentence) for one in data.overview.study.claims]
+    tested = [one.comparison.permutation_p for one in found if one.comparison and one.comparison.n > 1]
+    corrected = iter(holm(tested))
+    return [replace(one, holm_p=next(corrected)) if one.comparison and one.comparison.n > 1 else one for one in found]
 
 
-def claim(data: StudyData, variant: str, against: str) -> Claim:
-    """What the replicates say about `variant` - `against`, in test accuracy at the epoch that validation chose."""
+def claim(data: StudyData, variant: str, against: str, *, sentence: str = "") -> Claim:
+    """What the replicates say about `variant` - `against`, in test accuracy at the epoch that validation chose.
+
+    `sentence` is what the study file says makes the difference; without it, what differs between the two is said.
+    """
     params, other = params_of(data, variant), params_of(data, against)
     if same_configuration(params, other):
-        return Claim(variant=variant, against=against, verdict=SAME, sentence=_same(variant, against))
+        return Claim(variant=variant, against=against, verdict=SAME, sentence=same_sentence(data, variant, against))
     if any(overlaps_training(replicate) for name in (variant, against) for replicate in data.of(name)):
         return Claim(
             variant=variant, against=against, verdict=REFUSED, sentence=_refused(variant, against), caveat=CAVEAT
@@ -62,10 +79,10 @@ def claim(data: StudyData, variant: str, against: str) -> Claim:
     shared = pair(data, variant, against)
     if not shared.seeds:
         return Claim(variant=variant, against=against, verdict=MISSING, sentence=_missing(data, variant, against))
-    return _compared(data, variant, against, shared)
+    return _compared(data, variant, against, shared, sentence or _subject(data, variant, against))
 
 
-def _compared(data: StudyData, variant: str, against: str, shared: Pair) -> Claim:
+def _compared(data: StudyData, variant: str, against: str, shared: Pair, subject: str) -> Claim:
     accuracies = [
         [r.chosen.accuracy for r in replicates.values() if r.chosen] for replicates in (shared.variant, shared.against)
     ]
@@ -76,7 +93,7 @@ def _compared(data: StudyData, variant: str, against: str, shared: Pair) -> Clai
         variant=variant,
         against=against,
         verdict=_verdict(comparison),
-        sentence=sentence(f"{_subject(data, variant, against)} {difference_words(comparison)}{_left_out(shared)}"),
+        sentence=sentence(f"{subject} {difference_words(comparison)}{_left_out(shared)}"),
         detail=mcnemar_words(*test, variant, against, seed)
         if test
         else f"{variant} against {against}: {PREDICTIONS_MISSING}",
@@ -96,25 +113,28 @@ def _verdict(comparison: PairedComparison) -> str:
 
 
 def _subject(data: StudyData, variant: str, against: str) -> str:
+    """What makes the difference, to be followed by `changes test accuracy by`."""
     params, other = params_of(data, variant) or {}, params_of(data, against) or {}
-    if variant == TUNED and against == BASELINE:
-        published = "the published L2 configuration: " if same_configuration(params, params_of(data, L2)) else ""
-        return f"tuning ({published}{configuration_words(params)})"
-    if not same_configuration({**params, "weight_decay": 0.0}, other):
-        return f"{variant} ({configuration_words(params)}), against {against} ({configuration_words(other)}),"
-    return f"{'in the tuned configuration, ' if variant == TUNED else ''}{weight_decay_words(params)}"
+    one, two = data.side(variant), data.side(against)
+    if plain_tuned(one) and two.of != TUNED and not two.changes:
+        return f"tuning ({_published(data, params)}{configuration_words(params)})"
+    changed = {name for name in params.keys() | other.keys() if params.get(name) != other.get(name)}
+    if one.of == two.of and (plain_tuned(one) or plain_tuned(two)):
+        return f"in the tuned configuration, {changed_words(params, other)}"
+    if changed <= {"weight_decay"}:
+        return changed_words(params, other)
+    return f"{variant} ({configuration_words(params)}), against {against} ({configuration_words(other)}),"
+
+
+def _published(data: StudyData, params: Mapping[str, Value]) -> str:
+    """Whether the winner is a reference, but for the one that it is held against."""
+    study = data.overview.study
+    same = [name for name in study.references if same_configuration(params, study.reference(name).as_dict())]
+    return f"the reference {same[0]}: " if same else ""
 
 
 def _left_out(shared: Pair) -> str:
     return f" Omitted: {listed(shared.dropped)}." if shared.dropped else ""
-
-
-def _same(variant: str, against: str) -> str:
-    if (variant, against) == (TUNED, TUNED_NO_L2):
-        return "The tuned configuration has no weight decay: tuned and tuned-no-l2 are the same configuration."
-    if (variant, against) == (TUNED, BASELINE):
-        return "The winner of the search is the baseline itself: tuning changed nothing."
-    return f"{variant} and {against} are the same configuration: there is nothing to compare."
 
 
 def _missing(data: StudyData, variant: str, against: str) -> str:

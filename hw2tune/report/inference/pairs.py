@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hw2tune.records.replicates.records import BASELINE, L2, TUNED, TUNED_NO_L2, Array, Replicate
+from hw2tune.records.replicates.records import Array, Replicate
 from hw2tune.report.study_data import StudyData
+from hw2tune.study.claims import TUNED, Side
 from hw2tune.study.hyperparameters import Value, identity
+from hw2tune.text.numbers import listed, value_words
 
 Params = Mapping[str, Value]
 
@@ -57,18 +59,39 @@ def params_of(data: StudyData, variant: str) -> Params | None:
     """The configuration of a variant: as trained, else as the study or the race has it; None where nobody knows."""
     if replicates := data.of(variant):
         return replicates[0].params
-    if variant in (BASELINE, L2):
-        return data.overview.study.published_hyperparameters(variant).as_dict()
-    if variant == TUNED_NO_L2:
-        tuned = params_of(data, TUNED)
-        return None if tuned is None else {**tuned, "weight_decay": 0.0}
-    race = data.race
-    return next((c.params for c in race.candidates if c.trial == race.winner), None) if race else None
+    study, side = data.overview.study, data.side(variant)
+    if side.of != TUNED:
+        return study.hyperparameters({**study.references[side.of], **side.changes}).as_dict()
+    if side.changes:
+        tuned = params_of(data, TUNED) if TUNED in data.variants else _winner(data)
+        return None if tuned is None else study.hyperparameters({**tuned, **side.changes}).as_dict()
+    return _winner(data)
+
+
+def _winner(data: StudyData) -> Params | None:
+    race, complete = data.race, data.overview.study.complete
+    return next((complete(c.params) for c in race.candidates if c.trial == race.winner), None) if race else None
 
 
 def same_configuration(params: Params | None, other: Params | None) -> bool:
     """Whether two configurations train the same network; a hyperparameter that is absent is at its default."""
     return params is not None and other is not None and identity(params) == identity(other)
+
+
+def plain_tuned(side: Side) -> bool:
+    """Whether a side is the winner as it is."""
+    return side.of == TUNED and not side.changes
+
+
+def same_sentence(data: StudyData, variant: str, against: str) -> str:
+    """That two variants are one configuration, for two that are."""
+    one, two = data.side(variant), data.side(against)
+    if plain_tuned(one) and two.of == TUNED:
+        values = listed([value_words(name, value) for name, value in two.changes.items()])
+        return f"The tuned configuration has {values}: {variant} and {against} are the same configuration."
+    if plain_tuned(one) and not two.changes:
+        return f"The winner of the search is {against} itself: tuning changed nothing."
+    return f"{variant} and {against} are the same configuration: there is nothing to compare."
 
 
 def predictions(data: StudyData, variant: str, against: str, seed: int) -> tuple[Mapping[str, Array], ...] | None:

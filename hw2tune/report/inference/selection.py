@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from hw2tune.records.replicates.records import TUNED, Candidate, Race
+from hw2tune.records.replicates.records import Candidate, Race
 from hw2tune.records.trials.rows import best_first
 from hw2tune.report.inference.pairs import overlaps_training
 from hw2tune.report.inference.statistics import Summary, summarize
 from hw2tune.report.study_data import StudyData
+from hw2tune.study.claims import TUNED
 from hw2tune.study.objectives import is_loss
 from hw2tune.text.numbers import counted, difference, listed, measured
 
@@ -101,6 +102,8 @@ def _mean(summary: Summary, found: Optimism) -> str:
 
 
 def _test(data: StudyData, objective: str) -> Summary | None:
+    if objective not in ("validation_accuracy", "validation_loss"):
+        return None  # nothing was tested by this objective
     held_out = [r.chosen for r in data.of(TUNED) if r.chosen and not overlaps_training(r)]
     values = [chosen.loss if is_loss(objective) else chosen.accuracy for chosen in held_out]
     return summarize(values) if values else None

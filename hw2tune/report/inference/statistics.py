@@ -2,7 +2,7 @@
 
 What an interval over replicates speaks about: other seeds (first weights, order of batches, dropout) on the same split
 and the same test images. McNemar's test speaks about other test images, for one pair of trained networks.
-Neither is corrected for the number of pairs that a report compares.
+`holm` corrects for the number of pairs that a report compares.
 """
 
 from __future__ import annotations
@@ -78,6 +78,19 @@ class McNemar:
     fixed: int
     broken: int
     p: float  # exact, two-sided
+
+
+def holm(p_values: Sequence[float | None]) -> list[float]:
+    """P values corrected for their number, in the same order: the chance of one false rejection among all stays alpha.
+
+    Holm (1979): the i-th smallest of m, counted from 0, is multiplied by m - i; none is below a smaller one's.
+    """
+    known = [1.0 if p is None else p for p in p_values]
+    corrected, largest = [0.0] * len(known), 0.0
+    for rank, place in enumerate(sorted(range(len(known)), key=lambda i: known[i])):
+        largest = max(largest, min(1.0, known[place] * (len(known) - rank)))
+        corrected[place] = largest
+    return corrected
 
 
 def summarize(values: ArrayLike) -> Summary:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 
-from hw2tune.records.replicates.records import VARIANTS
 from hw2tune.records.trials.states import COMPLETE
 from hw2tune.report.page.blocks import Block, Prose, Row, Table
 from hw2tune.report.results import StudyResults
+from hw2tune.study.schema import Study
 from hw2tune.text.cells import (
     DASH,
     configuration,
@@ -26,12 +26,19 @@ def opening_prose(results: StudyResults) -> Prose:
     overview = results.data.overview
     study = overview.study
     about = (
-        f"{study.model} on {results.label}, {study.loss.replace('_', ' ')} loss, "
+        f"{study.model} on {results.label}, {study.loss.replace('_', ' ')} loss, {_chosen_by(study)}"
         f"{counted(study.max_epochs, 'epoch')}; {counted(len(overview.finished), 'trial')}, "
         f"{_n(results)}{_date(results)}."
     )
     claims = [claim.sentence for claim in results.claims] if results.data.replicates else [_no_replicates(results)]
     return Prose(name="claims", note=about, paragraphs=claims, lead=True, caveat=results.caveat)
+
+
+def _chosen_by(study: Study) -> str:
+    """What chose, where it is not what a reader expects: claims are always about test accuracy."""
+    if study.objective == "validation_accuracy":
+        return ""
+    return f"chosen by {study.objective_spec.label} and tested by accuracy, "
 
 
 def damaged_prose(results: StudyResults) -> list[Prose]:
@@ -87,13 +94,14 @@ def pairs_summary(results: StudyResults) -> Table:
     rows = []
     for claim in results.claims:
         pair, tests = claim.comparison, claim.mcnemar
-        cells = [DASH] * 6
+        cells = [DASH] * 7
         if pair is not None:
             cells = [
                 points(pair.mean),
                 points_interval(pair.low, pair.high),
                 str(pair.n),
                 p_value(pair.permutation_p),
+                p_value(claim.holm_p),
                 f"{tests.fixed} / {tests.broken}" if tests else DASH,
                 p_value(tests and tests.p),
             ]
@@ -106,7 +114,8 @@ def pairs_summary(results: StudyResults) -> Table:
             "on which the verdict rests, and a two-sided sign-flip test. Both speak about other seeds, on these test "
             "images and this split. Where a sentence says which n would be needed, it is for 80 % power. Fixed and "
             "broken count the test images of the median seed alone, the one with the median difference, with "
-            f"McNemar's exact test. Nothing is corrected for the number of pairs.{chosen_on_these_seeds(results)}"
+            "McNemar's exact test. The corrected p is Holm's for the number of pairs tested; intervals and verdicts "
+            f"are not corrected.{chosen_on_these_seeds(results)}"
         ),
         columns=[
             "Pair",
@@ -114,11 +123,14 @@ def pairs_summary(results: StudyResults) -> Table:
             "95 % interval",
             "n",
             "p (sign flip)",
+            "p (corrected)",
             "Fixed / broken",
             "p (McNemar)",
             "Verdict",
         ],
-        numeric=frozenset({"Difference", "95 % interval", "n", "p (sign flip)", "Fixed / broken", "p (McNemar)"}),
+        numeric=frozenset(
+            {"Difference", "95 % interval", "n", "p (sign flip)", "p (corrected)", "Fixed / broken", "p (McNemar)"}
+        ),
         rows=rows,
         file=results.file("tables", "pairs.csv"),
     )
@@ -149,13 +161,13 @@ def _no_replicates(results: StudyResults) -> str:
     objective = overview.study.objective
     return (
         f"Nothing to claim yet: the best of {ended} reached {objective_value(best.value, objective)} "
-        f"{objective.replace('_', ' ')}, in one run. `hw2tune summarize {results.data.name}` trains the replicates "
-        "that a claim rests on."
+        f"{overview.study.objective_spec.label}, in one run. `hw2tune summarize {results.data.name}` trains the "
+        "replicates that a claim rests on."
     )
 
 
 def _n(results: StudyResults) -> str:
-    numbers = [results.count(variant) for variant in VARIANTS if results.data.of(variant)]
+    numbers = [results.count(variant) for variant in results.data.variants if results.data.of(variant)]
     if not numbers:
         return "no replicates"
     finished = sorted({finished for finished, _ in numbers})
@@ -169,7 +181,7 @@ def _date(results: StudyResults) -> str:
 
 def _unfinished(results: StudyResults) -> list[Block]:
     parts = []
-    for variant in VARIANTS:
+    for variant in results.data.variants:
         finished, there = results.count(variant)
         if finished < there:
             states = Counter(replicate.state for replicate in results.data.of(variant))

@@ -45,6 +45,7 @@ def _data(results: StudyResults) -> list[tuple[str, str]]:
         ("pixel mean", ", ".join(f"{value:.4f}" for value in record.mean)),
         ("pixel deviation", ", ".join(f"{value:.4f}" for value in record.std)),
         ("source", record.source),
+        *(("images", note) for note in record.notes),
         ("checksum", f"`{record.checksum}`"),
         ("checksum of the split", f"`{record.split_checksum}`"),
     ]
@@ -54,15 +55,14 @@ def _study(results: StudyResults) -> list[tuple[str, str]]:
     study = results.data.overview.study
     seeds = sorted({replicate.seed for replicate in results.data.replicates})
     pruner = study.pruner
-    rule = (
-        "" if pruner.name == "none" else f", from epoch {pruner.min_epochs}, reduction factor {pruner.reduction_factor}"
-    )
+    rule = "" if pruner.name == "none" else f", from epoch {pruner.min_epochs}"
+    rule += f", reduction factor {pruner.reduction_factor}" if pruner.name in ("asha", "hyperband") else ""
     return [
         ("model", study.model),
         ("loss", study.loss.replace("_", " ")),
         ("epochs", f"{study.max_epochs} at most"),
         ("objective", study.objective.replace("_", " ")),
-        ("sampler", study.sampler),
+        ("sampler", study.sampler.name),
         ("pruner", pruner.name + rule),
         ("seed of the search", str(study.seed)),
         ("seed of the split", str(study.split_seed)),

@@ -18,8 +18,7 @@ from hw2tune.report.figures.style import BLACK, BLUE, GREEN, GREY, SMALL, VERMIL
 from hw2tune.report.reproduction.tables import FIELDS
 from hw2tune.report.tables.curves import curve_of, epochs_frame
 from hw2tune.report.tables.frames import INTEGER, NUMBER, TEXT, frame
-from hw2tune.study.published import published_epochs
-from hw2tune.study.schema import LABELS
+from hw2tune.study.published import RUNS, published_epochs
 from hw2tune.text.numbers import listed, measured
 
 TRAIN, VALIDATION, TEST, HELD_OUT = "train", "validation", "test", "held_out"
@@ -49,7 +48,7 @@ def reproduction_curves(dataset: str, replicates: Sequence[Replicate], quantity:
 def _rows(dataset: str, epochs: pd.DataFrame, curve: str, quantity: Quantity, field: str) -> list[dict[str, Any]]:
     band = curve_of(epochs, field)
     rows: list[dict[str, Any]] = []
-    for run in LABELS:
+    for run in RUNS:
         values = {epoch.epoch: getattr(epoch, f"{curve}_{quantity}", None) for epoch in published_epochs(dataset, run)}
         published = {epoch: value for epoch, value in values.items() if value is not None}
         reproduced: dict[int, dict[Any, Any]] = {
@@ -77,7 +76,7 @@ def draw_reproduction(
     scale = 100.0 if quantity == "accuracy" else 1.0
     figure = new_figure(height=7.2)
     panels = figure.subplots(2, 1, sharex=True, sharey=True)
-    for axes, run in zip(panels, LABELS, strict=True):
+    for axes, run in zip(panels, RUNS, strict=True):
         rows = table[table["run"] == run]
         _draw_panel(axes, rows, scale)
         axes.set_title(f"{run} ({_seeds_words(replicates, run)})")
@@ -160,7 +159,7 @@ def _seeds_words(replicates: Sequence[Replicate], run: str) -> str:
 def _caption(
     dataset: str, label: str, replicates: Sequence[Replicate], quantity: Quantity, table: pd.DataFrame, caveat: str
 ) -> str:
-    seeds = {run: [r.seed for r in replicates if r.variant == run and r.epochs] for run in LABELS}
+    seeds = {run: [r.seed for r in replicates if r.variant == run and r.epochs] for run in RUNS}
     several = any(len(trained) > 1 for trained in seeds.values())
     what = f"Loss, {LOSSES[PUBLISHED_LOSS[dataset]]}," if quantity == "loss" else "Accuracy"
     sentences = [
@@ -173,7 +172,7 @@ def _caption(
         "confidence interval." if several else "One seed a run: there is no band."),
         seeds_sentence(seeds),
         _gap_sentence(dataset),
-        *(f"No seed of {run} was trained: its panel shows published points alone." for run in LABELS if not seeds[run]),
+        *(f"No seed of {run} was trained: its panel shows published points alone." for run in RUNS if not seeds[run]),
         *(f"{e.variant}, seed {e.seed}, broke off after epoch {e.epoch}: {e.reason}." for e in endings(replicates)),
     ]  # fmt: skip
     return " ".join(sentence for sentence in sentences if sentence)
@@ -192,7 +191,7 @@ def _test_sentence(caveat: str) -> str:
 
 
 def _gap_sentence(dataset: str) -> str:
-    printed = {epoch.epoch for run in LABELS for epoch in published_epochs(dataset, run)}
+    printed = {epoch.epoch for run in RUNS for epoch in published_epochs(dataset, run)}
     missing = sorted(set(range(1, max(printed))) - printed)
     return f"Epochs {missing[0]} to {missing[-1]} are not printed in the report." if missing else ""
 

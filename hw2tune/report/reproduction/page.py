@@ -13,7 +13,7 @@ from hw2tune.report.page.blocks import Absent, Block, Facts, Figure, Prose, Row,
 from hw2tune.report.page.environment import machine_blocks
 from hw2tune.report.page.html import render_page
 from hw2tune.report.reproduction.tables import HELD_OUT, Reproduction
-from hw2tune.study.schema import LABELS
+from hw2tune.study.published import RUNS
 from hw2tune.text.numbers import configuration_words, percent, sentence
 
 COLUMNS = ("epoch", "quantity", "published", "reproduced", "min to max", "held-out test", "tolerance", "verdict")
@@ -211,7 +211,7 @@ def _runs(replicates: Sequence[Replicate]) -> list[tuple[str, str]]:
     one = replicates[0]
     longest = max(len(replicate.epochs) for replicate in replicates)
     facts = [("model", one.model), ("loss", LOSSES.get(one.loss, one.loss)), ("epochs", str(longest))]
-    for run in LABELS:
+    for run in RUNS:
         trained = [replicate for replicate in replicates if replicate.variant == run]
         facts += [(run, configuration_words(trained[0].params))] if trained else []
         facts += [(f"seeds of {run}", ", ".join(str(replicate.seed) for replicate in trained) or "none yet")]

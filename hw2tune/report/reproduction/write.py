@@ -45,8 +45,7 @@ from hw2tune.report.reproduction.page import (
 )
 from hw2tune.report.reproduction.tables import Reproduction, reproduce
 from hw2tune.report.sound import sound_replicate, sound_run
-from hw2tune.study.published import published_epochs
-from hw2tune.study.schema import LABELS
+from hw2tune.study.published import RUNS, published_epochs
 
 __all__ = ["COLUMNS", "ReproductionReport", "cells", "write_reproduction"]
 
@@ -80,7 +79,7 @@ def write_reproduction(folder: StudyFolder, target: Path | None = None) -> Repro
     overlaps = _overlaps_training(replicates)
     runs = {
         label: reproduce(published_epochs(dataset, label), _epochs_of(replicates, label), overlaps_training=overlaps)
-        for label in LABELS
+        for label in RUNS
     }
     environment = [entry for run in environment_runs(folder) if (entry := sound_run(run))]
     plain = PUBLISHED_ON.get(dataset, dataset)
@@ -98,7 +97,7 @@ def write_reproduction(folder: StudyFolder, target: Path | None = None) -> Repro
     )
     with replacing(target) as scratch:
         with style():
-            caveat = runs[LABELS[0]].caveat
+            caveat = runs[RUNS[0]].caveat
             figures = [
                 _figure(scratch, dataset, label, replicates, quantity, caveat) for quantity in get_args(Quantity)
             ]

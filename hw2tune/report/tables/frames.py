@@ -10,7 +10,8 @@ import pandas as pd
 from hw2tune.study.hyperparameters import HYPERPARAMETERS, KNOWN, Value
 
 TEXT, INTEGER, NUMBER, FLAG = "str", "Int64", "float64", "boolean"
-_TYPES = {"number": NUMBER, "integer": INTEGER, "text": TEXT}
+OF_THE_PUBLISHED = ("learning_rate", "batch_size", "optimizer", "momentum", "weight_decay")
+_TYPES = {"number": NUMBER, "integer": INTEGER, "text": TEXT, "switch": FLAG}
 
 
 def frame(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> pd.DataFrame:
@@ -21,7 +22,9 @@ def frame(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> pd.D
 
 
 def hyperparameter_columns(configurations: Iterable[Mapping[str, Value]]) -> dict[str, str]:
-    """The known hyperparameters, then any others by name."""
-    others = sorted({name for params in configurations for name in params} - set(KNOWN))
-    known = {name: _TYPES[spec.kind] for name, spec in HYPERPARAMETERS.items()}
-    return known | dict.fromkeys(others, "object")
+    """The known hyperparameters, those of the published runs whether or not they are there; then any others by name."""
+    there = {name for params in configurations for name in params}
+    known = {
+        name: _TYPES[spec.kind] for name, spec in HYPERPARAMETERS.items() if name in there or name in OF_THE_PUBLISHED
+    }
+    return known | dict.fromkeys(sorted(there - set(KNOWN)), "object")

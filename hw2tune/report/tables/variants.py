@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hw2tune.records.replicates.records import VARIANTS, Evaluation, Replicate
+from hw2tune.records.replicates.records import Evaluation, Replicate
 from hw2tune.report.inference.claims import CAVEAT, Claim
 from hw2tune.report.inference.pairs import overlaps_training
 from hw2tune.report.inference.statistics import summarize
@@ -18,13 +18,13 @@ from hw2tune.report.tables.frames import FLAG, INTEGER, NUMBER, TEXT, frame, hyp
 
 
 def variants_table(data: StudyData) -> pd.DataFrame:
-    """One row a variant that has replicates, in the order of VARIANTS.
+    """One row a variant that has replicates, in the order of the study.
 
     Columns: variant, <hyperparameters>, n (finished), unfinished, validation_accuracy (mean at the chosen epoch),
     test_accuracy, test_sd, test_low, test_high (95 % t interval; at the chosen epoch), last_test_accuracy, test_loss,
     chosen_epochs ("4 5 5", by seed), seconds (mean of all), caveat (where "test" is no test).
     """
-    rows = [_variant_row(replicates) for name in VARIANTS if (replicates := data.of(name))]
+    rows = [_variant_row(replicates) for name in data.variants if (replicates := data.of(name))]
     measured = ("validation_accuracy", "test_accuracy", "test_sd", "test_low", "test_high", "last_test_accuracy")
     columns = {"variant": TEXT} | hyperparameter_columns(r.params for r in data.replicates)
     columns |= {"n": INTEGER, "unfinished": INTEGER} | dict.fromkeys(measured, NUMBER)
@@ -104,11 +104,11 @@ def _mean(values: Any) -> float | None:
 def pairs_table(claims: Sequence[Claim]) -> pd.DataFrame:
     """One row a claim; differences of test accuracy are fractions.
 
-    Columns: variant, against, verdict, n, difference, sd, low, high, permutation_p, permutation_floor, needed_n,
-    median_seed, fixed, broken, mcnemar_p, caveat, sentence.
+    Columns: variant, against, verdict, n, difference, sd, low, high, permutation_p, permutation_floor, holm_p,
+    needed_n, median_seed, fixed, broken, mcnemar_p, caveat, sentence.
     """
     columns = {"variant": TEXT, "against": TEXT, "verdict": TEXT, "n": INTEGER, "difference": NUMBER}
-    columns |= dict.fromkeys(("sd", "low", "high", "permutation_p", "permutation_floor"), NUMBER)
+    columns |= dict.fromkeys(("sd", "low", "high", "permutation_p", "permutation_floor", "holm_p"), NUMBER)
     columns |= dict.fromkeys(("needed_n", "median_seed", "fixed", "broken"), INTEGER)
     return frame(
         [_pair_row(claim) for claim in claims], columns | {"mcnemar_p": NUMBER, "caveat": TEXT, "sentence": TEXT}

@@ -40,8 +40,13 @@ def row(number: int, value: float | None, state: str = "complete", label: str = 
 # Curves
 
 
+def of(dataset: str, loss: str) -> Study:
+    shipped = {"mnist": "mnist", "cifar10": "cifar10", "mnist-5k": "quickstart"}[dataset]
+    return parse_study(*find_study(shipped), {"loss": loss})
+
+
 def test_what_cifar10_published_as_test_stands_with_the_training_images() -> None:
-    points = published_points("cifar10", "accuracy", "cross_entropy", last_epoch=35)
+    points = published_points(of("cifar10", "cross_entropy"), "accuracy", last_epoch=35)
     assert {point.panel for point in points} == {"train"}
     last = {(point.run, point.kind): point.value for point in points if point.epoch == 35}
     assert last["baseline", "“test” on the training images"] == pytest.approx(45203 / 50000)
@@ -49,20 +54,20 @@ def test_what_cifar10_published_as_test_stands_with_the_training_images() -> Non
 
 
 def test_mnist_published_validation_accuracies_but_only_test_losses() -> None:
-    accuracy = published_points("mnist", "accuracy", "double_softmax", last_epoch=5)
-    loss = published_points("mnist", "loss", "double_softmax", last_epoch=5)
+    accuracy = published_points(of("mnist", "double_softmax"), "accuracy", last_epoch=5)
+    loss = published_points(of("mnist", "double_softmax"), "loss", last_epoch=5)
     assert {(point.panel, point.kind) for point in accuracy} == {("train", "training"), ("validation", "validation")}
     assert {(point.panel, point.kind) for point in loss} == {("train", "training"), ("validation", "test")}
 
 
 def test_published_losses_are_left_out_where_the_study_takes_them_in_another_way() -> None:
-    assert published_points("mnist", "loss", "cross_entropy", last_epoch=5) == []
-    assert len(published_points("mnist", "accuracy", "cross_entropy", last_epoch=5)) == 20
-    assert published_points("mnist-5k", "loss", "double_softmax", last_epoch=5) == []
+    assert published_points(of("mnist", "cross_entropy"), "loss", last_epoch=5) == []
+    assert len(published_points(of("mnist", "cross_entropy"), "accuracy", last_epoch=5)) == 20
+    assert published_points(of("mnist-5k", "double_softmax"), "loss", last_epoch=5) == []
 
 
 def test_published_points_end_where_the_curves_do() -> None:
-    assert max(p.epoch for p in published_points("cifar10", "loss", "cross_entropy", last_epoch=12)) == 12
+    assert max(p.epoch for p in published_points(of("cifar10", "cross_entropy"), "loss", last_epoch=12)) == 12
 
 
 def test_finished_replicates_have_no_ending(mnist: StudyData) -> None:

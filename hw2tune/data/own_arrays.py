@@ -1,0 +1,109 @@
+"""Images that a function of the user's returns: `my_data.py:load`."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hw2tune.data.dataset import OwnData, Split
+from hw2tune.errors import DataError
+from hw2tune.user_code.files import code_reference
+from hw2tune.user_code.importer import load
+
+KEYS = ("train", "test", "classes", "validation", "groups")
+MOST_CLASSES = 10_000
+
+
+def read_function(name: str, code: Mapping[str, str]) -> OwnData:
+    """What the function returns, checked. It takes nothing and returns a dict:
+
+    `train`, `test` and, if the user splits them off, `validation`: pairs of images, (N, H, W, C), (N, C, H, W) or
+    (N, H, W), uint8 or float32 in [0, 1], and labels, (N,) whole numbers from 0; `classes`: their names; `groups`: for
+    each training image a number or name of what must not be split, a patient for example. Raises DataError.
+    """
+    try:
+        returned = load(name, code)()
+    except Exception as error:
+        raise DataError(f"{name}: {_where(error, code)}{type(error).__name__}: {error}") from error
+    if not isinstance(returned, Mapping):
+        raise DataError(f"{name}: must return a dict with train, test and classes, but returned a {_kind(returned)}.")
+    if unknown := [key for key in returned if key not in KEYS]:
+        raise DataError(f"{name}: returned {unknown[0]!r}; known are {', '.join(KEYS)}.")
+    if missing := [key for key in KEYS[:3] if key not in returned]:
+        raise DataError(f"{name}: returned no {missing[0]!r}; train, test and classes must be there.")
+    classes = tuple(str(one) for one in returned["classes"])
+    if not 2 <= len(classes) <= MOST_CLASSES or len(set(classes)) < len(classes):
+        raise DataError(f"{name}: classes must be 2 to {MOST_CLASSES:,} different names, but got {len(classes)}.")
+    splits = {
+        key: _split(f"{name}: {key}", returned[key], len(classes))
+        for key in ("train", "validation", "test")
+        if returned.get(key) is not None
+    }
+    shapes = {key: (split.images.shape[1:], split.images.dtype.name) for key, split in splits.items()}
+    if len(set(shapes.values())) > 1:
+        raise DataError(f"{name}: all splits must hold images of one shape and type, but got {shapes}.")
+    groups = returned.get("groups")
+    if groups is not None and len(groups) != len(splits["train"]):
+        raise DataError(
+            f"{name}: groups must name one for each of {len(splits['train'])} training images, got {len(groups)}."
+        )
+    return OwnData(
+        name=code_reference(name).module.rpartition(".")[2],
+        label=name,
+        source=name,
+        classes=classes,
+        trainval=splits["train"],
+        test=splits["test"],
+        validation=splits.get("validation"),
+        groups=None if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1].astype(np.int64),
+    )
+
+
+def _split(place: str, pair: Any, classes: int) -> Split:
+    try:
+        images, labels = (np.asarray(part) for part in pair)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{place}: must be a pair of images and labels ({error}).") from None
+    images = _channels_last(place, images)
+    if labels.ndim != 1 or len(labels) != len(images) or not len(labels):
+        raise DataError(f"{place}: needs one label for each image, but got {labels.shape} for {len(images)} images.")
+    if not np.issubdtype(labels.dtype, np.integer):
+        raise DataError(f"{place}: labels must be whole numbers, but got {labels.dtype}.")
+    if labels.min() < 0 or labels.max() >= classes:
+        wrong = int(labels.max() if labels.max() >= classes else labels.min())
+        raise DataError(f"{place}: labels must lie between 0 and {classes - 1}, but one is {wrong}.")
+    return Split(images=np.ascontiguousarray(images), labels=np.ascontiguousarray(labels.astype(np.int64)))
+
+
+def _channels_last(place: str, images: NDArray[Any]) -> NDArray[Any]:
+    if images.dtype == np.float64:
+        images = images.astype(np.float32)
+    if images.dtype not in (np.uint8, np.float32):
+        raise DataError(f"{place}: images must be uint8 or float32, but got {images.dtype}.")
+    if images.dtype == np.float32 and not np.isfinite(images).all():
+        raise DataError(f"{place}: an image holds a value that is no finite number.")
+    if images.ndim == 3:
+        return images[..., None]
+    if images.ndim != 4:
+        raise DataError(f"{place}: images must be (N, H, W), (N, H, W, C) or (N, C, H, W), but got {images.shape}.")
+    first, last = images.shape[1] <= 4, images.shape[3] <= 4
+    if first == last:
+        raise DataError(
+            f"{place}: which axis of {images.shape} holds the channels cannot be told; give (N, H, W, C) with 1 to 4 "
+            "channels and larger images."
+        )
+    return images.transpose(0, 2, 3, 1) if first else images
+
+
+def _where(error: BaseException, code: Mapping[str, str]) -> str:
+    """File and line of the user's code where an error came from."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in code]
+    return f"{frames[-1].filename}, line {frames[-1].lineno}: " if frames else ""
+
+
+def _kind(value: Any) -> str:
+    return type(value).__name__

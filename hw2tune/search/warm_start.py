@@ -1,0 +1,71 @@
+"""Finished trials of an earlier study as observations: the sampler knows them, the study does not count them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from optuna.trial import FixedTrial
+
+from hw2tune.errors import StudyFolderError
+from hw2tune.records.atomic import write_atomically
+from hw2tune.records.layout import StudyFolder
+from hw2tune.records.overview import read_overview
+from hw2tune.records.trials.rows import best_first
+from hw2tune.search.view import Observation
+from hw2tune.study.hyperparameters import Value, identity
+from hw2tune.study.schema import Study
+
+FILE = "warm-start.json"
+
+
+def take_over(study: Study, folder: StudyFolder, other: StudyFolder) -> str:
+    """Copies what fits of another study's finished trials into `warm-start.json` and says how many.
+
+    Raises StudyFolderError where it has another objective, or where nothing fits.
+    """
+    overview = read_overview(other)
+    if overview.study.objective != study.objective:
+        raise StudyFolderError(
+            f"--warm-start {other.name}: its objective is {overview.study.objective}, and not {study.objective}"
+        )
+    rows = best_first(overview.rows, study.direction)
+    fitting = [
+        {"params": fit, "value": row.value}
+        for row in rows
+        if (fit := _fitting(study, overview.study, row.params)) is not None
+    ]
+    if not fitting:
+        raise StudyFolderError(
+            f"--warm-start {other.name}: none of its {len(rows)} trials with a value lies in this study's space"
+        )
+    content = {"from": other.name, "observations": fitting}
+    write_atomically(folder.root / FILE, json.dumps(content, indent=1) + "\n", durable=True)
+    return f"{len(fitting)} of {len(rows)} finished trials of {other.name} are known to the sampler"
+
+
+def read_observations(study: Study, folder: StudyFolder) -> list[Observation]:
+    """What `take_over` has written, as Optuna stores it; empty where nothing was taken over."""
+    try:
+        content = json.loads((folder.root / FILE).read_text(encoding="utf-8"))
+        entries = [(dict(entry["params"]), float(entry["value"])) for entry in content["observations"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+    return [_observation(study, params, value) for params, value in entries]
+
+
+def _fitting(study: Study, other: Study, params: Mapping[str, Value]) -> dict[str, Any] | None:
+    """The configuration as this study would draw it; None where it cannot, or would train something else."""
+    space = study.search_space
+    complete = other.complete(params)
+    searched = {name: value for name, value in complete.items() if name in space.distributions}
+    if space.validation_errors(searched) or identity(study.complete(searched)) != identity(complete):
+        return None
+    return searched
+
+
+def _observation(study: Study, params: Mapping[str, Any], value: float) -> Observation:
+    fixed = FixedTrial(study.search_space.encode(params))
+    study.search_space.suggest(fixed)
+    return Observation(params=dict(fixed.params), distributions=dict(fixed.distributions), value=value)

@@ -1,0 +1,66 @@
+"""What a study claims: side `a` against side `b`, each a reference, the winner, or one of them with changed values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from hw2tune.study.hyperparameters import Value
+
+TUNED = "tuned"  # the winner of the search
+STRICT = ConfigDict(frozen=True, extra="forbid", strict=True, populate_by_name=True, serialize_by_alias=True)
+
+
+class Side(BaseModel):
+    """A configuration of a claim: a reference or `tuned`, and with `with` the same with other values (an ablation)."""
+
+    model_config = STRICT
+    of: str = TUNED
+    changes: Annotated[dict[str, Value], Field(alias="with")] = Field(default_factory=dict)
+    name: str = ""
+
+    @property
+    def variant(self) -> str:
+        """What it is called in figures, tables and folders."""
+        if self.name or not self.changes:
+            return self.name or self.of
+        changes = (f"{name.removeprefix('model.')}-{_shown(value)}" for name, value in self.changes.items())
+        return "-".join([self.of, *changes])[:64]
+
+
+class Claim(BaseModel):
+    """One pair to be tested on the same seeds. `sentence` says what makes the difference, for people."""
+
+    model_config = STRICT
+    a: Side
+    b: Side
+    sentence: str = ""
+
+    @field_validator("a", "b", mode="before")
+    @classmethod
+    def _a_name_is_a_side(cls, side: Any) -> Any:
+        return {"of": side} if isinstance(side, str) else side
+
+
+def is_tuning(claim: Claim) -> bool:
+    """Whether a claim holds the winner of the search against a reference."""
+    return claim.a.of == TUNED and not claim.a.changes and claim.b.of != TUNED and not claim.b.changes
+
+
+def default_claims(references: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What is tested where a study file says nothing: the winner against the first reference."""
+    return [{"a": TUNED, "b": next(iter(references))}] if references else []
+
+
+def variants_of(claims: Sequence[Claim], references: Mapping[str, Any]) -> dict[str, Side]:
+    """The configurations that the claims name: references in their order, the winner, then what is derived."""
+    sides = {side.variant: side for claim in claims for side in (claim.a, claim.b)} or {TUNED: Side()}
+    order = [*references, TUNED]
+    plain = {name: sides[name] for name in order if name in sides and not sides[name].changes}
+    return plain | {name: side for name, side in sides.items() if name not in plain}
+
+
+def _shown(value: Value) -> str:
+    return str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,226 @@
+"""Distributions of hyperparameters: ranges of real and whole numbers, and choices, some under a condition."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Protocol
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    SerializerFunctionWrapHandler,
+    Tag,
+    model_serializer,
+    model_validator,
+)
+
+from hw2tune.study.hyperparameters import Value, is_number
+
+STRICT = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+COUNTED = 10_000  # configurations; no study tries as many
+
+
+class Suggests(Protocol):
+    """The part of `optuna.Trial` that a space needs."""
+
+    def suggest_float(self, name: str, low: float, high: float, *, log: bool = ...) -> float: ...
+    def suggest_int(self, name: str, low: int, high: int, *, step: int = ..., log: bool = ...) -> int: ...
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any: ...
+
+
+class Bounds(BaseModel):
+    """A range of values in a condition; one of the two may be left out."""
+
+    model_config = STRICT
+    low: Annotated[float, Field(allow_inf_nan=False)] | None = None
+    high: Annotated[float, Field(allow_inf_nan=False)] | None = None
+
+    @model_validator(mode="after")
+    def _something_is_bounded(self) -> Bounds:
+        if self.low is None and self.high is None:
+            raise ValueError("a range needs low, high or both")
+        return self
+
+    def contains(self, value: Any) -> bool:
+        """Whether a value lies in it."""
+        if not is_number(value):
+            return False
+        return (self.low is None or value >= self.low) and (self.high is None or value <= self.high)
+
+    def __str__(self) -> str:
+        return f"{'' if self.low is None else f'{self.low:g}'}..{'' if self.high is None else f'{self.high:g}'}"
+
+
+def _condition_kind(raw: Any) -> str:
+    if isinstance(raw, Mapping | Bounds):
+        return "bounds"
+    return "values" if isinstance(raw, list) else "value"
+
+
+# A value, a list of values, or a range, of another hyperparameter.
+Condition = Annotated[
+    Annotated[Bounds, Tag("bounds")]
+    | Annotated[Annotated[list[Value], Field(min_length=1)], Tag("values")]
+    | Annotated[Value, Tag("value")],
+    Discriminator(_condition_kind),
+]
+When = dict[str, Condition]
+
+
+class Interval(BaseModel):
+    """A real number in [low, high], uniform or log-uniform; with `or_zero`, exactly 0 as well.
+
+    With `integer`, a whole number: low, low + step, ... up to high, or log-uniform.
+    """
+
+    model_config = STRICT
+    low: Annotated[float, Field(allow_inf_nan=False)]
+    high: Annotated[float, Field(allow_inf_nan=False)]
+    log: bool = False
+    or_zero: bool = False
+    integer: bool = False
+    step: Annotated[int, Field(ge=1)] = 1
+    when: When = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _bounds_fit(self) -> Interval:
+        if not self.low <= self.high:
+            raise ValueError(f"`low <= high` must hold, but got low={self.low}, high={self.high}")
+        if self.log and not self.low > 0:
+            raise ValueError(f"`low > 0` must hold with log = true, but got low={self.low}")
+        if self.integer and not (self.low.is_integer() and self.high.is_integer()):
+            raise ValueError(f"whole bounds must stand with integer = true, but got low={self.low}, high={self.high}")
+        if self.step != 1 and not self.integer:
+            raise ValueError(f"`step` goes with integer = true alone, but got step={self.step}")
+        if self.step != 1 and self.log:
+            raise ValueError(f"`step` and log = true exclude each other, but got step={self.step}")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _as_written(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without what only whole numbers have where it is not used: studies of earlier versions stay as they are."""
+        content: dict[str, Any] = serialize(self)
+        if self.integer:
+            return content | {"low": int(self.low), "high": int(self.high)}
+        return {name: value for name, value in content.items() if name not in ("integer", "step")}
+
+    def contains(self, value: Any) -> bool:
+        """Whether `value` can be drawn."""
+        if not is_number(value):
+            return False
+        if self.or_zero and value == 0:
+            return True
+        fits = not self.integer or (isinstance(value, int) and (value - int(self.low)) % self.step == 0)
+        return fits and self.low <= value <= self.high
+
+    def extremes(self) -> tuple[Value, ...]:
+        """The values to hold against the hyperparameter's own domain."""
+        return (int(self.low), int(self.high)) if self.integer else (self.low, self.high)
+
+    @property
+    def values(self) -> list[Value] | None:
+        """All values where they can be counted, None where not."""
+        zero: list[Value] = [0] if self.or_zero and self.low > 0 else []
+        if self.integer:
+            steps = range(int(self.low), int(self.high) + 1, self.step)
+            return [*zero, *steps] if len(steps) <= COUNTED else None
+        if self.low < self.high:
+            return None
+        return [0.0, self.low] if self.or_zero and self.low else [self.low]
+
+    def suggest(self, name: str, trial: Suggests) -> Value:
+        """Draws a value from `trial`."""
+        if self.or_zero and trial.suggest_categorical(zero_key(name), [False, True]):
+            return 0 if self.integer else 0.0
+        if self.integer:
+            return trial.suggest_int(name, int(self.low), int(self.high), step=self.step, log=self.log)
+        return trial.suggest_float(name, self.low, self.high, log=self.log)
+
+    def __str__(self) -> str:
+        log, zero = " log" if self.log else "", " or 0" if self.or_zero else ""
+        whole = "" if not self.integer else " whole" if self.step == 1 else f" in steps of {self.step}"
+        return f"{self.low:g}..{self.high:g}{whole}{log}{zero}{condition_text(self.when)}"
+
+
+class Choice(BaseModel):
+    """One of the listed values."""
+
+    model_config = STRICT
+    choices: Annotated[list[Value], Field(min_length=1)]
+    when: When = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _no_choice_twice(self) -> Choice:
+        twice = [value for i, value in enumerate(self.choices) if value in self.choices[:i]]
+        if twice:
+            raise ValueError(f"each choice must stand once, but {twice[0]!r} stands twice")
+        return self
+
+    def contains(self, value: Any) -> bool:
+        """Whether `value` can be drawn."""
+        return value in self.choices
+
+    def extremes(self) -> tuple[Value, ...]:
+        """The values to hold against the hyperparameter's own domain."""
+        return tuple(self.choices)
+
+    @property
+    def values(self) -> list[Value]:
+        """All values."""
+        return self.choices
+
+    def suggest(self, name: str, trial: Suggests) -> Value:
+        """Draws a value from `trial`."""
+        return trial.suggest_categorical(name, self.choices)  # type: ignore[no-any-return]
+
+    def __str__(self) -> str:
+        return "{" + ", ".join(_shown(value) for value in self.choices) + "}" + condition_text(self.when)
+
+
+def as_table(raw: Any) -> Mapping[str, Any]:
+    """A distribution as a table: a list is choices, a plain value a choice of one."""
+    return raw if isinstance(raw, Mapping) else {"choices": raw if isinstance(raw, list) else [raw]}
+
+
+def _kind(raw: Any) -> str:
+    listed = "choices" in raw if isinstance(raw, Mapping) else isinstance(raw, Choice)
+    return "choice" if listed else "interval"
+
+
+# Distinguished by `choices`, so that a fault is reported for the kind that was meant and not for both.
+Distribution = Annotated[
+    Annotated[Interval, Tag("interval")] | Annotated[Choice, Tag("choice")],
+    Discriminator(_kind),
+]
+
+
+def _shown(value: Value) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def condition_text(when: Mapping[str, Any]) -> str:
+    """` when optimizer = sgd`; nothing without a condition."""
+
+    def text(name: str, condition: Any) -> str:
+        if isinstance(condition, list):
+            return f"{name} = {' or '.join(_shown(value) for value in condition)}"
+        return f"{name} in {condition}" if isinstance(condition, Bounds) else f"{name} = {_shown(condition)}"
+
+    return "".join(f" when {text(name, condition)}" for name, condition in when.items())
+
+
+def holds(condition: Any, value: Value) -> bool:
+    """Whether a value meets a condition: a value, a list of values, or a range."""
+    if isinstance(condition, Bounds):
+        return condition.contains(value)
+    allowed = condition if isinstance(condition, list) else [condition]
+    return any(value == one and isinstance(value, bool) == isinstance(one, bool) for one in allowed)
+
+
+def zero_key(name: str) -> str:
+    """The name under which Optuna stores whether a parameter with `or_zero` is exactly zero."""
+    return f"{name}.zero"

@@ -1,0 +1,57 @@
+"""Objectives beside loss and accuracy, of logits (N, K) and labels (N,): ours and the user's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor
+
+from hw2tune.errors import ModelError
+from hw2tune.user_code.importer import load
+
+Metric = Callable[[Tensor, Tensor], dict[str, float]]  # values by name
+
+
+def balanced_accuracy(logits: Tensor, labels: Tensor) -> float:
+    """The mean, over the classes that occur, of the share of their images that is recognised."""
+    right, _, actual = _counts(logits, labels)
+    there = actual > 0
+    return float((right[there] / actual[there]).mean())
+
+
+def macro_f1(logits: Tensor, labels: Tensor) -> float:
+    """The mean F1 score over the classes that occur or are predicted: 2 * right / (predicted + actual)."""
+    right, predicted, actual = _counts(logits, labels)
+    there = (predicted + actual) > 0
+    return float((2 * right[there] / (predicted + actual)[there]).mean())
+
+
+_OURS = {"balanced_accuracy": balanced_accuracy, "macro_f1": macro_f1}
+
+
+def metric_of(objective: str, code: Mapping[str, str]) -> Metric | None:
+    """What computes an objective; None for those that every epoch has. Raises ModelError for what is no number."""
+    if objective in ("validation_accuracy", "validation_loss"):
+        return None
+    function = _OURS.get(objective) or load(objective, code)
+
+    def metric(logits: Tensor, labels: Tensor) -> dict[str, float]:
+        value = function(logits, labels)
+        try:
+            return {objective: float(value)}
+        except (TypeError, ValueError):
+            raise ModelError(f"{objective}: must return a number, but returned a {type(value).__name__}") from None
+
+    return metric
+
+
+def _counts(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """By class (K,): the images recognised, predicted to be of it, and of it."""
+    classes, predicted = logits.shape[1], logits.argmax(1)
+    right = torch.bincount(labels[predicted == labels], minlength=classes).double()
+    return (
+        right,
+        torch.bincount(predicted, minlength=classes).double(),
+        torch.bincount(labels, minlength=classes).double(),
+    )

@@ -1,0 +1,85 @@
+"""Code that a study names, imported in the process that trains: modules of the study's own from memory, others as ever.
+
+Nothing is written to disk, so that nothing is left there, and a worker on another machine needs no copy of a folder.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import linecache
+import sys
+from collections.abc import Mapping, Sequence
+from importlib.abc import InspectLoader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from pathlib import PurePosixPath
+from types import ModuleType
+from typing import Any
+
+from hw2tune.user_code.files import code_reference
+
+
+def load(text: str, code: Mapping[str, str]) -> Any:
+    """What `net.py:Wide` or `package.module:factory` names. Raises what importing it raises, or AttributeError."""
+    reference = code_reference(text)
+    if reference.file is not None:
+        _FINDER.serve(code)
+    return getattr(importlib.import_module(reference.module), reference.name)
+
+
+class _Finder(MetaPathFinder):
+    """Finds the modules of one study's code before any others of the same names."""
+
+    def __init__(self) -> None:
+        self.code: dict[str, str] = {}
+        self.files: dict[str, str] = {}  # by module
+
+    def serve(self, code: Mapping[str, str]) -> None:
+        """From here on these modules; those of a study before are forgotten."""
+        if code == self.code and self in sys.meta_path:
+            return
+        for module in self.files:
+            sys.modules.pop(module, None)
+        self.code = dict(code)
+        self.files = {_module(file): file for file in code}
+        for module in self.files:
+            sys.modules.pop(module, None)
+        if self not in sys.meta_path:
+            sys.meta_path.insert(0, self)
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """The module where it is the study's, None where it is not."""
+        file = self.files.get(fullname)
+        if file is None:
+            return None
+        loader = _Loader(file, self.code[file])
+        return importlib.util.spec_from_loader(
+            fullname, loader, origin=file, is_package=PurePosixPath(file).name == "__init__.py"
+        )
+
+
+class _Loader(InspectLoader):
+    """A module's source from memory; tracebacks show its lines."""
+
+    def __init__(self, file: str, text: str) -> None:
+        self.file, self.text = file, text
+
+    def get_source(self, fullname: str) -> str:
+        """As it was beside the study file."""
+        return self.text
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Runs it under its file's name."""
+        module.__file__ = self.file
+        linecache.cache[self.file] = (len(self.text), None, self.text.splitlines(keepends=True), self.file)
+        exec(compile(self.text, self.file, "exec", dont_inherit=True), module.__dict__)
+
+
+def _module(file: str) -> str:
+    parts = PurePosixPath(file).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+_FINDER = _Finder()

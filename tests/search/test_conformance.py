@@ -1,0 +1,166 @@
+"""Every sampler and every pruner: ten trials, a continuation without replay, and our words for the states."""
+
+import pytest
+
+from hw2tune.errors import StudyFileError, StudyFolderError
+from hw2tune.events import Listeners
+from hw2tune.records.layout import StudyFolder
+from hw2tune.records.trials.rows import trial_rows
+from hw2tune.records.trials.storage import create_optuna_study, read_trials
+from hw2tune.search.driver import Assignment, EpochResult, Outcome, StudyDriver, Verdict
+from hw2tune.search.pruners import PRUNERS, build_pruner
+from hw2tune.search.recorder import Recorder
+from hw2tune.search.retries import FailurePolicy
+from hw2tune.search.samplers import SAMPLERS, build_sampler
+from hw2tune.search.warm_start import read_observations, take_over
+from hw2tune.study.file import dump_study, parse_study
+from hw2tune.study.hyperparameters import identity
+
+NUMBERS = """
+learning_rate = { low = 1e-4, high = 1e-1, log = true }
+batch_size = { low = 16, high = 64, step = 16, integer = true }
+optimizer = "sgd"
+momentum = { low = 0.0, high = 0.9 }
+"""
+CHOICES = """
+learning_rate = [0.001, 0.003, 0.01, 0.03]
+batch_size = [16, 32]
+optimizer = ["sgd", "adamw"]
+"""
+
+
+def study(space: str = NUMBERS, more: str = "", **overrides):
+    text = (
+        'name = "mine"\ndataset = "synthetic-mnist"\nmodel = "mnist_cnn"\nmax_epochs = 4\nvalidation_size = 100\n'
+        f"trials = 10\n{more}\n[pruner]\nreduction_factor = 2\n[space]{space}"
+    )
+    return parse_study(text, "mine.toml", overrides)
+
+
+def driver(settings, folder: StudyFolder) -> StudyDriver:
+    folder.root.mkdir(exist_ok=True)
+    recorder = Recorder(settings, create_optuna_study(folder, settings), folder, Listeners())
+    recorder.enqueue_references()
+    drawn = len(recorder.trials())
+    recorder.optuna_study.sampler = build_sampler(settings, drawn, read_observations(settings, folder))
+    recorder.optuna_study.pruner = build_pruner(settings)
+    return StudyDriver(recorder=recorder, policy=FailurePolicy(retries=0), tell=Listeners())
+
+
+def run(settings, folder: StudyFolder, *, at_most: int = 99) -> list[dict]:
+    """Runs trials one after another and returns their configurations; a good one has a learning rate near 0.01."""
+    one, configurations = driver(settings, folder), []
+    while len(configurations) < at_most and isinstance(given := one.next(), Assignment):
+        configurations.append(given.hyperparameters)
+        quality = 1 - abs(given.hyperparameters["learning_rate"] - 0.01) * 5
+        for epoch in range(1, settings.max_epochs + 1):
+            record = {
+                "epoch": epoch, "validation_accuracy": quality * epoch / 4, "epoch_seconds": 1.0,
+                "images_per_second": 1.0, "parameters": 10,
+            }  # fmt: skip
+            if one.epoch(given.trial, EpochResult(record=record, checkpoint=b"")) is Verdict.STOP:
+                break
+        one.ended(given.trial, Outcome())
+    return configurations
+
+
+def assert_conforms(settings, place) -> None:
+    folder = StudyFolder(place)
+    first = run(settings, folder, at_most=4)
+    second = run(settings, folder)
+    assert len(first) == 4 and len(second) == 6
+    kinds = {identity(configuration) for configuration in first + second}
+    assert len(kinds) == 10  # nothing was drawn again
+    rows = trial_rows(settings, read_trials(folder), alive=False)
+    assert [row.number for row in rows] == list(range(10))
+    assert {row.state for row in rows} <= {"complete", "pruned"}
+    assert all((row.epochs == 4) == (row.state == "complete") for row in rows)
+
+
+@pytest.mark.filterwarnings("ignore")  # Optuna's own, of experimental samplers and of small studies
+@pytest.mark.parametrize("name", list(SAMPLERS))
+def test_a_sampler_conforms(name, tmp_path):
+    space = CHOICES if name == "grid" else NUMBERS
+    more = 'second_objective = "seconds"' if name == "nsga2" else ""
+    assert_conforms(study(space, more, **{"sampler.name": name, "pruner.name": "none"}), tmp_path / "mine")
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", list(PRUNERS))
+def test_a_pruner_conforms(name, tmp_path):
+    assert_conforms(study(**{"pruner.name": name, "sampler.name": "random"}), tmp_path / "mine")
+
+
+def test_a_grid_goes_through_all_configurations_in_order(tmp_path):
+    settings = study(CHOICES, **{"sampler.name": "grid", "trials": 16, "pruner.name": "none"})
+    assert run(settings, StudyFolder(tmp_path)) == list(settings.search_space.configurations())
+
+
+def test_a_class_of_anybodys_goes_by_its_path(tmp_path):
+    settings = study(**{"sampler.name": "optuna.samplers:QMCSampler", "pruner.name": "optuna.pruners:NopPruner"})
+    assert type(build_sampler(settings, 0)).__name__ == "QMCSampler"
+    assert_conforms(settings, tmp_path / "mine")
+
+
+@pytest.mark.parametrize(
+    ("space", "more", "overrides", "said"),
+    [
+        (NUMBERS, "", {"sampler.name": "tep"}, "sampler: no sampler 'tep'; did you mean `tpe`?"),
+        (NUMBERS, "", {"sampler.name": "grid"},
+         "sampler: grid goes through all values, and space.learning_rate is a range of real numbers; list its choices"),
+        (CHOICES, "", {"sampler.name": "cmaes"},
+         "sampler: cmaes draws numbers alone, and space.learning_rate has choices; fix it in [training], or take tpe"),
+        (NUMBERS, "", {"sampler.name": "nsga2"},
+         'sampler: nsga2 is for two objectives; add second_objective = "seconds"'),
+        (NUMBERS, 'second_objective = "seconds"', {},
+         'second_objective: tpe knows one objective; take sampler = "nsga2", or leave it out'),
+        (NUMBERS, "", {"sampler.arguments": {"n_startup": 3}},
+         "sampler.arguments.n_startup: tpe does not take it; did you mean `n_startup_trials`?"),
+        (NUMBERS, "", {"sampler.name": "optuna.samplers:TPESamplers"},
+         "sampler: optuna.samplers:TPESamplers cannot be imported: "),
+        (NUMBERS, "", {"sampler.name": "math:sqrt"}, "sampler.arguments: math:sqrt refuses them: "),
+    ],
+)  # fmt: skip
+def test_a_sampler_that_cannot_serve_is_refused_before_the_start(space, more, overrides, said):
+    with pytest.raises(StudyFileError) as refused:
+        build_sampler(study(space, more, **overrides), 0)
+    assert str(refused.value).startswith(said)
+
+
+def test_a_pruner_that_is_none_is_refused():
+    for overrides, said in (
+        ({"pruner.name": "ahsa"}, "pruner: no pruner 'ahsa'; did you mean `asha`?"),
+        ({"pruner.name": "percentile", "pruner.arguments": {"percent": 3}},
+         "pruner.arguments.percent: percentile does not take it; did you mean `percentile`?"),
+        ({"pruner.name": "percentile", "pruner.arguments": {"percentile": 300.0}},
+         "pruner.arguments: percentile refuses them: "),
+    ):  # fmt: skip
+        with pytest.raises(StudyFileError) as refused:
+            build_pruner(study(**overrides))
+        assert str(refused.value).startswith(said)
+
+
+def test_finished_trials_of_another_study_are_known_to_the_sampler_and_not_counted(tmp_path):
+    other = StudyFolder(tmp_path / "other")
+    settings = study(**{"sampler.arguments": {"n_startup_trials": 5}, "pruner.name": "none"})
+    run(settings, other)
+    other.study_file.write_text(dump_study(settings))
+    mine = StudyFolder(tmp_path / "mine")
+    mine.root.mkdir()
+    assert take_over(settings, mine, other) == "10 of 10 finished trials of other are known to the sampler"
+    cold, warm = run(settings, StudyFolder(tmp_path / "cold"), at_most=1), run(settings, mine, at_most=1)
+    assert cold != warm and len(read_trials(mine)) == 1
+    narrow = study(NUMBERS.replace("low = 1e-4, high = 1e-1", "low = 0.5, high = 0.6"))
+    assert len(read_observations(settings, mine)) == 10
+    with pytest.raises(StudyFolderError, match=r"none of its 10 trials with a value lies in this study's space"):
+        take_over(narrow, StudyFolder(tmp_path / "narrow"), other)
+
+
+def test_enqueued_configurations_come_behind_the_references_once(tmp_path):
+    more = "\n".join(f"[[enqueue]]\nlearning_rate = {rate}\nbatch_size = 32\noptimizer = 'sgd'\nmomentum = 0.5"
+                     for rate in (0.002, 0.004))  # fmt: skip
+    reference = "[references.one]\nlearning_rate = 0.001\nbatch_size = 16\noptimizer = 'sgd'\nmomentum = 0.0\n"
+    settings = study(NUMBERS + reference + more, **{"pruner.name": "none"})
+    folder = StudyFolder(tmp_path)
+    rates = [c["learning_rate"] for c in run(settings, folder, at_most=2) + run(settings, folder)]
+    assert rates[:3] == [0.001, 0.002, 0.004] and len(set(rates)) == len(rates) == 10

@@ -1,0 +1,44 @@
+"""The user's modules, imported from memory."""
+
+import sys
+import traceback
+
+import pytest
+
+from hw2tune.user_code.importer import load
+
+NET = "import layers\nfrom parts.more import x\n\nclass Wide:\n    size = layers.size + x\n\n"
+NET += "def fail():\n    raise ValueError('no')\n"
+CODE = {"net.py": NET, "layers.py": "size = 2\n", "parts/__init__.py": "", "parts/more.py": "x = 1\n"}
+
+
+@pytest.fixture(autouse=True)
+def nothing_stays():
+    yield
+    load("net.py:x", {"net.py": "x = 1"})
+    for name in ("net", "layers", "parts", "parts.more"):
+        sys.modules.pop(name, None)
+
+
+def test_modules_import_each_other_and_nothing_of_the_folder(tmp_path, monkeypatch):
+    (tmp_path / "layers.py").write_text("raise SystemExit('from the disk')")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert load("net.py:Wide", CODE).size == 3
+
+
+def test_another_studys_modules_of_the_same_names_take_their_place():
+    assert load("net.py:Wide", CODE).size == 3
+    assert load("net.py:Wide", CODE | {"layers.py": "size = 5\n"}).size == 6
+    assert load("net.py:Wide", CODE).size == 3
+
+
+def test_an_installed_function_is_found_by_its_path():
+    assert load("math:sqrt", {})(4) == 2
+
+
+def test_a_traceback_shows_the_users_line():
+    with pytest.raises(ValueError) as error:
+        load("net.py:fail", CODE)()
+    shown = "".join(traceback.format_exception(error.value))
+    assert 'File "net.py", line 8, in fail' in shown and "raise ValueError('no')" in shown
