@@ -8,6 +8,7 @@ import typer
 
 from hw2tune import __version__
 from hw2tune import cli_options as opt
+from hw2tune.cli_data import data_app
 from hw2tune.interrupt import INTERRUPTED
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Hyperparameter studies for small vision networks, with claims that hold.",
 )
-data_app = typer.Typer(invoke_without_command=True, help="List the data sets, or fetch one.")
 app.add_typer(data_app, name="data")
 
 
@@ -124,6 +124,23 @@ def _run_study(request: Request, replicates: int | None, *, json: bool, quiet: b
                     data_dir=request.data_dir, output=None, tell=tell,
                 )  # fmt: skip
             _print_report(report, open_page=False, json=json)
+
+
+@app.command()
+def new(
+    name: Annotated[str, typer.Argument(help="The new study; NAME.toml is written here.")],
+    like: Annotated[
+        str | None, typer.Option("--from", metavar="STUDY", help="Begin with one that hw2tune ships.")
+    ] = None,
+    images: Annotated[str | None, typer.Option(metavar="FOLDER", help="A folder of images, by class.")] = None,
+    model: Annotated[str | None, typer.Option(metavar="FILE:NAME", help="A network of your own.")] = None,
+) -> None:
+    """Write a commented study file, and a network to begin with where none is named."""
+    from hw2tune.study.template import new_files, write_new
+
+    files = new_files(name, like=like, images=images, model=model)
+    write_new(files)
+    typer.echo(f"{' and '.join(files)} written; `hw2tune check {name}.toml` looks it over")
 
 
 @app.command()
@@ -272,24 +289,6 @@ def doctor(
     if found:
         raise typer.Exit(1)
     typer.echo("nothing stands in a study's way here; --machine shows what there is")
-
-
-@data_app.callback()
-def data(ctx: typer.Context, data_dir: opt.DataDir = None) -> None:
-    """List the data sets and where each was found, or fetch one."""
-    from hw2tune.data.load import list_datasets
-    from hw2tune.terminal.tables import print_datasets, stdout
-
-    if ctx.invoked_subcommand is None:
-        print_datasets(list_datasets(data_dir=data_dir), stdout())
-
-
-@data_app.command("fetch")
-def fetch(name: Annotated[str, typer.Argument(help="mnist or cifar10.")], data_dir: opt.NewDataDir = None) -> None:
-    """Fetch a data set, or verify the copy that is there."""
-    from hw2tune.data.load import fetch_dataset
-
-    typer.echo(f"{name}: {fetch_dataset(name, data_dir=data_dir)}")
 
 
 def _overrides(

@@ -28,9 +28,11 @@ from hw2tune.records.replicates.records import (
     Replicate,
     ReplicatesFolder,
 )
+from hw2tune.records.trials.epochs import read_epochs
 from hw2tune.report.sound import sound_arrays, sound_counts, sound_gallery, sound_race, sound_replicate, sound_run
 from hw2tune.study.claims import TUNED, Side
 from hw2tune.study.hyperparameters import identity
+from hw2tune.study.objectives import PARAMETERS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +62,14 @@ class StudyData:
     def references(self) -> list[str]:
         """The references, by the study file's order."""
         return list(self.overview.study.references)
+
+    @property
+    def parameters(self) -> dict[int, int]:
+        """The size of each trial's network, where its epochs say so, as they do for a second objective."""
+        records = {row.number: read_epochs(self.overview.folder.trial(row.number)) for row in self.overview.rows}
+        return {
+            number: epochs[-1][PARAMETERS] for number, epochs in records.items() if epochs and PARAMETERS in epochs[-1]
+        }
 
     def side(self, variant: str) -> Side:
         """What a variant is: a reference, the winner, or one of them with changed values."""

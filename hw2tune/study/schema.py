@@ -21,57 +21,88 @@ Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 
 
+def _said(description: str, default: Any = ...) -> Any:
+    """A field with what is said of it in the schema for editors and in docs/study-file.md."""
+    return Field(default, description=description)
+
+
 class Sampler(BaseModel):
-    """What chooses the next configuration, by its name here or by an import path; `arguments` go to its class."""
+    """What chooses the next configuration."""
 
     model_config = STRICT
-    name: Annotated[str, Field(min_length=1)] = "tpe"
-    arguments: dict[str, Any] = Field(default_factory=dict)
+    name: Annotated[str, Field(min_length=1)] = _said(
+        "tpe, random, qmc, grid, cmaes, gp, nsga2, or package.module:Class of an optuna.samplers.BaseSampler", "tpe"
+    )
+    arguments: dict[str, Any] = _said("given to its class, for example { n_startup_trials = 5 }", {})
 
 
 class Pruner(BaseModel):
-    """When an unpromising trial is stopped. `asha` is asynchronous successive halving (Li et al., 2020).
-
-    `arguments` go to the class of Optuna's, or of the user's, that the name stands for.
-    """
+    """When an unpromising trial is stopped. `asha` is asynchronous successive halving (Li et al., 2020)."""
 
     model_config = STRICT
-    name: Annotated[str, Field(min_length=1)] = "asha"
-    min_epochs: Annotated[int, Field(ge=1)] = 1
-    reduction_factor: Annotated[int, Field(ge=2)] = 3
-    arguments: dict[str, Any] = Field(default_factory=dict)
+    name: Annotated[str, Field(min_length=1)] = _said(
+        "asha, hyperband, median, percentile, patient, wilcoxon, none, or package.module:Class of an "
+        "optuna.pruners.BasePruner",
+        "asha",
+    )
+    min_epochs: Annotated[int, Field(ge=1)] = _said("epochs that every trial has", 1)
+    reduction_factor: Annotated[int, Field(ge=2)] = _said("asha and hyperband: one trial in so many goes on", 3)
+    arguments: dict[str, Any] = _said("given to its class", {})
 
 
 class Study(BaseModel):
     """What is searched and what is claimed: the content of a study file, with the options of the command line over it.
 
-    `loss` is `cross_entropy` (the network's outputs are logits) or `double_softmax` (softmax outputs go into a
-    cross-entropy that takes a softmax again, as the published MNIST runs did; its smallest value is 1.4612 nats).
     `code` holds the user's own modules that the study names, by file name: it is read from beside the study file.
     """
 
     model_config = ConfigDict(**STRICT, ignored_types=(cached_property,))
-    name: Name
-    dataset: Annotated[str, Field(min_length=1)]
-    model: Annotated[str, Field(min_length=1)]
-    loss: Literal["cross_entropy", "double_softmax"] = "cross_entropy"
-    max_epochs: Annotated[int, Field(ge=1)]
-    validation_size: Annotated[int, Field(ge=1)] | Share | None = None
-    test_share: Share | None = None
-    split_seed: Annotated[int, Field(ge=0)] = 0
-    resize: Annotated[list[Annotated[int, Field(ge=1, le=4096)]], Field(min_length=2, max_length=2)] | None = None
-    allow_overlap: str = ""
-    objective: Annotated[str, Field(min_length=1)] = "validation_accuracy"
-    second_objective: Literal["seconds", "parameters"] | None = None
-    trials: Annotated[int, Field(ge=1)] = 50
-    sampler: Sampler = Sampler()
-    seed: Annotated[int, Field(ge=0)] = 0
-    pruner: Pruner = Pruner()
-    training: Configuration = Field(default_factory=dict)
-    space: dict[str, Distribution]
-    references: dict[Name, Configuration] = Field(default_factory=dict)
-    enqueue: list[Configuration] = Field(default_factory=list)
-    claims: list[Claim] = Field(default_factory=list)
+    name: Name = _said("the study's folder in the results")
+    dataset: Annotated[str, Field(min_length=1)] = _said(
+        "a data set's name (`hw2tune data` lists them), a folder of images by its path, or data.py:load"
+    )
+    model: Annotated[str, Field(min_length=1)] = _said(
+        "mnist_cnn, cifar10_cnn, net.py:Name of a file beside the study file, or package.module:factory"
+    )
+    loss: Literal["cross_entropy", "double_softmax"] = _said(
+        "cross_entropy (the network returns logits) or double_softmax (softmax outputs go into a cross-entropy that "
+        "takes a softmax again, as the published MNIST runs did)",
+        "cross_entropy",
+    )
+    max_epochs: Annotated[int, Field(ge=1)] = _said("epochs of a trial that is not stopped")
+    validation_size: Annotated[int, Field(ge=1)] | Share | None = _said(
+        "images that validate, a number or a share; stratified, equal pictures and groups never split", None
+    )
+    test_share: Share | None = _said("of a folder without train and test: the share that is kept for the test", None)
+    split_seed: Annotated[int, Field(ge=0)] = _said("draws the validation images", 0)
+    resize: Annotated[list[Annotated[int, Field(ge=1, le=4096)]], Field(min_length=2, max_length=2)] | None = _said(
+        "[height, width] that the images of a folder get", None
+    )
+    allow_overlap: str = _said(
+        "a reason to let test images stand among the training images; it stands as a caveat beside every figure", ""
+    )
+    objective: Annotated[str, Field(min_length=1)] = _said(
+        "validation_accuracy, validation_loss, balanced_accuracy, macro_f1, or metrics.py:name of a function of "
+        "(logits, labels) whose value is better when it is larger",
+        "validation_accuracy",
+    )
+    second_objective: Literal["seconds", "parameters"] | None = _said(
+        "for nsga2: what shall be small besides, seconds of training or parameters of the network", None
+    )
+    trials: Annotated[int, Field(ge=1)] = _said("trials in all, the references first", 50)
+    sampler: Sampler = _said("what chooses configurations: a name, or a table", Sampler())
+    seed: Annotated[int, Field(ge=0)] = _said("of sampler, weights and order of images", 0)
+    pruner: Pruner = _said("what stops trials: a name, or a table", Pruner())
+    training: Configuration = _said("hyperparameters that are the same for every trial", {})
+    space: dict[str, Distribution] = _said("hyperparameters that are searched")
+    references: dict[Name, Configuration] = _said("known configurations by name: the first trials, never stopped", {})
+    enqueue: list[Configuration] = _said("configurations to be tried next", [])
+    claims: list[Claim] = _said(
+        "pairs to be tested on the same seeds: side a, side b, and a sentence that says what makes the difference; a "
+        'side is a reference, "tuned", or { of = "tuned", with = { ... } }; without any, tuned against the first '
+        "reference",
+        [],
+    )
     code: Annotated[dict[str, str], Field(exclude=True, repr=False)] = Field(default_factory=dict)
 
     @field_validator("space", mode="before")

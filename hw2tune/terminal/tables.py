@@ -12,6 +12,7 @@ from rich.table import Table
 from hw2tune.records.overview import UNREADABLE, Overview
 from hw2tune.records.trials.rows import TrialRow, best_first
 from hw2tune.records.trials.states import INTERRUPTED
+from hw2tune.study.objectives import objective_of
 from hw2tune.terminal.lines import configuration, objective_value, trial_name
 from hw2tune.text.cells import duration
 
@@ -130,7 +131,7 @@ def print_studies(overviews: Sequence[Overview], faults: Mapping[str, str], cons
         table.add_row(
             overview.folder.name, overview.state, f"{len(overview.finished)}/{overview.study.trials_possible}",
             objective_value(best.value if best else None, overview.study.objective),
-            overview.study.objective.replace("_", " "), duration(sum(row.seconds for row in overview.rows)),
+            overview.study.objective_spec.label, duration(sum(row.seconds for row in overview.rows)),
         )  # fmt: skip
     console.print(table)
 
@@ -180,7 +181,7 @@ def print_report(files: ReportFiles, console: Console) -> None:
 
 
 def _heading(objective: str) -> str:
-    return {"validation_accuracy": "validation"}.get(objective, objective.replace("_", " "))
+    return {"validation_accuracy": "validation"}.get(objective, objective_of(objective).label)
 
 
 def _table(*columns: str) -> Table:

@@ -217,7 +217,7 @@ def _caption(data: StudyData, rows: Sequence[TrialRow], table: Sequence[Coordina
     left_out = f" Omitted, the same in all trials: {listed(fixed)}." if fixed else ""
     return (
         f"The {counted(len(rows), 'trial')} that have a value (n = {len(rows)}), each a line through its "
-        f"hyperparameters to the best {data.overview.study.objective.replace('_', ' ')} over its epochs; colour "
+        f"hyperparameters to the best {data.overview.study.objective_spec.label} over its epochs; colour "
         f"repeats the last axis. Pruned trials had fewer epochs.{apart}{left_out}"
     )
 

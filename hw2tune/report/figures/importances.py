@@ -140,7 +140,7 @@ def _caption(data: StudyData, rows: Sequence[TrialRow], names: Sequence[str], fo
     why = f" Omitted, as not every trial has them or none differs in them: {listed(left_out)}." if left_out else ""
     drawn = f" drawn at random out of {found:,}" if found > len(rows) else ""
     return (
-        f"Share of the variance of the {study.objective.replace('_', ' ')} that each hyperparameter explains alone, "
+        f"Share of the variance of the {study.objective_spec.label} that each hyperparameter explains alone, "
         f"by fANOVA ({TREES} trees, fixed seed), normalised to 100 %, from n = {len(rows)} trials{drawn}, complete and "
         "pruned ones by the best value over the epochs that they had. The search looks where it hopes to gain and "
         f"does not sample evenly, and so few trials give a rough order, not a measurement.{why}"

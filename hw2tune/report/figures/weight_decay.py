@@ -141,7 +141,7 @@ def _caption(data: StudyData, table: Sequence[Response]) -> str:
     zeros = sum(response.weight_decay == 0 for response in table)
     at_zero = f"; {counted(zeros, 'trial')} at exactly 0, left of the break" if zeros else ""
     return (
-        f"Best {study.objective.replace('_', ' ')} of each trial against its weight decay (n = {len(table)} "
+        f"Best {study.objective_spec.label} of each trial against its weight decay (n = {len(table)} "
         f"trials{at_zero}), by optimizer. In sgd and adam weight decay is coupled (L2 in the gradient), in adamw "
         "decoupled: equal numbers do not mean equal strength. The other hyperparameters differ too, so that this "
         "shows where good trials lie and not what weight decay alone does; for that see tuned against tuned-no-l2."

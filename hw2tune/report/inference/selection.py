@@ -12,7 +12,7 @@ from hw2tune.report.inference.pairs import overlaps_training
 from hw2tune.report.inference.statistics import Summary, summarize
 from hw2tune.report.study_data import StudyData
 from hw2tune.study.claims import TUNED
-from hw2tune.study.objectives import is_loss
+from hw2tune.study.objectives import is_loss, objective_of
 from hw2tune.text.numbers import counted, difference, listed, measured
 
 
@@ -72,7 +72,7 @@ def optimism(data: StudyData) -> Optimism | None:
 
 
 def _leader_words(found: Optimism) -> str:
-    name = found.objective.replace("_", " ")
+    name = objective_of(found.objective).label
     led = (
         f"Of {counted(found.trials, 'trial')} with a value, #{found.leader} led the search with "
         f"{measured(found.leader_search_value, found.objective)} {name}"

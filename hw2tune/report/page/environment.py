@@ -61,7 +61,7 @@ def _study(results: StudyResults) -> list[tuple[str, str]]:
         ("model", study.model),
         ("loss", study.loss.replace("_", " ")),
         ("epochs", f"{study.max_epochs} at most"),
-        ("objective", study.objective.replace("_", " ")),
+        ("objective", study.objective_spec.label),
         ("sampler", study.sampler.name),
         ("pruner", pruner.name + rule),
         ("seed of the search", str(study.seed)),

@@ -10,6 +10,7 @@ from hw2tune.report.page.blocks import Block, Prose, Row, Table
 from hw2tune.report.page.claims import chosen_on_these_seeds
 from hw2tune.report.page.figures import figure_blocks
 from hw2tune.report.results import StudyResults
+from hw2tune.study.objectives import objective_of
 from hw2tune.text.cells import DASH, configuration, duration, objective_value
 from hw2tune.text.numbers import counted, listed
 
@@ -24,7 +25,7 @@ def search_blocks(results: StudyResults) -> list[Block]:
     outcome = listed([f"{number} {state}" for state, number in states.items()])
     finished = f"{len(overview.finished)} of {counted(study.trials, 'trial')} finished"
     text = (
-        f"The search {study.direction}d {study.objective.replace('_', ' ')} with the sampler {study.sampler} and the "
+        f"The search {study.direction}d {study.objective_spec.label} with the sampler {study.sampler.name} and the "
         f"pruner {study.pruner.name}: {finished} ({outcome})."
     )
     chosen = [results.race_sentence, *([results.optimism.sentence] if results.optimism else [])]
@@ -62,7 +63,7 @@ def _race(results: StudyResults) -> list[Block]:
             title="The race",
             caption=(
                 f"The best trials of the search again, on {counted(len(seeds), 'seed')}, by "
-                f"{race.objective.replace('_', ' ')} alone; the best mean is the tuned variant."
+                f"{objective_of(race.objective).label} alone; the best mean is the tuned variant."
                 f"{chosen_on_these_seeds(results)}"
             ),
             columns=["Trial", "In the search", *seeds, "Mean", "Outcome", "Configuration"],
@@ -83,8 +84,8 @@ def _trials(results: StudyResults) -> Table:
         name="trials",
         title="Trials",
         caption=f"The best {min(BEST_TRIALS, len(ranked))}, the published ones, and those that failed.",
-        columns=["Trial", objective.replace("_", " ").capitalize(), "Best epoch", "State", "Time", "Configuration"],
-        numeric=frozenset({objective.replace("_", " ").capitalize(), "Best epoch", "Time"}),
+        columns=["Trial", objective_of(objective).label.capitalize(), "Best epoch", "State", "Time", "Configuration"],
+        numeric=frozenset({objective_of(objective).label.capitalize(), "Best epoch", "Time"}),
         rows=[_trial(row, objective) for row in shown.values()],
         file=results.file("tables", "trials.csv"),
     )

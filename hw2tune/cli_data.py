@@ -1,0 +1,32 @@
+"""`hw2tune data`: the data sets that there are."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from hw2tune import cli_options as opt
+
+data_app = typer.Typer(invoke_without_command=True, help="List the data sets, or fetch one.")
+
+
+@data_app.callback()
+def data(ctx: typer.Context, data_dir: opt.DataDir = None) -> None:
+    """List the data sets and where each was found, or fetch one."""
+    from hw2tune.data.load import list_datasets
+    from hw2tune.terminal.tables import print_datasets, stdout
+
+    if ctx.invoked_subcommand is None:
+        print_datasets(list_datasets(data_dir=data_dir), stdout())
+
+
+@data_app.command("fetch")
+def fetch(
+    name: Annotated[str, typer.Argument(help="A data set that is published, mnist for example.")],
+    data_dir: opt.NewDataDir = None,
+) -> None:
+    """Fetch a data set, or verify the copy that is there."""
+    from hw2tune.data.load import fetch_dataset
+
+    typer.echo(f"{name}: {fetch_dataset(name, data_dir=data_dir)}")
