@@ -12,7 +12,6 @@ import json
 import statistics
 import tempfile
 import time
-from dataclasses import asdict
 from pathlib import Path
 
 from hw2tune.data.load import load_dataset
@@ -22,10 +21,10 @@ from hw2tune.records.trials.checkpoints import DIGEST, digest
 from hw2tune.records.trials.storage import create_optuna_study
 from hw2tune.search.recorder import Recorder
 from hw2tune.study.file import find_study, parse_study
+from hw2tune.study.task import Blueprint
 from hw2tune.train.batches import TrainingData, on_device
 from hw2tune.train.device import prepare_process
 from hw2tune.train.loop import train_epochs
-from hw2tune.train.loss import LOSSES
 from hw2tune.train.state import checkpoint, new_state
 
 EPOCHS = 30
@@ -38,19 +37,20 @@ def main() -> None:
     data = TrainingData(
         train=on_device(dataset.train, dataset.info, device),
         validation=on_device(dataset.validation, dataset.info, device),
+        info=dataset.info,
     )
     hyperparameters = study.reference("baseline")
-    state = new_state(study.model, hyperparameters, seed=study.seed, device=device)
+    state = new_state(Blueprint(model=study.model), hyperparameters, seed=study.seed, device=device)
     seconds: dict[str, list[float]] = {"epoch": [], "checkpoint (worker)": [], "files and journal (driver)": []}
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as place:  # a real disk, as results have: /tmp may be memory
         folder = StudyFolder(Path(place))
         recorder = Recorder(study, create_optuna_study(folder, study), folder, Listeners())
         recorder.enqueue_references()
         trial = recorder.open_trial()
-        for epoch in train_epochs(state, hyperparameters, data, loss=LOSSES[study.loss], max_epochs=EPOCHS):
+        for epoch in train_epochs(state, hyperparameters, data, loss=study.loss, max_epochs=EPOCHS):
             trained = time.perf_counter()
             content = checkpoint(state)
-            record = asdict(epoch) | {DIGEST: digest(content)}
+            record = epoch.record() | {DIGEST: digest(content)}
             taken = time.perf_counter()
             recorder.record_epoch(trial, record, content)
             written = time.perf_counter()

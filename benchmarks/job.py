@@ -20,7 +20,8 @@ from hw2tune.records.opening import opened
 from hw2tune.records.trials.rows import LABEL
 from hw2tune.records.trials.storage import create_optuna_study
 from hw2tune.study.file import dump_study, find_study, parse_study
-from hw2tune.study.schema import LABELS, Study
+from hw2tune.study.published import RUNS
+from hw2tune.study.schema import Study
 
 VALIDATION = 1_000  # images beside a limited number of training images
 
@@ -62,13 +63,13 @@ def _configurations(study: Study, count: int) -> list[dict[str, Any]]:
     """The published two, then a random draw that is always the same."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     random = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
-    drawn = [study.search_space.suggest(random.ask()) for _ in range(count - len(LABELS))]
-    return [*(dict(study.references[label]) for label in LABELS), *drawn]
+    drawn = [study.search_space.suggest(random.ask()) for _ in range(count - len(RUNS))]
+    return [*(dict(study.references[label]) for label in RUNS), *drawn]
 
 
 def _enqueue(study: Study, results: Path, configurations: list[dict[str, Any]]) -> None:
     """Makes hw2tune's study with the list waiting in its storage; `hw2tune study` then continues it."""
-    labels = [*LABELS, *[None] * (len(configurations) - len(LABELS))]
+    labels = [*RUNS, *[None] * (len(configurations) - len(RUNS))]
     with opened(results, study) as folder:
         storage = create_optuna_study(folder, study)
         for label, configuration in zip(labels, configurations, strict=True):

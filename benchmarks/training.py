@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -117,13 +118,13 @@ def _ours(name: str, batch_size: int, pixels: np.ndarray, labels: np.ndarray) ->
     from hw2tune.data.dataset import Split
     from hw2tune.train.batches import on_device
     from hw2tune.train.loop import train_epoch
-    from hw2tune.train.loss import LOSSES
 
     study, state, device, finish = _trained(name)
 
     def run(size: int) -> None:
         split = on_device(Split(images=pixels[:size], labels=labels[:size]), dataset_info(study.dataset), device)
-        train_epoch(state, split, LOSSES[study.loss], batch_size)
+        configuration = replace(study.reference("baseline"), batch_size=batch_size)
+        train_epoch(state, split, configuration, loss=study.loss, max_epochs=study.max_epochs)
 
     return run, finish
 
@@ -136,7 +137,7 @@ def _bare(name: str, batch_size: int, pixels: np.ndarray, labels: np.ndarray) ->
     study, state, device, finish = _trained(name)
     split = on_device(Split(images=pixels, labels=labels), dataset_info(study.dataset), device)
     batches = list(split.batches(batch_size))
-    model, optimizer, loss = state.model.train(), state.optimizer, LOSSES[study.loss]
+    model, optimizer, loss = state.model.train(), state.optimizers[0], LOSSES[study.loss]
 
     def run(size: int) -> None:
         for inputs, targets in batches[: -(-size // batch_size)]:
@@ -151,12 +152,13 @@ def _trained(name: str) -> tuple[Any, Any, Any, Callable[[], None]]:
     """Study, a new state of its baseline, the device, and what waits for it."""
     import torch
 
+    from hw2tune.study.task import Blueprint
     from hw2tune.train.device import prepare_process
     from hw2tune.train.state import new_state
 
-    device = prepare_process(1, gpu=True)
+    device = prepare_process(1, gpu=torch.cuda.is_available())
     study = parse_study(*find_study(name))
-    state = new_state(study.model, study.reference("baseline"), seed=0, device=device)
+    state = new_state(Blueprint(model=study.model), study.reference("baseline"), seed=0, device=device)
     return study, state, device, torch.cuda.synchronize if device.type == "cuda" else lambda: None
 
 

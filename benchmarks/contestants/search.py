@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +84,7 @@ def _epochs(study: Study, hyperparameters: dict[str, Any]) -> Iterator[tuple[dic
     """Each epoch's record or the failure that ends the trial, and its test accuracy."""
     import torch
 
+    from hw2tune.study.task import Blueprint
     from hw2tune.train.batches import TrainingData, on_device
     from hw2tune.train.device import prepare_process
     from hw2tune.train.loop import DivergedError, evaluate, train_epochs
@@ -95,13 +95,15 @@ def _epochs(study: Study, hyperparameters: dict[str, Any]) -> Iterator[tuple[dic
     data = load_dataset(study.dataset, validation_size=study.validation_size, split_seed=study.split_seed)
     test = on_device(data.test, data.info, device)
     splits = TrainingData(
-        train=on_device(data.train, data.info, device), validation=on_device(data.validation, data.info, device)
+        train=on_device(data.train, data.info, device),
+        validation=on_device(data.validation, data.info, device),
+        info=data.info,
     )
-    configuration, loss = Hyperparameters(**hyperparameters), LOSSES[study.loss]
-    state = new_state(study.model, configuration, seed=study.seed, device=device)
+    configuration = Hyperparameters.of(hyperparameters)
+    state = new_state(Blueprint(model=study.model), configuration, seed=study.seed, device=device)
     try:
-        for epoch in train_epochs(state, configuration, splits, loss=loss, max_epochs=study.max_epochs):
-            yield asdict(epoch), evaluate(state.model, test, loss)[1]
+        for epoch in train_epochs(state, configuration, splits, loss=study.loss, max_epochs=study.max_epochs):
+            yield epoch.record(), evaluate(state.model, test, LOSSES[study.loss])[1]
     except DivergedError as error:
         yield failure_of(error, state.epoch + 1), 0.0
 
