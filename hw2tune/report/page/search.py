@@ -83,7 +83,7 @@ def _trials(results: StudyResults) -> Table:
     return Table(
         name="trials",
         title="Trials",
-        caption=f"The best {min(BEST_TRIALS, len(ranked))}, the published ones, and those that failed.",
+        caption=f"The best {min(BEST_TRIALS, len(ranked))}, the references, and those that failed.",
         columns=["Trial", objective_of(objective).label.capitalize(), "Best epoch", "State", "Time", "Configuration"],
         numeric=frozenset({objective_of(objective).label.capitalize(), "Best epoch", "Time"}),
         rows=[_trial(row, objective) for row in shown.values()],
