@@ -77,7 +77,7 @@ def submit(cluster: JobServer, study: Study, results: str, options: Sequence[str
                 f"{cluster.url}: job {running} runs this study already; `{cluster.rejoin}` follows it, "
                 f"`{cluster.stop(running)}` ends it in order"
             )
-        Path(folder, f"{study.name}.toml").write_text(dump_study(study), encoding="utf-8")
+        write_study(Path(folder), study)
         name = cluster.name(next_number(known))
         client.submit_job(
             entrypoint=entrypoint(f"./{study.name}.toml", results, options),
@@ -85,6 +85,14 @@ def submit(cluster: JobServer, study: Study, results: str, options: Sequence[str
             runtime_env={"working_dir": folder, "py_modules": [package_folder()], "env_vars": ENVIRONMENT},
         )
     return name
+
+
+def write_study(folder: Path, study: Study) -> None:
+    """The study's file, with the modules of the user's own that it names beside it: what travels to the head."""
+    (folder / f"{study.name}.toml").write_text(dump_study(study), encoding="utf-8")
+    for name, text in study.code.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
 
 
 def next_number(known: Collection[str]) -> int:

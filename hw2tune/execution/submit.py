@@ -44,6 +44,7 @@ def options_of(request: Request) -> list[str]:
         "--concurrency": resources.concurrency,
         "--data-dir": request.data_dir,
         "--retries": request.retries,
+        "--warm-start": request.warm_start,
         "--time-budget": None if request.time_budget is None else f"{request.time_budget:g}s",
     }
     options = [word for name, value in values.items() if value is not None for word in (name, str(value))]

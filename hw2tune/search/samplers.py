@@ -79,11 +79,6 @@ _ALL = (
 SAMPLERS = {spec.name: spec for spec in _ALL}
 
 
-def check_sampler(study: Study) -> None:
-    """Raises StudyFileError where the study's sampler is none, or cannot search this study."""
-    build_sampler(study, 0)
-
-
 def build_sampler(study: Study, trials_drawn: int, warm: list[Observation] | None = None) -> BaseSampler:
     """The study's sampler; the trials drawn before are mixed into its seed, or a continuation would replay them.
 

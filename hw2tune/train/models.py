@@ -44,7 +44,7 @@ def arguments(factory: Callable[..., Any], blueprint: Blueprint) -> dict[str, An
         "num_classes": len(blueprint.classes),
     }
     given = {name: value for name, value in offered.items() if name in named}
-    if takes_more and not named_classes(named):
+    if takes_more and not {"num_classes", "classes"} & set(named):
         given["num_classes"] = len(blueprint.classes)
     given |= blueprint.hyperparameters
     shown = f"{blueprint.model}({', '.join(named)}{', **kwargs' if takes_more else ''})"
@@ -57,11 +57,6 @@ def arguments(factory: Callable[..., Any], blueprint: Blueprint) -> dict[str, An
             "default"
         )
     return given
-
-
-def named_classes(named: list[str]) -> bool:
-    """Whether a signature says by itself how it takes the classes."""
-    return "num_classes" in named or "classes" in named
 
 
 _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)

@@ -6,20 +6,21 @@ import subprocess
 import pytest
 
 from hw2tune.errors import ResourceError
-from hw2tune.execution.jobs import JobServer, _exit_code, _without_rays, entrypoint, newest, next_number
+from hw2tune.execution.jobs import JobServer, _exit_code, _without_rays, entrypoint, newest, next_number, write_study
 from hw2tune.execution.request import Request
 from hw2tune.execution.resources import ResourceRequest
 from hw2tune.execution.submit import options_of, submit_study
+from hw2tune.study.file import find_study, parse_study
 
 
 def test_the_command_keeps_every_option_and_attaches_to_its_own_cluster():
     request = Request(
         study="mnist", resources=ResourceRequest(cpus_per_trial=0.5, gpus_per_trial=0.25, concurrency=3, address="http://head:8265"),
-        retries=1, time_budget=90, fresh=True,
+        retries=1, time_budget=90, fresh=True, warm_start="earlier",
     )  # fmt: skip
     assert options_of(request) == [
         "--cpus-per-trial", "0.5", "--gpus-per-trial", "0.25", "--concurrency", "3", "--retries", "1",
-        "--time-budget", "90s", "--fresh",
+        "--warm-start", "earlier", "--time-budget", "90s", "--fresh",
     ]  # fmt: skip
     command = entrypoint("./mnist.toml", "ray_results", ["--retries", "1"])
     assert command.endswith(
@@ -35,6 +36,22 @@ def test_the_shell_that_runs_the_command_gets_each_word_whole(results, expected)
     command = entrypoint("./x.toml", results, []).replace("exec", "printf '%s\\n'")
     shown = subprocess.run(["sh", "-c", command], env={"HOME": "HOME", "PATH": "/usr/bin:/bin"}, capture_output=True)
     assert shown.stdout.decode().splitlines()[-1] == expected
+
+
+def test_a_study_of_ones_own_is_handed_over_with_its_code(tmp_path):
+    here, there = tmp_path / "here", tmp_path / "there"
+    for folder in (here / "parts", there):
+        folder.mkdir(parents=True)
+    for name, text in (("net.py", "from parts import x\nNet = x.Net\n"), ("parts/__init__.py", ""), ("parts/x.py", "")):
+        (here / name).write_text(text)
+    (here / "mine.toml").write_text(
+        'name = "mine"\ndataset = "digits"\nmodel = "net.py:Net"\nmax_epochs = 1\n'
+        "[space]\nlearning_rate = 0.1\nbatch_size = 8\noptimizer = 'sgd'\n"
+    )
+    study = parse_study(*find_study(str(here / "mine.toml")))
+    write_study(there, study)
+    assert sorted(study.code) == ["net.py", "parts/__init__.py", "parts/x.py"]
+    assert parse_study(*find_study(str(there / "mine.toml"))) == study
 
 
 def test_an_address_where_no_job_server_answers_is_refused_with_what_to_look_at():
