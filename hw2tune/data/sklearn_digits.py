@@ -1,8 +1,5 @@
 """The 1,797 images of digits, 8 x 8 pixels, that scikit-learn ships (from UCI's optical recognition of digits)."""
 
-import gzip
-import hashlib
-import zlib
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -10,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from hw2tune.data.catalog import DatasetInfo
-from hw2tune.data.damage import damaged
 from hw2tune.data.dataset import Split, Unsplit
+from hw2tune.data.packaged import verified_text
 from hw2tune.data.splits import stratified_indices
 from hw2tune.errors import DataError
 
@@ -35,21 +32,11 @@ def shipped_file() -> Path:
 def read(info: DatasetInfo) -> Unsplit:
     """The images, scaled from 0..16 to 0..255, with a fixed stratified test split of `info.test_size`."""
     file = shipped_file()
-    rows = np.fromstring(_verified_text(file).replace("\n", ","), np.float64, sep=",").reshape(-1, 65)
+    text = verified_text(file, TEXT_SHA256, zipped="scikit-learn's gzip file of digits", text="scikit-learn's text")
+    rows = np.fromstring(text.replace("\n", ","), np.float64, sep=",").reshape(-1, 65)
     images = np.rint(rows[:, :-1] * (255 / LARGEST)).astype(np.uint8).reshape(-1, *info.image_shape)
     every = Split(images=images, labels=np.ascontiguousarray(rows[:, -1].astype(np.int64)))
     in_test = stratified_indices(every.labels, info.test_size, classes=len(info.classes), seed=TEST_SEED)
     others = np.setdiff1d(np.arange(len(every)), in_test)
     source = f"scikit-learn {version('scikit-learn')} ({file})"
     return Unsplit(label=info.title, source=source, trainval=every.take(others), test=every.take(in_test))
-
-
-def _verified_text(file: Path) -> str:
-    try:
-        text = gzip.decompress(file.read_bytes())
-    except (OSError, EOFError, zlib.error) as error:
-        raise damaged(file, expected="scikit-learn's gzip file of digits", found=f"'{error}'") from error
-    found = hashlib.sha256(text).hexdigest()
-    if found != TEXT_SHA256:
-        raise damaged(file, expected=f"scikit-learn's text with sha256 {TEXT_SHA256}", found=f"sha256 {found}")
-    return text.decode("ascii").rstrip("\n")

@@ -12,10 +12,9 @@ from optuna import pruners
 from optuna.pruners import BasePruner
 
 from hw2tune.errors import StudyFileError
+from hw2tune.search.named import class_at
 from hw2tune.study.notation import did_you_mean
 from hw2tune.study.schema import Pruner, Study
-from hw2tune.user_code.files import is_code
-from hw2tune.user_code.importer import load
 
 
 def _patient(*, wrapped_pruner: str = "median", patience: int = 3, min_delta: float = 0.0, **more: Any) -> BasePruner:
@@ -69,9 +68,4 @@ def _kind(study: Study) -> tuple[Callable[..., Any], Callable[[Pruner, Study], d
     name = study.pruner.name
     if name in PRUNERS:
         return PRUNERS[name]
-    if not is_code(name):
-        raise StudyFileError(f"pruner: no pruner {name!r}{did_you_mean(name, PRUNERS, ', or package.module:Class')}")
-    try:
-        return load(name, study.code), lambda p, s: {}
-    except (ImportError, AttributeError) as error:
-        raise StudyFileError(f"pruner: {name} cannot be imported: {error}") from None
+    return class_at("pruner", name, PRUNERS, study.code), lambda p, s: {}

@@ -13,12 +13,11 @@ from optuna import samplers
 from optuna.samplers import BaseSampler, RandomSampler
 
 from hw2tune.errors import StudyFileError
+from hw2tune.search.named import class_at
 from hw2tune.search.view import Observation, ViewSampler
 from hw2tune.study.distributions import Choice, Interval
 from hw2tune.study.notation import did_you_mean
 from hw2tune.study.schema import Study
-from hw2tune.user_code.files import is_code
-from hw2tune.user_code.importer import load
 
 SEED_STRIDE = 1_000_003  # prime, so that no two pairs of seed and number of trials meet by accident
 
@@ -118,12 +117,7 @@ def _spec(study: Study) -> SamplerSpec:
     name = study.sampler.name
     if name in SAMPLERS:
         return SAMPLERS[name]
-    if not is_code(name):
-        raise StudyFileError(f"sampler: no sampler {name!r}{did_you_mean(name, SAMPLERS, ', or package.module:Class')}")
-    try:
-        return SamplerSpec(name=name, kind=load(name, study.code), defaults={})
-    except (ImportError, AttributeError) as error:
-        raise StudyFileError(f"sampler: {name} cannot be imported: {error}") from None
+    return SamplerSpec(name=name, kind=class_at("sampler", name, SAMPLERS, study.code), defaults={})
 
 
 def _known(name: str, takes: Any) -> str:

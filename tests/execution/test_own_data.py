@@ -1,0 +1,60 @@
+"""Images that do not fit into shared memory, and test images that a study file lets stand in the training."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hw2tune.errors import DataError, ResourceError
+from hw2tune.events import Listeners
+from hw2tune.execution import preflight
+from hw2tune.execution.request import load_for
+from hw2tune.study.file import parse_study
+
+STUDY = """
+name = "mine"
+dataset = "./pictures"
+model = "mnist_cnn"
+max_epochs = 1
+validation_size = 0.2
+space = { learning_rate = 0.1, batch_size = 8, optimizer = "sgd" }
+"""
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    monkeypatch.setenv("HW2TUNE_CACHE", str(tmp_path / "cache"))
+    random = np.random.default_rng(0)
+    for part, count in (("train", 10), ("test", 4)):
+        for name in ("a", "b"):
+            folder = tmp_path / "pictures" / part / name
+            folder.mkdir(parents=True)
+            for n in range(count):
+                Image.fromarray(random.integers(0, 255, (8, 8)).astype(np.uint8)).save(folder / f"{n}.png")
+    return tmp_path
+
+
+def load(place, more: str = ""):
+    return load_for(parse_study(more + STUDY, str(place / "mine.toml")), None, Listeners())
+
+
+def test_images_larger_than_shared_memory_are_refused_with_both_sizes(place, monkeypatch):
+    data = load(place)
+    preflight.refuse_too_large(data)
+    monkeypatch.setattr(preflight, "OBJECT_STORE_SHARE", 0.0)
+    with pytest.raises(ResourceError) as refused:
+        preflight.refuse_too_large(data)
+    assert str(refused.value) == (
+        "pictures (28 images): the images take 0 MB of shared memory, and 0 MB are there (/dev/shm and 0% of the "
+        "memory); make them smaller (resize in the study file), or give more (a container's --shm-size)"
+    )
+
+
+def test_test_images_among_the_training_images_pass_with_a_reason_that_is_their_caveat(place):
+    image = (place / "pictures" / "train" / "a" / "3.png").read_bytes()
+    (place / "pictures" / "test" / "a" / "0.png").write_bytes(image)
+    with pytest.raises(DataError, match=r"1 images stand in both (train|validation) and test"):
+        load(place)
+    data = load(place, 'allow_overlap = "the camera took it twice"\n')
+    assert data.caveat == "1 test images are training or validation images too (the camera took it twice)"
+    (place / "pictures" / "test" / "a" / "0.png").unlink()
+    assert load(place, 'allow_overlap = "no need"\n').caveat == ""
