@@ -29,7 +29,7 @@ def test_outcome_and_claims_are_printed_behind_the_display(tmp_path):
     os.close(ours)
     left = "\n".join(screen(b"".join(shown).decode()))
     for pattern in (
-        r"trial +validation +epoch.*\nbest +#\d.*\nbaseline +#0.*\nL2 +#1.*\n",
+        r"trial +validation +epoch.*\nbest +#\d.*\nbaseline +#0.*\nl2 +#1.*\n",
         r"files: ray_results/tiny\nnext: .*searches on\n",
         r"\n- L2 1e-4 changes.*\n- Tuning .*\n- In the tuned .*\nreport: ray_results/tiny/report/index.html",
     ):
