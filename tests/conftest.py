@@ -14,6 +14,7 @@ import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
+from hw2tune.execution.bytecode import kept_in
 from hw2tune.variables import settle
 
 MARK = "HW2TUNE_TESTS"  # in the environment of every process that a test starts
@@ -31,7 +32,8 @@ def nothing_is_left_behind() -> Iterator[None]:
     os.environ.update({MARK: uuid.uuid4().hex, "TMPDIR": str(place)})
     tempfile.tempdir = None  # asks again
     settle()  # as every command does, before Ray is imported
-    yield
+    with kept_in(place):  # hundreds of processes import the same
+        yield
     deadline = time.monotonic() + LINGERING
     while (running := marked(os.environ[MARK])) and time.monotonic() < deadline:
         time.sleep(0.5)

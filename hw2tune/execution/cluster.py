@@ -15,6 +15,7 @@ import psutil
 import ray
 
 from hw2tune.errors import ResourceError
+from hw2tune.execution import bytecode
 from hw2tune.execution.address import meant, reached, without_ray_address
 from hw2tune.execution.authentication import own_token, users_token, wanted_mode
 from hw2tune.execution.connection_errors import connection_error
@@ -70,7 +71,9 @@ def connected(resources: ResourceRequest, note: Callable[[str], None] = lambda t
                 unsuitable = unsuitable_nodes(_alive()) if resources.address else {}
                 yield Cluster(resources=resources, scratch=folder, unsuitable=unsuitable)
         finally:
+            started = _workers() if resources.address is None else []
             ray.shutdown()
+            _see_off(started)
 
 
 _QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
@@ -99,7 +102,7 @@ def _started(folder: Path) -> Iterator[None]:
 
 
 def _start(folder: Path) -> None:
-    with without_servers(), out_of_reach(), signals_left_alone():
+    with without_servers(), out_of_reach(), signals_left_alone(), bytecode.kept_in(folder):
         ray.init(
             "local",  # without it Ray joins a cluster that happens to run on this machine
             num_cpus=int(this_machine()["CPU"]),  # Ray counts neither affinity nor quotas
@@ -123,6 +126,22 @@ def _end_processes(folder: Path) -> None:
             if any(str(folder) in word for word in process.cmdline()):
                 process.kill()
                 process.wait(5)
+
+
+def _workers() -> list[psutil.Process]:
+    """The processes of a Ray that was started here, but for its two servers."""
+    with contextlib.suppress(psutil.Error):
+        return [one for one in psutil.Process().children(recursive=True) if one.name().startswith("ray::")]
+    return []
+
+
+def _see_off(workers: list[psutil.Process]) -> None:
+    """They end when they see that their Ray has gone; one that is starting sees it late, and we wait for nobody."""
+    _, alive = psutil.wait_procs(workers, timeout=0.5)
+    for worker in alive:
+        with contextlib.suppress(psutil.Error):
+            worker.kill()
+    psutil.wait_procs(alive, timeout=2)
 
 
 @contextlib.contextmanager

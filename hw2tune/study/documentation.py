@@ -60,7 +60,11 @@ def _open(table: dict[str, Any]) -> None:
 
 def page() -> str:
     """`docs/study-file.md`."""
-    return "\n".join([
+    return "\n".join([*_keys(), *_searched(), *_fixed(), *_claimed()])
+
+
+def _keys() -> Iterator[str]:
+    yield from (
         "# The study file",
         "",
         "<!-- made by `python -m hw2tune.study.documentation`; change the code, not this page -->",
@@ -69,28 +73,28 @@ def page() -> str:
         "`hw2tune check FILE` names every fault at once. Editors that know JSON schemas complete and check it by its "
         f"first line, `#:schema {SCHEMA}`.",
         "",
-        "## Keys",
-        "",
-        *_table(Study, leave_out=("code",)),
-        "",
-        "## `[sampler]`",
-        "",
-        *_table(Sampler),
-        "",
-        "## `[pruner]`",
-        "",
-        *_table(Pruner),
-        "",
+    )
+    for title, model in (("Keys", Study), ("`[sampler]`", Sampler), ("`[pruner]`", Pruner)):
+        yield from (f"## {title}", "", *_table(model, leave_out=("code",)), "")
+
+
+def _searched() -> Iterator[str]:
+    yield from (
         "## `[space]`: what is searched",
         "",
         "A list is choices, a plain value is one choice. A range is `{ low = 1e-4, high = 1e-1, log = true }`:",
         "",
         *_table(Interval, leave_out=("when",)),
         "",
-        "`choices` in a table, for one with a condition: `{ choices = [0.5, 0.9], when = { optimizer = \"sgd\" } }`. "
+        '`choices` in a table, for one with a condition: `{ choices = [0.5, 0.9], when = { optimizer = "sgd" } }`. '
         "`when` names another hyperparameter and a value, a list of values, or a range "
         "`{ low = 0.1 }`; the other may have a condition itself.",
         "",
+    )
+
+
+def _fixed() -> Iterator[str]:
+    yield from (
         "## `[training]`: what is fixed, and the hyperparameters",
         "",
         "Each hyperparameter stands in `[space]` or, as one value, in `[training]`; a reference names those of the "
@@ -98,11 +102,11 @@ def page() -> str:
         "",
         "| name | value | without it | with |",
         "|---|---|---|---|",
-        *(
-            f"| `{spec.name}` | {spec.condition} | {'must be there' if spec.absent is None else _toml(spec.absent)} | "
-            f"{', '.join(spec.optimizers) or 'every optimizer'} |"
-            for spec in HYPERPARAMETERS.values()
-        ),
+    )
+    for spec in HYPERPARAMETERS.values():
+        absent = "must be there" if spec.absent is None else _toml(spec.absent)
+        yield f"| `{spec.name}` | {spec.condition} | {absent} | {', '.join(spec.optimizers) or 'every optimizer'} |"
+    yield from (
         "| `model.<name>` | a number, text, true or false | the network's own default | the network that takes it |",
         "",
         "`weight_decay` means what the optimizer means by it: decoupled in "
@@ -111,6 +115,11 @@ def page() -> str:
         "images, `crop` shifts each by up to an eighth, `cutout` covers a square of half the size. `muon` trains the "
         "weight matrices and AdamW the rest.",
         "",
+    )
+
+
+def _claimed() -> Iterator[str]:
+    yield from (
         "## `[references.NAME]`, `[[claims]]`, `[[enqueue]]`",
         "",
         "References are the first trials and are never stopped. A claim's sides:",
@@ -122,7 +131,7 @@ def page() -> str:
         "Each pair is trained on the same seeds and read on the test images; the page prints the difference with its "
         "interval, the p value of a sign-flip test, and the same corrected for the number of claims (Holm).",
         "",
-    ])  # fmt: skip
+    )
 
 
 _MEANINGS = {

@@ -95,6 +95,7 @@ def test_replicating_and_reproducing_end_in_the_same_way(place):
     assert summary.left_running() == [] and scratch_folders() == []
 
 
+@pytest.mark.matrix
 def test_a_second_ctrl_c_ends_at_once(place):
     command = Command("study", "tiny.toml", "--trials", 400, cwd=place)
     command.wait_until(lambda: searching(place))

@@ -18,7 +18,7 @@ from hw2tune.records.trials.epochs import read_epochs
 from hw2tune.records.trials.storage import read_trials
 from tests.end_to_end.test_study import STUDY, assert_nothing_of_rays, finish
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.matrix]  # without Ray: tests/search/test_driver.py
 PROGRAM = Path(__file__).with_name("faulty.py")
 
 

@@ -23,7 +23,7 @@ from tests.end_to_end.test_study import STUDY, assert_nothing_of_rays
 
 pytestmark = [pytest.mark.ray, pytest.mark.machines]
 
-TRIALS = 60  # more than end between the first line and Ctrl-C
+TRIALS = 30  # more than end between the first line and Ctrl-C
 
 
 def free_port() -> int:

@@ -48,6 +48,7 @@ def test_four_variants_are_tested_on_the_same_seeds_which_the_search_did_not_use
     assert next(r for r in replicates if r.variant == "tuned-no-l2").params["weight_decay"] == 0
 
 
+@pytest.mark.matrix
 def test_a_second_call_trains_nothing_and_writes_the_same_report(summarized):
     report = summarized / "ray_results" / "tiny" / "report"
     tables = {path.name: path.read_bytes() for path in (report / "tables").iterdir()}
@@ -58,6 +59,7 @@ def test_a_second_call_trains_nothing_and_writes_the_same_report(summarized):
     assert {path.name: path.read_bytes() for path in (report / "tables").iterdir()} == tables
 
 
+@pytest.mark.matrix
 def test_the_report_redrawn_from_files_without_torch_and_ray_is_the_same(summarized):
     report = summarized / "ray_results" / "tiny" / "report"
     files = [path for path in report.rglob("*") if path.is_file()]
@@ -86,6 +88,7 @@ def test_from_files_refuses_a_folder_that_is_no_study(tmp_path):
     )
 
 
+@pytest.mark.matrix
 @pytest.mark.real_data
 def test_the_published_runs_are_repeated_with_both_evaluations(tmp_path):
     if not os.environ.get("HW2TUNE_DATA"):

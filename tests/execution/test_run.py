@@ -165,6 +165,7 @@ print(json.dumps([[epoch["pid"] for epoch in read_epochs(folder.trial(number))] 
 """
 
 
+@pytest.mark.matrix
 @pytest.mark.ray
 def test_workers_that_start_more_slowly_than_trials_end_are_awaited_and_used(tmp_path):
     # Tune alone ends a worker that is starting as soon as another one is free: the first would run the whole study.

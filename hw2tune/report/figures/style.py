@@ -19,7 +19,7 @@ from matplotlib.lines import Line2D
 
 from hw2tune.records.atomic import write_atomically
 from hw2tune.records.trials.states import COMPLETE, DIVERGED, FAILED, INTERRUPTED, LOST, PRUNED, RUNNING
-from hw2tune.report.figures.workarounds import FONT, undisturbed
+from hw2tune.report.figures.workarounds import FONT, fonts_of_glyphs_alone, undisturbed
 from hw2tune.study.claims import TUNED
 from hw2tune.study.schema import Study
 
@@ -119,7 +119,8 @@ def save(figure: Figure, folder: Path, name: str) -> tuple[Path, Path]:
     png, pdf = folder / f"{name}.png", folder / f"{name}.pdf"
     write_atomically(png, _bytes(figure, "png", {"Software": None}))
     figure.set_layout_engine("none")  # it stands as laid out: a second time would cost as long
-    write_atomically(pdf, _bytes(figure, "pdf", {"Creator": None, "Producer": None, "CreationDate": None}))
+    with fonts_of_glyphs_alone():
+        write_atomically(pdf, _bytes(figure, "pdf", {"Creator": None, "Producer": None, "CreationDate": None}))
     return png, pdf
 
 
