@@ -119,6 +119,7 @@ def caller() -> tuple:
     return dict(os.environ), handlers, levels
 
 
+@pytest.mark.matrix
 @pytest.mark.ray
 def test_a_study_runs_from_another_thread_and_in_a_running_event_loop(tmp_path, monkeypatch):
     import asyncio

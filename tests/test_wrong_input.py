@@ -85,7 +85,16 @@ def wrong() -> Iterator[tuple[str, ...]]:
     yield from [("study", "quickstart", "--attach"), ("study", "quickstart", "--logs"), ("status", "--json", "nope")]
 
 
-@pytest.mark.parametrize("command", sorted({words[0] for words in wrong()}))
+SLOW = ("study", "summarize")  # 200 inputs and more
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        pytest.param(command, marks=[pytest.mark.matrix] if command in SLOW else [])
+        for command in sorted({words[0] for words in wrong()})
+    ],
+)
 def test_what_cannot_be_done_is_refused_in_words(place, command, monkeypatch):
     monkeypatch.chdir(place)
     faults = []

@@ -11,14 +11,14 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterator
-from importlib.util import find_spec
+from importlib.util import cache_from_source, find_spec
 from pathlib import Path
 
 
 def is_kept() -> bool:
     """Whether the bytecode of PyTorch lies beside it, or is written there at the first import."""
     spec = find_spec("torch")
-    if spec is None or spec.origin is None or spec.cached is None or Path(spec.cached).exists():
+    if spec is None or spec.origin is None or Path(cache_from_source(spec.origin)).exists():
         return True
     return not sys.dont_write_bytecode and os.access(Path(spec.origin).parent, os.W_OK)
 

@@ -151,6 +151,7 @@ def test_a_stopped_study_goes_on_where_it_was(place):
     assert {trial.state.name for trial in read_trials(StudyFolder(place / "ray_results" / "tiny"))} == {"COMPLETE"}
 
 
+@pytest.mark.matrix
 def test_what_a_killed_command_leaves_is_removed_by_the_next(place):
     command = Command("study", "tiny.toml", "--trials", 400, cwd=place)
     command.wait_until(lambda: searching(place))

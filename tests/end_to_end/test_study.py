@@ -75,7 +75,7 @@ def results(tmp_path_factory) -> Path:
 
 def test_a_study_is_interrupted_and_continued_without_a_loss(results):
     folder = StudyFolder(results / "ray_results" / "tiny")
-    running = start("study", "tiny.toml", "--trials", "12", cwd=results)
+    running = start("study", "tiny.toml", "--trials", "8", cwd=results)
     deadline = time.monotonic() + 120
     while not any(read_epochs(folder.trial(number)) for number in (2, 3, 4)):
         assert time.monotonic() < deadline and running.poll() is None, running.communicate()
@@ -88,17 +88,17 @@ def test_a_study_is_interrupted_and_continued_without_a_loss(results):
     assert "the same command continues" in out
     before = {trial.number: dict(trial.params) for trial in read_trials(folder)}
 
-    for trials in (12, 15):
+    for trials in (8, 10):
         code, out, err = finish(start("study", "tiny.toml", "--trials", trials, cwd=results))
         assert code == 0, err
         assert "resumed" in err and " finished" in err
         assert_nothing_of_rays(out, err)
     trials = read_trials(folder)
     assert {number: dict(trials[number].params) for number in before} == before
-    assert len(trials) == 15
+    assert len(trials) == 10
     assert {trial.state.name for trial in trials} <= {"COMPLETE", "PRUNED"}
     configurations = [json.dumps(trial.params, sort_keys=True) for trial in trials]
-    assert len(set(configurations)) == 15
+    assert len(set(configurations)) == 10
     for trial in trials:
         epochs = [record["epoch"] for record in read_epochs(folder.trial(trial.number))]
         assert epochs == sorted(trial.intermediate_values) == list(range(1, len(epochs) + 1))
@@ -110,7 +110,7 @@ def test_a_study_is_interrupted_and_continued_without_a_loss(results):
 def test_the_folder_holds_what_later_commands_read(results):
     folder = StudyFolder(results / "ray_results" / "tiny")
     rows = list(csv.DictReader(folder.trials_table.read_text().splitlines()))
-    assert [int(row["number"]) for row in rows] == list(range(15))
+    assert [int(row["number"]) for row in rows] == list(range(10))
     assert [row["label"] for row in rows[:3]] == ["baseline", "l2", ""]
     for trial in read_trials(folder):
         values = [record["validation_accuracy"] for record in read_epochs(folder.trial(trial.number))]
@@ -141,12 +141,13 @@ def test_the_best_weights_on_disk_score_the_value_of_their_trial(results):
 
 
 def test_the_same_command_again_has_nothing_to_do_and_says_so_in_json(results):
-    code, out, err = finish(start("study", "tiny.toml", "--trials", "15", "--json", "--quiet", cwd=results))
+    code, out, err = finish(start("study", "tiny.toml", "--trials", "10", "--json", "--quiet", cwd=results))
     assert (code, err) == (0, "")
     study = json.loads(out)
-    assert (study["trials_finished"], study["state"]) == (15, "complete")
+    assert (study["trials_finished"], study["state"]) == (10, "complete")
 
 
+@pytest.mark.matrix
 def test_a_diverging_trial_is_a_failure_with_its_reason_and_the_study_goes_on(results):
     (results / "wild.toml").write_text(DIVERGING)
     code, out, err = finish(start("study", "wild.toml", "--trials", "8", "--sampler", "random", cwd=results))

@@ -92,6 +92,7 @@ print(json.dumps([started, imported]))
 """
 
 
+@pytest.mark.matrix
 @pytest.mark.ray
 def test_a_local_ray_has_no_servers_and_its_idle_workers_have_imported_what_trials_need():
     # A process of its own: Ray reads its token once a process.

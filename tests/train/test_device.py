@@ -64,6 +64,7 @@ def faults(prepare: str) -> int:
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="a setting of glibc")
+@pytest.mark.matrix
 def test_memory_freed_by_a_step_is_there_for_the_next_with_few_page_faults():
     # Some remain: the system may take pages that have lain idle.
     assert faults("prepare_process(1, gpu=False)") < faults("") / 4

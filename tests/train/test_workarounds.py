@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 ONE_STEP = """
 import sys, torch
 layer = torch.nn.Linear(2, 2)
@@ -13,6 +15,7 @@ print("torch._dynamo" in sys.modules)
 """
 
 
+@pytest.mark.matrix
 def test_pytorchs_optimizers_import_its_compiler():
     shown = subprocess.run([sys.executable, "-c", ONE_STEP], capture_output=True, text=True, check=True)
     assert shown.stdout == "True\n"
