@@ -47,7 +47,7 @@ def nothing_is_left_behind() -> Iterator[None]:
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
-    """A file stays in one process, and Ray's tests, which mostly wait, stay in one together.
+    """A file stays in one process, Ray's tests, which mostly wait, in one together, and those of one drawn report.
 
     (xdist 3.8's `--dist loadgroup` groups nothing under pytest 9.2, whose node ids cannot be changed.)
     """
@@ -55,7 +55,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadSco
     class ByFile(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             file = nodeid.partition("::")[0]
-            return "Ray" if file.startswith(("tests/end_to_end/", "tests/execution/")) else file
+            if file.startswith(("tests/end_to_end/", "tests/execution/")):
+                return "Ray"
+            return "report" if file.startswith("tests/report/test_") else file
 
     return ByFile(config, log)
 

@@ -104,11 +104,11 @@ def test_it_is_searched_replicated_and_reported(place):
 
 @pytest.mark.matrix
 def test_it_goes_on_from_what_its_folder_keeps_where_its_files_are_gone(place):
-    code, out, err = Command("study", "own.toml", "--trials", 2, "--max-epochs", 1, cwd=place).finish()
+    code, _, err = Command("study", "own.toml", "--trials", 2, "--max-epochs", 1, cwd=place).finish()
     assert code == 0, err
     for name in ("net.py", "parts.py", "metrics.py", "own.toml"):
         (place / name).unlink()
-    code, out, err = Command("study", "own", "--trials", 3, "--max-epochs", 1, cwd=place).finish()
+    code, _, err = Command("study", "own", "--trials", 3, "--max-epochs", 1, cwd=place).finish()
     assert code == 0, err
 
 

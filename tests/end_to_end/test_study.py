@@ -15,7 +15,7 @@ from hw2tune.records.layout import StudyFolder
 from hw2tune.records.trials.epochs import read_epochs
 from hw2tune.records.trials.storage import read_trials
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.matrix]  # by default: test_summarize and test_endings
 
 STUDY = """
 name = "tiny"
