@@ -48,5 +48,11 @@ def test_captions_say_what_the_numbers_are_about(results: StudyResults) -> None:
     assert FAVOURED in str(race)
 
 
+def test_claims_about_references_alone_owe_the_race_nothing(results: StudyResults) -> None:
+    claims = [claim for claim in results.claims if claim.variant == "l2"]
+    assert len(claims) == 1
+    assert FAVOURED not in pairs_summary(replace(results, claims=claims)).caption
+
+
 def test_without_a_race_no_seed_favours_anyone(results: StudyResults) -> None:
     assert FAVOURED not in pairs_summary(replace(results, data=replace(results.data, race=None))).caption

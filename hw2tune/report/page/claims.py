@@ -7,6 +7,7 @@ from collections import Counter
 from hw2tune.records.trials.states import COMPLETE
 from hw2tune.report.page.blocks import Block, Prose, Row, Table
 from hw2tune.report.results import StudyResults
+from hw2tune.study.claims import TUNED
 from hw2tune.study.schema import Study
 from hw2tune.text.cells import (
     DASH,
@@ -144,9 +145,10 @@ def pairs_details(results: StudyResults) -> list[Prose]:
 
 
 def chosen_on_these_seeds(results: StudyResults) -> str:
-    """A further sentence of a caption: what the choice by the race may favour; empty without a race."""
+    """A further sentence of a caption: what the choice by the race may favour; empty where none has a part in it."""
     race = results.data.race
-    if race is None or len(race.candidates) < 2:
+    sides = {results.data.side(name).of for claim in results.claims for name in (claim.variant, claim.against)}
+    if race is None or len(race.candidates) < 2 or TUNED not in sides:
         return ""
     return (
         " The tuned configuration was chosen by validation on the same seeds that are then tested, so one that was "
