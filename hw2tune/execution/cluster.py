@@ -71,7 +71,7 @@ def connected(resources: ResourceRequest, note: Callable[[str], None] = lambda t
                 unsuitable = unsuitable_nodes(_alive()) if resources.address else {}
                 yield Cluster(resources=resources, scratch=folder, unsuitable=unsuitable)
         finally:
-            started = _workers() if resources.address is None else []
+            started = _processes(folder) if resources.address is None else []
             ray.shutdown()
             _see_off(started)
 
@@ -121,27 +121,26 @@ def _too_slow(error: Exception) -> bool:
 def _end_processes(folder: Path) -> None:
     """Ends what a start that failed has left: it would take the time of the next one."""
     ray.shutdown()
+    _see_off(_processes(folder), seconds=0)
+
+
+def _processes(folder: Path) -> list[psutil.Process]:
+    """The processes of the Ray that was started here; its workers are renamed once they have begun."""
+    found = []
     for process in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.Error):
-            if any(str(folder) in word for word in process.cmdline()):
-                process.kill()
-                process.wait(5)
+            if process.name().startswith("ray::") or any(str(folder) in word for word in process.cmdline()):
+                found.append(process)
+    return found
 
 
-def _workers() -> list[psutil.Process]:
-    """The processes of a Ray that was started here, but for its two servers."""
-    with contextlib.suppress(psutil.Error):
-        return [one for one in psutil.Process().children(recursive=True) if one.name().startswith("ray::")]
-    return []
-
-
-def _see_off(workers: list[psutil.Process]) -> None:
-    """They end when they see that their Ray has gone; one that is starting sees it late, and we wait for nobody."""
-    _, alive = psutil.wait_procs(workers, timeout=0.5)
-    for worker in alive:
+def _see_off(processes: list[psutil.Process], seconds: float = 0.5) -> None:
+    """Waits so long for processes whose Ray has gone, and ends those that have not seen it, as one that is starting."""
+    _, alive = psutil.wait_procs(processes, timeout=seconds)
+    for process in alive:
         with contextlib.suppress(psutil.Error):
-            worker.kill()
-    psutil.wait_procs(alive, timeout=2)
+            process.kill()
+    psutil.wait_procs(alive, timeout=5)
 
 
 @contextlib.contextmanager
