@@ -84,6 +84,7 @@ def place(tmp_path):
     return tmp_path
 
 
+@pytest.mark.matrix
 def test_it_is_searched_replicated_and_reported(place):
     code, out, err = Command("study", "own.toml", "--summarize", "--replicates", 2, cwd=place).finish()
     assert code == 0, err
