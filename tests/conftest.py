@@ -14,7 +14,6 @@ import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
-from hw2tune.execution.bytecode import kept_in
 from hw2tune.variables import settle
 
 MARK = "HW2TUNE_TESTS"  # in the environment of every process that a test starts
@@ -26,14 +25,16 @@ LINGERING = 100  # seconds: Ray's agents outlive a raylet that was killed by a m
 def nothing_is_left_behind() -> Iterator[None]:
     """Gives the suite a temporary folder of its own, short enough for sockets, and looks at both at its end."""
     place = Path(tempfile.mkdtemp(prefix="h", dir="/tmp"))
-    before = {name: os.environ.get(name) for name in (MARK, "TMPDIR")}
+    bytecode = ("PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX")
+    before = {name: os.environ.get(name) for name in (MARK, "TMPDIR", *bytecode)}
     for number in (signal.SIGINT, signal.SIGHUP):  # ignored in a shell's background job, and inherited
         signal.signal(number, signal.default_int_handler)
     os.environ.update({MARK: uuid.uuid4().hex, "TMPDIR": str(place)})
+    if os.environ.pop(bytecode[0], None):  # hundreds of processes would compile PyTorch and Ray anew
+        os.environ[bytecode[1]] = str(place / "bytecode")
     tempfile.tempdir = None  # asks again
     settle()  # as every command does, before Ray is imported
-    with kept_in(place):  # hundreds of processes import the same
-        yield
+    yield
     deadline = time.monotonic() + LINGERING
     while (running := marked(os.environ[MARK])) and time.monotonic() < deadline:
         time.sleep(0.5)

@@ -15,7 +15,6 @@ import psutil
 import ray
 
 from hw2tune.errors import ResourceError
-from hw2tune.execution import bytecode
 from hw2tune.execution.address import meant, reached, without_ray_address
 from hw2tune.execution.authentication import own_token, users_token, wanted_mode
 from hw2tune.execution.connection_errors import connection_error
@@ -102,7 +101,7 @@ def _started(folder: Path) -> Iterator[None]:
 
 
 def _start(folder: Path) -> None:
-    with without_servers(), out_of_reach(), signals_left_alone(), bytecode.kept_in(folder):
+    with without_servers(), out_of_reach(), signals_left_alone():
         ray.init(
             "local",  # without it Ray joins a cluster that happens to run on this machine
             num_cpus=int(this_machine()["CPU"]),  # Ray counts neither affinity nor quotas
