@@ -25,22 +25,21 @@ LINGERING = 100  # seconds: Ray's agents outlive a raylet that was killed by a m
 def nothing_is_left_behind() -> Iterator[None]:
     """Gives the suite a temporary folder of its own, short enough for sockets, and looks at both at its end."""
     place = Path(tempfile.mkdtemp(prefix="h", dir="/tmp"))
-    bytecode = ("PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX")
-    before = {name: os.environ.get(name) for name in (MARK, "TMPDIR", *bytecode)}
     for number in (signal.SIGINT, signal.SIGHUP):  # ignored in a shell's background job, and inherited
         signal.signal(number, signal.default_int_handler)
-    os.environ.update({MARK: uuid.uuid4().hex, "TMPDIR": str(place)})
-    if os.environ.pop(bytecode[0], None):  # hundreds of processes would compile PyTorch and Ray anew
-        os.environ[bytecode[1]] = str(place / "bytecode")
-    tempfile.tempdir = None  # asks again
-    settle()  # as every command does, before Ray is imported
-    yield
-    deadline = time.monotonic() + LINGERING
-    while (running := marked(os.environ[MARK])) and time.monotonic() < deadline:
-        time.sleep(0.5)
+    with pytest.MonkeyPatch.context() as changed:
+        changed.setenv(MARK, uuid.uuid4().hex)
+        changed.setenv("TMPDIR", str(place))
+        if os.environ.get("PYTHONDONTWRITEBYTECODE"):  # hundreds of processes would compile PyTorch and Ray anew
+            changed.delenv("PYTHONDONTWRITEBYTECODE")
+            changed.setenv("PYTHONPYCACHEPREFIX", str(place / "bytecode"))
+        tempfile.tempdir = None  # asks again
+        settle()  # as every command does, before Ray is imported
+        yield
+        deadline = time.monotonic() + LINGERING
+        while (running := marked(os.environ[MARK])) and time.monotonic() < deadline:
+            time.sleep(0.5)
     left = sorted(path.name for path in place.iterdir() if path.name.startswith(OURS))
-    for name, value in before.items():
-        os.environ.pop(name) if value is None else os.environ.update({name: value})
     tempfile.tempdir = None
     shutil.rmtree(place, ignore_errors=True)
     assert not running, f"still running: {[process.info for process in running]}"
