@@ -1,98 +1,229 @@
-"""What a search finds for its cost: `uv run python -m benchmarks.search`.
+"""What a search finds for its cost: `uv run python -m benchmarks.search --task mnist-5k`.
 
-Every search may spend the same number of epochs on mnist-5k; training code, data and space are hw2tune's in all of
-them, so that only the deciding differs: `ours` (TPE, asynchronous halving, the published configurations first),
-`random` and `tpe` (no pruning, nothing first), `ray` (Tune's OptunaSearch and ASHA with their defaults). The first
-three run hw2tune's own parts one trial after another, without Ray; `ray` is Tune itself, one trial at a time. A search
-sees validation images only; the test accuracy of what it would choose is read beside it.
+Replays searches on the tables of `benchmarks.search_tables` (see `benchmarks.replay`), hundreds of seeds each, paired
+by seed. Every contestant gets the study's references first, and each sees validation values alone; it is scored by the
+test accuracy, averaged over the seeds of the table, of the configuration that it would return.
+
+Stated before any run: the endpoint is the area under log10 of the normalised regret, (best - returned) / (best -
+median), from 10 % to 100 % of the budget in epochs; contestants are compared with `ours` by Wilcoxon's signed-rank test
+with Holm's correction; the speed-up over another is the epochs that it needs for the mean quality that ours has at half
+the budget, over that half, with a bootstrap interval over seeds.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import math
-import statistics
-import subprocess
-import sys
-import tempfile
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+import os
+import warnings
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from typing import Any
 
+import numpy as np
+import optuna
+from numpy.typing import NDArray
+from optuna import pruners, samplers
 from scipy import stats
 
+from benchmarks.replay import Contestant, Forest, Found, search, world
 from benchmarks.results import print_table, write_results
+from hw2tune.search.guided import GuidedSampler
+from hw2tune.search.halving import HalvingPruner
+from hw2tune.study.schema import Study
 
-CONTESTANTS = ("ours", "random", "tpe", "ray")
-FRACTIONS = (0.25, 0.5, 1.0)
+Array = NDArray[np.float64]
+FLOOR = 1e-3  # of the normalised regret: a thousandth of the way from the best to the median
+BOOTSTRAPS = 1000
+warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+
+
+def _guided(**arguments: Any) -> Any:
+    def build(study: Study, seed: int) -> Any:
+        least = arguments.get("min_epochs", study.pruner.min_epochs)
+        rest = {name: value for name, value in arguments.items() if name != "min_epochs"}
+        return GuidedSampler(study, seed=seed, **rest), HalvingPruner(min_epochs=least, reduction_factor=3)
+
+    return build
+
+
+def _optuna(kind: Any, pruner: Any = None, **arguments: Any) -> Any:
+    def build(study: Study, seed: int) -> Any:
+        return kind(seed=seed, **arguments), (pruner(study) if pruner else pruners.NopPruner())
+
+    return build
+
+
+def _asha(study: Study, factor: int = 3) -> Any:
+    return pruners.SuccessiveHalvingPruner(min_resource=study.pruner.min_epochs, reduction_factor=factor)
+
+
+def _halving(study: Study) -> Any:
+    return HalvingPruner(min_epochs=study.pruner.min_epochs, reduction_factor=3)
+
+
+class TuneAsha(pruners.BasePruner):
+    """Ray Tune's own ASHA with its defaults: a bracket of `ASHAScheduler`, asked as Tune asks it."""
+
+    def __init__(self, study: Study) -> None:
+        from ray.tune.schedulers.async_hyperband import _Bracket
+
+        self.bracket = _Bracket(1, study.max_epochs, reduction_factor=4, s=0)
+
+    def prune(self, study: optuna.Study, trial: optuna.trial.FrozenTrial) -> bool:
+        """Whether its bracket stops the trial at this epoch."""
+
+        class Named:
+            trial_id = str(trial.number)
+
+        epoch = trial.last_step
+        return self.bracket.on_result(Named, epoch, trial.intermediate_values[epoch]) == "STOP"
+
+
+GROUPED = {"multivariate": True, "group": True, "constant_liar": True}
+CONTESTANTS = {
+    "ours": Contestant(build=_guided()),
+    "random": Contestant(build=_optuna(samplers.RandomSampler), longer=2),
+    "sobol": Contestant(build=_optuna(samplers.QMCSampler, scramble=True), longer=2),
+    "tpe": Contestant(build=_optuna(samplers.TPESampler)),
+    "before": Contestant(
+        build=lambda study, seed: (
+            samplers.TPESampler(seed=seed, **GROUPED),
+            _asha(study, 2 if study.name == "quickstart" else 3),
+        ),
+        any_state=False,
+    ),
+    "optuna in tune": Contestant(build=_optuna(samplers.TPESampler, TuneAsha)),
+    "random + asha": Contestant(build=_optuna(samplers.RandomSampler, _asha)),
+    "random + halving": Contestant(build=_optuna(samplers.RandomSampler, _halving)),
+    "tpe + halving": Contestant(build=_optuna(samplers.TPESampler, _halving)),
+    "ours - pruner": Contestant(build=lambda s, n: (GuidedSampler(s, seed=n), pruners.NopPruner())),
+    "ours - model": Contestant(build=_guided(startup=100_000)),
+    "ours - prediction": Contestant(build=_guided(predicted=False)),
+    "ours - prior": Contestant(build=_guided(prior=False)),
+    "ours - mixture": Contestant(build=_guided(startup=8, random=1.0, mixed_every=100_000)),
+}  # fmt: skip
 
 
 def main() -> None:
     options = _options()
-    seeds, budget = (2, 12) if options.quick else (options.rounds, options.budget)
-    # Seeds outside, contestants inside: they alternate, two at once.
-    runs = [(contestant, seed) for seed in range(seeds) for contestant in CONTESTANTS]
-    with ThreadPoolExecutor(2) as pool:
-        epochs = dict(zip(runs, pool.map(lambda run: _search(*run, budget), runs), strict=True))
-    found = [
-        _compare(epochs, seeds, contestant, math.ceil(budget * fraction))
-        for fraction in FRACTIONS
-        for contestant in CONTESTANTS
-    ]
-    print_table([{key: _shown(value) for key, value in row.items()} for row in found])
-    spent = {f"{contestant} {seed}": epochs[contestant, seed] for contestant, seed in runs}
-    name = "search.quick" if options.quick else "search"
-    write_results(name, {"seeds": seeds, "budget_epochs": budget, "comparisons": found, "epochs": spent})
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    names = options.contestants or list(CONTESTANTS)
+    budget = options.budget * world(options.task, "pool").task.study.max_epochs
+    found = run(options.task, options.kind, names, range(options.seeds), budget, options.workers, options.processes)
+    place = world(options.task, options.kind)
+    rows = compared(found, place.best_and_median, budget)
+    print_table(rows)
+    settings = {"task": options.task, "kind": options.kind, "seeds": options.seeds, "workers": options.workers}
+    quality = place.quality() if isinstance(place, Forest) else {}
+    print(settings | {"budget_epochs": budget, "best_and_median": place.best_and_median} | quality)
+    if not options.dry:
+        name = f"search-{options.task}-{options.kind}-{options.workers}"
+        curves = {name: [round(float(v), 5) for v in one.mean(0)] for name, one in _curves(found, budget).items()}
+        write_results(name, {**settings, "budget_epochs": budget, **quality, "contestants": rows, "test": curves})
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5, help="seeds, at least 2")
-    parser.add_argument("--budget", type=int, default=80, help="epochs of a search")
-    parser.add_argument("--quick", action="store_true", help="two seeds, few epochs: does it run?")
+    parser.add_argument("--task", default="mnist-5k")
+    parser.add_argument("--kind", choices=["pool", "forest", "live"], default="pool")
+    parser.add_argument("--seeds", type=int, default=100)
+    parser.add_argument("--budget", type=int, default=12, help="as much as so many whole trainings")
+    parser.add_argument("--workers", type=int, default=1, help="trials at once, in simulated time")
+    parser.add_argument("--contestants", nargs="*", choices=list(CONTESTANTS))
+    parser.add_argument("--processes", type=int, default=os.cpu_count())
+    parser.add_argument("--dry", action="store_true", help="print and write nothing")
     return parser.parse_args()
 
 
-def _search(contestant: str, seed: int, budget: int) -> list[list[float]]:
-    """The epochs of one search, in a process of its own: pairs of validation and test accuracy."""
-    with tempfile.TemporaryDirectory(prefix="benchmark-") as scratch:
-        out = Path(scratch) / "epochs.json"
-        arguments = [contestant, str(seed), str(budget), scratch, str(out)]
-        command = [sys.executable, "-m", "benchmarks.contestants.search", *arguments]
-        done = subprocess.run(command, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        if done.returncode != 0:
-            raise RuntimeError(f"{contestant}, seed {seed}:\n{done.stdout[-3000:]}")
-        print(f"seed {seed}: {contestant}", flush=True)
-        return json.loads(out.read_text())
+def run(
+    task: str, kind: str, names: Sequence[str], seeds: Sequence[int], budget: int, workers: int, processes: int
+) -> dict[str, list[list[Found]]]:
+    """The searches of each contestant, one a seed."""
+    calls = [(name, seed) for seed in seeds for name in names]
+    with ProcessPoolExecutor(processes) as pool:
+        every = list(pool.map(partial(_one, task, kind, budget, workers), calls, chunksize=4))
+    return {name: [one for (called, _), one in zip(calls, every, strict=True) if called == name] for name in names}
 
 
-def _compare(epochs: dict[tuple[str, int], list[list[float]]], seeds: int, name: str, spent: int) -> dict[str, Any]:
-    """Means and standard deviations over seeds, and ours minus this contestant with a 95 % t interval."""
-    validation, test = zip(*(_chosen(epochs[name, seed], spent) for seed in range(seeds)), strict=True)
-    row: dict[str, Any] = {
-        "epochs": spent,
-        "contestant": name,
-        "validation": statistics.mean(validation),
-        "validation sd": statistics.stdev(validation),
-        "test": statistics.mean(test),
-        "test sd": statistics.stdev(test),
+def _one(task: str, kind: str, budget: int, workers: int, call: tuple[str, int]) -> list[Found]:
+    name, seed = call
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    contestant = CONTESTANTS[name]
+    return search(world(task, kind), contestant, seed=seed, epochs=budget * contestant.longer, workers=workers)
+
+
+def _curves(found: dict[str, list[list[Found]]], budget: int) -> dict[str, Array]:
+    """By contestant (seeds, epochs): the score of what would be returned behind each epoch."""
+    return {
+        name: np.array([_filled(one, budget * CONTESTANTS[name].longer) for one in searches])
+        for name, searches in found.items()
     }
-    ours = [_chosen(epochs["ours", seed], spent)[1] for seed in range(seeds)]
-    differences = [mine - theirs for mine, theirs in zip(ours, test, strict=True)]
-    half = stats.t.ppf(0.975, seeds - 1) * statistics.stdev(differences) / math.sqrt(seeds)
-    mean = statistics.mean(differences)
-    return row | {"ours - it (test)": mean, "from": mean - half, "to": mean + half}
 
 
-def _chosen(epochs: list[list[float]], spent: int) -> tuple[float, float]:
-    """Validation and test accuracy of the epoch that validation chooses among those spent, the first of equals."""
-    validation, test = max(epochs[:spent], key=lambda pair: pair[0])
-    return validation, test
+def _filled(found: list[Found], budget: int) -> Array:
+    curve = np.full(budget, math.nan)
+    for one in found:
+        curve[one.epochs - 1] = one.score
+    for epoch in range(1, budget):  # behind a divergence nothing changes
+        curve[epoch] = curve[epoch - 1] if math.isnan(curve[epoch]) else curve[epoch]
+    return curve
 
 
-def _shown(value: Any) -> Any:
-    return f"{100 * value:+.2f} %" if isinstance(value, float) else value
+def compared(found: dict[str, list[list[Found]]], scale: tuple[float, float], budget: int) -> list[dict[str, Any]]:
+    """A line a contestant: mean test accuracy by share of the budget, area, and how ours compares."""
+    longest = _curves(found, budget)
+    curves = {name: curve[:, :budget] for name, curve in longest.items()}
+    areas = {name: _area(curve, scale) for name, curve in curves.items()}
+    others = [name for name in curves if name != "ours"]
+    p = {name: _p(areas["ours"], areas[name]) for name in others} if "ours" in curves else {}
+    corrected = dict(zip(p, _holm(list(p.values())), strict=True))
+    rows = []
+    for name, curve in curves.items():
+        row: dict[str, Any] = {"contestant": name}
+        row |= {
+            f"{share:.0%}": f"{100 * curve[:, math.ceil(budget * share) - 1].mean():.2f}" for share in (0.25, 0.5, 1)
+        }
+        row |= {"IQM": f"{100 * stats.trim_mean(curve[:, -1], 0.25):.2f}", "area": f"{areas[name].mean():.3f}"}
+        if "ours" in curves:
+            faster, low, high = _speed_up(curves["ours"], longest[name], budget)
+            better = float(np.mean(areas["ours"] < areas[name]) + 0.5 * np.mean(areas["ours"] == areas[name]))
+            row |= {"speed-up": f"{faster:.2f} ({low:.2f} to {high:.2f})", "P(ours better)": f"{better:.2f}"}
+            row |= {"p (Holm)": f"{corrected[name]:.1e}" if name in corrected else "-"}
+        rows.append(row)
+    return rows
+
+
+def _area(curves: Array, scale: tuple[float, float]) -> Array:
+    """(seeds,) mean log10 normalised regret from 10 % of the budget on; smaller is better."""
+    best, median = scale
+    regret = np.clip((best - curves[:, curves.shape[1] // 10 :]) / (best - median), FLOOR, None)
+    return np.asarray(np.log10(regret).mean(1))
+
+
+def _p(ours: Array, theirs: Array) -> float:
+    return float(stats.wilcoxon(ours, theirs).pvalue) if np.any(ours != theirs) else 1.0
+
+
+def _holm(p: Sequence[float]) -> list[float]:
+    order = np.argsort(p)
+    stepped = np.maximum.accumulate([p[i] * (len(p) - rank) for rank, i in enumerate(order)]) if p else []
+    return [min(1.0, float(stepped[list(order).index(i)])) for i in range(len(p))]
+
+
+def _speed_up(ours: Array, theirs: Array, budget: int) -> tuple[float, float, float]:
+    """Epochs that they need for what ours has at half the budget, over that half; all that they had, if they never do."""
+    rng = np.random.default_rng(0)
+    draws = [np.arange(len(ours)), *rng.integers(len(ours), size=(BOOTSTRAPS, len(ours)))]
+    factors = [_factor(ours[one].mean(0), theirs[one].mean(0), budget) for one in draws]
+    return factors[0], float(np.quantile(factors[1:], 0.025)), float(np.quantile(factors[1:], 0.975))
+
+
+def _factor(ours: Array, theirs: Array, budget: int) -> float:
+    goal, half = ours[budget // 2 - 1], budget // 2
+    reached = np.nonzero(np.maximum.accumulate(theirs) >= goal)[0]
+    return float((reached[0] + 1) / half) if len(reached) else len(theirs) / half
 
 
 if __name__ == "__main__":

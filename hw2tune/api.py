@@ -29,6 +29,7 @@ from hw2tune.records.remote.mirror import mirrored, reading
 from hw2tune.records.trials.rows import trial_rows
 from hw2tune.records.trials.states import COMPLETE, INTERRUPTED
 from hw2tune.records.trials.storage import read_trials
+from hw2tune.replication import RACE
 from hw2tune.search.cost import Cost, estimate
 from hw2tune.search.driver import RunEnd
 from hw2tune.search.warm_start import take_over
@@ -40,8 +41,6 @@ from hw2tune.variables import settled
 if TYPE_CHECKING:
     from hw2tune.report.reproduction.write import ReproductionReport
     from hw2tune.report.write import ReportFiles
-
-RACE = 3  # trials that compete for the winner unless stated otherwise
 
 
 def load_study(

@@ -10,6 +10,7 @@ from hw2tune import __version__
 from hw2tune import cli_options as opt
 from hw2tune.cli_data import data_app
 from hw2tune.interrupt import INTERRUPTED
+from hw2tune.replication import RACE
 
 if TYPE_CHECKING:
     from hw2tune.execution.request import Request
@@ -95,7 +96,7 @@ def _submit(
 
 def _run_study(request: Request, replicates: int | None, *, json: bool, quiet: bool) -> None:
     """Runs a study and, with `replicates`, its report on the same Ray; prints what came of it."""
-    from hw2tune.api import RACE, replicate_on, run_on
+    from hw2tune.api import replicate_on, run_on
     from hw2tune.events import Listeners
     from hw2tune.execution.connection import Connection
     from hw2tune.search.driver import RunEnd
@@ -179,7 +180,7 @@ def check(
 def summarize(
     names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Studies in the results.")] = None,
     replicates: opt.Replicates = 5,
-    race: opt.Race = 3,
+    race: opt.Race = RACE,
     results_dir: opt.ResultsDir = "ray_results",
     data_dir: opt.DataDir = None,
     cpus_per_trial: opt.CpusPerTrial = 1.0,

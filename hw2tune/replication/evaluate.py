@@ -78,7 +78,7 @@ def dataset_record(data: Dataset) -> DatasetRecord:
 
 
 def test_replicates(
-    context: Context, variants: dict[str, Hyperparameters], seeds: Sequence[int], gallery: Gallery, race: Race
+    context: Context, variants: dict[str, Hyperparameters], seeds: Sequence[int], gallery: Gallery, race: Race | None
 ) -> None:
     """Reads the test images: each variant at the epoch that validation chose, and at the last."""
     wanted = {

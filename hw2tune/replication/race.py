@@ -1,67 +1,124 @@
-"""The race: which of the best trials is best on average over seeds that the search did not use."""
+"""The race: which of the best trials is best on average over seeds that neither search nor claims use.
+
+Each finalist is trained on a first seed, and then in pairs the leader and its likeliest rival on their next ones, until
+the leader is safe or the race has had its trainings. What counts is the posterior mean: the search's value and the
+race's of a finalist, drawn towards the mean of all (empirical Bayes), as the best of many is partly lucky.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from statistics import fmean
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
 
 from hw2tune.errors import StudyFolderError
 from hw2tune.records.overview import Overview
 from hw2tune.records.replicates.records import Candidate, Race
-from hw2tune.records.replicates.trainings import Training
 from hw2tune.records.trials.rows import TrialRow, best_first
-from hw2tune.records.trials.states import COMPLETE
-from hw2tune.replication.train import Context, trained
 from hw2tune.study.hyperparameters import identity
+
+SAFE = 0.95  # probability of being best with which a leader has won
+TRAININGS = 2  # a finalist, on average, at most
+DRAWS = 4000  # of the posterior
 
 
 def candidates(overview: Overview, race: int) -> list[TrialRow]:
-    """The best `race` trials that were trained to the end, no configuration twice.
+    """The best `race` trials, stopped or not, no configuration twice.
 
-    Raises StudyFolderError where none was.
+    Raises StudyFolderError where none has a value.
     """
-    complete = [row for row in overview.rows if row.state == COMPLETE]
-    if not complete:
+    ranked = best_first(overview.rows, overview.study.direction)
+    if not ranked:
         raise StudyFolderError(
-            f"{overview.folder.root}: no trial is complete, so there is nothing to replicate; "
+            f"{overview.folder.root}: no trial has a value, so there is nothing to replicate; "
             f"`hw2tune study {overview.study.name}` goes on with the search"
         )
-    distinct: dict[Any, TrialRow] = {}
-    for row in best_first(complete, overview.study.direction):
+    distinct: dict[object, TrialRow] = {}
+    for row in ranked:
         distinct.setdefault(identity(overview.study.complete(row.params)), row)
     return list(distinct.values())[:race]
 
 
-def run_race(context: Context, racers: Sequence[TrialRow], seeds: Sequence[int]) -> Race:
-    """The winner is best on average over the seeds; a diverged seed puts a candidate last."""
-    study = context.study
-    runners = [
+@dataclass
+class Finalists:
+    """What a race knows. `search` (K,) and `values`, by finalist and seed: larger is better, None where it diverged."""
+
+    search: Sequence[float]
+    values: list[list[float | None]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.values = self.values or [[] for _ in self.search]
+
+    def posterior(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Means and standard deviations (K,) of the finalists' true means; one that diverged has no chance."""
+        seen = [[search, *(one for one in values if one is not None)] for search, values in self._pairs()]
+        counts = np.array([len(one) for one in seen])
+        means = np.array([np.mean(one) for one in seen])
+        within = sum(float(np.var(one)) * len(one) for one in seen)
+        noise = within / max(1, int(counts.sum()) - len(seen)) or 1e-12
+        spread = max(float(np.var(means, ddof=1)) - noise / counts.mean(), 0.1 * noise) if len(seen) > 1 else noise
+        precision = counts / noise + 1 / spread
+        mean = (counts / noise * means + means.mean() / spread) / precision
+        diverged = np.array([None in values for values in self.values])
+        return np.where(diverged, -np.inf, mean), 1 / np.sqrt(precision)
+
+    def chances(self) -> NDArray[np.float64]:
+        """(K,) the probability of each finalist to be the best."""
+        mean, deviation = self.posterior()
+        if not np.isfinite(mean).any():
+            return np.full(len(mean), 1 / len(mean))
+        drawn = mean + deviation * np.random.default_rng(0).standard_normal((DRAWS, len(mean)))
+        return np.bincount(drawn.argmax(1), minlength=len(mean)) / DRAWS
+
+    def next(self) -> list[int]:
+        """Which finalists are trained next, on the next seed of each; none where the race is over."""
+        if untried := [number for number, values in enumerate(self.values) if not values]:
+            return untried
+        chances, had = self.chances(), sum(map(len, self.values))
+        if len(chances) == 1 or chances.max() > SAFE or had + 2 > TRAININGS * len(chances):
+            return []
+        return [int(number) for number in np.argsort(-chances, kind="stable")[:2]]
+
+    @property
+    def winner(self) -> int:
+        """The best posterior mean, the first of equals."""
+        return int(self.posterior()[0].argmax())
+
+    def _pairs(self) -> list[tuple[float, list[float | None]]]:
+        return list(zip(self.search, self.values, strict=True))
+
+
+def run_race(
+    rows: Sequence[TrialRow],
+    *,
+    objective: str,
+    direction: str,
+    seeds: Sequence[int],
+    train: Callable[[list[tuple[TrialRow, int]]], list[float | None]],
+) -> Race:
+    """Runs the race. `train` returns for each trial and seed the objective's best value, None where it diverged."""
+    sign = 1 if direction == "maximize" else -1
+    known = Finalists([sign * (row.value or 0.0) for row in rows])
+    while numbers := known.next():
+        values = train([(rows[number], seeds[len(known.values[number])]) for number in numbers])
+        for number, value in zip(numbers, values, strict=True):
+            known.values[number].append(None if value is None else sign * value)
+    mean, chances = known.posterior()[0], known.chances()
+    entered = [
         Candidate(
             trial=row.number,
             params=row.params,
             search_value=row.value or 0.0,
-            values=[
-                _value(trained(context, study.hyperparameters(row.params), seed), study.objective) for seed in seeds
-            ],
+            values=[None if value is None else sign * value for value in known.values[number]],
+            expected=sign * float(mean[number]) if np.isfinite(mean[number]) else None,
+            probability=float(chances[number]),
         )
-        for row in racers
+        for number, row in enumerate(rows)
     ]
-    winner = min(runners, key=lambda runner: rank(runner, study.direction))
+    longest = max(len(one.values) for one in entered)
     return Race(
-        objective=study.objective, direction=study.direction, seeds=list(seeds), candidates=runners,
-        winner=winner.trial,
+        objective=objective, direction=direction, seeds=list(seeds[:longest]), candidates=entered,
+        winner=rows[known.winner].number,
     )  # fmt: skip
-
-
-def rank(runner: Candidate, direction: str) -> tuple[int, float]:
-    """Smaller is better: the number of diverged seeds, then the mean over the others."""
-    values = [value for value in runner.values if value is not None]
-    mean = fmean(values) if values else 0.0
-    return len(runner.values) - len(values), mean if direction == "minimize" else -mean
-
-
-def _value(training: Training, objective: str) -> float | None:
-    if training.diverged or training.chosen_epoch is None:
-        return None
-    return float(training.epochs[training.chosen_epoch - 1][objective])

@@ -47,7 +47,7 @@ def replicate_studies(
 ) -> None:
     """Trains and tests the replicates of each study that are not there yet. Raises Hw2tuneError."""
     from hw2tune.replication.race import candidates
-    from hw2tune.replication.replicate import run_replicates
+    from hw2tune.replication.replicate import claim_seeds, run_replicates
 
     for folder in folders:  # what may refuse comes before Ray's seconds
         candidates(read_overview(folder), race)
@@ -60,7 +60,7 @@ def replicate_studies(
             tell,
             data,
             connection.capacity(),
-            [overview.study.seed + 1 + number for number in range(replicates)],
+            claim_seeds(overview.study, replicates),
         )
         run_replicates(overview, data=data, connection=connection, tell=tell, replicates=replicates, race=race)
 

@@ -55,7 +55,7 @@ def estimate(
 
 def expected_epochs(study: Study) -> float:
     """Epochs a trial trains on average if, at each rung of successive halving, one in `reduction_factor` goes on."""
-    if study.pruner.name not in ("asha", "hyperband"):
+    if study.pruner.name not in ("halving", "asha", "hyperband"):
         return float(study.max_epochs)
     epochs, reached, share, rung = 0.0, 0, 1.0, study.pruner.min_epochs
     while rung < study.max_epochs:

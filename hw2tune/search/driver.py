@@ -145,14 +145,17 @@ class StudyDriver:
         with self.recorder.writing():
             self.recorder.follow_checkpoint(self.live[trial].trial, epochs)
         self._refused()
-        return Verdict.STOP if len(epochs) >= self.study.max_epochs else Verdict.CONTINUE
+        return Verdict.STOP if self._at_its_end(self.live[trial], len(epochs)) else Verdict.CONTINUE
+
+    def _at_its_end(self, live: LiveTrial, epoch: int) -> bool:
+        return epoch >= self.study.max_epochs or self.recorder.out_of_patience(live.trial)
 
     def epoch(self, trial: int, result: EpochResult) -> Verdict:
         """A trial ended an epoch: it is recorded, and the pruner decides whether the trial goes on."""
-        live = self.live[trial]
-        last = result.epoch >= self.study.max_epochs
+        live, last = self.live[trial], False
         with self.recorder.writing():
             self.recorder.record_epoch(live.trial, result.record, result.checkpoint)
+            last = self._at_its_end(live, result.epoch)
             live.pruned = self.recorder.should_prune(live.trial) and not last
         self._refused()
         return Verdict.STOP if last or live.pruned else Verdict.CONTINUE

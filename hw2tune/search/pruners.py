@@ -12,6 +12,7 @@ from optuna import pruners
 from optuna.pruners import BasePruner
 
 from hw2tune.errors import StudyFileError
+from hw2tune.search.halving import HalvingPruner
 from hw2tune.search.named import class_at
 from hw2tune.study.notation import did_you_mean
 from hw2tune.study.schema import Pruner, Study
@@ -25,6 +26,10 @@ def _patient(*, wrapped_pruner: str = "median", patience: int = 3, min_delta: fl
 
 # By name: what makes it, and what the study's own settings become.
 PRUNERS: dict[str, tuple[Callable[..., BasePruner], Callable[[Pruner, Study], dict[str, Any]]]] = {
+    "halving": (
+        HalvingPruner,
+        lambda p, s: {"min_epochs": p.min_epochs, "reduction_factor": p.reduction_factor},
+    ),
     "asha": (
         pruners.SuccessiveHalvingPruner,
         lambda p, s: {"min_resource": p.min_epochs, "reduction_factor": p.reduction_factor},

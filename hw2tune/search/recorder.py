@@ -202,6 +202,14 @@ class Recorder:
         """Asks the pruner; for references too, as others are held against their values, but these go on."""
         return trial.should_prune() and LABEL not in trial.user_attrs
 
+    def out_of_patience(self, trial: optuna.Trial) -> bool:
+        """Whether the trial has had no new best for as many epochs as the pruner waits; a reference always goes on."""
+        patience, frozen = self.study.pruner.patience, trial.storage.get_trial(trial._trial_id)
+        best = best_epoch(frozen, self.study.direction)
+        if patience is None or best is None or LABEL in frozen.user_attrs:
+            return False
+        return max(frozen.intermediate_values) - best >= patience
+
     def close_trial(self, trial: optuna.Trial, state: TrialState) -> None:
         """Tells Optuna how a trial ended, its value being the best over its epochs."""
         frozen = trial.storage.get_trial(trial._trial_id)

@@ -13,12 +13,14 @@ from optuna import samplers
 from optuna.samplers import BaseSampler, RandomSampler
 
 from hw2tune.errors import StudyFileError
+from hw2tune.search.guided import GuidedSampler
 from hw2tune.search.named import class_at
 from hw2tune.search.view import Observation, ViewSampler
 from hw2tune.study.distributions import Choice, Interval
 from hw2tune.study.notation import did_you_mean
 from hw2tune.study.schema import Study
 
+OURS = ("seed", "study", "warm")  # what a sampler gets from us where it takes it
 SEED_STRIDE = 1_000_003  # prime, so that no two pairs of seed and number of trials meet by accident
 
 
@@ -65,6 +67,7 @@ def _nsga2_cannot(study: Study) -> str:
 
 
 _ALL = (
+    SamplerSpec(name="guided", kind=GuidedSampler, defaults={}),
     SamplerSpec(
         name="tpe", kind=samplers.TPESampler, defaults={"multivariate": True, "group": True, "constant_liar": True}
     ),
@@ -91,12 +94,12 @@ def build_sampler(study: Study, trials_drawn: int, warm: list[Observation] | Non
             f'second_objective: {study.sampler.name} knows one objective; take sampler = "nsga2", or leave it out'
         )
     takes = inspect.signature(spec.kind).parameters
-    if unknown := [name for name in arguments if name not in takes]:
+    if unknown := [name for name in arguments if name not in takes or name in OURS[1:]]:
         raise StudyFileError(f"sampler.arguments.{unknown[0]}: {spec.name} does not take it{_known(unknown[0], takes)}")
     seed = study.seed if spec.remembers else (study.seed + SEED_STRIDE * trials_drawn) % 2**32
-    given = spec.defaults | ({"seed": seed} if "seed" in takes else {}) | arguments
-    sampler = _made(spec, given)
-    needs_view = bool(warm) or bool(study.second_objective)
+    ours = {"seed": seed, "study": study, "warm": warm or []}
+    sampler = _made(spec, spec.defaults | {name: ours[name] for name in OURS if name in takes} | arguments)
+    needs_view = (bool(warm) and "warm" not in takes) or bool(study.second_objective)
     return ViewSampler(study, sampler, warm or []) if needs_view else sampler
 
 
@@ -121,4 +124,4 @@ def _spec(study: Study) -> SamplerSpec:
 
 
 def _known(name: str, takes: Any) -> str:
-    return did_you_mean(name, [one for one in takes if one != "seed"])
+    return did_you_mean(name, [one for one in takes if one not in OURS])

@@ -31,22 +31,29 @@ class Sampler(BaseModel):
 
     model_config = STRICT
     name: Annotated[str, Field(min_length=1)] = _said(
-        "tpe, random, qmc, grid, cmaes, gp, nsga2, or package.module:Class of an optuna.samplers.BaseSampler", "tpe"
+        "guided, tpe, random, qmc, grid, cmaes, gp, nsga2, or package.module:Class of an optuna.samplers.BaseSampler",
+        "guided",
     )
     arguments: dict[str, Any] = _said("given to its class, for example { n_startup_trials = 5 }", {})
 
 
 class Pruner(BaseModel):
-    """When an unpromising trial is stopped. `asha` is asynchronous successive halving (Li et al., 2020)."""
+    """When a trial is stopped. `halving` and `asha` are asynchronous successive halving (Li et al., 2020).
+
+    `halving` compares the best values so far, `asha` those of the epoch itself.
+    """
 
     model_config = STRICT
     name: Annotated[str, Field(min_length=1)] = _said(
-        "asha, hyperband, median, percentile, patient, wilcoxon, none, or package.module:Class of an "
+        "halving, asha, hyperband, median, percentile, patient, wilcoxon, none, or package.module:Class of an "
         "optuna.pruners.BasePruner",
-        "asha",
+        "halving",
     )
     min_epochs: Annotated[int, Field(ge=1)] = _said("epochs that every trial has", 1)
-    reduction_factor: Annotated[int, Field(ge=2)] = _said("asha and hyperband: one trial in so many goes on", 3)
+    reduction_factor: Annotated[int, Field(ge=2)] = _said("halving, asha, hyperband: one trial in so many goes on", 3)
+    patience: Annotated[int, Field(ge=1)] | None = _said(
+        "epochs without a new best after which a trial is complete; left out, it is trained to the end", None
+    )
     arguments: dict[str, Any] = _said("given to its class", {})
 
 

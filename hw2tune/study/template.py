@@ -24,7 +24,7 @@ max_epochs = 10
 trials = 20
 
 [pruner]
-name = "asha"                    # stops unpromising trials; "none" stops none
+name = "halving"                 # stops unpromising trials; "none" stops none
 min_epochs = 2
 reduction_factor = 3
 

@@ -1,4 +1,4 @@
-"""The race for the winner, and what may race."""
+"""What may race, and which study is meant."""
 
 import shutil
 
@@ -6,35 +6,25 @@ import pytest
 
 from hw2tune.errors import StudyFolderError
 from hw2tune.records.overview import read_overview
-from hw2tune.records.replicates.records import Candidate
-from hw2tune.replication.race import candidates, rank
+from hw2tune.replication.race import candidates
 from hw2tune.replication.studies import chosen_folders
 from tests.report.fake_study import write_fake_study
 
 
-def runner(trial: int, *values: float | None) -> Candidate:
-    return Candidate(trial=trial, params={}, search_value=0.9, values=list(values))
-
-
-def test_the_best_mean_wins_and_a_diverged_seed_puts_a_candidate_last():
-    runners = [runner(0, 0.90, 0.92), runner(1, 0.93, 0.91), runner(2, 0.99, None), runner(3, None, None)]
-    assert [r.trial for r in sorted(runners, key=lambda r: rank(r, "maximize"))] == [1, 0, 2, 3]
-    assert [r.trial for r in sorted(runners, key=lambda r: rank(r, "minimize"))] == [0, 1, 2, 3]
-
-
-def test_the_best_trials_that_were_trained_to_the_end_race(tmp_path):
+def test_the_best_trials_race_whether_or_not_they_were_stopped(tmp_path):
     overview = read_overview(write_fake_study(tmp_path, seeds=0))
-    racing = candidates(overview, 3)
-    complete = sorted((row.value for row in overview.rows if row.state == "complete"), reverse=True)
-    assert [row.value for row in racing] == complete[:3]
+    valued = sorted((row.value for row in overview.rows if row.state in ("complete", "pruned")), reverse=True)
+    assert [row.value for row in candidates(overview, 3)] == valued[:3]
+    (stopped,) = [row for row in overview.rows if row.state == "pruned"][:1]
+    assert stopped.number in [row.number for row in candidates(overview, 100)]
 
 
-def test_a_study_without_a_complete_trial_is_refused_with_what_to_do(tmp_path):
+def test_a_study_without_a_value_is_refused_with_what_to_do(tmp_path):
     overview = read_overview(_empty(tmp_path))
     with pytest.raises(StudyFolderError) as refusal:
         candidates(overview, 3)
     assert str(refusal.value) == (
-        f"{tmp_path / 'quickstart'}: no trial is complete, so there is nothing to replicate; "
+        f"{tmp_path / 'quickstart'}: no trial has a value, so there is nothing to replicate; "
         "`hw2tune study quickstart` goes on with the search"
     )
 

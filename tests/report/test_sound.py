@@ -130,7 +130,8 @@ def test_keys_of_a_later_version_are_no_damage(study: Path) -> None:
 
 
 WRONG_RACES: dict[str, Change] = {
-    "too few values": lambda c: c["race"]["candidates"][0].update(values=[0.1]),
+    "too few values": lambda c: c["race"]["candidates"][0].update(values=[]),
+    "too many values": lambda c: c["race"]["candidates"][0].update(values=[0.1] * 99),
     "no seeds": lambda c: c["race"].update(seeds=[]),
     "no candidates": lambda c: c["race"].update(candidates=[]),
     "a winner who did not run": lambda c: c["race"].update(winner=99),

@@ -113,8 +113,8 @@ def test_a_class_of_anybodys_goes_by_its_path(tmp_path):
         (NUMBERS, "", {"sampler.name": "nsga2"},
          'sampler: nsga2 is for two objectives; add second_objective = "seconds"'),
         (NUMBERS, 'second_objective = "seconds"', {},
-         'second_objective: tpe knows one objective; take sampler = "nsga2", or leave it out'),
-        (NUMBERS, "", {"sampler.arguments": {"n_startup": 3}},
+         'second_objective: guided knows one objective; take sampler = "nsga2", or leave it out'),
+        (NUMBERS, "", {"sampler.name": "tpe", "sampler.arguments": {"n_startup": 3}},
          "sampler.arguments.n_startup: tpe does not take it; did you mean `n_startup_trials`?"),
         (NUMBERS, "", {"sampler.name": "optuna.samplers:TPESamplers"},
          "sampler: optuna.samplers:TPESamplers cannot be imported: "),
@@ -140,9 +140,10 @@ def test_a_pruner_that_is_none_is_refused():
         assert str(refused.value).startswith(said)
 
 
-def test_finished_trials_of_another_study_are_known_to_the_sampler_and_not_counted(tmp_path):
+@pytest.mark.parametrize(("name", "few"), [("tpe", {"n_startup_trials": 5}), ("guided", {"startup": 0})])
+def test_finished_trials_of_another_study_are_known_to_the_sampler_and_not_counted(tmp_path, name, few):
     other = StudyFolder(tmp_path / "other")
-    settings = study(**{"sampler.arguments": {"n_startup_trials": 5}, "pruner.name": "none"})
+    settings = study(**{"sampler.name": name, "sampler.arguments": few, "pruner.name": "none"})
     run(settings, other)
     other.study_file.write_text(dump_study(settings))
     mine = StudyFolder(tmp_path / "mine")

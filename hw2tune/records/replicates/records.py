@@ -100,7 +100,9 @@ class Candidate:
     trial: int
     params: dict[str, Value]
     search_value: float
-    values: list[float | None]  # best value of the objective by seed, as in `Race.seeds`; None where it diverged
+    values: list[float | None]  # best value of the objective on each of the first of `Race.seeds`; None: diverged
+    expected: float | None = None  # posterior mean, by which the winner is chosen; None where it diverged
+    probability: float | None = None  # of being the best; earlier versions had neither
 
 
 @dataclass(frozen=True, kw_only=True)

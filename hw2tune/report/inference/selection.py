@@ -150,6 +150,7 @@ def _told(candidate: Candidate, race: Race) -> str:
     summary = race_summary(candidate)
     if summary is None:
         return f"{search}, diverged on every seed"
-    diverged = len(race.seeds) - summary.n
-    note = f", diverged on {diverged} of {counted(len(race.seeds), 'seed')}" if diverged else ""
-    return f"{search}, {measured(summary.mean, race.objective)} on average in the race{note}"
+    diverged = len(candidate.values) - summary.n
+    note = f", diverged on {diverged} of {counted(len(candidate.values), 'seed')}" if diverged else ""
+    chance = "" if candidate.probability is None else f", best with probability {candidate.probability:.2f}"
+    return f"{search}, {measured(summary.mean, race.objective)} on average in the race{note}{chance}"

@@ -148,8 +148,9 @@ def chosen_on_these_seeds(results: StudyResults) -> str:
     """A further sentence of a caption: what the choice by the race may favour; empty where none has a part in it."""
     race = results.data.race
     sides = {results.data.side(name).of for claim in results.claims for name in (claim.variant, claim.against)}
-    if race is None or len(race.candidates) < 2 or TUNED not in sides:
-        return ""
+    tested = {replicate.seed for replicate in results.data.of(TUNED)}
+    if race is None or len(race.candidates) < 2 or TUNED not in sides or not tested & set(race.seeds):
+        return ""  # since version 0.2 race and claims share no seed
     return (
         " The tuned configuration was chosen by validation on the same seeds that are then tested, so one that was "
         "lucky on them may be slightly favoured; no test image had a part in it."

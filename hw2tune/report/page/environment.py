@@ -56,7 +56,7 @@ def _study(results: StudyResults) -> list[tuple[str, str]]:
     seeds = sorted({replicate.seed for replicate in results.data.replicates})
     pruner = study.pruner
     rule = "" if pruner.name == "none" else f", from epoch {pruner.min_epochs}"
-    rule += f", reduction factor {pruner.reduction_factor}" if pruner.name in ("asha", "hyperband") else ""
+    rule += f", reduction factor {pruner.reduction_factor}" if pruner.name in ("halving", "asha", "hyperband") else ""
     return [
         ("model", study.model),
         ("loss", study.loss.replace("_", " ")),

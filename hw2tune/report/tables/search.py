@@ -24,18 +24,21 @@ def trials_table(data: StudyData) -> pd.DataFrame:
 def race_table(data: StudyData) -> pd.DataFrame:
     """One row a candidate, in the order of the search; empty without a race.
 
-    Columns: trial, <hyperparameters>, search_rank, search_value, seed_<seed> for each seed (missing where it diverged),
-    n, race_mean, race_rank (1 is the best mean), overtaken (stood before the winner in the search), winner.
+    Columns: trial, <hyperparameters>, search_rank, search_value, seed_<seed> for each seed (missing where it diverged
+    or did not run), n, race_mean, race_rank (1 is the best), expected (posterior mean: see `replication.race`),
+    probability (of being best), overtaken (stood before the winner in the search), winner.
     """
     race = data.race
     candidates = race.candidates if race else []
     columns = {"trial": INTEGER} | hyperparameter_columns(candidate.params for candidate in candidates)
     columns |= {"search_rank": INTEGER, "search_value": NUMBER}
     columns |= {f"seed_{seed}": NUMBER for seed in (race.seeds if race else [])}
-    columns |= {"n": INTEGER, "race_mean": NUMBER, "race_rank": INTEGER, "overtaken": FLAG, "winner": FLAG}
+    columns |= {"n": INTEGER, "race_mean": NUMBER, "race_rank": INTEGER, "expected": NUMBER, "probability": NUMBER}
+    columns |= {"overtaken": FLAG, "winner": FLAG}
     table = frame([_race_row(race, rank, c) for rank, c in enumerate(candidates, 1)] if race else [], columns)
     ascending = race is not None and race.direction == "minimize"
-    table["race_rank"] = table["race_mean"].rank(method="min", ascending=ascending).astype("Int64")
+    ranked = table["expected"].fillna(table["race_mean"])
+    table["race_rank"] = ranked.rank(method="min", ascending=ascending).astype("Int64")
     return table
 
 
@@ -46,9 +49,11 @@ def _race_row(race: Race, rank: int, candidate: Candidate) -> dict[str, Any]:
         **candidate.params,
         "search_rank": rank,
         "search_value": candidate.search_value,
-        **{f"seed_{seed}": value for seed, value in zip(race.seeds, candidate.values, strict=True)},
+        **{f"seed_{seed}": value for seed, value in zip(race.seeds, candidate.values, strict=False)},
         "n": summary.n if summary else 0,
         "race_mean": summary and summary.mean,
+        "expected": candidate.expected,
+        "probability": candidate.probability,
         "overtaken": candidate in overtaken(race),
         "winner": candidate.trial == race.winner,
     }

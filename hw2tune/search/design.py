@@ -1,0 +1,128 @@
+"""A study's space as a unit cube: every hyperparameter a coordinate, whether it applies or not."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import qmc
+
+from hw2tune.study.distributions import Choice, Interval, zero_key
+from hw2tune.study.hyperparameters import Value, is_number
+from hw2tune.study.space import Space
+
+ZERO = 0.1  # the part of a coordinate that a model sees below the range for exactly 0
+
+
+class UnitPoint:
+    """A point of the unit cube, a coordinate in [0, 1) a name, as what a space draws a configuration from."""
+
+    def __init__(self, coordinates: Mapping[str, float]) -> None:
+        self.coordinates = coordinates
+
+    def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
+        """The quantile of the uniform or log-uniform distribution."""
+        u = self.coordinates[name]
+        if log:
+            return min(high, max(low, math.exp(math.log(low) + u * (math.log(high) - math.log(low)))))
+        return low + u * (high - low)
+
+    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
+        """The same for whole numbers, each as wide as Optuna draws it."""
+        if log:
+            return min(high, max(low, round(self.suggest_float(name, low - 0.5, high + 0.5, log=True))))
+        return low + step * int(self.coordinates[name] * ((high - low) // step + 1))
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
+        """One of the choices, all equally wide."""
+        return choices[int(self.coordinates[name] * len(choices))]
+
+
+def coordinates(space: Space) -> list[str]:
+    """The names of what is drawn: each hyperparameter, and for one that may be zero whether it is."""
+    names = []
+    for name, one in space.distributions.items():
+        names += [zero_key(name)] if isinstance(one, Interval) and one.or_zero else []
+        names.append(name)
+    return names
+
+
+def space_filling(space: Space, count: int, *, seed: int) -> list[dict[str, Value]]:
+    """`count` scrambled Sobol points as configurations; with the same seed, more of them begin with the same ones."""
+    names = coordinates(space)
+    if not names:
+        return [{}] * count
+    drawn = qmc.Sobol(len(names), scramble=True, rng=np.random.default_rng(seed))
+    points = drawn.random(1 << max(0, count - 1).bit_length())  # a power of two, or scipy warns
+    return [space.suggest(UnitPoint(dict(zip(names, map(float, point), strict=True)))) for point in points[:count]]
+
+
+class Cube:
+    """The coordinates of configurations, two ways: to draw from, and as numbers for a model of their values."""
+
+    def __init__(self, space: Space) -> None:
+        self.space, self.names = space, coordinates(space)
+
+        def most(one: Choice) -> int:
+            return max(1, len(one.choices) - 1)
+
+        self.ranks = {
+            name: {value: rank / most(one) for rank, value in enumerate(sorted(one.choices, key=float))}
+            for name, one in space.distributions.items()
+            if isinstance(one, Choice) and all(is_number(choice) for choice in one.choices)
+        }  # of choices among numbers
+
+    def coordinates(self, configuration: Mapping[str, Value]) -> dict[str, float]:
+        """Where a configuration lies; what does not apply to it is left out."""
+        found: dict[str, float] = {}
+        for name, value in configuration.items():
+            one = self.space.distributions.get(name)
+            if isinstance(one, Choice):
+                found[name] = (one.choices.index(value) + 0.5) / len(one.choices)
+            elif isinstance(one, Interval):
+                zero = one.or_zero and value == 0
+                found |= {zero_key(name): 0.75 if zero else 0.25} if one.or_zero else {}
+                found |= {} if zero else {name: _position(one, value)}
+        return found
+
+    def features(self, configurations: Sequence[Mapping[str, Value]]) -> NDArray[np.float64]:
+        """(N, D): each hyperparameter in about [0, 1], a choice among words one column a word.
+
+        What does not apply stands in the middle. With momentum the learning rate is that of the long run, lr/(1 - m).
+        """
+        return np.array([self._features(one) for one in configurations], np.float64).reshape(len(configurations), -1)
+
+    def _features(self, configuration: Mapping[str, Value]) -> list[float]:
+        row: list[float] = []
+        for name, one in self.space.distributions.items():
+            value = configuration.get(name)
+            if isinstance(one, Choice) and name not in self.ranks:
+                row += [0.5 * (value == choice) for choice in one.choices]
+            elif value is None:
+                row.append(0.5)
+            elif isinstance(one, Choice):
+                row.append(self.ranks[name][value])
+            elif one.or_zero and value == 0:
+                row.append(-ZERO)
+            else:
+                row.append(_position(one, value) + _long_run(one, name, configuration))
+        return row
+
+
+def _long_run(one: Interval, name: str, configuration: Mapping[str, Value]) -> float:
+    momentum = configuration.get("momentum")
+    if name != "learning_rate" or not momentum or not one.log or one.low == one.high:
+        return 0.0
+    return -math.log(1 - float(momentum)) / math.log(one.high / one.low)
+
+
+def _position(one: Interval, value: Value) -> float:
+    low, high, at = float(one.low), float(one.high), float(value)
+    if low == high:
+        return 0.5
+    if one.log:
+        low, high, at = math.log(low), math.log(high), math.log(at)
+    return (at - low) / (high - low)

@@ -1,0 +1,182 @@
+"""The sampler `guided`: near what is known to be good, and from a model of every trial, stopped ones included."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler
+from optuna.trial import FrozenTrial, TrialState
+
+from hw2tune.records.trials.rows import LABEL
+from hw2tune.search.design import Cube, UnitPoint
+from hw2tune.search.prediction import predicted_finals
+from hw2tune.search.surrogate import GaussianProcess, expected_improvement
+from hw2tune.search.view import Observation
+from hw2tune.study.distributions import Choice
+from hw2tune.study.hyperparameters import Value
+from hw2tune.study.schema import Study
+
+USED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
+LEAST = 3  # values that a model needs
+CENTRES, NEAR, ANYWHERE = 3, 192, 64  # candidates of a model: near so many of the best, and anywhere
+BEST, OTHERS = 100, 50  # trials that a model sees at most
+
+
+@dataclass(frozen=True)
+class _Known:
+    """A configuration and what it reaches, larger being better."""
+
+    configuration: Mapping[str, Value]
+    value: float
+
+
+class GuidedSampler(BaseSampler):
+    """Draws from a mixture around references and the best trials (after PriorBand), later what a model expects most of.
+
+    `startup` trials besides the references come from the mixture, and one in `mixed_every` after them; `random` is the
+    mixture's share of draws from the whole space. A coordinate moves with probability `moved`, by `width` of its range
+    (standard deviation). With `prior` references are centres of the mixture; with `predicted` a trial that was stopped
+    counts by what it would have reached. `warm` are finished trials of another study.
+    """
+
+    def __init__(
+        self,
+        study: Study,
+        *,
+        seed: int,
+        warm: Sequence[Observation] = (),
+        startup: int = 8,
+        mixed_every: int = 4,
+        random: float = 1 / 3,
+        moved: float = 2 / 3,
+        width: float = 0.25,
+        prior: bool = True,
+        predicted: bool = True,
+    ) -> None:
+        self.study, self.space, self.cube = study, study.search_space, Cube(study.search_space)
+        self.startup, self.mixed_every, self.random = startup, mixed_every, random
+        self.moved, self.width, self.prior, self.predicted = moved, width, prior, predicted
+        self.sign = 1 if study.direction == "maximize" else -1
+        self.warm = [_Known(self.space.decode(one.params), self.sign * one.value) for one in warm]
+        self.rng = np.random.default_rng(seed)
+        self.asked: dict[int, dict[str, float]] = {}  # coordinates by number of the trial
+        self.given: dict[int, set[str]] = {}
+
+    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        """Nothing: each parameter is asked for by name."""
+        return {}
+
+    def sample_relative(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: Mapping[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """Nothing: see above."""
+        return {}
+
+    def sample_independent(
+        self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        """One coordinate of the trial's proposal, which is made when its first is asked for, or one a second time."""
+        if trial.number not in self.asked or param_name in self.given[trial.number]:
+            self.asked[trial.number] = self.propose(study.get_trials(deepcopy=False, states=USED))
+            self.given[trial.number] = set()
+        self.given[trial.number].add(param_name)
+        point = UnitPoint(self.asked[trial.number])
+        match param_distribution:
+            case optuna.distributions.CategoricalDistribution(choices=choices):
+                return point.suggest_categorical(param_name, choices)
+            case optuna.distributions.FloatDistribution(low=low, high=high, log=log):
+                return point.suggest_float(param_name, low, high, log=log)
+            case optuna.distributions.IntDistribution(low=low, high=high, log=log, step=step):
+                return point.suggest_int(param_name, low, high, step=step, log=log)
+        raise AssertionError(f"a space has no {type(param_distribution).__name__}")
+
+    def propose(self, trials: Sequence[FrozenTrial]) -> dict[str, float]:
+        """The coordinates of the next trial, after these."""
+        known, waiting = self._known(trials)
+        best = [one.configuration for one in sorted(known, key=lambda one: -one.value)]
+        drawn = sum(LABEL not in one.user_attrs for one in trials) - self.startup
+        if drawn < 0 or len(known) < LEAST or drawn % self.mixed_every == self.mixed_every - 1:
+            return self._mixed(best)
+        return self._modelled(known, best, waiting)
+
+    def _known(self, trials: Sequence[FrozenTrial]) -> tuple[list[_Known], list[Mapping[str, Value]]]:
+        """What is known of each configuration that has a value, and the configurations that have none yet."""
+        curves: list[list[float]] = []
+        configurations: list[Mapping[str, Value]] = []
+        waiting: list[Mapping[str, Value]] = []
+        for one in trials:
+            if one.intermediate_values:
+                curves.append([self.sign * value for _, value in sorted(one.intermediate_values.items())])
+                configurations.append(self.space.decode(one.params))
+            elif one.params:
+                waiting.append(self.space.decode(one.params))
+        values = predicted_finals(curves) if self.predicted else np.array([max(curve) for curve in curves])
+        known = [_Known(one, float(value)) for one, value in zip(configurations, values, strict=True)]
+        return self.warm + known, waiting
+
+    def _mixed(self, best: Sequence[Mapping[str, Value]]) -> dict[str, float]:
+        """One draw from the mixture: anywhere, around a reference or around one of the best."""
+        if self.rng.random() < self.random:
+            return self._anywhere()
+        return self._near(self._centre(best))
+
+    def _centre(self, best: Sequence[Mapping[str, Value]]) -> Mapping[str, Value] | None:
+        references = list(self.study.references.values()) if self.prior else []
+        top = list(best[: 1 + len(best) // 8])
+        centres = references + top if len(best) < self.startup else top
+        return centres[self.rng.integers(len(centres))] if centres else None
+
+    def _anywhere(self) -> dict[str, float]:
+        return dict(zip(self.cube.names, self.rng.random(len(self.cube.names)).tolist(), strict=True))
+
+    def _near(self, centre: Mapping[str, Value] | None) -> dict[str, float]:
+        """A configuration with some of its coordinates moved; what does not apply to it anywhere."""
+        point = self._anywhere()
+        if centre is None:
+            return point
+        at = self.cube.coordinates(centre)
+        for name, coordinate in at.items():
+            if self.rng.random() >= self.moved:
+                point[name] = coordinate
+            elif not self._is_choice(name):
+                point[name] = _inside(coordinate + self.width * self.rng.standard_normal())
+        return point
+
+    def _is_choice(self, name: str) -> bool:
+        one = self.space.distributions.get(name)
+        return one is None or isinstance(one, Choice)
+
+    def _modelled(
+        self, known: Sequence[_Known], best: Sequence[Mapping[str, Value]], waiting: Sequence[Mapping[str, Value]]
+    ) -> dict[str, float]:
+        """The candidate whose expected improvement over the best is largest."""
+        known = _few(known)
+        values = np.array([one.value for one in known])
+        values = np.maximum(values, np.median(values))  # how bad the bad ones are says nothing of the good ones
+        x = self.cube.features([one.configuration for one in known])
+        model = GaussianProcess(x, values)
+        if waiting:  # what runs without a value yet is taken to reach what is expected of it
+            more = self.cube.features(waiting)
+            model = GaussianProcess(np.vstack([x, more]), np.concatenate([values, model.predict(more)[0]]))
+        points = [self._near(best[number % min(len(best), CENTRES)]) for number in range(NEAR)]
+        points += [self._anywhere() for _ in range(ANYWHERE)]
+        drawn = self.cube.features([self.space.suggest(UnitPoint(point)) for point in points])
+        return points[int(np.argmax(expected_improvement(*model.predict(drawn), float(values.max()))))]
+
+
+def _few(known: Sequence[_Known]) -> list[_Known]:
+    """Of very many the best, and some of the others: a model of thousands takes seconds."""
+    ranked = sorted(known, key=lambda one: -one.value)
+    others = ranked[BEST:]
+    return ranked[:BEST] + others[:: 1 + len(others) // OTHERS]
+
+
+def _inside(coordinate: float) -> float:
+    """Reflected at the ends of [0, 1)."""
+    folded = abs(coordinate) % 2
+    return min(2 - folded if folded > 1 else folded, 1 - 1e-9)

@@ -1,0 +1,109 @@
+"""The race, and that a claim keeps its level through search, race and claim."""
+
+import numpy as np
+import pytest
+
+from hw2tune.records.trials.rows import TrialRow
+from hw2tune.replication.race import TRAININGS, Finalists, run_race
+from hw2tune.report.inference.statistics import summarize
+
+
+def row(number: int, value: float) -> TrialRow:
+    return TrialRow(
+        number=number, label="", state="complete", reason="", epochs=1, value=value, best_epoch=1, seconds=1.0,
+        params={"learning_rate": number + 1},
+    )  # fmt: skip
+
+
+def raced(search, true, *, noise=0.0, direction="maximize", diverges=()):
+    """A race of trials with these values in the search and these true means, and what it trained."""
+    rng, trained = np.random.default_rng(0), []
+
+    def train(pairs):
+        trained.append([(one.number, seed) for one, seed in pairs])
+        return [
+            None if one.number in diverges else true[one.number] + noise * rng.standard_normal() for one, seed in pairs
+        ]
+
+    rows = [row(number, value) for number, value in enumerate(search)]
+    race = run_race(rows, objective="x", direction=direction, seeds=range(100, 112), train=train)
+    return race, trained
+
+
+def test_a_clear_leader_wins_after_one_seed_each():
+    race, trained = raced([0.95, 0.90, 0.90], [0.95, 0.90, 0.90], noise=0.001)
+    assert trained == [[(0, 100), (1, 100), (2, 100)]]
+    assert race.winner == 0
+    assert race.seeds == [100]
+    assert race.candidates[0].probability > 0.95
+
+
+def test_a_close_race_gives_leader_and_rival_their_next_seeds_until_it_has_had_its_trainings():
+    race, trained = raced([0.930, 0.929, 0.80, 0.928], [0.925, 0.93, 0.80, 0.927], noise=0.01)
+    assert sum(map(len, trained)) == TRAININGS * 4
+    assert all(len(wave) == 2 for wave in trained[1:])
+    assert 2 not in {number for wave in trained[1:] for number, _ in wave}
+    seeds = [[seed for wave in trained for one, seed in wave if one == number] for number in range(4)]
+    assert all(one == list(range(100, 100 + len(one))) for one in seeds)  # common seeds, in order
+    assert sum(one.probability for one in race.candidates) == pytest.approx(1)
+
+
+def test_a_loss_is_won_by_the_smallest():
+    race, _ = raced([0.2, 0.3], [0.2, 0.3], noise=0.001, direction="minimize")
+    assert race.winner == 0
+    assert race.candidates[0].expected == pytest.approx(0.2, abs=0.01)
+
+
+def test_one_that_diverges_cannot_win():
+    race, _ = raced([0.99, 0.9], [0.99, 0.9], diverges=[0])
+    assert (race.winner, race.candidates[0].values, race.candidates[0].expected) == (1, [None], None)
+
+
+def test_one_alone_wins_after_one_seed_and_all_that_diverge_leave_the_first():
+    assert raced([0.9], [0.9])[1] == [[(0, 100)]]
+    assert raced([0.9, 0.8], [0.9, 0.8], diverges=[0, 1])[0].winner == 0
+
+
+LUCK, VALIDATION, TEST = 0.8, 0.4, 0.3  # points: of a training, shared by its images; of either's images
+SEEDS, DRAWN, STUDIES = 5, 30, 2000
+
+
+def coverage(*, shared: bool) -> tuple[float, float, float]:
+    """Share of studies whose claim's interval holds the true difference, which is none; lie above it; the mean.
+
+    All configurations are equally good. The search keeps the best of DRAWN. With `shared`, three of them race on the
+    claim's own seeds, as before; else the race is `run_race` and the claim has other seeds.
+    """
+    rng = np.random.default_rng(15)
+    inside, above, differences = 0, 0, []
+    for _ in range(STUDIES):
+        baseline = rng.normal(0, LUCK, SEEDS) + rng.normal(0, TEST, SEEDS)
+        search = np.sort(rng.normal(0, np.hypot(LUCK, VALIDATION), DRAWN))[::-1]
+        if shared:
+            luck = rng.normal(0, LUCK, (3, SEEDS))
+            winner = (luck + rng.normal(0, VALIDATION, luck.shape)).mean(1).argmax()
+        else:
+            finalists = Finalists(search[:6].tolist())
+            while numbers := finalists.next():
+                for number in numbers:
+                    finalists.values[number].append(float(rng.normal(0, np.hypot(LUCK, VALIDATION))))
+            luck, winner = rng.normal(0, LUCK, (6, SEEDS)), finalists.winner
+        difference = luck[winner] + rng.normal(0, TEST, SEEDS) - baseline
+        summary = summarize(difference)
+        inside += summary.low <= 0 <= summary.high
+        above += summary.low > 0
+        differences.append(summary.mean)
+    return inside / STUDIES, above / STUDIES, float(np.mean(differences))
+
+
+def test_the_claim_keeps_its_level_through_search_race_and_claim():
+    level, above, bias = coverage(shared=False)
+    assert level == pytest.approx(0.95, abs=0.01)
+    assert above == pytest.approx(0.025, abs=0.01)
+    assert bias == pytest.approx(0, abs=0.05)
+
+
+def test_with_seeds_that_chose_the_winner_it_would_find_gains_that_are_none():
+    _, above, bias = coverage(shared=True)
+    assert above > 0.04
+    assert bias > 0.2

@@ -1,0 +1,70 @@
+"""The pruner `halving`, and patience."""
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from hw2tune.search.halving import HalvingPruner
+from tests.search.test_driver import Driver, history
+
+
+def stopped_at(curves, *, direction="maximize", min_epochs=1):
+    """Trials one after another: the epoch at which each is stopped, None where it goes on to its end."""
+    study = optuna.create_study(direction=direction, pruner=HalvingPruner(min_epochs=min_epochs, reduction_factor=3))
+    found = []
+    for curve in curves:
+        trial, stop = study.ask(), None
+        for epoch, value in enumerate(curve, 1):
+            trial.report(value, epoch)
+            if trial.should_prune():
+                stop = epoch
+                break
+        study.tell(trial, None if stop else max(curve), state=TrialState.PRUNED if stop else TrialState.COMPLETE)
+        found.append(stop)
+    return found
+
+
+def test_the_best_third_goes_on_at_each_rung():
+    assert stopped_at([[0.5] * 9, [0.4] * 9, [0.3] * 9, [0.6] * 9]) == [None, 1, 1, None]
+
+
+def test_the_best_so_far_counts_and_not_the_epoch_of_the_rung():
+    assert stopped_at([[0.5, 0.5, 0.5], [0.6, 0.7, 0.1]]) == [None, None]
+
+
+def test_equals_go_on_together():
+    assert stopped_at([[0.1] * 3, [0.1] * 3, [0.1] * 3]) == [None, None, None]
+
+
+def test_a_loss_goes_on_where_it_is_small_and_rungs_begin_where_they_are_told_to():
+    assert stopped_at([[0.5] * 9, [0.9] * 9, [0.4] * 9], direction="minimize", min_epochs=2) == [None, 2, None]
+
+
+@pytest.mark.parametrize(("patience", "epochs"), [(2, 3), (None, 5)])
+def test_a_trial_that_no_longer_improves_is_complete_with_its_best(tmp_path, patience, epochs):
+    driver = Driver(tmp_path, trials=3, **{"pruner.name": "none", "pruner.patience": patience})
+    for name in ("baseline", "l2"):
+        driver.next(name)
+        driver.run(name, [0.5, 0.4, 0.3, 0.2, 0.1])  # a reference is always trained to its end
+    driver.next("a")
+    for epoch, accuracy in enumerate([0.6, 0.5, 0.6, 0.7, 0.8][:epochs], 1):
+        assert driver.epoch("a", epoch, accuracy) == (epoch == epochs)
+    trial = driver.trials[2]
+    assert trial.state is TrialState.COMPLETE
+    assert trial.value == max([0.6, 0.5, 0.6, 0.7, 0.8][:epochs])
+    assert [len(one.intermediate_values) for one in driver.trials] == [5, 5, epochs]
+
+
+def test_one_whose_patience_ended_when_the_driver_died_ends_when_it_is_taken_up(tmp_path):
+    overrides = {"pruner.name": "none", "pruner.patience": 2}
+    first = Driver(tmp_path, trials=3, **overrides)
+    for name in ("baseline", "l2"):
+        first.next(name)
+        first.run(name, [0.5] * 5)
+    first.next("a")
+    for epoch, accuracy in ((1, 0.6), (2, 0.5)):
+        first.epoch("a", epoch, accuracy)
+    second = Driver(tmp_path, trials=3, **overrides)
+    second.next("a")
+    assert second.resumed("a", history(0.6, 0.5, 0.5))
+    assert second.trials[2].state is TrialState.COMPLETE
