@@ -13,12 +13,14 @@ the budget, over that half, with a bootstrap interval over seeds.
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import os
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -36,6 +38,7 @@ from hw2tune.study.schema import Study
 Array = NDArray[np.float64]
 FLOOR = 1e-3  # of the normalised regret: a thousandth of the way from the best to the median
 BOOTSTRAPS = 1000
+RESULTS = Path("benchmarks") / "results"
 warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
 
 
@@ -120,8 +123,20 @@ def main() -> None:
     print(settings | {"budget_epochs": budget, "best_and_median": place.best_and_median} | quality)
     if not options.dry:
         name = f"search-{options.task}-{options.kind}-{options.workers}"
-        curves = {name: [round(float(v), 5) for v in one.mean(0)] for name, one in _curves(found, budget).items()}
+        curves = {contestant: _anytime(one[:, :budget]) for contestant, one in found.items()}
         write_results(name, {**settings, "budget_epochs": budget, **quality, "contestants": rows, "test": curves})
+
+
+def _anytime(curves: Array) -> dict[str, list[float]]:
+    """Behind each epoch the interquartile mean over seeds, with a 95 % bootstrap band."""
+    rng = np.random.default_rng(0)
+    draws = curves[rng.integers(len(curves), size=(BOOTSTRAPS, len(curves)))]
+    means = stats.trim_mean(draws, 0.25, axis=1)
+    lines = {"iqm": stats.trim_mean(curves, 0.25), "low": np.quantile(means, 0.025, 0)}
+    return {
+        name: [round(float(value), 5) for value in line]
+        for name, line in (lines | {"high": np.quantile(means, 0.975, 0)}).items()
+    }
 
 
 def _options() -> argparse.Namespace:
@@ -139,41 +154,55 @@ def _options() -> argparse.Namespace:
 
 def run(
     task: str, kind: str, names: Sequence[str], seeds: Sequence[int], budget: int, workers: int, processes: int
-) -> dict[str, list[list[Found]]]:
-    """The searches of each contestant, one a seed."""
+) -> dict[str, Array]:
+    """By contestant (seeds, epochs): the score of what each search would return behind each epoch."""
     calls = [(name, seed) for seed in seeds for name in names]
+    kept = _Kept(RESULTS / f"search-{task}-live-{budget}.jsonl") if kind == "live" else _Kept(None)
+    missing = [call for call in calls if call not in kept.curves]
     with ProcessPoolExecutor(processes) as pool:
-        every = list(pool.map(partial(_one, task, kind, budget, workers), calls, chunksize=4))
-    return {name: [one for (called, _), one in zip(calls, every, strict=True) if called == name] for name in names}
+        for call, curve in zip(missing, pool.map(partial(_one, task, kind, budget, workers), missing), strict=True):
+            kept.add(call, curve)
+    return {name: np.array([kept.curves[name, seed] for seed in seeds]) for name in names}
 
 
-def _one(task: str, kind: str, budget: int, workers: int, call: tuple[str, int]) -> list[Found]:
+class _Kept:
+    """Searches by contestant and seed; live ones, which take minutes, in a file, so that a second call goes on."""
+
+    def __init__(self, path: Path | None) -> None:
+        self.path, self.curves = path, dict[tuple[str, int], list[float]]()
+        if path and path.exists():
+            for line in map(json.loads, path.read_text().splitlines()):
+                self.curves[line["contestant"], line["seed"]] = line["test"]
+
+    def add(self, call: tuple[str, int], curve: list[float]) -> None:
+        """Keeps one search."""
+        self.curves[call] = curve
+        if self.path:
+            with self.path.open("a") as file:
+                file.write(json.dumps({"contestant": call[0], "seed": call[1], "test": curve}) + "\n")
+            print(f"{call[0]}, seed {call[1]}: {100 * curve[-1]:.2f} %", flush=True)
+
+
+def _one(task: str, kind: str, budget: int, workers: int, call: tuple[str, int]) -> list[float]:
     name, seed = call
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     contestant = CONTESTANTS[name]
-    return search(world(task, kind), contestant, seed=seed, epochs=budget * contestant.longer, workers=workers)
+    epochs = budget if kind == "live" else budget * contestant.longer
+    return _filled(search(world(task, kind), contestant, seed=seed, epochs=epochs, workers=workers), epochs)
 
 
-def _curves(found: dict[str, list[list[Found]]], budget: int) -> dict[str, Array]:
-    """By contestant (seeds, epochs): the score of what would be returned behind each epoch."""
-    return {
-        name: np.array([_filled(one, budget * CONTESTANTS[name].longer) for one in searches])
-        for name, searches in found.items()
-    }
-
-
-def _filled(found: list[Found], budget: int) -> Array:
-    curve = np.full(budget, math.nan)
+def _filled(found: list[Found], epochs: int) -> list[float]:
+    """The score behind each epoch."""
+    curve = [math.nan] * epochs
     for one in found:
-        curve[one.epochs - 1] = one.score
-    for epoch in range(1, budget):  # behind a divergence nothing changes
+        curve[one.epochs - 1] = round(one.score, 5)
+    for epoch in range(1, epochs):  # behind a divergence nothing changes
         curve[epoch] = curve[epoch - 1] if math.isnan(curve[epoch]) else curve[epoch]
     return curve
 
 
-def compared(found: dict[str, list[list[Found]]], scale: tuple[float, float], budget: int) -> list[dict[str, Any]]:
+def compared(longest: dict[str, Array], scale: tuple[float, float], budget: int) -> list[dict[str, Any]]:
     """A line a contestant: mean test accuracy by share of the budget, area, and how ours compares."""
-    longest = _curves(found, budget)
     curves = {name: curve[:, :budget] for name, curve in longest.items()}
     areas = {name: _area(curve, scale) for name, curve in curves.items()}
     others = [name for name in curves if name != "ours"]
@@ -190,9 +219,17 @@ def compared(found: dict[str, list[list[Found]]], scale: tuple[float, float], bu
             faster, low, high = _speed_up(curves["ours"], longest[name], budget)
             better = float(np.mean(areas["ours"] < areas[name]) + 0.5 * np.mean(areas["ours"] == areas[name]))
             row |= {"speed-up": f"{faster:.2f} ({low:.2f} to {high:.2f})", "P(ours better)": f"{better:.2f}"}
+            row |= {"ours - it": _difference(curves["ours"][:, -1], curve[:, -1])}
             row |= {"p (Holm)": f"{corrected[name]:.1e}" if name in corrected else "-"}
         rows.append(row)
     return rows
+
+
+def _difference(ours: Array, theirs: Array) -> str:
+    """Points at the end of the budget, paired by seed, with a 95 % t interval."""
+    d = 100 * (ours - theirs)
+    half = float(stats.t.ppf(0.975, len(d) - 1)) * d.std(ddof=1) / math.sqrt(len(d)) if len(d) > 1 else math.nan
+    return f"{d.mean():+.2f} ({d.mean() - half:+.2f} to {d.mean() + half:+.2f})"
 
 
 def _area(curves: Array, scale: tuple[float, float]) -> Array:
@@ -213,7 +250,7 @@ def _holm(p: Sequence[float]) -> list[float]:
 
 
 def _speed_up(ours: Array, theirs: Array, budget: int) -> tuple[float, float, float]:
-    """Epochs that they need for what ours has at half the budget, over that half; all that they had, if they never do."""
+    """Epochs that they need for what ours has at half the budget, over that half; all they had if they never do."""
     rng = np.random.default_rng(0)
     draws = [np.arange(len(ours)), *rng.integers(len(ours), size=(BOOTSTRAPS, len(ours)))]
     factors = [_factor(ours[one].mean(0), theirs[one].mean(0), budget) for one in draws]

@@ -66,7 +66,8 @@ def check_study(request: Request) -> tuple[StudyStarted, Cost, list[str]]:
     plan = make_plan(study, folder, rows, data=data, capacity=capacity)
     cost = estimate(
         study, folder, train=len(data.train), validation=len(data.validation), left=plan.left + len(plan.resumed),
-        references=plan.references_left, concurrency=capacity.concurrency, images_per_second=facts.images_per_second,
+        spent=plan.epochs, references=plan.references_left, concurrency=capacity.concurrency,
+        images_per_second=facts.images_per_second,
     )  # fmt: skip
     return plan, cost, notes
 
@@ -75,6 +76,7 @@ def run_study(
     study: str | Path,
     *,
     trials: int | None = None,
+    budget: int | None = None,
     max_epochs: int | None = None,
     seed: int | None = None,
     name: str | None = None,
@@ -93,13 +95,15 @@ def run_study(
 ) -> StudyResult:
     """Runs a study until it holds its trials, or continues it there.
 
-    `study` as in `load_study`; `trials`, `max_epochs`, `seed` and `name` lie over the file, as `overrides` do.
+    `study` as in `load_study`; `trials`, `budget` (in whole trainings), `max_epochs`, `seed` and `name` lie over the
+    file, as `overrides` do.
     `address` attaches to a running Ray cluster (`auto`, `host:port`). `retries` is for trials whose worker, machine or
     memory gave out; `time_budget` is in seconds; `warm_start` names a study in the results whose finished trials the
     sampler shall know. Raises Hw2tuneError for what a user can mend, NoTrialFinishedError
     where every trial failed.
     """
-    given = {"trials": trials, "max_epochs": max_epochs, "seed": seed, "name": name, **(overrides or {})}
+    options = {"trials": trials, "budget": budget, "max_epochs": max_epochs, "seed": seed, "name": name}
+    given = {**options, **(overrides or {})}
     resources = ResourceRequest(
         cpus_per_trial=cpus_per_trial, gpus_per_trial=gpus_per_trial, concurrency=concurrency, address=address
     )
@@ -281,8 +285,8 @@ def _finished(folder: StudyFolder, study: Study) -> StudyResult | None:
         return None
     overview = read_overview(folder)
     begun = [row for row in overview.rows if row.state == INTERRUPTED]
-    complete = len(overview.finished) >= study.trials_possible and not begun
-    return _judged(overview, RunEnd.COMPLETE) if complete else None
+    left = study.trials_left(len(overview.finished), sum(row.epochs for row in overview.rows))
+    return None if left or begun else _judged(overview, RunEnd.COMPLETE)
 
 
 def _judged(overview: Overview, end: RunEnd) -> StudyResult:

@@ -47,6 +47,7 @@ def hw2tune(
 def study(
     name_or_file: opt.StudyName,
     trials: opt.Trials = None,
+    budget: opt.Budget = None,
     max_epochs: opt.MaxEpochs = None,
     sampler: opt.Sampler = None,
     pruner: opt.Pruner = None,
@@ -74,9 +75,9 @@ def study(
     from hw2tune.execution.resources import ResourceRequest
 
     request = Request(
-        study=name_or_file, overrides=_overrides(trials, max_epochs, sampler, pruner, seed, name), results=results_dir,
-        data_dir=data_dir, resources=ResourceRequest(cpus_per_trial, gpus_per_trial, concurrency, address), fresh=fresh,
-        retries=retries, time_budget=time_budget, warm_start=warm_start,
+        study=name_or_file, overrides=_overrides(trials, budget, max_epochs, sampler, pruner, seed, name),
+        resources=ResourceRequest(cpus_per_trial, gpus_per_trial, concurrency, address), results=results_dir,
+        data_dir=data_dir, fresh=fresh, retries=retries, time_budget=time_budget, warm_start=warm_start,
     )  # fmt: skip
     if attach or logs or (address or "").startswith(("http://", "https://")):
         _submit(request, attach=attach, logs=logs, summarize=summarize, replicates=replicates, json=json, quiet=quiet)
@@ -148,6 +149,7 @@ def new(
 def check(
     name_or_file: opt.StudyName,
     trials: opt.Trials = None,
+    budget: opt.Budget = None,
     max_epochs: opt.MaxEpochs = None,
     sampler: opt.Sampler = None,
     pruner: opt.Pruner = None,
@@ -168,7 +170,7 @@ def check(
 
     request = Request(
         study=name_or_file,
-        overrides=_overrides(trials, max_epochs, sampler, pruner, seed, name),
+        overrides=_overrides(trials, budget, max_epochs, sampler, pruner, seed, name),
         results=results_dir,
         data_dir=data_dir,
         resources=ResourceRequest(cpus_per_trial, gpus_per_trial, concurrency),
@@ -293,9 +295,9 @@ def doctor(
 
 
 def _overrides(
-    trials: int | None, max_epochs: int | None, sampler: str | None, pruner: str | None, seed: int | None,
-    name: str | None,
+    trials: int | None, budget: int | None, max_epochs: int | None, sampler: str | None, pruner: str | None,
+    seed: int | None, name: str | None,
 ) -> dict[str, Any]:  # fmt: skip
     """Options by the study file's keys; None where the file's own value stays."""
-    keys = ("trials", "max_epochs", "sampler.name", "pruner.name", "seed", "name")
-    return dict(zip(keys, (trials, max_epochs, sampler, pruner, seed, name), strict=True))
+    keys = ("trials", "budget", "max_epochs", "sampler.name", "pruner.name", "seed", "name")
+    return dict(zip(keys, (trials, budget, max_epochs, sampler, pruner, seed, name), strict=True))

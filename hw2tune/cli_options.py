@@ -56,6 +56,10 @@ Output = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Trials = Annotated[int | None, typer.Option(min=1, help="Trials in the study in all; its references are the first.")]
+Budget = Annotated[
+    int | None,
+    typer.Option(min=1, help="Epochs of the search, as so many whole trials; then trials as many as fit."),
+]
 MaxEpochs = Annotated[int | None, typer.Option(min=1, help="Epochs of a trial at most.")]
 Sampler = Annotated[
     str | None,

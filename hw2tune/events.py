@@ -52,7 +52,17 @@ class StudyStarted(Event):
     @property
     def left(self) -> int:
         """New trials to run."""
-        return max(0, self.study.trials_possible - len(self.finished) - len(self.resumed))
+        return self.study.trials_left(len(self.finished) + len(self.resumed), self.epochs)
+
+    @property
+    def epochs(self) -> int:
+        """Epochs that all trials so far have spent."""
+        return sum(row.epochs for row in self.finished) + sum(self.resumed.values())
+
+    @property
+    def done(self) -> int:
+        """What is done of `total`."""
+        return self.study.done(len(self.finished), sum(row.epochs for row in self.finished))
 
     @property
     def references_left(self) -> int:
@@ -61,7 +71,9 @@ class StudyStarted(Event):
 
     @property
     def total(self) -> int:
-        """All trials of the study when it is over."""
+        """All trials of the study when it is over; with a budget all epochs."""
+        if self.study.budget_epochs is not None:
+            return self.study.budget_epochs
         return len(self.finished) + len(self.resumed) + self.left
 
 

@@ -58,7 +58,7 @@ def refuse_too_large(data: Dataset) -> None:
 
 
 def _of_study(study: Study) -> Iterator[str]:
-    if study.trials_possible < study.trials:
+    if study.trials_possible < study.trials and study.budget is None:
         yield (
             f"the space holds {study.search_space.size()} configurations, and none is trained twice: the study is "
             f"complete after {study.trials_possible} trials, not {study.trials}"
@@ -73,7 +73,7 @@ def _of_study(study: Study) -> Iterator[str]:
 def _of_machine(study: Study, folder: StudyFolder, rows: list[TrialRow], parameters: int) -> Iterator[str]:
     if (note := grant_note()) is not None:
         yield note
-    left = max(0, study.trials_possible - len(rows))
+    left = study.trials_left(len(rows), sum(row.epochs for row in rows))
     wanted = left * trial_bytes(parameters)
     place = next(part for part in (folder.root.absolute(), *folder.root.absolute().parents) if part.exists())
     free = shutil.disk_usage(place).free

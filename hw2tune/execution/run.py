@@ -133,7 +133,7 @@ def _close_lost(recorder: Recorder, error: Exception) -> None:
 def _what_is_missing(recorder: Recorder) -> NotWritableError:
     """The disk's error, with what is kept and what the rest of the study will need."""
     finished, begun = recorder.trials(*FINISHED), recorder.trials(TrialState.RUNNING)
-    left = recorder.study.trials_possible - len(finished)
+    left = recorder.study.trials_left(len(finished), recorder.epochs_spent)
     sizes = [_size(recorder.folder, trial.number) for trial in [*finished, *begun]]
     need = left * max(sizes, default=0) - sum(_size(recorder.folder, trial.number) for trial in begun)
     return NotWritableError(

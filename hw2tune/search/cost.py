@@ -28,6 +28,7 @@ def estimate(
     train: int,
     validation: int,
     left: int,
+    spent: int,
     references: int,
     concurrency: int,
     images_per_second: float,
@@ -36,18 +37,19 @@ def estimate(
 
     `images_per_second` is what training is taken to do where the study has not measured it yet.
 
-    `references` of them are trained to the end whatever the pruner says.
+    `references` of them are trained to the end whatever the pruner says. With a budget, `spent` of its epochs are gone.
     """
     records = [record for number in range(10) for record in read_epochs(folder.trial(number))]
     speeds = [speed for record in records if isinstance(speed := record.get("images_per_second"), float)]
     speed = sorted(speeds)[len(speeds) // 2] if speeds else images_per_second
     epoch_seconds = (train + validation / EVALUATION_SPEEDUP) / speed
-    full = left * study.max_epochs * epoch_seconds / concurrency
+    full = float(left * study.max_epochs)
+    pruned = references * study.max_epochs + (left - references) * expected_epochs(study)
+    if study.budget_epochs is not None:
+        full = pruned = max(0.0, study.budget_epochs - spent)
     return Cost(
-        pruned_seconds=epoch_seconds
-        / concurrency
-        * (references * study.max_epochs + (left - references) * expected_epochs(study)),
-        full_seconds=full,
+        pruned_seconds=pruned * epoch_seconds / concurrency,
+        full_seconds=full * epoch_seconds / concurrency,
         images_per_second=speed,
         measured=bool(speeds),
     )

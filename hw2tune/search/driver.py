@@ -112,7 +112,7 @@ class StudyDriver:
     def __post_init__(self) -> None:
         self.study = self.recorder.study
         self.interrupted = self.recorder.trials(TrialState.RUNNING)
-        self.new = self.study.trials_possible - len(self.recorder.trials(*FINISHED)) - len(self.interrupted)
+        self.begun = len(self.recorder.trials(*FINISHED)) + len(self.interrupted)
 
     def next(self) -> Assignment | Wait | Done:
         """The next trial to run."""
@@ -124,7 +124,7 @@ class StudyDriver:
             if self.interrupted:
                 trial, checkpoint = self.recorder.resume(self.interrupted.pop(0))
             else:
-                self.new -= 1
+                self.begun += 1
                 trial, checkpoint = self.recorder.open_trial(), None
             params = configuration_of(self.study, trial)
             gpu = sum(one.gpu for one in self.live.values()) < self.gpu_slots
@@ -138,7 +138,21 @@ class StudyDriver:
     @property
     def has_more(self) -> bool:
         """Whether `next` has a trial to give."""
-        return self.ending is None and (self.new > 0 or bool(self.interrupted))
+        return self.ending is None and (bool(self.interrupted) or self._new > 0)
+
+    @property
+    def _new(self) -> int:
+        """Trials that may still begin."""
+        return self.study.trials_left(self.begun, self._epochs_spent)
+
+    @property
+    def _epochs_spent(self) -> int:
+        return 0 if self.study.budget is None else self.recorder.epochs_spent  # reading all trials takes time
+
+    @property
+    def _spent(self) -> bool:
+        """Whether the budget is: running trials end where they are, but for references."""
+        return self.study.budget_epochs is not None and self._epochs_spent >= self.study.budget_epochs
 
     def resumed(self, trial: int, epochs: Sequence[Mapping[str, Any]]) -> Verdict:
         """A trial goes on behind these epochs, which its checkpoint holds."""
@@ -156,7 +170,7 @@ class StudyDriver:
         with self.recorder.writing():
             self.recorder.record_epoch(live.trial, result.record, result.checkpoint)
             last = self._at_its_end(live, result.epoch)
-            live.pruned = self.recorder.should_prune(live.trial) and not last
+            live.pruned = self.recorder.should_prune(live.trial, spent=self._spent) and not last
         self._refused()
         return Verdict.STOP if last or live.pruned else Verdict.CONTINUE
 

@@ -68,8 +68,13 @@ class Recorder:
     @property
     def unfinished(self) -> bool:
         """Whether trials are missing, or some that were begun are not at their end."""
-        finished = len(self.trials(*FINISHED))
-        return finished < self.study.trials_possible or bool(self.trials(TrialState.RUNNING))
+        left = self.study.trials_left(len(self.trials(*FINISHED)), self.epochs_spent)
+        return left > 0 or bool(self.trials(TrialState.RUNNING))
+
+    @property
+    def epochs_spent(self) -> int:
+        """Epochs of all trials."""
+        return sum(len(trial.intermediate_values) for trial in self.trials())
 
     def close_running(self, failure: Failure) -> None:
         """Ends every trial that was begun and is not at its end."""
@@ -198,9 +203,12 @@ class Recorder:
             trial.report(record[self.study.objective], epoch)
         self.tell(EpochFinished(trial=trial.number, record=record))
 
-    def should_prune(self, trial: optuna.Trial) -> bool:
-        """Asks the pruner; for references too, as others are held against their values, but these go on."""
-        return trial.should_prune() and LABEL not in trial.user_attrs
+    def should_prune(self, trial: optuna.Trial, *, spent: bool = False) -> bool:
+        """Asks the pruner; for references too, as others are held against their values, but these go on.
+
+        Where the budget is `spent` every other trial is stopped.
+        """
+        return (trial.should_prune() or spent) and LABEL not in trial.user_attrs
 
     def out_of_patience(self, trial: optuna.Trial) -> bool:
         """Whether the trial has had no new best for as many epochs as the pruner waits; a reference always goes on."""

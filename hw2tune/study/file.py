@@ -44,6 +44,8 @@ def parse_study(
     except ValueError:  # Python's, of an integer of thousands of digits
         raise StudyFileError(f"{place}: not valid TOML: a number with too many digits to be read") from None
     content = normal_form(content)
+    if overrides and overrides.get("budget") and not overrides.get("trials"):
+        content.pop("trials", None)  # as many as fit
     for key, value in (overrides or {}).items():
         *tables, last = key.split(".")
         table = content
@@ -149,7 +151,7 @@ def dump_study(study: Study) -> str:
     return tomli_w.dumps(study.model_dump(exclude_none=True))
 
 
-def differences(there: Study, here: Study, ignoring: tuple[str, ...] = ("trials", "name")) -> list[str]:
+def differences(there: Study, here: Study, ignoring: tuple[str, ...] = ("trials", "budget", "name")) -> list[str]:
     """What differs between two resolved studies, a line for each key, written `key: there -> here`."""
     old, new = (_flat(study.model_dump() | {"code": study.code and code_digest(study.code)}) for study in (there, here))
     return [

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from hw2tune.study.claims import Claim, Side, variants_of
 from hw2tune.study.distributions import STRICT, Distribution, as_table
@@ -97,6 +97,11 @@ class Study(BaseModel):
         "for nsga2: what shall be small besides, seconds of training or parameters of the network", None
     )
     trials: Annotated[int, Field(ge=1)] = _said("trials in all, the references first", 50)
+    budget: Annotated[int, Field(ge=1)] | None = _said(
+        "epochs of the whole search, as so many trials of max_epochs: what stopped trials save is spent on more of "
+        "them, `trials` at most (left out, as many as fit)",
+        None,
+    )
     sampler: Sampler = _said("what chooses configurations: a name, or a table", Sampler())
     seed: Annotated[int, Field(ge=0)] = _said("of sampler, weights and order of images", 0)
     pruner: Pruner = _said("what stops trials: a name, or a table", Pruner())
@@ -111,6 +116,15 @@ class Study(BaseModel):
         [],
     )
     code: Annotated[dict[str, str], Field(exclude=True, repr=False)] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _a_budget_alone_bounds_the_trials(cls, content: Any) -> Any:
+        if isinstance(content, Mapping) and content.get("budget") and "trials" not in content:
+            budget, epochs = content["budget"], content.get("max_epochs")
+            if isinstance(budget, int) and isinstance(epochs, int):
+                return {**content, "trials": max(1, budget * epochs)}
+        return content
 
     @field_validator("space", mode="before")
     @classmethod
@@ -140,6 +154,26 @@ class Study(BaseModel):
             return self.trials
         references = [identity(self.complete(configuration)) for configuration in self.references.values()]
         return min(self.trials, size + len(references) - len(set(references)))
+
+    @property
+    def budget_epochs(self) -> int | None:
+        """The epochs that all trials may spend together; None where the number of trials alone ends the study."""
+        return None if self.budget is None else self.budget * self.max_epochs
+
+    def trials_left(self, begun: int, epochs: int) -> int:
+        """How many trials may still begin behind `begun` ones that have spent so many epochs: references always."""
+        if self.budget_epochs is not None and epochs >= self.budget_epochs:
+            return max(0, min(len(self.references), self.trials_possible) - begun)
+        return max(0, self.trials_possible - begun)
+
+    @property
+    def extent(self) -> tuple[int, str]:
+        """How much there is to do in all, and of what: trials, or with a budget epochs."""
+        return (self.trials_possible, "trials") if self.budget_epochs is None else (self.budget_epochs, "epochs")
+
+    def done(self, trials: int, epochs: int) -> int:
+        """How much of the extent so many trials with so many epochs are."""
+        return trials if self.budget_epochs is None else epochs
 
     @cached_property
     def variants(self) -> dict[str, Side]:

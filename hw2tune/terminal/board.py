@@ -43,7 +43,7 @@ class Running:
 
 @dataclass(frozen=True, kw_only=True)
 class Goal:
-    """What is to be done: `total` trials or trainings, `before` of them done when it began."""
+    """What is to be done: `total` trials, epochs or trainings, `before` of them done when it began."""
 
     noun: str
     total: int
@@ -54,8 +54,8 @@ class Goal:
     @classmethod
     def of_study(cls, plan: StudyStarted) -> Goal:
         """The trials of a study."""
-        before, concurrency = len(plan.finished), plan.capacity.concurrency
-        return cls(noun="trials", total=plan.total, before=before, concurrency=concurrency, study=plan.study)
+        study, concurrency = plan.study, plan.capacity.concurrency
+        return cls(noun=study.extent[1], total=plan.total, before=plan.done, concurrency=concurrency, study=study)
 
     @classmethod
     def of_replication(cls, plan: ReplicationStarted) -> Goal:
@@ -75,10 +75,17 @@ class Board:
     finished: list[TrialRow] = field(default_factory=list)
     spinner: Spinner = field(default_factory=lambda: Spinner("line"))
 
+    @property
+    def done(self) -> int:
+        """What is done of the goal."""
+        if self.goal is None or self.goal.noun != "epochs":
+            return len(self.finished)
+        return sum(row.epochs for row in self.finished)
+
     def begin(self, goal: Goal, finished: Sequence[TrialRow]) -> None:
         """Starts on a goal; `finished` was there."""
         self.goal, self.finished, self.started = goal, list(finished), time.monotonic()
-        self.stage = f"starting the first {goal.noun}"
+        self.stage = f"starting the first {'trials' if goal.noun == 'epochs' else goal.noun}"
 
     def __rich__(self) -> Group:
         if self.goal is None or not (self.running or self.finished):
@@ -92,16 +99,17 @@ class Board:
         return grid
 
     def _bar(self, goal: Goal) -> Table:
-        done = len(self.finished)
+        done = self.done
         best = best_first(self.finished, goal.study.direction)
         parts = [f"{done}/{goal.total} {goal.noun}"]
-        if best and goal.noun == "trials":
+        if best and goal.noun != "trainings":
             parts.append(f"best {objective_value(best[0].value, goal.study.objective)} (#{best[0].number})")
         left = self._seconds_left(goal)
         parts.append(f"{duration(left)} left" if left is not None else f"{duration(self._elapsed())} so far")
         grid = Table.grid(padding=(0, 2))
         # Epochs of running trials count too, so that the bar moves while the first trials train.
-        under_way = sum(trial.epoch for trial in list(self.running.values())) / goal.study.max_epochs
+        under_way = float(sum(trial.epoch for trial in list(self.running.values())))
+        under_way /= 1 if goal.noun == "epochs" else goal.study.max_epochs
         grid.add_row(ProgressBar(total=goal.total, completed=done + 0.99 * under_way, width=20), ", ".join(parts))
         return grid
 
@@ -110,10 +118,10 @@ class Board:
 
     def _seconds_left(self, goal: Goal) -> float | None:
         """From the trials that this run finished; None before two a slot or half of them are: it would be a guess."""
-        here = len(self.finished) - goal.before
-        if here < max(1, min(2 * goal.concurrency, (goal.total - goal.before) // 2)):
+        here, each = self.done - goal.before, goal.study.max_epochs if goal.noun == "epochs" else 1
+        if here < max(1, min(2 * goal.concurrency * each, (goal.total - goal.before) // 2)):
             return None
-        return self._elapsed() / here * (goal.total - len(self.finished))
+        return self._elapsed() / here * max(0, goal.total - self.done)
 
     def _trials(self, goal: Goal) -> Table:
         objective, epochs = goal.study.objective, goal.study.max_epochs

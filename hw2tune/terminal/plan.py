@@ -10,6 +10,7 @@ from rich.text import Text
 
 from hw2tune.events import ReplicationStarted, StudyStarted
 from hw2tune.search.cost import Cost
+from hw2tune.study.schema import Study
 from hw2tune.terminal.lines import configuration
 from hw2tune.text.cells import duration
 
@@ -34,7 +35,7 @@ def print_plan(plan: StudyStarted, console: Console) -> None:
         )
     grid.add_row(
         "budget",
-        f"{study.trials} trials of at most {study.max_epochs} epochs; sampler {study.sampler.name}, "
+        f"{_extent(study)} of at most {study.max_epochs} epochs; sampler {study.sampler.name}, "
         f"pruner {study.pruner.name}, seed {study.seed}",
     )
     capacity = plan.capacity
@@ -48,13 +49,19 @@ def print_plan(plan: StudyStarted, console: Console) -> None:
     console.print(grid)
 
 
+def _extent(study: Study) -> str:
+    """`50 trials`, or `420 epochs, in trials`."""
+    return f"{study.trials} trials" if study.budget_epochs is None else f"{study.budget_epochs} epochs, in trials"
+
+
 def resumed_line(plan: StudyStarted) -> str:
     """`31 finished, 2 continue at epochs 4 and 7, 17 to go`."""
     parts = [f"{len(plan.finished)} finished"]
     if plan.resumed:
         epochs = " and ".join(str(epoch) for epoch in plan.resumed.values())
         parts.append(f"{len(plan.resumed)} continued at epoch{'s' * (len(plan.resumed) > 1)} {epochs}")
-    parts.append(f"{plan.left} to go")
+    budget = plan.study.budget_epochs
+    parts.append(f"{plan.left} to go" if budget is None else f"{max(0, budget - plan.epochs)} epochs to go")
     return ", ".join(parts)
 
 

@@ -24,6 +24,7 @@ from hw2tune.events import (
     TrialRetried,
     TrialStarted,
 )
+from hw2tune.study.schema import Study
 from hw2tune.terminal.board import Board, Goal, Running
 from hw2tune.terminal.lines import finished_line
 from hw2tune.terminal.plan import print_plan, replication_line
@@ -36,20 +37,22 @@ class Lines:
         self.console = console
         self.done = self.total = 0
         self.objective = ""
+        self.study: Study | None = None  # whose trials run, None while replicates do
 
     def __call__(self, event: Event) -> None:
         """Prints what an event says."""
         match event:
             case StudyStarted():
                 print_plan(event, self.console)
-                self.done, self.total, self.objective = len(event.finished), event.total, event.study.objective
+                self.done, self.total, self.objective = event.done, event.total, event.study.objective
+                self.study = event.study
             case ReplicationStarted():
                 self._print(replication_line(event))
-                self.done, self.total, self.objective = 0, event.total, event.study.objective
+                self.done, self.total, self.objective, self.study = 0, event.total, event.study.objective, None
             case Noted(text=text) | TrialRetried(text=text):
                 self._print(text)
             case TrialFinished(row=row) | TrainingFinished(row=row):
-                self.done += 1
+                self.done += self.study.done(1, row.epochs) if self.study else 1
                 self._print(f"{self.done}/{self.total} {finished_line(row, self.objective)}")
 
     def _print(self, text: str) -> None:

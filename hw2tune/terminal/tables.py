@@ -66,14 +66,16 @@ def _next(overview: Overview) -> str:
     study = overview.study
     if overview.state == INTERRUPTED:
         return f"the same command continues; hw2tune status {overview.folder.name} (every trial)"
-    return f"hw2tune status {overview.folder.name} (every trial); --trials {2 * study.trials} searches on"
+    more = f"--trials {2 * study.trials}" if study.budget is None else f"--budget {2 * study.budget}"
+    return f"hw2tune status {overview.folder.name} (every trial); {more} searches on"
 
 
 def print_status(overview: Overview, console: Console) -> None:
     """One study, every trial, the best first."""
     study = overview.study
+    whole, unit = study.extent
     console.print(
-        f"{overview.folder.name}: {overview.state}, {len(overview.finished)} of {study.trials_possible} trials finished"
+        f"{overview.folder.name}: {overview.state}, {overview.done} of {whole} {unit} finished"
         + (f" ({overview.running})" if overview.running else "")
     )
     ranked = best_first(overview.rows, study.direction)
@@ -129,11 +131,17 @@ def print_studies(overviews: Sequence[Overview], faults: Mapping[str, str], cons
     for overview in overviews:
         best = overview.best
         table.add_row(
-            overview.folder.name, overview.state, f"{len(overview.finished)}/{overview.study.trials_possible}",
+            overview.folder.name, overview.state, _extent(overview),
             objective_value(best.value if best else None, overview.study.objective),
             overview.study.objective_spec.label, duration(sum(row.seconds for row in overview.rows)),
         )  # fmt: skip
     console.print(table)
+
+
+def _extent(overview: Overview) -> str:
+    """`12/50`; with a budget `120/420 epochs`."""
+    whole, unit = overview.study.extent
+    return f"{overview.done}/{whole}" + ("" if unit == "trials" else f" {unit}")
 
 
 def print_facts(facts: Sequence[tuple[str, str]], console: Console) -> None:

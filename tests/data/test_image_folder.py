@@ -76,6 +76,7 @@ def test_one_jpeg_among_lossless_images_makes_the_label_say_jpeg(image_folder):
 
 
 @pytest.mark.matrix
+@pytest.mark.matrix
 @pytest.mark.real_data
 def test_the_real_jpeg_folder_has_all_images_and_is_quick_the_second_time(real_data_dir):
     seen = []

@@ -15,7 +15,10 @@ from hw2tune.report.study_data import read_study_data
 from hw2tune.report.write import ReportFiles, page_html
 from tests.report.chromium import CHROMIUM, Browser, browser
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Debian's chromium is not installed: apt-get install chromium")
+pytestmark = [
+    pytest.mark.matrix,
+    pytest.mark.skipif(CHROMIUM is None, reason="Debian's chromium is not installed: apt-get install chromium"),
+]
 
 PHONE, DESKTOP = 400, 1280  # CSS pixels
 

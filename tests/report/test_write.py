@@ -333,6 +333,7 @@ def test_a_figure_drawn_from_such_an_evaluation_is_marked(tmp_path: Path) -> Non
     assert [CAVEAT in caption.text for caption in page.all("figcaption")] == [False, True]
 
 
+@pytest.mark.matrix
 def test_every_trouble_at_once_gives_a_page_with_names_as_text(tmp_path: Path) -> None:
     """Hostile names, a diverged tuned variant, a class never predicted, a missing and a damaged file."""
     folder = write_fake_study(tmp_path, seeds=2, test_size=200)

@@ -470,7 +470,7 @@ def test_in_a_small_space_each_configuration_is_trained_once_and_then_the_study_
     assert len({tuple(sorted(trial.params.items())) for trial in trials}) == 8
     assert not driver.recorder.unfinished
     again = small_study(tmp_path, sampler=sampler)  # a continuation has nothing to do
-    assert again.driver.new == 0 and not again.recorder.unfinished
+    assert isinstance(again.next("more"), Done) and not again.recorder.unfinished
 
 
 def test_a_configuration_that_was_drawn_before_leaves_no_trace_in_the_journal(tmp_path):

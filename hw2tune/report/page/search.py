@@ -28,6 +28,8 @@ def search_blocks(results: StudyResults) -> list[Block]:
     states = Counter(row.state for row in overview.rows)
     outcome = listed([f"{number} {state}" for state, number in states.items()])
     finished = f"{len(overview.finished)} of {counted(study.trials, 'trial')} finished"
+    if study.budget is not None:
+        finished = f"{counted(len(overview.finished), 'trial')} on {overview.done} of {study.budget_epochs} epochs"
     text = (
         f"The search {study.direction}d {study.objective_spec.label} with the sampler {study.sampler.name} and the "
         f"pruner {study.pruner.name}: {finished} ({outcome})."

@@ -1,0 +1,73 @@
+"""A budget in epochs: as many trials as fit, the running ones stopped where it is spent, references to their end."""
+
+from optuna.trial import TrialState
+
+from hw2tune.records.overview import read_overview
+from hw2tune.search.driver import Done, Wait
+from hw2tune.study.file import differences, dump_study, find_study, parse_study
+from tests.search.test_driver import Driver
+
+BUDGET = {"budget": 3, "trials": None, "pruner.name": "none"}  # 15 epochs, 10 of them for the two references
+
+
+def driver(root, **overrides):
+    given = {key: value for key, value in (BUDGET | overrides).items() if value is not None}
+    return Driver(root, **{"trials": 100, **given})
+
+
+def test_without_a_number_of_trials_there_may_be_as_many_as_fit():
+    assert parse_study(*find_study("quickstart"), overrides={"budget": 3}).trials == 15
+    assert parse_study(*find_study("quickstart"), overrides={"budget": 3, "trials": 4}).trials == 4
+    assert parse_study(dump_study(parse_study(*find_study("quickstart"), overrides={"budget": 3})), "x").trials == 15
+
+
+def test_trials_begin_until_the_epochs_are_spent_and_running_ones_end_there(tmp_path):
+    one = driver(tmp_path)
+    for name in ("baseline", "l2"):
+        one.next(name)
+        one.run(name, [0.5] * 5)
+    one.next("a")
+    one.next("b")
+    assert not one.epoch("a", 1, 0.6)
+    assert not one.epoch("b", 1, 0.7)
+    assert not one.epoch("a", 2, 0.7)
+    assert not one.epoch("b", 2, 0.7)
+    assert one.epoch("a", 3, 0.8)  # the fifteenth
+    assert one.next("c") == Wait()
+    assert one.epoch("b", 3, 0.8)
+    assert one.next("c") == Done()
+    assert [trial.state for trial in one.trials[2:]] == [TrialState.PRUNED] * 2
+    assert not one.recorder.unfinished
+
+
+def test_a_reference_is_trained_to_its_end_though_the_budget_is_spent(tmp_path):
+    one = driver(tmp_path, budget=1)
+    one.next("baseline")
+    one.run("baseline", [0.5] * 5)
+    one.next("l2")
+    one.run("l2", [0.5] * 5)
+    assert one.next("a") == Done()
+    (tmp_path / "two").mkdir()
+    two = driver(tmp_path / "two", budget=1)
+    for name in ("baseline", "l2"):
+        two.next(name)
+    for epoch in (1, 2, 3, 4, 5):
+        assert [two.epoch(name, epoch, 0.5) for name in ("baseline", "l2")] == [epoch == 5] * 2
+
+
+def test_the_same_study_goes_on_with_a_larger_budget(tmp_path):
+    one = driver(tmp_path, budget=2)
+    for name in ("baseline", "l2"):
+        one.next(name)
+        one.run(name, [0.5] * 5)
+    assert one.next("a") == Done()
+    one.folder.study_file.write_text(dump_study(one.study))
+    assert read_overview(one.folder).state == "complete"
+    assert (read_overview(one.folder).done, one.study.extent) == (10, (10, "epochs"))
+    more = driver(tmp_path, budget=3)
+    assert differences(one.study, more.study) == []
+    more.next("a")
+    more.run("a", [0.6] * 5)
+    assert more.next("b") == Done()
+    more.folder.study_file.write_text(dump_study(more.study))
+    assert read_overview(more.folder).state == "complete"
