@@ -94,7 +94,12 @@ TimeBudget = Annotated[
 Retries = Annotated[
     int, typer.Option(min=0, help="More attempts for a trial whose worker, machine or memory gave out.")
 ]
-Race = Annotated[int, typer.Option(min=1, help="The best trials that race, on seeds of their own, for the winner.")]
+Race = Annotated[
+    int,
+    typer.Option(
+        min=1, help="The best trials that race, on seeds of their own, for the winner; at most a third of all."
+    ),
+]
 Address = Annotated[str | None, typer.Option(help="A running Ray cluster: auto, or host:port of its head.")]
 StudyAddress = Annotated[
     str | None,

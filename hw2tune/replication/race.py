@@ -7,6 +7,7 @@ race's of a finalist, drawn towards the mean of all (empirical Bayes), as the be
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -20,12 +21,13 @@ from hw2tune.records.trials.rows import TrialRow, best_first
 from hw2tune.study.hyperparameters import identity
 
 SAFE = 0.95  # probability of being best with which a leader has won
+THIRD = 3  # one finalist for so many trials: the rest of a small study is not worth a training
 TRAININGS = 2  # a finalist, on average, at most
 DRAWS = 4000  # of the posterior
 
 
 def candidates(overview: Overview, race: int) -> list[TrialRow]:
-    """The best `race` trials, stopped or not, no configuration twice.
+    """The best `race` trials, stopped or not, no configuration twice, and no more than the better third of all.
 
     Raises StudyFolderError where none has a value.
     """
@@ -38,7 +40,7 @@ def candidates(overview: Overview, race: int) -> list[TrialRow]:
     distinct: dict[object, TrialRow] = {}
     for row in ranked:
         distinct.setdefault(identity(overview.study.complete(row.params)), row)
-    return list(distinct.values())[:race]
+    return list(distinct.values())[: min(race, math.ceil(len(ranked) / THIRD))]
 
 
 @dataclass
