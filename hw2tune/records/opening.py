@@ -59,7 +59,8 @@ def _refuse_different(folder: StudyFolder, study: Study) -> None:
     if changed:
         raise StudyFolderError(
             f"{folder.root}: holds a different study ({'; '.join(changed)}); "
-            "go back to what it was, take another --name, or set it aside with --fresh"
+            f"go on with it as it is (`hw2tune study {folder.study_file}`), take another --name, or set it aside with "
+            "--fresh"
         )
 
 

@@ -10,6 +10,7 @@ from hw2tune.execution.resources import Capacity
 from hw2tune.records.overview import read_overview
 from hw2tune.records.trials.rows import TrialRow
 from hw2tune.study.file import find_study, parse_study
+from hw2tune.study.schema import Study
 from hw2tune.terminal.lines import configuration, objective_value, trial_name
 from hw2tune.terminal.plan import replication_line, resumed_line
 from hw2tune.terminal.progress import Lines, LiveDisplay
@@ -29,9 +30,9 @@ def row(number: int, value: float | None, state: str = "complete", label: str = 
     )  # fmt: skip
 
 
-def plan(finished: list[TrialRow], resumed: dict[int, int]) -> StudyStarted:
+def plan(finished: list[TrialRow], resumed: dict[int, int], study: Study = STUDY) -> StudyStarted:
     return StudyStarted(
-        study=STUDY, finished=finished, resumed=resumed, capacity=ROOM, dataset="MNIST", folder="ray_results/mnist",
+        study=study, finished=finished, resumed=resumed, capacity=ROOM, dataset="MNIST", folder="ray_results/mnist",
         dataset_checksum="sha256:0123456789abcdef", sizes={"train": 55_000, "validation": 5_000, "test": 10_000},
     )  # fmt: skip
 
@@ -115,6 +116,22 @@ def test_where_there_is_no_terminal_each_trial_is_a_line():
     assert text(shown).splitlines()[-1] == (
         "2/20 #1: diverged (diverged in epoch 2: loss nan), -, 1 min 01 s, sgd lr 0.0012 batch 64 mom 0.95 wd 0"
     )
+
+
+def test_with_a_budget_epochs_are_counted_and_not_trials():
+    study = parse_study(*find_study("mnist"), overrides={"budget": 6})
+    begun = plan([row(0, 0.9), row(1, 0.8)], {2: 3}, study)
+    assert resumed_line(begun) == "2 finished, 1 continued at epoch 3, 17 epochs to go"
+    shown, display, picture = console(100), LiveDisplay(console(100)), console(100)
+    lines = Lines(shown)
+    for listener in (lines, display):
+        listener(begun)
+        listener(TrialFinished(row=row(2, 0.91)))
+    assert "30 epochs, in trials of at most 5 epochs" in text(shown)
+    assert text(shown).splitlines()[-1].startswith("15/30 #2: complete, 91.00 %")
+    display.board.started -= 60
+    picture.print(display.board)
+    assert "15/30 epochs, best 91.00 % (#2)" in text(picture)
 
 
 def test_replicating_says_what_was_there_already():
