@@ -42,11 +42,9 @@ RESULTS = Path("benchmarks") / "results"
 warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
 
 
-def _guided(**arguments: Any) -> Any:
+def _guided(pruner: Any, **arguments: Any) -> Any:
     def build(study: Study, seed: int) -> Any:
-        least = arguments.get("min_epochs", study.pruner.min_epochs)
-        rest = {name: value for name, value in arguments.items() if name != "min_epochs"}
-        return GuidedSampler(study, seed=seed, **rest), HalvingPruner(min_epochs=least, reduction_factor=3)
+        return GuidedSampler(study, seed=seed, **arguments), (pruner(study) if pruner else pruners.NopPruner())
 
     return build
 
@@ -84,29 +82,27 @@ class TuneAsha(pruners.BasePruner):
         return self.bracket.on_result(Named, epoch, trial.intermediate_values[epoch]) == "STOP"
 
 
-GROUPED = {"multivariate": True, "group": True, "constant_liar": True}
+def _before(study: Study, seed: int) -> Any:
+    """The default until November 2026, with the reduction factor of its study file."""
+    sampler = samplers.TPESampler(seed=seed, multivariate=True, group=True, constant_liar=True)
+    return sampler, _asha(study, 2 if study.name == "quickstart" else 3)
+
+
 CONTESTANTS = {
-    "ours": Contestant(build=_guided()),
+    "ours": Contestant(build=_guided(_halving)),
     "random": Contestant(build=_optuna(samplers.RandomSampler), longer=2),
     "sobol": Contestant(build=_optuna(samplers.QMCSampler, scramble=True), longer=2),
     "tpe": Contestant(build=_optuna(samplers.TPESampler)),
-    "before": Contestant(
-        build=lambda study, seed: (
-            samplers.TPESampler(seed=seed, **GROUPED),
-            _asha(study, 2 if study.name == "quickstart" else 3),
-        ),
-        any_state=False,
-    ),
+    "before": Contestant(build=_before, any_state=False),
     "optuna in tune": Contestant(build=_optuna(samplers.TPESampler, TuneAsha)),
-    "random + asha": Contestant(build=_optuna(samplers.RandomSampler, _asha)),
-    "random + halving": Contestant(build=_optuna(samplers.RandomSampler, _halving)),
     "tpe + halving": Contestant(build=_optuna(samplers.TPESampler, _halving)),
-    "ours - pruner": Contestant(build=lambda s, n: (GuidedSampler(s, seed=n), pruners.NopPruner())),
-    "ours - model": Contestant(build=_guided(startup=100_000)),
-    "ours - prediction": Contestant(build=_guided(predicted=False)),
-    "ours - prior": Contestant(build=_guided(prior=False)),
-    "ours - mixture": Contestant(build=_guided(startup=8, random=1.0, mixed_every=100_000)),
-}  # fmt: skip
+    "ours - sampler": Contestant(build=_optuna(samplers.RandomSampler, _halving)),
+    "ours - pruner": Contestant(build=_guided(None)),
+    "ours - best so far": Contestant(build=_guided(_asha)),
+    "ours - model": Contestant(build=_guided(_halving, startup=100_000)),
+    "ours - references": Contestant(build=_guided(_halving, prior=False)),
+    "ours - mixture": Contestant(build=_guided(_halving, random=1.0, mixed_every=100_000)),
+}
 
 
 def main() -> None:

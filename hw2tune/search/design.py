@@ -27,14 +27,17 @@ class UnitPoint:
         """The quantile of the uniform or log-uniform distribution."""
         u = self.coordinates[name]
         if log:
-            return min(high, max(low, math.exp(math.log(low) + u * (math.log(high) - math.log(low)))))
-        return low + u * (high - low)
+            value = math.exp(math.log(low) + u * (math.log(high) - math.log(low)))
+        else:
+            value = low + u * (high - low)
+        return min(high, max(low, float(f"{value:.12g}")))  # a value that was kept comes back as it was
 
     def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
         """The same for whole numbers, each as wide as Optuna draws it."""
         if log:
             return min(high, max(low, round(self.suggest_float(name, low - 0.5, high + 0.5, log=True))))
-        return low + step * int(self.coordinates[name] * ((high - low) // step + 1))
+        steps = (high - low) // step
+        return low + step * min(steps, int(self.coordinates[name] * (steps + 1)))
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
         """One of the choices, all equally wide."""
@@ -121,6 +124,8 @@ def _long_run(one: Interval, name: str, configuration: Mapping[str, Value]) -> f
 
 def _position(one: Interval, value: Value) -> float:
     low, high, at = float(one.low), float(one.high), float(value)
+    if one.integer:  # each as wide as it is drawn
+        low, high = low - one.step / 2, high + one.step / 2
     if low == high:
         return 0.5
     if one.log:

@@ -15,7 +15,6 @@ from threadpoolctl import ThreadpoolController
 
 from hw2tune.records.trials.rows import LABEL
 from hw2tune.search.design import Cube, UnitPoint
-from hw2tune.search.prediction import predicted_finals
 from hw2tune.search.surrogate import GaussianProcess, expected_improvement
 from hw2tune.search.view import Observation
 from hw2tune.study.distributions import Choice
@@ -41,8 +40,8 @@ class GuidedSampler(BaseSampler):
 
     `startup` trials besides the references come from the mixture, and one in `mixed_every` after them; `random` is the
     mixture's share of draws from the whole space. A coordinate moves with probability `moved`, by `width` of its range
-    (standard deviation). With `prior` references are centres of the mixture; with `predicted` a trial that was stopped
-    counts by what it would have reached. `warm` are finished trials of another study.
+    (standard deviation). With `prior` references are centres of the mixture while little is known. `warm` are finished
+    trials of another study.
     """
 
     def __init__(
@@ -57,11 +56,10 @@ class GuidedSampler(BaseSampler):
         moved: float = 2 / 3,
         width: float = 0.25,
         prior: bool = True,
-        predicted: bool = True,
     ) -> None:
         self.study, self.space, self.cube = study, study.search_space, Cube(study.search_space)
         self.startup, self.mixed_every, self.random = startup, mixed_every, random
-        self.moved, self.width, self.prior, self.predicted = moved, width, prior, predicted
+        self.moved, self.width, self.prior = moved, width, prior
         self.sign = 1 if study.direction == "maximize" else -1
         self.warm = [_Known(self.space.decode(one.params), self.sign * one.value) for one in warm]
         self.rng = np.random.default_rng(seed)
@@ -109,17 +107,14 @@ class GuidedSampler(BaseSampler):
 
     def _known(self, trials: Sequence[FrozenTrial]) -> tuple[list[_Known], list[Mapping[str, Value]]]:
         """What is known of each configuration that has a value, and the configurations that have none yet."""
-        curves: list[list[float]] = []
-        configurations: list[Mapping[str, Value]] = []
+        known: list[_Known] = []
         waiting: list[Mapping[str, Value]] = []
         for one in trials:
             if one.intermediate_values:
-                curves.append([self.sign * value for _, value in sorted(one.intermediate_values.items())])
-                configurations.append(self.space.decode(one.params))
+                best = max(self.sign * value for value in one.intermediate_values.values())
+                known.append(_Known(self.space.decode(one.params), best))
             elif one.params:
                 waiting.append(self.space.decode(one.params))
-        values = predicted_finals(curves) if self.predicted else np.array([max(curve) for curve in curves])
-        known = [_Known(one, float(value)) for one, value in zip(configurations, values, strict=True)]
         return self.warm + known, waiting
 
     def _mixed(self, best: Sequence[Mapping[str, Value]]) -> dict[str, float]:

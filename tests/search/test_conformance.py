@@ -163,5 +163,6 @@ def test_enqueued_configurations_come_behind_the_references_once(tmp_path):
     reference = "[references.one]\nlearning_rate = 0.001\nbatch_size = 16\noptimizer = 'sgd'\nmomentum = 0.0\n"
     settings = study(NUMBERS + reference + more, **{"pruner.name": "none"})
     folder = StudyFolder(tmp_path)
-    rates = [c["learning_rate"] for c in run(settings, folder, at_most=2) + run(settings, folder)]
-    assert rates[:3] == [0.001, 0.002, 0.004] and len(set(rates)) == len(rates) == 10
+    drawn = run(settings, folder, at_most=2) + run(settings, folder)
+    assert [one["learning_rate"] for one in drawn[:3]] == [0.001, 0.002, 0.004]
+    assert len({tuple(sorted(one.items())) for one in drawn}) == len(drawn) == 10

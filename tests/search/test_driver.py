@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -496,6 +497,8 @@ def test_of_equal_configurations_one_races():
     ]
     study = parse_study(*find_study("quickstart"))
     overview = Overview(folder=StudyFolder(Path("x")), study=study, rows=rows, running=None)
+    more = [replace(row, number=row.number + 3, value=0.1) for row in rows]
+    overview = replace(overview, rows=[*rows, *more])
     assert [row.number for row in candidates(overview, 3)] == [1, 2]
 
 

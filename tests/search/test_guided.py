@@ -1,7 +1,8 @@
-"""The sampler `guided` and what it stands on: coordinates, predicted values, a model, and draws near what is good."""
+"""The sampler `guided` and what it stands on: coordinates, a model, and draws near what is good."""
 
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import optuna
@@ -9,12 +10,12 @@ import pytest
 
 from hw2tune.search.design import Cube, UnitPoint, coordinates, space_filling
 from hw2tune.search.guided import BEST, OTHERS, GuidedSampler, _few, _Known
-from hw2tune.search.prediction import predicted_finals
 from hw2tune.search.samplers import build_sampler
 from hw2tune.search.surrogate import GaussianProcess, expected_improvement
 from hw2tune.search.view import Observation
 from hw2tune.study.distributions import Interval
 from hw2tune.study.file import find_study, parse_study
+from hw2tune.study.space import Space
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +47,17 @@ def test_coordinates_lead_back_to_the_configuration(study):
         assert near(space.suggest(UnitPoint(point)), one)
 
 
+@pytest.mark.parametrize("log", [False, True])
+def test_whole_numbers_lead_back_to_themselves_and_stay_in_their_range(log):
+    one = Interval(low=2, high=64, log=log, integer=True) if log else Interval(low=16, high=64, step=16, integer=True)
+    space = Space({"n": one})
+    sampler = GuidedSampler(SimpleNamespace(search_space=space, references={}, direction="maximize"), seed=0)
+    for value in one.values:
+        assert space.suggest(UnitPoint(Cube(space).coordinates({"n": value}))) == {"n": value}
+        drawn = {space.suggest(UnitPoint(sampler._near({"n": value})))["n"] for _ in range(200)}
+        assert drawn <= set(one.values) and len(drawn) > 2
+
+
 def test_whole_numbers_are_drawn_up_to_both_ends():
     one = Interval(low=16, high=64, step=16, integer=True)
     assert [one.suggest("n", UnitPoint({"n": u})) for u in (0.0, 0.3, 0.6, 0.999)] == [16, 32, 48, 64]
@@ -60,12 +72,6 @@ def test_features_know_zero_words_and_the_learning_rate_of_the_long_run(study):
     first, second = cube.features([base, sgd])
     assert first.tolist() == pytest.approx([0, 0, 0, 0.5, 0, -0.1, 0.5])
     assert second.tolist() == pytest.approx([1 / 3, 0, 0.5, 0, 0, 0, 0.9 / 0.99])
-
-
-def test_a_stopped_trial_gains_what_those_that_went_on_gained():
-    curves = [[0.5, 0.7, 0.8], [0.4, 0.5, 0.7], [0.3, 0.6, 0.5], [0.6], [0.2, 0.1]]
-    # Medians of gains: 0.2, 0.1, 0.3 and 0.0 to epoch 2, 0.1, 0.2 and 0.0 to epoch 3, of the best so far.
-    assert predicted_finals(curves).tolist() == pytest.approx([0.8, 0.7, 0.6, 0.6 + 0.15 + 0.1, 0.2 + 0.1])
 
 
 def test_the_model_knows_what_it_has_seen_and_how_little_it_knows_elsewhere():
