@@ -26,10 +26,7 @@ class UnitPoint:
     def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
         """The quantile of the uniform or log-uniform distribution."""
         u = self.coordinates[name]
-        if log:
-            value = math.exp(math.log(low) + u * (math.log(high) - math.log(low)))
-        else:
-            value = low + u * (high - low)
+        value = low + u * (high - low) if not log else math.exp(math.log(low) + u * math.log(high / low))
         return min(high, max(low, float(f"{value:.12g}")))  # a value that was kept comes back as it was
 
     def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
