@@ -11,8 +11,8 @@ import matplotlib as mpl
 mpl.use("agg")
 import matplotlib.pyplot as plt
 
-SHOWN = {"ours": "C0", "before": "C1", "random + halving": "C2", "random": "C7"}
-LABELS = {"ours": "guided and halving", "before": "before (TPE and ASHA)"}
+SHOWN = {"ours": "C0", "before": "C1", "tpe + halving": "C2", "random": "C7"}
+LABELS = {"ours": "guided and halving", "before": "before: TPE and ASHA", "tpe + halving": "TPE and halving"}
 
 
 def main() -> None:
@@ -26,10 +26,11 @@ def main() -> None:
             epochs = range(1, len(lines["iqm"]) + 1)
             axis.plot(epochs, lines["iqm"], color=colour, label=LABELS.get(name, name))
             axis.fill_between(epochs, lines["low"], lines["high"], color=colour, alpha=0.2, linewidth=0)
-        axis.set_title(f"{result['task']}, {result['kind']}, {result['seeds']} searches", fontsize=9)
+        axis.set_title(f"{result['task']}, {result['workers']} at once, {result['seeds']} searches", fontsize=9)
         axis.set_xlabel("epochs spent")
         end = result["test"]["ours"]
-        axis.set_ylim(100 * min(result["test"]["random"]["iqm"]) - 0.2, 100 * max(end["high"]) + 0.5)
+        begin = result["test"]["random"]["iqm"][len(end["iqm"]) // 10]
+        axis.set_ylim(100 * begin - 0.3, 100 * max(end["high"]) + 0.3)
     axes[0][0].set_ylabel("test accuracy of what it returns (%)")
     axes[0][0].legend(frameon=False, fontsize=8)
     figure.savefig("docs/search.png", dpi=120)
