@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -106,14 +107,14 @@ class GuidedSampler(BaseSampler):
             return self._modelled(known, best, waiting)
 
     def _known(self, trials: Sequence[FrozenTrial]) -> tuple[list[_Known], list[Mapping[str, Value]]]:
-        """What is known of each configuration that has a value, and the configurations that have none yet."""
+        """What is known of each configuration that has a value, and the running ones that have none yet."""
         known: list[_Known] = []
         waiting: list[Mapping[str, Value]] = []
         for one in trials:
-            if one.intermediate_values:
-                best = max(self.sign * value for value in one.intermediate_values.values())
-                known.append(_Known(self.space.decode(one.params), best))
-            elif one.params:
+            values = [self.sign * value for value in one.intermediate_values.values() if math.isfinite(value)]
+            if values:
+                known.append(_Known(self.space.decode(one.params), max(values)))
+            elif one.params and not one.state.is_finished():
                 waiting.append(self.space.decode(one.params))
         return self.warm + known, waiting
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import optuna
 from optuna.pruners import BasePruner
 from optuna.trial import FrozenTrial, TrialState
@@ -26,7 +28,8 @@ class HalvingPruner(BasePruner):
         sign = 1 if study.direction == optuna.study.StudyDirection.MAXIMIZE else -1
 
         def best(one: FrozenTrial) -> float:
-            return max(sign * value for step, value in one.intermediate_values.items() if step <= epoch)
+            seen = (sign * value for step, value in one.intermediate_values.items() if step <= epoch)
+            return max((value for value in seen if math.isfinite(value)), default=-math.inf)
 
         others = [
             best(one)

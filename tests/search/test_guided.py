@@ -127,6 +127,16 @@ def test_what_another_study_found_is_a_centre_from_the_first_draw_on(study):
     assert study.search_space.suggest(UnitPoint(sampler.propose([])))["learning_rate"] == pytest.approx(0.02)
 
 
+def test_a_value_that_is_no_number_and_equal_values_stop_nothing(study):
+    found = optuna.create_study(direction="maximize", sampler=build_sampler(study, 0))
+    for number in range(14):
+        trial = found.ask()
+        study.search_space.suggest(trial)
+        trial.report(float("nan") if number % 3 == 0 else 0.1, 1)
+        found.tell(trial, state=optuna.trial.TrialState.PRUNED)
+    assert len(found.trials) == 14
+
+
 def test_of_thousands_the_model_sees_the_best_and_some_others():
     few = _few([_Known({}, float(value)) for value in range(5000)])
     assert [one.value for one in few[:BEST]] == [float(value) for value in range(4999, 4999 - BEST, -1)]

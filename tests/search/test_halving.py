@@ -36,6 +36,10 @@ def test_equals_go_on_together():
     assert stopped_at([[0.1] * 3, [0.1] * 3, [0.1] * 3]) == [None, None, None]
 
 
+def test_a_value_that_is_no_number_is_worse_than_any():
+    assert stopped_at([[0.1] * 3, [float("nan")] * 3, [0.2] * 3]) == [None, 1, None]
+
+
 def test_a_loss_goes_on_where_it_is_small_and_rungs_begin_where_they_are_told_to():
     assert stopped_at([[0.5] * 9, [0.9] * 9, [0.4] * 9], direction="minimize", min_epochs=2) == [None, 2, None]
 
