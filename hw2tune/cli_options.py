@@ -64,13 +64,13 @@ MaxEpochs = Annotated[int | None, typer.Option(min=1, help="Epochs of a trial at
 Sampler = Annotated[
     str | None,
     typer.Option(
-        help="What chooses configurations: tpe, random, qmc, grid, cmaes, gp, nsga2, or package.module:Class."
+        help="What chooses configurations: guided, tpe, random, qmc, grid, cmaes, gp, nsga2, or package.module:Class."
     ),
 ]
 Pruner = Annotated[
     str | None,
     typer.Option(
-        help="What stops unpromising trials: asha, hyperband, median, percentile, patient, wilcoxon, none, or "
+        help="What stops unpromising trials: halving, asha, hyperband, median, percentile, patient, wilcoxon, none, or "
         "package.module:Class."
     ),
 ]
