@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -75,7 +75,7 @@ def study(
     from hw2tune.execution.resources import ResourceRequest
 
     request = Request(
-        study=name_or_file, overrides=_overrides(trials, budget, max_epochs, sampler, pruner, seed, name),
+        study=name_or_file, overrides=opt.overrides(trials, budget, max_epochs, sampler, pruner, seed, name),
         resources=ResourceRequest(cpus_per_trial, gpus_per_trial, concurrency, address), results=results_dir,
         data_dir=data_dir, fresh=fresh, retries=retries, time_budget=time_budget, warm_start=warm_start,
     )  # fmt: skip
@@ -170,7 +170,7 @@ def check(
 
     request = Request(
         study=name_or_file,
-        overrides=_overrides(trials, budget, max_epochs, sampler, pruner, seed, name),
+        overrides=opt.overrides(trials, budget, max_epochs, sampler, pruner, seed, name),
         results=results_dir,
         data_dir=data_dir,
         resources=ResourceRequest(cpus_per_trial, gpus_per_trial, concurrency),
@@ -292,12 +292,3 @@ def doctor(
     if found:
         raise typer.Exit(1)
     typer.echo("nothing stands in a study's way here; --machine shows what there is")
-
-
-def _overrides(
-    trials: int | None, budget: int | None, max_epochs: int | None, sampler: str | None, pruner: str | None,
-    seed: int | None, name: str | None,
-) -> dict[str, Any]:  # fmt: skip
-    """Options by the study file's keys; None where the file's own value stays."""
-    keys = ("trials", "budget", "max_epochs", "sampler.name", "pruner.name", "seed", "name")
-    return dict(zip(keys, (trials, budget, max_epochs, sampler, pruner, seed, name), strict=True))

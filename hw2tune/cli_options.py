@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -107,3 +107,12 @@ StudyAddress = Annotated[
         help="A running Ray cluster: auto, host:port of its head, or http://head:8265 to hand the study over."
     ),
 ]
+
+
+def overrides(
+    trials: int | None, budget: int | None, max_epochs: int | None, sampler: str | None, pruner: str | None,
+    seed: int | None, name: str | None,
+) -> dict[str, Any]:  # fmt: skip
+    """Options by the study file's keys; None where the file's own value stays."""
+    keys = ("trials", "budget", "max_epochs", "sampler.name", "pruner.name", "seed", "name")
+    return dict(zip(keys, (trials, budget, max_epochs, sampler, pruner, seed, name), strict=True))

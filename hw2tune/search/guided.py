@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution
-from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 from threadpoolctl import ThreadpoolController
 
 from hw2tune.records.trials.rows import LABEL
+from hw2tune.search.by_name import ByNameSampler, suggest
 from hw2tune.search.design import Cube, UnitPoint
 from hw2tune.search.surrogate import GaussianProcess, expected_improvement
 from hw2tune.search.view import Observation
@@ -36,7 +36,7 @@ class _Known:
     value: float
 
 
-class GuidedSampler(BaseSampler):
+class GuidedSampler(ByNameSampler):
     """Draws from a mixture around references and the best trials (after PriorBand), later what a model expects most of.
 
     `startup` trials besides the references come from the mixture, and one in `mixed_every` after them; `random` is the
@@ -68,16 +68,6 @@ class GuidedSampler(BaseSampler):
         self.asked: dict[int, dict[str, float]] = {}  # coordinates by number of the trial
         self.given: dict[int, set[str]] = {}
 
-    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        """Nothing: each parameter is asked for by name."""
-        return {}
-
-    def sample_relative(
-        self, study: optuna.Study, trial: FrozenTrial, search_space: Mapping[str, BaseDistribution]
-    ) -> dict[str, Any]:
-        """Nothing: see above."""
-        return {}
-
     def sample_independent(
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
@@ -86,15 +76,7 @@ class GuidedSampler(BaseSampler):
             self.asked[trial.number] = self.propose(study.get_trials(deepcopy=False, states=USED))
             self.given[trial.number] = set()
         self.given[trial.number].add(param_name)
-        point = UnitPoint(self.asked[trial.number])
-        match param_distribution:
-            case optuna.distributions.CategoricalDistribution(choices=choices):
-                return point.suggest_categorical(param_name, choices)
-            case optuna.distributions.FloatDistribution(low=low, high=high, log=log):
-                return point.suggest_float(param_name, low, high, log=log)
-            case optuna.distributions.IntDistribution(low=low, high=high, log=log, step=step):
-                return point.suggest_int(param_name, low, high, step=step, log=log)
-        raise AssertionError(f"a space has no {type(param_distribution).__name__}")
+        return suggest(UnitPoint(self.asked[trial.number]), param_name, param_distribution)
 
     def propose(self, trials: Sequence[FrozenTrial]) -> dict[str, float]:
         """The coordinates of the next trial, after these."""

@@ -7,16 +7,17 @@ one truth: the view is made from it anew after an interruption.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
 from hw2tune.records.trials.rows import best_epoch
+from hw2tune.search.by_name import ByNameSampler, suggest
 from hw2tune.study.objectives import PARAMETERS, SECONDS
 from hw2tune.study.schema import Study
 
@@ -33,7 +34,7 @@ class Observation:
     value: float
 
 
-class ViewSampler(BaseSampler):
+class ViewSampler(ByNameSampler):
     """Asks `inner` in a view of the study."""
 
     def __init__(self, study: Study, inner: BaseSampler, warm: Sequence[Observation]) -> None:
@@ -52,16 +53,6 @@ class ViewSampler(BaseSampler):
                 )
             )
 
-    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        """Nothing: each parameter is asked for by name."""
-        return {}
-
-    def sample_relative(
-        self, study: optuna.Study, trial: FrozenTrial, search_space: Mapping[str, BaseDistribution]
-    ) -> dict[str, Any]:
-        """Nothing: see above."""
-        return {}
-
     def sample_independent(
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
@@ -71,7 +62,7 @@ class ViewSampler(BaseSampler):
             self.asked[trial.number] = self.view.ask()
             state = self.view.trials[-1].system_attrs
             study._storage.set_trial_user_attr(trial._trial_id, STATE, dict(state))
-        return _suggest(self.asked[trial.number], param_name, param_distribution)
+        return suggest(self.asked[trial.number], param_name, param_distribution)
 
     def _catch_up(self, study: optuna.Study) -> None:
         """Shows the view what finished since."""
@@ -104,16 +95,3 @@ class ViewSampler(BaseSampler):
                 return None  # a pruned trial's seconds say nothing of what a whole one takes
             values.append(float(second))
         return values
-
-
-def _suggest(trial: optuna.Trial, name: str, distribution: BaseDistribution) -> Any:
-    match distribution:
-        case CategoricalDistribution():
-            return trial.suggest_categorical(name, distribution.choices)
-        case FloatDistribution():
-            return trial.suggest_float(name, distribution.low, distribution.high, log=distribution.log)
-        case IntDistribution():
-            return trial.suggest_int(
-                name, distribution.low, distribution.high, step=distribution.step, log=distribution.log
-            )
-    raise AssertionError(f"a space has no {type(distribution).__name__}")

@@ -281,6 +281,15 @@ def test_the_race_names_a_leader_that_stayed_ahead_and_who_diverged(fake: StudyD
     assert told.endswith("#3 92.00 % in the search, 90.00 % on average in the race, diverged on 2 of 3 seeds.")
 
 
+def test_a_finalists_probability_of_being_best_is_said(fake: StudyData) -> None:
+    assert fake.race is not None
+    first, second = fake.race.candidates
+    entered = [replace(first, values=[0.91], probability=0.08), replace(second, probability=0.92)]
+    told = race_sentence(replace(fake, race=replace(fake.race, candidates=entered)))
+    assert "#2 93.00 % in the search, 91.00 % on average in the race, best with probability 0.08; " in told
+    assert told.endswith("#3 92.00 % in the search, 92.00 % on average in the race, best with probability 0.92.")
+
+
 def test_without_a_race_the_sentence_says_so(fake: StudyData) -> None:
     assert race_sentence(replace(fake, race=None)).startswith("There was no race")
 

@@ -5,11 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from hw2tune.report.page.blocks import Table
 from hw2tune.report.page.claims import pairs_details, pairs_summary, variants_blocks
 from hw2tune.report.page.markdown import escape, summary_markdown
 from hw2tune.report.page.search import search_blocks
 from hw2tune.report.results import StudyResults, compute
 from hw2tune.report.study_data import read_study_data
+from hw2tune.report.tables import race_table
+from hw2tune.text.cells import DASH
 from tests.report.fake_study import write_fake_study
 
 FAVOURED = "chosen by validation on the same seeds that are then tested"
@@ -56,3 +59,19 @@ def test_claims_about_references_alone_owe_the_race_nothing(results: StudyResult
 
 def test_without_a_race_no_seed_favours_anyone(results: StudyResults) -> None:
     assert FAVOURED not in pairs_summary(replace(results, data=replace(results.data, race=None))).caption
+
+
+def test_the_race_shows_each_finalists_chance_and_the_seeds_that_it_did_not_run_on(results: StudyResults) -> None:
+    race = results.data.race
+    assert race is not None
+    first, second = race.candidates
+    entered = [replace(first, values=[0.91], probability=0.08), replace(second, probability=0.92)]
+    data = replace(results.data, race=replace(race, candidates=entered))
+    shown = replace(results, data=data, tables={**results.tables, "race": race_table(data)})
+    (table,) = (block for block in search_blocks(shown) if isinstance(block, Table) and block.name == "race")
+    assert (
+        "the leader and its likeliest rival run on, no seed is one of search or claims, and the best" in table.caption
+    )
+    chance = table.columns.index("P(best)")
+    assert [row.cells[chance] for row in table.rows] == ["0.08", "0.92"]
+    assert table.rows[0].cells[3] == DASH

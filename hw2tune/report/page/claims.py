@@ -150,7 +150,7 @@ def chosen_on_these_seeds(results: StudyResults) -> str:
     sides = {results.data.side(name).of for claim in results.claims for name in (claim.variant, claim.against)}
     tested = {replicate.seed for replicate in results.data.of(TUNED)}
     if race is None or len(race.candidates) < 2 or TUNED not in sides or not tested & set(race.seeds):
-        return ""  # since version 0.2 race and claims share no seed
+        return ""  # they share a seed in studies of earlier versions alone
     return (
         " The tuned configuration was chosen by validation on the same seeds that are then tested, so one that was "
         "lucky on them may be slightly favoured; no test image had a part in it."
