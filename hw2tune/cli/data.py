@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from hw2tune import cli_options as opt
+from hw2tune.cli import options as opt
 
 data_app = typer.Typer(invoke_without_command=True, help="List the data sets, or fetch one.")
 

@@ -1,0 +1,53 @@
+"""The commands. Each is one function that calls one of `hw2tune.api` and prints.
+
+What takes time to import is imported inside them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+from hw2tune import __version__
+from hw2tune.cli.data import data_app
+from hw2tune.cli.preparing import check, doctor, new
+from hw2tune.cli.reports import reproduce, summarize
+from hw2tune.cli.results import status
+from hw2tune.cli.running import study
+
+COMMANDS: dict[str, tuple[Callable[..., Any], ...]] = {  # as --help groups them
+    "Studies": (study, check, new, status),
+    "Reports": (summarize, reproduce),
+    "Machine": (doctor,),
+}
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Hyperparameter studies for small vision networks, with claims that hold.",
+)
+for panel, commands in COMMANDS.items():
+    for command in commands:
+        app.command(rich_help_panel=panel)(command)
+app.add_typer(data_app, name="data", rich_help_panel="Machine")
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(f"hw2tune {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def hw2tune(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of an error; before or behind a command.")
+    ] = False,
+) -> None:
+    """Declared for its options; `--debug` is taken out by `console.main`, wherever it stands."""

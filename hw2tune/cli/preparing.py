@@ -1,0 +1,76 @@
+"""`hw2tune new`, `check` and `doctor`: what comes before a study."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from hw2tune.cli import options as opt
+
+
+def new(
+    name: Annotated[str, typer.Argument(help="The new study; NAME.toml is written here.")],
+    like: Annotated[
+        str | None, typer.Option("--from", metavar="STUDY", help="Begin with one that hw2tune ships.")
+    ] = None,
+    images: Annotated[str | None, typer.Option(metavar="FOLDER", help="A folder of images, by class.")] = None,
+    model: Annotated[str | None, typer.Option(metavar="FILE:NAME", help="A network of your own.")] = None,
+) -> None:
+    """Write a commented study file, and a network to begin with where none is named."""
+    from hw2tune.study.template import new_files, write_new
+
+    files = new_files(name, like=like, images=images, model=model)
+    write_new(files)
+    typer.echo(f"{' and '.join(files)} written; `hw2tune check {name}.toml` looks it over")
+
+
+def check(
+    name_or_file: opt.StudyName,
+    trials: opt.Trials = None,
+    budget: opt.Budget = None,
+    max_epochs: opt.MaxEpochs = None,
+    sampler: opt.Sampler = None,
+    pruner: opt.Pruner = None,
+    seed: opt.Seed = None,
+    name: opt.Name = None,
+    results_dir: opt.ResultsDir = "ray_results",
+    data_dir: opt.DataDir = None,
+    cpus_per_trial: opt.CpusPerTrial = 1.0,
+    gpus_per_trial: opt.GpusPerTrial = None,
+    concurrency: opt.Concurrency = None,
+) -> None:
+    """Check a study, its data and the resources, and estimate the cost; nothing is trained."""
+    from hw2tune.api import check_study
+    from hw2tune.execution.request import Request
+    from hw2tune.execution.resources import ResourceRequest
+    from hw2tune.terminal.plan import print_check
+    from hw2tune.terminal.tables import stdout
+
+    request = Request(
+        study=name_or_file,
+        overrides=opt.overrides(trials, budget, max_epochs, sampler, pruner, seed, name),
+        results=results_dir,
+        data_dir=data_dir,
+        resources=ResourceRequest(cpus_per_trial, gpus_per_trial, concurrency),
+    )
+    print_check(*check_study(request), stdout())
+
+
+def doctor(
+    machine: Annotated[bool, typer.Option("--machine", help="Print what hw2tune sees of this machine.")] = False,
+    data_dir: opt.DataDir = None,
+) -> None:
+    """Say what would stand in a study's way here; with --machine, what there is, for pasting into an issue."""
+    from hw2tune.execution.doctor import facts, problems
+    from hw2tune.terminal.tables import print_facts, stdout
+
+    if machine:
+        print_facts(facts(data_dir), stdout())
+        return
+    found = problems()
+    for problem in found:
+        typer.echo(f"- {problem}")
+    if found:
+        raise typer.Exit(1)
+    typer.echo("nothing stands in a study's way here; --machine shows what there is")

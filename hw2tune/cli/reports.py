@@ -1,0 +1,87 @@
+"""`hw2tune summarize` and `reproduce`: replicates, tests and reports."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from hw2tune.cli import options as opt
+from hw2tune.replication import RACE
+
+if TYPE_CHECKING:
+    from hw2tune.report.write import ReportFiles
+
+
+def summarize(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Studies in the results.")] = None,
+    replicates: opt.Replicates = 5,
+    race: opt.Race = RACE,
+    results_dir: opt.ResultsDir = "ray_results",
+    data_dir: opt.DataDir = None,
+    cpus_per_trial: opt.CpusPerTrial = 1.0,
+    gpus_per_trial: opt.GpusPerTrial = None,
+    concurrency: opt.Concurrency = None,
+    address: opt.Address = None,
+    from_files: opt.FromFiles = None,
+    output: opt.Output = None,
+    open_page: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
+    json: opt.Json = False,
+    quiet: opt.Quiet = False,
+) -> None:
+    """Replicate what the claims name, test it, and write the report."""
+    from hw2tune.api import replicate_study, report_from_files
+    from hw2tune.report.outputs import checked_target
+    from hw2tune.terminal.progress import progress
+
+    target = None if output is None else checked_target(output)
+    if from_files is not None:
+        print_files(report_from_files(from_files, target), open_page=open_page, json=json)
+        return
+    with progress(quiet=quiet) as tell:
+        report = replicate_study(
+            names or (), replicates=replicates, race=race, results_dir=results_dir, data_dir=data_dir,
+            cpus_per_trial=cpus_per_trial, gpus_per_trial=gpus_per_trial, concurrency=concurrency, address=address,
+            output=target, listeners=[tell],
+        )  # fmt: skip
+    print_files(report, open_page=open_page, json=json)
+
+
+def reproduce(
+    what: Annotated[Literal["mnist", "cifar10", "all"], typer.Argument(help="Which published runs.")] = "all",
+    replicates: opt.Replicates = 3,
+    max_epochs: opt.MaxEpochs = None,
+    results_dir: opt.ResultsDir = "ray_results",
+    data_dir: opt.DataDir = None,
+    cpus_per_trial: opt.CpusPerTrial = 1.0,
+    gpus_per_trial: opt.GpusPerTrial = None,
+    concurrency: opt.Concurrency = None,
+    address: opt.Address = None,
+    output: opt.Output = None,
+    quiet: opt.Quiet = False,
+) -> None:
+    """Repeat the published runs exactly as published, and hold the numbers beside the held-out test images."""
+    from hw2tune import api
+    from hw2tune.terminal.progress import progress
+    from hw2tune.terminal.tables import print_reproduction, stdout
+
+    with progress(quiet=quiet) as tell:
+        written = api.reproduce(
+            what, replicates=replicates, max_epochs=max_epochs, results_dir=results_dir, data_dir=data_dir,
+            cpus_per_trial=cpus_per_trial, gpus_per_trial=gpus_per_trial, concurrency=concurrency, address=address,
+            output=output, listeners=[tell],
+        )  # fmt: skip
+    for each in written:
+        print_reproduction(each, stdout())
+
+
+def print_files(files: ReportFiles, *, open_page: bool, json: bool) -> None:
+    """Says what the report found and where it is."""
+    from hw2tune.terminal.tables import print_report, stdout
+
+    if json:
+        typer.echo(files.json.read_bytes())  # JSON is UTF-8 whatever the terminal's encoding is
+    else:
+        print_report(files, stdout())
+    if open_page:
+        typer.launch(files.page.resolve().as_uri())

@@ -1,0 +1,99 @@
+"""`hw2tune study`: runs a study, or continues it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hw2tune.cli import options as opt
+from hw2tune.cli.reports import print_files
+from hw2tune.interrupt import INTERRUPTED
+from hw2tune.replication import RACE
+
+if TYPE_CHECKING:
+    from hw2tune.execution.request import Request
+
+
+def study(
+    name_or_file: opt.StudyName,
+    trials: opt.Trials = None,
+    budget: opt.Budget = None,
+    max_epochs: opt.MaxEpochs = None,
+    sampler: opt.Sampler = None,
+    pruner: opt.Pruner = None,
+    seed: opt.Seed = None,
+    name: opt.Name = None,
+    results_dir: opt.ResultsDir = "ray_results",
+    data_dir: opt.DataDir = None,
+    cpus_per_trial: opt.CpusPerTrial = 1.0,
+    gpus_per_trial: opt.GpusPerTrial = None,
+    concurrency: opt.Concurrency = None,
+    address: opt.StudyAddress = None,
+    attach: Annotated[bool, typer.Option("--attach", help="Follow a study that was handed over.")] = False,
+    logs: Annotated[bool, typer.Option("--logs", help="Print what a handed-over study has said so far.")] = False,
+    retries: opt.Retries = 2,
+    time_budget: opt.TimeBudget = None,
+    warm_start: opt.WarmStart = None,
+    fresh: Annotated[bool, typer.Option(help="Set a study of this name aside and start anew.")] = False,
+    json: opt.Json = False,
+    quiet: opt.Quiet = False,
+    summarize: Annotated[bool, typer.Option("--summarize", help="Replicate and report when it is done.")] = False,
+    replicates: opt.Replicates = 5,
+) -> None:
+    """Run a study, or continue it: the same command goes on to --trials in all."""
+    from hw2tune.execution.request import Request
+    from hw2tune.execution.resources import ResourceRequest
+
+    request = Request(
+        study=name_or_file, overrides=opt.overrides(trials, budget, max_epochs, sampler, pruner, seed, name),
+        resources=ResourceRequest(cpus_per_trial, gpus_per_trial, concurrency, address), results=results_dir,
+        data_dir=data_dir, fresh=fresh, retries=retries, time_budget=time_budget, warm_start=warm_start,
+    )  # fmt: skip
+    if attach or logs or (address or "").startswith(("http://", "https://")):
+        _submit(request, attach=attach, logs=logs, summarize=summarize, replicates=replicates, json=json, quiet=quiet)
+    _run_study(request, replicates if summarize else None, json=json, quiet=quiet)
+
+
+def _submit(
+    request: Request, *, attach: bool, logs: bool, summarize: bool, replicates: int, json: bool, quiet: bool
+) -> None:
+    """Hands the same command to a cluster's job server; exits with its code."""
+    from hw2tune.execution.submit import submit_study
+
+    more = ["--summarize", "--replicates", str(replicates)] if summarize else []
+    more += [flag for flag, given in (("--json", json), ("--quiet", quiet)) if given]
+    raise typer.Exit(submit_study(request, more, attach=attach, logs=logs))
+
+
+def _run_study(request: Request, replicates: int | None, *, json: bool, quiet: bool) -> None:
+    """Runs a study and, with `replicates`, its report on the same Ray; prints what came of it."""
+    from hw2tune.api import replicate_on, run_on
+    from hw2tune.events import Listeners
+    from hw2tune.execution.connection import Connection
+    from hw2tune.search.driver import RunEnd
+    from hw2tune.terminal.progress import progress
+    from hw2tune.terminal.tables import print_json, print_outcome, stdout
+
+    tell = Listeners()
+    with Connection(request.resources, tell) as connection:
+        with progress(quiet=quiet) as display:
+            tell.listeners = [display]
+            result = run_on(connection, request, tell)
+        # What is printed comes behind the live display, which would draw over it.
+        if not json:
+            print_outcome(result.overview, stdout())
+        elif replicates is None or result.end is not RunEnd.COMPLETE:
+            print_json(result.overview)
+        if result.end is RunEnd.OUT_OF_TIME:
+            typer.echo(f"time budget of {request.time_budget:g} s used up; the same command continues", err=True)
+        elif result.end is RunEnd.INTERRUPTED:
+            raise typer.Exit(INTERRUPTED)
+        elif replicates is not None:
+            with progress(quiet=quiet) as display:
+                tell.listeners = [display]
+                report = replicate_on(
+                    connection, [result.name], replicates=replicates, race=RACE, results=request.results,
+                    data_dir=request.data_dir, output=None, tell=tell,
+                )  # fmt: skip
+            print_files(report, open_page=False, json=json)
