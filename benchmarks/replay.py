@@ -390,6 +390,7 @@ class Contestant:
     build: Callable[[Study, int], tuple[BaseSampler, Any]]
     any_state: bool = True  # whether a trial that was stopped may be returned
     longer: int = 1  # it may spend so many times the budget, to see when it finds what others find
+    needs: str = ""  # a package that is no dependency of ours; without it the contestant is left out
 
 
 @dataclass(frozen=True, kw_only=True)

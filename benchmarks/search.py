@@ -1,4 +1,4 @@
-"""What a search finds for its cost: `uv run python -m benchmarks.search --task mnist-5k`.
+"""What a search finds for its cost: `uv run --with syne-tune==0.16.0 python -m benchmarks.search --task mnist-5k`.
 
 Replays searches on the tables of `benchmarks.search_tables` (see `benchmarks.replay`), hundreds of seeds each, paired
 by seed. Every contestant gets the study's references first, and each sees validation values alone; it is scored by the
@@ -20,6 +20,7 @@ import warnings
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,28 @@ class TuneAsha(pruners.BasePruner):
         return self.bracket.on_result(Named, epoch, trial.intermediate_values[epoch]) == "STOP"
 
 
+class OneEpoch(pruners.BasePruner):
+    """One epoch each, the best sixth to the end (Egele et al., 2024, arXiv 2404.04111), asked as trials come."""
+
+    def __init__(self, study: Study) -> None:
+        pass
+
+    def prune(self, study: optuna.Study, trial: optuna.trial.FrozenTrial) -> bool:
+        """Whether the trial stops at its first epoch: never where it is among the best sixth of all first epochs."""
+        first = [one.intermediate_values[1] for one in study.get_trials(deepcopy=False) if one.intermediate_values]
+        return trial.last_step == 1 and sum(value > trial.intermediate_values[1] for value in first) >= len(first) / 6
+
+
+def _syne_tune(searcher: str) -> Any:
+    def build(study: Study, seed: int) -> Any:
+        from benchmarks.contestants.syne_tune_search import SyneTune
+
+        both = SyneTune(study, seed, searcher)
+        return both, both
+
+    return build
+
+
 def _before(study: Study, seed: int) -> Any:
     """The default until November 2026, with the reduction factor of its study file."""
     sampler = samplers.TPESampler(seed=seed, multivariate=True, group=True, constant_liar=True)
@@ -95,6 +118,9 @@ CONTESTANTS = {
     "tpe": Contestant(build=_optuna(samplers.TPESampler)),
     "before": Contestant(build=_before, any_state=False),
     "optuna in tune": Contestant(build=_optuna(samplers.TPESampler, TuneAsha)),
+    "one epoch, best sixth": Contestant(build=_optuna(samplers.RandomSampler, OneEpoch)),
+    "syne tune's asha + cqr": Contestant(build=_syne_tune("cqr"), needs="syne_tune"),
+    "syne tune's bohb": Contestant(build=_syne_tune("kde"), needs="syne_tune"),
     "tpe + halving": Contestant(build=_optuna(samplers.TPESampler, _halving)),
     "ours - sampler": Contestant(build=_optuna(samplers.RandomSampler, _halving)),
     "ours - pruner": Contestant(build=_guided(None)),
@@ -108,7 +134,7 @@ CONTESTANTS = {
 def main() -> None:
     options = _options()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    names = options.contestants or list(CONTESTANTS)
+    names = options.contestants or [name for name, one in CONTESTANTS.items() if not one.needs or find_spec(one.needs)]
     budget = options.budget * world(options.task, "pool").task.study.max_epochs
     found = run(options.task, options.kind, names, range(options.seeds), budget, options.workers, options.processes)
     place = world(options.task, options.kind)
