@@ -1,12 +1,13 @@
 """{hostile variables} x {check, study, summarize, status}: the same results whatever the surroundings.
 
 Each row sets many variables that have nothing to do with each other, so that every value meets every command in a
-minute or two; where a row fails, its variables are to be tried one by one.
+minute or two; where a row fails, its variables are to be tried one by one. The first row types each command, the others
+`study --summarize`: one start of Ray less, of which a row is half.
 """
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from tests.end_to_end.command import Command
 pytestmark = [pytest.mark.ray, pytest.mark.matrix]
 
 SMALLEST = ("--max-epochs", 1, "--trials", 2)
+EACH = (("check", "quickstart", *SMALLEST), ("study", "quickstart", *SMALLEST), ("summarize", "--replicates", 1))
+TOGETHER = (EACH[0], (*EACH[1], "--summarize", "--replicates", 1))
 LONG = "d" * 60
 
 ROWS: dict[str, dict[str, str | None]] = {
@@ -52,21 +55,18 @@ def everywhere(tmp_path_factory) -> Iterator[dict[str, Future[Path]]]:
     """The commands in each row's environment, two at a time: half of a small study is waiting."""
     with ThreadPoolExecutor(2) as pool:
         yield {
-            name: pool.submit(all_commands, tmp_path_factory.mktemp("place"), environment)
-            for name, environment in ROWS.items()
+            name: pool.submit(all_commands, tmp_path_factory.mktemp("place"), environment, TOGETHER if row else EACH)
+            for row, (name, environment) in enumerate(ROWS.items())
         }
 
 
-def all_commands(place: Path, environment: dict[str, str | None]) -> Path:
-    """Runs check, study, summarize and status in an environment."""
+def all_commands(place: Path, environment: dict[str, str | None], commands: Sequence[tuple[object, ...]]) -> Path:
+    """Runs commands and `status` in an environment."""
     given = {name: value for name, value in environment.items() if value is not None}
     prefix = ("env", *(word for name, value in environment.items() if value is None for word in ("-u", name)))
     if (temporary := environment.get("TMPDIR")) is not None:
         Path(temporary).mkdir(exist_ok=True)
-    for command in (
-        ("check", "quickstart", *SMALLEST), ("study", "quickstart", *SMALLEST),
-        ("summarize", "--replicates", 1), ("status", "quickstart"),
-    ):  # fmt: skip
+    for command in (*commands, ("status", "quickstart")):
         code, out, err = Command(*command, cwd=place, env=given, prefix=prefix).finish()
         assert code == 0, (command, out, err)
         for word in ("our fault", "Traceback", "Warning", "raylet", "Matplotlib", "onednn_verbose"):
