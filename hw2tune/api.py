@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hw2tune.errors import NoTrialFinishedError
-from hw2tune.events import Listener, Listeners, StudyStarted
+from hw2tune.events import Listener, Listeners, ReportWritten, StudyFinished, StudyStarted
 from hw2tune.execution.connection import Connection
 from hw2tune.execution.machine import this_machine
 from hw2tune.execution.model_check import model_facts
@@ -189,7 +189,9 @@ def replicate_on(
             folders, replicates=replicates, race=race, data_dir=data_dir, connection=connection, tell=tell
         )
         tell.stage("drawing the report")
-        return write_report(folders, output)
+        report = write_report(folders, output)
+        tell(ReportWritten(folders=[str(folder.root) for folder in folders], target=str(report.page.parent)))
+        return report
 
 
 def reproduce(
@@ -248,6 +250,7 @@ def _run(
     if not request.fresh:
         refuse_another_study(folder, study)
         if (there := _finished(folder, study)) is not None:
+            tell(StudyFinished(folder=str(folder.root), end=RunEnd.COMPLETE.value, rows=there.overview.rows))
             return there
     data = load_for(study, request.data_dir, tell)
     if resources.address is None:

@@ -47,6 +47,10 @@ class JobError(Hw2tuneError):
     """A job on a cluster that runs already, or is not there."""
 
 
+class LoggerError(Hw2tuneError):
+    """A logger whose library is not installed, whose server does not answer or whose folder cannot be written."""
+
+
 class TrainingFailedError(Hw2tuneError):
     """A replicate's training that ended in an error."""
 

@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from hw2tune.errors import Hw2tuneError
+
 if TYPE_CHECKING:
     from hw2tune.execution.resources import Capacity
     from hw2tune.records.trials.rows import TrialRow
@@ -126,6 +128,7 @@ class ReplicationStarted(Event):
     total: int
     cached: int
     capacity: Capacity
+    folder: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,16 +150,34 @@ class TrainingEpochFinished(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingFinished(Event):
-    """A replicate's training ended; the row has the training's number and label."""
+    """A replicate's training ended and is on disk; the row has the training's number and label."""
 
     row: TrialRow
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplicationFinished(Event):
+    """The replicates of a study are trained, tested and on disk."""
+
+    folder: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportWritten(Event):
+    """The report of these studies' folders stands in `target`."""
+
+    folders: Sequence[str]
+    target: str
 
 
 Listener = Callable[[Event], None]
 
 
 class Listeners:
-    """Sends each listener every event. One that fails is named and gets no more: it must not end a study."""
+    """Sends each listener every event. One that fails is named and gets no more: it must not end a study.
+
+    What it raises as an Hw2tuneError is said in its own words.
+    """
 
     def __init__(self, listeners: Sequence[Listener] = ()) -> None:
         self.listeners = list(listeners)
@@ -165,6 +186,9 @@ class Listeners:
         for listener in list(self.listeners):
             try:
                 listener(event)
+            except Hw2tuneError as error:
+                self.listeners.remove(listener)
+                self.note(str(error))
             except Exception as error:
                 self.listeners.remove(listener)
                 name = getattr(listener, "__qualname__", type(listener).__qualname__)

@@ -110,6 +110,24 @@ VARIABLES: dict[str, tuple[Variable, ...]] = {
             "they change speed and the last bits of results",
         ),
     ),
+    "loggers": (
+        _of(
+            "MLFLOW_TRACKING_URI MLFLOW_EXPERIMENT_NAME", "handled",
+            "where `--log mlflow` logs; else into the study's folder, and an experiment of the study's name",
+        ),
+        _of(
+            "WANDB_MODE WANDB_API_KEY NETRC WANDB_BASE_URL WANDB_PROJECT", "handled",
+            "whether `--log wandb` is online, and where; without a login it is offline",
+        ),
+        _of("MLFLOW_ALLOW_FILE_STORE", "set", "MLflow 3.17 refuses folders as stores without it", "true"),
+        _of("MLFLOW_DISABLE_TELEMETRY", "set", "nothing is reported to MLflow's makers", "true"),
+        _of("WANDB_ERROR_REPORTING", "set", "nothing is reported to W&B's makers", "false"),
+        _of(
+            "WANDB_RUN_ID WANDB_RESUME WANDB_SWEEP_ID WANDB_RUN_GROUP WANDB_NAME WANDB_JOB_TYPE WANDB_DIR", "removed",
+            "each run of a study has its own",
+        ),
+        _of("MLFLOW_* WANDB_*", "honoured", "the libraries' own settings, such as MLFLOW_TRACKING_TOKEN"),
+    ),
     "figures": (
         _of(
             "MPLBACKEND", "handled",

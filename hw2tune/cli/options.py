@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -85,6 +85,10 @@ GpusPerTrial = Annotated[
     float | None, typer.Option(min=0.0, help="GPUs that a trial gets; by default a quarter where there is one.")
 ]
 Concurrency = Annotated[int | None, typer.Option(min=1, help="Trials at once; by default as many as fit.")]
+Log = Annotated[
+    list[Literal["tensorboard", "mlflow", "wandb", "csv"]] | None,
+    typer.Option("--log", help="Log trials and replicates to this library too; may be given several times."),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show nothing while it runs.")]
 Replicates = Annotated[int, typer.Option(min=1, help="Seeds that each variant is trained on.")]
 TimeBudget = Annotated[

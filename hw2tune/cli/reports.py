@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -10,6 +12,7 @@ from hw2tune.cli import options as opt
 from hw2tune.replication import RACE
 
 if TYPE_CHECKING:
+    from hw2tune.integrations.logger import RecordsLogger
     from hw2tune.report.write import ReportFiles
 
 
@@ -25,6 +28,7 @@ def summarize(
     address: opt.Address = None,
     from_files: opt.FromFiles = None,
     output: opt.Output = None,
+    log: opt.Log = None,
     open_page: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
     json: opt.Json = False,
     quiet: opt.Quiet = False,
@@ -38,11 +42,12 @@ def summarize(
     if from_files is not None:
         print_files(report_from_files(from_files, target), open_page=open_page, json=json)
         return
+    loggers = make_loggers(log, results_dir, names or ()) if log else []
     with progress(quiet=quiet) as tell:
         report = replicate_study(
             names or (), replicates=replicates, race=race, results_dir=results_dir, data_dir=data_dir,
             cpus_per_trial=cpus_per_trial, gpus_per_trial=gpus_per_trial, concurrency=concurrency, address=address,
-            output=target, listeners=[tell],
+            output=target, listeners=[tell, *loggers],
         )  # fmt: skip
     print_files(report, open_page=open_page, json=json)
 
@@ -73,6 +78,14 @@ def reproduce(
         )  # fmt: skip
     for each in written:
         print_reproduction(each, stdout())
+
+
+def make_loggers(log: Sequence[str], results: str | Path, names: Sequence[str]) -> list[RecordsLogger]:
+    """What `--log` names; of results behind a URL the working copies are hw2tune's own and not looked at."""
+    from hw2tune import integrations
+
+    folders = [] if "://" in str(results) else [Path(results) / name for name in names]
+    return integrations.make_loggers(log, folders)
 
 
 def print_files(files: ReportFiles, *, open_page: bool, json: bool) -> None:

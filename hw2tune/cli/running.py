@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hw2tune.cli import options as opt
-from hw2tune.cli.reports import print_files
+from hw2tune.cli.reports import make_loggers, print_files
 from hw2tune.interrupt import INTERRUPTED
 from hw2tune.replication import RACE
 
@@ -35,6 +36,7 @@ def study(
     retries: opt.Retries = 2,
     time_budget: opt.TimeBudget = None,
     warm_start: opt.WarmStart = None,
+    log: opt.Log = None,
     fresh: Annotated[bool, typer.Option(help="Set a study of this name aside and start anew.")] = False,
     json: opt.Json = False,
     quiet: opt.Quiet = False,
@@ -51,34 +53,41 @@ def study(
         data_dir=data_dir, fresh=fresh, retries=retries, time_budget=time_budget, warm_start=warm_start,
     )  # fmt: skip
     if attach or logs or (address or "").startswith(("http://", "https://")):
-        _submit(request, attach=attach, logs=logs, summarize=summarize, replicates=replicates, json=json, quiet=quiet)
-    _run_study(request, replicates if summarize else None, json=json, quiet=quiet)
+        _submit(
+            request, log or (), attach=attach, logs=logs, summarize=summarize, replicates=replicates, json=json,
+            quiet=quiet,
+        )  # fmt: skip
+    _run_study(request, replicates if summarize else None, log or (), json=json, quiet=quiet)
 
 
 def _submit(
-    request: Request, *, attach: bool, logs: bool, summarize: bool, replicates: int, json: bool, quiet: bool
-) -> None:
+    request: Request, log: Sequence[str], *, attach: bool, logs: bool, summarize: bool, replicates: int, json: bool,
+    quiet: bool,
+) -> None:  # fmt: skip
     """Hands the same command to a cluster's job server; exits with its code."""
     from hw2tune.execution.submit import submit_study
 
     more = ["--summarize", "--replicates", str(replicates)] if summarize else []
+    more += [word for name in log for word in ("--log", name)]
     more += [flag for flag, given in (("--json", json), ("--quiet", quiet)) if given]
     raise typer.Exit(submit_study(request, more, attach=attach, logs=logs))
 
 
-def _run_study(request: Request, replicates: int | None, *, json: bool, quiet: bool) -> None:
+def _run_study(request: Request, replicates: int | None, log: Sequence[str], *, json: bool, quiet: bool) -> None:
     """Runs a study and, with `replicates`, its report on the same Ray; prints what came of it."""
     from hw2tune.api import replicate_on, run_on
     from hw2tune.events import Listeners
     from hw2tune.execution.connection import Connection
+    from hw2tune.execution.request import resolve
     from hw2tune.search.driver import RunEnd
     from hw2tune.terminal.progress import progress
     from hw2tune.terminal.tables import print_json, print_outcome, stdout
 
+    loggers = make_loggers(log, request.results, [resolve(request).name]) if log else []
     tell = Listeners()
     with Connection(request.resources, tell) as connection:
         with progress(quiet=quiet) as display:
-            tell.listeners = [display]
+            tell.listeners = [display, *loggers]
             result = run_on(connection, request, tell)
         # What is printed comes behind the live display, which would draw over it.
         if not json:
@@ -91,7 +100,7 @@ def _run_study(request: Request, replicates: int | None, *, json: bool, quiet: b
             raise typer.Exit(INTERRUPTED)
         elif replicates is not None:
             with progress(quiet=quiet) as display:
-                tell.listeners = [display]
+                tell.listeners = [display, *loggers]
                 report = replicate_on(
                     connection, [result.name], replicates=replicates, race=RACE, results=request.results,
                     data_dir=request.data_dir, output=None, tell=tell,

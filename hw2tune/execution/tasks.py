@@ -56,8 +56,8 @@ def train_all(
                     "what is finished is kept, the same command tries it again"
                 ) from error
             if isinstance(item, TrainingResult):
+                yield job, item  # who takes it writes it down
                 tell(TrainingFinished(row=_row(number, job.label, item)))
-                yield job, item
             else:
                 tell(TrainingEpochFinished(training=number, record=item))
 

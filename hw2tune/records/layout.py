@@ -8,6 +8,7 @@ ray_results/<name>/
     trials/<number>/    params.json, result.json (one JSON line an epoch), best.pt, last.pt
     trials.csv          one row a trial, written when a run ends
     lock                held while a process runs the study
+    logs/               what --log writes: tensorboard/, mlruns/, wandb/, csv/
     mirror.json         in a working copy of a URL: what both last agreed on
 """
 
@@ -66,6 +67,11 @@ class StudyFolder:
     def mirror(self) -> Path:
         """What a working copy and its store last agreed on."""
         return self.root / "mirror.json"
+
+    @property
+    def logs(self) -> Path:
+        """What loggers write."""
+        return self.root / "logs"
 
     def trial(self, number: int) -> TrialFolder:
         """Where one trial lies."""

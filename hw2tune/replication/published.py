@@ -42,7 +42,10 @@ def run_reproduction(
     write_current(place, jobs)
     there = {replicate.key for replicate in read_replicates(place)}
     missing = [job for key, job in jobs.items() if key not in there]
-    tell(ReplicationStarted(study=study, total=len(missing), cached=len(jobs) - len(missing), capacity=capacity))
+    started = ReplicationStarted(
+        study=study, total=len(missing), cached=len(jobs) - len(missing), capacity=capacity, folder=str(folder.root)
+    )
+    tell(started)
     if not missing:
         return
     connection.cluster()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hw2tune.data.dataset import Dataset
 from hw2tune.errors import InterruptedByUserError, StudyFolderError
-from hw2tune.events import Listeners
+from hw2tune.events import Listeners, ReplicationFinished
 from hw2tune.execution.connection import Connection
 from hw2tune.execution.request import load_for
 from hw2tune.execution.resources import Capacity
@@ -63,6 +63,7 @@ def replicate_studies(
             claim_seeds(overview.study, replicates),
         )
         run_replicates(overview, data=data, connection=connection, tell=tell, replicates=replicates, race=race)
+        tell(ReplicationFinished(folder=str(folder.root)))
 
     _each(folders, tell, work)
 

@@ -40,7 +40,10 @@ def train_missing(context: Context, jobs: Sequence[Job]) -> None:
         context.connection.cluster()
         unique, missing = _missing(context, jobs)
     capacity, cached = context.capacity, len(unique) - len(missing)
-    context.tell(ReplicationStarted(study=context.study, total=len(missing), cached=cached, capacity=capacity))
+    folder = str(context.folder.root.parent)
+    context.tell(
+        ReplicationStarted(study=context.study, total=len(missing), cached=cached, capacity=capacity, folder=folder)
+    )
     if not missing:
         return
     from hw2tune.execution.tasks import train_all
@@ -52,6 +55,8 @@ def train_missing(context: Context, jobs: Sequence[Job]) -> None:
             epochs=result.epochs,
             chosen_epoch=result.chosen_epoch,
             diverged=result.diverged,
+            label=job.label,
+            params=job.task.hyperparameters.as_dict(),
             arrays=result.arrays,
         )
         write_training(context.folder.trainings, training)

@@ -135,7 +135,7 @@ def test_with_a_budget_epochs_are_counted_and_not_trials():
 
 
 def test_replicating_says_what_was_there_already():
-    assert replication_line(ReplicationStarted(study=STUDY, total=3, cached=22, capacity=ROOM)) == (
+    assert replication_line(ReplicationStarted(study=STUDY, total=3, cached=22, capacity=ROOM, folder="mnist")) == (
         "mnist: 3 trainings of 5 epochs, 22 are there already; "
         "2 at once (2 CPUs and 0 GPUs on 1 node, Ray started here)"
     )

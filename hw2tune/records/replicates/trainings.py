@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +18,22 @@ from hw2tune.records.atomic import write_atomically
 from hw2tune.records.damaged import read_record
 from hw2tune.records.replicates.files import npz, read_npz, write_json
 from hw2tune.records.replicates.records import Array
+from hw2tune.study.hyperparameters import Value
 
 
 @dataclass(kw_only=True)
 class TrainingRecord:
-    """What `training.json` holds; `diverged` is empty where it went well."""
+    """What `training.json` holds; `diverged` is empty where it went well.
+
+    `label` (`tuned seed 3`, `race: trial 5 seed 1001`) and `params` are for people; earlier versions had neither.
+    """
 
     key: str
     epochs: list[dict[str, Any]]
     chosen_epoch: int | None
     diverged: str
+    label: str = ""
+    params: dict[str, Value] = field(default_factory=dict)
 
 
 @dataclass(kw_only=True)

@@ -1,0 +1,36 @@
+"""Libraries that users know, as listeners of a study's events: one small file a library.
+
+    hw2tune.run_study("quickstart", listeners=[TensorBoardLogger(), MLflowLogger()])
+
+`--log` builds them by name. Each is imported here and its library where it is used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from hw2tune.integrations.csv import CSVLogger
+from hw2tune.integrations.logger import RecordsLogger
+from hw2tune.integrations.mlflow import MLflowLogger
+from hw2tune.integrations.tensorboard import TensorBoardLogger
+from hw2tune.integrations.wandb import WandbLogger
+
+__all__ = ["LOGGERS", "CSVLogger", "MLflowLogger", "TensorBoardLogger", "WandbLogger", "make_loggers"]
+
+LOGGERS: dict[str, type[RecordsLogger]] = {
+    logger.name: logger for logger in (TensorBoardLogger, MLflowLogger, WandbLogger, CSVLogger)
+}
+
+
+def make_loggers(names: Sequence[str], folders: Sequence[Path] = ()) -> list[RecordsLogger]:
+    """Loggers by name, once each, for studies in `folders` (which may be made later).
+
+    Raises LoggerError or PathError where one of them could not log: its library is not installed, its server does not
+    answer, a folder cannot be written.
+    """
+    loggers = [LOGGERS[name]() for name in dict.fromkeys(names)]
+    for logger in loggers:
+        for folder in folders:
+            logger.check(folder)
+    return loggers

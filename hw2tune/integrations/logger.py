@@ -1,0 +1,220 @@
+"""What all loggers share: a listener that keeps a store up to date with a study's records.
+
+The records on disk are the truth, a store is a projection of them. An event only says which run has changed; a thread
+reads that run's records and the logger writes what its store lacks, which it finds out by looking. So nothing is lost
+or doubled when a study is killed and continued, when logging is switched on late, or when a server was away: whatever
+happened, what the records hold is written in the end. The study never waits for a logger but at its end.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import ClassVar
+
+from hw2tune.errors import LoggerError
+from hw2tune.events import (
+    EpochFinished,
+    Event,
+    ReplicationFinished,
+    ReplicationStarted,
+    ReportWritten,
+    StudyFinished,
+    StudyStarted,
+    TrainingFinished,
+    TrialFinished,
+    TrialStarted,
+)
+from hw2tune.integrations.runs import Run, read_replicate_runs, read_trial, read_trials
+from hw2tune.loggers import silenced
+from hw2tune.paths import refuse_unwritable
+from hw2tune.records.layout import StudyFolder
+from hw2tune.records.overview import Overview, read_overview
+from hw2tune.records.trials.rows import TrialRow
+from hw2tune.records.trials.states import RUNNING
+from hw2tune.study.hyperparameters import Value
+
+PATIENCE = 60.0  # seconds without a run written, until a study ends without the rest
+
+
+class RecordsLogger(ABC):
+    """A listener that brings a store up to date with the records. Subclasses say how a run is written.
+
+    Raises LoggerError where the library is not installed. What it does to the store is idempotent.
+    """
+
+    name: ClassVar[str]  # of the library, as --log takes it
+    library: ClassVar[str] = ""  # the package that must be there
+    loggers: ClassVar[tuple[str, ...]] = ()  # of Python's, which would write into the terminal
+
+    def __init__(self) -> None:
+        if self.library and importlib.util.find_spec(self.library) is None:
+            raise LoggerError(f"--log {self.name}: {self.library} is not installed; pip install 'hw2tune[{self.name}]'")
+        self.overview: Overview | None = None  # of the study that is logged, as it was when last read
+        self._rows: dict[int, TrialRow] = {}
+        self._written: dict[str, str] = {}  # digests of the runs in the store, by name
+        self._pending: dict[str, Callable[[], None]] = {}
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._progress = 0
+        self._failure: Exception | None = None
+
+    def check(self, folder: Path) -> None:
+        """Raises LoggerError or PathError where the study in `folder`, which may be made later, cannot be logged."""
+        refuse_unwritable(self.place(StudyFolder(folder)), f"--log {self.name}")
+
+    @abstractmethod
+    def place(self, folder: StudyFolder) -> Path:
+        """Where this library's files lie in a study's folder."""
+
+    def begin(self, overview: Overview) -> None:  # noqa: B027  # not every store has a place for the study
+        """A study is about to be logged, for the first time in this process or after another one."""
+
+    @abstractmethod
+    def write(self, run: Run) -> None:
+        """Brings the store up to date with a run, whatever it holds of it."""
+
+    def flush(self) -> None:  # noqa: B027
+        """Several runs may have been written: now the store must hold them."""
+
+    def end(self, overview: Overview) -> None:  # noqa: B027
+        """Every run that ended is written: what there is to say of the study as a whole."""
+
+    def __call__(self, event: Event) -> None:
+        """Notes what has changed. Raises LoggerError at a study's end where something could not be written."""
+        match event:
+            case StudyStarted(folder=folder) | ReplicationStarted(folder=folder):
+                self._begin(StudyFolder(Path(folder)))
+            case TrialStarted(trial=number, label=label, params=params):
+                self._trial_changed(_begun(number, label, params))
+            case EpochFinished(trial=number):
+                self._trial_changed(self._rows[number])
+            case TrialFinished(row=row):
+                self._trial_changed(row)
+            case TrainingFinished():
+                self._add("replicates", self._write_replicates)
+            case StudyFinished(folder=folder) | ReplicationFinished(folder=folder):
+                self._finish(StudyFolder(Path(folder)))
+            case ReportWritten(folders=folders):
+                for folder in folders:
+                    self._finish(StudyFolder(Path(folder)))
+
+    def _begin(self, folder: StudyFolder) -> None:
+        if self.overview is not None and self.overview.folder == folder:
+            return
+        refuse_unwritable(self.place(folder), f"--log {self.name}")
+        overview = read_overview(folder)
+        with self._changed:
+            self._pending.clear()
+            self._rows.clear()
+            self._written.clear()
+        self.overview = overview
+        self._add("study", lambda: self.begin(overview))
+        self._add("everything", self._write_everything)
+
+    def _finish(self, folder: StudyFolder) -> None:
+        self._begin(folder)
+        self.overview = read_overview(folder)
+        self._add("everything", self._write_everything)
+        self._add("end", self._end)
+        self._wait()
+
+    def _trial_changed(self, row: TrialRow) -> None:
+        self._rows[row.number] = row
+        self._add(f"trial {row.number}", lambda: self._write_trial(row))
+
+    # What follows runs in the thread.
+
+    def _write_everything(self) -> None:
+        overview = self._overview()
+        for run in read_trials(overview.study, overview.folder, overview.rows):
+            self._write(run)
+        self._write_replicates()
+
+    def _write_trial(self, row: TrialRow) -> None:
+        overview = self._overview()
+        self._write(read_trial(overview.study, overview.folder, row))
+
+    def _write_replicates(self) -> None:
+        overview = self._overview()
+        for run in read_replicate_runs(overview.study, overview.folder):
+            self._write(run)
+
+    def _write(self, run: Run) -> None:
+        if self._written.get(run.name) != run.digest:
+            self.write(run)
+            self._written[run.name] = run.digest
+        with self._changed:
+            self._progress += 1
+            self._changed.notify_all()
+
+    def _end(self) -> None:
+        self.end(self._overview())
+
+    def _overview(self) -> Overview:
+        assert self.overview is not None, "a study is begun before it is logged"
+        return self.overview
+
+    def _add(self, what: str, work: Callable[[], None]) -> None:
+        """Puts work behind what is to be done; the same work is done once. The thread lives while there is some."""
+        with self._changed:
+            self._pending[what] = work
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name=f"hw2tune --log {self.name}", daemon=True)
+                self._thread.start()
+
+    def _work(self) -> None:
+        with silenced(*self.loggers):
+            while work := self._next():
+                what, do = work
+                try:
+                    do()
+                    self.flush()
+                except Exception as error:
+                    self._failed(what, do, error)
+                    return
+                self._failure = None
+
+    def _next(self) -> tuple[str, Callable[[], None]] | None:
+        with self._changed:
+            if not self._pending:
+                self._thread = None
+                self._changed.notify_all()
+                return None
+            what = next(iter(self._pending))
+            return what, self._pending.pop(what)
+
+    def _failed(self, what: str, do: Callable[[], None], error: Exception) -> None:
+        """The next event tries it again: a server may have been away. Nothing goes before the study's own beginning."""
+        with self._changed:
+            after = {} if what == "study" else self._pending
+            self._pending = {**after, what: self._pending.get(what, do), **self._pending}
+            self._failure, self._thread = error, None
+            self._changed.notify_all()
+
+    def _wait(self) -> None:
+        """Until the store is up to date. Raises LoggerError where it cannot be brought there."""
+        with self._changed:
+            while self._thread is not None:
+                before = self._progress
+                self._changed.wait(PATIENCE)
+                if self._thread is not None and self._progress == before:
+                    break
+            left = len(self._pending) + (self._thread is not None)
+        if left:
+            error = self._failure
+            why = f"{type(error).__name__}: {error}" if error else f"nothing was written for {PATIENCE:g} s"
+            raise LoggerError(
+                f"--log {self.name}: not everything is logged ({why.splitlines()[0]}); nothing is lost, the same "
+                "command logs the rest"
+            )
+
+
+def _begun(number: int, label: str, params: Mapping[str, Value]) -> TrialRow:
+    return TrialRow(
+        number=number, label=label, state=RUNNING, reason="", epochs=0, value=None, best_epoch=None, seconds=0.0,
+        params=dict(params),
+    )  # fmt: skip

@@ -1,0 +1,194 @@
+"""What a study's records hold, run by run, as loggers show it: each trial, each replicate, each training of a race."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from hw2tune.records.atomic import write_atomically
+from hw2tune.records.damaged import read_record
+from hw2tune.records.layout import StudyFolder
+from hw2tune.records.replicates.files import read_replicates
+from hw2tune.records.replicates.records import Replicate, ReplicatesFolder
+from hw2tune.records.replicates.trainings import TrainingRecord
+from hw2tune.records.trials.epochs import read_epochs
+from hw2tune.records.trials.rows import TrialRow
+from hw2tune.records.trials.states import COMPLETE, DIVERGED, INTERRUPTED, PRUNED, RUNNING, WAITING
+from hw2tune.study.hyperparameters import Value
+from hw2tune.study.schema import Study
+from hw2tune.study_result import EPOCH_COLUMNS
+
+RACE = "race: "  # what the label of a training in the race begins with
+
+
+@dataclass(frozen=True, kw_only=True)
+class Epoch:
+    """One epoch of a run. `metrics` by the names of `StudyResult.epochs`: losses in nats, accuracies as fractions."""
+
+    number: int  # from 1
+    time: float  # when it ended, in seconds since 1970
+    metrics: Mapping[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One training as loggers show it. Two of one `name` with another `key` are different trainings.
+
+    `results` are known when it has `ended`: the best value of the objective, seconds, and of a replicate its test
+    accuracy.
+    """
+
+    kind: Literal["trial", "replicate", "race"]
+    name: str  # trial-0003-baseline, tuned-seed-2
+    key: str
+    label: str
+    params: Mapping[str, Value]
+    state: str
+    reason: str = ""
+    epochs: Sequence[Epoch] = ()
+    results: Mapping[str, float] = field(default_factory=dict)
+    best_epoch: int | None = None
+    ended: bool = False
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether it ended as it should: trained to its end, or stopped by the pruner."""
+        return self.state.split(" at ")[0] in (COMPLETE, PRUNED)
+
+    @property
+    def digest(self) -> str:
+        """What tells this state of the run from every other."""
+        return _digest(asdict(self))
+
+
+def read_trial(study: Study, folder: StudyFolder, row: TrialRow) -> Run:
+    """A trial, with the epochs that are on disk now."""
+    records = read_epochs(folder.trial(row.number))
+    ended = row.state not in (RUNNING, INTERRUPTED, WAITING)
+    results = {"seconds": row.seconds} if ended else {}
+    if ended and row.value is not None:
+        results[best_of(study)] = row.value
+    return Run(
+        kind="trial",
+        name=f"trial-{row.number:04}" + (f"-{row.label}" if row.label else ""),
+        key=_digest(row.params),  # a journal that lost its end gives numbers out again
+        label=row.label,
+        params=row.params,
+        state=row.state_text,
+        reason=row.reason,
+        epochs=[_epoch(study, record, float(record.get("timestamp", 0))) for record in records],
+        results=results,
+        best_epoch=row.best_epoch,
+        ended=ended,
+    )
+
+
+def read_trials(study: Study, folder: StudyFolder, rows: Iterable[TrialRow]) -> list[Run]:
+    """The trials that ended, by number; the others are logged as they run."""
+    return [read_trial(study, folder, row) for row in rows if row.state not in (RUNNING, INTERRUPTED, WAITING)]
+
+
+def read_replicate_runs(study: Study, folder: StudyFolder) -> list[Run]:
+    """The replicates that count, and finished trainings that are none, or none yet: of the race, or untested."""
+    there = ReplicatesFolder.of(folder)
+    runs = {}
+    replicates = read_replicates(there)
+    tested = {replicate.key.rpartition(" ")[2] for replicate in replicates}
+    for path in sorted(there.trainings.glob("*/training.json"), key=lambda path: (path.stat().st_mtime, path)):
+        training = read_record(path, TrainingRecord)
+        if training and training.label and training.key not in tested:
+            run = _of_training(study, training, path)
+            runs[run.name] = run
+    for replicate in replicates:
+        run = _of_replicate(study, replicate, there.replicate(replicate.variant, replicate.seed) / "replicate.json")
+        runs[run.name] = run
+    return list(runs.values())
+
+
+def _of_training(study: Study, training: TrainingRecord, path: Path) -> Run:
+    race = training.label.startswith(RACE)
+    best = next((one for one in training.epochs if one["epoch"] == training.chosen_epoch), None)
+    return Run(
+        kind="race" if race else "replicate",
+        name=training.label.replace(": ", "-").replace(" ", "-"),
+        key=training.key,
+        label=training.label,
+        params=training.params,
+        state=DIVERGED if training.diverged else COMPLETE,
+        reason=training.diverged,
+        epochs=_epochs(study, training.epochs, path),
+        results=_results(study, best, sum(one["epoch_seconds"] for one in training.epochs)) if race else {},
+        best_epoch=training.chosen_epoch,
+        ended=race,  # a replicate ends when it has been tested
+    )
+
+
+def _of_replicate(study: Study, replicate: Replicate, path: Path) -> Run:
+    chosen = replicate.chosen.epoch if replicate.chosen else None
+    best = next((one for one in replicate.epochs if one["epoch"] == chosen), None)
+    results = _results(study, best, replicate.seconds)
+    if replicate.chosen and replicate.last:
+        results |= {
+            "test_loss": replicate.chosen.loss, "test_accuracy": replicate.chosen.accuracy,
+            "last_test_loss": replicate.last.loss, "last_test_accuracy": replicate.last.accuracy,
+        }  # fmt: skip
+    return Run(
+        kind="replicate",
+        name=f"{replicate.variant}-seed-{replicate.seed}",
+        key=replicate.key,
+        label=f"{replicate.variant} seed {replicate.seed}",
+        params=replicate.params,
+        state=replicate.state,
+        reason=replicate.reason,
+        epochs=_epochs(study, replicate.epochs, path),
+        results=results,
+        best_epoch=chosen,
+        ended=True,
+    )
+
+
+def _results(study: Study, best: Mapping[str, Any] | None, seconds: float) -> dict[str, float]:
+    value = None if best is None else best.get(study.objective)
+    return {"seconds": seconds} | ({} if value is None else {best_of(study): value})
+
+
+def _epochs(study: Study, records: Sequence[Mapping[str, Any]], path: Path) -> list[Epoch]:
+    """Epochs whose own time is not on record: the last one ended when the file was written, the others before."""
+    time, epochs = path.stat().st_mtime, []
+    for record in reversed(records):
+        epochs.append(_epoch(study, record, time))
+        time -= record.get("epoch_seconds", 0.0)
+    return epochs[::-1]
+
+
+def _epoch(study: Study, record: Mapping[str, Any], time: float) -> Epoch:
+    names = dict.fromkeys((*EPOCH_COLUMNS, study.objective))
+    metrics = {_short(name): float(record[name]) for name in names if record.get(name) is not None}
+    return Epoch(number=record["epoch"], time=time, metrics=metrics)
+
+
+def study_id(folder: StudyFolder) -> str:
+    """What tells a study from others of its name in one store: made once, and it goes where the folder goes."""
+    path = folder.logs / "id"
+    if not path.exists():
+        write_atomically(path, uuid.uuid4().hex, durable=True)
+    return path.read_text(encoding="utf-8").strip()
+
+
+def best_of(study: Study) -> str:
+    """What a run's best value of the objective is called."""
+    return f"best_{_short(study.objective)}"
+
+
+def _short(quantity: str) -> str:
+    """A quantity's name where libraries allow no path: `f1` of a study's `metrics.py:f1`."""
+    return quantity.rpartition(":")[2]
+
+
+def _digest(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:16]

@@ -1,0 +1,160 @@
+"""TensorBoard: an event file a run, with its curves and what the hparams tab shows.
+
+An event file is a function of the run's records, byte for byte. What a kill has left is then a beginning of what the
+file shall be, and the rest is appended; anything else is replaced by a file of the next number, which TensorBoard takes
+for newer.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Iterable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from hw2tune.integrations.logger import RecordsLogger
+from hw2tune.integrations.runs import Run, best_of
+from hw2tune.records.atomic import write_atomically, writing
+from hw2tune.records.layout import StudyFolder
+from hw2tune.study.hyperparameters import HYPERPARAMETERS
+from hw2tune.study.schema import Study
+
+PREFIX = "events.out.tfevents."
+FLOAT32_MAX = 3.4028234663852886e38
+# Train and validation of one quantity stand in one group of charts. What is not here keeps its name.
+TAGS = {
+    "train_loss": "loss/train", "validation_loss": "loss/validation",
+    "train_accuracy": "accuracy/train", "validation_accuracy": "accuracy/validation",
+    "train_seconds": "seconds/train", "epoch_seconds": "seconds/epoch", "images_per_second": "speed/images_per_second",
+}  # fmt: skip
+
+
+class TensorBoardLogger(RecordsLogger):
+    """Writes `logs/tensorboard/<run>/` in the study's folder. `tensorboard --logdir` takes either, or all results."""
+
+    name, library, loggers = "tensorboard", "tensorboard", ("tensorboard",)
+
+    def place(self, folder: StudyFolder) -> Path:
+        return folder.logs / "tensorboard"
+
+    def write(self, run: Run) -> None:
+        if not (run.epochs or run.ended):
+            return  # its first event would have no time yet
+        overview = self._overview()
+        bring_up_to_date(self.place(overview.folder) / run.name, event_file(overview.study, run))
+
+
+def bring_up_to_date(folder: Path, content: bytes) -> None:
+    """Makes the one event file in a folder hold `content`. Raises NotWritableError."""
+    files = sorted(folder.glob(f"{PREFIX}*.hw2tune"))
+    for old in files[:-1]:  # a kill came between the two steps below
+        old.unlink()
+    there = files[-1].read_bytes() if files else b""
+    if files and content.startswith(there):
+        with writing(files[-1], len(content)), files[-1].open("ab") as file:
+            file.write(content[len(there) :])
+        return
+    number = int(files[-1].name.split(".")[3]) + 1 if files else 0
+    write_atomically(folder / f"{PREFIX}{number:010}.hw2tune", content)
+    for old in files[-1:]:
+        old.unlink()
+
+
+def event_file(study: Study, run: Run) -> bytes:
+    """A run's event file: hyperparameters, then the epochs, then the results of one that has ended."""
+    times = [epoch.time for epoch in run.epochs] or [0.0]
+    parts = [_header(), _experiment(study, times[0]), _session_start(run, times[0])]
+    for epoch in run.epochs:
+        tags = {TAGS.get(name, name): value for name, value in epoch.metrics.items()}
+        parts.append(_scalars(epoch.time, epoch.number, tuple(tags.items())))
+    if run.ended:
+        results = {f"result/{name}": value for name, value in run.results.items()}
+        parts += [_scalars(times[-1], run.best_epoch or 0, tuple(results.items())), _session_end(run, times[-1])]
+    return b"".join(parts)
+
+
+def _header() -> bytes:
+    return _record(wall_time=0.0, file_version="brain.Event:2")
+
+
+@lru_cache(maxsize=1 << 16)  # of a running trial the epochs before are written again
+def _scalars(time: float, step: int, values: tuple[tuple[str, float], ...]) -> bytes:
+    from tensorboard.compat.proto.summary_pb2 import Summary
+
+    summary = Summary(value=[Summary.Value(tag=tag, simple_value=_float32(value)) for tag, value in values])
+    return _record(wall_time=time, step=step, summary=summary)
+
+
+def _experiment(study: Study, time: float) -> bytes:
+    """The columns of the hparams tab: the same from every run."""
+    from tensorboard.plugins.hparams import api_pb2
+
+    named: list[Iterable[str]] = [study.space, *study.references.values()]
+    named += [side.changes for side in study.variants.values()]
+    columns = [_column(name) for name in dict.fromkeys(name for names in named for name in names)]
+    metrics = [
+        api_pb2.MetricInfo(name=api_pb2.MetricName(tag=f"result/{name}"), display_name=name.replace("_", " "))
+        for name in (best_of(study), "test_accuracy", "seconds")
+    ]
+    return _plugin_data(time, "experiment", api_pb2.Experiment(hparam_infos=columns, metric_infos=metrics))
+
+
+def _column(name: str) -> Any:
+    from tensorboard.plugins.hparams import api_pb2
+
+    kind = HYPERPARAMETERS[name].kind if name in HYPERPARAMETERS else None
+    types = {"number": "FLOAT64", "integer": "FLOAT64", "text": "STRING", "switch": "BOOL", None: "UNSET"}
+    return api_pb2.HParamInfo(name=name, type=f"DATA_TYPE_{types[kind]}")
+
+
+def _session_start(run: Run, time: float) -> bytes:
+    from tensorboard.plugins.hparams.plugin_data_pb2 import SessionStartInfo
+
+    start = SessionStartInfo(group_name=run.name, start_time_secs=time)
+    for name, value in run.params.items():
+        match value:
+            case bool():
+                start.hparams[name].bool_value = value
+            case str():
+                start.hparams[name].string_value = value
+            case _:
+                start.hparams[name].number_value = value
+    return _plugin_data(time, "session_start_info", start)
+
+
+def _session_end(run: Run, time: float) -> bytes:
+    from tensorboard.plugins.hparams.plugin_data_pb2 import SessionEndInfo
+
+    status = "STATUS_SUCCESS" if run.succeeded else "STATUS_FAILURE"
+    return _plugin_data(time, "session_end_info", SessionEndInfo(status=status, end_time_secs=time))
+
+
+def _plugin_data(time: float, what: str, message: Any) -> bytes:
+    """What TensorBoard's own hparams API writes, but the same bytes every time."""
+    from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
+    from tensorboard.plugins.hparams import metadata
+    from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+
+    data = HParamsPluginData(version=metadata.PLUGIN_DATA_VERSION, **{what: message})
+    content = data.SerializeToString(deterministic=True)
+    plugin = SummaryMetadata.PluginData(plugin_name=metadata.PLUGIN_NAME, content=content)
+    value = Summary.Value(
+        tag=f"_hparams_/{what}", metadata=SummaryMetadata(plugin_data=plugin), tensor=metadata.NULL_TENSOR
+    )
+    return _record(wall_time=time, summary=Summary(value=[value]))
+
+
+def _record(**content: Any) -> bytes:
+    from tensorboard.compat.proto.event_pb2 import Event
+    from tensorboard.summary.writer.record_writer import RecordWriter
+
+    buffer = io.BytesIO()
+    RecordWriter(buffer).write(Event(**content).SerializeToString(deterministic=True))
+    return buffer.getvalue()
+
+
+def _float32(value: float) -> float:
+    """TensorBoard keeps scalars as float32; what is too large for it is infinite there."""
+    return value if not math.isfinite(value) or abs(value) <= FLOAT32_MAX else math.copysign(math.inf, value)

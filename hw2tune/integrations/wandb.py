@@ -1,0 +1,149 @@
+"""W&B: a group a study, in it a run a trial and replicate, offline unless there is a login.
+
+A run is written when it has ended, as a whole: beside its place, and then moved there. What a kill leaves half written
+is thrown away and written again, and what stands in its place is not written twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import urllib.error
+import urllib.request
+from netrc import NetrcParseError, netrc
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+import psutil
+
+from hw2tune.errors import LoggerError
+from hw2tune.integrations.logger import RecordsLogger
+from hw2tune.integrations.runs import Run, study_id
+from hw2tune.records.layout import StudyFolder
+from hw2tune.records.overview import Overview
+
+Mode = Literal["online", "offline"]
+MODES: dict[str, Mode] = {"online": "online", "offline": "offline", "dryrun": "offline"}
+PROJECT, SERVICE = "hw2tune", "wandb-core"
+REACHED = 5.0  # seconds within which W&B's server must answer
+SETTINGS: dict[str, Any] = {
+    "silent": True, "console": "off", "disable_git": True, "save_code": False, "x_disable_stats": True,
+    "x_disable_meta": True, "x_disable_machine_info": True, "x_save_requirements": False, "init_timeout": 30.0,
+}  # fmt: skip
+
+
+class WandbLogger(RecordsLogger):
+    """Writes `logs/wandb/` in the study's folder, which `wandb sync` takes, and with a login to W&B's server.
+
+    WANDB_MODE says `online` or `offline`; without it a login decides. Raises LoggerError where wandb is not installed,
+    where `online` has no login, and where the server does not answer.
+    """
+
+    name, library, loggers = "wandb", "wandb", ("wandb", "urllib3")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mode = _mode()
+        if self.mode == "online":
+            _refuse_unreachable(_server())
+        self._service_is_ours = False
+
+    def place(self, folder: StudyFolder) -> Path:
+        return folder.logs / "wandb"
+
+    def begin(self, overview: Overview) -> None:
+        self.study_id = study_id(overview.folder)
+        self.ids: dict[str, str] = {}  # of the runs that ended, by name
+        shutil.rmtree(self._beside(overview.folder), ignore_errors=True)
+
+    def write(self, run: Run) -> None:
+        if not run.ended:
+            return
+        folder = self._overview().folder
+        one = self.ids[run.name] = hashlib.sha256(f"{self.study_id} {run.name} {run.key}".encode()).hexdigest()[:12]
+        if not any(self.place(folder).glob(f"*run-*-{one}")):
+            self._move(self._write_beside(run, one), self.place(folder))
+
+    def end(self, overview: Overview) -> None:
+        for there in self.place(overview.folder).glob("*run-*"):
+            if there.name.rpartition("-")[2] not in self.ids.values():  # of a winner that was another one before
+                shutil.rmtree(there)
+        shutil.rmtree(self._beside(overview.folder), ignore_errors=True)
+        if self._service_is_ours:
+            import wandb
+
+            wandb.teardown()
+            self._service_is_ours = False
+
+    def _beside(self, folder: StudyFolder) -> Path:
+        return folder.logs / "wandb.part"
+
+    def _write_beside(self, run: Run, one: str) -> Path:
+        """Writes a whole run and returns its folder."""
+        import wandb
+
+        overview, beside = self._overview(), self._beside(self._overview().folder)
+        beside.mkdir(parents=True, exist_ok=True)
+        self._service_is_ours |= not any(child.name() == SERVICE for child in psutil.Process().children())
+        begun = wandb.init(
+            project=os.environ.get("WANDB_PROJECT") or PROJECT, group=overview.folder.name, job_type=run.kind,
+            name=run.name, id=one, dir=beside, mode=self.mode, reinit="create_new",
+            resume="allow" if self.mode == "online" else None,
+            config={**run.params, "label": run.label, "study": overview.folder.name},
+            settings=wandb.Settings(**SETTINGS),
+        )  # fmt: skip
+        for epoch in run.epochs:
+            begun.log({"epoch": epoch.number, "_timestamp": epoch.time, **epoch.metrics}, step=epoch.number)
+        begun.summary.update({**run.results, "best_epoch": run.best_epoch, "state": run.state, "reason": run.reason})
+        place = Path(begun.settings.sync_dir)
+        begun.finish(exit_code=0 if run.succeeded else 1)
+        return place
+
+    @staticmethod
+    def _move(written: Path, place: Path) -> None:
+        place.mkdir(parents=True, exist_ok=True)
+        written.rename(place / written.name)
+
+
+def _mode() -> Mode:
+    """How W&B is to be used. Raises LoggerError for what cannot be."""
+    asked = os.environ.get("WANDB_MODE", "")
+    if asked and asked not in MODES:
+        raise LoggerError(
+            f"--log wandb: WANDB_MODE is {asked!r}; set it to online or offline, or leave out --log wandb"
+        )
+    default: Mode = "online" if _has_login() else "offline"
+    mode = MODES.get(asked, default)
+    if mode == "online" and not _has_login():
+        raise LoggerError(
+            "--log wandb: WANDB_MODE is online, but there is no login; `wandb login` makes one, WANDB_API_KEY holds "
+            "one, and WANDB_MODE=offline needs none"
+        )
+    return mode
+
+
+def _server() -> str:
+    return os.environ.get("WANDB_BASE_URL") or "https://api.wandb.ai"
+
+
+def _has_login() -> bool:
+    if os.environ.get("WANDB_API_KEY"):
+        return True
+    try:
+        return netrc(os.environ.get("NETRC")).authenticators(urlsplit(_server()).hostname or "") is not None
+    except (OSError, NetrcParseError):
+        return False
+
+
+def _refuse_unreachable(server: str) -> None:
+    try:
+        urllib.request.urlopen(server, timeout=REACHED).close()
+    except urllib.error.HTTPError:
+        return  # an answer
+    except (OSError, ValueError) as error:
+        raise LoggerError(
+            f"--log wandb: no answer from {server} ({error}); WANDB_MODE=offline logs into the study's folder, and "
+            "`wandb sync` sends that later"
+        ) from None
