@@ -12,6 +12,7 @@ import typer
 
 from hw2tune import __version__
 from hw2tune.cli.data import data_app
+from hw2tune.cli.models import export, predict, rerun
 from hw2tune.cli.preparing import check, doctor, new
 from hw2tune.cli.reports import reproduce, summarize
 from hw2tune.cli.results import status
@@ -20,6 +21,7 @@ from hw2tune.cli.running import study
 COMMANDS: dict[str, tuple[Callable[..., Any], ...]] = {  # as --help groups them
     "Studies": (study, check, new, status),
     "Reports": (summarize, reproduce),
+    "Models": (export, predict, rerun),
     "Machine": (doctor,),
 }
 
