@@ -200,7 +200,8 @@ def _environment(model: TrainedModel) -> list[str]:
 def _run(model: TrainedModel) -> dict[str, Any]:
     """The last run that trained such: replicates name their seeds, a search that of the study."""
     kind = "study" if model.replicate is None else "replicates"
-    return next((run for run in reversed(model.data.environment) if kind in run.get("seeds", {})), {})
+    every = list(reversed(model.data.environment))
+    return next((run for run in every if kind in run.get("seeds", {})), every[0] if every else {})
 
 
 def _table(heads: tuple[str, str], rows: Iterable[tuple[str, str]]) -> str:
