@@ -9,25 +9,41 @@ __version__ = "0.1.0"
 __all__ = [
     "StudyResult",
     "__version__",
+    "compare_studies",
+    "export_model",
     "load_study",
+    "predict",
     "read_study",
     "replicate_study",
     "reproduce",
+    "rerun_trial",
     "run_study",
     "write_report",
 ]
 
 if TYPE_CHECKING:
     from hw2tune.api import load_study, read_study, replicate_study, reproduce, run_study, write_report
+    from hw2tune.export.predict import predict
+    from hw2tune.export.write import export_model
+    from hw2tune.replication.rerun import rerun_trial
+    from hw2tune.report.compare import compare_studies
     from hw2tune.study_result import StudyResult
+
+# What is not in `api`, by its module.
+_ELSEWHERE = {
+    "compare_studies": "hw2tune.report.compare",
+    "export_model": "hw2tune.export.write",
+    "predict": "hw2tune.export.predict",
+    "rerun_trial": "hw2tune.replication.rerun",
+}
 
 
 def __getattr__(name: str) -> Any:
-    """What `api` offers, imported when it is asked for: `import hw2tune` costs nothing."""
+    """What `api` and others offer, imported when it is asked for: `import hw2tune` costs nothing."""
     if name in __all__:
-        from hw2tune import api
+        from importlib import import_module
 
-        return getattr(api, name)
+        return getattr(import_module(_ELSEWHERE.get(name, "hw2tune.api")), name)
     raise AttributeError(f"module 'hw2tune' has no attribute {name!r}")
 
 

@@ -273,7 +273,12 @@ def _run(
             tell.note,
             seeds={"study": study.seed, "split": study.split_seed},
             data={"name": data.label, "checksum": data.checksum, "split_checksum": data.split_checksum},
-            resources={"at": capacity.text, "trials_at_once": capacity.concurrency},
+            resources={
+                "at": capacity.text,
+                "trials_at_once": capacity.concurrency,
+                "threads": capacity.threads,
+                "gpus_per_trial": capacity.gpus_per_trial,
+            },
         )
         end = run_trials(
             study, folder=folder, data=data, cluster=cluster, tell=tell, retries=request.retries, deadline=deadline,

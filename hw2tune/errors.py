@@ -55,6 +55,10 @@ class TrainingFailedError(Hw2tuneError):
     """A replicate's training that ended in an error."""
 
 
+class NotComparableError(Hw2tuneError):
+    """Two studies whose results cannot be held against each other."""
+
+
 class InterruptedByUserError(Hw2tuneError):
     """Ctrl-C; what is finished is kept."""
 

@@ -12,14 +12,16 @@ import typer
 
 from hw2tune import __version__
 from hw2tune.cli.data import data_app
+from hw2tune.cli.models import export, predict, rerun
 from hw2tune.cli.preparing import check, doctor, new
-from hw2tune.cli.reports import reproduce, summarize
+from hw2tune.cli.reports import compare, reproduce, summarize
 from hw2tune.cli.results import status
 from hw2tune.cli.running import study
 
 COMMANDS: dict[str, tuple[Callable[..., Any], ...]] = {  # as --help groups them
     "Studies": (study, check, new, status),
-    "Reports": (summarize, reproduce),
+    "Reports": (summarize, reproduce, compare),
+    "Models": (export, predict, rerun),
     "Machine": (doctor,),
 }
 

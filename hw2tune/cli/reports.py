@@ -88,6 +88,26 @@ def make_loggers(log: Sequence[str], results: str | Path, names: Sequence[str]) 
     return integrations.make_loggers(log, folders)
 
 
+def compare(
+    a: Annotated[str, typer.Argument(metavar="A", help="A study in the results.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="Another; differences are B less A.")],
+    results_dir: opt.ResultsDir = "ray_results",
+    json: opt.Json = False,
+) -> None:
+    """Put two studies side by side, and test their difference on the seeds that both have."""
+    from hw2tune.report.compare import compare_studies
+    from hw2tune.terminal.comparison import print_comparison
+    from hw2tune.terminal.tables import stdout
+
+    comparison = compare_studies(a, b, results_dir=results_dir)
+    if json:
+        import json as format_
+
+        typer.echo(format_.dumps(comparison.as_json(), indent=2))
+    else:
+        print_comparison(comparison, stdout())
+
+
 def print_files(files: ReportFiles, *, open_page: bool, json: bool) -> None:
     """Says what the report found and where it is."""
     from hw2tune.terminal.tables import print_report, stdout

@@ -6,36 +6,21 @@ import hashlib
 import os
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hw2tune.data import decoded_cache
 from hw2tune.data.damage import damaged
 from hw2tune.data.dataset import OwnData, Pixels, Progress, Split
-from hw2tune.data.decode import BROKEN, CHUNK
+from hw2tune.data.decode import CHUNK
+from hw2tune.data.image_file import Header, read_header, read_pixels
 from hw2tune.data.splits import stratified_indices
 from hw2tune.errors import DataError
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".webp")
 MOST_CLASSES = 10_000
 TEST_SEED = 2_024  # of the test split: its own, so that no study's seed moves an image into or out of test
-ORIENTATION = 0x0112  # the EXIF tag of a camera's rotation
-GRAY = ("1", "L", "LA", "I", "I;16", "I;16B")  # Pillow's modes with one channel of brightness
-
-
-@dataclass(frozen=True)
-class Header:
-    """What Pillow knows of an image before it decodes it."""
-
-    size: tuple[int, int]  # height, width, as it is looked at
-    gray: bool
-    what: tuple[str, ...]  # what has to be done to it, for the user
 
 
 def read_folder(
@@ -128,7 +113,7 @@ def list_images(folder: Path, classes: Sequence[str]) -> list[tuple[str, int]]:
 def _decoded(
     paths: Sequence[str], resize: Sequence[int] | None, progress: Progress | None
 ) -> tuple[Pixels, tuple[str, ...]]:
-    headers = [_header(Path(path)) for path in paths]
+    headers = [read_header(Path(path)) for path in paths]
     size = _common_size(paths, headers, resize)
     channels = 1 if all(header.gray for header in headers) else 3
     key = f"own-{_fingerprint(paths)}-{size[0]}x{size[1]}x{channels}"
@@ -136,7 +121,7 @@ def _decoded(
     if images is None:
         images = np.empty((len(paths), *size, channels), np.uint8)
         for n, path in enumerate(paths):
-            images[n] = _pixels(Path(path), size, channels)
+            images[n] = read_pixels(Path(path), size, channels)
             if progress and ((n + 1) % CHUNK == 0 or n + 1 == len(paths)):
                 progress("decoding images", n + 1, len(paths))
         decoded_cache.store(key, images)
@@ -146,32 +131,6 @@ def _decoded(
         resized = sum(header.size != size for header in headers)
         notes += [f"{resized:,} images resized to {size[0]} x {size[1]} pixels"] if resized else []
     return images, tuple(notes)
-
-
-def _header(path: Path) -> Header:
-    from PIL import Image
-
-    try:
-        with Image.open(path) as image:
-            what = []
-            turned = image.getexif().get(ORIENTATION, 1)
-            if turned != 1:
-                what.append("turned as their camera noted (EXIF)")
-            if image.mode in ("LA", "RGBA", "PA", "La", "RGBa") or "transparency" in image.info:
-                what.append("with transparent parts, laid on white")
-            if image.mode.startswith("I"):
-                what.append("of 16 bits, scaled to 8")
-            if image.mode == "CMYK":
-                what.append("in CMYK, converted to RGB")
-            if image.mode == "P":
-                what.append("with a palette, resolved")
-            if getattr(image, "n_frames", 1) > 1:
-                what.append("of several frames, of which the first counts")
-            width, height = image.size
-            size = (width, height) if turned in (5, 6, 7, 8) else (height, width)
-            return Header(size, image.mode in GRAY, tuple(what))
-    except BROKEN as error:
-        raise damaged(path, expected="an image that can be decoded", found=f"'{error}'") from error
 
 
 def _common_size(paths: Sequence[str], headers: Sequence[Header], resize: Sequence[int] | None) -> tuple[int, int]:
@@ -186,33 +145,6 @@ def _common_size(paths: Sequence[str], headers: Sequence[Header], resize: Sequen
             f"one size: write resize = [{first[0]}, {first[1]}] into the study file."
         )
     return first
-
-
-def _pixels(path: Path, size: tuple[int, int], channels: int) -> Pixels:
-    from PIL import Image, ImageOps
-
-    try:
-        with Image.open(path) as opened:
-            image = _plain(ImageOps.exif_transpose(opened)).convert("L" if channels == 1 else "RGB")
-            if image.size != (size[1], size[0]):
-                image = image.resize((size[1], size[0]), Image.Resampling.BILINEAR)
-            return np.asarray(image, np.uint8).reshape(*size, channels)
-    except BROKEN as error:
-        raise damaged(path, expected="an image that can be decoded", found=f"'{error}'") from error
-
-
-def _plain(image: Image) -> Image:
-    """Without transparency and with 8 bits a channel."""
-    from PIL import Image as Pillow
-
-    if image.mode.startswith("I"):
-        values = np.asarray(image).astype(np.int64)
-        return Pillow.fromarray((values // 257 if values.max(initial=0) > 255 else values).astype(np.uint8))
-    if image.mode in ("LA", "RGBA", "PA", "La", "RGBa") or "transparency" in image.info:
-        coloured = image.convert("RGBA")
-        white = Pillow.new("RGBA", coloured.size, (255, 255, 255, 255))
-        return Pillow.alpha_composite(white, coloured).convert("L" if image.mode in GRAY else "RGB")
-    return image
 
 
 def _fingerprint(paths: Sequence[str]) -> str:

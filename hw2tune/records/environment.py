@@ -43,7 +43,7 @@ def add_run(folder: StudyFolder, say: Callable[[str], None], **facts: Any) -> No
     if os.path.lexists(folder.environment) and read_record(folder.environment, Environment) is None:
         aside = set_aside(folder.environment)
         say(f"{folder.environment}: damaged, and begun anew; what was there is {aside.name} now")
-    content = {"schema": SCHEMA, "runs": [*runs(folder), _here() | facts]}
+    content = {"schema": SCHEMA, "runs": [*runs(folder), run_facts() | facts]}
     write_atomically(folder.environment, json.dumps(content, indent=2) + "\n", durable=True)
 
 
@@ -53,7 +53,8 @@ def runs(folder: StudyFolder) -> list[dict[str, Any]]:
     return record.runs if record else []
 
 
-def _here() -> dict[str, Any]:
+def run_facts() -> dict[str, Any]:
+    """The facts of an entry that do not depend on the study: versions, commit, hardware, the command."""
     return {
         "started": datetime.now().astimezone().isoformat(timespec="seconds"),
         "command": shlex.join([Path(sys.argv[0]).name, *map(without_secrets, sys.argv[1:])]),

@@ -36,7 +36,7 @@ def print_outcome(overview: Overview, console: Console) -> None:
     """Best trial with the references beside it, where the files are, what to do next."""
     objective, best = overview.study.objective, overview.best
     named = {"best": best} | {name: overview.labelled(name) for name in overview.study.references}
-    table = _table("", "trial", _heading(objective), "epoch", "train loss", "configuration")
+    table = plain_table("", "trial", _heading(objective), "epoch", "train loss", "configuration")
     for name, row in named.items():
         if row is not None:
             loss = _train_loss(overview, row)
@@ -93,7 +93,7 @@ def print_status(overview: Overview, console: Console) -> None:
     if len(cells) > LONG:
         console.file.write(_plain([headings, *cells]))
     else:
-        table = _table(*headings)
+        table = plain_table(*headings)
         for line in cells:
             table.add_row(*line)
         console.print(table)
@@ -127,7 +127,7 @@ def print_studies(overviews: Sequence[Overview], faults: Mapping[str, str], cons
         return
     if not overviews:
         return
-    table = _table("study", "state", "trials", "best", "objective", "time training")
+    table = plain_table("study", "state", "trials", "best", "objective", "time training")
     for overview in overviews:
         best = overview.best
         table.add_row(
@@ -156,7 +156,7 @@ def print_facts(facts: Sequence[tuple[str, str]], console: Console) -> None:
 
 def print_datasets(statuses: Sequence[DatasetStatus], console: Console) -> None:
     """One line a data set: where it is, or what is wrong with it."""
-    table = _table("name", "what", "found")
+    table = plain_table("name", "what", "found")
     for status in statuses:
         table.add_row(status.name, status.title, status.problem or status.source or "no; hw2tune data fetch gets it")
     console.print(table)
@@ -167,7 +167,7 @@ def print_reproduction(report: ReproductionReport, console: Console) -> None:
     from hw2tune.report.reproduction.write import COLUMNS, cells
 
     for label, run in report.runs.items():
-        table = _table(*COLUMNS)
+        table = plain_table(*COLUMNS)
         for _, row in run.rows.iterrows():
             table.add_row(*cells(row))
         console.print(f"\n{report.name} {label}" + (f"  [{run.caveat}]" if run.caveat else ""), markup=False)
@@ -192,7 +192,8 @@ def _heading(objective: str) -> str:
     return {"validation_accuracy": "validation"}.get(objective, objective_of(objective).label)
 
 
-def _table(*columns: str) -> Table:
+def plain_table(*columns: str) -> Table:
+    """A table without lines, its cells folded where they are too long."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     for column in columns:
         table.add_column(column, overflow="fold")

@@ -44,6 +44,15 @@ def reading(results: str | Path, name: str | None = None) -> Path:
     return here
 
 
+def reading_checkpoints(results: str | Path, name: str, trial: int) -> Path:
+    """A results folder as `reading` gave it; of a URL with the checkpoints of one trial of study `name` besides."""
+    if not is_url(results):
+        return Path(results)
+    store, here = open_store(str(results)), _copies(str(results)) / "reading"
+    fetch(store, f"{name}/trials/{trial}", here, lambda key: key.endswith(".pt"))
+    return here
+
+
 @contextlib.contextmanager
 def mirrored(results: str | Path, names: Sequence[str], say: Say) -> Iterator[Path]:
     """A results folder in which studies `names` can be run: a path as it is, of a URL the working copies.

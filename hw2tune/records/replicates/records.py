@@ -46,6 +46,7 @@ class DatasetRecord:
     source: str
     caveat: str = ""  # what must stand beside every figure
     notes: list[str] = field(default_factory=list)  # what was done to the images
+    dtype: str = ""  # of the pixels, uint8 or float32 in [0, 1]; earlier versions did not say
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,9 +7,10 @@ A claim whose figures were evaluated on training images is refused.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from hw2tune.records.replicates.records import Array
 from hw2tune.records.trials.states import COMPLETE
 from hw2tune.report.inference.differences import difference_words, mcnemar_words
 from hw2tune.report.inference.pairs import (
@@ -58,10 +59,16 @@ class Claim:
 
 def claims(data: StudyData) -> list[Claim]:
     """What became of each claim of the study, in its order, whatever is missing."""
-    found = [claim(data, one.a.variant, one.b.variant, sentence=one.sentence) for one in data.overview.study.claims]
+    return corrected(
+        [claim(data, one.a.variant, one.b.variant, sentence=one.sentence) for one in data.overview.study.claims]
+    )
+
+
+def corrected(found: Sequence[Claim]) -> list[Claim]:
+    """The same claims with their p corrected for their number, by Holm."""
     tested = [one.comparison.permutation_p for one in found if one.comparison and one.comparison.n > 1]
-    corrected = iter(holm(tested))
-    return [replace(one, holm_p=next(corrected)) if one.comparison and one.comparison.n > 1 else one for one in found]
+    values = iter(holm(tested))
+    return [replace(one, holm_p=next(values)) if one.comparison and one.comparison.n > 1 else one for one in found]
 
 
 def claim(data: StudyData, variant: str, against: str, *, sentence: str = "") -> Claim:
@@ -79,16 +86,27 @@ def claim(data: StudyData, variant: str, against: str, *, sentence: str = "") ->
     shared = pair(data, variant, against)
     if not shared.seeds:
         return Claim(variant=variant, against=against, verdict=MISSING, sentence=_missing(data, variant, against))
-    return _compared(data, variant, against, shared, sentence or _subject(data, variant, against))
+    return compared(
+        variant, against, shared, sentence or _subject(data, variant, against),
+        arrays=lambda seed: predictions(data, variant, against, seed),
+    )  # fmt: skip
 
 
-def _compared(data: StudyData, variant: str, against: str, shared: Pair, subject: str) -> Claim:
+def compared(
+    variant: str,
+    against: str,
+    shared: Pair,
+    subject: str,
+    *,
+    arrays: Callable[[int], Sequence[Mapping[str, Array]] | None],
+) -> Claim:
+    """What a pair with seeds in common says; `arrays` gives the predictions of both on a seed."""
     accuracies = [
         [r.chosen.accuracy for r in replicates.values() if r.chosen] for replicates in (shared.variant, shared.against)
     ]
     comparison = compare_pairs(*accuracies)
     seed = median_seed(shared.seeds, [a - b for a, b in zip(*accuracies, strict=True)])
-    test = _mcnemar(data, variant, against, seed)
+    test = _mcnemar(arrays(seed))
     return Claim(
         variant=variant,
         against=against,
@@ -159,8 +177,7 @@ def _refused(variant: str, against: str) -> str:
     return f"{variant} against {against}: no claim, as accuracies were {CAVEAT}."
 
 
-def _mcnemar(data: StudyData, variant: str, against: str, seed: int) -> tuple[McNemar, int] | None:
-    arrays = predictions(data, variant, against, seed)
+def _mcnemar(arrays: Sequence[Mapping[str, Array]] | None) -> tuple[McNemar, int] | None:
     if arrays is None:
         return None
     right, right_against = (each["predicted"] == each["labels"] for each in arrays)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,7 +32,12 @@ class Pair:
 
 def pair(data: StudyData, variant: str, against: str) -> Pair:
     """The pair on the seeds where both were evaluated; a diverged replicate takes its seed out of the comparison."""
-    first, second = ({r.seed: r for r in data.of(name)} for name in (variant, against))
+    return paired(variant, data.of(variant), against, data.of(against))
+
+
+def paired(variant: str, replicates: Sequence[Replicate], against: str, others: Sequence[Replicate]) -> Pair:
+    """The same of replicates that may be of two studies, called `variant` and `against`."""
+    first, second = ({r.seed: r for r in each} for each in (replicates, others))
     seeds = [seed for seed in sorted(first.keys() & second.keys()) if first[seed].chosen and second[seed].chosen]
     return Pair(
         variant={seed: first[seed] for seed in seeds},
@@ -96,8 +101,13 @@ def same_sentence(data: StudyData, variant: str, against: str) -> str:
 
 def predictions(data: StudyData, variant: str, against: str, seed: int) -> tuple[Mapping[str, Array], ...] | None:
     """The arrays of both variants on one seed; None where a file is missing or they saw different test images."""
-    arrays = [data.arrays(name, seed) for name in (variant, against)]
-    first, second = arrays
+    return both(data.arrays(variant, seed), data.arrays(against, seed))
+
+
+def both(
+    first: Mapping[str, Array] | None, second: Mapping[str, Array] | None
+) -> tuple[Mapping[str, Array], ...] | None:
+    """Two replicates' arrays; None where one has not all, or they saw different test images."""
     if not (first and second and _complete_arrays(first) and _complete_arrays(second)):
         return None
     return (first, second) if np.array_equal(first["labels"], second["labels"]) else None

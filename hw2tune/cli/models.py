@@ -1,0 +1,92 @@
+"""`hw2tune export`, `predict` and `rerun`: the trained network in the user's hands."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from hw2tune.cli import options as opt
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="A study in the results.")]
+Variant = Annotated[
+    str | None,
+    typer.Option(
+        help="tuned, baseline, l2, ..., or best, the best trial; by default the race's winner, else the best trial."
+    ),
+]
+VariantSeed = Annotated[int | None, typer.Option("--seed", min=0, help="Of a variant, this replicate; else its first.")]
+Trial = Annotated[int | None, typer.Option(min=0, help="A trial of the search by its number, in place of a variant.")]
+Top = Annotated[int, typer.Option(min=1, help="Show so many classes of each image.")]
+
+
+def export(
+    name: Name,
+    to: Annotated[str, typer.Option(metavar="FILE", help="model.pt2, model.safetensors or model.onnx.")],
+    variant: Variant = None,
+    seed: VariantSeed = None,
+    trial: Trial = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
+    results_dir: opt.ResultsDir = "ray_results",
+    data_dir: opt.DataDir = None,
+) -> None:
+    """Write a trained network to a file, with its card and a script that predicts without hw2tune."""
+    from hw2tune.export.write import export_model
+    from hw2tune.terminal.models import print_exported
+    from hw2tune.terminal.tables import stdout
+
+    exported = export_model(
+        name, to, variant=variant, seed=seed, trial=trial, results_dir=results_dir, data_dir=data_dir, force=force
+    )
+    print_exported(exported, stdout())
+
+
+def predict(
+    name: Name,
+    images: Annotated[list[str], typer.Argument(metavar="IMAGE...", help="Image files of any format and size.")],
+    variant: Variant = None,
+    seed: VariantSeed = None,
+    trial: Trial = None,
+    top: Top = 1,
+    results_dir: opt.ResultsDir = "ray_results",
+    data_dir: opt.DataDir = None,
+    json: opt.Json = False,
+) -> None:
+    """Say what is on image files, and how sure the network is."""
+    from hw2tune.export.predict import predict as predicted
+    from hw2tune.terminal.models import print_predictions, print_predictions_json
+    from hw2tune.terminal.tables import stdout
+
+    found = predicted(
+        name, images, variant=variant, seed=seed, trial=trial, results_dir=results_dir, data_dir=data_dir
+    )  # fmt: skip
+    print_predictions_json(found, top) if json else print_predictions(found, top, stdout())
+    for one in found.images:
+        if one.error:
+            typer.echo(f"hw2tune: {one.file}: {one.error}", err=True)
+    if any(one.error for one in found.images):
+        raise typer.Exit(1)
+
+
+def rerun(
+    name: Name,
+    trial: Annotated[int, typer.Argument(metavar="TRIAL", min=0, help="The trial's number.")],
+    seed: Annotated[int | None, typer.Option(min=0, help="Train the configuration on this seed instead.")] = None,
+    results_dir: opt.ResultsDir = "ray_results",
+    data_dir: opt.DataDir = None,
+    json: opt.Json = False,
+    quiet: opt.Quiet = False,
+) -> None:
+    """Train one trial again and say whether it comes out the same; exit code 1 where it does not."""
+    from hw2tune.replication.rerun import rerun_trial
+    from hw2tune.terminal.models import print_rerun, print_rerun_json
+    from hw2tune.terminal.progress import progress
+    from hw2tune.terminal.tables import stdout
+
+    with progress(quiet=quiet) as tell:
+        came = rerun_trial(
+            name, trial, seed=seed, results_dir=results_dir, data_dir=data_dir, listeners=[tell]
+        )  # fmt: skip
+    print_rerun_json(came) if json else print_rerun(came, stdout())
+    if not came.same and not came.other_seed:
+        raise typer.Exit(1)

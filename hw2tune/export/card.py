@@ -1,0 +1,209 @@
+"""The model card beside an exported file: what it is, how good, how to use it, and what it came from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from hw2tune.records.environment import run_facts
+from hw2tune.report.inference.statistics import Summary, summarize
+from hw2tune.study.claims import TUNED
+from hw2tune.study.objectives import objective_of
+from hw2tune.text.numbers import counted, measured, percent
+
+if TYPE_CHECKING:
+    from hw2tune.export.trained import TrainedModel
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """The file against hw2tune's own evaluation: of `images` of a kind so many have the same class.
+
+    `difference` is the largest of a probability.
+    """
+
+    images: int
+    kind: str
+    same: int
+    difference: float
+
+    @property
+    def sentence(self) -> str:
+        """In words."""
+        which = f"all of {self.images:,}" if self.same == self.images else f"{self.same:,} of {self.images:,}"
+        return f"the same class as hw2tune's own evaluation for {which} {self.kind}, and probabilities " + (
+            f"within {self.difference:.1g}" if self.difference else "equal to the last digit"
+        )
+
+
+def accuracy(model: TrainedModel) -> Summary | None:
+    """The test accuracy of the variant over its seeds; None for a trial, which no test image has seen."""
+    if model.replicate is None:
+        return None
+    finished = [one.chosen.accuracy for one in model.data.of(model.replicate.variant) if one.chosen]
+    return summarize(finished)
+
+
+def accuracy_words(model: TrainedModel) -> str:
+    """What is known of how good it is, on one line."""
+    summary, one = accuracy(model), model.replicate
+    if one is None or one.chosen is None or summary is None:
+        return f"{_objective(model)}; no test image was read, `hw2tune summarize {model.data.name}` does"
+    text = f"{percent(one.chosen.accuracy)} of {one.chosen.total:,} test images"
+    if summary.low is None or summary.high is None:
+        return f"{text}, a single run"
+    mean = f"{percent(summary.mean)} (95 % interval {100 * summary.low:.2f} to {100 * summary.high:.2f})"
+    return f"{text}; the mean of {counted(summary.n, 'seed')} is {mean}"
+
+
+def _objective(model: TrainedModel) -> str:
+    study = model.study
+    value = next((one.get(study.objective) for one in _epochs(model) if one["epoch"] == model.epoch), None)
+    return f"{study.objective_spec.label} {'unknown' if value is None else measured(value, study.objective)}"
+
+
+def _epochs(model: TrainedModel) -> list[dict[str, Any]]:
+    from hw2tune.records.trials.epochs import read_epochs
+
+    if model.replicate is not None:
+        return model.replicate.epochs
+    assert model.trial is not None, "one of the two"
+    return read_epochs(model.data.overview.folder.trial(model.trial.number))
+
+
+def chosen_words(model: TrainedModel) -> str:
+    """How the configuration was come by."""
+    race, row = model.data.race, model.trial
+    if row is not None:
+        best = model.data.overview.best
+        return "the best trial of the search" if best is not None and row.number == best.number else "a trial"
+    assert model.replicate is not None, "one of the two"
+    if model.replicate.variant == TUNED:
+        return "the winner of the search" + (f", trial {race.winner}, by a race on validation images" if race else "")
+    return "a reference" if model.replicate.variant in model.data.references else "a variant of the claims"
+
+
+def card(
+    model: TrainedModel, *, file: str, script: str, needs: str, check: Check | None, checksums: Mapping[str, str]
+) -> str:
+    """The card as Markdown. `checksums` are of the files, by name."""
+    images, study = model.images, model.study
+    used = "python {} IMAGE" if images.image_shape[2] in (1, 3) else "python {} PIXELS.npy"
+    facts = run_facts()
+    lines = [
+        f"# {file}: {model.name} of the study `{model.data.name}`",
+        f"`{study.model}`, {chosen_words(model)}, trained on {images.label}; the weights are those after epoch "
+        f"{model.epoch}, which validation chose. Written by hw2tune {facts['versions'].get('hw2tune', '')} on "
+        f"{facts['started'][:10]}.",
+        "## Use",
+        f"```console\n{used.format(script)}\n```",
+        f"It needs {needs}, and no hw2tune.",
+        "## How good it is",
+        _table(("what", "value"), _scores(model)),
+        *([f"**Caveat:** {images.caveat}"] if images.caveat else []),
+        f"The file was loaded again when it was written, and gave {check.sentence}."
+        if check
+        else "The file was not loaded again when it was written: onnxruntime was not there.",
+        "## Input, preprocessing, output",
+        _preprocessing(model, file),
+        "## Data",
+        _table(("what", "value"), _data(model)),
+        "## Training",
+        _table(("what", "value"), _training(model)),
+        "## Where it was trained",
+        *_environment(model),
+        "## Checksums",
+        _table(("file", "SHA-256"), ((f"`{name}`", f"`{digest}`") for name, digest in checksums.items())),
+    ]
+    return "\n\n".join(lines) + "\n"
+
+
+def _scores(model: TrainedModel) -> Iterable[tuple[str, str]]:
+    summary, one = accuracy(model), model.replicate
+    if one is not None and one.chosen is not None and summary is not None:
+        yield f"test accuracy of these weights, {one.chosen.total:,} images", percent(one.chosen.accuracy)
+        if summary.low is not None and summary.high is not None:
+            mean = f"{percent(summary.mean)}, 95 % interval {100 * summary.low:.2f} to {100 * summary.high:.2f}"
+            yield f"test accuracy of {one.variant}, mean of {counted(summary.n, 'seed')}", mean
+        else:
+            yield "interval", "none: a single run"
+        yield "test loss", measured(one.chosen.loss, "test_loss")
+    else:
+        yield "test accuracy", "not known: no test image was read of a trial"
+    for quantity in dict.fromkeys(("validation_accuracy", model.study.objective)):
+        value = next((one.get(quantity) for one in _epochs(model) if one["epoch"] == model.epoch), None)
+        if value is not None:
+            chose = ", by which the epoch was chosen" if quantity == model.study.objective else ""
+            yield objective_of(quantity).label + chose, measured(value, quantity)
+
+
+def _preprocessing(model: TrainedModel, file: str) -> str:
+    height, width, channels = model.images.image_shape
+    colours = {1: "gray", 3: "RGB"}.get(channels, f"{channels} channels")
+    inside = not file.endswith(".safetensors")
+    kind, white = ("uint8, 0 to 255", "x / 255") if model.white == 255 else ("float32, 0 to 1", "x")
+    mean, std = ([f"{value:g}" for value in values] for values in (model.images.mean, model.images.std))
+    where = (
+        "The graph itself normalises: nothing is left to do outside."
+        if inside
+        else "The weights are of the bare network; the module beside the file normalises, and takes pixels."
+    )
+    return (
+        f"- Input `pixels`: {kind}, shape (N, {channels}, {height}, {width}), {colours}, any N.\n"
+        f"- An image file of another size is turned as its camera noted, laid on white where it is transparent, "
+        f"converted to {colours} and resized to {width} x {height} (width x height), bilinear.\n"
+        f"- Each pixel x becomes ({white} - mean) / std, by channel: mean {', '.join(mean)}; std {', '.join(std)}. "
+        f"{where}\n"
+        f"- Output `probabilities`: float32, shape (N, {len(model.images.classes)}), the softmax of the network's "
+        "logits; column k is class k of the list, which stands in the file's metadata as well.\n"
+        f"- Classes: {', '.join(f'`{name}`' for name in model.images.classes)}."
+    )
+
+
+def _data(model: TrainedModel) -> Iterable[tuple[str, str]]:
+    images = model.images
+    yield "data set", images.label
+    if images.sizes:
+        yield "images", ", ".join(f"{size:,} {split}" for split, size in images.sizes.items())
+    yield from (("images", note) for note in images.notes)
+    yield "checksum of all pixels and labels", f"`{images.checksum or 'not recorded'}`"
+    yield "checksum of the split", f"`{images.split_checksum or 'not recorded'}`"
+    yield "seed of the split", str(model.study.split_seed)
+
+
+def _training(model: TrainedModel) -> Iterable[tuple[str, str]]:
+    study = model.study
+    yield "model", f"`{study.model}`"
+    yield "loss", study.loss.replace("_", " ")
+    yield "epochs", f"{len(_epochs(model))} of at most {study.max_epochs}; these weights are of epoch {model.epoch}"
+    yield "seed", str(model.seed)
+    yield from ((f"`{name}`", f"`{value}`") for name, value in model.hyperparameters.as_dict().items())
+
+
+def _environment(model: TrainedModel) -> list[str]:
+    run = _run(model)
+    if not run:
+        return ["Not recorded."]
+    versions = ", ".join(f"{name} {version}" for name, version in run.get("versions", {}).items())
+    facts = {
+        "started": run.get("started"), "Python": run.get("python"), "packages": versions,
+        "commit of hw2tune": run.get("commit"), "processor": run.get("processor"), "platform": run.get("platform"),
+        "resources": run.get("resources", {}).get("at"),
+    }  # fmt: skip
+    return [
+        f"```console\n{run.get('command', '')}\n```",
+        _table(("what", "value"), ((name, str(fact)) for name, fact in facts.items() if fact)),
+    ]
+
+
+def _run(model: TrainedModel) -> dict[str, Any]:
+    """The last run that trained such: replicates name their seeds, a search that of the study."""
+    kind = "study" if model.replicate is None else "replicates"
+    every = list(reversed(model.data.environment))
+    return next((run for run in every if kind in run.get("seeds", {})), every[0] if every else {})
+
+
+def _table(heads: tuple[str, str], rows: Iterable[tuple[str, str]]) -> str:
+    body = [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in rows]
+    return "\n".join([f"| {' | '.join(heads)} |", "|---|---|", *body])

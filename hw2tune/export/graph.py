@@ -1,0 +1,70 @@
+"""A network between its preprocessing and its softmax: pixels in, probabilities out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from hw2tune.data.dataset import Split
+from hw2tune.errors import ModelError
+from hw2tune.study.task import Blueprint
+from hw2tune.train.batches import on_device
+from hw2tune.train.evaluate import Weights, network
+from hw2tune.train.loop import predict
+
+if TYPE_CHECKING:
+    from hw2tune.export.trained import TrainedModel
+
+CPU = torch.device("cpu")
+
+
+class Classifier(nn.Module):
+    """Pixels (N, C, H, W), from 0 to `white`, to probabilities (N, K); mean and std are those of pixels in [0, 1]."""
+
+    scale: Tensor
+    shift: Tensor
+
+    def __init__(self, network: nn.Module, mean: Sequence[float], std: Sequence[float], white: int) -> None:
+        super().__init__()
+        self.network = network
+        scale = torch.tensor([1 / (white * s) for s in std], dtype=torch.float32)
+        shift = torch.tensor([-m / s for m, s in zip(mean, std, strict=True)], dtype=torch.float32)
+        self.register_buffer("scale", scale.view(-1, 1, 1), persistent=False)
+        self.register_buffer("shift", shift.view(-1, 1, 1), persistent=False)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Probabilities (N, K)."""
+        return torch.softmax(self.network(pixels.float() * self.scale + self.shift), 1)
+
+
+def built(blueprint: Blueprint, weights: Weights) -> nn.Module:
+    """The network with these weights. Raises ModelError, also for whatever the user's code raises."""
+    try:
+        return network(blueprint, weights, CPU)
+    except ModelError:
+        raise
+    except Exception as error:
+        first = str(error).strip().splitlines()[:1] or ["no message"]
+        raise ModelError(
+            f"{blueprint.model}: cannot be built with these weights ({type(error).__name__}: {first[0]}); is its code, "
+            "or the package that it is from, another than when it was trained?"
+        ) from error
+
+
+def classifier(model: TrainedModel) -> Classifier:
+    """The network with its preprocessing, in evaluation mode and in PyTorch's usual order of memory."""
+    whole = Classifier(model.network(), model.images.mean, model.images.std, model.white).eval()
+    for parameter in whole.parameters():
+        parameter.requires_grad_(False)
+    return whole.to(memory_format=torch.contiguous_format)
+
+
+def evaluated(model: TrainedModel, images: NDArray[Any]) -> Tensor:
+    """Probabilities (N, K) of images (N, H, W, C), uint8 or float32, as replicates are evaluated."""
+    split = Split(images=np.ascontiguousarray(images), labels=np.zeros(len(images), np.int64))
+    return predict(model.network(), on_device(split, model.info, CPU)).softmax(1)

@@ -1,0 +1,126 @@
+"""`hw2tune predict`: image files as people have them, classified by a network of a study."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hw2tune.data.dataset import Pixels
+from hw2tune.data.image_file import read_header, read_pixels
+from hw2tune.errors import DataError, PathError
+from hw2tune.export.trained import TrainedModel, find_model
+from hw2tune.paths import expand
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """One image file. `probabilities` are by class, the largest first; `notes` say what was done to the image.
+
+    Where the file could not be used, `error` says why, and the rest is empty.
+    """
+
+    file: str
+    probabilities: dict[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    error: str = ""
+
+    @property
+    def label(self) -> str:
+        """The class that is predicted."""
+        return next(iter(self.probabilities), "")
+
+    @property
+    def confidence(self) -> float:
+        """Its probability."""
+        return next(iter(self.probabilities.values()), float("nan"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predictions:
+    """What a network says of image files, in their order."""
+
+    model: TrainedModel
+    images: list[Prediction]
+
+
+def predict(
+    name: str,
+    images: str | Path | Sequence[str | Path],
+    *,
+    variant: str | None = None,
+    seed: int | None = None,
+    trial: int | None = None,
+    results_dir: str | Path = "ray_results",
+    data_dir: Path | None = None,
+) -> Predictions:
+    """Classifies image files by a network of study `name`, chosen as `export_model` chooses it.
+
+    Files are turned as their camera noted, laid on white where they are transparent, converted to the study's channels
+    and resized to its size. One that cannot be used has an `error`, and the others are predicted. Raises Hw2tuneError.
+    """
+    model = find_model(results_dir, name, variant=variant, seed=seed, trial=trial, data_dir=data_dir)
+    channels = model.images.image_shape[2]
+    if channels not in (1, 3):
+        raise DataError(f"{name}: its images have {channels} channels, and those of an image file are 1 or 3")
+    files = [images] if isinstance(images, str | Path) else list(images)
+    read = [_read(model, file) for file in files]
+    pixels = [one for one in read if not isinstance(one, Prediction)]
+    rows = iter(_probabilities(model, np.stack([one for one, _ in pixels]))) if pixels else iter(())
+    return Predictions(
+        model=model,
+        images=[
+            one if isinstance(one, Prediction) else _prediction(model, file, next(rows), one[1])
+            for file, one in zip(files, read, strict=True)
+        ],
+    )
+
+
+def _read(model: TrainedModel, file: str | Path) -> tuple[Pixels, tuple[str, ...]] | Prediction:
+    """Pixels (H, W, C) and what was done to them, or why there are none."""
+    from PIL import Image
+
+    height, width, channels = model.images.image_shape
+    try:
+        path = expand(file, "image")
+        if path.is_dir():
+            return Prediction(file=str(file), error="is a folder; name the images in it")
+        if not path.exists():
+            return Prediction(file=str(file), error="no such file")
+        header = read_header(path)
+        pixels = read_pixels(path, (height, width), channels)
+    except (DataError, PathError, OSError, Image.DecompressionBombError) as error:
+        cause = error.__cause__ if isinstance(error, DataError) and error.__cause__ else error
+        return Prediction(file=str(file), error=f"cannot be read as an image ({_short(cause)})")
+    notes = [*header.what]
+    if header.size != (height, width):
+        notes.append(f"resized from {header.size[1]} x {header.size[0]} to {width} x {height}")
+    if header.gray != (channels == 1):
+        notes.append("converted to gray" if channels == 1 else "gray, in three channels")
+    return pixels, tuple(notes)
+
+
+def _short(error: BaseException) -> str:
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return str(text).splitlines()[0]
+
+
+def _probabilities(model: TrainedModel, pixels: Pixels) -> Tensor:
+    """(N, K) of images (N, H, W, C)."""
+    from hw2tune.export.graph import evaluated
+
+    levels = pixels if model.white == 255 else (pixels / 255).astype(np.float32)
+    return evaluated(model, levels)
+
+
+def _prediction(model: TrainedModel, file: str | Path, row: Tensor, notes: tuple[str, ...]) -> Prediction:
+    order = row.argsort(descending=True, stable=True).tolist()
+    return Prediction(
+        file=str(file), probabilities={model.images.classes[k]: float(row[k]) for k in order}, notes=notes
+    )

@@ -1,0 +1,157 @@
+"""`hw2tune rerun`: one trial of a study again, in this process, held against what the study recorded of it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hw2tune.data.dataset import Dataset
+from hw2tune.errors import DeviceError, InterruptedByUserError, StudyFolderError
+from hw2tune.events import Listener, Listeners
+from hw2tune.execution.request import load_for
+from hw2tune.records.environment import run_facts, runs
+from hw2tune.records.overview import Overview, find_folder, read_overview
+from hw2tune.records.remote.mirror import reading
+from hw2tune.records.trials.epochs import read_epochs
+from hw2tune.records.trials.rows import TrialRow
+from hw2tune.records.trials.states import RUNNING, WAITING
+from hw2tune.replication.rerun_result import ENDED_BY_ITSELF, Rerun, RerunEpoch
+from hw2tune.search.failures import failure_of
+from hw2tune.study.task import Task, TrialData, task_of
+from hw2tune.text.numbers import counted
+
+if TYPE_CHECKING:
+    from hw2tune.train.trainer import Session, Trainer
+
+QUANTITIES = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
+VERSIONS = ("hw2tune", "torch", "numpy")  # that a training may depend on
+
+
+def rerun_trial(
+    name: str,
+    trial: int,
+    *,
+    seed: int | None = None,
+    results_dir: str | Path = "ray_results",
+    data_dir: Path | None = None,
+    listeners: Sequence[Listener] = (),
+) -> Rerun:
+    """Trains a trial's configuration again, on its own seed or on `seed`, for as many epochs as it had.
+
+    In this process, with the threads and on the kind of device that the study's workers had. Nothing is written.
+    Raises Hw2tuneError, InterruptedByUserError at Ctrl-C.
+    """
+    tell, overview = Listeners(listeners), read_overview(find_folder(reading(results_dir), name))
+    study, row = overview.study, _row(overview, trial)
+    recorded = read_epochs(overview.folder.trial(trial))
+    then: dict[str, Any] = next((run for run in reversed(runs(overview.folder)) if "study" in run.get("seeds", {})), {})
+    data = load_for(study, data_dir, tell)
+    chosen = study.seed if seed is None else seed
+    task = task_of(study, study.hyperparameters(row.params), chosen)
+    # One that failed or diverged did so in the epoch behind its last one: that is trained as well.
+    epochs = row.epochs + (row.state in ENDED_BY_ITSELF)
+    again, ended = _trained(task, data, then.get("resources", {}), epochs, tell)
+    return Rerun(
+        study=study, trial=row, seed=chosen, ended=ended, circumstances=_circumstances(then, data),
+        epochs=_beside(recorded, again, study.objective),
+    )  # fmt: skip
+
+
+def _row(overview: Overview, number: int) -> TrialRow:
+    rows, root, name = overview.rows, overview.folder.root, overview.folder.name
+    row = next((row for row in rows if row.number == number), None)
+    if row is None:
+        there = f"it has {counted(len(rows), 'trial')}, from 0 on" if rows else "it has none yet"
+        raise StudyFolderError(f"{root}: no trial {number}; {there}; `hw2tune status {name}` lists them")
+    if row.state in (WAITING, RUNNING):
+        raise StudyFolderError(
+            f"{root}: trial {number} is {row.state}: there is nothing to hold it against yet; "
+            f"`hw2tune status {name}` shows when it has ended"
+        )
+    if not row.epochs and row.state not in ENDED_BY_ITSELF:
+        raise StudyFolderError(
+            f"{root}: trial {number} has no finished epoch to hold it against ({row.reason or row.state})"
+        )
+    return row
+
+
+def _trained(
+    task: Task, data: Dataset, resources: dict[str, Any], epochs: int, tell: Listeners
+) -> tuple[list[dict[str, Any]], str]:
+    """The epochs' records, and what ended the training before it had them all."""
+    images = TrialData(info=data.info, train=data.train, validation=data.validation)
+    threads, gpu = int(resources.get("threads", 1)), bool(resources.get("gpus_per_trial"))
+    records: list[dict[str, Any]] = []
+    session: Session | None = None
+    try:
+        with _process_kept():
+            session = _trainer(images, threads, gpu).open(task)
+            while len(records) < min(epochs, task.max_epochs):
+                tell.stage(f"training epoch {len(records) + 1} of {epochs}")
+                records.append(session.step().record())
+    except KeyboardInterrupt:
+        raise InterruptedByUserError(
+            f"interrupted after {len(records)} of {counted(epochs, 'epoch')}; a rerun keeps nothing"
+        ) from None
+    except Exception as error:
+        return records, failure_of(error, None if session is None else len(records) + 1).reason
+    return records, ""
+
+
+def _trainer(images: TrialData, threads: int, gpu: bool) -> Trainer:
+    """On a GPU where the study had one and there is one here; that there is none stands among the circumstances."""
+    from hw2tune.train.trainer import Trainer
+
+    try:
+        return Trainer(images, threads=threads, gpu=gpu)
+    except DeviceError:
+        return Trainer(images, threads=threads, gpu=False)
+
+
+@contextlib.contextmanager
+def _process_kept() -> Iterator[None]:
+    """A training sets its process's threads and how it treats tiny numbers: behind it they are as before."""
+    import torch
+
+    threads, tf32 = torch.get_num_threads(), (torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32)
+    flushed = torch.tensor(1e-39).mul(1.0).item() == 0.0
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.set_flush_denormal(flushed)
+        torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = tf32
+
+
+def _beside(recorded: list[dict[str, Any]], again: list[dict[str, Any]], objective: str) -> list[RerunEpoch]:
+    names = [*dict.fromkeys((*QUANTITIES, objective))]
+    kept = [{record["epoch"]: _values(record, names) for record in records} for records in (recorded, again)]
+    return [
+        RerunEpoch(epoch=epoch, recorded=kept[0].get(epoch, {}), again=kept[1].get(epoch, {}))
+        for epoch in sorted({*kept[0], *kept[1]})
+    ]
+
+
+def _values(record: dict[str, Any], names: list[str]) -> dict[str, float]:
+    return {name: record[name] for name in names if isinstance(record.get(name), int | float)}
+
+
+def _circumstances(then: dict[str, Any], data: Dataset) -> list[str]:
+    """What differs between the study's last run and now, of what a training may depend on."""
+    import torch
+
+    now = run_facts()
+    pairs = {
+        **{name: (then.get("versions", {}).get(name), now["versions"].get(name)) for name in VERSIONS},
+        "commit of hw2tune": (then.get("commit"), now["commit"]),
+        "processor": (then.get("processor"), now["processor"]),
+        "platform": (then.get("platform"), now["platform"]),
+        "images (checksum)": (then.get("data", {}).get("checksum"), data.checksum),
+        "split (checksum)": (then.get("data", {}).get("split_checksum"), data.split_checksum),
+    }
+    found = [f"{name}: {old} then, {new} now" for name, (old, new) in pairs.items() if old not in (None, new)]
+    if then.get("resources", {}).get("gpus_per_trial") and not torch.cuda.is_available():
+        found.append("device: a GPU then, the CPU now")
+    return found if then else ["environment.json says nothing of the study's run"]

@@ -1,0 +1,216 @@
+"""`hw2tune compare`: two studies side by side, and what their replicates say in pairs, seed by seed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from hw2tune.errors import NotComparableError
+from hw2tune.records.overview import find_folder
+from hw2tune.records.remote.mirror import reading
+from hw2tune.records.replicates.records import Replicate
+from hw2tune.report.inference.claims import MISSING, SAME, Claim, compared, corrected
+from hw2tune.report.inference.pairs import both, paired, same_configuration
+from hw2tune.report.inference.statistics import Summary, summarize
+from hw2tune.report.study_data import StudyData, read_study_data
+from hw2tune.study.objectives import is_loss
+from hw2tune.study.schema import Study
+from hw2tune.text.numbers import configuration_words, counted, is_user_metric, listed
+from hw2tune.user_code.files import code_digest, code_reference
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyComparison:
+    """Two comparable studies, `b` against `a`.
+
+    `pairs` hold, for each variant that both have replicates of, the test accuracy of `b` less that of `a` on the same
+    seeds; `notes` are what else differs, so that a difference may come of it.
+    """
+
+    a: StudyData
+    b: StudyData
+    pairs: list[Claim]
+    notes: list[str]
+
+    @property
+    def variants(self) -> list[str]:
+        """Those that either has replicates of, in the order of the studies."""
+        return list(dict.fromkeys(one.variant for data in (self.a, self.b) for one in data.replicates))
+
+    def as_json(self) -> dict[str, Any]:
+        """For `--json`: accuracies as fractions; keys are only ever added."""
+        return {
+            "schema": SCHEMA,
+            "studies": [_as_json(data, self.variants) for data in (self.a, self.b)],
+            "pairs": [asdict(one) for one in self.pairs],
+            "notes": self.notes,
+        }
+
+
+def compare_studies(a: str, b: str, *, results_dir: str | Path = "ray_results") -> StudyComparison:
+    """Study `b` against study `a`. Needs neither torch nor Ray.
+
+    Raises NotComparableError, with every reason, where images, split, objective or evaluation are not the same.
+    """
+    if a == b:
+        raise NotComparableError(f"{a}: is compared with itself; name two studies")
+    results = reading(results_dir)
+    first, second = (read_study_data(find_folder(results, name)) for name in (a, b))
+    if reasons := list(_incomparable(first, second)):
+        raise NotComparableError(f"{a} and {b} cannot be compared: {'; '.join(reasons)}")
+    return StudyComparison(a=first, b=second, pairs=_pairs(first, second), notes=list(_notes(first, second)))
+
+
+def images_of(data: StudyData) -> dict[str, Any]:
+    """`label`, `checksum`, `split_checksum` and `sizes` of the images, as far as they are recorded."""
+    if data.dataset is not None:
+        return asdict(data.dataset)
+    noted: dict[str, Any] = next((run["data"] for run in reversed(data.environment) if run.get("data")), {})
+    return {"label": noted.get("name", data.overview.study.dataset), "sizes": {}, **noted}
+
+
+def test_accuracy(data: StudyData, variant: str) -> Summary | None:
+    """Over the seeds that finished; None where there are none."""
+    values = [one.chosen.accuracy for one in data.of(variant) if one.chosen]
+    return summarize(values) if values else None
+
+
+def _incomparable(a: StudyData, b: StudyData) -> Iterator[str]:
+    first, second = images_of(a), images_of(b)
+    one, two = a.overview.study, b.overview.study
+    unknown = [data.name for data, images in ((a, first), (b, second)) if not images.get("checksum")]
+    if unknown:
+        yield f"which images {listed(unknown)} had is not recorded; `hw2tune summarize` records it"
+    elif first["checksum"] != second["checksum"]:
+        yield f"other images ({_told_apart(first['label'], second['label'], first['checksum'], second['checksum'])})"
+    elif any(
+        first.get(name) != second.get(name) for name in ("classes", "image_shape") if name in first and name in second
+    ):
+        yield f"other classes or sizes of images ({first['label']} and {second['label']})"
+    elif first["split_checksum"] != second["split_checksum"] or (
+        first["sizes"] and second["sizes"] and first["sizes"] != second["sizes"]
+    ):
+        yield "other images validate (" + _told_apart(
+            f"split_seed {one.split_seed}, validation_size {one.validation_size}",
+            f"split_seed {two.split_seed}, validation_size {two.validation_size}",
+            first["split_checksum"], second["split_checksum"],
+        ) + ")"  # fmt: skip
+    if one.objective != two.objective:
+        yield f"other objectives ({one.objective_spec.label} and {two.objective_spec.label})"
+    elif is_user_metric(one.objective) and _metric(one) != _metric(two):
+        yield f"other objectives ({one.objective} is not the same code in both)"
+    elif is_loss(one.objective) and one.loss != two.loss:
+        yield f"other losses, which are the objective ({one.loss} and {two.loss})"
+    ways = [{_evaluation(each) for each in data.replicates if each.chosen or each.last} for data in (a, b)]
+    if all(ways) and ways[0] != ways[1]:
+        yield f"another evaluation ({' and '.join(listed(sorted(way)) for way in ways)})"
+
+
+def _told_apart(first: str, second: str, checksum: str, other: str) -> str:
+    """Two things by their names, or where these are alike by their checksums."""
+    if first != second:
+        return f"{first} and {second}"
+    return f"{first}, but with checksums {_short(checksum)} and {_short(other)}"
+
+
+def _short(checksum: str) -> str:
+    return checksum.removeprefix("sha256:")[:12]
+
+
+def _metric(study: Study) -> str:
+    """The digest of the code of an objective of the user's; of an installed one nothing is known but its name."""
+    file = code_reference(study.objective).file
+    return "" if file is None else code_digest({name: text for name, text in study.code.items() if name == file})
+
+
+def _evaluation(replicate: Replicate) -> str:
+    """How a replicate was tested, in words."""
+    read = replicate.chosen or replicate.last
+    assert read is not None, "asked before"
+    when = "at the epoch that validation chose" if replicate.chosen else "as the published runs were"
+    seen = ", which were trained on" if read.overlaps_training else ""
+    return f"{read.total:,} images of {read.split}{seen}, {when}"
+
+
+def _pairs(a: StudyData, b: StudyData) -> list[Claim]:
+    shared = [variant for variant in dict.fromkeys(one.variant for one in a.replicates) if b.of(variant)]
+    return corrected([_pair(a, b, variant) for variant in shared])
+
+
+def _pair(a: StudyData, b: StudyData, variant: str) -> Claim:
+    ours, theirs = b.of(variant), a.of(variant)
+    names = f"{variant} of {b.name}", f"{variant} of {a.name}"
+    if _trained_alike(a, b) and same_configuration(ours[0].params, theirs[0].params):
+        return Claim(
+            variant=names[0], against=names[1], verdict=SAME,
+            sentence=f"{names[0]} and {names[1]} are the same configuration, trained alike: nothing to compare.",
+        )  # fmt: skip
+    pair = paired(names[0], ours, names[1], theirs)
+    if not pair.seeds:
+        seeds = [listed([one.seed for one in each if one.chosen]) for each in (ours, theirs)]
+        return Claim(
+            variant=names[0], against=names[1], verdict=MISSING,
+            sentence=f"{names[0]} and {names[1]}: no seed in common (finished are {seeds[0]}, and {seeds[1]}).",
+        )  # fmt: skip
+    if same_configuration(ours[0].params, theirs[0].params):
+        subject = f"{variant} of {b.name}, against that of {a.name}, which is the same configuration,"
+    else:
+        words = [configuration_words(each[0].params) for each in (ours, theirs)]
+        subject = f"{variant} of {b.name} ({words[0]}), against that of {a.name} ({words[1]}),"
+    return compared(
+        *names, pair, f"the variant {subject}",
+        arrays=lambda seed: both(b.arrays(variant, seed), a.arrays(variant, seed)),
+    )  # fmt: skip
+
+
+def _trained_alike(a: StudyData, b: StudyData) -> bool:
+    """Whether a configuration is the same training in both."""
+    parts = [
+        (study.model, study.loss, study.max_epochs, study.objective, code_digest(study.code))
+        for study in (a.overview.study, b.overview.study)
+    ]
+    return parts[0] == parts[1]
+
+
+def _notes(a: StudyData, b: StudyData) -> Iterator[str]:
+    one, two = a.overview.study, b.overview.study
+    for name in ("model", "loss", "max_epochs"):
+        values = [getattr(study, name) for study in (one, two)]
+        if values[0] != values[1]:
+            yield f"{name.replace('_', ' ')} differs too: {values[0]} and {values[1]}"
+    if one.model == two.model and one.code != two.code:
+        yield "the code of the network, or of what it imports, differs"
+    for data in (a, b):
+        if not any(each.chosen for each in data.replicates):
+            yield f"{data.name} has no replicates, so nothing is tested; `hw2tune summarize {data.name}` trains them"
+        if data.overview.state != "complete":
+            yield f"{data.name} is {data.overview.state}: what it has found may change"
+
+
+def _as_json(data: StudyData, variants: list[str]) -> dict[str, Any]:
+    overview, images = data.overview, images_of(data)
+    return {
+        "name": data.name,
+        "state": overview.state,
+        "data": images["label"],
+        "checksum": images.get("checksum"),
+        "split_checksum": images.get("split_checksum"),
+        "objective": overview.study.objective,
+        "model": overview.study.model,
+        "loss": overview.study.loss,
+        "max_epochs": overview.study.max_epochs,
+        "trials": len(overview.finished),
+        "epochs": sum(row.epochs for row in overview.rows),
+        "best": overview.best and asdict(overview.best),
+        "test_accuracy": {name: (s := test_accuracy(data, name)) and asdict(s) for name in variants},
+    }
+
+
+def extent(data: StudyData) -> str:
+    """`12 (complete)`, with the epochs that all of them had."""
+    epochs = sum(row.epochs for row in data.overview.rows)
+    return f"{len(data.overview.finished)} ({data.overview.state}), {counted(epochs, 'epoch')}"

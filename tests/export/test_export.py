@@ -1,0 +1,283 @@
+"""The exported network predicts as hw2tune does, loaded as others load it, and says what it is."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import hw2tune
+from hw2tune.data.dataset import Dataset, Split
+from hw2tune.errors import Hw2tuneError, ModelError, PathError, StudyFolderError
+from hw2tune.export.trained import find_model
+from hw2tune.records.layout import StudyFolder
+from hw2tune.records.replicates.files import read_arrays
+from hw2tune.records.replicates.records import ReplicatesFolder
+from hw2tune.train.batches import on_device
+from hw2tune.train.loop import predict
+from tests.export.trained_study import write_trained_study
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of onnxscript, when it is imported
+CPU = torch.device("cpu")
+
+
+def thousand(data: Dataset) -> np.ndarray:
+    """1,000 images (N, H, W, C): test and validation images, filled up with noise."""
+    images = np.concatenate([data.test.images, data.validation.images])[:1000]
+    noise = np.random.default_rng(0).integers(0, 256, (1000 - len(images), *images.shape[1:]), dtype=np.uint8)
+    return np.concatenate([images, noise])
+
+
+def ours(results: Path, data: Dataset, images: np.ndarray, **which) -> np.ndarray:
+    """Probabilities (N, K), as hw2tune evaluates."""
+    model = find_model(results, "small", **which)
+    split = Split(images=images, labels=np.zeros(len(images), np.int64))
+    return predict(model.network(), on_device(split, data.info, CPU)).softmax(1).numpy()
+
+
+def theirs(file: Path, images: np.ndarray) -> np.ndarray:
+    """The same from a file, by its library and nothing of ours."""
+    pixels = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
+    if file.suffix == ".onnx":
+        import onnxruntime
+
+        return onnxruntime.InferenceSession(file).run(None, {"pixels": pixels})[0]
+    if file.suffix == ".pt2":
+        return torch.export.load(file).module()(torch.from_numpy(pixels)).numpy()
+    spec = importlib.util.spec_from_file_location("network_of_a_test", file.with_name(f"{file.stem}_network.py"))
+    module = importlib.util.module_from_spec(spec)
+    before = list(sys.path)
+    try:
+        spec.loader.exec_module(module)
+        return module.load()(torch.from_numpy(pixels)).detach().numpy()
+    finally:
+        sys.path[:] = before
+
+
+def agree(results: Path, data: Dataset, suffix: str, place: Path) -> hw2tune.export.write.ExportedModel:
+    exported = hw2tune.export_model("small", place / f"model{suffix}", results_dir=results)
+    images = thousand(data)
+    want, got = ours(results, data, images), theirs(exported.file, images)
+    assert got.shape == want.shape == (1000, len(data.info.classes))
+    assert (want.argmax(1) == got.argmax(1)).all()
+    assert np.abs(want - got).max() < 1e-5
+    assert len(np.unique(want.argmax(1))) > 3  # it has learned something to be the same in
+    np.testing.assert_allclose(theirs(exported.file, images[:1]), got[:1], atol=1e-5)  # any number of images
+    assert exported.check.same == exported.check.images and exported.check.difference < 1e-5
+    return exported
+
+
+def run_script(exported: hw2tune.export.write.ExportedModel, argument: Path) -> list[tuple[str, float]]:
+    """What the script prints, where hw2tune cannot be imported."""
+    without = exported.file.parent / "without"
+    without.mkdir(exist_ok=True)
+    (without / "hw2tune.py").write_text("raise ImportError('hw2tune must not be needed')\n")
+    shown = subprocess.run(
+        [sys.executable, exported.script, argument], capture_output=True, text=True,
+        env={**os.environ, "PYTHONPATH": str(without)},
+    )  # fmt: skip
+    assert shown.returncode == 0, shown.stderr
+    lines = [line.rsplit(maxsplit=2) for line in shown.stdout.splitlines()]
+    return [(label, float(percent)) for label, percent, _ in lines]
+
+
+def script_agrees(results: Path, data: Dataset, exported: hw2tune.export.write.ExportedModel) -> None:
+    """On an image of another size and mode."""
+    image = exported.file.with_name("image.png")
+    pixels = data.test.images[7]
+    Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).resize((90, 70)).convert("RGBA").save(image)
+    (expected,) = hw2tune.predict("small", image, results_dir=results).images
+    shown = run_script(exported, image)
+    assert [label for label, _ in shown] == list(expected.probabilities)[:3]
+    for (_, percent), probability in zip(shown, expected.probabilities.values(), strict=False):
+        assert percent == pytest.approx(100 * probability, abs=0.011)
+    assert len(exported.script.read_text().splitlines()) <= 15
+
+
+@pytest.mark.parametrize("suffix", [".pt2", ".onnx", ".safetensors"])
+def test_the_mnist_network_predicts_the_same_in_every_format_and_by_its_script(digits, suffix, tmp_path):
+    exported = agree(*digits, suffix, tmp_path)
+    assert exported.model.name == "tuned, seed 4"
+    script_agrees(*digits, exported)
+    folder = ReplicatesFolder.of(StudyFolder(digits[0] / "small"))
+    recorded, got = read_arrays(folder, "tuned", 4), theirs(exported.file, digits[1].test.images)
+    assert (recorded["predicted"] == got.argmax(1)).all()
+    np.testing.assert_allclose(recorded["confidence"], got.max(1), atol=1e-5)
+
+
+@pytest.mark.parametrize("suffix", [".pt2", ".onnx", ".safetensors"])
+def test_the_cifar_network_does_so_from_the_best_trial_where_there_are_no_replicates(colours, suffix, tmp_path):
+    exported = agree(*colours, suffix, tmp_path)
+    assert exported.model.name.startswith("trial ")
+    assert "test accuracy | not known" in exported.card.read_text()
+    script_agrees(*colours, exported)
+
+
+@pytest.mark.parametrize(
+    "suffix", [".safetensors", *(pytest.param(one, marks=pytest.mark.matrix) for one in (".pt2", ".onnx"))]
+)
+def test_a_network_of_the_users_own_does_so_and_its_code_travels_with_bare_weights(own, suffix, tmp_path):
+    exported = agree(*own, suffix, tmp_path)
+    script_agrees(*own, exported)
+    names = [path.relative_to(tmp_path).as_posix() for path in exported.code]
+    expected = ["model_network.py", "model_code/net.py", "model_code/layers.py"]
+    assert sorted(names) == (sorted(expected) if suffix == ".safetensors" else [])
+
+
+@pytest.mark.matrix
+@pytest.mark.parametrize("suffix", [".pt2", ".onnx", ".safetensors"])
+def test_an_installed_network_does_so(tmp_path, suffix):
+    _, data = write_trained_study(
+        tmp_path, dataset="synthetic-cifar10", model="torchvision.models:squeezenet1_1", epochs=3, rate=3e-4,
+        large=6e-4, seeds=(),
+    )  # fmt: skip
+    exported = hw2tune.export_model("small", tmp_path / f"model{suffix}", results_dir=tmp_path)
+    images = thousand(data)
+    want, got = ours(tmp_path, data, images), theirs(exported.file, images)
+    assert np.abs(want - got).max() < 1e-5
+    script_agrees(tmp_path, data, exported)
+    assert ("torchvision" in exported.script.read_text()) == (suffix == ".safetensors")
+
+
+def test_a_variant_a_seed_and_a_trial_can_be_asked_for(digits):
+    results, _ = digits
+    assert find_model(results, "small").name == "tuned, seed 4"
+    assert find_model(results, "small", variant="baseline", seed=5).name == "baseline, seed 5"
+    assert find_model(results, "small", trial=1).name == "trial 1 (large)"
+    best = find_model(results, "small", variant="best")
+    study = hw2tune.read_study("small", results_dir=results)
+    assert best.trial.number == study.best.number and best.epoch == study.best.best_epoch
+    assert find_model(results, "small", variant="large").name == "trial 1 (large)"  # it has no replicates
+
+
+@pytest.mark.parametrize(
+    ("which", "words"),
+    [
+        ({"variant": "nope"}, "small: no weights of a variant `nope`; there are best, baseline, tuned and large"),
+        (
+            {"seed": 9},
+            "small: no replicate of `tuned` on seed 9; finished are 4 and 5; `hw2tune summarize small` trains",
+        ),
+        ({"variant": "large", "seed": 4}, "no replicate of `large` on seed 4; it has no replicates"),
+        ({"trial": 7}, "small: no trial 7; it has 2 trials, from 0 on"),
+        ({"trial": 1, "variant": "tuned"}, "trial 1: is one training; leave the variant and its seed out"),
+    ],
+)
+def test_what_is_not_there_is_refused_in_words(digits, which, words):
+    with pytest.raises(StudyFolderError, match=re.escape(words)):
+        find_model(digits[0], "small", **which)
+
+
+def test_damaged_weights_are_refused(tmp_path):
+    folder, _ = write_trained_study(tmp_path, dataset="synthetic-mnist", seeds=(4,))
+    for path in (folder.trial(1).best, folder.trial(1).last):
+        path.write_bytes(path.read_bytes()[:-1] + b"x")
+    with pytest.raises(StudyFolderError, match="the checkpoint of trial 1 after epoch 1 is missing or damaged"):
+        find_model(tmp_path, "small", trial=1)
+    (ReplicatesFolder.of(folder).trainings / "key4" / "weights.npz").unlink()
+    with pytest.raises(StudyFolderError, match="the weights of tuned on seed 4 are missing or damaged"):
+        find_model(tmp_path, "small")
+
+
+def test_nothing_that_is_there_is_overwritten_without_force(digits, tmp_path):
+    target = tmp_path / "model.safetensors"
+    (tmp_path / "model_network.py").write_text("mine")
+    with pytest.raises(PathError, match=re.escape(f"{tmp_path}/model_network.py: is there already; --force replaces")):
+        hw2tune.export_model("small", target, results_dir=digits[0])
+    assert [path.name for path in tmp_path.iterdir()] == ["model_network.py"]
+    hw2tune.export_model("small", target, results_dir=digits[0], force=True)
+    assert "class MnistCnn" in (tmp_path / "model_network.py").read_text()
+
+
+def test_another_suffix_is_refused_with_those_that_there_are(digits, tmp_path):
+    with pytest.raises(PathError, match=re.escape("`.h5` is none; write model.pt2 (torch.export), model.safetensors")):
+        hw2tune.export_model("small", tmp_path / "model.h5", results_dir=digits[0])
+
+
+def test_the_card_says_what_it_is_how_good_and_where_from(digits, tmp_path):
+    exported = hw2tune.export_model("small", tmp_path / "my model.safetensors", results_dir=digits[0])
+    card, data = exported.card.read_text(), digits[1]
+    variants = hw2tune.read_study("small", results_dir=digits[0]).variants.set_index("variant").loc["tuned"]
+    interval = f"{100 * variants.test_low:.2f} to {100 * variants.test_high:.2f}"
+    own = exported.model.replicate.chosen.accuracy
+    for words in (
+        f"test accuracy of these weights, 500 images | {100 * own:.2f} %",
+        f"test accuracy of tuned, mean of 2 seeds | {100 * variants.test_accuracy:.2f} %, 95 % interval {interval}",
+        "the winner of the search, trial 0, by a race on validation images", data.checksum, data.split_checksum,
+        "4,000 train, 500 validation, 500 test", "shape (N, 1, 28, 28), gray, any N", "mean 0; std 1",
+        "| `learning_rate` | `0.002` |", "python my_model_safetensors.py IMAGE", "torch 2.",
+    ):  # fmt: skip
+        assert words in card, words
+    for path in (exported.file, exported.script, *exported.code):
+        assert f"| `{path.name}` | `{hashlib.sha256(path.read_bytes()).hexdigest()}` |" in card
+    script_agrees(*digits, exported)
+
+
+def test_the_file_itself_knows_its_classes(colours, tmp_path):
+    from safetensors import safe_open
+
+    exported = hw2tune.export_model("small", tmp_path / "model.safetensors", results_dir=colours[0])
+    with safe_open(exported.file, "np") as file:
+        assert json.loads(file.metadata()["classes"]) == list(colours[1].info.classes)
+        assert set(file.keys()) == set(find_model(colours[0], "small").network().state_dict())
+
+
+def test_a_network_that_draws_when_it_predicts_is_not_exported(tmp_path):
+    (tmp_path / "net.py").write_text(
+        "import torch\nfrom torch import nn\n"
+        "class Noisy(nn.Module):\n"
+        "    def __init__(self):\n        super().__init__()\n        self.head = nn.Linear(784, 10)\n"
+        "    def forward(self, x):\n        x = x.flatten(1)\n        return self.head(x + torch.randn_like(x))\n"
+    )
+    write_trained_study(tmp_path / "r", dataset="synthetic-mnist", model="net.py:Noisy", seeds=(), beside=tmp_path)
+    with pytest.raises(ModelError, match=r"not written, as its probabilities differ .* does net\.py:Noisy draw random"):
+        hw2tune.export_model("small", tmp_path / "out" / "model.safetensors", results_dir=tmp_path / "r")
+    assert not (tmp_path / "out").exists()
+
+
+def test_code_that_is_gone_is_said(tmp_path):
+    (tmp_path / "net.py").write_text(
+        "from torch import nn\ndef net():\n    return nn.Sequential(nn.Flatten(), nn.Linear(784, 10))\n"
+    )
+    folder, _ = write_trained_study(
+        tmp_path / "r", dataset="synthetic-mnist", model="net.py:net", seeds=(), beside=tmp_path
+    )  # fmt: skip
+    (folder.code / "net.py").unlink()
+    with pytest.raises(Hw2tuneError, match=r"net\.py:net: cannot be built with these weights"):
+        hw2tune.export_model("small", tmp_path / "model.pt2", results_dir=tmp_path / "r")
+
+
+def test_images_of_floats_keep_all_their_digits(tmp_path):
+    (tmp_path / "data.py").write_text(
+        "import numpy as np\n"
+        "def load():\n"
+        "    random = np.random.default_rng(0)\n"
+        "    def part(n):\n"
+        "        labels = random.integers(0, 3, n)\n"
+        "        images = random.random((n, 8, 8, 2)) / 2 + labels[:, None, None, None] / 6\n"
+        "        return images.astype('float32'), labels\n"
+        "    return {'train': part(300), 'test': part(60), 'classes': ['a', 'b', 'c']}\n"
+    )
+    (tmp_path / "net.py").write_text(
+        "from torch import nn\ndef net():\n    return nn.Sequential(nn.Flatten(), nn.Linear(128, 3))\n"
+    )
+    _, data = write_trained_study(
+        tmp_path / "r", dataset="data.py:load", model="net.py:net", epochs=3, seeds=(4,), beside=tmp_path
+    )  # fmt: skip
+    exported = hw2tune.export_model("small", tmp_path / "model.pt2", results_dir=tmp_path / "r")
+    want = ours(tmp_path / "r", data, data.test.images)
+    np.testing.assert_allclose(theirs(exported.file, data.test.images), want, atol=1e-6)
+    np.save(tmp_path / "pixels.npy", data.test.images[0].transpose(2, 0, 1))
+    shown = run_script(exported, tmp_path / "pixels.npy")
+    assert shown[0][1] == pytest.approx(100 * want[0].max(), abs=0.011)
+    assert "float32, 0 to 1, shape (N, 2, 8, 8), 2 channels" in exported.card.read_text()

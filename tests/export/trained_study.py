@@ -1,0 +1,141 @@
+"""A study's folder as a run leaves it, with networks that were really trained: in this process, without Ray."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from optuna.trial import TrialState
+
+from hw2tune.data.dataset import Dataset
+from hw2tune.events import Listeners
+from hw2tune.execution.request import load_for
+from hw2tune.records.environment import add_run
+from hw2tune.records.layout import StudyFolder
+from hw2tune.records.opening import opened
+from hw2tune.records.replicates.files import npz, write_current, write_replicate
+from hw2tune.records.replicates.records import Candidate, Evaluation, Race, Replicate, ReplicatesFolder
+from hw2tune.records.replicates.trainings import Training, write_training
+from hw2tune.records.trials.checkpoints import DIGEST, digest
+from hw2tune.records.trials.storage import create_optuna_study
+from hw2tune.replication.evaluate import write_shared_records
+from hw2tune.replication.train import Context
+from hw2tune.search.failures import failure_of
+from hw2tune.search.recorder import Recorder
+from hw2tune.study.file import parse_study
+from hw2tune.study.schema import Study
+from hw2tune.study.task import TrialData, task_of
+from hw2tune.train.batches import on_device
+from hw2tune.train.evaluate import evaluate_network
+from hw2tune.train.trainer import Trainer
+
+STUDY = """
+name = "{name}"
+dataset = "{dataset}"
+model = "{model}"
+max_epochs = {epochs}
+trials = 2
+seed = 3
+[training]
+batch_size = 64
+optimizer = "adam"
+[space]
+learning_rate = {{ low = 1e-4, high = 1e-1, log = true }}
+[references.baseline]
+learning_rate = {rate}
+[references.large]
+learning_rate = {large}
+"""
+
+
+def write_trained_study(
+    results: Path,
+    *,
+    name: str = "small",
+    dataset: str = "mnist-5k",
+    model: str = "mnist_cnn",
+    epochs: int = 1,
+    rate: float = 0.002,
+    large: float = 0.004,
+    seeds: tuple[int, ...] = (4, 5),
+    beside: Path | None = None,
+) -> tuple[StudyFolder, Dataset]:
+    """Two trials, and the `tuned` and `baseline` replicates on `seeds`. Own code lies in the folder `beside`."""
+    text = STUDY.format(name=name, dataset=dataset, model=model, epochs=epochs, rate=rate, large=large)
+    study = parse_study(text, str((beside or results) / "study.toml"))
+    data = load_for(study, None, Listeners())
+    trainer = Trainer(
+        TrialData(info=data.info, train=data.train, validation=data.validation), threads=1, gpu=False
+    )  # fmt: skip
+    with opened(results, study) as folder:
+        add_run(
+            folder,
+            print,
+            seeds={"study": study.seed, "split": study.split_seed},
+            data={"name": data.label, "checksum": data.checksum, "split_checksum": data.split_checksum},
+            resources={"threads": 1, "gpus_per_trial": 0.0},
+        )
+        recorder = Recorder(study, create_optuna_study(folder, study), folder, Listeners())
+        recorder.enqueue_references()
+        for _ in range(2):
+            _run_trial(study, recorder, trainer)
+        if seeds:
+            _replicate(study, folder, data, trainer, seeds)
+    return folder, data
+
+
+def _run_trial(study: Study, recorder: Recorder, trainer: Trainer) -> None:
+    trial = recorder.open_trial()
+    session = trainer.open(task_of(study, study.hyperparameters(recorder.configuration(trial)), study.seed))
+    try:
+        while not session.finished:
+            record, content = session.step().record(), session.checkpoint()
+            recorder.record_epoch(trial, record | {DIGEST: digest(content)}, content)
+    except Exception as error:
+        recorder.close_failed(trial, failure_of(error, session.state.epoch + 1))
+    else:
+        recorder.close_trial(trial, TrialState.COMPLETE)
+
+
+def _replicate(
+    study: Study, folder: StudyFolder, data: Dataset, trainer: Trainer, seeds: tuple[int, ...]
+) -> None:  # fmt: skip
+    place = ReplicatesFolder.of(folder)
+    gallery = write_shared_records(Context(study=study, folder=place, data=data, connection=None, tell=Listeners()))  # type: ignore[arg-type]
+    configuration = study.references["baseline"]
+    candidate = Candidate(trial=0, params=configuration, search_value=0.9, values=[0.9])
+    race = Race(objective=study.objective, direction=study.direction, seeds=[1004], candidates=[candidate], winner=0)
+    write_current(place, [f"{variant} key{seed}" for variant in ("tuned", "baseline") for seed in seeds], race)
+    hyperparameters = study.hyperparameters(configuration)
+    for seed in seeds:
+        task = task_of(study, hyperparameters, seed)
+        training = _training(trainer, task, f"key{seed}")
+        write_training(place.trainings, training)
+        evaluations, arrays = evaluate_network(
+            blueprint=task.blueprint(data.info), loss=study.loss,
+            weights={which: training.weights(which) for which in ("chosen", "last")},
+            epochs={"chosen": training.chosen_epoch or 0, "last": len(training.epochs)},
+            initial_norms=training.weights("initial_norms"), test=on_device(data.test, data.info, trainer.device),
+            shown=[int(index) for index in gallery.indices[:3]], device=trainer.device,
+        )  # fmt: skip
+        read = {which: Evaluation(split="test", **values) for which, values in evaluations.items()}
+        for variant in ("tuned", "baseline"):
+            replicate = Replicate(
+                study=study.name, variant=variant, seed=seed, params=hyperparameters.as_dict(), model=study.model,
+                loss=study.loss, state="complete", reason="", epochs=training.epochs, chosen=read["chosen"],
+                last=read["last"], seconds=training.seconds, key=f"{variant} key{seed}",
+            )  # fmt: skip
+            write_replicate(place, replicate, npz(arrays))
+
+
+def _training(trainer: Trainer, task: Any, key: str) -> Training:
+    running = trainer.train(task)
+    while True:
+        try:
+            next(running)
+        except StopIteration as end:
+            result = end.value
+            return Training(
+                key=key, epochs=result.epochs, chosen_epoch=result.chosen_epoch, diverged=result.diverged,
+                arrays=result.arrays,
+            )  # fmt: skip

@@ -1,0 +1,164 @@
+"""Two studies side by side: what is compared, what is refused and in which words."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import hw2tune
+from hw2tune.errors import NotComparableError
+from hw2tune.records.replicates.files import read_dataset, read_replicates, write_json
+from hw2tune.records.replicates.records import ReplicatesFolder
+from tests.report.fake_study import write_fake_study
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """A study, and one that trains for longer and is better by 1, 2 and 3 points on the seeds of `tuned`."""
+    place = tmp_path_factory.mktemp("written")
+    write_fake_study(place)
+    shift(write_fake_study(place, name="longer", max_epochs=7), {0: 5, 1: 10, 2: 15})
+    return place
+
+
+@pytest.fixture
+def results(written, tmp_path):
+    """Both, to be changed."""
+    return shutil.copytree(written, tmp_path / "results")
+
+
+def shift(study, by_seed):
+    """Makes so many more of the 500 test images of `tuned` right."""
+    place = ReplicatesFolder.of(study)
+    for replicate in read_replicates(place):
+        if replicate.variant != "tuned":
+            continue
+        folder = place.replicate("tuned", replicate.seed)
+        with np.load(folder / "arrays.npz") as file:
+            arrays = dict(file)
+        wrong = np.flatnonzero(arrays["predicted"] != arrays["labels"])[: by_seed[replicate.seed]]
+        arrays["predicted"][wrong] = arrays["labels"][wrong]
+        np.savez(folder / "arrays.npz", **arrays)
+        record = json.loads((folder / "replicate.json").read_text())
+        record["chosen"]["correct"] += len(wrong)
+        record["chosen"]["accuracy"] = record["chosen"]["correct"] / 500
+        write_json(folder / "replicate.json", record)
+
+
+def change_dataset(study, **changes):
+    place = ReplicatesFolder.of(study)
+    write_json(place.dataset, vars(read_dataset(place)) | changes)
+
+
+def refused(results, a="quickstart", b="longer"):
+    with pytest.raises(NotComparableError) as error:
+        hw2tune.compare_studies(a, b, results_dir=results)
+    return str(error.value)
+
+
+def test_variants_that_both_have_are_compared_seed_by_seed(results):
+    pairs = {pair.variant: pair for pair in hw2tune.compare_studies("quickstart", "longer", results_dir=results).pairs}
+    tuned = pairs["tuned of longer"]
+    assert tuned.against == "tuned of quickstart" and tuned.seeds == (0, 1, 2)
+    comparison = tuned.comparison
+    # Differences of 1, 2 and 3 points: mean 2, sd 1, half width 4.3027 / sqrt(3).
+    assert (comparison.n, round(comparison.mean, 12), round(comparison.sd, 12)) == (3, 0.02, 0.01)
+    assert comparison.high == pytest.approx(0.02 + 0.01 * 4.302653 / 3**0.5, abs=1e-7)
+    assert (tuned.median_seed, tuned.mcnemar.fixed, tuned.mcnemar.broken) == (1, 10, 0)
+    assert tuned.sentence.startswith(
+        "The variant tuned of longer, against that of quickstart, which is the same configuration, changes test "
+        "accuracy by +2.00 points (95 % interval -0.48 to +4.48, n = 3): no difference detectable"
+    )
+    assert "tuned of longer fixed 10 images that tuned of quickstart got wrong and broke 0" in tuned.detail
+    assert list(pairs) == [f"{name} of longer" for name in ("baseline", "l2", "tuned", "tuned-no-l2")]
+    assert tuned.holm_p == pytest.approx(1.0)  # 0.25 for one pair, four times that for four
+
+
+def test_a_seed_that_one_of_them_has_not_is_omitted_and_named(results):
+    write_fake_study(results, name="fewer", seeds=2, max_epochs=6)
+    pairs = hw2tune.compare_studies("quickstart", "fewer", results_dir=results).pairs
+    assert {pair.seeds for pair in pairs} == {(0, 1)}
+    assert "Omitted: tuned of fewer was not trained on seed 2." in pairs[2].sentence
+
+
+def test_the_same_training_twice_is_no_comparison(results):
+    write_fake_study(results, name="again")
+    pairs = hw2tune.compare_studies("quickstart", "again", results_dir=results).pairs
+    assert {pair.verdict for pair in pairs} == {"same configuration"}
+
+
+def test_a_study_without_replicates_stands_beside_the_other_untested(results):
+    write_fake_study(results, name="bare", seeds=0)
+    comparison = hw2tune.compare_studies("quickstart", "bare", results_dir=results)
+    assert comparison.pairs == []
+    assert comparison.notes == [
+        "bare has no replicates, so nothing is tested; `hw2tune summarize bare` trains them",
+    ]
+
+
+def test_other_images_are_refused(results):
+    change_dataset(hw2tune.read_study("longer", results_dir=results).folder, checksum="sha256:22", label="others")
+    assert refused(results) == "quickstart and longer cannot be compared: other images (invented and others)"
+    change_dataset(hw2tune.read_study("longer", results_dir=results).folder, label="invented")
+    assert "other images (invented, but with checksums 00 and 22)" in refused(results)
+
+
+def test_other_classes_are_refused(results):
+    write_fake_study(results, "cifar10", trials=3)
+    assert "other classes or sizes of images (invented and invented)" in refused(results, b="cifar10")
+
+
+def test_another_split_is_refused(results):
+    change_dataset(hw2tune.read_study("longer", results_dir=results).folder, split_checksum="sha256:33")
+    assert "other images validate (split_seed 0, validation_size 500, but with checksums 11 and 33)" in refused(results)
+
+
+def test_images_that_are_not_recorded_are_refused(results):
+    folder = hw2tune.read_study("longer", results_dir=results).folder
+    ReplicatesFolder.of(folder).dataset.unlink()
+    folder.environment.unlink()
+    assert "which images longer had is not recorded; `hw2tune summarize` records it" in refused(results)
+
+
+def test_another_objective_is_refused_and_a_loss_of_another_kind(results):
+    write_fake_study(results, name="nats", objective="validation_loss")
+    write_fake_study(results, name="logits", objective="validation_loss", loss="cross_entropy")
+    assert "other objectives (validation accuracy and validation loss)" in refused(results, b="nats")
+    assert "other losses, which are the objective (double_softmax and cross_entropy)" in refused(
+        results, "nats", "logits"
+    )
+
+
+def test_another_evaluation_is_refused(results):
+    place = ReplicatesFolder.of(hw2tune.read_study("longer", results_dir=results).folder)
+    for path in place.records():
+        record = json.loads(path.read_text())
+        record["last"] |= {"split": "train", "overlaps_training": True}
+        write_json(path, record | {"chosen": None})
+    assert refused(results) == (
+        "quickstart and longer cannot be compared: another evaluation (500 images of test, at the epoch that "
+        "validation chose and 500 images of train, which were trained on, as the published runs were)"
+    )
+
+
+def test_a_study_is_not_compared_with_itself(results):
+    assert refused(results, b="quickstart") == "quickstart: is compared with itself; name two studies"
+
+
+def test_the_command_needs_neither_torch_nor_ray_and_speaks_json(results):
+    code = (
+        "import atexit, sys; sys.argv = ['hw2tune', 'compare', 'quickstart', 'longer', '--json', '--results-dir', "
+        f"{str(results)!r}]\n"
+        "atexit.register(lambda: print({'torch', 'ray'} & set(sys.modules), file=sys.stderr))\n"
+        "from hw2tune.console import main; main()"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stderr == "set()\n"
+    content = json.loads(shown.stdout)
+    assert [study["name"] for study in content["studies"]] == ["quickstart", "longer"]
+    assert content["studies"][1]["test_accuracy"]["tuned"]["n"] == 3
+    assert content["pairs"][2]["comparison"]["mean"] == pytest.approx(0.02)
+    assert content["notes"] == ["max epochs differs too: 5 and 7"]
