@@ -6,6 +6,7 @@ moment at which every slot had a trial with an epoch behind it, docs/report.png 
 
 from __future__ import annotations
 
+import contextlib
 import io
 import re
 import subprocess
@@ -24,7 +25,7 @@ from hw2tune.terminal.progress import LiveDisplay
 DOCS = Path(__file__).parents[1] / "docs"
 COMMAND = "hw2tune study quickstart --summarize"
 WIDTH = 104  # columns
-PAGE = (1120, 860)  # CSS pixels of the report that are shown
+PAGE = (1120, 960)  # CSS pixels of the report that are shown
 CHROMIUM = (
     "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
@@ -72,12 +73,13 @@ def photograph(page: Path, picture: Path) -> None:
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory() as results:
+    with tempfile.TemporaryDirectory() as place, contextlib.chdir(place):
         camera = Camera()
-        hw2tune.run_study("quickstart", results_dir=results, listeners=[camera])
+        hw2tune.run_study("quickstart", listeners=[camera])
         (DOCS / "terminal.svg").write_text(camera.svg + "\n")
-        report = hw2tune.replicate_study("quickstart", results_dir=results)
+        report = hw2tune.replicate_study("quickstart")
         photograph(report.page.resolve(), DOCS / "report.png")
+        print(report.markdown.read_text().partition("\n| ")[0])  # the sentences, for README
 
 
 if __name__ == "__main__":

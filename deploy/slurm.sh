@@ -15,7 +15,7 @@ set -euo pipefail
 [[ -n ${HW2TUNE_ENV:-} ]] && export PATH="$HW2TUNE_ENV/bin:$PATH"
 nodes=$SLURM_JOB_NUM_NODES
 cpus=${SLURM_CPUS_PER_TASK:-1}
-head=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
+read -r head < <(scontrol show hostnames "$SLURM_JOB_NODELIST")
 port=${HW2TUNE_PORT:-$((20000 + SLURM_JOB_ID % 10000))} # jobs that share a node take different ones
 wait_seconds=${HW2TUNE_WAIT:-300}
 
