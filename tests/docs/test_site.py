@@ -1,35 +1,13 @@
 """The documentation as a site: built strictly and without a request to anywhere, and asking for nothing when read."""
 
 import re
-import socket
 from html.parser import HTMLParser
-from pathlib import Path
 
 import pytest
 
 from tests.docs.pages import ROOT
 
-pytest.importorskip("mkdocs", reason="the docs group is not installed")
 pytestmark = pytest.mark.filterwarnings("ignore")  # of mkdocs and its plugins; its own log is what counts here
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory) -> Path:
-    """The site, built as `mkdocs build --strict` does, with no address to connect to."""
-    from mkdocs.commands.build import build
-    from mkdocs.config import load_config
-
-    place = tmp_path_factory.mktemp("site")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(socket.socket, "connect", refuse)
-        config = load_config(str(ROOT / "mkdocs.yml"), site_dir=str(place), strict=True)
-        config.plugins.run_event("startup", command="build", dirty=False)
-        build(config)
-    return place
-
-
-def refuse(_: socket.socket, address: object) -> None:
-    raise AssertionError(f"the build connects to {address}")
 
 
 class Loaded(HTMLParser):
