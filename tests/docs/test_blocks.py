@@ -63,4 +63,5 @@ def write_files(page: Path, folder: Path) -> None:
 def cheap_arguments(words: list[str]) -> list[str] | None:
     """The arguments of a command of hw2tune that takes no longer than a moment; None for any other."""
     words = words[2:] if words[:2] == ["uv", "run"] else words
-    return words[1:] if words[0] == "hw2tune" and len(words) > 1 and words[1] in CHEAP else None
+    cheap = words[0] == "hw2tune" and len(words) > 1 and words[1] in CHEAP and "fetch" not in words
+    return words[1:] if cheap else None
