@@ -23,7 +23,7 @@ wait_seconds=${HW2TUNE_WAIT:-300}
 RAY_AUTH_TOKEN=$(python3 -c 'import secrets; print(secrets.token_hex(32))')
 export RAY_AUTH_TOKEN RAY_AUTH_MODE=token RAY_USAGE_STATS_ENABLED=0
 
-on() { srun --nodes="$1" --ntasks="$1" --cpus-per-task="$cpus" "${@:2}"; } # how many nodes, which, and what they run
+on() { exec srun --nodes="$1" --ntasks="$1" --cpus-per-task="$cpus" "${@:2}"; } # in the background: how many nodes, which, what
 trap 'kill $(jobs -p) 2>/dev/null || true; wait' EXIT
 
 address=$(srun --nodes=1 --ntasks=1 --nodelist="$head" hostname --ip-address | awk '{print $1}'):$port

@@ -19,6 +19,7 @@ BLOCK = re.compile(
     r"^(?P<fence>```+)(?P<language>[\w-]*)(?P<options>[^\n]*)\n(?P<text>.*?)^(?P=fence)$",
     re.DOTALL | re.MULTILINE,
 )
+WHOLE_PAGE = re.compile(r"^<!-- every block (?P<mark>not run|run by): (?P<reason>.+?) -->$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -53,11 +54,13 @@ class Block:
 def blocks(page: Path) -> list[Block]:
     """The fenced blocks of a page, in its order."""
     text = page.read_text()
+    whole = WHOLE_PAGE.search(text)
+    mark, reason = (whole["mark"], whole["reason"]) if whole else (None, "")
     return [
         Block(
             page=page, line=text.count("\n", 0, found.start("fence")) + 1, language=found["language"],
             title="".join(re.findall(r'title="(.+?)"', found["options"])), text=found["text"],
-            mark=found["mark"], reason=found["reason"] or "",
+            mark=found["mark"] or mark, reason=found["reason"] or reason,
         )
         for found in BLOCK.finditer(text)
     ]  # fmt: skip

@@ -2,6 +2,7 @@
 
 <!-- run by: tests/end_to_end/test_study.py::test_name -->    before a block that another test runs
 <!-- not run: a reason -->                                    before one that nothing runs
+    <!-- every block run by: ... -->, <!-- every block not run: ... -->    on a page whose blocks are all of one kind
 """
 
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from hw2tune.cli import app
-from tests.docs.pages import PAGES, ROOT, Block, blocks
+from tests.docs.pages import PAGES, ROOT, blocks
 
 CHEAP = {"new", "check", "status", "data", "doctor", "--help", "--version"}
 CONSOLE = [block for page in PAGES for block in blocks(page) if block.is_console]
@@ -46,11 +47,15 @@ def test_blocks_are_found_with_their_comments(tmp_path):
     page.write_text(
         "a\n<!-- not run: it is too long -->\n```console\nx --y \\\n  z  # why\n```\n```sh\n$ a\nb\n$ c\n```\n"
     )
-    monkey, session = (Block(*vars(one).values()) for one in blocks(page))
-    assert (monkey.line, monkey.mark, monkey.reason, monkey.commands) == (
+    marked, session = blocks(page)
+    assert (marked.line, marked.mark, marked.reason, marked.commands) == (
         3, "not run", "it is too long", [["x", "--y", "z"]],
     )  # fmt: skip
     assert session.mark is None and session.commands == [["a"], ["c"]]
+    page.write_text("<!-- every block run by: tests/test_cli.py -->\n" + page.read_text())
+    assert [(one.mark, one.reason) for one in blocks(page)] == [
+        ("not run", "it is too long"), ("run by", "tests/test_cli.py"),
+    ]  # fmt: skip
 
 
 def write_files(page: Path, folder: Path) -> None:
