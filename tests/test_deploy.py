@@ -19,6 +19,7 @@ import yaml
 ROOT = Path(__file__).parents[1]
 CLUSTER = yaml.safe_load((ROOT / "deploy" / "ray-cluster.yaml").read_text())
 JOB = yaml.safe_load((ROOT / "deploy" / "rayjob.yaml").read_text())
+DOCKERFILE = (ROOT / "deploy" / "Dockerfile").read_text()
 GROUPS = [JOB["spec"]["rayClusterSpec"]["headGroupSpec"], *JOB["spec"]["rayClusterSpec"]["workerGroupSpecs"]]
 # KubeRay 1.6, API reference: RayJobSpec, RayClusterSpec, HeadGroupSpec and WorkerGroupSpec; those of use here.
 JOB_FIELDS = {
@@ -86,3 +87,23 @@ def test_the_job_runs_a_command_that_hw2tune_has(capsys):
         app(["study", "--help"])
     options = set(re.findall(r"--[a-z-]+", capsys.readouterr().out))
     assert {word for word in words if word.startswith("--")} <= options
+
+
+def test_the_image_is_built_from_what_is_there_and_runs_as_nobody_special():
+    lines = [line.split() for line in re.sub(r"\\\n", " ", DOCKERFILE).splitlines() if line and line[0] != "#"]
+    copied = {source for word, *rest in lines if word == "COPY" and "--from=build" not in rest for source in rest[:-1]}
+    assert all((ROOT / source).exists() for source in copied)
+    assert {"pyproject.toml", "README.md", "LICENSE", "hw2tune", "studies", "docs/study.schema.json"} == copied
+    last = {word: rest for word, *rest in lines}
+    assert last["USER"] == ["1000"] and last["ENTRYPOINT"] == ['["hw2tune"]']
+    python = re.search(r"^ARG PYTHON=(.+)$", DOCKERFILE, re.MULTILINE)[1]
+    classifiers = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["classifiers"]
+    assert f"Programming Language :: Python :: {python}" in classifiers
+
+
+def test_each_image_that_the_documents_name_is_the_files():
+    page = (ROOT / "docs" / "kubernetes.md").read_text()
+    for argument in re.findall(r"--build-arg (\w+)=", page + DOCKERFILE):
+        assert re.search(rf"^ARG {argument}=", DOCKERFILE, re.MULTILINE), argument
+    (pushed,) = re.findall(r"docker push (\S+)", page)
+    assert {c["image"] for group in GROUPS for c in group["template"]["spec"]["containers"]} == {pushed}

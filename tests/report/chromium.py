@@ -52,12 +52,16 @@ class Browser:
 
     def open(self, page: Path, *, width: int, height: int = 900, dark: bool = False) -> None:
         """Loads a page anew in a window of `width` CSS pixels, in the light or the dark scheme."""
+        self.open_url(page.resolve().as_uri(), width=width, height=height, dark=dark)
+
+    def open_url(self, url: str, *, width: int, height: int = 900, dark: bool = False) -> None:
+        """The same for a page behind a URL."""
         screen = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
         self.say("Emulation.setDeviceMetricsOverride", **screen)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.say("Emulation.setEmulatedMedia", features=[scheme])
         self.events.clear()
-        self.say("Page.navigate", url=page.resolve().as_uri())
+        self.say("Page.navigate", url=url)
         while not any(event.get("method") == "Page.loadEventFired" for event in self.events):
             self.events.append(self._next())
 
