@@ -1,0 +1,1 @@
+"""Where users already are: loggers and dashboards of others."""
