@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from typing import Annotated
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hw2tune.cli import options as opt
+
+if TYPE_CHECKING:
+    from hw2tune.execution.request import Request
 
 
 def dashboard(
@@ -34,3 +38,15 @@ def dashboard(
             typer.launch(url)
         with contextlib.suppress(KeyboardInterrupt):
             threading.Event().wait()
+
+
+@contextlib.contextmanager
+def dashboard_beside(request: Request) -> Iterator[None]:
+    """Serves the study that `request` runs, from now on to the end of the `with`, and prints the URL."""
+    from hw2tune.execution.request import resolve
+    from hw2tune.integrations.dashboard.folders import ShownFolders
+    from hw2tune.integrations.dashboard.server import serving
+
+    with serving(ShownFolders(request.results, [resolve(request).name])) as url:
+        typer.echo(f"dashboard: {url} (it ends with this command)", err=True)
+        yield

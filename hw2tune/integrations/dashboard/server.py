@@ -38,7 +38,7 @@ def serving(folders: ShownFolders, *, port: int = 0, at_once: bool = False) -> I
     with _server(port) as server, optuna_silenced(), silenced("optuna_dashboard"):
         application = _application(folders) if at_once else _when_asked(folders)
         server.set_app(_reading_only(application))
-        start_deaf_thread(server.serve_forever)
+        start_deaf_thread(lambda: server.serve_forever(poll_interval=0.1))
         try:
             yield f"http://{HOST}:{server.server_port}/dashboard"
         finally:
