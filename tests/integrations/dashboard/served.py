@@ -14,7 +14,7 @@ from typing import Any
 from hw2tune.integrations.dashboard.folders import ShownFolders
 from hw2tune.integrations.dashboard.server import serving
 
-AT_MOST = 30  # seconds: the dashboard shows trials again after two
+AT_MOST = 60  # seconds; the server reads trials anew after two, and a page asks for them after ten
 
 
 class Served:
