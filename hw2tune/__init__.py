@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "NotebookDisplay",
     "StudyResult",
     "__version__",
     "compare_studies",
@@ -28,9 +30,11 @@ if TYPE_CHECKING:
     from hw2tune.replication.rerun import rerun_trial
     from hw2tune.report.compare import compare_studies
     from hw2tune.study_result import StudyResult
+    from hw2tune.terminal.notebook import NotebookDisplay
 
 # What is not in `api`, by its module.
 _ELSEWHERE = {
+    "NotebookDisplay": "hw2tune.terminal.notebook",
     "compare_studies": "hw2tune.report.compare",
     "export_model": "hw2tune.export.write",
     "predict": "hw2tune.export.predict",
@@ -40,11 +44,13 @@ _ELSEWHERE = {
 
 def __getattr__(name: str) -> Any:
     """What `api` and others offer, imported when it is asked for: `import hw2tune` costs nothing."""
-    if name in __all__:
-        from importlib import import_module
+    if name not in __all__:
+        raise AttributeError(f"module 'hw2tune' has no attribute {name!r}")
+    from importlib import import_module
 
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "IProgress not found")  # tqdm 4's, which Optuna imports in a notebook
         return getattr(import_module(_ELSEWHERE.get(name, "hw2tune.api")), name)
-    raise AttributeError(f"module 'hw2tune' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

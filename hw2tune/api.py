@@ -1,7 +1,8 @@
 """What hw2tune does, as functions: each command of the CLI is one of them, and `import hw2tune` offers them.
 
-Progress goes to listeners (`hw2tune.events`), results come back as a `StudyResult`, and what a user can mend is raised
-as an `Hw2tuneError`. The caller's environment, loggers and signal handlers are as before when a function returns.
+Progress goes to listeners (`hw2tune.events`), in a notebook to a live display where none are given; results come back
+as a `StudyResult`, and what a user can mend is raised as an `Hw2tuneError`. The caller's environment, loggers and
+signal handlers are as before when a function returns.
 """
 
 from __future__ import annotations
@@ -91,7 +92,7 @@ def run_study(
     retries: int = 2,
     time_budget: float | None = None,
     warm_start: str | None = None,
-    listeners: Sequence[Listener] = (),
+    listeners: Sequence[Listener] | None = None,
 ) -> StudyResult:
     """Runs a study until it holds its trials, or continues it there.
 
@@ -111,7 +112,7 @@ def run_study(
         study=str(study), overrides=given, results=results_dir, data_dir=data_dir, resources=resources, fresh=fresh,
         retries=retries, time_budget=time_budget, warm_start=warm_start,
     )  # fmt: skip
-    tell = Listeners(listeners)
+    tell = _listening(listeners)
     with settled(), Connection(resources, tell) as connection:
         return run_on(connection, request, tell)
 
@@ -154,7 +155,7 @@ def replicate_study(
     concurrency: int | None = None,
     address: str | None = None,
     output: Path | None = None,
-    listeners: Sequence[Listener] = (),
+    listeners: Sequence[Listener] | None = None,
 ) -> ReportFiles:
     """Trains what the claims of studies name on `replicates` seeds, tests them, and writes the report.
 
@@ -164,7 +165,7 @@ def replicate_study(
     resources = ResourceRequest(
         cpus_per_trial=cpus_per_trial, gpus_per_trial=gpus_per_trial, concurrency=concurrency, address=address
     )
-    tell = Listeners(listeners)
+    tell = _listening(listeners)
     with settled(), Connection(resources, tell) as connection:
         return replicate_on(
             connection, [names] if isinstance(names, str) else names, replicates=replicates, race=race,
@@ -206,7 +207,7 @@ def reproduce(
     concurrency: int | None = None,
     address: str | None = None,
     output: Path | None = None,
-    listeners: Sequence[Listener] = (),
+    listeners: Sequence[Listener] | None = None,
 ) -> list[ReproductionReport]:
     """Repeats published runs exactly as published, `what` of `PROTOCOLS` or all, and writes a report of each.
 
@@ -219,7 +220,7 @@ def reproduce(
     resources = ResourceRequest(
         cpus_per_trial=cpus_per_trial, gpus_per_trial=gpus_per_trial, concurrency=concurrency, address=address
     )
-    tell = Listeners(listeners)
+    tell = _listening(listeners)
     names = [reproduction_name(name, max_epochs) for name in (PROTOCOLS if what == "all" else [what])]
     with settled(), Connection(resources, tell) as connection, mirrored(results_dir, names, tell.note) as here:
         folders = [StudyFolder(here / name) for name in names]
@@ -240,6 +241,15 @@ def report_from_files(place: str | Path, output: Path | None = None) -> ReportFi
     from hw2tune.report import write
 
     return write.write_report(folders_in(reading(place)), output)
+
+
+def _listening(listeners: Sequence[Listener] | None) -> Listeners:
+    """Those that were given; where none were, a display in a notebook and nothing elsewhere."""
+    if listeners is None:
+        from hw2tune.terminal.notebook import NotebookDisplay, in_notebook
+
+        listeners = [NotebookDisplay()] if in_notebook() else []
+    return Listeners(listeners)
 
 
 def _run(

@@ -69,3 +69,7 @@ class NoTrialFinishedError(Hw2tuneError):
     """Every trial of the study failed, or the first ones in the same way."""
 
     exit_code = 3
+
+
+class DashboardError(Hw2tuneError):
+    """A dashboard that cannot be served."""

@@ -134,7 +134,10 @@ class StudyResult:
 
 
 class Figures(Mapping[str, "Figure"]):
-    """A study's figures by name, as items or as attributes (`figures["curves-loss"]`, `figures.curves_loss`)."""
+    """A study's figures by name, as items or as attributes (`figures["curves-loss"]`, `figures.curves_loss`).
+
+    They take colours, resolution and width from matplotlib's settings where these are the caller's own.
+    """
 
     def __init__(self, data: StudyData) -> None:
         from hw2tune.report.figures.recipes import recipes
@@ -144,11 +147,12 @@ class Figures(Mapping[str, "Figure"]):
 
     def __getitem__(self, name: str) -> Figure:
         """Draws a figure. Raises KeyError for a name that there is not, CannotDrawError where data are missing."""
-        from hw2tune.report.figures.style import style
+        from hw2tune.report.figures.style import callers_style, resized
 
         recipe = self._recipes[name]
-        with style():
-            return recipe.draw(self._data).figure
+        with callers_style():
+            figure = recipe.draw(self._data).figure
+        return resized(figure)
 
     def __getattr__(self, name: str) -> Figure:
         if name.startswith("_"):

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from hw2tune import __version__
+from hw2tune.cli.dashboard import dashboard
 from hw2tune.cli.data import data_app
 from hw2tune.cli.models import export, predict, rerun
 from hw2tune.cli.preparing import check, doctor, new
@@ -19,7 +20,7 @@ from hw2tune.cli.results import status
 from hw2tune.cli.running import study
 
 COMMANDS: dict[str, tuple[Callable[..., Any], ...]] = {  # as --help groups them
-    "Studies": (study, check, new, status),
+    "Studies": (study, check, new, status, dashboard),
     "Reports": (summarize, reproduce, compare),
     "Models": (export, predict, rerun),
     "Machine": (doctor,),

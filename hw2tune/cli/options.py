@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
 from hw2tune.paths import existing_folder, folder, results_folder
 from hw2tune.text.durations import seconds
+
+LOGGERS = ("tensorboard", "mlflow", "wandb", "csv")
+
+
+def _logger(name: str) -> str:
+    if name not in LOGGERS:
+        raise typer.BadParameter(f"{name!r} is not one of {', '.join(LOGGERS)}")
+    return name
+
 
 StudyName = Annotated[
     str, typer.Argument(metavar="STUDY", help="A study that hw2tune ships, one in the results, or a .toml file.")
@@ -86,8 +95,13 @@ GpusPerTrial = Annotated[
 ]
 Concurrency = Annotated[int | None, typer.Option(min=1, help="Trials at once; by default as many as fit.")]
 Log = Annotated[
-    list[Literal["tensorboard", "mlflow", "wandb", "csv"]] | None,
-    typer.Option("--log", help="Log trials and replicates to this library too; may be given several times."),
+    list[str] | None,
+    typer.Option(
+        "--log",
+        parser=_logger,
+        metavar="tensorboard|mlflow|wandb|csv",
+        help="Log trials and replicates to this library too; may be given several times.",
+    ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show nothing while it runs.")]
 Replicates = Annotated[int, typer.Option(min=1, help="Seeds that each variant is trained on.")]

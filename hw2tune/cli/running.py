@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hw2tune.cli import options as opt
+from hw2tune.cli.dashboard import dashboard_beside
 from hw2tune.cli.reports import make_loggers, print_files
 from hw2tune.interrupt import INTERRUPTED
 from hw2tune.replication import RACE
@@ -42,6 +44,7 @@ def study(
     quiet: opt.Quiet = False,
     summarize: Annotated[bool, typer.Option("--summarize", help="Replicate and report when it is done.")] = False,
     replicates: opt.Replicates = 5,
+    dashboard: Annotated[bool, typer.Option("--dashboard", help="Show it in the browser while it runs.")] = False,
 ) -> None:
     """Run a study, or continue it: the same command goes on to --trials in all."""
     from hw2tune.execution.request import Request
@@ -52,12 +55,15 @@ def study(
         resources=ResourceRequest(cpus_per_trial, gpus_per_trial, concurrency, address), results=results_dir,
         data_dir=data_dir, fresh=fresh, retries=retries, time_budget=time_budget, warm_start=warm_start,
     )  # fmt: skip
+    if dashboard and "://" in (address or ""):
+        raise typer.BadParameter("a study that is handed over runs elsewhere; `hw2tune dashboard` shows its results")
     if attach or logs or (address or "").startswith(("http://", "https://")):
         _submit(
             request, log or (), attach=attach, logs=logs, summarize=summarize, replicates=replicates, json=json,
             quiet=quiet,
         )  # fmt: skip
-    _run_study(request, replicates if summarize else None, log or (), json=json, quiet=quiet)
+    with dashboard_beside(request) if dashboard else contextlib.nullcontext():
+        _run_study(request, replicates if summarize else None, log or (), json=json, quiet=quiet)
 
 
 def _submit(

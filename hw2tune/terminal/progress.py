@@ -59,16 +59,15 @@ class Lines:
         self.console.print(text, soft_wrap=True)
 
 
-class LiveDisplay:
-    """One live display: bar with the time left, running trials with epoch and accuracy, the best five."""
+class BoardListener:
+    """Keeps a board: bar with the time left, running trials with epoch and accuracy, the best five."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
         self.board = Board()
-        self.live = Live(self.board, console=console, refresh_per_second=4, transient=True)
 
     def __call__(self, event: Event) -> None:
-        """Shows what an event says."""
+        """Puts on the board what an event says, and prints what is for good."""
         board = self.board
         match event:
             case StageStarted(text=text):
@@ -93,7 +92,15 @@ class LiveDisplay:
                 board.finished.append(row)
 
     def _print(self, text: str) -> None:
-        self.live.console.print(text, soft_wrap=True)
+        self.console.print(text, soft_wrap=True)
+
+
+class LiveDisplay(BoardListener):
+    """The board on a terminal, below everything that is printed."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(console)
+        self.live = Live(self.board, console=console, refresh_per_second=4, transient=True)
 
 
 @contextlib.contextmanager

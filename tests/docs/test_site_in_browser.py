@@ -46,7 +46,7 @@ def page(tmp_path_factory) -> Iterator[Browser]:
 @pytest.mark.parametrize("width", [PHONE, DESKTOP])
 @pytest.mark.parametrize("path", PAGES)
 def test_a_page_is_as_wide_as_the_window_whole_and_asks_only_its_own_server(page, address, path, width):
-    page.open_url(address + path, width=width)
+    page.open(address + path, width=width)
     assert page.ask("document.documentElement.scrollWidth") <= width
     assert page.ask("[...document.images].filter(i => !(i.complete && i.naturalWidth)).map(i => i.src)") == []
     asked = [e["params"]["request"]["url"] for e in page.events if e.get("method") == "Network.requestWillBeSent"]
@@ -59,7 +59,7 @@ def test_a_page_is_as_wide_as_the_window_whole_and_asks_only_its_own_server(page
 
 @pytest.mark.parametrize(("words", "leads_to"), [("reduction_factor", "study-file/"), ("McNemar", "claims/")])
 def test_the_search_finds_without_a_network(page, address, words, leads_to):
-    page.open_url(address, width=DESKTOP)
+    page.open(address, width=DESKTOP)
     page.ask(TYPE % words)
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not (found := page.ask(FOUND)):

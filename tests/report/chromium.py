@@ -50,18 +50,14 @@ class Browser:
         assert "error" not in answer, f"{method}: {answer['error']}"
         return dict(answer["result"])
 
-    def open(self, page: Path, *, width: int, height: int = 900, dark: bool = False) -> None:
-        """Loads a page anew in a window of `width` CSS pixels, in the light or the dark scheme."""
-        self.open_url(page.resolve().as_uri(), width=width, height=height, dark=dark)
-
-    def open_url(self, url: str, *, width: int, height: int = 900, dark: bool = False) -> None:
-        """The same for a page behind a URL."""
+    def open(self, page: Path | str, *, width: int, height: int = 900, dark: bool = False) -> None:
+        """Loads a page, a file or a URL, anew in a window of `width` CSS pixels, in the light or the dark scheme."""
         screen = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
         self.say("Emulation.setDeviceMetricsOverride", **screen)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.say("Emulation.setEmulatedMedia", features=[scheme])
         self.events.clear()
-        self.say("Page.navigate", url=url)
+        self.say("Page.navigate", url=page if isinstance(page, str) else page.resolve().as_uri())
         while not any(event.get("method") == "Page.loadEventFired" for event in self.events):
             self.events.append(self._next())
 

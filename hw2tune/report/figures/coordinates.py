@@ -19,13 +19,14 @@ from hw2tune.report.figures.drawing import CannotDrawError, Drawing, Recipe
 from hw2tune.report.figures.history import has_value, no_value_sentence
 from hw2tune.report.figures.labels import objective_axis, parameter, short
 from hw2tune.report.figures.style import (
-    BLACK,
     SEQUENTIAL,
     SMALL,
     Look,
+    ink,
     legend_above,
     looks_of,
     new_figure,
+    paper,
     power_of_ten,
 )
 from hw2tune.report.study_data import StudyData
@@ -148,25 +149,25 @@ def _draw_trials(
         rasterized=len(lines) > MOST_VECTORS,
     )
     axes.add_collection(collection)
-    outline = [withStroke(linewidth=5, foreground=BLACK)]
+    outline = [withStroke(linewidth=5, foreground=ink())]
     axes.plot(*zip(*lines[-1], strict=True), color=colours[-1], linewidth=2.6, zorder=3, path_effects=outline)
     for line, row in zip(lines, rows, strict=True):
         if row.label in looks:
             look = looks[row.label]
             size, layer = (5, 5) if row.label == next(iter(looks)) else (9, 4)  # references share most places
             axes.plot(
-                *zip(*line, strict=True), look.marker, color=look.colour, markersize=size, markeredgecolor="white",
+                *zip(*line, strict=True), look.marker, color=look.colour, markersize=size, markeredgecolor=paper(),
                 zorder=layer,
             )  # fmt: skip
 
 
 def _draw_axis(axes: Axes, x: int, coordinate: Coordinate) -> None:
-    axes.plot([x, x], [0, 1], color=BLACK, linewidth=0.8, zorder=2)
+    axes.plot([x, x], [0, 1], color=ink(), linewidth=0.8, zorder=2)
     for place, text in coordinate.ticks:
-        axes.plot([x - 0.03, x + 0.03], [place, place], color=BLACK, linewidth=0.8, zorder=2)
+        axes.plot([x - 0.03, x + 0.03], [place, place], color=ink(), linewidth=0.8, zorder=2)
         axes.text(
             x - 0.06, place, text, ha="right", va="center", fontsize=SMALL, zorder=5,
-            path_effects=[withStroke(linewidth=2.5, foreground="white")],
+            path_effects=[withStroke(linewidth=2.5, foreground=paper())],
         )  # fmt: skip
 
 
@@ -174,7 +175,7 @@ def _legend(rows: Sequence[TrialRow], looks: Mapping[str, Look]) -> list[mpl.lin
     line = mpl.lines.Line2D
     grey = mpl.colormaps[SEQUENTIAL](0.5)
     handles = [
-        line([], [], color=grey, linewidth=2.6, path_effects=[withStroke(linewidth=5, foreground=BLACK)], label="best")
+        line([], [], color=grey, linewidth=2.6, path_effects=[withStroke(linewidth=5, foreground=ink())], label="best")
     ]
     if any(row.state != PRUNED for row in rows):
         handles.append(line([], [], color=grey, linewidth=1.5, label="complete"))

@@ -17,7 +17,7 @@ from hw2tune.records.trials.states import COMPLETE
 from hw2tune.report.figures.chosen import distinct_variants
 from hw2tune.report.figures.drawing import CannotDrawError, Drawing, Recipe
 from hw2tune.report.figures.labels import DOUBLE_SOFTMAX_MINIMUM, LOSSES, data_label, seeds_sentence
-from hw2tune.report.figures.style import GREY, Look, legend_above, looks_of, new_figure, variant_line
+from hw2tune.report.figures.style import GREY, Look, legend_above, looks_of, new_figure, paper, variant_line
 from hw2tune.report.study_data import StudyData
 from hw2tune.report.tables import curve_table
 from hw2tune.study.models import MODELS
@@ -134,7 +134,7 @@ def _draw_panel(axes: Axes, table: pd.DataFrame, broken: list[Ending], scale: fl
             axes.fill_between(epochs, low, high, color=look.colour, alpha=0.15, linewidth=0)
         by_epoch = dict(zip(epochs.tolist(), mean.tolist(), strict=True))
         ends = sorted({e.epoch for e in broken if e.variant == variant and e.epoch in by_epoch})
-        axes.plot(ends, [by_epoch[e] for e in ends], "X", color=look.colour, markersize=10, markeredgecolor="white")
+        axes.plot(ends, [by_epoch[e] for e in ends], "X", color=look.colour, markersize=10, markeredgecolor=paper())
     if table.empty:
         axes.text(0.5, 0.5, "not measured: no images", transform=axes.transAxes, ha="center", color=GREY)
 

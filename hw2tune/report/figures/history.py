@@ -14,7 +14,7 @@ from hw2tune.records.trials.rows import TrialRow
 from hw2tune.records.trials.states import COMPLETE, PRUNED
 from hw2tune.report.figures.drawing import CannotDrawError, Drawing, Recipe
 from hw2tune.report.figures.labels import data_label, objective_axis
-from hw2tune.report.figures.style import BLACK, STATE_LOOKS, Look, legend_above, looks_of, marker, new_figure
+from hw2tune.report.figures.style import STATE_LOOKS, Look, ink, legend_above, looks_of, marker, new_figure, paper
 from hw2tune.report.study_data import StudyData
 from hw2tune.text.numbers import counted, listed, measured
 
@@ -58,7 +58,7 @@ def draw_history(data: StudyData) -> Drawing:
     figure = new_figure(height=4.3)
     axes = figure.subplots()
     line = [(p.number, scale * p.best) for p in table if p.best is not None]
-    axes.step(*zip(*line, strict=True), where="post", color=BLACK, linewidth=1.3)
+    axes.step(*zip(*line, strict=True), where="post", color=ink(), linewidth=1.3)
     for state in dict.fromkeys(point.state for point in table):
         _draw_state(axes, [point for point in table if point.state == state], state, scale)
     looks = looks_of(overview.study)
@@ -75,13 +75,13 @@ def _draw_state(axes: Axes, points: Sequence[HistoryPoint], state: str, scale: f
     valued = [(p.number, scale * p.value) for p in points if p.value is not None]
     if valued:
         axes.plot(
-            *zip(*valued, strict=True), look.marker, color=look.colour, markersize=6, markeredgecolor="white", zorder=3
+            *zip(*valued, strict=True), look.marker, color=look.colour, markersize=6, markeredgecolor=paper(), zorder=3
         )
     without = [p.number for p in points if p.value is None]
     bottom = [0.02] * len(without)  # of the panel's height
     axes.plot(
         without, bottom, look.marker, color=look.colour, markersize=8, transform=axes.get_xaxis_transform(), zorder=3,
-        markeredgecolor="white", clip_on=False,
+        markeredgecolor=paper(), clip_on=False,
     )  # fmt: skip
 
 
@@ -103,7 +103,7 @@ def _legend(table: list[HistoryPoint], looks: Mapping[str, Look]) -> list[Line2D
     states = dict.fromkeys(point.state for point in table)
     labels = [p.label for p in table if p.label in looks and p.value is not None]
     return [
-        Line2D([], [], color=BLACK, linewidth=1.3, label="best so far"),
+        Line2D([], [], color=ink(), linewidth=1.3, label="best so far"),
         *(marker(STATE_LOOKS.get(state, STATE_LOOKS["failed"]), state_words(table, state)) for state in states),
         *(reference_ring(looks[label], label) for label in labels),
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import struct
 import warnings
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from typing import Any, Literal
 
 import matplotlib as mpl
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -36,13 +38,28 @@ SEQUENTIAL, COUNTS, DIVERGING = "cividis", "Blues", "PuOr_r"
 Dashes = Literal["-"] | tuple[float, tuple[float, ...]]
 
 
+def ink() -> str:
+    """The colour of text and outlines: black, unless a caller's own style is followed."""
+    return to_hex(mpl.rcParams["text.color"])
+
+
+def paper() -> str:
+    """The colour behind everything: white, unless a caller's own style is followed."""
+    return to_hex(mpl.rcParams["axes.facecolor"])
+
+
 @dataclass(frozen=True)
 class Look:
     """How one thing is drawn wherever it appears."""
 
-    colour: str
+    on_white: str
     marker: str
     dashes: Dashes = "-"
+
+    @property
+    def colour(self) -> str:
+        """Black stands for the colour of text, which is light on a dark page."""
+        return ink() if self.on_white == BLACK else self.on_white
 
 
 # References in their order, the winner, and what is derived of them; from the fourth on they are used again.
@@ -96,6 +113,31 @@ _SETTINGS: dict[str, Any] = {
 }
 
 
+# What a caller's own style decides where figures are drawn for it: colours and resolution.
+THEME = re.compile(
+    r"text\.color|axes\.(facecolor|edgecolor|labelcolor|titlecolor)|[xy]tick\.(color|labelcolor)|grid\.color"
+    r"|legend\.(facecolor|edgecolor|labelcolor)|(figure|savefig)\.(facecolor|edgecolor|dpi)"
+)
+
+
+@contextmanager
+def callers_style() -> Iterator[None]:
+    """Draws in the style of the report, with the colours and the resolution that the caller has set."""
+    defaults = mpl.rcParamsDefault
+    theirs = {name: value for name, value in mpl.rcParams.items() if THEME.fullmatch(name)}
+    theirs = {name: value for name, value in theirs.items() if value != defaults[name]}
+    with style(), mpl.rc_context(theirs):
+        yield
+
+
+def resized(figure: Figure) -> Figure:
+    """The figure as wide as the caller's style has figures, where it says so; the shape stays."""
+    width = mpl.rcParams["figure.figsize"][0]
+    if width != mpl.rcParamsDefault["figure.figsize"][0]:
+        figure.set_size_inches(figure.get_size_inches() * width / WIDTH)
+    return figure
+
+
 @contextmanager
 def style() -> Iterator[None]:
     """Draws in the style of the report, whatever the user's own matplotlib is set to."""
@@ -107,9 +149,18 @@ def style() -> Iterator[None]:
         yield
 
 
+class _ShownFigure(Figure):
+    """A figure that a notebook shows, also where pyplot, which teaches it to, is not imported."""
+
+    def _repr_png_(self) -> bytes:
+        buffer = io.BytesIO()
+        self.savefig(buffer, format="png", dpi=self.dpi, bbox_inches="tight")
+        return buffer.getvalue()
+
+
 def new_figure(height: float, layout: Literal["constrained"] | None = "constrained") -> Figure:
     """An empty figure of WIDTH x `height` inches; nothing is registered anywhere, so that nothing needs closing."""
-    figure = Figure(figsize=(WIDTH, height), layout=layout)
+    figure = _ShownFigure(figsize=(WIDTH, height), layout=layout)
     FigureCanvasAgg(figure)
     return figure
 
@@ -158,7 +209,7 @@ def variant_line(look: Look, label: str) -> Line2D:
 
 def marker(look: Look, label: str, *, filled: bool = True) -> Line2D:
     """A point as the legend shows it."""
-    face = look.colour if filled else "white"
+    face = look.colour if filled else paper()
     return Line2D([], [], linestyle="", marker=look.marker, color=look.colour, markerfacecolor=face, label=label)
 
 

@@ -14,7 +14,7 @@ from hw2tune.records.trials.epochs import read_epochs
 from hw2tune.records.trials.rows import TrialRow
 from hw2tune.records.trials.states import COMPLETE, PRUNED
 from hw2tune.report.figures.drawing import CannotDrawError, Drawing, Recipe
-from hw2tune.report.figures.style import GREY, STATE_LOOKS, new_figure
+from hw2tune.report.figures.style import GREY, STATE_LOOKS, new_figure, paper
 from hw2tune.report.study_data import StudyData
 from hw2tune.text.numbers import counted, listed
 
@@ -134,13 +134,13 @@ def _draw_bar(axes: Axes, bar: Bar, row: int, seconds: float, span: float) -> No
     if length > 0.012 * span * (len(str(bar.trial)) + 0.8):
         axes.text(
             start + length / 2, row, str(bar.trial), ha="center", va="center", fontsize=8,
-            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8, "alpha": 0.85},
+            bbox={"facecolor": paper(), "edgecolor": "none", "pad": 0.8, "alpha": 0.85},
         )  # fmt: skip
 
 
 def _fill(state: str) -> dict[str, Any]:
     look = STATE_LOOKS.get(state, STATE_LOOKS["failed"])
-    return {"facecolor": look.colour, "hatch": HATCHES.get(state, OTHER_HATCH), "edgecolor": "white"}
+    return {"facecolor": look.colour, "hatch": HATCHES.get(state, OTHER_HATCH), "edgecolor": paper()}
 
 
 def _unit(seconds: float) -> tuple[str, float]:

@@ -23,6 +23,7 @@ from hw2tune.report.figures.style import (
     looks_of,
     marker,
     new_figure,
+    paper,
     power_of_ten,
 )
 from hw2tune.report.study_data import StudyData
@@ -91,7 +92,7 @@ def _draw_responses(axes: Axes, same: Sequence[Response], zero: float, scale: fl
     look = _look(same[0].optimizer)
     xs = [math.log10(response.weight_decay) if response.weight_decay > 0 else zero for response in same]
     ys = [scale * response.value for response in same]
-    face = look.colour if same[0].complete else "white"
+    face = look.colour if same[0].complete else paper()
     axes.plot(
         xs,
         ys,
@@ -117,7 +118,7 @@ def _draw_broken_axis(axes: Axes, decays: set[float], zero: float) -> None:
         axes.axvspan(zero + 0.4, zero + 0.5, color="#E3E3E3", linewidth=0)
         axes.text(
             zero + 0.45, 0, "//", transform=axes.get_xaxis_transform(), ha="center", va="center", fontsize=10,
-            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
+            bbox={"facecolor": paper(), "edgecolor": "none", "pad": 0.5},
         )  # fmt: skip
 
 

@@ -1,0 +1,52 @@
+"""`hw2tune dashboard`: studies in the browser."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hw2tune.cli import options as opt
+
+if TYPE_CHECKING:
+    from hw2tune.execution.request import Request
+
+
+def dashboard(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME]...", help="Studies in the results; without it, all of them.")
+    ] = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on this machine; by default one that is free.")] = 0,
+    open_page: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+    results_dir: opt.ResultsDir = "ray_results",
+) -> None:
+    """Show studies in the browser with optuna-dashboard, while they run and after; changes nothing. Ctrl-C ends it."""
+    from hw2tune.integrations.dashboard.folders import ShownFolders
+    from hw2tune.integrations.dashboard.server import refuse_missing, serving
+
+    refuse_missing()
+    folders = ShownFolders(results_dir, names or ())
+    folders.refuse_none()
+    for name, fault in folders.faults.items():
+        typer.echo(f"{name} is left out: {fault}", err=True)
+    with serving(folders, port=port, at_once=True) as url:
+        typer.echo(f"dashboard: {url} (Ctrl-C ends it)")
+        if open_page:
+            typer.launch(url)
+        with contextlib.suppress(KeyboardInterrupt):
+            threading.Event().wait()
+
+
+@contextlib.contextmanager
+def dashboard_beside(request: Request) -> Iterator[None]:
+    """Serves the study that `request` runs, from now on to the end of the `with`, and prints the URL."""
+    from hw2tune.execution.request import resolve
+    from hw2tune.integrations.dashboard.folders import ShownFolders
+    from hw2tune.integrations.dashboard.server import serving
+
+    with serving(ShownFolders(request.results, [resolve(request).name])) as url:
+        typer.echo(f"dashboard: {url} (it ends with this command)", err=True)
+        yield

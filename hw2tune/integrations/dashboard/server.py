@@ -1,0 +1,122 @@
+"""The dashboard's web server: on loopback, silent, for the length of a `with`."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import io
+import json
+import re
+import socketserver
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TextIO
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
+
+from hw2tune.errors import DashboardError
+from hw2tune.integrations.dashboard.folders import ShownFolders
+from hw2tune.interrupt import start_deaf_thread
+from hw2tune.loggers import optuna_silenced, silenced
+
+HOST = "127.0.0.1"
+NOTE = re.compile(r"/api/studies/\d+(/\d+)?/note")
+REFUSAL = (
+    "This dashboard shows studies and changes none: `hw2tune study` runs them, `hw2tune status` tells where they are."
+)
+
+Application = Callable[..., Iterable[bytes]]
+
+
+@contextlib.contextmanager
+def serving(folders: ShownFolders, *, port: int = 0, at_once: bool = False) -> Iterator[str]:
+    """Serves studies with optuna-dashboard while the `with` lasts, and yields the URL; `port` 0 is a free one.
+
+    Studies that come later are shown too. The dashboard is imported by the first request, so that beside a study it
+    costs nothing before; or `at_once`. Raises DashboardError.
+    """
+    refuse_missing()
+    with _server(port) as server, optuna_silenced(), silenced("optuna_dashboard"):
+        application = _application(folders) if at_once else _when_asked(folders)
+        server.set_app(_reading_only(application))
+        start_deaf_thread(lambda: server.serve_forever(poll_interval=0.1))
+        try:
+            yield f"http://{HOST}:{server.server_port}/dashboard"
+        finally:
+            server.shutdown()
+
+
+def refuse_missing() -> None:
+    """Raises DashboardError where optuna-dashboard is not installed."""
+    if importlib.util.find_spec("optuna_dashboard") is None:
+        raise DashboardError("the dashboard needs a package that is not here: pip install 'hw2tune[dashboard]'")
+
+
+def _when_asked(folders: ShownFolders) -> Application:
+    """The dashboard, set up by the first request."""
+    lock = threading.Lock()
+    made: list[Application] = []
+
+    def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        with lock:
+            if not made:
+                made.append(_application(folders))
+        answer: Iterable[bytes] = made[0](environ, start_response)
+        return answer
+
+    return application
+
+
+def _application(folders: ShownFolders) -> Application:
+    from optuna_dashboard import wsgi
+
+    from hw2tune.integrations.dashboard.artifacts import ReportArtifacts
+    from hw2tune.integrations.dashboard.storage import DashboardStorage
+
+    artifacts = ReportArtifacts()
+    application: Application = wsgi(DashboardStorage(folders, artifacts), artifact_store=artifacts)
+    return application
+
+
+def _reading_only(application: Application) -> Application:
+    """Lets through what reads, and notes, which are kept in memory; says of everything else why not."""
+
+    def guarded(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
+        if method in ("GET", "HEAD") or (method == "PUT" and NOTE.fullmatch(path)):
+            return application(environ, start_response)
+        start_response("403 Forbidden", [("Content-Type", "application/json")])
+        return [json.dumps({"reason": REFUSAL}).encode()]
+
+    return guarded
+
+
+class _Server(socketserver.ThreadingMixIn, WSGIServer):
+    """A browser keeps connections open that it asks nothing on: each has a thread."""
+
+    daemon_threads = True
+
+    def server_bind(self) -> None:
+        socketserver.TCPServer.server_bind(self)  # not HTTPServer's, which asks a name server for the address
+        self.server_name, self.server_port = HOST, self.server_address[1]
+        self.setup_environ()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A browser that has gone away is nothing to tell."""
+
+
+class _SilentHandler(WSGIRequestHandler):
+    def log_message(self, format: str, *args: Any) -> None:
+        return None
+
+    def get_stderr(self) -> TextIO:
+        return io.StringIO()
+
+
+def _server(port: int) -> _Server:
+    try:
+        return _Server((HOST, port), _SilentHandler)
+    except (OSError, OverflowError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise DashboardError(
+            f"--port {port}: cannot be listened on at {HOST} ({why}); without --port a free one is taken"
+        ) from None

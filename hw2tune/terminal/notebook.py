@@ -1,0 +1,100 @@
+"""A study while it runs, in a notebook: one output that changes in place, and a table when it is over."""
+
+from __future__ import annotations
+
+import io
+import sys
+import time
+from pathlib import Path
+
+from rich.console import Console
+
+from hw2tune.events import (
+    EpochFinished,
+    Event,
+    ReplicationStarted,
+    StudyFinished,
+    StudyStarted,
+    TrainingEpochFinished,
+    TrainingFinished,
+)
+from hw2tune.records.layout import StudyFolder
+from hw2tune.records.overview import Overview
+from hw2tune.terminal.progress import BoardListener
+from hw2tune.terminal.tables import print_status
+
+WIDTH = 120  # characters; a cell scrolls where it is narrower
+SECONDS = 0.5  # between two pictures of epochs; trials that begin and end are shown at once
+# The notebook's own colours: what rich has no colour for takes those of the page, light or dark.
+PAGE = (
+    '<pre style="white-space:pre;overflow-x:auto;line-height:normal;'
+    "font-family:Menlo,'DejaVu Sans Mono',consolas,'Courier New',monospace\">{code}</pre>"
+)
+
+
+def in_notebook() -> bool:
+    """Whether a kernel runs this: Jupyter's, Colab's, or what executes a notebook without a page."""
+    ipython = sys.modules.get("IPython")
+    return ipython is not None and hasattr(ipython.get_ipython(), "kernel")
+
+
+class NotebookDisplay(BoardListener):
+    """A listener for `run_study` and the like, which take one by themselves in a notebook where none is given."""
+
+    def __init__(self) -> None:
+        super().__init__(_text_console())
+        self._shown: object = None  # IPython's handle on the output; None before there is one
+        self._last = float("-inf")
+        self._over: str | None = None  # what stands there when nothing runs any more
+
+    def __call__(self, event: Event) -> None:
+        """Shows what an event says."""
+        super().__call__(event)
+        match event:
+            case StudyStarted() | ReplicationStarted():
+                self._over = None
+            case StudyFinished():
+                self._over = self._study_table(event)
+            case TrainingFinished() if self.board.goal and self.board.done == self.board.goal.total:
+                self._over = f"{self.board.done} trainings finished"
+        epoch = isinstance(event, EpochFinished | TrainingEpochFinished)
+        if not epoch or time.monotonic() - self._last > SECONDS:
+            self._show()
+
+    def _study_table(self, event: StudyFinished) -> str:
+        assert self.board.goal is not None
+        folder, console = StudyFolder(Path(event.folder)), _text_console()
+        print_status(Overview(folder=folder, study=self.board.goal.study, rows=[*event.rows], running=None), console)
+        return _text(console)
+
+    def _show(self) -> None:
+        from IPython.display import display
+
+        self._last = time.monotonic()
+        page = self._page()
+        if self._shown is None:
+            self._shown = display(page, raw=True, display_id=True)  # type: ignore[no-untyped-call]
+        else:
+            self._shown.update(page, raw=True)  # type: ignore[attr-defined]
+
+    def _page(self) -> dict[str, str]:
+        console = Console(
+            file=io.StringIO(), record=True, width=WIDTH, highlight=False, markup=False, force_jupyter=False,
+            force_terminal=True, color_system="truecolor",
+        )  # fmt: skip
+        console.print(_text(self.console), end="", soft_wrap=True)
+        console.print(self.board if self._over is None else self._over, soft_wrap=self._over is not None)
+        html = console.export_html(inline_styles=True, code_format=PAGE, clear=False)
+        return {"text/html": html, "text/plain": console.export_text()}
+
+
+def _text_console() -> Console:
+    # In a kernel rich would make an output of each line by itself.
+    return Console(
+        file=io.StringIO(), width=WIDTH, highlight=False, markup=False, color_system=None, force_jupyter=False
+    )
+
+
+def _text(console: Console) -> str:
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
