@@ -8,8 +8,9 @@ happened, what the records hold is written in the end. The study never waits for
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import threading
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -36,6 +37,7 @@ from hw2tune.records.overview import Overview, read_overview
 from hw2tune.records.trials.rows import TrialRow
 from hw2tune.records.trials.states import RUNNING
 from hw2tune.study.hyperparameters import Value
+from hw2tune.variables import settled
 
 PATIENCE = 60.0  # seconds without a run written, until a study ends without the rest
 
@@ -51,8 +53,8 @@ class RecordsLogger(ABC):
     loggers: ClassVar[tuple[str, ...]] = ()  # of Python's, which would write into the terminal
 
     def __init__(self) -> None:
-        if self.library and importlib.util.find_spec(self.library) is None:
-            raise LoggerError(f"--log {self.name}: {self.library} is not installed; pip install 'hw2tune[{self.name}]'")
+        if self.library:
+            self._import()
         self.overview: Overview | None = None  # of the study that is logged, as it was when last read
         self._rows: dict[int, TrialRow] = {}
         self._written: dict[str, str] = {}  # digests of the runs in the store, by name
@@ -61,6 +63,17 @@ class RecordsLogger(ABC):
         self._thread: threading.Thread | None = None
         self._progress = 0
         self._failure: Exception | None = None
+
+    def _import(self) -> None:
+        """Before the study: it takes seconds, and what a library says at its import is not for users of ours."""
+        with settled(), silenced(*self.loggers), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                importlib.import_module(self.library)
+            except ImportError as error:
+                raise LoggerError(
+                    f"--log {self.name}: {self.library} cannot be imported ({error}); pip install 'hw2tune[{self.name}]'"
+                ) from error
 
     def check(self, folder: Path) -> None:
         """Raises LoggerError or PathError where the study in `folder`, which may be made later, cannot be logged."""
@@ -107,6 +120,9 @@ class RecordsLogger(ABC):
             return
         refuse_unwritable(self.place(folder), f"--log {self.name}")
         overview = read_overview(folder)
+        if (before := _active.get((self.name, folder))) is not None and before is not self:
+            before._abandon()
+        _active[self.name, folder] = self
         with self._changed:
             self._pending.clear()
             self._rows.clear()
@@ -114,6 +130,12 @@ class RecordsLogger(ABC):
         self.overview = overview
         self._add("study", lambda: self.begin(overview))
         self._add("everything", self._write_everything)
+
+    def _abandon(self) -> None:
+        """Another logger goes on from what this one has written: two would each write what the store lacks."""
+        with self._changed:
+            self._pending.clear()
+            self._changed.wait_for(lambda: self._thread is None, PATIENCE)
 
     def _finish(self, folder: StudyFolder) -> None:
         self._begin(folder)
@@ -211,6 +233,9 @@ class RecordsLogger(ABC):
                 f"--log {self.name}: not everything is logged ({why.splitlines()[0]}); nothing is lost, the same "
                 "command logs the rest"
             )
+
+
+_active: dict[tuple[str, StudyFolder], RecordsLogger] = {}  # who logs which study; an error may have ended it
 
 
 def _begun(number: int, label: str, params: Mapping[str, Value]) -> TrialRow:
