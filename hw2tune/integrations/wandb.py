@@ -42,7 +42,7 @@ class WandbLogger(RecordsLogger):
     """
 
     service_is_ours: ClassVar[bool] = False  # of this process: W&B has one for all runs
-    name, library, loggers = "wandb", "wandb", ("wandb", "urllib3")
+    name, library, loggers = "wandb", "wandb", ("wandb",)
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,22 +1,40 @@
 """Loggers on a study's records: each library's own reader gives back what `read_study` does, once."""
 
+import json
+import logging
 import os
 import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 import hw2tune
-from hw2tune.integrations import make_loggers
+from hw2tune.errors import LoggerError, PathError
+from hw2tune.events import (
+    EpochFinished,
+    Listeners,
+    ReplicationFinished,
+    ReplicationStarted,
+    ReportWritten,
+    TrainingFinished,
+)
+from hw2tune.integrations import CSVLogger, MLflowLogger, TensorBoardLogger, WandbLogger, make_loggers
+from hw2tune.records.overview import read_overview, read_study
+from hw2tune.records.replicates.files import read_replicates, write_current
+from hw2tune.records.replicates.records import ReplicatesFolder
+from hw2tune.records.replicates.trainings import Training, write_training
 from hw2tune.records.trials.epochs import read_epochs, write_epochs
 from tests.integrations import readers
-from tests.integrations.live_study import LiveStudy
+from tests.integrations.live_study import CAPACITY, LiveStudy
 from tests.integrations.readers import Epochs
+from tests.report.fake_study import write_fake_study
 
 NAMES = ("tensorboard", "mlflow", "wandb", "csv")
 
@@ -123,10 +141,7 @@ def test_an_epoch_that_is_trained_again_replaces_the_one_before(name, tmp_path):
 
 
 def wait_for_idle(study: LiveStudy) -> None:
-    logger = study.tell.listeners[0]
-    deadline = time.monotonic() + 60
-    while logger._thread is not None and time.monotonic() < deadline:
-        time.sleep(0.01)
+    study.tell.listeners[0]._wait()
 
 
 def trials_begun(results: Path) -> int:
@@ -184,7 +199,9 @@ def test_a_replicate_of_another_winner_takes_the_place_of_the_one_before(tmp_pat
     place = ReplicatesFolder.of(folder).replicate("tuned", 0) / "replicate.json"
     record = json.loads(place.read_text())
     changed = [epoch | {"validation_loss": 9.0} for epoch in record["epochs"]]
-    place.write_text(json.dumps(record | {"epochs": changed, "params": record["params"] | {"batch_size": 16}}))
+    params = record["params"] | {"batch_size": 16}
+    place.write_text(json.dumps(record | {"epochs": changed, "params": params, "key": "tuned other"}))
+    write_current(ReplicatesFolder.of(folder), ["fake", "tuned other"])
     tell = Listeners(make_loggers(NAMES))
     tell(ReplicationFinished(folder=str(folder.root)))
     for name in NAMES[:3]:
@@ -210,7 +227,7 @@ def test_a_training_of_a_replicate_is_logged_when_it_is_on_disk(tmp_path):
 
 def test_tensorboards_hparams_tab_has_hyperparameters_and_results(tmp_path):
     from tensorboard.backend.event_processing.data_provider import MultiplexerDataProvider
-    from tensorboard.backend.event_processing.event_multiplexer import EventMultiplexer
+    from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer
     from tensorboard.context import RequestContext
     from tensorboard.data import provider  # noqa: F401  # the interface
     from tensorboard.plugins import base_plugin
@@ -247,7 +264,9 @@ def test_mlflow_has_a_parent_run_with_tags_and_artifacts(tmp_path):
     folder = write_fake_study(tmp_path, trials=9, seeds=1)
     best = read_overview(folder).best.number
     folder.trial(best).best.write_bytes(b"weights")
-    hw2tune.write_report(folder.name, results_dir=tmp_path)
+    for name in ("index.html", "summary.md", "tables/trials.csv"):
+        (folder.root / "report" / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder.root / "report" / name).write_text(f"{name}: tuning changes nothing")
     Listeners([MLflowLogger()])(ReportWritten(folders=[str(folder.root)], target=str(folder.root / "report")))
     runs = {run.info.run_name: run for run in readers.mlflow_runs((folder.logs / "mlruns").as_uri(), folder.name)}
     parent = runs[folder.name]
@@ -258,6 +277,7 @@ def test_mlflow_has_a_parent_run_with_tags_and_artifacts(tmp_path):
     there = {path.relative_to(artifacts / "report") for path in (artifacts / "report").rglob("*") if path.is_file()}
     written = {p.relative_to(folder.root / "report") for p in (folder.root / "report").rglob("*") if p.is_file()}
     assert there == written and Path("index.html") in there
+    assert parent.data.tags["mlflow.note.content"] == "summary.md: tuning changes nothing"
     diverged = runs["trial-0007"]
     assert (diverged.info.status, diverged.data.tags["state"]) == ("FAILED", "diverged")
     assert diverged.data.tags["reason"].startswith("diverged in epoch 2")
@@ -297,7 +317,7 @@ def test_a_library_that_is_not_installed_is_named_with_its_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "wandb", None)
     with pytest.raises(LoggerError) as refused:
         make_loggers(["wandb"])
-    assert str(refused.value).startswith("--log wandb: wandb cannot be imported (")
+    assert str(refused.value).startswith("--log wandb: its library cannot be imported (")
     assert str(refused.value).endswith("); pip install 'hw2tune[wandb]'")
 
 
@@ -369,16 +389,16 @@ def test_nothing_is_left_behind_and_nothing_of_the_callers_is_changed(tmp_path):
     handlers = list(logging.getLogger().handlers)
     threads = set(threading.enumerate())
     LiveStudy(tmp_path, *make_loggers(NAMES), trials=2).run()
-    assert (dict(os.environ), {name: logging.getLogger(name).level for name in before[1]}) == before
-    assert logging.getLogger().handlers == handlers
     deadline = time.monotonic() + 10
     while set(threading.enumerate()) - threads and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not [thread.name for thread in set(threading.enumerate()) - threads]
+    assert (dict(os.environ), {name: logging.getLogger(name).level for name in before[1]}) == before
+    assert logging.getLogger().handlers == handlers
 
 
 def test_an_epoch_costs_the_study_next_to_nothing(tmp_path):
-    study = LiveStudy(tmp_path, *make_loggers(NAMES), trials=1, max_epochs=30).start()
+    study = LiveStudy(tmp_path, *make_loggers(NAMES), trials=2, max_epochs=30).start()
     trial, costs = study.trial(), []
     loggers = study.tell.listeners[:-1]
     for _ in range(30):
