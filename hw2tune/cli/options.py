@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
 from hw2tune.paths import existing_folder, folder, results_folder
 from hw2tune.text.durations import seconds
+
+
+class LogTo(StrEnum):
+    """What `--log` takes: the keys of `integrations.LOGGERS`, which would take time to import."""
+
+    TENSORBOARD = "tensorboard"
+    MLFLOW = "mlflow"
+    WANDB = "wandb"
+    CSV = "csv"
+
 
 StudyName = Annotated[
     str, typer.Argument(metavar="STUDY", help="A study that hw2tune ships, one in the results, or a .toml file.")
@@ -86,7 +97,7 @@ GpusPerTrial = Annotated[
 ]
 Concurrency = Annotated[int | None, typer.Option(min=1, help="Trials at once; by default as many as fit.")]
 Log = Annotated[
-    list[Literal["tensorboard", "mlflow", "wandb", "csv"]] | None,
+    list[LogTo] | None,
     typer.Option("--log", help="Log trials and replicates to this library too; may be given several times."),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show nothing while it runs.")]
