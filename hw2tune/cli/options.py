@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,13 +11,14 @@ import typer
 from hw2tune.paths import existing_folder, folder, results_folder
 from hw2tune.text.durations import seconds
 
-LOGGERS = ("tensorboard", "mlflow", "wandb", "csv")
 
+class LogTo(StrEnum):
+    """What `--log` takes: the keys of `integrations.LOGGERS`, which would take time to import."""
 
-def _logger(name: str) -> str:
-    if name not in LOGGERS:
-        raise typer.BadParameter(f"{name!r} is not one of {', '.join(LOGGERS)}")
-    return name
+    TENSORBOARD = "tensorboard"
+    MLFLOW = "mlflow"
+    WANDB = "wandb"
+    CSV = "csv"
 
 
 StudyName = Annotated[
@@ -95,13 +97,8 @@ GpusPerTrial = Annotated[
 ]
 Concurrency = Annotated[int | None, typer.Option(min=1, help="Trials at once; by default as many as fit.")]
 Log = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--log",
-        parser=_logger,
-        metavar="tensorboard|mlflow|wandb|csv",
-        help="Log trials and replicates to this library too; may be given several times.",
-    ),
+    list[LogTo] | None,
+    typer.Option("--log", help="Log trials and replicates to this library too; may be given several times."),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show nothing while it runs.")]
 Replicates = Annotated[int, typer.Option(min=1, help="Seeds that each variant is trained on.")]

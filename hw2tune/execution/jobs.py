@@ -10,7 +10,7 @@ import logging
 import shlex
 import tempfile
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,7 +64,9 @@ def entrypoint(study_file: str, results: str, options: Sequence[str]) -> str:
     return f'python="{PYTHON}"; exec "${{python:-python3}}" {command} --results-dir {folder}'
 
 
-def submit(cluster: JobServer, study: Study, results: str, options: Sequence[str]) -> str:
+def submit(
+    cluster: JobServer, study: Study, results: str, options: Sequence[str], environment: Mapping[str, str]
+) -> str:
     """Hands the study over and returns its job's name. Raises ResourceError, and JobError where one runs already."""
     from hw2tune.execution.cluster import package_folder
 
@@ -78,11 +80,11 @@ def submit(cluster: JobServer, study: Study, results: str, options: Sequence[str
                 f"`{cluster.stop(running)}` ends it in order"
             )
         write_study(Path(folder), study)
-        name = cluster.name(next_number(known))
+        name, variables = cluster.name(next_number(known)), {**environment, **ENVIRONMENT}
         client.submit_job(
             entrypoint=entrypoint(f"./{study.name}.toml", results, options),
             submission_id=name,
-            runtime_env={"working_dir": folder, "py_modules": [package_folder()], "env_vars": ENVIRONMENT},
+            runtime_env={"working_dir": folder, "py_modules": [package_folder()], "env_vars": variables},
         )
     return name
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from hw2tune.errors import ResourceError
 from hw2tune.execution.jobs import JobServer, follow, log, newest, on_the_head, submit
 from hw2tune.execution.request import Request, resolve
+from hw2tune.records.remote.store import without_secrets
+
+LOGGING = ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "WANDB_MODE", "WANDB_PROJECT", "WANDB_ENTITY")
 
 
 def submit_study(request: Request, more: Sequence[str], *, attach: bool, logs: bool) -> int:
@@ -29,7 +33,8 @@ def submit_study(request: Request, more: Sequence[str], *, attach: bool, logs: b
     if attach:
         job = newest(cluster)
     else:
-        job = submit(cluster, study, str(request.results), [*options_of(request), *more])
+        environment = environment_of(os.environ) if "--log" in more else {}
+        job = submit(cluster, study, str(request.results), [*options_of(request), *more], environment)
         _note(f"job {job} at {url}; Ctrl-C leaves it alone, `{cluster.rejoin}` follows it again")
         _note(f"its results lie there, in {on_the_head(str(request.results))}/{study.name}")
     return follow(cluster, job, _write, _note)
@@ -49,6 +54,12 @@ def options_of(request: Request) -> list[str]:
     }
     options = [word for name, value in values.items() if value is not None for word in (name, str(value))]
     return [*options, "--fresh"] if request.fresh else options
+
+
+def environment_of(environment: Mapping[str, str]) -> dict[str, str]:
+    """The variables that say where `--log` logs. Logins stay here: whoever sees the cluster's dashboard sees these."""
+    there = {name: environment[name] for name in LOGGING if environment.get(name)}
+    return {name: value for name, value in there.items() if without_secrets(value) == value}
 
 
 def _write(text: str) -> None:

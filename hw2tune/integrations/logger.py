@@ -8,10 +8,12 @@ happened, what the records hold is written in the end. The study never waits for
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import threading
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -36,7 +38,9 @@ from hw2tune.records.overview import Overview, read_overview
 from hw2tune.records.trials.rows import TrialRow
 from hw2tune.records.trials.states import RUNNING
 from hw2tune.study.hyperparameters import Value
+from hw2tune.variables import settled
 
+LINGERING = 5.0  # seconds that the thread waits for more to do
 PATIENCE = 60.0  # seconds without a run written, until a study ends without the rest
 
 
@@ -51,16 +55,28 @@ class RecordsLogger(ABC):
     loggers: ClassVar[tuple[str, ...]] = ()  # of Python's, which would write into the terminal
 
     def __init__(self) -> None:
-        if self.library and importlib.util.find_spec(self.library) is None:
-            raise LoggerError(f"--log {self.name}: {self.library} is not installed; pip install 'hw2tune[{self.name}]'")
+        if self.library:
+            self._import()
         self.overview: Overview | None = None  # of the study that is logged, as it was when last read
         self._rows: dict[int, TrialRow] = {}
         self._written: dict[str, str] = {}  # digests of the runs in the store, by name
         self._pending: dict[str, Callable[[], None]] = {}
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
+        self._working = self._leaving = False
         self._progress = 0
         self._failure: Exception | None = None
+
+    def _import(self) -> None:
+        """Before the study: it takes seconds, and what a library says at its import is not for users of ours."""
+        with settled(), silenced(*self.loggers), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                importlib.import_module(self.library)
+            except ImportError as error:
+                raise LoggerError(
+                    f"--log {self.name}: its library cannot be imported ({error}); pip install 'hw2tune[{self.name}]'"
+                ) from error
 
     def check(self, folder: Path) -> None:
         """Raises LoggerError or PathError where the study in `folder`, which may be made later, cannot be logged."""
@@ -107,6 +123,9 @@ class RecordsLogger(ABC):
             return
         refuse_unwritable(self.place(folder), f"--log {self.name}")
         overview = read_overview(folder)
+        if (before := _active.get((self.name, folder))) is not None and before is not self:
+            before._abandon()
+        _active[self.name, folder] = self
         with self._changed:
             self._pending.clear()
             self._rows.clear()
@@ -114,6 +133,14 @@ class RecordsLogger(ABC):
         self.overview = overview
         self._add("study", lambda: self.begin(overview))
         self._add("everything", self._write_everything)
+
+    def _abandon(self) -> None:
+        """Another logger goes on from what this one has written: two would each write what the store lacks."""
+        with self._changed:
+            self._pending.clear()
+            self._leaving = True
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: self._thread is None, PATIENCE)
 
     def _finish(self, folder: StudyFolder) -> None:
         self._begin(folder)
@@ -159,37 +186,45 @@ class RecordsLogger(ABC):
         return self.overview
 
     def _add(self, what: str, work: Callable[[], None]) -> None:
-        """Puts work behind what is to be done; the same work is done once. The thread lives while there is some."""
+        """Puts work behind what is to be done; the same work is done once. Costs the study microseconds."""
         with self._changed:
             self._pending[what] = work
+            self._changed.notify_all()
             if self._thread is None:
+                self._leaving = False
                 self._thread = threading.Thread(target=self._work, name=f"hw2tune --log {self.name}", daemon=True)
                 self._thread.start()
 
     def _work(self) -> None:
-        with silenced(*self.loggers):
-            while work := self._next():
-                what, do = work
-                try:
+        while work := self._next():
+            what, do = work
+            try:
+                with silenced(*self.loggers):
                     do()
                     self.flush()
-                except Exception as error:
-                    self._failed(what, do, error)
-                    return
-                self._failure = None
+            except Exception as error:
+                self._failed(what, do, error)
+                return
+            self._failure = None
 
     def _next(self) -> tuple[str, Callable[[], None]] | None:
+        """What is to be done next; None, and the thread's end, where for a while there was nothing."""
         with self._changed:
+            self._working = False
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: self._pending or self._leaving, LINGERING)
             if not self._pending:
                 self._thread = None
                 self._changed.notify_all()
                 return None
+            self._working = True
             what = next(iter(self._pending))
             return what, self._pending.pop(what)
 
     def _failed(self, what: str, do: Callable[[], None], error: Exception) -> None:
         """The next event tries it again: a server may have been away. Nothing goes before the study's own beginning."""
         with self._changed:
+            self._working = False
             after = {} if what == "study" else self._pending
             self._pending = {**after, what: self._pending.get(what, do), **self._pending}
             self._failure, self._thread = error, None
@@ -198,12 +233,10 @@ class RecordsLogger(ABC):
     def _wait(self) -> None:
         """Until the store is up to date. Raises LoggerError where it cannot be brought there."""
         with self._changed:
-            while self._thread is not None:
-                before = self._progress
-                self._changed.wait(PATIENCE)
-                if self._thread is not None and self._progress == before:
-                    break
-            left = len(self._pending) + (self._thread is not None)
+            while not self._idle() and self._changed.wait_for(partial(self._moved, self._progress), PATIENCE):
+                pass
+            left = self._working or bool(self._pending)
+            self._leave()
         if left:
             error = self._failure
             why = f"{type(error).__name__}: {error}" if error else f"nothing was written for {PATIENCE:g} s"
@@ -211,6 +244,22 @@ class RecordsLogger(ABC):
                 f"--log {self.name}: not everything is logged ({why.splitlines()[0]}); nothing is lost, the same "
                 "command logs the rest"
             )
+
+    def _idle(self) -> bool:
+        return self._thread is None or not (self._working or self._pending)
+
+    def _moved(self, since: int) -> bool:
+        return self._idle() or self._progress > since
+
+    def _leave(self) -> None:
+        """Ends the thread where it has nothing to do. The lock must be held."""
+        self._leaving = True
+        self._changed.notify_all()
+        if not self._working:
+            self._changed.wait_for(lambda: self._thread is None, PATIENCE)
+
+
+_active: dict[tuple[str, StudyFolder], RecordsLogger] = {}  # who logs which study; an error may have ended it
 
 
 def _begun(number: int, label: str, params: Mapping[str, Value]) -> TrialRow:

@@ -34,7 +34,7 @@ TAGS = {
 class TensorBoardLogger(RecordsLogger):
     """Writes `logs/tensorboard/<run>/` in the study's folder. `tensorboard --logdir` takes either, or all results."""
 
-    name, library, loggers = "tensorboard", "tensorboard", ("tensorboard",)
+    name, library, loggers = "tensorboard", "tensorboard.summary", ("tensorboard",)
 
     def place(self, folder: StudyFolder) -> Path:
         return folder.logs / "tensorboard"

@@ -13,7 +13,7 @@ import urllib.error
 import urllib.request
 from netrc import NetrcParseError, netrc
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
 import psutil
@@ -41,14 +41,14 @@ class WandbLogger(RecordsLogger):
     where `online` has no login, and where the server does not answer.
     """
 
-    name, library, loggers = "wandb", "wandb", ("wandb", "urllib3")
+    service_is_ours: ClassVar[bool] = False  # of this process: W&B has one for all runs
+    name, library, loggers = "wandb", "wandb", ("wandb",)
 
     def __init__(self) -> None:
         super().__init__()
         self.mode = _mode()
         if self.mode == "online":
             _refuse_unreachable(_server())
-        self._service_is_ours = False
 
     def place(self, folder: StudyFolder) -> Path:
         return folder.logs / "wandb"
@@ -71,11 +71,11 @@ class WandbLogger(RecordsLogger):
             if there.name.rpartition("-")[2] not in self.ids.values():  # of a winner that was another one before
                 shutil.rmtree(there)
         shutil.rmtree(self._beside(overview.folder), ignore_errors=True)
-        if self._service_is_ours:
+        if WandbLogger.service_is_ours:
             import wandb
 
             wandb.teardown()
-            self._service_is_ours = False
+            WandbLogger.service_is_ours = False
 
     def _beside(self, folder: StudyFolder) -> Path:
         return folder.logs / "wandb.part"
@@ -86,7 +86,8 @@ class WandbLogger(RecordsLogger):
 
         overview, beside = self._overview(), self._beside(self._overview().folder)
         beside.mkdir(parents=True, exist_ok=True)
-        self._service_is_ours |= not any(child.name() == SERVICE for child in psutil.Process().children())
+        if not any(child.name() == SERVICE for child in psutil.Process().children()):
+            WandbLogger.service_is_ours = True
         begun = wandb.init(
             project=os.environ.get("WANDB_PROJECT") or PROJECT, group=overview.folder.name, job_type=run.kind,
             name=run.name, id=one, dir=beside, mode=self.mode, reinit="create_new",

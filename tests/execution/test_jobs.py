@@ -9,7 +9,7 @@ from hw2tune.errors import ResourceError
 from hw2tune.execution.jobs import JobServer, _exit_code, _without_rays, entrypoint, newest, next_number, write_study
 from hw2tune.execution.request import Request
 from hw2tune.execution.resources import ResourceRequest
-from hw2tune.execution.submit import options_of, submit_study
+from hw2tune.execution.submit import environment_of, options_of, submit_study
 from hw2tune.study.file import find_study, parse_study
 
 
@@ -26,6 +26,12 @@ def test_the_command_keeps_every_option_and_attaches_to_its_own_cluster():
     assert command.endswith(
         '-m hw2tune study ./mnist.toml --retries 1 --address auto --results-dir "$HOME"/ray_results'
     )
+
+
+def test_where_loggers_log_travels_and_logins_do_not():
+    environment = {"MLFLOW_TRACKING_URI": "http://mlflow:5000", "WANDB_MODE": "offline", "WANDB_API_KEY": "secret"}
+    assert environment_of(environment) == {"MLFLOW_TRACKING_URI": "http://mlflow:5000", "WANDB_MODE": "offline"}
+    assert environment_of({"MLFLOW_TRACKING_URI": "http://me:secret@mlflow:5000"}) == {}
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,42 @@
+"""A study with every logger, killed twice and continued: what each library's own reader gives back."""
+
+import signal
+
+import pytest
+
+from hw2tune.records.layout import StudyFolder
+from hw2tune.records.trials.epochs import read_epochs
+from tests.end_to_end.command import Command
+from tests.end_to_end.test_study import STUDY
+from tests.integrations.test_loggers import NAMES, assert_up_to_date, in_records, in_store, without_a_login
+
+pytestmark = pytest.mark.ray
+__all__ = ["without_a_login"]  # a fixture
+
+
+def test_a_study_that_is_killed_twice_is_in_every_store_once(tmp_path):
+    (tmp_path / "tiny.toml").write_text(STUDY)
+    folder = StudyFolder(tmp_path / "ray_results" / "tiny")
+    logs = [word for name in NAMES for word in ("--log", name)]
+    arguments = ("study", "tiny.toml", "--trials", 8, *logs)
+
+    def epochs() -> int:
+        return sum(len(read_epochs(folder.trial(number))) for number in range(8))
+
+    for enough in (3, 9):
+        command = Command(*arguments, cwd=tmp_path)
+        command.wait_until(lambda enough=enough: epochs() >= enough)
+        command.signal_group(signal.SIGKILL)
+        command.finish()
+        print("killed at", epochs(), "epochs;", {name: len(in_store(name, folder.root)) for name in ("tensorboard",)})
+    code, out, err = Command(*arguments, "--summarize", "--replicates", 1, cwd=tmp_path).finish()
+    assert code == 0, err
+    for word in ("wandb", "mlflow", "Warning", "Traceback", "--log"):
+        assert word not in out + err
+    assert_up_to_date(NAMES, folder.root)
+    recorded = in_records(folder.root)
+    assert len(recorded) == 8
+    for name in NAMES:
+        stored = in_store(name, folder.root)
+        values = sum(len(values) for metrics in stored.values() for values in metrics.values())
+        print(f"{name}: {len(stored)} runs, {values} values, those of read_study the same and each once")

@@ -1,0 +1,413 @@
+"""Loggers on a study's records: each library's own reader gives back what `read_study` does, once."""
+
+import json
+import logging
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+import hw2tune
+from hw2tune.errors import LoggerError, PathError
+from hw2tune.events import (
+    EpochFinished,
+    Listeners,
+    ReplicationFinished,
+    ReplicationStarted,
+    ReportWritten,
+    TrainingFinished,
+)
+from hw2tune.integrations import CSVLogger, MLflowLogger, TensorBoardLogger, WandbLogger, make_loggers
+from hw2tune.records.overview import read_overview, read_study
+from hw2tune.records.replicates.files import read_replicates, write_current
+from hw2tune.records.replicates.records import ReplicatesFolder
+from hw2tune.records.replicates.trainings import Training, write_training
+from hw2tune.records.trials.epochs import read_epochs, write_epochs
+from tests.integrations import readers
+from tests.integrations.live_study import CAPACITY, LiveStudy
+from tests.integrations.readers import Epochs
+from tests.report.fake_study import write_fake_study
+
+NAMES = ("tensorboard", "mlflow", "wandb", "csv")
+
+
+@pytest.fixture(autouse=True)
+def without_a_login(tmp_path, monkeypatch):
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    for name in [name for name in os.environ if name.startswith("WANDB_") and name != "WANDB_ERROR_REPORTING"]:
+        monkeypatch.delenv(name)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+
+def in_store(name: str, folder: Path) -> Epochs:
+    logs = folder / "logs"
+    match name:
+        case "tensorboard":
+            return readers.tensorboard(logs / "tensorboard")
+        case "mlflow":
+            return readers.mlflow((logs / "mlruns").as_uri(), folder.name)
+        case "wandb":
+            return readers.wandb(logs / "wandb")
+        case _:
+            return readers.table(logs / "csv" / "epochs.csv")
+
+
+def in_records(folder: Path) -> Epochs:
+    """What `read_study` gives, as the readers give it."""
+    read = hw2tune.read_study(folder.name, results_dir=folder.parent)
+    labels = {row.number: f"-{row.label}" if row.label else "" for row in read.overview.rows}
+    return {
+        f"trial-{number:04}{labels[number]}": {
+            metric: [(int(epoch), float(value)) for epoch, value in zip(frame.epoch, frame[metric], strict=True)]
+            for metric in frame.columns.drop(["trial", "epoch"])
+        }
+        for number, frame in read.epochs.groupby("trial")
+    }
+
+
+def assert_same(stored: Epochs, recorded: Epochs, *, float32: bool = False) -> None:
+    """The same runs, metrics and epochs, each once, with the same values (to the float32 that TensorBoard keeps)."""
+    kept = np.float32 if float32 else float
+    rounded = {
+        run: {name: [(epoch, kept(value)) for epoch, value in values] for name, values in metrics.items()}
+        for run, metrics in recorded.items()
+    }
+    assert {run: {name: sorted(v) for name, v in metrics.items()} for run, metrics in stored.items()} == rounded
+
+
+def assert_up_to_date(names, folder: Path) -> None:
+    for name in names:
+        assert_same(in_store(name, folder), in_records(folder), float32=name == "tensorboard")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_study_is_in_the_store_as_it_is_in_the_records(name, tmp_path):
+    study = LiveStudy(tmp_path, *make_loggers([name])).run()
+    assert "".join(study.said) == ""
+    assert_up_to_date([name], study.folder.root)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_a_second_logger_finds_is_not_written_again(name, tmp_path):
+    folder = LiveStudy(tmp_path, *make_loggers([name])).run().folder.root
+    before = {path: path.stat().st_mtime_ns for path in (folder / "logs" / "tensorboard").rglob("*tfevents*")}
+    LiveStudy(tmp_path, *make_loggers([name])).run()
+    assert_up_to_date([name], folder)
+    assert {path: path.stat().st_mtime_ns for path in (folder / "logs" / "tensorboard").rglob("*tfevents*")} == before
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_logging_that_begins_at_the_second_run_has_the_first_one_too(name, tmp_path):
+    LiveStudy(tmp_path, trials=3).run()
+    study = LiveStudy(tmp_path, *make_loggers([name]), trials=5).run()
+    assert len(in_store(name, study.folder.root)) == 5
+    assert_up_to_date([name], study.folder.root)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_trial_that_is_cut_off_and_goes_on_has_each_epoch_once(name, tmp_path):
+    left = LiveStudy(tmp_path, *make_loggers([name])).start()
+    left.whole_trial()
+    trial = left.trial()
+    left.epoch(trial)
+    left.epoch(trial)
+    study = LiveStudy(tmp_path, *make_loggers([name])).run()
+    assert_up_to_date([name], study.folder.root)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_epoch_that_is_trained_again_replaces_the_one_before(name, tmp_path):
+    """A damaged checkpoint sends a trial back: the store must not keep the epoch that the records have dropped."""
+    study = LiveStudy(tmp_path, *make_loggers([name])).start()
+    trial = study.trial()
+    study.epoch(trial)
+    study.epoch(trial)
+    place = study.folder.trial(trial.number)
+    wait_for_idle(study)
+    write_epochs(place, read_epochs(place)[:1])
+    study.epoch(trial)  # other seconds
+    study.epoch(trial)
+    study.end(trial)
+    study.finish()
+    assert_up_to_date([name], study.folder.root)
+
+
+def wait_for_idle(study: LiveStudy) -> None:
+    study.tell.listeners[0]._wait()
+
+
+def trials_begun(results: Path) -> int:
+    return len(list(results.glob("quickstart/trials/*/result.json")))
+
+
+@pytest.mark.parametrize("names", [("tensorboard", "csv"), ("mlflow",), ("wandb",)], ids="+".join)
+def test_kills_at_any_moment_lose_and_double_nothing(names, tmp_path):
+    chance = random.Random(3)
+    command = [sys.executable, "-m", "tests.integrations.live_study", tmp_path, *names]
+
+    def begin() -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+        )
+
+    for _ in range(3):
+        study, enough = begin(), trials_begun(tmp_path) + chance.randint(1, 5)
+        while trials_begun(tmp_path) < enough:
+            assert study.poll() is None, study.communicate()
+            time.sleep(0.005)
+        time.sleep(chance.random() * 0.3)
+        os.killpg(study.pid, signal.SIGKILL)
+        assert study.wait() == -signal.SIGKILL
+        study.communicate()
+    study = begin()
+    out, _ = study.communicate(timeout=200)
+    assert (study.returncode, out.strip()) == (0, "")  # not a word of the libraries' own
+    assert len(in_records(tmp_path / "quickstart")) == 40
+    assert_up_to_date(names, tmp_path / "quickstart")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_replicates_are_runs_of_their_own(name, tmp_path):
+    folder = write_fake_study(tmp_path, trials=4, seeds=2)
+    tell = Listeners(make_loggers([name]))
+    tell(ReplicationFinished(folder=str(folder.root)))
+    tell(ReportWritten(folders=[str(folder.root)], target=str(folder.root / "report")))
+    stored = in_store(name, folder.root)
+    if name == "csv":
+        stored |= readers.table(folder.root / "logs" / "csv" / "replicate_epochs.csv")
+    replicates = read_replicates(ReplicatesFolder.of(folder))
+    runs = {f"{one.variant}-seed-{one.seed}": one for one in replicates}
+    assert len(runs) == 8 and stored.keys() == in_records(folder.root).keys() | runs.keys()
+    kept = np.float32 if name == "tensorboard" else float
+    for run, one in runs.items():
+        losses = [(epoch["epoch"], kept(epoch["validation_loss"])) for epoch in one.epochs]
+        assert stored[run]["validation_loss"] == losses
+
+
+def test_a_replicate_of_another_winner_takes_the_place_of_the_one_before(tmp_path):
+    folder = write_fake_study(tmp_path, trials=4, seeds=1)
+    tell = Listeners(make_loggers(NAMES))
+    tell(ReplicationFinished(folder=str(folder.root)))
+    place = ReplicatesFolder.of(folder).replicate("tuned", 0) / "replicate.json"
+    record = json.loads(place.read_text())
+    changed = [epoch | {"validation_loss": 9.0} for epoch in record["epochs"]]
+    params = record["params"] | {"batch_size": 16}
+    place.write_text(json.dumps(record | {"epochs": changed, "params": params, "key": "tuned other"}))
+    write_current(ReplicatesFolder.of(folder), ["fake", "tuned other"])
+    tell = Listeners(make_loggers(NAMES))
+    tell(ReplicationFinished(folder=str(folder.root)))
+    for name in NAMES[:3]:
+        assert {loss for _, loss in in_store(name, folder.root)["tuned-seed-0"]["validation_loss"]} == {9.0}
+
+
+def test_a_training_of_a_replicate_is_logged_when_it_is_on_disk(tmp_path):
+    folder = write_fake_study(tmp_path, trials=4, seeds=0)
+    logger = make_loggers(["tensorboard"])[0]
+    logger(ReplicationStarted(study=read_study(folder), total=2, cached=0, capacity=CAPACITY, folder=str(folder.root)))
+    epochs = [{"epoch": 1, "train_loss": 0.5, "validation_loss": 0.6, "validation_accuracy": 0.9, "epoch_seconds": 1.0}]
+    for key, label in (("a", "tuned seed 1"), ("b", "race: trial 3 seed 1001")):
+        training = Training(
+            key=key, epochs=epochs, chosen_epoch=1, diverged="", label=label, params={"batch_size": 8},
+            arrays={"last/w": np.ones(1)},
+        )  # fmt: skip
+        write_training(ReplicatesFolder.of(folder).trainings, training)
+        logger(TrainingFinished(row=read_overview(folder).rows[0]))
+    logger._wait()
+    stored = in_store("tensorboard", folder.root)
+    assert stored["tuned-seed-1"]["train_loss"] == stored["race-trial-3-seed-1001"]["train_loss"] == [(1, 0.5)]
+
+
+def test_tensorboards_hparams_tab_has_hyperparameters_and_results(tmp_path):
+    from tensorboard.backend.event_processing.data_provider import MultiplexerDataProvider
+    from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer
+    from tensorboard.context import RequestContext
+    from tensorboard.data import provider  # noqa: F401  # the interface
+    from tensorboard.plugins import base_plugin
+    from tensorboard.plugins.hparams import api_pb2, backend_context, list_session_groups
+
+    study = LiveStudy(tmp_path, TensorBoardLogger()).run()
+    place = str(study.folder.logs / "tensorboard")
+    read = EventMultiplexer().AddRunsFromDirectory(place)
+    read.Reload()
+    data = MultiplexerDataProvider(read, place)
+    context = backend_context.Context(base_plugin.TBContext(data_provider=data))
+    asked = RequestContext()
+    metadata = context.hparams_metadata(asked, "")
+    experiment = context.experiment_from_metadata(asked, "", True, metadata, [])
+    assert {"learning_rate", "batch_size", "optimizer", "weight_decay"} <= {one.name for one in experiment.hparam_infos}
+    handler = list_session_groups.Handler(
+        asked, context, "", api_pb2.ListSessionGroupsRequest(
+            start_index=0, slice_size=100, allowed_statuses=[api_pb2.STATUS_SUCCESS],
+            col_params=[api_pb2.ColParams(metric=api_pb2.MetricName(tag="result/best_validation_accuracy"))],
+        ),
+    )  # fmt: skip
+    groups = {group.name: group for group in handler.run().session_groups}
+    trials = hw2tune.read_study("quickstart", results_dir=tmp_path).overview.rows
+    assert len(groups) == len(trials) == 6
+    for row in trials:
+        group = groups[f"trial-{row.number:04}" + (f"-{row.label}" if row.label else "")]
+        assert group.hparams["learning_rate"].number_value == row.params["learning_rate"]
+        assert group.hparams["optimizer"].string_value == row.params["optimizer"]
+        values = {one.name.tag: one.value for one in group.metric_values}
+        assert values["result/best_validation_accuracy"] == np.float32(row.value)
+
+
+def test_mlflow_has_a_parent_run_with_tags_and_artifacts(tmp_path):
+    folder = write_fake_study(tmp_path, trials=9, seeds=1)
+    best = read_overview(folder).best.number
+    folder.trial(best).best.write_bytes(b"weights")
+    for name in ("index.html", "summary.md", "tables/trials.csv"):
+        (folder.root / "report" / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder.root / "report" / name).write_text(f"{name}: tuning changes nothing")
+    Listeners([MLflowLogger()])(ReportWritten(folders=[str(folder.root)], target=str(folder.root / "report")))
+    runs = {run.info.run_name: run for run in readers.mlflow_runs((folder.logs / "mlruns").as_uri(), folder.name)}
+    parent = runs[folder.name]
+    assert {run.data.tags.get("mlflow.parentRunId") for run in runs.values()} == {None, parent.info.run_id}
+    assert parent.data.params["dataset"] == "mnist-5k" and parent.data.tags["best trial"] == str(best)
+    artifacts = Path(parent.info.artifact_uri.removeprefix("file://"))
+    assert (artifacts / "best" / "best.pt").read_bytes() == b"weights"
+    there = {path.relative_to(artifacts / "report") for path in (artifacts / "report").rglob("*") if path.is_file()}
+    written = {p.relative_to(folder.root / "report") for p in (folder.root / "report").rglob("*") if p.is_file()}
+    assert there == written and Path("index.html") in there
+    assert parent.data.tags["mlflow.note.content"] == "summary.md: tuning changes nothing"
+    diverged = runs["trial-0007"]
+    assert (diverged.info.status, diverged.data.tags["state"]) == ("FAILED", "diverged")
+    assert diverged.data.tags["reason"].startswith("diverged in epoch 2")
+    assert runs["trial-0000-baseline"].data.tags["label"] == "baseline"
+    assert float(runs["tuned-seed-0"].data.metrics["test_accuracy"]) > 0.9
+
+
+def test_a_wandb_run_has_group_configuration_and_summary(tmp_path):
+    study = LiveStudy(tmp_path, WandbLogger(), trials=3).run()
+    runs = {run["name"]: run for run in readers.wandb_runs(study.folder.logs / "wandb").values()}
+    row = study.recorder.rows()[2]
+    run = runs["trial-0002"]
+    assert run["group"] == "quickstart" and run["ended"]
+    assert {name: run["config"][name] for name in row.params} == row.params
+    assert run["summary"]["best_validation_accuracy"] == row.value and run["summary"]["state"] == "complete"
+    assert not [child for child in psutil.Process().children() if child.name() == "wandb-core"]
+
+
+def test_tables_grow_while_a_study_runs(tmp_path):
+    study = LiveStudy(tmp_path, CSVLogger()).start()
+    study.whole_trial()
+    wait_for_idle(study)
+    place = study.folder.logs / "csv"
+    assert len((place / "trials.csv").read_text().splitlines()) == 2
+    assert len((place / "epochs.csv").read_text().splitlines()) == 1 + 3
+    trial = study.trial()
+    study.epoch(trial)
+    wait_for_idle(study)
+    assert len((place / "trials.csv").read_text().splitlines()) == 2
+    assert len((place / "epochs.csv").read_text().splitlines()) == 1 + 4
+
+
+# What is said before a study, and where a logger fails within one.
+
+
+def test_a_library_that_is_not_installed_is_named_with_its_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    with pytest.raises(LoggerError) as refused:
+        make_loggers(["wandb"])
+    assert str(refused.value).startswith("--log wandb: its library cannot be imported (")
+    assert str(refused.value).endswith("); pip install 'hw2tune[wandb]'")
+
+
+def test_an_mlflow_server_that_does_not_answer_is_said_before_the_study(monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    before, begun = dict(os.environ), time.monotonic()
+    with pytest.raises(LoggerError) as refused:
+        make_loggers(["mlflow"])
+    assert str(refused.value) == (
+        "--log mlflow: MLFLOW_TRACKING_URI http://127.0.0.1:9: nothing to log to ([Errno 111] Connection refused); "
+        "start the server, set another address, or unset it to log into the study's folder"
+    )
+    assert time.monotonic() - begun < 20 and dict(os.environ) == before
+
+
+@pytest.mark.parametrize(
+    ("environment", "words"),
+    [
+        (
+            {"WANDB_MODE": "online"},
+            "--log wandb: WANDB_MODE is online, but there is no login; `wandb login` makes one, WANDB_API_KEY holds "
+            "one, and WANDB_MODE=offline needs none",
+        ),
+        (
+            {"WANDB_MODE": "disabled"},
+            "--log wandb: WANDB_MODE is 'disabled'; set it to online or offline, or leave out --log wandb",
+        ),
+        (
+            {"WANDB_API_KEY": "0" * 40, "WANDB_BASE_URL": "http://127.0.0.1:9"},
+            "--log wandb: no answer from http://127.0.0.1:9 (<urlopen error [Errno 111] Connection refused>); "
+            "WANDB_MODE=offline logs into the study's folder, and `wandb sync` sends that later",
+        ),
+    ],
+)
+def test_wandb_that_cannot_be_online_is_said_before_the_study(environment, words, monkeypatch):
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(LoggerError) as refused:
+        make_loggers(["wandb"])
+    assert str(refused.value) == words
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_place_that_is_taken_is_said_before_the_study(name, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "logs").write_text("a file")
+    with pytest.raises(PathError) as refused:
+        make_loggers([name], [tmp_path / "mine"])
+    assert str(refused.value) == (
+        f"--log {name}: {tmp_path}/mine/logs is a file, and a folder is wanted there; move it away"
+    )
+
+
+def test_a_store_that_fails_ends_no_study_and_is_said_at_its_end(tmp_path):
+    study = LiveStudy(tmp_path, TensorBoardLogger(), trials=2)
+    (study.folder.logs / "tensorboard" / "trial-0001-l2").mkdir(parents=True)
+    (study.folder.logs / "tensorboard" / "trial-0001-l2" / "events.out.tfevents.0000000000.hw2tune").mkdir()
+    study.run()
+    assert [line for line in study.said if line] == [
+        "--log tensorboard: not everything is logged (IsADirectoryError: [Errno 21] Is a directory: "
+        f"'{study.folder.logs}/tensorboard/trial-0001-l2/events.out.tfevents.0000000000.hw2tune'); nothing is lost, "
+        "the same command logs the rest"
+    ]
+    assert in_store("tensorboard", study.folder.root)["trial-0000-baseline"]
+
+
+def test_nothing_is_left_behind_and_nothing_of_the_callers_is_changed(tmp_path):
+    before = dict(os.environ), {name: logging.getLogger(name).level for name in ("mlflow", "wandb", "urllib3")}
+    handlers = list(logging.getLogger().handlers)
+    threads = set(threading.enumerate())
+    LiveStudy(tmp_path, *make_loggers(NAMES), trials=2).run()
+    deadline = time.monotonic() + 10
+    while set(threading.enumerate()) - threads and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not [thread.name for thread in set(threading.enumerate()) - threads]
+    assert (dict(os.environ), {name: logging.getLogger(name).level for name in before[1]}) == before
+    assert logging.getLogger().handlers == handlers
+
+
+def test_an_epoch_costs_the_study_next_to_nothing(tmp_path):
+    study = LiveStudy(tmp_path, *make_loggers(NAMES), trials=2, max_epochs=30).start()
+    trial, costs = study.trial(), []
+    loggers = study.tell.listeners[:-1]
+    for _ in range(30):
+        study.tell.listeners[:] = []
+        study.epoch(trial)
+        event = EpochFinished(trial=trial.number, record=read_epochs(study.folder.trial(trial.number))[-1])
+        begun = time.perf_counter()
+        for logger in loggers:
+            logger(event)
+        costs.append(1000 * (time.perf_counter() - begun))
+    print(f"four loggers, ms an epoch: median {np.median(costs):.3f}, largest {max(costs):.3f}")
+    assert np.median(costs) < 20
