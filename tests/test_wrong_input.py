@@ -60,6 +60,10 @@ def wrong() -> Iterator[tuple[str, ...]]:
         for command in ("study", "check", "status", "summarize", "reproduce"):
             yield command, "--", name
         yield "data", "fetch", "--", name
+        yield "export", "--to", "x.pt2", "--", name
+        yield "predict", "--", name, "file"
+        yield "rerun", "--", name, "0"
+        yield "compare", "--", name, "quickstart"
     for where in (*PLACES, *URLS):
         for command in (("study", "nope"), ("check", "nope"), ("status", "nope"), ("summarize", "nope")):
             yield *command, "--results-dir", where
@@ -69,6 +73,8 @@ def wrong() -> Iterator[tuple[str, ...]]:
         yield "summarize", "nope", "--output", where
         yield "summarize", "--from-files", where
         yield "data", "fetch", "nope", "--data-dir", where
+        yield "export", "quickstart", "--to", where
+        yield "export", "quickstart", "--to", f"{where}/x.onnx"
     for where in URLS:
         yield "summarize", "--from-files", where
     for command, options in NUMBER_OPTIONS.items():

@@ -49,7 +49,7 @@ def accuracy_words(model: TrainedModel) -> str:
     """What is known of how good it is, on one line."""
     summary, one = accuracy(model), model.replicate
     if one is None or one.chosen is None or summary is None:
-        return f"{_objective(model)}; no test image was read, `hw2tune summarize {model.data.name}` does"
+        return f"{_objective(model)}; of a trial no test image is read: `hw2tune summarize {model.data.name}` tests"
     text = f"{percent(one.chosen.accuracy)} of {one.chosen.total:,} test images"
     if summary.low is None or summary.high is None:
         return f"{text}, a single run"

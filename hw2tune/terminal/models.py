@@ -36,7 +36,8 @@ def print_exported(exported: ExportedModel, console: Console) -> None:
         console.print(f"code:     {path}", soft_wrap=True)
     for note in exported.notes:
         console.print(f"note:     {note}", soft_wrap=True)
-    console.print(f"try it:   python {exported.script} IMAGE", soft_wrap=True)
+    given = "IMAGE" if model.images.image_shape[2] in (1, 3) else "PIXELS.npy"
+    console.print(f"try it:   python {exported.script} {given}", soft_wrap=True)
 
 
 def _named(model: TrainedModel) -> str:
@@ -88,7 +89,7 @@ def print_rerun(rerun: Rerun, console: Console) -> None:
     if rerun.epochs:
         console.print(lines)
     console.print(rerun.sentence, soft_wrap=True)
-    for text in [] if rerun.same else rerun.circumstances:
+    for text in [] if rerun.same or rerun.other_seed else rerun.circumstances:
         console.print(f"- {text}", soft_wrap=True)
 
 

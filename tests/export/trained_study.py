@@ -40,7 +40,7 @@ seed = 3
 batch_size = 64
 optimizer = "adam"
 [space]
-learning_rate = {{ low = 1e-4, high = 1e-1, log = true }}
+learning_rate = {{ low = 1e-4, high = 1e39, log = true }}
 [references.baseline]
 learning_rate = {rate}
 [references.large]
