@@ -63,13 +63,15 @@ def ray_of(job: Path) -> list[int]:
 
 
 def test_a_script_that_cannot_reach_its_nodes_says_where_to_look(job, monkeypatch):
-    (job / "bin" / "ray").write_text("#!/bin/sh\nexit 1\n")
+    place = Path("/tmp", f"ray-{os.environ['SLURM_JOB_ID']}")
+    (job / "bin" / "ray").write_text(f"#!/bin/sh\nmkdir -p {place}/session\nexit 1\n")
     (job / "bin" / "ray").chmod(0o755)
     monkeypatch.setenv("HW2TUNE_WAIT", "1")
     ended = submit(job, "tiny.toml")
     out, err = ended.communicate(timeout=60)
     log = f"ray-{os.environ['SLURM_JOB_ID']}.log"
     assert (ended.returncode, out, err) == (1, "", f"slurm.sh: 0 of 1 nodes up after 1 s; see {log}\n")
+    assert not place.exists()
 
 
 def test_shell_and_options_are_right():
@@ -90,10 +92,11 @@ def test_two_nodes_run_a_study_which_a_signal_ends_in_order_and_the_same_line_co
     _, err = first.communicate(timeout=AT_MOST)
     assert first.returncode == 130, err
     assert "2 CPUs and 0 GPUs on 2 nodes" in err
-    steps = (job / "steps").read_text().splitlines()
+    *steps, last = (job / "steps").read_text().splitlines()
     assert [re.search(r"--nodelist=node1|--exclude=node1", step)[0] for step in steps] == [
         "--nodelist=node1", "--nodelist=node1", "--exclude=node1",
     ]  # fmt: skip
+    assert last.startswith("--nodes=2 --ntasks=2 rm -rf /tmp/ray-")
     assert not ray_of(job)
 
     again = submit(job, "tiny.toml", "--trials", 4, "--max-epochs", 2)
