@@ -45,18 +45,23 @@ class NotebookDisplay(BoardListener):
         super().__init__(_text_console())
         self._shown: object = None  # IPython's handle on the output; None before there is one
         self._last = float("-inf")
+        self._trained = self._left = 0  # trainings of replicates
         self._over: str | None = None  # what stands there when nothing runs any more
 
     def __call__(self, event: Event) -> None:
         """Shows what an event says."""
         super().__call__(event)
         match event:
-            case StudyStarted() | ReplicationStarted():
+            case StudyStarted():
                 self._over = None
             case StudyFinished():
                 self._over = self._study_table(event)
-            case TrainingFinished() if self.board.goal and self.board.done == self.board.goal.total:
-                self._over = f"{self.board.done} trainings finished"
+            case ReplicationStarted(total=left):
+                self._over, self._left = (None if left else self._trainings()), left
+            case TrainingFinished():
+                self._trained, self._left = self._trained + 1, self._left - 1
+                if not self._left:  # no event says that replicates are over
+                    self._over = self._trainings()
         epoch = isinstance(event, EpochFinished | TrainingEpochFinished)
         if not epoch or time.monotonic() - self._last > SECONDS:
             self._show()
@@ -66,6 +71,9 @@ class NotebookDisplay(BoardListener):
         folder, console = StudyFolder(Path(event.folder)), _text_console()
         print_status(Overview(folder=folder, study=self.board.goal.study, rows=[*event.rows], running=None), console)
         return _text(console)
+
+    def _trainings(self) -> str:
+        return f"{self._trained} trainings finished"
 
     def _show(self) -> None:
         from IPython.display import display

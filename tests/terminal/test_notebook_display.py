@@ -34,6 +34,16 @@ for event in events[:-1]:
     display(event)
     time.sleep(0.06)
 """
+REPLICATES = """
+from hw2tune.events import ReplicationStarted, TrainingFinished, TrainingStarted
+display = hw2tune.NotebookDisplay()
+for total in (1, 2, 0):
+    display(ReplicationStarted(study=study.study, total=total, cached=0, capacity=capacity))
+    for training in range(total):
+        display(TrainingStarted(training=training, label="baseline", params={}))
+        display(TrainingFinished(row=rows[training]))
+display(StageStarted(text="drawing the report"))
+"""
 END = """
 display(events[-1])
 display(StudyFinished(folder="RESULTS/quickstart", end="complete", rows=rows))
@@ -62,7 +72,7 @@ def cells(tmp_path_factory):
     path = tmp_path_factory.mktemp("notebook")
     write_fake_study(path / "results", trials=10, seeds=0)
     is_default = "from hw2tune.api import _listening\n[type(one).__name__ for one in _listening(None).listeners]"
-    sources = [EVENTS, SHOW, END, is_default]
+    sources = [EVENTS, SHOW, END, is_default, REPLICATES]
     return run_cells(*(source.replace("RESULTS", str(path / "results")) for source in sources), path=path)
 
 
@@ -84,6 +94,12 @@ def test_when_the_study_is_over_a_table_of_every_trial_stands_there(cells):
     assert len([line for line in lines if re.match(r"#\d+ ", line)]) == 10
     assert "diverged in epoch 2: loss nan" in shown and "#0 baseline" in shown
     assert "left" not in lines[0] and "\x1b" not in shown
+
+
+def test_when_replicates_are_over_nothing_seems_to_run(cells):
+    (output,) = cells[4][0]
+    *_, last = output.data["text/plain"].strip().splitlines()
+    assert last.strip() == "3 trainings finished"
 
 
 def test_importing_hw2tune_says_nothing(cells):

@@ -17,7 +17,7 @@ from hw2tune.errors import NotWritableError
 from hw2tune.execution.cluster import Cluster
 from hw2tune.execution.resources import Capacity
 from hw2tune.execution.tune.adapters import Running, TuneScheduler, TuneSearcher, TuneStopper
-from hw2tune.execution.workarounds import idle_workers_used, starting_workers_awaited
+from hw2tune.execution.workarounds import idle_workers_used, silent_reporter, starting_workers_awaited
 from hw2tune.interrupt import interruptible
 from hw2tune.records.atomic import not_writable
 from hw2tune.search.driver import RunEnd, StudyDriver
@@ -43,6 +43,7 @@ def run_tune(
                 name="tune",
                 storage_path=scratch,
                 verbose=0,
+                progress_reporter=silent_reporter(),
                 stop=TuneStopper(running),
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             ),

@@ -168,12 +168,12 @@ def test_studies_come_and_go_and_one_begun_anew_is_shown_anew(tmp_path):
     with served(tmp_path) as dashboard:
         assert dashboard.study_ids() == {}
         write_fake_study(tmp_path, "cifar10", trials=3, seeds=0)
-        folder = write_fake_study(tmp_path, trials=5, seeds=0)
+        folder = write_fake_study(tmp_path, trials=2, seeds=0)
         first = dashboard.study_ids()
         assert set(first) == {"cifar10", "quickstart"}
         folder.root.rename(tmp_path.parent / "aside")  # as --fresh does
-        write_fake_study(tmp_path, trials=2, seeds=0)
-        assert len(dashboard.study("quickstart")["trials"]) == 2
+        write_fake_study(tmp_path, trials=5, seeds=0)  # its journal is longer than the one that was read
+        assert len(dashboard.study("quickstart")["trials"]) == 5
         assert dashboard.study_ids()["quickstart"] not in first.values()
         assert len(dashboard.study("cifar10")["trials"]) == 3
         assert attributes(dashboard.study("cifar10")["trials"][0])["label"] == "baseline"
