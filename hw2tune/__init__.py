@@ -14,11 +14,12 @@ __all__ = [
     "replicate_study",
     "reproduce",
     "run_study",
+    "stop_study",
     "write_report",
 ]
 
 if TYPE_CHECKING:
-    from hw2tune.api import load_study, read_study, replicate_study, reproduce, run_study, write_report
+    from hw2tune.api import load_study, read_study, replicate_study, reproduce, run_study, stop_study, write_report
     from hw2tune.study_result import StudyResult
 
 

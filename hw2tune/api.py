@@ -26,6 +26,7 @@ from hw2tune.records.layout import StudyFolder, folders_in
 from hw2tune.records.opening import opened, refuse_another_study
 from hw2tune.records.overview import Overview, find_folder, read_overview
 from hw2tune.records.remote.mirror import mirrored, reading
+from hw2tune.records.stopping import Stop, stop_run
 from hw2tune.records.trials.rows import trial_rows
 from hw2tune.records.trials.states import COMPLETE, INTERRUPTED
 from hw2tune.records.trials.storage import read_trials
@@ -129,6 +130,18 @@ def run_on(
 def read_study(name: str, *, results_dir: str | Path = "ray_results") -> StudyResult:
     """A study that is there, also while it runs. Needs neither torch nor Ray. Raises StudyFolderError."""
     return StudyResult(read_overview(find_folder(reading(results_dir), name)))
+
+
+def stop_study(
+    name: str, *, results_dir: str | Path = "ray_results", now: bool = False, timeout: float = 120.0,
+    listeners: Sequence[Listener] = (),
+) -> Stop:  # fmt: skip
+    """Ends the run of study `name` that another process of this machine is at, as Ctrl-C there would.
+
+    Waits until the study is free, `timeout` seconds at most; `now` asks twice, which ends it at once. Where nothing
+    runs, nothing is done. Raises StudyFolderError where the process is elsewhere, of another user, or does not end.
+    """
+    return stop_run(results_dir, name, now=now, timeout=timeout, say=Listeners(listeners).note)
 
 
 def write_report(

@@ -16,9 +16,10 @@ from hw2tune.cli.preparing import check, doctor, new
 from hw2tune.cli.reports import reproduce, summarize
 from hw2tune.cli.results import status
 from hw2tune.cli.running import study
+from hw2tune.cli.stop import stop
 
 COMMANDS: dict[str, tuple[Callable[..., Any], ...]] = {  # as --help groups them
-    "Studies": (study, check, new, status),
+    "Studies": (study, check, new, status, stop),
     "Reports": (summarize, reproduce),
     "Machine": (doctor,),
 }

@@ -13,6 +13,7 @@ from hw2tune.text.durations import seconds
 StudyName = Annotated[
     str, typer.Argument(metavar="STUDY", help="A study that hw2tune ships, one in the results, or a .toml file.")
 ]
+ResultsName = Annotated[str, typer.Argument(metavar="NAME", help="A study in the results.")]
 ResultsDir = Annotated[
     str,
     typer.Option(
