@@ -9,8 +9,10 @@ __version__ = "0.1.0"
 __all__ = [
     "StudyResult",
     "__version__",
+    "find_leftovers",
     "load_study",
     "read_study",
+    "remove_leftovers",
     "replicate_study",
     "reproduce",
     "run_study",
@@ -19,7 +21,17 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from hw2tune.api import load_study, read_study, replicate_study, reproduce, run_study, stop_study, write_report
+    from hw2tune.api import (
+        find_leftovers,
+        load_study,
+        read_study,
+        remove_leftovers,
+        replicate_study,
+        reproduce,
+        run_study,
+        stop_study,
+        write_report,
+    )
     from hw2tune.study_result import StudyResult
 
 

@@ -7,12 +7,14 @@ as an `Hw2tuneError`. The caller's environment, loggers and signal handlers are 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hw2tune.errors import NoTrialFinishedError
 from hw2tune.events import Listener, Listeners, StudyStarted
+from hw2tune.execution import cleaning
+from hw2tune.execution.cleaning import Leftovers
 from hw2tune.execution.connection import Connection
 from hw2tune.execution.machine import this_machine
 from hw2tune.execution.model_check import model_facts
@@ -142,6 +144,22 @@ def stop_study(
     runs, nothing is done. Raises StudyFolderError where the process is elsewhere, of another user, or does not end.
     """
     return stop_run(results_dir, name, now=now, timeout=timeout, say=Listeners(listeners).note)
+
+
+def find_leftovers(
+    names: Sequence[str] = (), *, results_dir: str | Path = "ray_results", kinds: Collection[str] = ()
+) -> Leftovers:
+    """What can go of the named studies, or of all and of this machine, and the bytes that this frees. Changes nothing.
+
+    `kinds` are of `records.leftovers.KINDS`; without any, all. Never named: what is needed to continue, report, claim
+    or export, and whatever belongs to a study that runs. Raises StudyFolderError.
+    """
+    return cleaning.find(results_dir, names, kinds)
+
+
+def remove_leftovers(leftovers: Leftovers) -> Leftovers:
+    """Removes what `find_leftovers` found and still can go; returns what has gone, with notes on what has not."""
+    return cleaning.remove(leftovers)
 
 
 def write_report(

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from hw2tune import __version__
+from hw2tune.cli.clean import clean
 from hw2tune.cli.data import data_app
 from hw2tune.cli.preparing import check, doctor, new
 from hw2tune.cli.reports import reproduce, summarize
@@ -19,7 +20,7 @@ from hw2tune.cli.running import study
 from hw2tune.cli.stop import stop
 
 COMMANDS: dict[str, tuple[Callable[..., Any], ...]] = {  # as --help groups them
-    "Studies": (study, check, new, status, stop),
+    "Studies": (study, check, new, status, stop, clean),
     "Reports": (summarize, reproduce),
     "Machine": (doctor,),
 }

@@ -12,13 +12,16 @@ data_app = typer.Typer(invoke_without_command=True, help="List the data sets, or
 
 
 @data_app.callback()
-def data(ctx: typer.Context, data_dir: opt.DataDir = None) -> None:
+def data(ctx: typer.Context, data_dir: opt.DataDir = None, form: opt.Form = "table", json: opt.Json = False) -> None:
     """List the data sets and where each was found, or fetch one."""
     from hw2tune.data.load import list_datasets
+    from hw2tune.terminal.formats import print_datasets_as
     from hw2tune.terminal.tables import print_datasets, stdout
 
+    form = opt.chosen_form(form, json=json)
     if ctx.invoked_subcommand is None:
-        print_datasets(list_datasets(data_dir=data_dir), stdout())
+        statuses = list_datasets(data_dir=data_dir)
+        print_datasets(statuses, stdout()) if form == "table" else print_datasets_as(statuses, form)
 
 
 @data_app.command("fetch")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -14,6 +14,10 @@ StudyName = Annotated[
     str, typer.Argument(metavar="STUDY", help="A study that hw2tune ships, one in the results, or a .toml file.")
 ]
 ResultsName = Annotated[str, typer.Argument(metavar="NAME", help="A study in the results.")]
+Results = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Studies in the results.")]
+OneResult = Annotated[
+    str | None, typer.Argument(metavar="[NAME]", help="A study in the results; without it, all of them.")
+]
 ResultsDir = Annotated[
     str,
     typer.Option(
@@ -56,6 +60,10 @@ Output = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Form = Annotated[
+    Literal["table", "json", "csv"],
+    typer.Option("--format", help="How it is printed; json and csv have raw numbers. --json is short for json."),
+]
 Trials = Annotated[int | None, typer.Option(min=1, help="Trials in the study in all; its references are the first.")]
 Budget = Annotated[
     int | None,
@@ -117,3 +125,10 @@ def overrides(
     """Options by the study file's keys; None where the file's own value stays."""
     keys = ("trials", "budget", "max_epochs", "sampler.name", "pruner.name", "seed", "name")
     return dict(zip(keys, (trials, budget, max_epochs, sampler, pruner, seed, name), strict=True))
+
+
+def chosen_form(form: Literal["table", "json", "csv"], *, json: bool) -> Literal["table", "json", "csv"]:
+    """What --format and --json say together. Raises BadParameter where they disagree."""
+    if json and form == "csv":
+        raise typer.BadParameter("--json and --format csv exclude each other")
+    return "json" if json else form

@@ -60,14 +60,21 @@ def check(
 def doctor(
     machine: Annotated[bool, typer.Option("--machine", help="Print what hw2tune sees of this machine.")] = False,
     data_dir: opt.DataDir = None,
+    form: opt.Form = "table",
+    json: opt.Json = False,
 ) -> None:
     """Say what would stand in a study's way here; with --machine, what there is, for pasting into an issue."""
     from hw2tune.execution.doctor import facts, problems
+    from hw2tune.terminal.formats import print_facts_as
     from hw2tune.terminal.tables import print_facts, stdout
 
+    form = opt.chosen_form(form, json=json)
     if machine:
-        print_facts(facts(data_dir), stdout())
+        seen = facts(data_dir)
+        print_facts(seen, stdout()) if form == "table" else print_facts_as(seen, form)
         return
+    if form != "table":
+        raise typer.BadParameter("--format is for --machine")
     found = problems()
     for problem in found:
         typer.echo(f"- {problem}")

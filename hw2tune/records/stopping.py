@@ -131,7 +131,7 @@ def _process_of(owner: Owner, name: str, results: str) -> psutil.Process | None:
     here = this_process()
     if (owner.boot or owner.host) != (here.boot if owner.boot else here.host):
         raise StudyFolderError(
-            f"{name}: {owner} runs it, on another machine than this one ({here.host}); run `hw2tune stop {name}` there, "
+            f"{name}: {owner} runs it, on another machine than this ({here.host}); run `hw2tune stop {name}` there, "
             f"with its --results-dir ({results} here)"
         )
     if owner.boot and owner.namespace != here.namespace:
