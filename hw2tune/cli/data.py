@@ -6,9 +6,13 @@ from typing import Annotated
 
 import typer
 
+from hw2tune.cli import completion
 from hw2tune.cli import options as opt
+from hw2tune.cli.help import HelpedCommand, HelpedGroup
 
-data_app = typer.Typer(invoke_without_command=True, help="List the data sets, or fetch one.")
+data_app = typer.Typer(
+    invoke_without_command=True, rich_markup_mode=None, cls=HelpedGroup, help="List the data sets, or fetch one."
+)
 
 
 @data_app.callback()
@@ -24,9 +28,11 @@ def data(ctx: typer.Context, data_dir: opt.DataDir = None, form: opt.Form = "tab
         print_datasets(statuses, stdout()) if form == "table" else print_datasets_as(statuses, form)
 
 
-@data_app.command("fetch")
+@data_app.command("fetch", cls=HelpedCommand)
 def fetch(
-    name: Annotated[str, typer.Argument(help="A data set that is published, mnist for example.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="A data set, mnist for example.", autocompletion=completion.data_sets)
+    ],
     data_dir: opt.NewDataDir = None,
 ) -> None:
     """Fetch a data set, or verify the copy that is there."""

@@ -6,13 +6,17 @@ from typing import Annotated
 
 import typer
 
+from hw2tune.cli import completion
 from hw2tune.cli import options as opt
 
 
 def new(
-    name: Annotated[str, typer.Argument(help="The new study; NAME.toml is written here.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The new study; NAME.toml is written here.")],
     like: Annotated[
-        str | None, typer.Option("--from", metavar="STUDY", help="Begin with one that hw2tune ships.")
+        str | None,
+        typer.Option(
+            "--from", metavar="STUDY", help="Begin with one that hw2tune ships.", autocompletion=completion.shipped
+        ),
     ] = None,
     images: Annotated[str | None, typer.Option(metavar="FOLDER", help="A folder of images, by class.")] = None,
     model: Annotated[str | None, typer.Option(metavar="FILE:NAME", help="A network of your own.")] = None,

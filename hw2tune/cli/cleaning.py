@@ -7,16 +7,19 @@ from typing import Annotated
 
 import typer
 
+from hw2tune.cli import completion
 from hw2tune.cli import options as opt
-
-KINDS = ("last-checkpoints", "weights", "set-aside", "decoded-images", "scratch")  # as `records.leftovers` has them
 
 
 def clean(
     names: opt.Results = None,
     only: Annotated[
         list[str] | None,
-        typer.Option(metavar="KIND", help=f"One kind alone, or several by repeating it: {', '.join(KINDS)}."),
+        typer.Option(
+            metavar="KIND",
+            help=f"This kind alone; again for another: {', '.join(completion.LEFTOVERS)}.",
+            autocompletion=completion.one_of(completion.LEFTOVERS),
+        ),
     ] = None,
     results_dir: opt.ResultsDir = "ray_results",
     dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Show what can go, and remove nothing.")] = False,
