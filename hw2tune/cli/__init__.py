@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from hw2tune import __version__
 from hw2tune.cli.cleaning import clean
 from hw2tune.cli.data import data_app
 from hw2tune.cli.help import HelpedCommand, HelpedGroup
@@ -43,7 +44,7 @@ def _version(value: bool) -> None:
     if value:
         from hw2tune.records.environment import version_text
 
-        typer.echo(version_text())
+        typer.echo(version_text(__version__))
         raise typer.Exit
 
 

@@ -18,7 +18,6 @@ from typing import Any
 
 import psutil
 
-import hw2tune
 from hw2tune.records.atomic import write_atomically
 from hw2tune.records.damaged import read_record, set_aside
 from hw2tune.records.layout import StudyFolder
@@ -75,10 +74,10 @@ def _version(name: str) -> str | None:
         return None
 
 
-def version_text() -> str:
+def version_text(version: str) -> str:
     """What `hw2tune --version` prints: ours with its commit, and those of what it stands on, none of it imported."""
     at = commit()
-    ours = f"hw2tune {_version('hw2tune') or hw2tune.__version__} (commit {at or 'not known'})"
+    ours = f"hw2tune {version} (commit {at or 'not known'})"
     under = [f"{name} {_version(name) or 'not installed'}" for name in ("torch", "ray", "optuna")]
     return "\n".join([ours, ", ".join([f"Python {platform.python_version()}", *under])])
 
