@@ -28,7 +28,7 @@ def test_the_commit_is_that_of_the_checkout_else_of_the_wheel_else_what_pip_note
     package = tmp_path / "hw2tune"
     package.mkdir()
     monkeypatch.setattr(environment.resources, "files", lambda name: package)
-    noted = SimpleNamespace(read_text=lambda name: None)
+    noted = SimpleNamespace(read_text=lambda name: None, version="9")
     monkeypatch.setattr(environment.metadata, "distribution", lambda name: noted)
     assert commit() is None
     noted.read_text = lambda name: '{"url": "https://example.org/x.whl"}'  # of an archive: it names none
