@@ -47,3 +47,5 @@ def clean(
         raise Hw2tuneError("nothing was removed: there is no terminal to ask on; --yes removes it without asking")
     if yes or typer.confirm("Remove all of this?"):
         print_removed(remove_leftovers(found))
+    else:
+        typer.echo("nothing was removed", err=True)

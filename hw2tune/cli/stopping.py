@@ -18,8 +18,8 @@ def stop(
 ) -> None:
     """End a running study in order, as Ctrl-C in its own terminal would.
 
-    Also a report or a repetition that is being trained. Waits until the study is free. Where nothing runs that is
-    said, and the exit code is 0 as well: it is what was asked for.
+    A report or a reproduction that is being trained ends in the same way. Waits until the study is free, and says how
+    it goes on. Where nothing runs it says so, with exit code 0: that is what was asked for.
     """
     from hw2tune.api import stop_study
     from hw2tune.terminal.progress import progress

@@ -60,6 +60,12 @@ def test_checkpoints_of_ended_trials_can_go_but_for_the_weights_that_somebody_ma
     assert found.size == 14 * SIZE and found.notes == ()
 
 
+def test_the_references_keep_their_weights_however_bad_they_are(results, monkeypatch):
+    monkeypatch.setattr("hw2tune.records.leftovers.KEPT_BEST", 1)
+    (weights,) = cleaning.find(results, kinds=[WEIGHTS]).found
+    assert {int(path.parent.name) for path in weights.paths} == {2, 4, 5, 6, 7, 8, 9}  # not 0, 1 and the best, 3
+
+
 def test_an_interrupted_trial_keeps_what_it_goes_on_from(results):
     folder = StudyFolder(results / "quickstart")
     begin_trial(folder, 0.5)
