@@ -162,10 +162,14 @@ def test_on_a_terminal_it_is_drawn_in_place_fits_and_ctrl_c_ends_it_with_exit_co
 
 
 def test_a_reader_that_leaves_ends_the_watching(running, tmp_path):
-    with subprocess.Popen(
+    process = subprocess.Popen(
         [*START, "quickstart", "--watch", "--every", "0.1"], cwd=tmp_path, stdout=subprocess.PIPE, text=True
-    ) as process:
+    )  # fmt: skip
+    try:
         assert "running, 30 of 30" in process.stdout.readline()
         process.stdout.close()
         begin_trial(StudyFolder(running.root), 0.5)  # something to say, and nobody to say it to
         assert process.wait(30) == 0
+    finally:
+        process.kill()
+        process.wait()
