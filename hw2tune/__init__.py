@@ -13,18 +13,31 @@ __all__ = [
     "__version__",
     "compare_studies",
     "export_model",
+    "find_leftovers",
     "load_study",
     "predict",
     "read_study",
+    "remove_leftovers",
     "replicate_study",
     "reproduce",
     "rerun_trial",
     "run_study",
+    "stop_study",
     "write_report",
 ]
 
 if TYPE_CHECKING:
-    from hw2tune.api import load_study, read_study, replicate_study, reproduce, run_study, write_report
+    from hw2tune.api import (
+        find_leftovers,
+        load_study,
+        read_study,
+        remove_leftovers,
+        replicate_study,
+        reproduce,
+        run_study,
+        stop_study,
+        write_report,
+    )
     from hw2tune.export.predict import predict
     from hw2tune.export.write import export_model
     from hw2tune.replication.rerun import rerun_trial

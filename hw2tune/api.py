@@ -8,12 +8,14 @@ signal handlers are as before when a function returns.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hw2tune.errors import NoTrialFinishedError
 from hw2tune.events import Listener, Listeners, ReportWritten, StudyFinished, StudyStarted
+from hw2tune.execution import cleaning
+from hw2tune.execution.cleaning import Leftovers
 from hw2tune.execution.connection import Connection
 from hw2tune.execution.machine import this_machine
 from hw2tune.execution.model_check import model_facts
@@ -27,6 +29,7 @@ from hw2tune.records.layout import StudyFolder, folders_in
 from hw2tune.records.opening import opened, refuse_another_study
 from hw2tune.records.overview import Overview, find_folder, read_overview
 from hw2tune.records.remote.mirror import mirrored, reading
+from hw2tune.records.stopping import Stop, stop_run
 from hw2tune.records.trials.rows import trial_rows
 from hw2tune.records.trials.states import COMPLETE, INTERRUPTED
 from hw2tune.records.trials.storage import read_trials
@@ -130,6 +133,34 @@ def run_on(
 def read_study(name: str, *, results_dir: str | Path = "ray_results") -> StudyResult:
     """A study that is there, also while it runs. Needs neither torch nor Ray. Raises StudyFolderError."""
     return StudyResult(read_overview(find_folder(reading(results_dir), name)))
+
+
+def stop_study(
+    name: str, *, results_dir: str | Path = "ray_results", now: bool = False, timeout: float = 120.0,
+    listeners: Sequence[Listener] = (),
+) -> Stop:  # fmt: skip
+    """Ends the run of study `name` that another process of this machine is at, as Ctrl-C there would.
+
+    Waits until the study is free, `timeout` seconds at most; `now` asks twice, which ends it at once. Where nothing
+    runs, nothing is done. Raises StudyFolderError where the process is elsewhere, of another user, or does not end.
+    """
+    return stop_run(results_dir, name, now=now, timeout=timeout, say=Listeners(listeners).note)
+
+
+def find_leftovers(
+    names: Sequence[str] = (), *, results_dir: str | Path = "ray_results", kinds: Collection[str] = ()
+) -> Leftovers:
+    """What can go of the named studies, or of all and of this machine, and the bytes that this frees. Changes nothing.
+
+    `kinds` are of `records.leftovers.KINDS`; without any, all. Never named: what is needed to continue, report, claim
+    or export, and whatever belongs to a study that runs. Raises StudyFolderError.
+    """
+    return cleaning.find(results_dir, names, kinds)
+
+
+def remove_leftovers(leftovers: Leftovers) -> Leftovers:
+    """Removes what `find_leftovers` found and still can go; returns what has gone, with notes on what has not."""
+    return cleaning.remove(leftovers)
 
 
 def write_report(

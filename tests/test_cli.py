@@ -2,9 +2,12 @@
 
 import json
 import os
+import platform
+import re
 import shutil
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -136,8 +139,13 @@ def test_data_lists_each_data_set_and_the_way_to_get_it(tmp_path):
     assert "hw2tune data fetch mnist" in shown.stdout
 
 
-def test_the_version_is_the_packages(tmp_path):
-    assert hw2tune("--version", cwd=tmp_path).stdout == "hw2tune 0.1.0\n"
+def test_the_version_names_commit_and_versions_and_imports_none_of_what_it_names(tmp_path):
+    shown, modules = run_and_list_imports("--version", cwd=tmp_path)
+    ours, under = shown.splitlines()
+    assert re.fullmatch(r"hw2tune 0\.1\.0 \(commit ([0-9a-f]{12}\+?|not known)\)", ours), ours
+    versions = [f"{name} {metadata.version(name)}" for name in ("torch", "ray", "optuna")]
+    assert under == ", ".join([f"Python {platform.python_version()}", *versions])
+    assert not modules & {"torch", "ray", "optuna"}
 
 
 def test_a_study_whose_every_trial_failed_ends_with_exit_code_3_and_the_reason(tmp_path):

@@ -11,16 +11,19 @@ from typing import Annotated, Any
 import typer
 
 from hw2tune import __version__
+from hw2tune.cli.cleaning import clean
 from hw2tune.cli.dashboard import dashboard
 from hw2tune.cli.data import data_app
+from hw2tune.cli.help import HelpedCommand, HelpedGroup
 from hw2tune.cli.models import export, predict, rerun
 from hw2tune.cli.preparing import check, doctor, new
 from hw2tune.cli.reports import compare, reproduce, summarize
 from hw2tune.cli.results import status
 from hw2tune.cli.running import study
+from hw2tune.cli.stopping import stop
 
 COMMANDS: dict[str, tuple[Callable[..., Any], ...]] = {  # as --help groups them
-    "Studies": (study, check, new, status, dashboard),
+    "Studies": (study, check, new, status, stop, clean, dashboard),
     "Reports": (summarize, reproduce, compare),
     "Models": (export, predict, rerun),
     "Machine": (doctor,),
@@ -29,25 +32,29 @@ COMMANDS: dict[str, tuple[Callable[..., Any], ...]] = {  # as --help groups them
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # its tables cut words off on 80 columns
+    cls=HelpedGroup,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Hyperparameter studies for small vision networks, with claims that hold.",
 )
 for panel, commands in COMMANDS.items():
     for command in commands:
-        app.command(rich_help_panel=panel)(command)
+        app.command(rich_help_panel=panel, cls=HelpedCommand)(command)
 app.add_typer(data_app, name="data", rich_help_panel="Machine")
 
 
 def _version(value: bool) -> None:
     if value:
-        typer.echo(f"hw2tune {__version__}")
+        from hw2tune.records.environment import version_text
+
+        typer.echo(version_text(__version__))
         raise typer.Exit
 
 
 @app.callback()
 def hw2tune(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print versions and commit.")
     ] = False,
     debug: Annotated[
         bool, typer.Option("--debug", help="Show the traceback of an error; before or behind a command.")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
+from hw2tune.cli import completion
 from hw2tune.paths import existing_folder, folder, results_folder
 from hw2tune.text.durations import seconds
 
@@ -22,12 +23,32 @@ class LogTo(StrEnum):
 
 
 StudyName = Annotated[
-    str, typer.Argument(metavar="STUDY", help="A study that hw2tune ships, one in the results, or a .toml file.")
+    str,
+    typer.Argument(
+        metavar="STUDY",
+        help="A study that hw2tune ships, one in the results, or a .toml file.",
+        autocompletion=completion.studies,
+    ),
+]
+ResultsName = Annotated[
+    str, typer.Argument(metavar="NAME", help="A study in the results.", autocompletion=completion.results)
+]
+Results = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="NAME", help="Studies in the results.", autocompletion=completion.results),
+]
+OneResult = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="NAME", help="A study in the results; without it, all of them.", autocompletion=completion.results
+    ),
 ]
 ResultsDir = Annotated[
     str,
     typer.Option(
         "--results-dir",
+        metavar="DIR",
+        is_eager=True,  # names are completed by it
         callback=lambda place: place if "://" in place else str(results_folder(place)),
         help="Where studies are kept: a folder, or a URL such as s3://bucket/studies.",
     ),
@@ -36,6 +57,7 @@ DataDir = Annotated[
     Path | None,
     typer.Option(
         "--data-dir",
+        metavar="DIR",
         callback=lambda place: place and existing_folder(place, "--data-dir"),
         help="Where to look for data first; else HW2TUNE_DATA, else the cache.",
     ),
@@ -44,6 +66,7 @@ NewDataDir = Annotated[
     Path | None,
     typer.Option(
         "--data-dir",
+        metavar="DIR",
         callback=lambda place: place and folder(place, "--data-dir"),
         help="Where to put data that is nowhere yet; else HW2TUNE_DATA, else the cache.",
     ),
@@ -51,6 +74,7 @@ NewDataDir = Annotated[
 FromFiles = Annotated[
     str | None,
     typer.Option(
+        metavar="DIR",
         callback=lambda place: (
             place if place is None or "://" in place else str(existing_folder(place, "--from-files"))
         ),
@@ -66,60 +90,79 @@ Output = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-Trials = Annotated[int | None, typer.Option(min=1, help="Trials in the study in all; its references are the first.")]
+Form = Annotated[
+    Literal["table", "json", "csv"],
+    typer.Option("--format", help="How it is printed; json and csv have raw numbers. --json is short for json."),
+]
+Trials = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="Trials in the study in all; its references are the first.")
+]
 Budget = Annotated[
     int | None,
-    typer.Option(min=1, help="Epochs of the search, as so many whole trials; then trials as many as fit."),
+    typer.Option(min=1, metavar="N", help="Epochs of the search, as so many whole trials; then trials as many as fit."),
 ]
-MaxEpochs = Annotated[int | None, typer.Option(min=1, help="Epochs of a trial at most.")]
+MaxEpochs = Annotated[int | None, typer.Option(min=1, metavar="N", help="Epochs of a trial at most.")]
 Sampler = Annotated[
     str | None,
     typer.Option(
-        help="What chooses configurations: guided, tpe, random, qmc, grid, cmaes, gp, nsga2, or package.module:Class."
+        metavar="NAME",
+        help=f"What chooses configurations: {', '.join(completion.SAMPLERS)}, or package.module:Class.",
+        autocompletion=completion.one_of(completion.SAMPLERS),
     ),
 ]
 Pruner = Annotated[
     str | None,
     typer.Option(
-        help="What stops unpromising trials: halving, asha, hyperband, median, percentile, patient, wilcoxon, none, or "
-        "package.module:Class."
+        metavar="NAME",
+        help=f"What stops unpromising trials: {', '.join(completion.PRUNERS)}, or package.module:Class.",
+        autocompletion=completion.one_of(completion.PRUNERS),
     ),
 ]
 WarmStart = Annotated[
     str | None,
-    typer.Option(metavar="NAME", help="A study in the results whose finished trials the sampler shall know."),
+    typer.Option(
+        metavar="NAME",
+        help="A study in the results whose finished trials the sampler shall know.",
+        autocompletion=completion.results,
+    ),
 ]
-Seed = Annotated[int | None, typer.Option(min=0, help="Seed of sampler, weights and order of images.")]
-Name = Annotated[str | None, typer.Option(help="The study's name in the results.")]
-CpusPerTrial = Annotated[float, typer.Option(min=0.01, help="CPUs that a trial gets.")]
+Seed = Annotated[int | None, typer.Option(min=0, metavar="N", help="Seed of sampler, weights and order of images.")]
+Name = Annotated[str | None, typer.Option(metavar="NAME", help="The study's name in the results.")]
+CpusPerTrial = Annotated[float, typer.Option(min=0.01, metavar="X", help="CPUs that a trial gets.")]
 GpusPerTrial = Annotated[
-    float | None, typer.Option(min=0.0, help="GPUs that a trial gets; by default a quarter where there is one.")
+    float | None,
+    typer.Option(min=0.0, metavar="X", help="GPUs that a trial gets; by default a quarter where there is one."),
 ]
-Concurrency = Annotated[int | None, typer.Option(min=1, help="Trials at once; by default as many as fit.")]
+Concurrency = Annotated[int | None, typer.Option(min=1, metavar="N", help="Trials at once; by default as many as fit.")]
 Log = Annotated[
     list[LogTo] | None,
     typer.Option("--log", help="Log trials and replicates to this library too; may be given several times."),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show nothing while it runs.")]
-Replicates = Annotated[int, typer.Option(min=1, help="Seeds that each variant is trained on.")]
+Replicates = Annotated[int, typer.Option(min=1, metavar="N", help="Seeds that each variant is trained on.")]
 TimeBudget = Annotated[
     float | None,
     typer.Option(parser=seconds, metavar="DURATION", help="Stop in order after this long, as 90s, 30m or 1h30m."),
 ]
 Retries = Annotated[
-    int, typer.Option(min=0, help="More attempts for a trial whose worker, machine or memory gave out.")
+    int, typer.Option(min=0, metavar="N", help="More attempts for a trial whose worker, machine or memory gave out.")
 ]
 Race = Annotated[
     int,
     typer.Option(
-        min=1, help="The best trials that race, on seeds of their own, for the winner; at most a third of all."
+        min=1,
+        metavar="N",
+        help="The best trials that race, on seeds of their own, for the winner; at most a third of all.",
     ),
 ]
-Address = Annotated[str | None, typer.Option(help="A running Ray cluster: auto, or host:port of its head.")]
+Address = Annotated[
+    str | None, typer.Option(metavar="HOST", help="A running Ray cluster: auto, or host:port of its head.")
+]
 StudyAddress = Annotated[
     str | None,
     typer.Option(
-        help="A running Ray cluster: auto, host:port of its head, or http://head:8265 to hand the study over."
+        metavar="HOST",
+        help="A running Ray cluster: auto, host:port of its head, or http://head:8265 to hand the study over.",
     ),
 ]
 
@@ -131,3 +174,10 @@ def overrides(
     """Options by the study file's keys; None where the file's own value stays."""
     keys = ("trials", "budget", "max_epochs", "sampler.name", "pruner.name", "seed", "name")
     return dict(zip(keys, (trials, budget, max_epochs, sampler, pruner, seed, name), strict=True))
+
+
+def chosen_form(form: Literal["table", "json", "csv"], *, json: bool) -> Literal["table", "json", "csv"]:
+    """What --format and --json say together. Raises BadParameter where they disagree."""
+    if json and form == "csv":
+        raise typer.BadParameter("--json and --format csv exclude each other")
+    return "json" if json else form

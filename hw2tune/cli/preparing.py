@@ -6,13 +6,17 @@ from typing import Annotated
 
 import typer
 
+from hw2tune.cli import completion
 from hw2tune.cli import options as opt
 
 
 def new(
-    name: Annotated[str, typer.Argument(help="The new study; NAME.toml is written here.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The new study; NAME.toml is written here.")],
     like: Annotated[
-        str | None, typer.Option("--from", metavar="STUDY", help="Begin with one that hw2tune ships.")
+        str | None,
+        typer.Option(
+            "--from", metavar="STUDY", help="Begin with one that hw2tune ships.", autocompletion=completion.shipped
+        ),
     ] = None,
     images: Annotated[str | None, typer.Option(metavar="FOLDER", help="A folder of images, by class.")] = None,
     model: Annotated[str | None, typer.Option(metavar="FILE:NAME", help="A network of your own.")] = None,
@@ -60,14 +64,21 @@ def check(
 def doctor(
     machine: Annotated[bool, typer.Option("--machine", help="Print what hw2tune sees of this machine.")] = False,
     data_dir: opt.DataDir = None,
+    form: opt.Form = "table",
+    json: opt.Json = False,
 ) -> None:
     """Say what would stand in a study's way here; with --machine, what there is, for pasting into an issue."""
     from hw2tune.execution.doctor import facts, problems
+    from hw2tune.terminal.formats import print_facts_as
     from hw2tune.terminal.tables import print_facts, stdout
 
+    form = opt.chosen_form(form, json=json)
     if machine:
-        print_facts(facts(data_dir), stdout())
+        seen = facts(data_dir)
+        print_facts(seen, stdout()) if form == "table" else print_facts_as(seen, form)
         return
+    if form != "table":
+        raise typer.BadParameter("--format is for --machine")
     found = problems()
     for problem in found:
         typer.echo(f"- {problem}")

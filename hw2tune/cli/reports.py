@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def summarize(
-    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Studies in the results.")] = None,
+    names: opt.Results = None,
     replicates: opt.Replicates = 5,
     race: opt.Race = RACE,
     results_dir: opt.ResultsDir = "ray_results",
@@ -53,7 +53,10 @@ def summarize(
 
 
 def reproduce(
-    what: Annotated[Literal["mnist", "cifar10", "all"], typer.Argument(help="Which published runs.")] = "all",
+    what: Annotated[
+        Literal["mnist", "cifar10", "all"],
+        typer.Argument(metavar="WHAT", help="Which published runs: mnist, cifar10 or all."),
+    ] = "all",
     replicates: opt.Replicates = 3,
     max_epochs: opt.MaxEpochs = None,
     results_dir: opt.ResultsDir = "ray_results",

@@ -15,6 +15,11 @@ def cache_file(key: str) -> Path:
     return cache_dir() / "decoded" / f"{key}.npz"
 
 
+def cached_files() -> list[Path]:
+    """The decoded image folders that there are, also parts of one that a kill left. Each is made again if missed."""
+    return sorted(path for path in cache_file("").parent.glob("*") if path.suffix in (".npz", ".part"))
+
+
 def load(key: str, shape: tuple[int, ...]) -> Pixels | None:
     """The stored images if they are whole and of `shape` (N, H, W, C); None means decode (again)."""
     try:

@@ -49,16 +49,38 @@ def scratch() -> Iterator[Path]:
 
 def remove_abandoned(place: Path) -> list[Path]:
     """Removes the folders in `place` whose command is dead; returns them."""
-    removed = []
-    for folder in place.glob(PREFIX + "*"):
-        with contextlib.suppress(OSError, NotImplementedError):
-            if not (folder / "lock").is_file() or folder.is_symlink() or folder.stat().st_uid != os.getuid():
-                continue
-            with contextlib.suppress(filelock.Timeout), filelock.FileLock(folder / "lock", timeout=0):
-                _end_what_writes_there(folder)
-                shutil.rmtree(folder, ignore_errors=True)
-                removed.append(folder)
-    return removed
+    return [folder for folder in place.glob(PREFIX + "*") if remove_if_abandoned(folder)]
+
+
+def find_abandoned() -> list[Path]:
+    """The folders of dead commands of this user, wherever temporary folders are."""
+    places = dict.fromkeys(place for _, place in _places())
+    found = []
+    for folder in (folder for place in places for folder in sorted(place.glob(PREFIX + "*"))):
+        with _abandoned(folder) as dead:
+            found += [folder] if dead else []
+    return found
+
+
+def remove_if_abandoned(folder: Path) -> bool:
+    """Removes a command's folder if the command is dead; returns whether it was."""
+    with _abandoned(folder) as dead:
+        if dead:
+            _end_what_writes_there(folder)
+            shutil.rmtree(folder, ignore_errors=True)
+        return dead
+
+
+@contextlib.contextmanager
+def _abandoned(folder: Path) -> Iterator[bool]:
+    """Whether the command of a folder is dead; nobody else removes it within."""
+    with contextlib.ExitStack() as held:
+        dead = False
+        with contextlib.suppress(OSError, NotImplementedError, filelock.Timeout):
+            if (folder / "lock").is_file() and not folder.is_symlink() and folder.stat().st_uid == os.getuid():
+                held.enter_context(filelock.FileLock(folder / "lock", timeout=0))
+                dead = True
+        yield dead
 
 
 def _end_what_writes_there(folder: Path) -> None:

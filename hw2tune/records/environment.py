@@ -60,7 +60,7 @@ def run_facts() -> dict[str, Any]:
         "command": shlex.join([Path(sys.argv[0]).name, *map(without_secrets, sys.argv[1:])]),
         "python": platform.python_version(),
         "versions": {name: version for name in PACKAGES if (version := _version(name))},
-        "commit": _commit(),
+        "commit": commit(),
         "platform": platform.platform(),
         "processor": processor(),
         "cores": os.cpu_count(),
@@ -75,10 +75,35 @@ def _version(name: str) -> str | None:
         return None
 
 
-def _commit() -> str | None:
-    """The commit of hw2tune's checkout, with a `+` where files differ from it; None for an installed wheel."""
-    checkout = Path(str(resources.files("hw2tune"))).parent
-    if not (checkout / ".git").exists() or shutil.which("git") is None:
+def version_text(version: str) -> str:
+    """What `hw2tune --version` prints: ours with its commit, and those of what it stands on, none of it imported."""
+    at = commit()
+    ours = f"hw2tune {version} (commit {at or 'not known'})"
+    under = [f"{name} {_version(name) or 'not installed'}" for name in ("torch", "ray", "optuna")]
+    return "\n".join([ours, ", ".join([f"Python {platform.python_version()}", *under])])
+
+
+def commit() -> str | None:
+    """The commit of hw2tune, with a `+` where files differ from it; None where nothing says which one it is.
+
+    A checkout is asked. A wheel holds `commit.txt` where it was built with `hatch_build.py`, and pip notes the commit
+    of what it installs from a repository (PEP 610).
+    """
+    package = Path(str(resources.files("hw2tune")))
+    if (package.parent / ".git").exists():
+        return _described(package.parent)
+    built = package / "commit.txt"
+    if built.is_file():
+        return built.read_text(encoding="utf-8").strip() or None
+    try:
+        noted = json.loads(metadata.distribution("hw2tune").read_text("direct_url.json") or "{}")
+        return str(noted["vcs_info"]["commit_id"])[:12]
+    except (metadata.PackageNotFoundError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _described(checkout: Path) -> str | None:
+    if shutil.which("git") is None:
         return None
     described = subprocess.run(
         ["git", "-C", str(checkout), "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"],

@@ -103,6 +103,11 @@ def owner_of(folder: StudyFolder) -> Owner | None:
     return owner if owner == this_process() or _age(_record(folder)) < STALE_SECONDS else None
 
 
+def recorded_owner(folder: StudyFolder) -> Owner | None:
+    """The last record of a run, also of one that is dead; None where a run took its record away at its end."""
+    return _read(_record(folder))
+
+
 @contextlib.contextmanager
 def locked(folder: StudyFolder, say: Say = lambda text: None) -> Iterator[None]:
     """Keeps other processes off the folder for the length of a `with`. Raises StudyFolderError.

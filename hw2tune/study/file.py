@@ -7,7 +7,6 @@ import contextlib
 import difflib
 import tomllib
 from collections.abc import Mapping
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from hw2tune.errors import StudyFileError
 from hw2tune.paths import expand
 from hw2tune.study.normal import normal_form
 from hw2tune.study.schema import Study
+from hw2tune.study.shipped import shipped_studies
 from hw2tune.study.validation import validation_errors
 from hw2tune.user_code.files import code_digest, flat, is_code, read_code
 
@@ -100,14 +100,6 @@ def find_study(name_or_path: str, *, results: Path | None = None) -> tuple[str, 
         f"no study `{name_or_path}`: hw2tune ships {', '.join(shipped)}; a file of your own goes by its path, "
         f"for example `hw2tune study ./{name_or_path}.toml`"
     )
-
-
-def shipped_studies() -> dict[str, Path]:
-    """The study files that hw2tune ships, by name."""
-    package = Path(str(resources.files("hw2tune")))
-    # In a wheel they lie inside the package, in a checkout beside it: one place, `studies/`, in the sources.
-    folder = next(f for f in (package / "shipped_studies", package.parent / "studies") if f.is_dir())
-    return {path.stem: path for path in sorted(folder.glob("*.toml"), key=lambda path: path.stem)}
 
 
 def read_text(path: Path) -> str:

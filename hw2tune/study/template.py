@@ -9,8 +9,9 @@ from pathlib import Path
 
 from hw2tune.errors import PathError, StudyFileError
 from hw2tune.study.documentation import SCHEMA
-from hw2tune.study.file import read_text, shipped_studies
+from hw2tune.study.file import read_text
 from hw2tune.study.schema import NAME_PATTERN
+from hw2tune.study.shipped import shipped_studies
 
 _OWN = """#:schema {schema}
 # {name}: a study of your own. `hw2tune check {name}.toml` looks it over; `hw2tune study {name}.toml --summarize`

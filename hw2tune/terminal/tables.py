@@ -72,32 +72,43 @@ def _next(overview: Overview) -> str:
 
 def print_status(overview: Overview, console: Console) -> None:
     """One study, every trial, the best first."""
-    study = overview.study
-    whole, unit = study.extent
-    console.print(
-        f"{overview.folder.name}: {overview.state}, {overview.done} of {whole} {unit} finished"
-        + (f" ({overview.running})" if overview.running else "")
-    )
-    ranked = best_first(overview.rows, study.direction)
-    shown = {row.number for row in ranked}
-    rows = [*ranked, *(row for row in overview.rows if row.number not in shown)]
-    headings = ("trial", "state", _heading(study.objective), "epoch", "seconds", "configuration")
-    cells = [
+    console.print(status_title(overview), soft_wrap=True)
+    headings, cells = status_headings(overview), status_cells(overview, _best_then_others(overview))
+    if len(cells) > LONG:
+        console.file.write(_plain([headings, *cells]))
+    else:
+        console.print(table_of(headings, cells))
+    console.print(f"files: {overview.folder.root}", soft_wrap=True)
+
+
+def status_title(overview: Overview) -> str:
+    """`quickstart: running, 7 of 12 trials finished (process 4711 on host, since ...)`."""
+    whole, unit = overview.study.extent
+    by = f" ({overview.running})" if overview.running else ""
+    return f"{overview.folder.name}: {overview.state}, {overview.done} of {whole} {unit} finished{by}"
+
+
+def status_headings(overview: Overview) -> tuple[str, ...]:
+    """What stands over each trial's cells."""
+    return ("trial", "state", _heading(overview.study.objective), "epoch", "seconds", "configuration")
+
+
+def status_cells(overview: Overview, rows: Sequence[TrialRow]) -> list[tuple[str, ...]]:
+    """These trials, a line each, under `status_headings`."""
+    return [
         (
             trial_name(row.number, row.label), row.reason or row.state_text,
-            objective_value(row.value, study.objective),
+            objective_value(row.value, overview.study.objective),
             f"{row.best_epoch or '-'} of {row.epochs}", f"{row.seconds:.1f}", configuration(row.params),
         )
         for row in rows
     ]  # fmt: skip
-    if len(cells) > LONG:
-        console.file.write(_plain([headings, *cells]))
-    else:
-        table = plain_table(*headings)
-        for line in cells:
-            table.add_row(*line)
-        console.print(table)
-    console.print(f"files: {overview.folder.root}", soft_wrap=True)
+
+
+def _best_then_others(overview: Overview) -> list[TrialRow]:
+    ranked = best_first(overview.rows, overview.study.direction)
+    shown = {row.number for row in ranked}
+    return [*ranked, *(row for row in overview.rows if row.number not in shown)]
 
 
 def _plain(rows: Sequence[Sequence[str]]) -> str:
@@ -127,6 +138,11 @@ def print_studies(overviews: Sequence[Overview], faults: Mapping[str, str], cons
         return
     if not overviews:
         return
+    console.print(studies_table(overviews))
+
+
+def studies_table(overviews: Sequence[Overview]) -> Table:
+    """One line a study."""
     table = plain_table("study", "state", "trials", "best", "objective", "time training")
     for overview in overviews:
         best = overview.best
@@ -135,7 +151,7 @@ def print_studies(overviews: Sequence[Overview], faults: Mapping[str, str], cons
             objective_value(best.value if best else None, overview.study.objective),
             overview.study.objective_spec.label, duration(sum(row.seconds for row in overview.rows)),
         )  # fmt: skip
-    console.print(table)
+    return table
 
 
 def _extent(overview: Overview) -> str:
@@ -190,6 +206,14 @@ def print_report(files: ReportFiles, console: Console) -> None:
 
 def _heading(objective: str) -> str:
     return {"validation_accuracy": "validation"}.get(objective, objective_of(objective).label)
+
+
+def table_of(headings: Sequence[str], cells: Sequence[Sequence[str]]) -> Table:
+    """Cells under their headings."""
+    table = plain_table(*headings)
+    for line in cells:
+        table.add_row(*line)
+    return table
 
 
 def plain_table(*columns: str) -> Table:

@@ -1,8 +1,12 @@
 """What a study ran on."""
 
+import json
+import subprocess
 import sys
+from types import SimpleNamespace
 
-from hw2tune.records.environment import add_run, runs
+from hw2tune.records import environment
+from hw2tune.records.environment import add_run, commit, runs
 from hw2tune.records.layout import StudyFolder
 
 
@@ -18,3 +22,26 @@ def test_each_run_adds_an_entry_with_versions_hardware_and_command(tmp_path, mon
     assert {"torch", "ray", "optuna", "hw2tune"} <= first["versions"].keys()
     assert first["python"] == ".".join(map(str, sys.version_info[:3]))
     assert first["cores"] >= 1 and first["memory_gib"] > 0
+
+
+def test_the_commit_is_that_of_the_checkout_else_of_the_wheel_else_what_pip_noted(tmp_path, monkeypatch):
+    package = tmp_path / "hw2tune"
+    package.mkdir()
+    monkeypatch.setattr(environment.resources, "files", lambda name: package)
+    noted = SimpleNamespace(read_text=lambda name: None, version="9")
+    monkeypatch.setattr(environment.metadata, "distribution", lambda name: noted)
+    assert commit() is None
+    noted.read_text = lambda name: '{"url": "https://example.org/x.whl"}'  # of an archive: it names none
+    assert commit() is None
+    noted.read_text = lambda name: json.dumps({"vcs_info": {"vcs": "git", "commit_id": "0123456789abcdef0123"}})
+    assert commit() == "0123456789ab"
+    (package / "commit.txt").write_text("fedcba987654+\n")
+    assert commit() == "fedcba987654+"
+    for command in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "first"]):
+        who = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+        subprocess.run(["git", "-C", str(tmp_path), *who, *command], check=True)
+    head = subprocess.run(["git", "-C", str(tmp_path), "rev-parse", "HEAD"], capture_output=True, text=True).stdout
+    assert commit() == head[:12]
+    (package / "commit.txt").write_text("changed")
+    assert commit() == head[:12] + "+"
+    assert environment.version_text("1.2").startswith(f"hw2tune 1.2 (commit {head[:12]}+)\nPython ")

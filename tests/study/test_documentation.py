@@ -11,7 +11,8 @@ from typer.testing import CliRunner
 from hw2tune.cli import app
 from hw2tune.errors import Hw2tuneError
 from hw2tune.study.documentation import PAGE, SCHEMA, json_schema, page
-from hw2tune.study.file import parse_study, shipped_studies
+from hw2tune.study.file import parse_study
+from hw2tune.study.shipped import shipped_studies
 from tests.study.test_own_study import OWN
 
 DOCS = Path(__file__).parents[2] / "docs"

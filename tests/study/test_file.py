@@ -6,8 +6,9 @@ import re
 import pytest
 
 from hw2tune.errors import StudyFileError
-from hw2tune.study.file import differences, dump_study, find_study, parse_study, shipped_studies
+from hw2tune.study.file import differences, dump_study, find_study, parse_study
 from hw2tune.study.hyperparameters import Hyperparameters
+from hw2tune.study.shipped import shipped_studies
 
 GOOD = """
 name = "mine"

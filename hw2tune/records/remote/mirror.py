@@ -24,6 +24,8 @@ from pathlib import Path
 from hw2tune.data.roots import cache_dir
 from hw2tune.errors import Hw2tuneError, StoreError
 from hw2tune.records.atomic import write_atomically
+from hw2tune.records.layout import StudyFolder
+from hw2tune.records.lock import Owner, owner_of, parse_owner
 from hw2tune.records.remote.store import is_url, open_store, without_secrets
 from hw2tune.records.remote.working_copy import PUSH_SECONDS, Mirror, fetch, fresh_note, read_by_readers
 
@@ -51,6 +53,14 @@ def reading_checkpoints(results: str | Path, name: str, trial: int) -> Path:
     store, here = open_store(str(results)), _copies(str(results)) / "reading"
     fetch(store, f"{name}/trials/{trial}", here, lambda key: key.endswith(".pt"))
     return here
+
+
+def owner_at(results: str | Path, name: str) -> Owner | None:
+    """Who runs study `name` now, in a results folder or behind a URL; None where nobody does."""
+    if not is_url(results):
+        return owner_of(StudyFolder(Path(results) / name))
+    owner = parse_owner(fresh_note(open_store(str(results)), name) or "")
+    return None if owner is None or owner.is_gone else owner
 
 
 @contextlib.contextmanager

@@ -99,11 +99,16 @@ def best_first(rows: Iterable[TrialRow], direction: str) -> list[TrialRow]:
 
 
 def write_trials_table(folder: StudyFolder, rows: Sequence[TrialRow], parameters: Sequence[str]) -> None:
-    """Writes `trials.csv`: number, label, state, reason, epochs, value, seconds and one column a parameter."""
+    """Writes `trials.csv`."""
+    write_atomically(folder.trials_table, trials_csv(rows, parameters))
+
+
+def trials_csv(rows: Sequence[TrialRow], parameters: Sequence[str]) -> str:
+    """One line a trial: number, label, state, reason, epochs, value, seconds and one column a parameter."""
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(["number", "label", "state", "reason", "epochs", "value", "seconds", *parameters])
     for row in rows:
         shared = [row.number, row.label, row.state, row.reason, row.epochs, row.value, round(row.seconds, 3)]
         table.writerow([*shared, *(row.params.get(name) for name in parameters)])
-    write_atomically(folder.trials_table, text.getvalue())
+    return text.getvalue()

@@ -1,0 +1,138 @@
+"""`hw2tune clean`: what can go, in studies and on this machine, and its removal under each study's lock."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from hw2tune.data.decoded_cache import cached_files
+from hw2tune.errors import Hw2tuneError, StudyFolderError
+from hw2tune.execution.scratch import find_abandoned, remove_if_abandoned
+from hw2tune.records.layout import StudyFolder, study_folders
+from hw2tune.records.leftovers import (
+    DECODED,
+    KINDS,
+    SCRATCH,
+    Leftover,
+    in_study,
+    leftover,
+    set_aside,
+    size_of,
+)
+from hw2tune.records.lock import locked, owner_of
+from hw2tune.records.opening import refuse_in_use
+from hw2tune.records.overview import find_folder
+from hw2tune.records.remote.store import is_url, shown
+
+
+@dataclass(frozen=True, kw_only=True)
+class Leftovers:
+    """What can go, or has gone, and notes on what was left alone."""
+
+    results: Path
+    found: tuple[Leftover, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """Bytes of all."""
+        return sum(one.size for one in self.found)
+
+
+def find(results: str | Path, names: Sequence[str] = (), kinds: Collection[str] = ()) -> Leftovers:
+    """What can go of the named studies; without names of all of them, and of this machine. Changes nothing.
+
+    Raises StudyFolderError for an unknown study or kind, and for results behind a URL.
+    """
+    if is_url(results):
+        raise StudyFolderError(
+            f"{shown(results)}: files behind a URL are not cleaned; name a folder, or remove trials/*/last.pt there"
+        )
+    if unknown := [kind for kind in kinds if kind not in KINDS]:
+        raise StudyFolderError(f"--only {unknown[0]}: there are {', '.join(KINDS)}")
+    place, notes = Path(results), list[str]()
+    found = [one for name in _names(place, names) for one in _of_study(place, name, notes)]
+    if not names:
+        found += [*leftover(DECODED, "", cached_files()), *leftover(SCRATCH, "", find_abandoned())]
+    chosen = tuple(one for one in found if not kinds or one.kind in kinds)
+    return Leftovers(results=place, found=chosen, notes=tuple(notes))
+
+
+def remove(leftovers: Leftovers) -> Leftovers:
+    """Removes what was found and still can go; returns what has gone. A study that runs meanwhile is left alone."""
+    gone, notes = list[Leftover](), list[str]()
+    for study in dict.fromkeys(one.study for one in leftovers.found):
+        asked = [one for one in leftovers.found if one.study == study]
+        try:
+            with _held(leftovers.results, study):
+                still = {path for one in _still(leftovers.results, study) for path in one.paths}
+                for one in asked:
+                    gone += _removed(one, [path for path in one.paths if path in still], notes)
+        except Hw2tuneError as error:
+            notes.append(str(error))
+    return replace(leftovers, found=tuple(gone), notes=tuple(notes))
+
+
+def _names(results: Path, names: Sequence[str]) -> list[str]:
+    aside = [one.study for one in set_aside(results)]
+    for name in names:
+        if name not in aside:
+            find_folder(results, name)
+    return list(dict.fromkeys(names or [*(folder.name for folder in study_folders(results)), *aside]))
+
+
+def _of_study(results: Path, name: str, notes: list[str]) -> list[Leftover]:
+    folder = StudyFolder(results / name)
+    if (owner := owner_of(folder)) is not None:
+        notes.append(f"{name}: {owner} runs it; left alone")
+        return []
+    found = set_aside(results, name)
+    if folder.study_file.exists():
+        try:
+            found = [*in_study(folder), *found]
+        except Hw2tuneError as error:
+            notes.append(f"{name}: left alone: {error}")
+    return found
+
+
+@contextlib.contextmanager
+def _held(results: Path, study: str) -> Iterator[None]:
+    """Keeps runs off a study while something of it is removed. Raises StudyFolderError where one is under way."""
+    folder = StudyFolder(results / study)
+    if not study or not folder.root.is_dir():
+        yield
+        return
+    refuse_in_use(folder)
+    with locked(folder):
+        yield
+
+
+def _still(results: Path, study: str) -> list[Leftover]:
+    """What can go now, under the lock: a run may have begun and ended since it was shown."""
+    if not study:
+        return [*leftover(DECODED, "", cached_files()), *leftover(SCRATCH, "", find_abandoned())]
+    folder = StudyFolder(results / study)
+    return [*(in_study(folder) if folder.study_file.exists() else []), *set_aside(results, study)]
+
+
+def _removed(one: Leftover, paths: Sequence[Path], notes: list[str]) -> Iterator[Leftover]:
+    done, size = list[Path](), 0
+    for path in paths:
+        bytes_there = size_of(path)
+        try:
+            if one.kind == SCRATCH:
+                remove_if_abandoned(path)
+            elif path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+        except OSError as error:
+            notes.append(f"{path}: cannot be removed ({error.strerror})")
+            continue
+        done.append(path)
+        size += bytes_there
+    if done:
+        yield replace(one, paths=tuple(done), size=size)

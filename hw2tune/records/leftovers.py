@@ -1,0 +1,88 @@
+"""What a study's folder, and those set aside, hold that nothing reads any more.
+
+A trial goes on from `last.pt`, and from nothing else, until it has ended; `best.pt` is then kept for whoever wants
+the trial's weights. Reports, races, claims and exports read neither: they train replicates, whose weights lie in
+`replicates/trainings`. These are what a report costs and are never offered here; nor are journals, epochs, tables.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from hw2tune.records.layout import StudyFolder
+from hw2tune.records.overview import Overview, read_overview
+from hw2tune.records.trials.rows import best_first
+
+LAST, WEIGHTS, SET_ASIDE, DECODED, SCRATCH = "last-checkpoints", "weights", "set-aside", "decoded-images", "scratch"
+KEPT_BEST = 6  # as many as race for the winner
+KINDS = {
+    LAST: "last.pt of trials that have ended; only a trial under way goes on from it",
+    WEIGHTS: f"best.pt of trials that have ended, but for the references and the best {KEPT_BEST}; hw2tune reads it "
+    "no more, but their weights are lost",
+    SET_ASIDE: "a study that --fresh set aside, all of it",
+    DECODED: "image folders, decoded; decoded again where one is needed",
+    SCRATCH: "Ray's sockets and logs of commands that were killed",
+}
+DATED = re.compile(r"(?P<name>.+)\.\d{4}-\d\d-\d\d-\d{6}(-\d+)?")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Leftover:
+    """Something that can go. `study` is a name in the results, empty for what is the machine's."""
+
+    kind: str  # a key of KINDS
+    study: str
+    paths: tuple[Path, ...]
+    size: int  # bytes
+
+    @property
+    def count(self) -> int:
+        """How many files, or whole folders."""
+        return len(self.paths)
+
+
+def leftover(kind: str, study: str, paths: Iterable[Path]) -> Iterator[Leftover]:
+    """One, where there are any paths."""
+    if there := tuple(paths):
+        yield Leftover(kind=kind, study=study, paths=there, size=sum(map(size_of, there)))
+
+
+def in_study(folder: StudyFolder) -> list[Leftover]:
+    """Checkpoints of trials that have ended. Raises StudyFileError, StudyFolderError where it cannot be read."""
+    overview = read_overview(folder)
+    ended = [folder.trial(row.number) for row in overview.finished]
+    kept = _wanted(overview)
+    others = [folder.trial(row.number) for row in overview.finished if row.number not in kept]
+    last = [trial.last for trial in ended if trial.last.exists()]
+    best = [trial.best for trial in others if trial.best.exists()]
+    return [*leftover(LAST, folder.name, last), *leftover(WEIGHTS, folder.name, best)]
+
+
+def set_aside(results: Path, name: str | None = None) -> list[Leftover]:
+    """What --fresh set aside, of one study or of all, each for itself."""
+    found = list[Leftover]()
+    for path in sorted(results.glob("set-aside/*")):
+        dated = DATED.fullmatch(path.name)
+        if dated and path.is_dir() and name in (None, dated["name"]):
+            found += leftover(SET_ASIDE, dated["name"], [path])
+    return found
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a file, or of all files below a folder; links are not followed."""
+    sizes = 0
+    for file in [path, *(path.rglob("*") if path.is_dir() and not path.is_symlink() else [])]:
+        try:
+            sizes += 0 if file.is_dir() and not file.is_symlink() else file.lstat().st_size
+        except OSError:  # vanished meanwhile
+            continue
+    return sizes
+
+
+def _wanted(overview: Overview) -> set[int]:
+    """The trials whose weights somebody may yet ask for."""
+    best = best_first(overview.rows, overview.study.direction)[:KEPT_BEST]
+    return {row.number for row in best} | {row.number for row in overview.rows if row.label}

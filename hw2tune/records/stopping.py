@@ -1,0 +1,176 @@
+"""Ending a run from another process: whoever holds the study is sent the signal that Ctrl-C stands for.
+
+A process is signalled only where the lock's record names it, it runs under this very kernel with our process numbers,
+and it started when the record says: a number that went to another process since is left alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from hw2tune.errors import StudyFolderError
+from hw2tune.records.layout import StudyFolder
+from hw2tune.records.lock import Owner, Say, recorded_owner, this_process
+from hw2tune.records.overview import Overview, find_folder, read_overview
+from hw2tune.records.remote.mirror import owner_at, reading
+from hw2tune.records.remote.store import is_url, shown, without_secrets
+
+ORDERLY_SECONDS = 120.0  # to wait for an end; an epoch of a large network may have to be let go first
+SECOND_SECONDS = 1.0  # between the two signals of `now`
+LEAVING_SECONDS = 3.0  # a command that has let go of the study ends, or goes on with the next (`--summarize`)
+LOOK_SECONDS, LOOK_STORE_SECONDS = 0.2, 2.0
+ENDING = ("SIGTERM", "SIGINT", "SIGHUP")  # in this order: a shell's background job ignores SIGINT, `nohup` SIGHUP
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stop:
+    """What became of a study that was to be stopped."""
+
+    name: str
+    ended: Owner | None  # whose run was ended; None where nothing ran
+    seconds: float  # that this took
+    stale: Owner | None  # a run that died without a word; its record holds nobody up
+    overview: Overview | None  # the study as it is now; None of one that never began, or of a reproduction
+
+
+def stop_run(results: str | Path, name: str, *, now: bool, timeout: float, say: Say) -> Stop:
+    """Ends the run of study `name` in order, or with `now` at once, and waits until the study is free.
+
+    Raises StudyFolderError where there is no such study, where its process cannot be signalled from here, and where it
+    still runs after `timeout` seconds.
+    """
+    began = time.monotonic()
+    owner = owner_at(results, name)
+    if owner is not None:
+        _Ending(owner, results, name, say).end(now=now, timeout=timeout)
+    seconds = time.monotonic() - began
+    here = reading(results, name)
+    folder = StudyFolder(here / name) if owner else find_folder(here, name)
+    overview = read_overview(folder) if folder.study_file.exists() else None
+    stale = None if owner else recorded_owner(folder)
+    return Stop(name=name, ended=owner, seconds=seconds, stale=stale, overview=overview)
+
+
+@dataclass(frozen=True)
+class _Ending:
+    """One process that is asked to let go of one study."""
+
+    owner: Owner
+    results: str | Path
+    name: str
+    say: Say
+
+    def end(self, *, now: bool, timeout: float) -> None:
+        deadline = time.monotonic() + timeout
+        self._ask()
+        if now and not self._wait(self._is_free, SECOND_SECONDS):
+            self._ask()
+        while True:
+            if not self._wait(self._is_free, deadline - time.monotonic()):
+                raise StudyFolderError(self._too_long(timeout, now=now))
+            if not self._wait(lambda: self._has_left() or not self._is_free(), LEAVING_SECONDS) or self._has_left():
+                return  # without having left: a notebook, say, that goes on living
+            self._ask()
+
+    def _ask(self) -> None:
+        process = _process_of(self.owner, self.name, shown(self.results))
+        if process is None:
+            return
+        try:
+            number = _signal_for(process.pid)
+            if number is None:
+                raise StudyFolderError(
+                    f"{self.name}: {self.owner} ignores every signal that ends a command in order; `kill -9 "
+                    f"{self.owner.pid}` ends it, and costs the epochs under way and nothing else"
+                )
+            self.say(f"{self.name}: asking process {process.pid}{_command(process)} to end ({number.name})")
+            process.send_signal(number)
+            if process.status() == psutil.STATUS_STOPPED:  # by Ctrl-Z: it would hear nothing
+                process.resume()
+        except psutil.NoSuchProcess:
+            return
+        except (psutil.AccessDenied, PermissionError):
+            raise StudyFolderError(
+                f"{self.name}: {self.owner} belongs to another user{_user(process)}; ask them, or become them with sudo"
+            ) from None
+
+    def _is_free(self) -> bool:
+        return owner_at(self.results, self.name) != self.owner
+
+    def _has_left(self) -> bool:
+        """Whether the process has ended, also where nobody has asked for its exit code yet."""
+        with contextlib.suppress(psutil.NoSuchProcess):
+            return self.owner.is_gone or psutil.Process(self.owner.pid).status() == psutil.STATUS_ZOMBIE
+        return True
+
+    def _wait(self, until: Callable[[], bool], seconds: float) -> bool:
+        """Whether it came true within so many seconds."""
+        look = LOOK_STORE_SECONDS if is_url(self.results) else LOOK_SECONDS
+        deadline = time.monotonic() + seconds
+        while not until():
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(look)
+        return True
+
+    def _too_long(self, timeout: float, *, now: bool) -> str:
+        pid = self.owner.pid
+        way = f"`kill -9 {pid}` costs the epochs under way and nothing else" if now else "--now ends it at once"
+        return f"{self.name}: {self.owner} still runs {timeout:g} s after it was asked to end; {way}"
+
+
+def _process_of(owner: Owner, name: str, results: str) -> psutil.Process | None:
+    """The owner's process; None where it has ended. Raises StudyFolderError where it is out of reach."""
+    here = this_process()
+    if (owner.boot or owner.host) != (here.boot if owner.boot else here.host):
+        raise StudyFolderError(
+            f"{name}: {owner} runs it, on another machine than this ({here.host}); run `hw2tune stop {name}` there, "
+            f"with its --results-dir ({results} here)"
+        )
+    if owner.boot and owner.namespace != here.namespace:
+        raise StudyFolderError(
+            f"{name}: {owner} runs it, in a container of this machine whose processes cannot be seen from here; run "
+            f"`hw2tune stop {name}` in it (`docker exec`, `kubectl exec`)"
+        )
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process = psutil.Process(owner.pid)  # knows from here on when it started, and signals no other
+        return None if owner.is_gone else process
+    return None
+
+
+def _signal_for(pid: int) -> signal.Signals | None:
+    """The first signal that the process has a handler for, else one that it does not ignore."""
+    numbers = [signal.Signals[name] for name in ENDING if name in signal.Signals.__members__]
+    caught, ignored = _mask(pid, "SigCgt"), _mask(pid, "SigIgn")
+    heard = [number for number in numbers if caught >> (number - 1) & 1]
+    return next(iter([*heard, *(number for number in numbers if not ignored >> (number - 1) & 1)]), None)
+
+
+def _mask(pid: int, which: str) -> int:
+    """The signals that a process catches or ignores, a bit each; 0 where the system does not tell."""
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith(f"{which}:"):
+                return int(line.split()[1], 16)
+    return 0
+
+
+def _command(process: psutil.Process) -> str:
+    with contextlib.suppress(psutil.Error):
+        words = [Path(word).name if n < 2 else word for n, word in enumerate(process.cmdline())]
+        start = next((n for n, word in enumerate(words) if word == "hw2tune"), 0)
+        return f" ({without_secrets(' '.join(words[start:]))[:100]})" if words else ""
+    return ""
+
+
+def _user(process: psutil.Process) -> str:
+    with contextlib.suppress(psutil.Error, KeyError):
+        return f", {process.username()}"
+    return ""
