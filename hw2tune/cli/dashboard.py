@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 
 
 def dashboard(
-    names: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME]...", help="Studies in the results; without it, all of them.")
-    ] = None,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on this machine; by default one that is free.")] = 0,
+    names: opt.Results = None,
+    port: Annotated[
+        int,
+        typer.Option(min=0, max=65535, metavar="N", show_default=False, help="Port here; by default one that is free."),
+    ] = 0,
     open_page: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
     results_dir: opt.ResultsDir = "ray_results",
 ) -> None:

@@ -31,6 +31,10 @@ EXAMPLES: dict[str, tuple[Example, ...]] = {
         ("hw2tune clean", "what can go of all studies and of this machine; then asks"),
         ("hw2tune clean mnist --only last-checkpoints --yes", "one kind of one study, for a script"),
     ),
+    "dashboard": (
+        ("hw2tune dashboard --open", "all studies in the browser, also while they run"),
+        ("hw2tune dashboard mnist --port 8080", "one study, at an address that stays"),
+    ),
     "summarize": (
         ("hw2tune summarize mnist --replicates 3 --open", "train on three seeds, test, open the page"),
         ("hw2tune summarize mnist cifar10", "two studies on one page"),
@@ -39,6 +43,22 @@ EXAMPLES: dict[str, tuple[Example, ...]] = {
     "reproduce": (
         ("hw2tune reproduce mnist", "the published runs, published numbers beside repeated ones"),
         ("hw2tune reproduce cifar10 --max-epochs 2 --replicates 1", "a short try, in a folder of its own"),
+    ),
+    "compare": (
+        ("hw2tune compare mnist mnist-wide", "two studies of the same images, variant by variant"),
+        ("hw2tune compare mnist mnist-wide --json", "the same for a program"),
+    ),
+    "export": (
+        ("hw2tune export mnist --to model.onnx", "the race's winner, its card, and a script that predicts"),
+        ("hw2tune export mnist --variant l2 --seed 2 --to l2.pt2", "one replicate, for torch.export.load"),
+    ),
+    "predict": (
+        ("hw2tune predict mnist digit.png", "class and confidence of an image of any size"),
+        ("hw2tune predict mnist *.jpg --top 3 --json", "the three likeliest classes of many, for a program"),
+    ),
+    "rerun": (
+        ("hw2tune rerun mnist 7", "whether trial 7 comes out the same to the last digit"),
+        ("hw2tune rerun mnist 7 --seed 1", "the same configuration on another seed, beside it"),
     ),
     "doctor": (
         ("hw2tune doctor", "what would stand in a study's way; exit code 1 where something does"),

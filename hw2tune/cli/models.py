@@ -8,20 +8,24 @@ import typer
 
 from hw2tune.cli import options as opt
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="A study in the results.")]
 Variant = Annotated[
     str | None,
     typer.Option(
-        help="tuned, baseline, l2, ..., or best, the best trial; by default the race's winner, else the best trial."
+        metavar="NAME",
+        help="tuned, baseline, l2, ..., or best, the best trial; by default the race's winner, else the best trial.",
     ),
 ]
-VariantSeed = Annotated[int | None, typer.Option("--seed", min=0, help="Of a variant, this replicate; else its first.")]
-Trial = Annotated[int | None, typer.Option(min=0, help="A trial of the search by its number, in place of a variant.")]
-Top = Annotated[int, typer.Option(min=1, help="Show so many classes of each image.")]
+VariantSeed = Annotated[
+    int | None, typer.Option("--seed", min=0, metavar="N", help="Of a variant, this replicate; else its first.")
+]
+Trial = Annotated[
+    int | None, typer.Option(min=0, metavar="N", help="A trial of the search by its number, in place of a variant.")
+]
+Top = Annotated[int, typer.Option(min=1, metavar="N", help="Show so many classes of each image.")]
 
 
 def export(
-    name: Name,
+    name: opt.ResultsName,
     to: Annotated[str, typer.Option(metavar="FILE", help="model.pt2, model.safetensors or model.onnx.")],
     variant: Variant = None,
     seed: VariantSeed = None,
@@ -42,8 +46,8 @@ def export(
 
 
 def predict(
-    name: Name,
-    images: Annotated[list[str], typer.Argument(metavar="IMAGE...", help="Image files of any format and size.")],
+    name: opt.ResultsName,
+    images: Annotated[list[str], typer.Argument(metavar="IMAGE", help="Image files of any format and size.")],
     variant: Variant = None,
     seed: VariantSeed = None,
     trial: Trial = None,
@@ -69,9 +73,11 @@ def predict(
 
 
 def rerun(
-    name: Name,
+    name: opt.ResultsName,
     trial: Annotated[int, typer.Argument(metavar="TRIAL", min=0, help="The trial's number.")],
-    seed: Annotated[int | None, typer.Option(min=0, help="Train the configuration on this seed instead.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, metavar="N", help="Train the configuration on this seed instead.")
+    ] = None,
     results_dir: opt.ResultsDir = "ray_results",
     data_dir: opt.DataDir = None,
     json: opt.Json = False,

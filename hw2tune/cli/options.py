@@ -136,7 +136,11 @@ GpusPerTrial = Annotated[
 Concurrency = Annotated[int | None, typer.Option(min=1, metavar="N", help="Trials at once; by default as many as fit.")]
 Log = Annotated[
     list[LogTo] | None,
-    typer.Option("--log", help="Log trials and replicates to this library too; may be given several times."),
+    typer.Option(
+        "--log",
+        metavar="LIBRARY",
+        help="Log trials and replicates to tensorboard, mlflow, wandb or csv too; may be given several times.",
+    ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show nothing while it runs.")]
 Replicates = Annotated[int, typer.Option(min=1, metavar="N", help="Seeds that each variant is trained on.")]

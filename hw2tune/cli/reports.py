@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from hw2tune.cli import completion
 from hw2tune.cli import options as opt
 from hw2tune.replication import RACE
 
@@ -92,8 +93,10 @@ def make_loggers(log: Sequence[str], results: str | Path, names: Sequence[str]) 
 
 
 def compare(
-    a: Annotated[str, typer.Argument(metavar="A", help="A study in the results.")],
-    b: Annotated[str, typer.Argument(metavar="B", help="Another; differences are B less A.")],
+    a: Annotated[str, typer.Argument(metavar="A", help="A study in the results.", autocompletion=completion.results)],
+    b: Annotated[
+        str, typer.Argument(metavar="B", help="Another; differences are B less A.", autocompletion=completion.results)
+    ],
     results_dir: opt.ResultsDir = "ray_results",
     json: opt.Json = False,
 ) -> None:
