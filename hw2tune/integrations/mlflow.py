@@ -35,7 +35,7 @@ STUDY, RUN, KEY, DIGEST = "hw2tune.study", "hw2tune.run", "hw2tune.key", "hw2tun
 PARENT = "study"  # the value of RUN that the parent has
 BATCH = 1000  # metrics that MLflow takes at once
 NOTE = 5000  # characters of a tag that every store takes
-CHECK = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "5", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
+CHECK = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "20", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
 
 Point = tuple[str, int]  # a metric's name and step
 

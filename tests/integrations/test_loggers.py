@@ -148,7 +148,14 @@ def trials_begun(results: Path) -> int:
     return len(list(results.glob("quickstart/trials/*/result.json")))
 
 
-@pytest.mark.parametrize("names", [("tensorboard", "csv"), ("mlflow",), ("wandb",)], ids="+".join)
+@pytest.mark.parametrize(
+    "names",
+    [
+        pytest.param(("tensorboard", "csv"), id="tensorboard and csv"),
+        pytest.param(("mlflow",), id="mlflow", marks=pytest.mark.matrix),
+        pytest.param(("wandb",), id="wandb", marks=pytest.mark.matrix),
+    ],
+)
 def test_kills_at_any_moment_lose_and_double_nothing(names, tmp_path):
     chance = random.Random(3)
     command = [sys.executable, "-m", "tests.integrations.live_study", tmp_path, *names]
