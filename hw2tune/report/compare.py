@@ -132,8 +132,8 @@ def _evaluation(replicate: Replicate) -> str:
     read = replicate.chosen or replicate.last
     assert read is not None, "asked before"
     when = "at the epoch that validation chose" if replicate.chosen else "as the published runs were"
-    seen = ", which were trained on" if read.overlaps_training else ""
-    return f"{read.total:,} images of {read.split}{seen}, {when}"
+    seen = ", which was trained on" if read.overlaps_training else ""
+    return f"on {read.split}{seen}, {when}"
 
 
 def _pairs(a: StudyData, b: StudyData) -> list[Claim]:
@@ -181,7 +181,7 @@ def _notes(a: StudyData, b: StudyData) -> Iterator[str]:
     for name in ("model", "loss", "max_epochs"):
         values = [getattr(study, name) for study in (one, two)]
         if values[0] != values[1]:
-            yield f"{name.replace('_', ' ')} differs too: {values[0]} and {values[1]}"
+            yield f"{name.replace('_', ' ')}: {values[0]} and {values[1]}"
     if one.model == two.model and one.code != two.code:
         yield "the code of the network, or of what it imports, differs"
     for data in (a, b):

@@ -39,7 +39,11 @@ def print_comparison(comparison: StudyComparison, console: Console) -> None:
     console.print(table)
     tested = sum(pair.holm_p is not None for pair in comparison.pairs)
     for pair in comparison.pairs:
-        holm = f"Corrected for {tested} pairs (Holm): {p_value(pair.holm_p)}." if pair.holm_p and tested > 1 else ""
+        holm = (
+            f"Corrected for {tested} pairs (Holm): permutation {p_value(pair.holm_p)}."
+            if pair.holm_p and tested > 1
+            else ""
+        )
         console.print(" ".join(filter(None, ["-", pair.sentence, pair.detail, holm])), soft_wrap=True)
     for note in comparison.notes:
         console.print(f"- note: {note}", soft_wrap=True)

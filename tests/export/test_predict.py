@@ -127,3 +127,15 @@ def test_a_picture_that_is_too_large_to_be_meant_is_said(digits, tmp_path, monke
     Image.new("L", (50, 50)).save(tmp_path / "bomb.png")
     (one,) = hw2tune.predict("small", tmp_path / "bomb.png", results_dir=digits[0]).images
     assert "cannot be read as an image (Image size (2500 pixels) exceeds limit" in one.error
+
+
+def test_a_study_behind_a_url_lends_the_one_checkpoint_that_is_needed(colours, digit, tmp_path, monkeypatch):
+    monkeypatch.setenv("HW2TUNE_CACHE", str(tmp_path / "cache"))
+    Image.fromarray(digit).save(tmp_path / "gray.png")
+    found = [
+        hw2tune.predict("small", tmp_path / "gray.png", trial=1, results_dir=results).images[0].probabilities
+        for results in (colours[0], f"file://{colours[0]}")
+    ]
+    assert found[0] == found[1]
+    fetched = {path.parent.name for path in (tmp_path / "cache").rglob("*.pt")}
+    assert fetched == {"1"}

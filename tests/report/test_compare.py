@@ -139,8 +139,8 @@ def test_another_evaluation_is_refused(results):
         record["last"] |= {"split": "train", "overlaps_training": True}
         write_json(path, record | {"chosen": None})
     assert refused(results) == (
-        "quickstart and longer cannot be compared: another evaluation (500 images of test, at the epoch that "
-        "validation chose and 500 images of train, which were trained on, as the published runs were)"
+        "quickstart and longer cannot be compared: another evaluation (on test, at the epoch that "
+        "validation chose and on train, which was trained on, as the published runs were)"
     )
 
 
@@ -161,4 +161,4 @@ def test_the_command_needs_neither_torch_nor_ray_and_speaks_json(results):
     assert [study["name"] for study in content["studies"]] == ["quickstart", "longer"]
     assert content["studies"][1]["test_accuracy"]["tuned"]["n"] == 3
     assert content["pairs"][2]["comparison"]["mean"] == pytest.approx(0.02)
-    assert content["notes"] == ["max epochs differs too: 5 and 7"]
+    assert content["notes"] == ["max epochs: 5 and 7"]
