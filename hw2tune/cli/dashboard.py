@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hw2tune.cli import options as opt
+from hw2tune.interrupt import end_no_more
 
 if TYPE_CHECKING:
     from hw2tune.execution.request import Request
@@ -19,7 +20,7 @@ def dashboard(
     names: opt.Results = None,
     port: Annotated[
         int,
-        typer.Option(min=0, max=65535, metavar="N", show_default=False, help="Port here; by default one that is free."),
+        typer.Option(min=0, max=65535, metavar="N", help="Port on this machine.", show_default="a free one"),
     ] = 0,
     open_page: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
     results_dir: opt.ResultsDir = "ray_results",
@@ -37,8 +38,10 @@ def dashboard(
         typer.echo(f"dashboard: {url} (Ctrl-C ends it)")
         if open_page:
             typer.launch(url)
-        with contextlib.suppress(KeyboardInterrupt):
+        try:
             threading.Event().wait()
+        except KeyboardInterrupt:
+            end_no_more()  # `timeout` sends its signal twice
 
 
 @contextlib.contextmanager

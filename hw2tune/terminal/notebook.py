@@ -73,7 +73,7 @@ class NotebookDisplay(BoardListener):
         return _text(console)
 
     def _trainings(self) -> str:
-        return f"{self._trained} trainings finished"
+        return f"{self._trained} training{'s' * (self._trained != 1)} finished"
 
     def _show(self) -> None:
         from IPython.display import display

@@ -11,6 +11,8 @@ from ray.exceptions import OutOfMemoryError, RayActorError
 from ray.tune.execution import class_cache
 from ray.tune.execution.tune_controller import TuneController
 
+from hw2tune.execution.workarounds import silent_reporter
+
 
 def test_they_were_written_for_this_release():
     assert ray.__version__.split(".")[:2] == ["2", "60"]
@@ -47,3 +49,17 @@ def test_trials_get_an_environment_of_their_own():
 def test_a_starting_worker_is_not_awaited():
     source = inspect.getsource(TuneController._maybe_reuse_cached_actor)
     assert "_trial_to_actor" in source and "remove_actor" in source
+
+
+def test_in_a_notebook_tunes_own_reporter_still_clears_the_cell_and_ours_does_not(monkeypatch):
+    from ray.tune import progress_reporter
+
+    cleared: list[bool] = []
+    monkeypatch.setattr("IPython.display.clear_output", lambda wait: cleared.append(wait))
+    monkeypatch.setattr(progress_reporter, "IS_NOTEBOOK", True)
+    monkeypatch.setattr(progress_reporter, "has_verbosity", lambda level: False)  # as with `verbose=0`
+    progress_reporter._detect_reporter()
+    assert cleared == [True]
+    assert type(silent_reporter()) is progress_reporter.CLIReporter and cleared == [True]
+    monkeypatch.setattr(progress_reporter, "IS_NOTEBOOK", False)
+    assert silent_reporter() is None

@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 import urllib.request
 from pathlib import Path
 
@@ -35,6 +36,8 @@ def test_it_prints_its_address_serves_in_silence_and_ends_in_order(tmp_path, num
     with urllib.request.urlopen(f"{found[1]}/api/studies", timeout=60) as answer:
         assert [study["study_name"] for study in json.load(answer)["study_summaries"]] == ["quickstart"]
     process.send_signal(number)
+    time.sleep(0.05)
+    process.send_signal(number)  # an impatient person, and `timeout`
     out, err = process.communicate(timeout=30)
     assert (process.returncode, out) == (0, "")
     assert err.startswith("cifar10 is left out: ray_results/cifar10/study.toml: ") and err.count("\n") == 1
