@@ -152,8 +152,8 @@ def find_leftovers(
 ) -> Leftovers:
     """What can go of the named studies, or of all and of this machine, and the bytes that this frees. Changes nothing.
 
-    `kinds` are of `records.leftovers.KINDS`; without any, all. Never named: what is needed to continue, report, claim
-    or export, and whatever belongs to a study that runs. Raises StudyFolderError.
+    `kinds` are of `records.leftovers.KINDS`; without any, all but "weights". Never named: what is needed to continue,
+    report or claim, and whatever belongs to a study that runs. Raises StudyFolderError.
     """
     return cleaning.find(results_dir, names, kinds)
 

@@ -15,6 +15,7 @@ from hw2tune.records.layout import StudyFolder, study_folders
 from hw2tune.records.leftovers import (
     DECODED,
     KINDS,
+    ON_DEMAND,
     SCRATCH,
     Leftover,
     in_study,
@@ -57,7 +58,8 @@ def find(results: str | Path, names: Sequence[str] = (), kinds: Collection[str] 
     found = [one for name in _names(place, names) for one in _of_study(place, name, notes)]
     if not names:
         found += [*leftover(DECODED, "", cached_files()), *leftover(SCRATCH, "", find_abandoned())]
-    chosen = tuple(one for one in found if not kinds or one.kind in kinds)
+    wanted = kinds or [kind for kind in KINDS if kind not in ON_DEMAND]
+    chosen = tuple(one for one in found if one.kind in wanted)
     return Leftovers(results=place, found=chosen, notes=tuple(notes))
 
 

@@ -1,31 +1,34 @@
 """What a study's folder, and those set aside, hold that nothing reads any more.
 
-A trial goes on from `last.pt`, and from nothing else, until it has ended; `best.pt` is then kept for whoever wants
-the trial's weights. Reports, races, claims and exports read neither: they train replicates, whose weights lie in
-`replicates/trainings`. These are what a report costs and are never offered here; nor are journals, epochs, tables.
+A trial goes on from `last.pt`, and from nothing else, until it has ended; behind that only `best.pt` counts, from which
+an export or a prediction of that very trial takes its weights. Reports, races and claims read neither: they train
+replicates, whose weights lie in `replicates/trainings`. These are what a report costs and are never offered here; nor
+are journals, epochs, tables.
 """
 
 from __future__ import annotations
 
+import filecmp
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from hw2tune.records.layout import StudyFolder
+from hw2tune.records.layout import StudyFolder, TrialFolder
 from hw2tune.records.overview import Overview, read_overview
-from hw2tune.records.trials.rows import best_first
+from hw2tune.records.trials.rows import TrialRow, best_first
 
 LAST, WEIGHTS, SET_ASIDE, DECODED, SCRATCH = "last-checkpoints", "weights", "set-aside", "decoded-images", "scratch"
 KEPT_BEST = 6  # as many as race for the winner
 KINDS = {
     LAST: "last.pt of trials that have ended; only a trial under way goes on from it",
-    WEIGHTS: f"best.pt of trials that have ended, but for the references and the best {KEPT_BEST}; hw2tune reads it "
-    "no more, but their weights are lost",
+    WEIGHTS: f"best.pt of trials that have ended, but for the references and the best {KEPT_BEST}; shown only when it "
+    "is asked for: their weights are lost, and `--trial` of `export` and `predict` finds them no more",
     SET_ASIDE: "a study that --fresh set aside, all of it",
     DECODED: "image folders, decoded; decoded again where one is needed",
     SCRATCH: "Ray's sockets and logs of commands that were killed",
 }
+ON_DEMAND = (WEIGHTS,)  # not among what is found where no kind is named
 DATED = re.compile(r"(?P<name>.+)\.\d{4}-\d\d-\d\d-\d{6}(-\d+)?")
 
 
@@ -53,10 +56,9 @@ def leftover(kind: str, study: str, paths: Iterable[Path]) -> Iterator[Leftover]
 def in_study(folder: StudyFolder) -> list[Leftover]:
     """Checkpoints of trials that have ended. Raises StudyFileError, StudyFolderError where it cannot be read."""
     overview = read_overview(folder)
-    ended = [folder.trial(row.number) for row in overview.finished]
     kept = _wanted(overview)
     others = [folder.trial(row.number) for row in overview.finished if row.number not in kept]
-    last = [trial.last for trial in ended if trial.last.exists()]
+    last = [folder.trial(row.number).last for row in overview.finished if _is_spare(folder.trial(row.number), row)]
     best = [trial.best for trial in others if trial.best.exists()]
     return [*leftover(LAST, folder.name, last), *leftover(WEIGHTS, folder.name, best)]
 
@@ -80,6 +82,15 @@ def size_of(path: Path) -> int:
         except OSError:  # vanished meanwhile
             continue
     return sizes
+
+
+def _is_spare(trial: TrialFolder, row: TrialRow) -> bool:
+    """Whether an ended trial can do without `last.pt`: it is not of the best epoch, or `best.pt` is the same."""
+    if not trial.last.exists():
+        return False
+    if row.best_epoch is None or row.best_epoch < row.epochs:
+        return True
+    return trial.best.exists() and filecmp.cmp(trial.best, trial.last, shallow=False)
 
 
 def _wanted(overview: Overview) -> set[int]:

@@ -43,7 +43,7 @@ def results(tmp_path, monkeypatch):
 def add_checkpoints(folder):
     for row in read_overview(folder).rows:
         folder.trial(row.number).root.mkdir(parents=True, exist_ok=True)
-        folder.trial(row.number).last.write_bytes(b"l" * SIZE)
+        folder.trial(row.number).last.write_bytes(b"b" * SIZE)
         folder.trial(row.number).best.write_bytes(b"b" * SIZE)
 
 
@@ -52,7 +52,8 @@ def kinds(leftovers):
 
 
 def test_checkpoints_of_ended_trials_can_go_but_for_the_weights_that_somebody_may_ask_for(results):
-    found = cleaning.find(results)
+    assert kinds(cleaning.find(results)) == {(LAST, "quickstart"): (10, 10 * SIZE)}
+    found = cleaning.find(results, kinds=[LAST, WEIGHTS])
     # Of ten trials #3 9 0 6 2 1 are the best six, the references 0 and 1 among them: four are left.
     assert kinds(found) == {(LAST, "quickstart"): (10, 10 * SIZE), (WEIGHTS, "quickstart"): (4, 4 * SIZE)}
     (weights,) = [one for one in found.found if one.kind == WEIGHTS]
@@ -66,11 +67,26 @@ def test_the_references_keep_their_weights_however_bad_they_are(results, monkeyp
     assert {int(path.parent.name) for path in weights.paths} == {2, 4, 5, 6, 7, 8, 9}  # not 0, 1 and the best, 3
 
 
+def test_last_checkpoints_stay_where_they_alone_hold_the_best_epoch(results):
+    folder = StudyFolder(results / "quickstart")
+    trial, study = begin_trial(folder, 0.9, 0.5)  # its best epoch is not its last
+    study.tell(trial.number, 0.9)
+    add_checkpoints(folder)
+    rows = {row.number: row for row in read_overview(folder).rows}
+    at_the_end = [number for number, row in rows.items() if row.best_epoch == row.epochs]
+    lost, other = at_the_end[:2]
+    for number in (lost, trial.number):
+        folder.trial(number).best.unlink()
+    folder.trial(other).best.write_bytes(b"of another epoch")
+    (last,) = cleaning.find(results, kinds=[LAST]).found
+    assert {int(path.parent.name) for path in last.paths} == rows.keys() - {lost, other}
+
+
 def test_an_interrupted_trial_keeps_what_it_goes_on_from(results):
     folder = StudyFolder(results / "quickstart")
     begin_trial(folder, 0.5)
     add_checkpoints(folder)
-    paths = [path for one in cleaning.find(results).found for path in one.paths]
+    paths = [path for one in cleaning.find(results, kinds=list(KINDS)).found for path in one.paths]
     assert folder.trial(9).last in paths
     assert not [path for path in paths if path.parent.name == "10"]
 
@@ -80,7 +96,7 @@ def test_what_is_removed_is_what_was_found_and_the_study_reads_and_reports_as_be
     before = read_overview(folder).as_json()
     tables = report_tables(folder)
     others = {path for path in folder.root.rglob("*") if path.suffix != ".pt" and path.is_file()}
-    found = cleaning.find(results)
+    found = cleaning.find(results, kinds=list(KINDS))
     gone = cleaning.remove(found)
     assert kinds(gone) == kinds(found) and gone.notes == ()
     assert not [path for one in found.found for path in one.paths if path.exists()]
@@ -194,8 +210,9 @@ def test_the_command_removes_nothing_unless_it_is_told_to(results):
         "hw2tune: nothing was removed: there is no terminal to ask on; --yes removes it without asking\n"
     )
     as_json = json.loads(shown.stdout)
-    assert (as_json["bytes"], len(as_json["leftovers"][0]["paths"])) == (14 * SIZE, 10)
-    table = hw2tune("--dry-run", "--format", "csv", cwd=results.parent).stdout
+    assert (as_json["bytes"], len(as_json["leftovers"][0]["paths"])) == (10 * SIZE, 10)
+    both = ("--only", LAST, "--only", WEIGHTS)
+    table = hw2tune("--dry-run", "--format", "csv", *both, cwd=results.parent).stdout
     assert [(row["kind"], row["bytes"]) for row in csv.DictReader(io.StringIO(table))] == [
         (LAST, "10000"), (WEIGHTS, "4000"),
     ]  # fmt: skip
