@@ -93,7 +93,8 @@ def test_the_image_is_built_from_what_is_there_and_runs_as_nobody_special():
     lines = [line.split() for line in re.sub(r"\\\n", " ", DOCKERFILE).splitlines() if line and line[0] != "#"]
     copied = {source for word, *rest in lines if word == "COPY" and "--from=build" not in rest for source in rest[:-1]}
     assert all((ROOT / source).exists() for source in copied)
-    assert {"pyproject.toml", "README.md", "LICENSE", "hw2tune", "studies", "docs/study.schema.json"} == copied
+    build = {"pyproject.toml", "hatch_build.py", "README.md", "LICENSE", "docs/study.schema.json"}
+    assert {*build, "hw2tune", "studies"} == copied
     last = {word: rest for word, *rest in lines}
     assert last["USER"] == ["1000"] and last["ENTRYPOINT"] == ['["hw2tune"]']
     python = re.search(r"^ARG PYTHON=(.+)$", DOCKERFILE, re.MULTILINE)[1]
