@@ -64,7 +64,11 @@ def connected(resources: ResourceRequest, note: Callable[[str], None] = lambda t
 
     `note` gets what the user should know of the cluster.
     """
-    with silenced("ray", "ray.tune", "ray.train", "ray.data"), scratch() as folder, translated_errors():
+    with (
+        silenced("ray", "ray.tune", "ray.train", "ray.data", "ray.widgets.util"),
+        scratch() as folder,
+        translated_errors(),
+    ):
         try:
             with _started(folder) if resources.address is None else _attached(resources.address, note):
                 unsuitable = unsuitable_nodes(_alive()) if resources.address else {}
