@@ -119,6 +119,7 @@ def test_a_trial_that_is_cut_off_and_goes_on_has_each_epoch_once(name, tmp_path)
     trial = left.trial()
     left.epoch(trial)
     left.epoch(trial)
+    wait_for_idle(left)
     study = LiveStudy(tmp_path, *make_loggers([name])).run()
     assert_up_to_date([name], study.folder.root)
 
