@@ -128,7 +128,9 @@ def _torch(module: torch.nn.Module) -> Predict:
 
 
 def _extra(error: ImportError) -> Hw2tuneError:
-    return Hw2tuneError(f"exporting to this format needs {error.name}: pip install 'hw2tune[export]'")
+    return Hw2tuneError(
+        f"exporting to this format needs {(error.name or '').partition('.')[0]}: pip install 'hw2tune[export]'"
+    )
 
 
 @contextlib.contextmanager

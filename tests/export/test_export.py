@@ -281,3 +281,12 @@ def test_images_of_floats_keep_all_their_digits(tmp_path):
     shown = run_script(exported, tmp_path / "pixels.npy")
     assert shown[0][1] == pytest.approx(100 * want[0].max(), abs=0.011)
     assert "float32, 0 to 1, shape (N, 2, 8, 8), 2 channels" in exported.card.read_text()
+
+
+@pytest.mark.parametrize(("suffix", "module"), [(".safetensors", "safetensors.numpy"), (".onnx", "onnxscript")])
+def test_a_missing_package_is_said_with_the_extra_that_brings_it(digits, tmp_path, monkeypatch, suffix, module):
+    monkeypatch.setitem(sys.modules, module, None)
+    package = module.partition(".")[0]
+    with pytest.raises(Hw2tuneError, match=re.escape(f"needs {package}: pip install 'hw2tune[export]'")):
+        hw2tune.export_model("small", tmp_path / f"model{suffix}", results_dir=digits[0])
+    assert list(tmp_path.iterdir()) == []
