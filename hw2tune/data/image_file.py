@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 ORIENTATION = 0x0112  # the EXIF tag of a camera's rotation
-GRAY = ("1", "L", "LA", "I", "I;16", "I;16B")  # Pillow's modes with one channel of brightness
+GRAY = ("1", "L", "LA", "I", "I;16", "I;16B", "F")  # Pillow's modes with one channel of brightness
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,8 @@ def read_header(path: Path) -> Header:
                 what.append("with transparent parts, laid on white")
             if image.mode.startswith("I"):
                 what.append("of 16 bits, scaled to 8")
+            if image.mode == "F":
+                what.append("of floating-point numbers, scaled to 8 bits")
             if image.mode == "CMYK":
                 what.append("in CMYK, converted to RGB")
             if image.mode == "P":
@@ -51,7 +53,7 @@ def read_header(path: Path) -> Header:
             width, height = image.size
             size = (width, height) if turned in (5, 6, 7, 8) else (height, width)
             return Header(size, image.mode in GRAY, tuple(what))
-    except BROKEN as error:
+    except (*BROKEN, Image.DecompressionBombError) as error:
         raise damaged(path, expected="an image that can be decoded", found=f"'{error}'") from error
 
 
@@ -65,7 +67,7 @@ def read_pixels(path: Path, size: tuple[int, int], channels: int) -> Pixels:
             if image.size != (size[1], size[0]):
                 image = image.resize((size[1], size[0]), Image.Resampling.BILINEAR)
             return np.asarray(image, np.uint8).reshape(*size, channels)
-    except BROKEN as error:
+    except (*BROKEN, Image.DecompressionBombError) as error:
         raise damaged(path, expected="an image that can be decoded", found=f"'{error}'") from error
 
 
@@ -73,6 +75,10 @@ def _plain(image: Image) -> Image:
     """Without transparency and with 8 bits a channel."""
     from PIL import Image as Pillow
 
+    if image.mode == "F":  # TIFFs of numbers: of 0 to 1 where none is larger
+        numbers = np.nan_to_num(np.asarray(image))
+        scaled = np.rint(numbers * (255 if numbers.max(initial=0) <= 1 else 1))
+        return Pillow.fromarray(np.clip(scaled, 0, 255).astype(np.uint8))
     if image.mode.startswith("I"):
         values = np.asarray(image).astype(np.int64)
         return Pillow.fromarray((values // 257 if values.max(initial=0) > 255 else values).astype(np.uint8))

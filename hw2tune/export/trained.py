@@ -172,13 +172,13 @@ def _of_replicate(data: StudyData, images: DatasetRecord, replicate: Replicate) 
 def _of_trial(data: StudyData, images: DatasetRecord, row: TrialRow, folder: TrialFolder) -> TrainedModel:
     import torch
 
-    from hw2tune.train.evaluate import arrays_of
-
     assert row.best_epoch is not None, "asked before"
     content = torch.load(io.BytesIO(_checkpoint(data, folder, row)), map_location="cpu", weights_only=True)
+    state = content["model"].items()
+    weights = {name: (one.float() if one.is_floating_point() else one).numpy().copy() for name, one in state}
     return TrainedModel(
         data=data, images=images, hyperparameters=data.overview.study.hyperparameters(row.params),
-        seed=data.overview.study.seed, epoch=row.best_epoch, weights=arrays_of(content["model"]), trial=row,
+        seed=data.overview.study.seed, epoch=row.best_epoch, weights=weights, trial=row,
     )  # fmt: skip
 
 

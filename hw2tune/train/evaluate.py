@@ -54,12 +54,7 @@ def evaluate_network(
 
 def weights_of(model: nn.Module) -> Weights:
     """Parameters and buffers (of batch norm) by name, copies on the CPU; what numpy has no type for as float32."""
-    return arrays_of(model.state_dict())
-
-
-def arrays_of(state: Mapping[str, Tensor]) -> Weights:
-    """The same of a state that was saved."""
-    return {name: _array(tensor.detach().cpu()) for name, tensor in state.items()}
+    return {name: _array(tensor.detach().cpu()) for name, tensor in model.state_dict().items()}
 
 
 def _array(tensor: Tensor) -> NDArray[Any]:

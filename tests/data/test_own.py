@@ -103,6 +103,13 @@ def test_gray_images_have_one_channel_and_16_bits_are_scaled(tmp_path):
     assert data.notes == ("8 images of 16 bits, scaled to 8",)
 
 
+def test_an_image_of_too_many_pixels_is_said(tmp_path, monkeypatch):
+    place = saved(tmp_path, Image.fromarray(COLOUR))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 16)  # Pillow refuses twice as many
+    with pytest.raises(DataError, match=r"a/0\.png: .*exceeds limit of 32 pixels"):
+        load(place, test_share=0.2)
+
+
 def test_cmyk_gif_and_webp_are_read(tmp_path):
     folder(tmp_path, count=8)
     Image.fromarray(COLOUR).convert("CMYK").save(tmp_path / "a" / "0.jpg")
