@@ -5,10 +5,12 @@ import signal
 import pytest
 
 from hw2tune.records.layout import StudyFolder
+from hw2tune.records.replicates.files import read_replicates
+from hw2tune.records.replicates.records import ReplicatesFolder
 from hw2tune.records.trials.epochs import read_epochs
 from tests.end_to_end.command import Command
 from tests.end_to_end.test_study import STUDY
-from tests.integrations.test_loggers import NAMES, assert_up_to_date, in_records, in_store, without_a_login
+from tests.integrations.test_loggers import NAMES, assert_same, in_records, in_store, without_a_login
 
 pytestmark = pytest.mark.ray
 __all__ = ["without_a_login"]  # a fixture
@@ -33,10 +35,15 @@ def test_a_study_that_is_killed_twice_is_in_every_store_once(tmp_path):
     assert code == 0, err
     for word in ("wandb", "mlflow", "Warning", "Traceback", "--log"):
         assert word not in out + err
-    assert_up_to_date(NAMES, folder.root)
     recorded = in_records(folder.root)
     assert len(recorded) == 8
+    trained = {f"{one.variant}-seed-{one.seed}" for one in read_replicates(ReplicatesFolder.of(folder))}
+    assert len(trained) == 4  # baseline, l2, tuned, tuned-no-l2
     for name in NAMES:
         stored = in_store(name, folder.root)
+        trials = {run: metrics for run, metrics in stored.items() if run in recorded}
+        assert_same(trials, recorded, float32=name == "tensorboard")
+        others = {run for run in stored.keys() - trials.keys() if "race" not in run}
+        assert others == (set() if name == "csv" else trained)  # CSV has a table of replicates
         values = sum(len(values) for metrics in stored.values() for values in metrics.values())
-        print(f"{name}: {len(stored)} runs, {values} values, those of read_study the same and each once")
+        print(f"{name}: {len(stored)} runs, {values} values; every trial's those of read_study, each once")
