@@ -11,6 +11,7 @@ from hw2tune.events import Listeners
 from hw2tune.execution.machine import this_machine
 from hw2tune.execution.resources import Capacity, ResourceRequest, find_capacity
 from hw2tune.interrupt import start_deaf_thread
+from hw2tune.loggers import silenced
 
 if TYPE_CHECKING:
     from hw2tune.execution.cluster import Cluster
@@ -29,8 +30,8 @@ class Connection(contextlib.ExitStack):
         if self._cluster is None:
             address = self.resources.address
             self.tell.stage("starting Ray" if address is None else f"attaching to {address}")
-            from hw2tune.execution.cluster import connected
-
+            with silenced("ray.widgets.util"):  # where Ray is imported in a notebook it asks for ipywidgets
+                from hw2tune.execution.cluster import connected
             if meanwhile and address is None:
                 start_deaf_thread(_importing(meanwhile))
             self._cluster = self.enter_context(connected(self.resources, self.tell.note))
