@@ -14,6 +14,7 @@ from hw2tune.study.file import shipped_studies
 
 pytestmark = pytest.mark.machines
 ROOT = Path(__file__).parents[1]
+COMMIT = {"hw2tune/commit.txt"} if (ROOT / ".git").exists() else set()
 DATA = {".j2", ".css", ".csv", ".typed"}  # what the package holds besides code
 
 
@@ -51,14 +52,18 @@ def test_the_wheel_holds_the_package_with_its_data_and_nothing_else(built):
     }
     studies = {f"hw2tune/shipped_studies/{name}.toml" for name in shipped_studies()}
     assert len(studies) >= 4 and "hw2tune/py.typed" in package and "hw2tune/report/templates/page.html.j2" in package
-    assert names_in(built[0]) == package | studies | {f"hw2tune/{SCHEMA}"}
+    assert names_in(built[0]) == package | studies | {f"hw2tune/{SCHEMA}"} | COMMIT
 
 
 def test_the_sdist_makes_the_same_wheel_as_the_checkout_and_holds_what_tests_need(built, tmp_path):
     subprocess.run(["uv", "build", "--offline", "--quiet", "--wheel", "--out-dir", tmp_path, ROOT], check=True)
     again, wheel = (zipfile.ZipFile(path) for path in (next(tmp_path.glob("*.whl")), built[0]))
     assert sorted(again.namelist()) == sorted(wheel.namelist())
-    assert not [name for name in wheel.namelist() if again.read(name) != wheel.read(name)]
+
+    def lines(archive: zipfile.ZipFile, name: str) -> list[bytes]:
+        return sorted(archive.read(name).splitlines())  # RECORD has them in the order in which they were found
+
+    assert not [name for name in wheel.namelist() if lines(again, name) != lines(wheel, name)]
     with tarfile.open(built[1]) as sdist:
         names = {name.partition("/")[2] for name in sdist.getnames()}
     assert {"tests/test_wheel.py", "studies/mnist.toml", "deploy/slurm.sh", "docs/tutorial.md", "LICENSE"} <= names

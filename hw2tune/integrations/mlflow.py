@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from hw2tune.errors import LoggerError
 from hw2tune.integrations.logger import RecordsLogger
+from hw2tune.integrations.mlflow_files import remove_torn
 from hw2tune.integrations.runs import Run, best_of, study_id
 from hw2tune.loggers import silenced
 from hw2tune.records.layout import StudyFolder
@@ -72,7 +73,10 @@ class MLflowLogger(RecordsLogger):
         return folder.logs / "mlruns"
 
     def begin(self, overview: Overview) -> None:
-        self.client: MlflowClient = _client(self.uri or self.place(overview.folder).absolute().as_uri())
+        own = self.place(overview.folder).absolute()
+        if not self.uri:
+            remove_torn(own)
+        self.client: MlflowClient = _client(self.uri or own.as_uri())
         self.study_id = study_id(overview.folder)
         self.experiment = self._experiment(overview.folder.name)
         self.stored = self._find_runs()
@@ -224,7 +228,7 @@ class MLflowLogger(RecordsLogger):
                     id=run.info.run_id, key=tags.get(KEY, ""), digest=tags.get(DIGEST, ""), status=run.info.status,
                     params=dict(run.data.params), metrics=list(run.data.metrics), tags=tags,
                 )  # fmt: skip
-            elif STUDY not in tags and RUN in tags:
+            elif not tags.get(STUDY) and (RUN in tags or not self.uri):
                 self.client.delete_run(run.info.run_id)
         return found
 

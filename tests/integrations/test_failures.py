@@ -15,7 +15,7 @@ from hw2tune.events import EpochFinished
 from hw2tune.integrations import LOGGERS, TensorBoardLogger, make_loggers
 from hw2tune.records.trials.epochs import read_epochs
 from tests.integrations.live_study import LiveStudy
-from tests.integrations.test_loggers import NAMES, in_store, without_a_login
+from tests.integrations.test_loggers import NAMES, assert_up_to_date, in_store, without_a_login
 
 __all__ = ["without_a_login"]  # a fixture
 
@@ -30,6 +30,22 @@ def test_a_library_that_is_not_installed_is_named_with_its_extra(monkeypatch):
         make_loggers(["wandb"])
     assert str(refused.value).startswith("--log wandb: its library cannot be imported (")
     assert str(refused.value).endswith("); pip install 'hw2tune[wandb]'")
+
+
+@pytest.mark.parametrize("torn", ["a trial", "the study", "the experiment"])
+def test_what_a_kill_has_torn_of_mlflows_own_files_is_written_again(torn, tmp_path):
+    folder = LiveStudy(tmp_path, *make_loggers(["mlflow"]), trials=3).run().folder
+    runs = [meta.parent for meta in (folder.logs / "mlruns").glob("[0-9]*/*/meta.yaml")]
+    kind = {"a trial": True, "the study": False}
+    meta = next(
+        (run / "meta.yaml" for run in runs if (run / "tags/mlflow.parentRunId").exists() == kind.get(torn)),
+        runs[0].parent / "meta.yaml",
+    )
+    meta.write_text("")  # MLflow empties it before it writes it
+    again = LiveStudy(tmp_path, *make_loggers(["mlflow"]), trials=5).run()
+    assert "".join(again.said) == ""
+    assert len(in_store("mlflow", folder.root)) == 5
+    assert_up_to_date(["mlflow"], folder.root)
 
 
 def test_an_mlflow_server_that_does_not_answer_is_said_before_the_study(monkeypatch):

@@ -39,7 +39,7 @@ from hw2tune.events import ReplicationStarted, TrainingFinished, TrainingStarted
 for totals in ((1, 2), (1, 0)):
     display = hw2tune.NotebookDisplay()
     for total in totals:
-        display(ReplicationStarted(study=study.study, total=total, cached=0, capacity=capacity))
+        display(ReplicationStarted(study=study.study, total=total, cached=0, capacity=capacity, folder="mnist"))
         for training in range(total):
             display(TrainingStarted(training=training, label="baseline", params={}))
             display(TrainingFinished(row=rows[training]))
