@@ -91,6 +91,7 @@ def test_an_interrupted_trial_keeps_what_it_goes_on_from(results):
     assert not [path for path in paths if path.parent.name == "10"]
 
 
+@pytest.mark.matrix
 def test_what_is_removed_is_what_was_found_and_the_study_reads_and_reports_as_before(results):
     folder = StudyFolder(results / "quickstart")
     before = read_overview(folder).as_json()
