@@ -168,7 +168,7 @@ class Pool:
     @cached_property
     def best_and_median(self) -> tuple[float, float]:
         """The best of the rows that were repeated, as one training's luck is no quality; the median of all."""
-        repeated = {row for row, seed in self.table.curves if seed > 0} or set(self.rows)
+        repeated = {row for row, seed in self.table.curves if seed > 0 and row.isdigit()} or set(self.rows)
         scores = self.table.scores
         return max(scores[row] for row in repeated), float(np.median(list(scores.values())))
 

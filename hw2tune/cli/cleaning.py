@@ -30,8 +30,8 @@ def clean(
     """Show what can go and how much it frees, ask, and remove it.
 
     Of the named studies, or of all and of this machine. What is needed to continue a study, to report, claim or
-    export is not shown (but for `--only weights`), nor is anything of a study that runs. Without a terminal to ask
-    on, --yes is needed.
+    export is not shown (but for `--only weights` and `--only set-aside`), nor is anything of a study that runs.
+    Without a terminal to ask on, --yes is needed.
     """
     from hw2tune.api import find_leftovers, remove_leftovers
     from hw2tune.errors import Hw2tuneError

@@ -40,7 +40,7 @@ def _top(root: TyperGroup) -> Iterator[str]:
         "",
         "<!-- made by `python -m hw2tune.cli.documentation`; change the code, not this page -->",
         "",
-        "<!-- every block run by: tests/test_help.py::test_each_example_parses -->",
+        "<!-- every block not run: tests/test_help.py holds that each example parses -->",
         "",
         f"{STREAMS} `hw2tune COMMAND --help` shows what stands here; `hw2tune --install-completion` makes Tab complete "
         "commands, options and the names of studies, data sets, samplers and pruners in bash, zsh, fish and "

@@ -17,6 +17,7 @@ from hw2tune.records.leftovers import (
     KINDS,
     ON_DEMAND,
     SCRATCH,
+    SET_ASIDE,
     Leftover,
     in_study,
     leftover,
@@ -127,12 +128,22 @@ def _removed(one: Leftover, paths: Sequence[Path], notes: list[str]) -> Iterator
         try:
             if one.kind == SCRATCH:
                 remove_if_abandoned(path)
+                if path.exists():
+                    notes.append(f"{path}: could not be removed whole; a command uses it, or a file in it")
+                    continue
+            elif one.kind == SET_ASIDE:
+                refuse_in_use(StudyFolder(path))
+                with locked(StudyFolder(path)):
+                    shutil.rmtree(path)
             elif path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
             else:
                 path.unlink()
         except OSError as error:
             notes.append(f"{path}: cannot be removed ({error.strerror})")
+            continue
+        except Hw2tuneError as error:
+            notes.append(str(error))
             continue
         done.append(path)
         size += bytes_there

@@ -25,6 +25,7 @@ PREFIX = "hw2tune-"
 # A socket's path has 107 bytes at most (sun_path); Ray 2.60 puts "/session_2026-11-25_14-26-49_123456_4194304" and
 # "/sockets/plasma_store" behind its folder.
 LONGEST = 107 - 43 - 21
+OF_A_STUDY = ("study.toml", "optuna.journal")  # one whose name begins so has a lock, too
 FREE_BYTES = 50_000_000  # Ray's logs of a short command are 1 MB; under this it may not start at all
 ELSEWHERE = ("/tmp", "/var/tmp", "/dev/shm")  # where TMPDIR does not do
 
@@ -77,7 +78,8 @@ def _abandoned(folder: Path) -> Iterator[bool]:
     with contextlib.ExitStack() as held:
         dead = False
         with contextlib.suppress(OSError, NotImplementedError, filelock.Timeout):
-            if (folder / "lock").is_file() and not folder.is_symlink() and folder.stat().st_uid == os.getuid():
+            mine = (folder / "lock").is_file() and not folder.is_symlink() and folder.stat().st_uid == os.getuid()
+            if mine and not any((folder / name).exists() for name in OF_A_STUDY):
                 held.enter_context(filelock.FileLock(folder / "lock", timeout=0))
                 dead = True
         yield dead

@@ -59,7 +59,10 @@ def options_of(request: Request) -> list[str]:
 def environment_of(environment: Mapping[str, str]) -> dict[str, str]:
     """The variables that say where `--log` logs. Logins stay here: whoever sees the cluster's dashboard sees these."""
     there = {name: environment[name] for name in LOGGING if environment.get(name)}
-    return {name: value for name, value in there.items() if without_secrets(value) == value}
+    kept = {name: value for name, value in there.items() if without_secrets(value) == value}
+    for name in there.keys() - kept.keys():
+        _note(f"{name} holds a login and is not sent: set it on the cluster, or the study logs into its folder there")
+    return kept
 
 
 def _write(text: str) -> None:

@@ -24,7 +24,6 @@ _SCRIPT = '''"""{title}: python {script} {argument}  (needs {needs})."""
 import json, sys
 from pathlib import Path
 {imports}
-
 {pixels}
 {predict}
 for k in probabilities.argsort()[::-1][:3]:
@@ -51,7 +50,8 @@ probabilities = model.run(None, {{"pixels": pixels}})[0][0]
 classes = json.loads(model.get_modelmeta().custom_metadata_map["classes"])""",
 }
 _FROM_IMAGE = """\
-image = ImageOps.exif_transpose(Image.open(sys.argv[1])).convert("RGBA")
+image = ImageOps.exif_transpose(Image.open(sys.argv[1]))
+image = image.convert("RGBA") if image.mode[0] not in "IF" else sys.exit("convert it to 8 bits a channel first")
 image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("{mode}").resize({size}, 2)
 pixels = np.array(image, "{dtype}").reshape(1, {height}, {width}, {channels}).transpose(0, 3, 1, 2){scaled}"""
 _FROM_ARRAY = """\

@@ -75,7 +75,7 @@ class Table:
 
     def put(self, run: str, rows: Sequence[Row]) -> None:
         """Gives a run its rows."""
-        before, self.rows[run] = self.rows.get(run, ()), rows
+        before, self.rows[run] = self.rows.get(run, []), rows
         new = rows[len(before) :]
         if rows[: len(before)] != before or any(row.keys() - self.columns.keys() for row in new):
             self.pending = None

@@ -58,6 +58,7 @@ class RecordsLogger(ABC):
         if self.library:
             self._import()
         self.overview: Overview | None = None  # of the study that is logged, as it was when last read
+        self._identity: tuple[StudyFolder, int] | None = None
         self._rows: dict[int, TrialRow] = {}
         self._written: dict[str, str] = {}  # digests of the runs in the store, by name
         self._pending: dict[str, Callable[[], None]] = {}
@@ -119,8 +120,10 @@ class RecordsLogger(ABC):
                     self._finish(StudyFolder(Path(folder)))
 
     def _begin(self, folder: StudyFolder) -> None:
-        if self.overview is not None and self.overview.folder == folder:
+        identity = (folder, folder.root.stat().st_ino)  # `--fresh` begins another study in a folder of that name
+        if identity == self._identity:
             return
+        self._identity = identity
         refuse_unwritable(self.place(folder), f"--log {self.name}")
         overview = read_overview(folder)
         if (before := _active.get((self.name, folder))) is not None and before is not self:

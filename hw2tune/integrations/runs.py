@@ -13,7 +13,7 @@ from typing import Any, Literal
 from hw2tune.records.atomic import write_atomically
 from hw2tune.records.damaged import read_record
 from hw2tune.records.layout import StudyFolder
-from hw2tune.records.replicates.files import read_replicates
+from hw2tune.records.replicates.files import every_replicate, read_replicates
 from hw2tune.records.replicates.records import Replicate, ReplicatesFolder
 from hw2tune.records.replicates.trainings import TrainingRecord
 from hw2tune.records.trials.epochs import read_epochs
@@ -94,10 +94,13 @@ def read_trials(study: Study, folder: StudyFolder, rows: Iterable[TrialRow]) -> 
 
 
 def read_replicate_runs(study: Study, folder: StudyFolder) -> list[Run]:
-    """The replicates that count, and finished trainings that are none, or none yet: of the race, or untested."""
+    """The replicates, and finished trainings that are none, or none yet: of the race, or untested.
+
+    Those of a larger number of seeds, or of an earlier winner, stay; of one name the one that counts does.
+    """
     there = ReplicatesFolder.of(folder)
     runs = {}
-    replicates = read_replicates(there)
+    replicates = [*every_replicate(there), *read_replicates(there)]
     tested = {replicate.key.rpartition(" ")[2] for replicate in replicates}
     for path in sorted(there.trainings.glob("*/training.json"), key=lambda path: (path.stat().st_mtime, path)):
         training = read_record(path, TrainingRecord)

@@ -24,11 +24,11 @@ KINDS = {
     LAST: "last.pt of trials that have ended; only a trial under way goes on from it",
     WEIGHTS: f"best.pt of trials that have ended, but for the references and the best {KEPT_BEST}; shown only when it "
     "is asked for: their weights are lost, and `--trial` of `export` and `predict` finds them no more",
-    SET_ASIDE: "a study that --fresh set aside, all of it",
+    SET_ASIDE: "a study that --fresh set aside, all of it, results too; shown only when it is asked for",
     DECODED: "image folders, decoded; decoded again where one is needed",
     SCRATCH: "Ray's sockets and logs of commands that were killed",
 }
-ON_DEMAND = (WEIGHTS,)  # not among what is found where no kind is named
+ON_DEMAND = (WEIGHTS, SET_ASIDE)  # not among what is found where no kind is named
 DATED = re.compile(r"(?P<name>.+)\.\d{4}-\d\d-\d\d-\d{6}(-\d+)?")
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +14,7 @@ from hw2tune.errors import DeviceError, InterruptedByUserError, StudyFolderError
 from hw2tune.events import Listener, Listeners
 from hw2tune.execution.request import load_for
 from hw2tune.records.environment import run_facts, runs
+from hw2tune.records.layout import StudyFolder
 from hw2tune.records.overview import Overview, find_folder, read_overview
 from hw2tune.records.remote.mirror import reading
 from hw2tune.records.trials.epochs import read_epochs
@@ -45,8 +48,9 @@ def rerun_trial(
     """
     tell, overview = Listeners(listeners), read_overview(find_folder(reading(results_dir), name))
     study, row = overview.study, _row(overview, trial)
-    recorded = read_epochs(overview.folder.trial(trial))
-    then: dict[str, Any] = next((run for run in reversed(runs(overview.folder)) if "study" in run.get("seeds", {})), {})
+    # A kill may leave a line of an epoch that the journal does not know of: it is trained again when the study goes on.
+    recorded = [one for one in read_epochs(overview.folder.trial(trial)) if one["epoch"] <= row.epochs]
+    then = _run_of(overview.folder, recorded)
     data = load_for(study, data_dir, tell)
     chosen = study.seed if seed is None else seed
     task = task_of(study, study.hyperparameters(row.params), chosen)
@@ -57,6 +61,14 @@ def rerun_trial(
         study=study, trial=row, seed=chosen, ended=ended, circumstances=_circumstances(then, data),
         epochs=_beside(recorded, again, study.objective),
     )  # fmt: skip
+
+
+def _run_of(folder: StudyFolder, recorded: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The run of the study that began the trial, the last one where that cannot be told; empty where none is known."""
+    studies = [run for run in runs(folder) if "study" in run.get("seeds", {})]
+    begun = float(recorded[0].get("timestamp", math.inf)) if recorded else math.inf
+    before = [run for run in studies if datetime.fromisoformat(run["started"]).timestamp() <= begun]
+    return next(reversed(before or studies), {})
 
 
 def _row(overview: Overview, number: int) -> TrialRow:
@@ -139,7 +151,7 @@ def _values(record: dict[str, Any], names: list[str]) -> dict[str, float]:
 
 
 def _circumstances(then: dict[str, Any], data: Dataset) -> list[str]:
-    """What differs between the study's last run and now, of what a training may depend on."""
+    """What differs between the run of the study that began the trial and now, of what a training may depend on."""
     import torch
 
     now = run_facts()

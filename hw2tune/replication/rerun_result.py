@@ -88,6 +88,8 @@ class Rerun:
         if off:
             sizes = [f"{_size(value, name)} of {name.replace('_', ' ')}" for name, value in largest.items() if value]
             yield f"it differs from epoch {off[0].epoch} on, by at most {listed(sizes)}"
+        if gone := [str(one.epoch) for one in self.epochs if not one.again]:
+            yield f"epoch {listed(gone)} did not come again"
         if self.ended != self.expected:
             yield f"it ended with `{self.ended or 'nothing amiss'}`, not with `{self.expected or 'nothing amiss'}`"
 

@@ -19,7 +19,7 @@ from hw2tune.events import (
     TrainingFinished,
 )
 from hw2tune.records.layout import StudyFolder
-from hw2tune.records.overview import Overview
+from hw2tune.records.overview import Overview, read_study
 from hw2tune.terminal.progress import BoardListener
 from hw2tune.terminal.tables import print_status
 
@@ -67,9 +67,8 @@ class NotebookDisplay(BoardListener):
             self._show()
 
     def _study_table(self, event: StudyFinished) -> str:
-        assert self.board.goal is not None
         folder, console = StudyFolder(Path(event.folder)), _text_console()
-        print_status(Overview(folder=folder, study=self.board.goal.study, rows=[*event.rows], running=None), console)
+        print_status(Overview(folder=folder, study=read_study(folder), rows=[*event.rows], running=None), console)
         return _text(console)
 
     def _trainings(self) -> str:

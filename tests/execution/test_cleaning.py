@@ -153,11 +153,16 @@ def test_studies_set_aside_can_go_each_for_itself_also_by_name(results):
     with opened(results, study, fresh=True):
         pass
     (results / "set-aside" / "notes").mkdir()  # not of ours
-    (aside,) = [one for one in cleaning.find(results, ["quickstart"]).found if one.kind == SET_ASIDE]
+    assert not any(kind == SET_ASIDE for kind, _ in kinds(cleaning.find(results)))  # results lie in it
+    (aside,) = cleaning.find(results, ["quickstart"], [SET_ASIDE]).found
     assert aside.size > 20 * SIZE and aside.paths[0].name.startswith("quickstart.")
     shutil.rmtree(results / "quickstart")
-    assert kinds(cleaning.find(results, ["quickstart"])) == {(SET_ASIDE, "quickstart"): (1, aside.size)}
-    cleaning.remove(cleaning.find(results, ["quickstart"]))
+    found = cleaning.find(results, ["quickstart"], [SET_ASIDE])
+    assert kinds(found) == {(SET_ASIDE, "quickstart"): (1, aside.size)}
+    with locked(StudyFolder(aside.paths[0])):  # somebody summarizes it
+        left = cleaning.remove(found)
+    assert left.found == () and "quickstart." in left.notes[0] and aside.paths[0].exists()
+    cleaning.remove(found)
     assert [path.name for path in (results / "set-aside").iterdir()] == ["notes"]
     assert not (results / "quickstart").exists()  # nor is it made to be locked
 

@@ -85,9 +85,13 @@ def test_what_a_killed_command_left_is_removed_and_what_a_living_one_has_is_not(
     others[0].kill()
     others[0].wait()
     (short / "hw2tune-foreign").mkdir()  # without a lock: not ours to judge
+    study = short / "hw2tune-study"  # a study of such a name: it has a lock as well
+    for file in (study / "lock", study / "study.toml"):
+        study.mkdir(exist_ok=True)
+        file.touch()
     assert remove_abandoned(short) == [killed]
-    assert sorted(path.name for path in short.iterdir()) == sorted([living.name, "hw2tune-foreign"])
+    assert sorted(path.name for path in short.iterdir()) == sorted([living.name, "hw2tune-foreign", "hw2tune-study"])
     others[1].communicate("")
-    assert [path.name for path in short.iterdir()] == ["hw2tune-foreign"]
+    assert sorted(path.name for path in short.iterdir()) == ["hw2tune-foreign", "hw2tune-study"]
     others[0].stdin.close()
     others[0].stdout.close()

@@ -102,6 +102,10 @@ def script_agrees(results: Path, data: Dataset, exported: hw2tune.export.write.E
     for (_, percent), probability in zip(shown, expected.probabilities.values(), strict=False):
         assert percent == pytest.approx(100 * probability, abs=0.011)
     assert len(exported.script.read_text().splitlines()) <= 15
+    deep = exported.file.with_name("deep.png")
+    Image.fromarray(pixels[..., 0].astype(np.uint16) * 257).save(deep)
+    refused = subprocess.run([sys.executable, exported.script, deep], capture_output=True, text=True)
+    assert (refused.returncode, refused.stderr) == (1, "convert it to 8 bits a channel first\n")
 
 
 @pytest.mark.parametrize("suffix", [".pt2", ".onnx", ".safetensors"])

@@ -95,6 +95,7 @@ def test_a_study_is_in_the_store_as_it_is_in_the_records(name, tmp_path):
 def test_what_a_second_logger_finds_is_not_written_again(name, tmp_path):
     folder = LiveStudy(tmp_path, *make_loggers([name])).run().folder.root
     before = {path: path.stat().st_mtime_ns for path in (folder / "logs" / "tensorboard").rglob("*tfevents*")}
+    assert bool(before) == (name == "tensorboard")
     LiveStudy(tmp_path, *make_loggers([name])).run()
     assert_up_to_date([name], folder)
     assert {path: path.stat().st_mtime_ns for path in (folder / "logs" / "tensorboard").rglob("*tfevents*")} == before
@@ -210,6 +211,29 @@ def test_a_replicate_of_another_winner_takes_the_place_of_the_one_before(tmp_pat
     tell(ReplicationFinished(folder=str(folder.root)))
     for name in NAMES[:3]:
         assert {loss for _, loss in in_store(name, folder.root)["tuned-seed-0"]["validation_loss"]} == {9.0}
+
+
+@pytest.mark.parametrize("name", NAMES[:3])
+def test_replicates_of_more_seeds_than_the_last_report_has_stay(name, tmp_path):
+    folder = write_fake_study(tmp_path, trials=4, seeds=2)
+    for path in ReplicatesFolder.of(folder).records():
+        record = json.loads(path.read_text())
+        path.write_text(json.dumps(record | {"key": f"key {record['seed']}"}))
+    write_current(ReplicatesFolder.of(folder), ["key 0", "key 1"])
+    Listeners(make_loggers([name]))(ReplicationFinished(folder=str(folder.root)))
+    before = in_store(name, folder.root)
+    assert {"baseline-seed-0", "baseline-seed-1"} <= before.keys()
+    write_current(ReplicatesFolder.of(folder), ["key 0"])
+    assert {one.seed for one in read_replicates(ReplicatesFolder.of(folder))} == {0}
+    Listeners(make_loggers([name]))(ReplicationFinished(folder=str(folder.root)))
+    assert in_store(name, folder.root) == before
+
+
+def test_a_study_that_is_begun_anew_under_one_logger_is_another(tmp_path):
+    logger = CSVLogger()
+    first = LiveStudy(tmp_path, logger, trials=5).run().folder
+    first.root.rename(tmp_path / "aside")
+    assert len(in_store("csv", LiveStudy(tmp_path, logger, trials=3).run().folder.root)) == 3
 
 
 def test_a_training_of_a_replicate_is_logged_when_it_is_on_disk(tmp_path):

@@ -15,6 +15,7 @@ import hw2tune
 from hw2tune.errors import InterruptedByUserError, StudyFolderError
 from hw2tune.events import StageStarted
 from hw2tune.records.layout import StudyFolder
+from hw2tune.replication.rerun import _run_of
 from tests.export.trained_study import write_trained_study
 
 
@@ -83,6 +84,28 @@ def test_a_difference_in_the_last_digit_is_no_equality(results):
     finally:
         folder.trial(0).epochs.write_bytes(before)
     assert not again.same and "from epoch 3 on, by at most" in again.sentence and "e-16 of train loss" in again.sentence
+
+
+def test_a_line_that_a_kill_left_behind_the_last_epoch_of_the_journal_is_no_difference(tmp_path):
+    folder, _ = write_trained_study(tmp_path, dataset="synthetic-mnist", epochs=2, large=0.05, seeds=())
+    path = folder.trial(0).epochs
+    path.write_text(path.read_text() + json.dumps(json.loads(path.read_text().splitlines()[-1]) | {"epoch": 3}) + "\n")
+    again = hw2tune.rerun_trial("small", 0, results_dir=tmp_path)
+    assert again.same and len(again.epochs) == 2
+
+
+def test_the_threads_are_those_of_the_run_that_began_the_trial(results):
+    folder = StudyFolder(results / "small")
+    before = folder.environment.read_bytes() if folder.environment.exists() else None
+    recorded = [{"epoch": 1, "timestamp": 1_000_000_000.0}]
+    begun = ("2001-09-01T00:00:00+00:00", "2001-09-20T00:00:00+00:00")  # before the epoch's timestamp and behind it
+    entries = [{"started": at, "seeds": {"study": 0}, "resources": {"threads": n}} for n, at in enumerate(begun, 4)]
+    folder.environment.write_text(json.dumps({"runs": entries}))
+    try:
+        assert _run_of(folder, recorded)["resources"] == {"threads": 4}
+        assert _run_of(folder, [])["resources"] == {"threads": 5}
+    finally:
+        folder.environment.write_bytes(before) if before else folder.environment.unlink()
 
 
 def test_another_seed_is_compared_and_not_expected_to_be_the_same(results):

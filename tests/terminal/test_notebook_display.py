@@ -49,6 +49,9 @@ END = """
 display(events[-1])
 display(StudyFinished(folder="RESULTS/quickstart", end="complete", rows=rows))
 """
+COMPLETE_BEFORE = """
+hw2tune.NotebookDisplay()(StudyFinished(folder="RESULTS/quickstart", end="complete", rows=rows))
+"""
 
 
 def run_cells(*cells: str, path) -> list:
@@ -73,7 +76,7 @@ def cells(tmp_path_factory):
     path = tmp_path_factory.mktemp("notebook")
     write_fake_study(path / "results", trials=10, seeds=0)
     is_default = "from hw2tune.api import _listening\n[type(one).__name__ for one in _listening(None).listeners]"
-    sources = [EVENTS, SHOW, END, is_default, REPLICATES]
+    sources = [EVENTS, SHOW, END, is_default, REPLICATES, COMPLETE_BEFORE]
     return run_cells(*(source.replace("RESULTS", str(path / "results")) for source in sources), path=path)
 
 
@@ -95,6 +98,11 @@ def test_when_the_study_is_over_a_table_of_every_trial_stands_there(cells):
     assert len([line for line in lines if re.match(r"#\d+ ", line)]) == 10
     assert "diverged in epoch 2: loss nan" in shown and "#0 baseline" in shown
     assert "left" not in lines[0] and "\x1b" not in shown
+
+
+def test_a_study_that_was_complete_before_is_the_table_at_once(cells):
+    (output,) = cells[5][0]
+    assert "quickstart: complete, 10 of 10 trials finished" in output.data["text/plain"]
 
 
 def test_when_replicates_are_over_nothing_seems_to_run(cells):

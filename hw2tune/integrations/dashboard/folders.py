@@ -25,7 +25,7 @@ class ShownFolders:
     def __init__(self, results: str | Path, names: Sequence[str] = ()) -> None:
         self.results, self.names = results, list(names)
         self.faults: dict[str, str] = {}
-        self._sound: set[Path] = set()
+        self._sound: dict[Path, Stamp] = {}  # with the stamp of the study file as it was read
         self._refused: dict[str, Stamp] = {}
         self._fetched, self._here = float("-inf"), Path()
 
@@ -33,7 +33,7 @@ class ShownFolders:
         """Those that are there now and can be read."""
         there = study_folders(self._reading())
         wanted = [folder for folder in there if not self.names or folder.name in self.names]
-        self._sound &= {folder.root for folder in wanted}
+        self._sound = {folder.root: self._sound[folder.root] for folder in wanted if folder.root in self._sound}
         return [folder for folder in wanted if self._is_sound(folder)]
 
     def refuse_none(self) -> None:
@@ -60,8 +60,10 @@ class ShownFolders:
         return self._here
 
     def _is_sound(self, folder: StudyFolder) -> bool:
-        if folder.root in self._sound:
+        study_file = _stamp((folder.study_file,))
+        if self._sound.get(folder.root) == study_file:
             return True
+        self._sound.pop(folder.root, None)
         stamp = _stamp((folder.study_file, folder.journal))
         if self._refused.get(folder.name) == stamp:
             return False
@@ -71,7 +73,7 @@ class ShownFolders:
             self.faults[folder.name], self._refused[folder.name] = str(error), stamp
             return False
         self.faults.pop(folder.name, None)
-        self._sound.add(folder.root)
+        self._sound[folder.root] = study_file
         return True
 
 

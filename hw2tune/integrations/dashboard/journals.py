@@ -82,7 +82,11 @@ class MergedJournals(BaseJournalBackend):
             return
         for line in lines:
             journal.entries += 1
-            if (entry := self._renumbered(json.loads(line), journal)) is not None:
+            try:
+                entry = self._renumbered(json.loads(line), journal)
+            except (ValueError, LookupError, TypeError):  # damaged: Optuna could not go on from it either
+                continue
+            if entry is not None:
                 self._log.append(entry)
 
     def _renumbered(self, entry: dict[str, Any], journal: StudyJournal) -> dict[str, Any] | None:

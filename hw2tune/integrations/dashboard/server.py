@@ -82,6 +82,12 @@ def _reading_only(application: Application) -> Application:
 
     def guarded(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
+        if environ.get("HTTP_HOST", HOST).split(":")[0] not in (
+            HOST,
+            "localhost",
+        ):  # a stranger's name for this machine
+            start_response("403 Forbidden", [("Content-Type", "application/json")])
+            return [json.dumps({"reason": f"ask for {HOST} or localhost"}).encode()]
         if method in ("GET", "HEAD") or (method == "PUT" and NOTE.fullmatch(path)):
             return application(environ, start_response)
         start_response("403 Forbidden", [("Content-Type", "application/json")])

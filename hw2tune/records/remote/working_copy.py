@@ -199,7 +199,7 @@ def fetch(
 
 def read_by_readers(key: str) -> bool:
     """Whether `status` and the report need a file."""
-    return not key.endswith(".pt") and not {"report", "set-aside"} & {*key.split("/")}
+    return not key.endswith(".pt") and not {"report", "set-aside", "logs"} & {*key.split("/")}
 
 
 def inside(here: Path, key: str, url: str) -> Path:

@@ -4,7 +4,9 @@ import json
 import logging
 import shutil
 import socket
+from http.client import HTTPConnection
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -195,6 +197,11 @@ def test_a_damaged_study_is_named_and_left_out(tmp_path):
         assert set(dashboard.study_ids()) == {"cifar10"}
         folder.journal.write_bytes(whole)  # a copy in its place
         assert set(dashboard.study_ids()) == {"cifar10", "quickstart"}
+        toml = folder.study_file.read_bytes()
+        folder.study_file.write_bytes(b"not TOML")  # while it is served
+        assert set(dashboard.study_ids()) == {"cifar10"}
+        folder.study_file.write_bytes(toml)
+        assert set(dashboard.study_ids()) == {"cifar10", "quickstart"}
     with pytest.raises(StudyFolderError, match="line 1 is damaged"):
         folder.journal.write_bytes(b"not JSON\n" + whole)
         ShownFolders(tmp_path, ["quickstart"]).refuse_none()
@@ -211,6 +218,15 @@ def test_results_behind_a_url_are_read_anew(tmp_path, monkeypatch):
         wait_until(lambda: len(dashboard.study("quickstart")["trials"]) == 3)
         first = dashboard.study_ids()
         assert list(first) == ["quickstart"] and dashboard.study_ids() == first  # fetched again is not begun anew
+
+
+def test_another_name_for_this_machine_gets_no_answer(both: Served):
+    place = urlsplit(both.base)
+    for host, status in ((f"localhost:{place.port}", 200), ("evil.example", 403), (f"evil.example:{place.port}", 403)):
+        connection = HTTPConnection(place.hostname, place.port)
+        connection.request("GET", "/api/studies", headers={"Host": host})
+        assert connection.getresponse().status == status, host
+        connection.close()
 
 
 def test_a_port_that_is_taken_is_refused_in_words(tmp_path):
