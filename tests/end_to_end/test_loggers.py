@@ -12,7 +12,7 @@ from tests.end_to_end.command import Command
 from tests.end_to_end.test_study import STUDY
 from tests.integrations.test_loggers import NAMES, assert_same, in_records, in_store, without_a_login
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.matrix]
 __all__ = ["without_a_login"]  # a fixture
 
 

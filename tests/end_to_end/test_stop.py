@@ -11,7 +11,7 @@ from hw2tune.records.trials.storage import read_trials
 from tests.end_to_end.command import Command
 from tests.end_to_end.test_study import STUDY
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.matrix]
 
 
 def test_a_study_is_stopped_from_another_terminal_and_continued(tmp_path):
