@@ -81,11 +81,12 @@ def _submit(
 
 def _run_study(request: Request, replicates: int | None, log: Sequence[str], *, json: bool, quiet: bool) -> None:
     """Runs a study and, with `replicates`, its report on the same Ray; prints what came of it."""
-    from hw2tune.api import replicate_on, run_on
+    from hw2tune.api import replicate_on
     from hw2tune.events import Listeners
     from hw2tune.execution.connection import Connection
     from hw2tune.execution.request import resolve
     from hw2tune.search.driver import RunEnd
+    from hw2tune.study_run import run_on
     from hw2tune.terminal.progress import progress
     from hw2tune.terminal.tables import print_json, print_outcome, stdout
 

@@ -13,7 +13,7 @@ import time
 from functools import partial
 from pathlib import Path
 
-from hw2tune import api
+from hw2tune import study_run
 from hw2tune.console import main
 from hw2tune.execution.tune.trainable import TrainingTrial
 
@@ -62,6 +62,6 @@ class FaultyTrial(TrainingTrial):
 
 
 if __name__ == "__main__":
-    api.run_on = partial(api.run_on, trainable=FaultyTrial)
+    study_run.run_on = partial(study_run.run_on, trainable=FaultyTrial)
     sys.argv[0] = "hw2tune"
     main()

@@ -1,0 +1,104 @@
+"""One run of a study on a Ray that is there: looked over, searched, and judged by what is on disk at its end."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from hw2tune.errors import NoTrialFinishedError
+from hw2tune.events import Listeners, StudyFinished
+from hw2tune.execution.connection import Connection
+from hw2tune.execution.machine import this_machine
+from hw2tune.execution.model_check import model_facts
+from hw2tune.execution.preflight import preflight
+from hw2tune.execution.request import Request, load_for, resolve
+from hw2tune.execution.resources import find_capacity
+from hw2tune.loggers import optuna_silenced
+from hw2tune.records.environment import add_run
+from hw2tune.records.layout import StudyFolder
+from hw2tune.records.opening import opened, refuse_another_study
+from hw2tune.records.overview import Overview, find_folder, read_overview
+from hw2tune.records.remote.mirror import mirrored
+from hw2tune.records.trials.rows import trial_rows
+from hw2tune.records.trials.states import COMPLETE, INTERRUPTED
+from hw2tune.records.trials.storage import read_trials
+from hw2tune.search.driver import RunEnd
+from hw2tune.search.warm_start import take_over
+from hw2tune.study.schema import Study
+from hw2tune.study_result import StudyResult
+
+
+def run_on(
+    connection: Connection, request: Request, tell: Listeners, *, trainable: type[Any] | None = None
+) -> StudyResult:
+    """`run_study` on a connection that others use as well; `trainable` stands in for what trains a trial."""
+    deadline = None if request.time_budget is None else time.monotonic() + request.time_budget
+    study = resolve(request)
+    with optuna_silenced(), mirrored(request.results, [study.name], tell.note) as results:
+        return _run(study, results, request, connection, tell, deadline, trainable)
+
+
+def _run(
+    study: Study, results: Path, request: Request, connection: Connection, tell: Listeners, deadline: float | None,
+    trainable: type[Any] | None,
+) -> StudyResult:  # fmt: skip
+    folder, resources = StudyFolder(results / study.name), request.resources
+    if not request.fresh:
+        refuse_another_study(folder, study)
+        if (there := _finished(folder, study)) is not None:
+            tell(StudyFinished(folder=str(folder.root), end=RunEnd.COMPLETE.value, rows=there.overview.rows))
+            return there
+    data = load_for(study, request.data_dir, tell)
+    if resources.address is None:
+        find_capacity([this_machine()], resources)  # refuses what will not fit
+    rows = [] if request.fresh else trial_rows(study, read_trials(folder), alive=False)
+    facts = model_facts(study, data)
+    for note in preflight(study, folder, rows, data=data, parameters=facts.parameters, fresh=request.fresh):
+        tell.note(note)
+    # Ray and Tune take seconds to import: not before everything that may refuse has been looked at. The folder is
+    # touched last: a command that is refused changes nothing.
+    cluster = connection.cluster(meanwhile="hw2tune.execution.run")
+    with opened(results, study, fresh=request.fresh, say=tell.note) as folder:
+        from hw2tune.execution.run import run_trials
+
+        if request.warm_start is not None:
+            tell.note(take_over(study, folder, find_folder(results, request.warm_start)))
+        capacity = cluster.capacity()
+        add_run(
+            folder,
+            tell.note,
+            seeds={"study": study.seed, "split": study.split_seed},
+            data={"name": data.label, "checksum": data.checksum, "split_checksum": data.split_checksum},
+            resources={
+                "at": capacity.text,
+                "trials_at_once": capacity.concurrency,
+                "threads": capacity.threads,
+                "gpus_per_trial": capacity.gpus_per_trial,
+            },
+        )
+        end = run_trials(
+            study, folder=folder, data=data, cluster=cluster, tell=tell, retries=request.retries, deadline=deadline,
+            trainable=trainable,
+        )  # fmt: skip
+    return _judged(read_overview(folder), end)
+
+
+def _finished(folder: StudyFolder, study: Study) -> StudyResult | None:
+    """The study where it has its trials already; nothing is started then."""
+    if not folder.study_file.exists():
+        return None
+    overview = read_overview(folder)
+    begun = [row for row in overview.rows if row.state == INTERRUPTED]
+    left = study.trials_left(len(overview.finished), sum(row.epochs for row in overview.rows))
+    return None if left or begun else _judged(overview, RunEnd.COMPLETE)
+
+
+def _judged(overview: Overview, end: RunEnd) -> StudyResult:
+    folder = overview.folder
+    if overview.state == COMPLETE and overview.all_failed:
+        raise NoTrialFinishedError(
+            f"{folder.root}: every one of {len(overview.finished)} trials failed, the last one "
+            f"`{overview.finished[-1].reason}`; hw2tune status {folder.name} shows each"
+        )
+    return StudyResult(overview, end)
