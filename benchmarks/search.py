@@ -22,7 +22,7 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import optuna
@@ -30,7 +30,11 @@ from numpy.typing import NDArray
 from optuna import pruners, samplers
 from scipy import stats
 
-from benchmarks.replay import Contestant, Forest, Found, search, world
+from benchmarks.replay.forest import Forest
+from benchmarks.replay.pool import Pool
+from benchmarks.replay.resuming import Promotion
+from benchmarks.replay.searches import Contestant, World, search, world
+from benchmarks.replay.table import Found
 from benchmarks.results import print_table, write_results
 from hw2tune.search.guided import GuidedSampler
 from hw2tune.search.halving import HalvingPruner
@@ -39,6 +43,7 @@ from hw2tune.study.schema import Study
 Array = NDArray[np.float64]
 FLOOR = 1e-3  # of the normalised regret: a thousandth of the way from the best to the median
 BOOTSTRAPS = 1000
+MOMENTS = 60  # of simulated time at which what would be returned is kept
 RESULTS = Path("benchmarks") / "results"
 warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
 
@@ -105,6 +110,19 @@ def _syne_tune(searcher: str) -> Any:
     return build
 
 
+def _promotion(*, guided: bool) -> Any:
+    def build(pool: Pool, seed: int) -> Promotion:
+        return Promotion(pool, seed, guided=guided)
+
+    return build
+
+
+def _smac(pool: Pool, seed: int) -> Any:
+    from benchmarks.contestants.smac_search import Smac
+
+    return Smac(pool, seed)
+
+
 def _before(study: Study, seed: int) -> Any:
     """The default until November 2026, with the reduction factor of its study file."""
     sampler = samplers.TPESampler(seed=seed, multivariate=True, group=True, constant_liar=True)
@@ -121,7 +139,10 @@ CONTESTANTS = {
     "one epoch, best sixth": Contestant(build=_optuna(samplers.RandomSampler, OneEpoch)),
     "syne tune's asha + cqr": Contestant(build=_syne_tune("cqr"), needs="syne_tune"),
     "syne tune's bohb": Contestant(build=_syne_tune("kde"), needs="syne_tune"),
+    "smac3": Contestant(resuming=_smac, needs="smac"),
     "tpe + halving": Contestant(build=_optuna(samplers.TPESampler, _halving)),
+    "ours, promoting": Contestant(resuming=_promotion(guided=True)),
+    "random, promoting": Contestant(resuming=_promotion(guided=False)),
     "ours - sampler": Contestant(build=_optuna(samplers.RandomSampler, _halving)),
     "ours - pruner": Contestant(build=_guided(None)),
     "ours - best so far": Contestant(build=_guided(_asha)),
@@ -138,25 +159,30 @@ def main() -> None:
     budget = options.budget * world(options.task, "pool").task.study.max_epochs
     found = run(options.task, options.kind, names, range(options.seeds), budget, options.workers, options.processes)
     place = world(options.task, options.kind)
-    rows = compared(found, place.best_and_median, budget)
+    by_epochs = {name: one.epochs for name, one in found.items()}
+    rows = compared(by_epochs, place.best_and_median, budget)
     print_table(rows)
     settings = {"task": options.task, "kind": options.kind, "seeds": options.seeds, "workers": options.workers}
     quality = place.quality() if isinstance(place, Forest) else {}
     print(settings | {"budget_epochs": budget, "best_and_median": place.best_and_median} | quality)
     if not options.dry:
         name = f"search-{options.task}-{options.kind}-{options.workers}"
-        curves = {contestant: _anytime(one[:, :budget]) for contestant, one in found.items()}
-        write_results(name, {**settings, "budget_epochs": budget, **quality, "contestants": rows, "test": curves})
+        curves = {contestant: _anytime(one[:, :budget]) for contestant, one in by_epochs.items()}
+        content = {**settings, "budget_epochs": budget, **quality, "contestants": rows, "test": curves}
+        if options.kind != "live":
+            content["simulated_seconds"] = round(_end(place, budget, options.workers), 1)
+            content["test_by_time"] = {contestant: _anytime(one.moments) for contestant, one in found.items()}
+        write_results(name, content)
 
 
-def _anytime(curves: Array) -> dict[str, list[float]]:
+def _anytime(curves: Array) -> dict[str, list[float | None]]:
     """Behind each epoch the interquartile mean over seeds, with a 95 % bootstrap band."""
     rng = np.random.default_rng(0)
     draws = curves[rng.integers(len(curves), size=(BOOTSTRAPS, len(curves)))]
-    means = stats.trim_mean(draws, 0.25, axis=1)
+    means = stats.trim_mean(draws, 0.25, axis=1)  # NaN where a search has nothing yet
     lines = {"iqm": stats.trim_mean(curves, 0.25), "low": np.quantile(means, 0.025, 0)}
     return {
-        name: [round(float(value), 5) for value in line]
+        name: [round(float(value), 5) if math.isfinite(value) else None for value in line]
         for name, line in (lines | {"high": np.quantile(means, 0.975, 0)}).items()
     }
 
@@ -176,51 +202,67 @@ def _options() -> argparse.Namespace:
 
 def run(
     task: str, kind: str, names: Sequence[str], seeds: Sequence[int], budget: int, workers: int, processes: int
-) -> dict[str, Array]:
-    """By contestant (seeds, epochs): the score of what each search would return behind each epoch."""
+) -> dict[str, Curves]:
+    """By contestant the score of what each search would return, behind each epoch and at each moment."""
     calls = [(name, seed) for seed in seeds for name in names]
     kept = _Kept(RESULTS / f"search-{task}-live-{budget}.jsonl") if kind == "live" else _Kept(None)
     missing = [call for call in calls if call not in kept.curves]
     with ProcessPoolExecutor(processes) as pool:
         for call, curve in zip(missing, pool.map(partial(_one, task, kind, budget, workers), missing), strict=True):
             kept.add(call, curve)
-    return {name: np.array([kept.curves[name, seed] for seed in seeds]) for name in names}
+    return {
+        name: Curves(*(np.array(some) for some in zip(*(kept.curves[name, seed] for seed in seeds), strict=True)))
+        for name in names
+    }
+
+
+class Curves(NamedTuple):
+    """Scores of a contestant's searches: (seeds, epochs) and (seeds, MOMENTS), the moments equally far apart."""
+
+    epochs: Array
+    moments: Array
 
 
 class _Kept:
     """Searches by contestant and seed; live ones, which take minutes, in a file, so that a second call goes on."""
 
     def __init__(self, path: Path | None) -> None:
-        self.path, self.curves = path, dict[tuple[str, int], list[float]]()
+        self.path, self.curves = path, dict[tuple[str, int], tuple[list[float], list[float]]]()
         if path and path.exists():
             for line in map(json.loads, path.read_text().splitlines()):
-                self.curves[line["contestant"], line["seed"]] = line["test"]
+                self.curves[line["contestant"], line["seed"]] = line["test"], []
 
-    def add(self, call: tuple[str, int], curve: list[float]) -> None:
+    def add(self, call: tuple[str, int], curves: tuple[list[float], list[float]]) -> None:
         """Keeps one search."""
-        self.curves[call] = curve
+        self.curves[call] = curves
         if self.path:
             with self.path.open("a") as file:
-                file.write(json.dumps({"contestant": call[0], "seed": call[1], "test": curve}) + "\n")
-            print(f"{call[0]}, seed {call[1]}: {100 * curve[-1]:.2f} %", flush=True)
+                file.write(json.dumps({"contestant": call[0], "seed": call[1], "test": curves[0]}) + "\n")
+            print(f"{call[0]}, seed {call[1]}: {100 * curves[0][-1]:.2f} %", flush=True)
 
 
-def _one(task: str, kind: str, budget: int, workers: int, call: tuple[str, int]) -> list[float]:
+def _one(task: str, kind: str, budget: int, workers: int, call: tuple[str, int]) -> tuple[list[float], list[float]]:
     name, seed = call
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    contestant = CONTESTANTS[name]
+    contestant, place = CONTESTANTS[name], world(task, kind)
     epochs = budget if kind == "live" else budget * contestant.longer
-    return _filled(search(world(task, kind), contestant, seed=seed, epochs=epochs, workers=workers), epochs)
+    found = search(place, contestant, seed=seed, epochs=epochs, workers=workers)
+    by_epochs = _filled(found, [one.epochs for one in found], np.arange(1, epochs + 1))
+    if kind == "live":
+        return by_epochs, []
+    moments = np.linspace(0, _end(place, budget, workers), MOMENTS + 1)[1:]
+    return by_epochs, _filled(found, [one.seconds for one in found], moments)
 
 
-def _filled(found: list[Found], epochs: int) -> list[float]:
-    """The score behind each epoch."""
-    curve = [math.nan] * epochs
-    for one in found:
-        curve[one.epochs - 1] = round(one.score, 5)
-    for epoch in range(1, epochs):  # behind a divergence nothing changes
-        curve[epoch] = curve[epoch - 1] if math.isnan(curve[epoch]) else curve[epoch]
-    return curve
+def _end(place: World, budget: int, workers: int) -> float:
+    """Simulated seconds that the budget takes where each epoch takes what a configuration's does in the middle."""
+    return budget * place.typical_seconds / workers
+
+
+def _filled(found: list[Found], at: Sequence[float], wanted: NDArray[Any]) -> list[float]:
+    """The score at each wanted place, that of the last change before it; NaN before the first."""
+    last = np.searchsorted(at, wanted, side="right") - 1
+    return [round(found[i].score, 5) if i >= 0 else math.nan for i in last]
 
 
 def compared(longest: dict[str, Array], scale: tuple[float, float], budget: int) -> list[dict[str, Any]]:

@@ -18,13 +18,11 @@ from syne_tune.config_space import choice, uniform
 from syne_tune.optimizer.scheduler import SchedulerDecision
 from syne_tune.optimizer.schedulers.asha import AsynchronousSuccessiveHalving
 
+from benchmarks.contestants.unit_cube import choices
 from hw2tune.search.by_name import ByNameSampler, suggest
 from hw2tune.search.design import Cube, UnitPoint
-from hw2tune.study.distributions import Choice
 from hw2tune.study.hyperparameters import Value
 from hw2tune.study.schema import Study
-
-ZERO, NOT_ZERO = 0.75, 0.25  # of a flag's coordinate, as `Cube.coordinates` gives them
 
 
 class SyneTune(ByNameSampler, BasePruner):
@@ -32,7 +30,7 @@ class SyneTune(ByNameSampler, BasePruner):
 
     def __init__(self, study: Study, seed: int, searcher: str) -> None:
         self.study, self.cube = study, Cube(study.search_space)
-        self.choices = {name: self._centres(name) for name in self.cube.names}
+        self.choices = choices(study)
         self.scheduler = AsynchronousSuccessiveHalving(
             {name: choice(some) if some else uniform(0.0, 1.0) for name, some in self.choices.items()},
             metric="value", do_minimize=study.direction == "minimize", searcher=searcher, time_attr="epoch",
@@ -41,12 +39,6 @@ class SyneTune(ByNameSampler, BasePruner):
         self.drawn: dict[int, dict[str, float]] = {}  # by trial, the coordinates that Syne Tune suggested
         self.told: dict[int, Trial] = {}
         self.verdicts: dict[tuple[int, int], str] = {}  # by trial and epoch
-
-    def _centres(self, name: str) -> list[float]:
-        one = self.study.search_space.distributions.get(name)
-        if one is None:
-            return [NOT_ZERO, ZERO]
-        return [(i + 0.5) / len(one.choices) for i in range(len(one.choices))] if isinstance(one, Choice) else []
 
     def sample_independent(
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
