@@ -8,6 +8,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 import pytest
@@ -16,8 +17,12 @@ from xdist.scheduler import LoadScopeScheduling
 
 from hw2tune.variables import settle
 
+if TYPE_CHECKING:
+    from hw2tune.report.write import ReportFiles
+
 MARK = "HW2TUNE_TESTS"  # in the environment of every process that a test starts
 OURS = ("hw2tune-", "ray", "session_", "matplotlib-")  # what a command of hw2tune's might leave
+RAY, REPORT = "Ray", "report"
 LINGERING = 100  # seconds: Ray's agents outlive a raylet that was killed by a minute
 
 
@@ -46,6 +51,15 @@ def nothing_is_left_behind() -> Iterator[None]:
     assert not left, f"left in the temporary folder: {left}"
 
 
+@pytest.fixture(scope="session")
+def report(tmp_path_factory: pytest.TempPathFactory) -> "ReportFiles":
+    """The report of a complete study, `quickstart`; drawing it takes seconds, so it is drawn once and only read."""
+    from hw2tune.report.write import write_report
+    from tests.report.fake_study import write_fake_study
+
+    return write_report([write_fake_study(tmp_path_factory.mktemp("results"))])
+
+
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
     """A file stays in one process, Ray's tests, which mostly wait, in one together, and those of one drawn report.
 
@@ -54,12 +68,23 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadSco
 
     class ByFile(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            file = nodeid.partition("::")[0]
-            if file.startswith(("tests/end_to_end/", "tests/execution/")):
-                return "Ray"
-            return "report" if file.startswith("tests/report/test_") else file
+            return group(nodeid)
 
     return ByFile(config, log)
+
+
+def group(nodeid: str) -> str:
+    """The tests that stay in one process."""
+    file = nodeid.partition("::")[0]
+    if file.startswith(("tests/end_to_end/", "tests/execution/")):
+        return RAY
+    return REPORT if file.startswith("tests/report/test_") or file.endswith("/test_dashboard.py") else file
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Ray's tests first: its agents outlive a killed raylet by a minute, in which others run. Then a report's."""
+    order = {RAY: 0, REPORT: 1}
+    items.sort(key=lambda item: order.get(group(item.nodeid), len(order)))
 
 
 def marked(mark: str) -> list[psutil.Process]:

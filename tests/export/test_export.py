@@ -119,9 +119,8 @@ def test_the_mnist_network_predicts_the_same_in_every_format_and_by_its_script(d
     np.testing.assert_allclose(recorded["confidence"], got.max(1), atol=1e-5)
 
 
-@pytest.mark.parametrize(
-    "suffix", [".safetensors", *(pytest.param(one, marks=pytest.mark.matrix) for one in (".pt2", ".onnx"))]
-)
+@pytest.mark.matrix
+@pytest.mark.parametrize("suffix", [".pt2", ".onnx", ".safetensors"])
 def test_the_cifar_network_does_so_from_the_best_trial_where_there_are_no_replicates(colours, suffix, tmp_path):
     exported = agree(*colours, suffix, tmp_path)
     assert exported.model.name.startswith("trial ")

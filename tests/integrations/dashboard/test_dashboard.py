@@ -15,7 +15,7 @@ from hw2tune.integrations.dashboard.folders import ShownFolders
 from hw2tune.integrations.dashboard.server import serving
 from hw2tune.records.overview import read_study
 from hw2tune.records.trials.storage import create_optuna_study
-from hw2tune.report.write import write_report
+from hw2tune.report.write import ReportFiles
 from tests.integrations.dashboard.served import Served, attributes, running_elsewhere, served, wait_until
 from tests.report.fake_study import write_fake_study
 
@@ -31,11 +31,11 @@ def every_file(results: Path) -> dict[str, tuple[int, bytes]]:
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def results(report: ReportFiles, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two studies, one with a report."""
     results = tmp_path_factory.mktemp("studies")
     write_fake_study(results, "cifar10", trials=3, seeds=0)
-    write_report([write_fake_study(results, trials=10)])
+    shutil.copytree(report.page.parent.parent, results / "quickstart")
     return results
 
 
