@@ -14,6 +14,7 @@ from hw2tune.records.trials.epochs import read_epochs
 from hw2tune.records.trials.rows import TrialRow, best_first
 from hw2tune.search.driver import RunEnd
 from hw2tune.study.schema import Study
+from hw2tune.text.numbers import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -123,7 +124,8 @@ class StudyResult:
         best = self.best
         value = "" if best is None or best.value is None else f", best {self.study.objective} {best.value:.4f}"
         number = "" if best is None else f" (#{best.number})"
-        return f"<StudyResult {self.name}: {self.state}, {len(self.overview.finished)} trials finished{value}{number}>"
+        finished = f"{counted(len(self.overview.finished), 'trial')} finished"
+        return f"<StudyResult {self.name}: {self.state}, {finished}{value}{number}>"
 
     def _repr_html_(self) -> str:
         """For notebooks: what it is, and its best trials."""

@@ -13,6 +13,7 @@ from hw2tune.search.cost import Cost
 from hw2tune.study.schema import Study
 from hw2tune.terminal.lines import configuration
 from hw2tune.text.cells import duration
+from hw2tune.text.numbers import counted
 
 
 def print_plan(plan: StudyStarted, console: Console) -> None:
@@ -35,14 +36,14 @@ def print_plan(plan: StudyStarted, console: Console) -> None:
         )
     grid.add_row(
         "budget",
-        f"{_extent(study)} of at most {study.max_epochs} epochs; sampler {study.sampler.name}, "
+        f"{_extent(study)} of at most {counted(study.max_epochs, 'epoch')}; sampler {study.sampler.name}, "
         f"pruner {study.pruner.name}, seed {study.seed}",
     )
     capacity = plan.capacity
     each = f"{capacity.cpus_per_trial:g} CPU" + (
         f" and {capacity.gpus_per_trial:g} GPU" if capacity.gpus_per_trial else ""
     )
-    grid.add_row("resources", f"{capacity.concurrency} trials at once, {each} each ({capacity.text})")
+    grid.add_row("resources", f"{counted(capacity.concurrency, 'trial')} at once, {each} each ({capacity.text})")
     grid.add_row("folder", plan.folder)
     if plan.finished or plan.resumed:
         grid.add_row("resumed", resumed_line(plan))
@@ -51,7 +52,9 @@ def print_plan(plan: StudyStarted, console: Console) -> None:
 
 def _extent(study: Study) -> str:
     """`50 trials`, or `420 epochs, in trials`."""
-    return f"{study.trials} trials" if study.budget_epochs is None else f"{study.budget_epochs} epochs, in trials"
+    if study.budget_epochs is None:
+        return counted(study.trials, "trial")
+    return f"{counted(study.budget_epochs, 'epoch')}, in trials"
 
 
 def resumed_line(plan: StudyStarted) -> str:
@@ -61,14 +64,14 @@ def resumed_line(plan: StudyStarted) -> str:
         epochs = " and ".join(str(epoch) for epoch in plan.resumed.values())
         parts.append(f"{len(plan.resumed)} continued at epoch{'s' * (len(plan.resumed) > 1)} {epochs}")
     budget = plan.study.budget_epochs
-    parts.append(f"{plan.left} to go" if budget is None else f"{max(0, budget - plan.epochs)} epochs to go")
+    parts.append(f"{plan.left} to go" if budget is None else f"{counted(max(0, budget - plan.epochs), 'epoch')} to go")
     return ", ".join(parts)
 
 
 def replication_line(plan: ReplicationStarted) -> str:
     """What is trained before a report, and what was there."""
-    there = f", {plan.cached} are there already" if plan.cached else ""
-    what = f"{plan.total} trainings of {plan.study.max_epochs} epochs{there}"
+    there = f", {plan.cached} {'is' if plan.cached == 1 else 'are'} there already" if plan.cached else ""
+    what = f"{counted(plan.total, 'training')} of {counted(plan.study.max_epochs, 'epoch')}{there}"
     return f"{plan.study.name}: {what}; {plan.capacity.concurrency} at once ({plan.capacity.text})"
 
 

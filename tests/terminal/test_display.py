@@ -135,9 +135,13 @@ def test_with_a_budget_epochs_are_counted_and_not_trials():
 
 
 def test_replicating_says_what_was_there_already():
+    room = "2 at once (2 CPUs and 0 GPUs on 1 node, Ray started here)"
     assert replication_line(ReplicationStarted(study=STUDY, total=3, cached=22, capacity=ROOM, folder="mnist")) == (
-        "mnist: 3 trainings of 5 epochs, 22 are there already; "
-        "2 at once (2 CPUs and 0 GPUs on 1 node, Ray started here)"
+        f"mnist: 3 trainings of 5 epochs, 22 are there already; {room}"
+    )
+    short = parse_study(*find_study("mnist"), overrides={"max_epochs": 1, "pruner": "none"})
+    assert replication_line(ReplicationStarted(study=short, total=1, cached=1, capacity=ROOM, folder="mnist")) == (
+        f"mnist: 1 training of 1 epoch, 1 is there already; {room}"
     )
 
 
