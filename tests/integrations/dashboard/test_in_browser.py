@@ -7,6 +7,7 @@ from tests.report.chromium import CHROMIUM, Browser, browser
 from tests.report.fake_study import write_fake_study
 
 pytestmark = [
+    pytest.mark.matrix,
     pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning"),
     pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium"),
 ]
