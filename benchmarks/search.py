@@ -1,4 +1,4 @@
-"""What a search finds for its cost: `uv run --with syne-tune==0.16.0 python -m benchmarks.search --task mnist-5k`.
+"""What a search finds for its cost: `uv run --with syne-tune==0.16.0 --with smac==2.4.1 python -m benchmarks.search`.
 
 Replays searches on the tables of `benchmarks.search_tables` (see `benchmarks.replay`), hundreds of seeds each, paired
 by seed. Every contestant gets the study's references first, and each sees validation values alone; it is scored by the
