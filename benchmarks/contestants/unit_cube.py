@@ -6,18 +6,16 @@ from hw2tune.search.design import Cube
 from hw2tune.study.distributions import Choice
 from hw2tune.study.schema import Study
 
-ZERO, NOT_ZERO = 0.75, 0.25  # of a flag's coordinate, as `Cube.coordinates` gives them
+NOT_ZERO, ZERO = 0.25, 0.75  # of a flag's coordinate, as `Cube.coordinates` gives them
 
 
 def choices(study: Study) -> dict[str, list[float]]:
     """By coordinate the middle of each of its choices; empty where it is a range."""
-    found: dict[str, list[float]] = {}
-    for name in Cube(study.search_space).names:
-        one = study.search_space.distributions.get(name)
-        if one is None:
-            found[name] = [NOT_ZERO, ZERO]
-        else:
-            found[name] = (
-                [(i + 0.5) / len(one.choices) for i in range(len(one.choices))] if isinstance(one, Choice) else []
-            )
-    return found
+    distributions = study.search_space.distributions
+    return {name: _middles(distributions.get(name)) for name in Cube(study.search_space).names}
+
+
+def _middles(one: object) -> list[float]:
+    if one is None:
+        return [NOT_ZERO, ZERO]
+    return [(i + 0.5) / len(one.choices) for i in range(len(one.choices))] if isinstance(one, Choice) else []
