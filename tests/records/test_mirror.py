@@ -29,9 +29,9 @@ def quick(monkeypatch):
 
 @pytest.fixture(scope="module")
 def s3():
-    """The address of a bucket of moto's: `uv run --with 'moto[server]' pytest tests/records/test_mirror.py`."""
-    server = pytest.importorskip("moto.server", reason="moto pulls in 60 packages: see the docstring of the fixture")
+    """The client of a local S3 server with one bucket, and the options of its address."""
     import boto3
+    from moto import server
 
     with ExitStack() as stack:
         running = server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
