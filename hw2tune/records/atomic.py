@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,11 +19,12 @@ def write_atomically(path: Path, content: bytes | str, *, durable: bool = False)
     `durable` is for what must survive a power loss: else the new name may come back without its content.
     """
     whole = content.encode() if isinstance(content, str) else content
-    beside = path.with_name(f"{path.name}.{os.getpid()}.part")  # two processes may write one file
+    # Two containers, in each of which hw2tune is process 1, may write one file. (mkstemp would make its mode 0600.)
+    beside = path.with_name(f"{path.name}.{secrets.token_hex(8)}.part")
     with writing(path, len(whole)):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with beside.open("wb") as file:
+            with beside.open("xb") as file:
                 file.write(whole)
                 if durable:
                     file.flush()
