@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hw2tune.errors import Hw2tuneError
+from hw2tune.printable import without_secrets
 
 if TYPE_CHECKING:
     from hw2tune.execution.resources import Capacity
@@ -195,9 +196,9 @@ class Listeners:
                 self.note(f"listener {name} failed and is omitted: {type(error).__name__}: {error}")
 
     def note(self, text: str) -> None:
-        """Tells a line."""
-        self(Noted(text=text))
+        """Tell a line."""
+        self(Noted(text=without_secrets(text)))
 
     def stage(self, text: str) -> None:
-        """Tells that something begins which takes seconds."""
-        self(StageStarted(text=text))
+        """Tell that something begins that takes seconds."""
+        self(StageStarted(text=without_secrets(text)))

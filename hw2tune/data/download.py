@@ -19,6 +19,7 @@ from hw2tune.data.catalog import DatasetInfo
 from hw2tune.data.dataset import Progress
 from hw2tune.data.layouts import LAYOUTS, Copy, find_copy
 from hw2tune.errors import DataError
+from hw2tune.printable import without_secrets
 
 # What a mirror that is away, cut short or wrong makes of requests (all OSError), pooch, gzip and tarfile.
 FAILURES = (OSError, EOFError, ValueError, zlib.error, tarfile.TarError, zipfile.BadZipFile)
@@ -79,7 +80,7 @@ def download(info: DatasetInfo, roots: tuple[Path, ...], progress: Progress | No
         try:
             return _download_into(root, info, progress)
         except FAILURES as error:
-            raise not_found(info, roots, f"downloading it failed ({error})") from error
+            raise not_found(info, roots, f"downloading it failed ({without_secrets(str(error))})") from error
 
 
 def not_found(info: DatasetInfo, roots: tuple[Path, ...], why: str) -> DataError:

@@ -17,6 +17,7 @@ from hw2tune.data.load import list_datasets
 from hw2tune.errors import Hw2tuneError
 from hw2tune.execution.machine import NVIDIA_SECONDS, gpus, grant_note, granted_cpus, memory_limit
 from hw2tune.execution.scratch import temporary_place
+from hw2tune.printable import without_secrets
 from hw2tune.records.environment import PACKAGES, processor
 from hw2tune.variables import entry_for, removed
 
@@ -71,7 +72,7 @@ def variables() -> list[str]:
     for name, value in sorted((os.environ | removed).items()):
         entry = entry_for(name)
         if entry is not None and entry.handling != "set" and name not in EVERYWHERE:
-            shown = "..." if any(secret in name.upper() for secret in SECRETS) else value
+            shown = "..." if any(secret in name.upper() for secret in SECRETS) else without_secrets(value)
             lines.append(f"{name}={shown} ({entry.handling})")
     return lines
 
@@ -114,7 +115,7 @@ def _terminal() -> str:
 
 
 def _public(text: str) -> str:
-    home = os.environ.get("HOME", "")
+    text, home = without_secrets(text), os.environ.get("HOME", "")
     return text.replace(home, "~") if len(home) > 1 else text
 
 

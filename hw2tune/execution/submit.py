@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from hw2tune.errors import ResourceError
 from hw2tune.execution.jobs import JobServer, follow, log, newest, on_the_head, submit
 from hw2tune.execution.request import Request, resolve
-from hw2tune.records.remote.store import without_secrets
+from hw2tune.printable import without_secrets
 
 LOGGING = ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "WANDB_MODE", "WANDB_PROJECT", "WANDB_ENTITY")
 
@@ -23,6 +23,8 @@ def submit_study(request: Request, more: Sequence[str], *, attach: bool, logs: b
     url = request.resources.address or ""
     if not url.startswith(("http://", "https://")):
         raise ResourceError("--attach and --logs need the cluster's dashboard: --address http://head:8265")
+    if not (attach or logs):
+        _refuse_credentials(str(request.results))
     study = resolve(request)
     cluster = JobServer(
         url=url, study=study.name, rejoin=shlex.join(["hw2tune", "study", request.study, "--address", url, "--attach"])
@@ -38,6 +40,15 @@ def submit_study(request: Request, more: Sequence[str], *, attach: bool, logs: b
         _note(f"job {job} at {url}; Ctrl-C leaves it alone, `{cluster.rejoin}` follows it again")
         _note(f"its results lie there, in {on_the_head(str(request.results))}/{study.name}")
     return follow(cluster, job, _write, _note)
+
+
+def _refuse_credentials(results: str) -> None:
+    """Raise ResourceError if the address of the results holds credentials: the job's command line shows it."""
+    if (address := without_secrets(results)) != results:
+        raise ResourceError(
+            f"--results-dir {address}: the address holds credentials, and the cluster's dashboard would show them; "
+            "leave them out, and set them in the environment of the cluster's head"
+        )
 
 
 def options_of(request: Request) -> list[str]:
@@ -71,4 +82,4 @@ def _write(text: str) -> None:
 
 
 def _note(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    print(without_secrets(text), file=sys.stderr, flush=True)

@@ -23,10 +23,11 @@ from pathlib import Path
 
 from hw2tune.data.roots import cache_dir
 from hw2tune.errors import Hw2tuneError, StoreError
+from hw2tune.printable import without_secrets
 from hw2tune.records.atomic import write_atomically
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.lock import Owner, owner_of, parse_owner
-from hw2tune.records.remote.store import is_url, open_store, without_secrets
+from hw2tune.records.remote.store import is_url, open_store
 from hw2tune.records.remote.working_copy import PUSH_SECONDS, Mirror, fetch, fresh_note, read_by_readers
 
 Say = Callable[[str], None]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hw2tune.errors import StoreError
+from hw2tune.printable import without_secrets
 
 FileVersion = tuple[int, int]  # a file's size in bytes and time of modification in ns
 
@@ -90,11 +90,6 @@ def is_url(place: str | Path) -> bool:
 def shown(place: str | Path) -> str:
     """A place as it may be printed: of a URL neither user nor password nor options."""
     return without_secrets(str(place)).partition("?")[0].rstrip("/") if is_url(place) else str(place)
-
-
-def without_secrets(text: str) -> str:
-    """A text whose URLs have lost user and password."""
-    return re.sub(r"://\S*@", "://", text)
 
 
 def open_store(url: str) -> Store:
