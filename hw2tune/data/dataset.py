@@ -43,6 +43,7 @@ class Unsplit:
     trainval: Split
     test: Split
     files: tuple[str, ...] = ()  # of the trainval's images and then of the test's, where each has a file of its own
+    notes: tuple[str, ...] = ()  # what a user should know of the images
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -59,6 +60,7 @@ class OwnData:
     groups: NDArray[np.int64] | None = None
     files: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()  # what was done to the images
+    white: Mapping[str, float] = field(default_factory=dict)  # as in Dataset
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -79,6 +81,7 @@ class Dataset:
     test: Split
     files: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # by split, where each image has its own
     notes: tuple[str, ...] = ()  # what was done to the images that a user should know
+    white: Mapping[str, float] = field(default_factory=dict)  # value that became 255, of files above 8 bits
     caveat: str = ""  # what stands beside every figure: images of two splits that the study file allows
 
 

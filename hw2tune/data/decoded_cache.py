@@ -1,8 +1,11 @@
-"""Decoded image folders in the user's cache, one file each."""
+"""Decoded image folders in the user's cache, one file each, with what only decoding tells of them."""
 
+import json
 import tempfile
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -20,32 +23,31 @@ def cached_files() -> list[Path]:
     return sorted(path for path in cache_file("").parent.glob("*") if path.suffix in (".npz", ".part"))
 
 
-def load(key: str, shape: tuple[int, ...]) -> Pixels | None:
-    """The stored images if they are whole and of `shape` (N, H, W, C); None means decode (again)."""
+def load(key: str) -> tuple[Pixels, dict[str, Any]] | None:
+    """The stored images (N, H, W, C) and their facts if they are whole; None means decode (again)."""
     try:
         with cache_file(key).open("rb") as file, np.load(file) as stored:  # the zip inside checks its CRC
-            images = stored["images"]
+            return stored["images"], json.loads(stored["facts"].item())
     except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile):
         return None
-    return images if images.shape == shape and images.dtype == np.uint8 else None
 
 
-def store(key: str, images: Pixels) -> None:
-    """Keep `images` for next time; a cache that cannot be written costs time then, and nothing now."""
+def store(key: str, images: Pixels, facts: Mapping[str, Any]) -> None:
+    """Keep `images` and `facts` (JSON) for next time; a cache that cannot be written costs time then, nothing now."""
     file = cache_file(key)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=file.parent, suffix=".part", delete=False) as part:
-            _write_whole(Path(part.name), file, images)
+            _write_whole(Path(part.name), file, images, json.dumps(facts))
     except OSError:
         return
 
 
-def _write_whole(part: Path, file: Path, images: Pixels) -> None:
+def _write_whole(part: Path, file: Path, images: Pixels, facts: str) -> None:
     """All of the file or none: written under another name first."""
     try:
         with part.open("wb") as out:
-            np.savez(out, images=images)
+            np.savez(out, images=images, facts=facts)
         part.replace(file)
     finally:
         part.unlink(missing_ok=True)

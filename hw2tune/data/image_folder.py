@@ -41,10 +41,12 @@ def read(info: DatasetInfo, folder: Path, progress: Progress | None = None) -> U
     """The images in order of class and name, decoded once and then taken from the user's cache."""
     trainval, test = list_images(info, folder / "train"), list_images(info, folder / "test")
     shape, key = info.image_shape, f"{info.name}-{_fingerprint(trainval + test)}"
-    images = decoded_cache.load(key, (len(trainval) + len(test), *shape))
-    if images is None:
+    cached = decoded_cache.load(key)
+    if cached is None:
         images = decode.decode_images([file.path for file in trainval + test], shape, progress)
-        decoded_cache.store(key, images)
+        decoded_cache.store(key, images, {})
+    else:
+        images, _ = cached
     labels = np.array([file.label for file in trainval + test], np.int64)
     return Unsplit(
         label=_label(info, trainval, test),

@@ -76,6 +76,7 @@ def load_dataset(
         validation=whole.trainval.take(chosen),
         test=whole.test,
         files=_files_by_split(whole, others, chosen),
+        notes=whole.notes,
     )
 
 

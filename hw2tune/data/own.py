@@ -76,6 +76,7 @@ def load_own(
         test=own.test,
         files=_files(own, chosen),
         notes=own.notes,
+        white=own.white,
     )
 
 

@@ -117,14 +117,16 @@ def _decoded(
     size = _common_size(paths, headers, resize)
     channels = 1 if all(header.gray for header in headers) else 3
     key = f"own-{_fingerprint(paths)}-{size[0]}x{size[1]}x{channels}"
-    images = decoded_cache.load(key, (len(paths), *size, channels))
-    if images is None:
+    cached = decoded_cache.load(key)
+    if cached is not None:
+        images, _ = cached
+    else:
         images = np.empty((len(paths), *size, channels), np.uint8)
         for n, path in enumerate(paths):
             images[n] = read_pixels(Path(path), size, channels)
             if progress and ((n + 1) % CHUNK == 0 or n + 1 == len(paths)):
                 progress("decoding images", n + 1, len(paths))
-        decoded_cache.store(key, images)
+        decoded_cache.store(key, images, {})
     counts = Counter(what for header in headers for what in header.what)
     notes = [f"{count:,} {'image' if count == 1 else 'images'} {what}" for what, count in sorted(counts.items())]
     if resize:

@@ -74,6 +74,7 @@ def dataset_record(data: Dataset) -> DatasetRecord:
         source=data.source,
         caveat=data.caveat,
         notes=list(data.notes),
+        white=dict(data.white),
         dtype=data.train.images.dtype.name,
     )
 

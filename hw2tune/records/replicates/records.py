@@ -46,6 +46,7 @@ class DatasetRecord:
     source: str
     caveat: str = ""  # what must stand beside every figure
     notes: list[str] = field(default_factory=list)  # what was done to the images
+    white: dict[str, float] | None = None  # as in Dataset; earlier versions scaled each image file by itself
     dtype: str = ""  # of the pixels, uint8 or float32 in [0, 1]; earlier versions did not say
 
 
