@@ -33,6 +33,7 @@ class Archives:
     mirrors: tuple[str, ...]  # each ends with a slash
     md5_of: dict[str, str | None]  # None: the unpacked files are verified anyhow, and mirrors zip them in their own way
     inside: bool = True  # whether the files go into the data set's own folder; else the archive brings it along
+    unpacked: bool = True  # else the archives stay as they are: only the digests of zipped files are known
 
 
 ARCHIVES = {
@@ -58,6 +59,7 @@ ARCHIVES = {
     "kmnist": Archives(
         mirrors=("http://codh.rois.ac.jp/kmnist/dataset/kmnist/",),
         md5_of={f"{file.name}.gz": file.zipped_md5 for file in idx.KMNIST.files},
+        unpacked=False,
     ),
     "emnist-digits": Archives(
         mirrors=("https://biometrics.nist.gov/cs_links/EMNIST/",),
@@ -130,7 +132,9 @@ def _fetch_archives(info: DatasetInfo, folder: Path, progress: Progress | None) 
         try:
             for name, md5 in archives.md5_of.items():
                 bar = _Bar(info.title, progress) if progress else None
-                _fetch(mirror + name, md5, folder, info.name, bar)
+                archive = _fetch(mirror + name, md5, folder, bar)
+                if archives.unpacked:
+                    _unpack(archive, folder, info.name)
             return mirror
         except FAILURES as error:
             refusals.append(f"{mirror}: {_reason(error)}")
@@ -145,18 +149,22 @@ def _reason(error: BaseException) -> str:
     return innermost.strerror if isinstance(innermost, OSError) and innermost.strerror else str(error)
 
 
-def _fetch(url: str, md5: str | None, folder: Path, dataset: str, bar: _Bar | None) -> None:
-    """Downloads one archive and unpacks it; only what is in it stays."""
+def _fetch(url: str, md5: str | None, folder: Path, bar: _Bar | None) -> Path:
+    """Download one archive."""
     import pooch
 
     pooch.get_logger().setLevel("ERROR")  # the terminal is ours
-    name = url.rpartition("/")[2]
-    archive = Path(
+    return Path(
         pooch.retrieve(
-            url, known_hash=md5 and f"md5:{md5}", fname=name, path=folder,
+            url, known_hash=md5 and f"md5:{md5}", fname=url.rpartition("/")[2], path=folder,
             downloader=pooch.HTTPDownloader(timeout=TIMEOUT_SECONDS, progressbar=bar),
         )
     )  # fmt: skip
+
+
+def _unpack(archive: Path, folder: Path, dataset: str) -> None:
+    """Replace an archive with its files."""
+    name = archive.name
     if name.endswith(".tar.gz"):
         with tarfile.open(archive) as tar:
             tar.extractall(folder, filter="data")

@@ -3,12 +3,16 @@
 import gzip
 import hashlib
 import struct
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 
 from hw2tune.data import idx
+from hw2tune.data.download import ARCHIVES
 from hw2tune.data.layouts import LAYOUTS
+from hw2tune.data.load import fetch_dataset, load_dataset
 from hw2tune.errors import DataError
 
 
@@ -48,6 +52,35 @@ def test_plain_files_without_a_known_digest_are_known_by_their_form(tmp_path):
     (tmp_path / "a-labels").write_bytes((tmp_path / "a-labels").read_bytes()[:-1] + b"\x63")
     with pytest.raises(DataError, match=r"a-labels.*labels from 0 to 9.*99 as label number 11"):
         idx.read(tmp_path, dataset=clothes)
+
+
+def test_noise_in_the_form_of_fashion_mnist_is_not_fashion_mnist(fake_mnist):
+    (fake_mnist / "MNIST").rename(fake_mnist / "FashionMNIST")
+    with pytest.raises(DataError, match=r"train-images-idx3-ubyte: expected the published Fashion-MNIST with md5 f4a8"):
+        load_dataset("fashion-mnist", data_dir=fake_mnist)
+
+
+def test_a_flipped_bit_of_a_downloaded_set_is_found_where_only_zipped_digests_are_published(
+    mirror, monkeypatch, tmp_path
+):
+    kmnist = made(mirror.folder, zipped=True)
+    layout = replace(LAYOUTS["kmnist"][0], **{
+        name: partial(getattr(idx, name), dataset=kmnist) for name in ("holds", "check_quickly", "read")
+    })  # fmt: skip
+    monkeypatch.setitem(LAYOUTS, "kmnist", (layout,))
+    sums = {f"{file.name}.gz": file.zipped_md5 for file in kmnist.files}
+    monkeypatch.setitem(ARCHIVES, "kmnist", replace(ARCHIVES["kmnist"], md5_of=sums))
+    folder, random = fetch_dataset("kmnist", data_dir=tmp_path / "data"), np.random.default_rng(0)
+    for file in sorted(folder.iterdir()):
+        content = file.read_bytes()
+        for place in random.integers(0, len(content), 12):
+            flipped = bytearray(content)
+            flipped[place] ^= 1 << random.integers(0, 8)
+            file.write_bytes(flipped)
+            with pytest.raises(DataError, match=file.name):
+                fetch_dataset("kmnist", data_dir=tmp_path / "data")
+        file.write_bytes(content)
+    assert fetch_dataset("kmnist", data_dir=tmp_path / "data") == folder
 
 
 def test_each_published_set_has_torchvisions_folder():
