@@ -42,10 +42,7 @@ class StudyJournal:
 
 
 class MergedJournals(BaseJournalBackend):
-    """Optuna's storage asks this for what is new. Each journal numbers from 0; here all have numbers of one log.
-
-    What is appended (a note typed into the dashboard) is kept in memory, as long as this object lives.
-    """
+    """Optuna's storage asks this for what is new. Each journal numbers from 0; here all have numbers of one log."""
 
     def __init__(self, folders: Callable[[], Sequence[StudyFolder]]) -> None:
         self.folders = folders
@@ -63,8 +60,8 @@ class MergedJournals(BaseJournalBackend):
         return self._log[log_number_from:]
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        """Keeps entries in memory."""
-        self._log += logs
+        """Refuse: a dashboard shows studies and changes none."""
+        raise PermissionError("the journals of a dashboard are only read")
 
     def journal(self, study_id: int) -> StudyJournal:
         """The journal of a study of the merged log. Raises KeyError."""
@@ -84,7 +81,7 @@ class MergedJournals(BaseJournalBackend):
             journal.entries += 1
             try:
                 entry = self._renumbered(json.loads(line), journal)
-            except (ValueError, LookupError, TypeError):  # damaged: Optuna could not go on from it either
+            except (ValueError, LookupError, TypeError, RecursionError):  # damaged: Optuna could not read it either
                 continue
             if entry is not None:
                 self._log.append(entry)

@@ -6,7 +6,6 @@ import contextlib
 import importlib.util
 import io
 import json
-import re
 import socketserver
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -19,7 +18,6 @@ from hw2tune.interrupt import start_deaf_thread
 from hw2tune.loggers import optuna_silenced, silenced
 
 HOST = "127.0.0.1"
-NOTE = re.compile(r"/api/studies/\d+(/\d+)?/note")
 REFUSAL = (
     "This dashboard shows studies and changes none: `hw2tune study` runs them, `hw2tune status` tells where they are."
 )
@@ -69,26 +67,20 @@ def _when_asked(folders: ShownFolders) -> Application:
 def _application(folders: ShownFolders) -> Application:
     from optuna_dashboard import wsgi
 
-    from hw2tune.integrations.dashboard.artifacts import ReportArtifacts
     from hw2tune.integrations.dashboard.storage import DashboardStorage
 
-    artifacts = ReportArtifacts()
-    application: Application = wsgi(DashboardStorage(folders, artifacts), artifact_store=artifacts)
+    application: Application = wsgi(DashboardStorage(folders))
     return application
 
 
 def _reading_only(application: Application) -> Application:
-    """Lets through what reads, and notes, which are kept in memory; says of everything else why not."""
+    """Let reading requests through and refuse all others, and those by a stranger's name for this machine."""
 
     def guarded(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
-        if environ.get("HTTP_HOST", HOST).split(":")[0] not in (
-            HOST,
-            "localhost",
-        ):  # a stranger's name for this machine
+        if environ.get("HTTP_HOST", HOST).split(":")[0] not in (HOST, "localhost"):
             start_response("403 Forbidden", [("Content-Type", "application/json")])
             return [json.dumps({"reason": f"ask for {HOST} or localhost"}).encode()]
-        if method in ("GET", "HEAD") or (method == "PUT" and NOTE.fullmatch(path)):
+        if environ["REQUEST_METHOD"] in ("GET", "HEAD"):
             return application(environ, start_response)
         start_response("403 Forbidden", [("Content-Type", "application/json")])
         return [json.dumps({"reason": REFUSAL}).encode()]

@@ -12,9 +12,8 @@ from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
 from optuna_dashboard import _note
 
-from hw2tune.integrations.dashboard.artifacts import ReportArtifacts, report_summary
 from hw2tune.integrations.dashboard.journals import MergedJournals, StudyJournal
-from hw2tune.integrations.dashboard.words import study_attributes, study_note, trial_attributes, trial_note
+from hw2tune.integrations.dashboard.words import claims_of, study_attributes, study_note, trial_attributes, trial_note
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.lock import owner_of
 from hw2tune.records.overview import Overview, read_study
@@ -32,10 +31,10 @@ class _Added:
 
 
 class DashboardStorage(JournalStorage):
-    """The studies in `folders`, as they grow. What is written to it is kept in memory."""
+    """The studies in `folders`, as they grow."""
 
-    def __init__(self, folders: Callable[[], Sequence[StudyFolder]], artifacts: ReportArtifacts) -> None:
-        self._journals, self._artifacts = MergedJournals(folders), artifacts
+    def __init__(self, folders: Callable[[], Sequence[StudyFolder]]) -> None:
+        self._journals = MergedJournals(folders)
         self._added: dict[int, _Added] = {}
         super().__init__(self._journals)
 
@@ -55,7 +54,7 @@ class DashboardStorage(JournalStorage):
         return _shown(trial, trial_attributes(self._overview(study_id, [trial]).rows[0]))
 
     def get_all_studies(self) -> list[FrozenStudy]:
-        """The studies with our notes and the report's artifacts."""
+        """The studies with our notes."""
         studies = super().get_all_studies()
         for study in studies:
             study.system_attrs = self._added_to(study._study_id).system | study.system_attrs
@@ -63,7 +62,7 @@ class DashboardStorage(JournalStorage):
         return studies
 
     def get_study_system_attrs(self, study_id: int) -> dict[str, Any]:
-        """Notes, artifacts and the objective's name; what was typed here goes before what is ours."""
+        """Notes and the objective's name."""
         return self._added_to(study_id).system | super().get_study_system_attrs(study_id)
 
     def _added_to(self, study_id: int) -> _Added:
@@ -73,19 +72,16 @@ class DashboardStorage(JournalStorage):
         key = (journal.entries, owner_of(folder), _modified(folder))
         if study_id not in self._added or self._added[study_id].key != key:
             overview = self._overview(study_id, super().get_all_trials(study_id, deepcopy=False))
-            self._added[study_id] = _Added(
-                key, study_attributes(overview), self._notes_and_artifacts(overview, journal)
-            )
+            self._added[study_id] = _Added(key, study_attributes(overview), self._notes(overview, journal))
         return self._added[study_id]
 
-    def _notes_and_artifacts(self, overview: Overview, journal: StudyJournal) -> dict[str, Any]:
+    def _notes(self, overview: Overview, journal: StudyJournal) -> dict[str, Any]:
         """The system attributes that the dashboard reads them from."""
-        folder, summary = journal.folder, report_summary(journal.folder)
         ours: dict[str, Any] = {METRIC_NAMES: [overview.study.objective_spec.label]}
-        ours |= _note_attributes(study_note(overview, summary), None)
+        ours |= _note_attributes(study_note(overview, claims_of(journal.folder)), None)
         for trial_id, row in zip(journal.trial_ids, overview.rows, strict=False):
-            ours |= _note_attributes(trial_note(folder, overview.study, row), trial_id)
-        return ours | self._artifacts.of_study(folder, summary)
+            ours |= _note_attributes(trial_note(journal.folder, overview.study, row), trial_id)
+        return ours
 
     def _overview(self, study_id: int, trials: Sequence[FrozenTrial]) -> Overview:
         folder = self._journals.journal(study_id).folder

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from typing import Any
 
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.overview import Overview
 from hw2tune.records.trials.rows import TrialRow
+from hw2tune.report.outputs import PAGE, SUMMARY, default_target
 from hw2tune.study.schema import Study
 from hw2tune.text.cells import DASH, configuration, duration, objective_value
 
@@ -60,8 +63,17 @@ def _traceback(folder: StudyFolder, row: TrialRow) -> list[str]:
         return []
 
 
-def study_note(overview: Overview, summary: dict[str, Any]) -> str:
-    """How far a study is, its best trial, and what its report claims."""
+def claims_of(folder: StudyFolder) -> list[str]:
+    """Return the sentences of the claims in a study's report; none if there is no report that can be read."""
+    try:
+        summary = json.loads((default_target([folder]) / SUMMARY).read_text(encoding="utf-8"))
+        return [str(claim["sentence"]) for claim in summary["studies"][0]["claims"]]
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return []
+
+
+def study_note(overview: Overview, sentences: Sequence[str]) -> str:
+    """Describe a study's progress, its best trial, and the claims of its report in Markdown."""
     study, best, name = overview.study, overview.best, overview.folder.name
     whole, unit = study.extent
     parts = [f"**{name}** ({study.dataset}): {overview.state}, {overview.done} of {whole} {unit} finished."]
@@ -69,10 +81,9 @@ def study_note(overview: Overview, summary: dict[str, Any]) -> str:
         value = objective_value(best.value, study.objective)
         title = f"trial {best.number}" + (f" ({best.label})" if best.label else "")
         parts.append(f"Best {study.objective_spec.label} {value}, {title}: {configuration(best.params)}.")
-    sentences = [claim["sentence"] for claim in summary.get("claims", [])]
     if sentences:
         parts += ["### What the replicates show", "\n".join(f"- {sentence}" for sentence in sentences)]
-        parts.append("The report's page and figures are among the artifacts.")
+        parts.append(f"The report is `{default_target([overview.folder]) / PAGE}`.")
     else:
         parts.append(f"No claim is tested yet: `hw2tune summarize {name}` does, and writes the report.")
     return "\n\n".join(parts)

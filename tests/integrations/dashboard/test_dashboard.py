@@ -78,19 +78,12 @@ def test_references_states_and_reasons_can_be_read(both: Served):
     assert notes[7].startswith("Trial 7: diverged in epoch 2: loss nan (training), nan (validation), best")
 
 
-def test_the_studys_note_tells_its_claims_and_the_report_is_attached(both: Served, results):
-    study, study_id = both.study("quickstart"), both.study_ids()["quickstart"]
+def test_the_studys_note_tells_its_claims_and_where_the_report_is(both: Served, results):
+    study = both.study("quickstart")
     summary = json.loads((results / "quickstart/report/summary.json").read_text())["studies"][0]
     sentences = [claim["sentence"] for claim in summary["claims"]]
     assert len(sentences) == 3 and all(f"- {sentence}\n" in study["note"]["body"] + "\n" for sentence in sentences)
-    attached = {one["filename"]: one for one in study["artifacts"]}
-    drawn = [figure["png"] for figure in summary["figures"] if "png" in figure]
-    assert len(attached) == 1 + len(drawn) > 15
-    page, figure = attached["00 report.html"], attached["02 accuracy-curves.png"]
-    assert (page["mimetype"], figure["mimetype"]) == ("text/html", "image/png")
-    report = results / "quickstart/report"
-    assert both.get(f"/artifacts/{study_id}/{page['artifact_id']}") == (report / "index.html").read_bytes()
-    assert both.get(f"/artifacts/{study_id}/{figure['artifact_id']}") == (report / drawn[1]).read_bytes()
+    assert f"The report is `{results}/quickstart/report/index.html`." in study["note"]["body"]
     assert attributes(study) == {
         "state": "complete", "finished": "10 of 10 trials", "dataset": "mnist-5k", "objective": "validation accuracy",
         "best": "92.09 % (trial 3)",
@@ -101,7 +94,22 @@ def test_the_studys_note_tells_its_claims_and_the_report_is_attached(both: Serve
 def test_a_study_without_a_report_says_how_to_get_one(both: Served):
     study = both.study("cifar10")
     assert "No claim is tested yet: `hw2tune summarize cifar10` does" in study["note"]["body"]
-    assert study["artifacts"] == []
+
+
+def test_no_file_is_served_whatever_a_summary_names(tmp_path):
+    secret = tmp_path / "id_ed25519"
+    secret.write_text("a key")
+    folder = write_fake_study(tmp_path / "results", trials=2, seeds=0)
+    report = folder.root / "report"
+    report.mkdir()
+    figures = [{"png": str(secret)}, {"png": "../../../id_ed25519"}]
+    (report / "index.html").write_text("<script>a stranger's</script>")
+    (report / "summary.json").write_text(json.dumps({"studies": [{"figures": figures, "claims": []}]}))
+    with served(tmp_path / "results") as dashboard:
+        study, study_id = dashboard.study("quickstart"), dashboard.study_ids()["quickstart"]
+        names = [one["artifact_id"] for one in study["artifacts"]] or ["0", "id_ed25519"]
+        for place in (f"/artifacts/{study_id}/{name}" for name in names):
+            assert dashboard.send("GET", place)[0] in (400, 404)
 
 
 def test_pages_and_plots_are_served(both: Served):
@@ -118,14 +126,15 @@ def test_nothing_in_the_results_is_changed(results, tmp_path):
     with served(tmp_path) as dashboard:
         study_id = dashboard.study_ids()["quickstart"]
         dashboard.study("quickstart")
-        assert dashboard.send("PUT", f"/api/studies/{study_id}/note", {"version": 2, "body": "mine"})[0] == 204
+        note = dashboard.study("quickstart")["note"]
         for method, path in (
             ("POST", "/api/studies"), ("DELETE", f"/api/studies/{study_id}"), ("POST", f"/api/artifacts/{study_id}"),
             ("POST", f"/api/studies/{study_id}/rename"), ("POST", "/api/trials/0/tell"),
+            ("PUT", f"/api/studies/{study_id}/note"),
         ):  # fmt: skip
             status, body = dashboard.send(method, path, {"study_name": "x", "directions": ["minimize"]})
             assert status == 403 and b"shows studies and changes none" in body
-        assert dashboard.study("quickstart")["note"] == {"version": 2, "body": "mine"}
+        assert dashboard.study("quickstart")["note"] == note
     assert every_file(tmp_path) == before
 
 
@@ -252,8 +261,9 @@ def test_the_server_says_nothing_and_leaves_loggers_as_they_were(tmp_path, capfd
     capfd.readouterr()  # Optuna's words while the study was made
     with served(tmp_path) as dashboard:
         dashboard.study("quickstart")
-        assert dashboard.send("PUT", "/api/studies/99/note", {"version": 1, "body": "x"})[0] == 500
-        assert dashboard.send("GET", "/artifacts/0/00000000-0000")[0] == 404
+        assert dashboard.send("PUT", "/api/studies/99/note", {"version": 1, "body": "x"})[0] == 403
+        assert dashboard.send("GET", "/api/studies/99")[0] == 404
+        assert dashboard.send("GET", "/artifacts/0/00000000-0000")[0] == 400
         with socket.create_connection(("127.0.0.1", int(dashboard.base.rpartition(":")[2]))) as gone:
             gone.sendall(b"GET /static/bundle.js HTTP/1.0\r\n\r\n")
         dashboard.study_ids()
