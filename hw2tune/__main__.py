@@ -3,7 +3,7 @@
 import os
 import sys
 
-from hw2tune.interrupt import INTERRUPTED, end_as_ctrl_c, end_no_more
+from hw2tune.interrupt import INTERRUPTED, INTERRUPTED_TEXT, end_as_ctrl_c, end_no_more
 
 
 def main() -> None:
@@ -17,7 +17,7 @@ def main() -> None:
         run()
     except KeyboardInterrupt:
         end_no_more()
-        sys.stderr.write("hw2tune: interrupted; what is finished is kept, the same command goes on\n")
+        sys.stderr.write(f"hw2tune: {INTERRUPTED_TEXT}\n")
         sys.exit(INTERRUPTED)
 
 

@@ -8,7 +8,7 @@ import traceback
 import warnings
 
 from hw2tune.errors import Hw2tuneError, InterruptedByUserError
-from hw2tune.interrupt import end_as_ctrl_c, end_no_more
+from hw2tune.interrupt import INTERRUPTED_TEXT, end_as_ctrl_c, end_no_more
 from hw2tune.printable import without_secrets
 from hw2tune.terminal.streams import make_streams_last
 from hw2tune.variables import settle
@@ -34,7 +34,7 @@ def _run(arguments: list[str], *, debug: bool) -> int:
         app(args=arguments)
     except (KeyboardInterrupt, SystemExit) as end:
         if _interrupted(end):
-            return _tell(InterruptedByUserError("interrupted; what is finished is kept, the same command goes on"))
+            return _tell(InterruptedByUserError(INTERRUPTED_TEXT))
         return end.code if isinstance(end, SystemExit) and isinstance(end.code, int) else 0
     except Exception as error:
         if debug:

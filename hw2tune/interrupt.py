@@ -1,7 +1,7 @@
-"""How a command is ended from outside: Ctrl-C, SIGTERM and a terminal that goes away are one thing.
+"""Signals that end a command: Ctrl-C, a closed terminal, and every signal that a scheduler sends before a limit.
 
-The first asks a study to end in order, the second ends it at once. A signal that whoever started us has set to be
-ignored (`nohup`, a shell's `disown`, a job in the background of a script) stays ignored.
+The first signal asks a study to end gracefully, the second ends it at once. A signal that was ignored at the start
+(`nohup`, a shell's `disown`, a background job of a script) stays ignored.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
 
-ENDING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGXCPU")  # XCPU: the soft limit of processor time
+ENDING = [getattr(signal, name) for name in NAMES if hasattr(signal, name)]
 _WAITING = [number for number in ENDING if number != signal.SIGINT]  # Ctrl-C is Python's own
 INTERRUPTED = 130  # exit code: what a shell reports for a process ended by Ctrl-C
+INTERRUPTED_TEXT = "interrupted; finished work is kept, run the same command again to continue"
 
 
 def end_as_ctrl_c() -> None:
@@ -34,14 +36,18 @@ def end_no_more() -> None:
 
 @contextlib.contextmanager
 def interruptible(stop: Callable[[], None]) -> Iterator[None]:
-    """Calls `stop` on the first of these signals and raises KeyboardInterrupt on the second."""
+    """Call `stop` on the first of these signals; raise KeyboardInterrupt on the second.
+
+    SIGXCPU counts once: the kernel repeats it after each further second of processor time.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield  # signals reach the main thread only
         return
 
     def first(_signal: int, _frame: FrameType | None) -> None:
         for number in before:
-            signal.signal(number, signal.default_int_handler)
+            again = signal.SIG_IGN if number == signal.SIGXCPU else signal.default_int_handler
+            signal.signal(number, again)
         stop()
 
     before = {number: signal.signal(number, first) for number in _heard()}

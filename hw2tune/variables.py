@@ -69,7 +69,6 @@ VARIABLES: dict[str, tuple[Variable, ...]] = {
         _of("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "set", "TensorBoard's logger imports torch: 3.8 s", "1"),
         _of("TUNE_DISABLE_STRICT_METRIC_CHECKING", "set", "a failed trial reports why instead of a metric", "1"),
         _of("TUNE_PRINT_ALL_TRIAL_ERRORS", "set", "hw2tune says what failed", "0"),
-        _of("TUNE_DISABLE_SIGINT_HANDLER", "set", "hw2tune's own ends the study and keeps its state", "1"),
         _of("TUNE_GLOBAL_CHECKPOINT_S", "set", "Tune's own state is thrown away: Optuna's storage counts", "86400"),
         _of(
             "TUNE_* RAY_AIR_* RAY_TRAIN_* RAY_CHDIR_TO_TRIAL_DIR", "removed",

@@ -36,11 +36,12 @@ def clean(
     from hw2tune.api import find_leftovers, remove_leftovers
     from hw2tune.errors import Hw2tuneError
     from hw2tune.terminal.leftovers import print_leftovers, print_removed
+    from hw2tune.terminal.streams import results
     from hw2tune.terminal.tables import stdout
 
     form = opt.chosen_form(form, json=json)
     found = find_leftovers(names or (), results_dir=results_dir, kinds=only or ())
-    ask = form == "table" and sys.stdin.isatty() and sys.stdout.isatty()
+    ask = form == "table" and sys.stdin.isatty() and results().isatty()
     print_leftovers(found, stdout(), form)
     if dry_run or not found.found:
         return

@@ -9,6 +9,7 @@ import typer
 from hw2tune.cli import completion
 from hw2tune.cli import options as opt
 from hw2tune.cli.help import HelpedCommand, HelpedGroup
+from hw2tune.terminal.streams import results
 
 data_app = typer.Typer(
     invoke_without_command=True, rich_markup_mode=None, cls=HelpedGroup, help="List the data sets, or fetch one."
@@ -38,4 +39,4 @@ def fetch(
     """Fetch a data set, or verify the copy that is there."""
     from hw2tune.data.load import fetch_dataset
 
-    typer.echo(f"{name}: {fetch_dataset(name, data_dir=data_dir)}")
+    typer.echo(f"{name}: {fetch_dataset(name, data_dir=data_dir)}", file=results())

@@ -79,6 +79,6 @@ EXIT_CODES: dict[int, str] = {
     1: "something that can be mended, said in one line on stderr",
     2: "a command that was not understood",
     3: "every trial of the study failed",
-    130: "ended by Ctrl-C, SIGTERM or a closed terminal; the same command continues",
+    130: "interrupted: Ctrl-C, a closed terminal or a scheduler's signal; the same command continues",
 }
 STREAMS = "Results are printed on stdout, progress and errors on stderr."

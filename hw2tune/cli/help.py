@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 
 from hw2tune.cli.examples import EXAMPLES, EXIT_CODES, STREAMS
+from hw2tune.terminal.streams import stdout_for_results
 
 if TYPE_CHECKING:
     from typer._click.core import Context
@@ -14,7 +15,12 @@ if TYPE_CHECKING:
 
 
 class HelpedCommand(TyperCommand):
-    """A command whose help ends in its examples."""
+    """A command whose help ends in its examples, and on whose stdout nothing but its results is printed."""
+
+    def invoke(self, ctx: Context) -> Any:
+        """Run the command."""
+        with stdout_for_results():
+            return super().invoke(ctx)
 
     def collect_usage_pieces(self, ctx: Context) -> list[str]:
         """Without the braces that Typer 0.29 puts around what must be there."""

@@ -8,6 +8,7 @@ import typer
 
 from hw2tune.cli import completion
 from hw2tune.cli import options as opt
+from hw2tune.terminal.streams import results
 
 
 def new(
@@ -26,7 +27,7 @@ def new(
 
     files = new_files(name, like=like, images=images, model=model)
     write_new(files)
-    typer.echo(f"{' and '.join(files)} written; `hw2tune check {name}.toml` looks it over")
+    typer.echo(f"{' and '.join(files)} written; `hw2tune check {name}.toml` looks it over", file=results())
 
 
 def check(
@@ -81,7 +82,7 @@ def doctor(
         raise typer.BadParameter("--format is for --machine")
     found = problems()
     for problem in found:
-        typer.echo(f"- {problem}")
+        typer.echo(f"- {problem}", file=results())
     if found:
         raise typer.Exit(1)
-    typer.echo("nothing stands in a study's way here; --machine shows what there is")
+    typer.echo("nothing stands in a study's way here; --machine shows what there is", file=results())

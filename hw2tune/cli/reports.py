@@ -11,6 +11,7 @@ import typer
 from hw2tune.cli import completion
 from hw2tune.cli import options as opt
 from hw2tune.replication import RACE
+from hw2tune.terminal.streams import results
 
 if TYPE_CHECKING:
     from hw2tune.integrations.logger import RecordsLogger
@@ -109,7 +110,7 @@ def compare(
     if json:
         import json as format_
 
-        typer.echo(format_.dumps(comparison.as_json(), indent=2))
+        typer.echo(format_.dumps(comparison.as_json(), indent=2), file=results())
     else:
         print_comparison(comparison, stdout())
 
@@ -119,7 +120,7 @@ def print_files(files: ReportFiles, *, open_page: bool, json: bool) -> None:
     from hw2tune.terminal.tables import print_report, stdout
 
     if json:
-        typer.echo(files.json.read_bytes())  # JSON is UTF-8 whatever the terminal's encoding is
+        typer.echo(files.json.read_bytes(), file=results())  # JSON is UTF-8 whatever the terminal's encoding is
     else:
         print_report(files, stdout())
     if open_page:

@@ -11,8 +11,10 @@ import typer
 from hw2tune.cli import options as opt
 from hw2tune.cli.dashboard import dashboard_beside
 from hw2tune.cli.reports import make_loggers, print_files
-from hw2tune.interrupt import INTERRUPTED
+from hw2tune.errors import InterruptedByUserError
+from hw2tune.interrupt import INTERRUPTED_TEXT
 from hw2tune.replication import RACE
+from hw2tune.terminal.streams import results
 
 if TYPE_CHECKING:
     from hw2tune.execution.request import Request
@@ -76,7 +78,7 @@ def _submit(
     more = ["--summarize", "--replicates", str(replicates)] if summarize else []
     more += [word for name in log for word in ("--log", name)]
     more += [flag for flag, given in (("--json", json), ("--quiet", quiet)) if given]
-    raise typer.Exit(submit_study(request, more, attach=attach, logs=logs))
+    raise typer.Exit(submit_study(request, more, attach=attach, logs=logs, out=results()))
 
 
 def _run_study(request: Request, replicates: int | None, log: Sequence[str], *, json: bool, quiet: bool) -> None:
@@ -102,9 +104,11 @@ def _run_study(request: Request, replicates: int | None, log: Sequence[str], *, 
         elif replicates is None or result.end is not RunEnd.COMPLETE:
             print_json(result.overview)
         if result.end is RunEnd.OUT_OF_TIME:
-            typer.echo(f"time budget of {request.time_budget:g} s used up; the same command continues", err=True)
+            unfinished = "" if replicates is None else " in the search: no report yet"
+            text = f"time budget of {request.time_budget:g} s used up{unfinished}; the same command continues"
+            typer.echo(text, err=True)
         elif result.end is RunEnd.INTERRUPTED:
-            raise typer.Exit(INTERRUPTED)
+            raise InterruptedByUserError(INTERRUPTED_TEXT)
         elif replicates is not None:
             with progress(quiet=quiet) as display:
                 tell.listeners = [display, *loggers]

@@ -15,7 +15,7 @@ import psutil
 
 from hw2tune.data.load import list_datasets
 from hw2tune.errors import Hw2tuneError
-from hw2tune.execution.machine import NVIDIA_SECONDS, gpus, grant_note, granted_cpus, memory_limit
+from hw2tune.execution.machine import NVIDIA_SECONDS, gpus, granted_cpus, machine_notes, memory_limit, nvidia_smi
 from hw2tune.execution.scratch import temporary_place
 from hw2tune.printable import without_secrets
 from hw2tune.records.environment import PACKAGES, processor
@@ -47,7 +47,7 @@ def facts(data_dir: Path | None = None) -> list[tuple[str, str]]:
 
 def problems() -> list[str]:
     """What would stand in a study's way, each with the way out."""
-    found = [note for note in [grant_note()] if note]
+    found = list(machine_notes())
     if (memory := memory_limit()) < SMALL_MEMORY:
         found.append(f"{memory / 1e9:.1f} GB of memory are granted, and a study with two trials at once takes 2 GB")
     shared = _free("/dev/shm")
@@ -88,9 +88,10 @@ def _memory() -> str:
 
 
 def _gpus() -> str:
-    if shutil.which("nvidia-smi") is None:
+    program = nvidia_smi()
+    if program is None:
         return "none (no nvidia-smi)"
-    query = ["nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"]
+    query = [program, "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"]
     try:
         shown = subprocess.run(
             query, capture_output=True, text=True, errors="replace", check=False, timeout=NVIDIA_SECONDS
@@ -110,8 +111,8 @@ def _temporary() -> str:
 
 def _terminal() -> str:
     width = shutil.get_terminal_size().columns
-    kind = f"{width} columns" if sys.stdout.isatty() else "none (a pipe or a file)"
-    return f"{kind}, {sys.stdout.encoding}, locale {locale.setlocale(locale.LC_CTYPE)}"
+    kind = f"{width} columns" if sys.stderr.isatty() else "none (a pipe or a file)"
+    return f"{kind}, {sys.stderr.encoding}, locale {locale.setlocale(locale.LC_CTYPE)}"
 
 
 def _public(text: str) -> str:

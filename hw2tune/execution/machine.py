@@ -27,12 +27,14 @@ def granted_cpus(root: Path = Path("/")) -> float:
     return min([float(allowed), *_quotas(root)])
 
 
-def grant_note() -> str | None:
-    """What a user should know of a grant that is smaller than one processor."""
-    granted = granted_cpus()
-    if granted >= 1:
-        return None
-    return f"this machine grants {granted:g} of a CPU (its control group's quota): one trial runs at once, and slowly"
+def machine_notes(root: Path = Path("/")) -> Iterator[str]:
+    """Yield a note for a grant below one processor, and for a GPU that cannot be counted."""
+    granted = granted_cpus(root)
+    if granted < 1:
+        yield f"this machine grants {granted:g} of a CPU (quota of its control group): trials run singly and slowly"
+    device = next((path for path in (root / "dev/nvidia0", root / "dev/dxg") if path.exists()), None)  # dxg: WSL 2
+    if device is not None and os.environ.get("CUDA_VISIBLE_DEVICES") is None and gpus() == 0:
+        yield f"{device} exists, but nvidia-smi lists no GPU: trials run on CPUs; add nvidia-smi to PATH to use the GPU"
 
 
 def _quotas(root: Path) -> Iterator[float]:
@@ -89,12 +91,18 @@ def gpus() -> int:
     return min(listed, len([device for device in named if device]))
 
 
+def nvidia_smi() -> str | None:
+    """Return the path of NVIDIA's program, or None: on PATH, or where WSL 2 keeps it, which cron's PATH lacks."""
+    return shutil.which("nvidia-smi", path=os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/lib/wsl/lib"]))
+
+
 def _listed_gpus() -> int:
-    if shutil.which("nvidia-smi") is None:
+    program = nvidia_smi()
+    if program is None:
         return 0
     try:
         listed = subprocess.run(
-            ["nvidia-smi", "-L"], capture_output=True, text=True, errors="replace", check=False, timeout=NVIDIA_SECONDS
+            [program, "-L"], capture_output=True, text=True, errors="replace", check=False, timeout=NVIDIA_SECONDS
         )
     except (OSError, subprocess.TimeoutExpired):
         return 0

@@ -10,7 +10,7 @@ import psutil
 
 from hw2tune.data.dataset import Dataset
 from hw2tune.errors import ResourceError
-from hw2tune.execution.machine import grant_note
+from hw2tune.execution.machine import machine_notes
 from hw2tune.paths import refuse_unwritable
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.trials.rows import TrialRow
@@ -71,8 +71,7 @@ def _of_study(study: Study) -> Iterator[str]:
 
 
 def _of_machine(study: Study, folder: StudyFolder, rows: list[TrialRow], parameters: int) -> Iterator[str]:
-    if (note := grant_note()) is not None:
-        yield note
+    yield from machine_notes()
     left = study.trials_left(len(rows), sum(row.epochs for row in rows))
     wanted = left * trial_bytes(parameters)
     place = next(part for part in (folder.root.absolute(), *folder.root.absolute().parents) if part.exists())

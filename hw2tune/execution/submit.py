@@ -6,6 +6,7 @@ import os
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
+from typing import TextIO
 
 from hw2tune.errors import ResourceError
 from hw2tune.execution.jobs import JobServer, follow, log, newest, on_the_head, submit
@@ -15,8 +16,8 @@ from hw2tune.printable import without_secrets
 LOGGING = ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "WANDB_MODE", "WANDB_PROJECT", "WANDB_ENTITY")
 
 
-def submit_study(request: Request, more: Sequence[str], *, attach: bool, logs: bool) -> int:
-    """Submits the study, or with `attach` finds its job, and follows it; with `logs` prints what it said.
+def submit_study(request: Request, more: Sequence[str], *, attach: bool, logs: bool, out: TextIO) -> int:
+    """Submit the study, or with `attach` find its job, and copy the output to `out`; with `logs` the output so far.
 
     Returns the job's exit code. Raises Hw2tuneError.
     """
@@ -30,7 +31,7 @@ def submit_study(request: Request, more: Sequence[str], *, attach: bool, logs: b
         url=url, study=study.name, rejoin=shlex.join(["hw2tune", "study", request.study, "--address", url, "--attach"])
     )
     if logs:
-        sys.stdout.write(log(cluster, newest(cluster)))
+        out.write(log(cluster, newest(cluster)))
         return 0
     if attach:
         job = newest(cluster)
@@ -39,7 +40,12 @@ def submit_study(request: Request, more: Sequence[str], *, attach: bool, logs: b
         job = submit(cluster, study, str(request.results), [*options_of(request), *more], environment)
         _note(f"job {job} at {url}; Ctrl-C leaves it alone, `{cluster.rejoin}` follows it again")
         _note(f"its results lie there, in {on_the_head(str(request.results))}/{study.name}")
-    return follow(cluster, job, _write, _note)
+
+    def write(text: str) -> None:
+        out.write(text)
+        out.flush()
+
+    return follow(cluster, job, write, _note)
 
 
 def _refuse_credentials(results: str) -> None:
@@ -74,11 +80,6 @@ def environment_of(environment: Mapping[str, str]) -> dict[str, str]:
     for name in there.keys() - kept.keys():
         _note(f"{name} holds a login and is not sent: set it on the cluster, or the study logs into its folder there")
     return kept
-
-
-def _write(text: str) -> None:
-    sys.stdout.write(text)
-    sys.stdout.flush()
 
 
 def _note(text: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -16,7 +17,7 @@ import ray._private.utils
 import ray._private.worker
 from ray.exceptions import OutOfMemoryError, RayActorError
 
-from hw2tune.interrupt import signals_wait
+from hw2tune.interrupt import ENDING, signals_wait
 
 
 class WorkerOutOfMemoryError(OutOfMemoryError, RayActorError):  # type: ignore[misc]  # Ray ships no types
@@ -84,13 +85,13 @@ class OutOfReach(ray._private.services.ConsolePopen):  # type: ignore[misc]  # R
     """A process of Ray's that only its parent can end, or its parent's death, which Ray has the kernel see to.
 
     It is in a session of its own, so that a signal to the process group (`timeout`, a terminal that is closed) does not
-    reach it, and blocks SIGTERM, which systemd and SLURM send to every process that they find.
+    reach it, and blocks every signal that systemd and SLURM send to all processes that they find.
     """
 
     def __init__(self, *arguments: Any, preexec_fn: Callable[[], None], **more: Any) -> None:
         def prepare() -> None:
             preexec_fn()
-            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+            signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
 
         super().__init__(*arguments, preexec_fn=prepare, start_new_session=True, **more)
 
@@ -126,6 +127,18 @@ def without_servers() -> Iterator[None]:
         patched(node, "start_monitor", _do_nothing),
         patched(node, "start_log_monitor", _do_nothing),
     ):
+        yield
+
+
+@contextlib.contextmanager
+def tune_without_handlers() -> Iterator[None]:
+    """For the length of a `with`, `Tuner.fit` installs no signal handlers of its own.
+
+    Ray 2.60 replaces SIGUSR1's whatever `TUNE_DISABLE_SIGINT_HANDLER` says; the study would end unknown to its driver.
+    """
+    import ray.tune.tune
+
+    with patched(ray.tune.tune, "_setup_signal_catching", threading.Event):
         yield
 
 

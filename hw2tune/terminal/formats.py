@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from hw2tune.records.overview import UNREADABLE, Overview
 from hw2tune.records.trials.rows import trials_csv
+from hw2tune.terminal.streams import results
 
 if TYPE_CHECKING:
     from hw2tune.data.load import DatasetStatus
@@ -24,14 +24,14 @@ DATASET_COLUMNS = ("name", "title", "found", "source", "problem")
 
 def print_csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
     """A line of names and a line a row, as RFC 4180 has it but for the line ends. What a row lacks is empty."""
-    table = csv.DictWriter(sys.stdout, columns, lineterminator="\n", extrasaction="ignore")
+    table = csv.DictWriter(results(), columns, lineterminator="\n", extrasaction="ignore")
     table.writeheader()
     table.writerows(rows)
 
 
 def print_trials_csv(overview: Overview) -> None:
     """A study's trials, as `trials.csv` in its folder holds them; also while it runs."""
-    sys.stdout.write(trials_csv(overview.rows, list(overview.study.space)))
+    results().write(trials_csv(overview.rows, list(overview.study.space)))
 
 
 def print_studies_csv(overviews: Sequence[Overview], faults: Mapping[str, str]) -> None:
@@ -53,7 +53,7 @@ def _study(overview: Overview) -> dict[str, Any]:
 def print_datasets_as(statuses: Sequence[DatasetStatus], form: str) -> None:
     """The data sets as JSON or CSV."""
     rows = [asdict(status) for status in statuses]
-    print(json.dumps(rows, indent=2)) if form == "json" else print_csv(DATASET_COLUMNS, rows)
+    print(json.dumps(rows, indent=2), file=results()) if form == "json" else print_csv(DATASET_COLUMNS, rows)
 
 
 def print_facts_as(facts: Sequence[tuple[str, str]], form: str) -> None:
@@ -62,6 +62,6 @@ def print_facts_as(facts: Sequence[tuple[str, str]], form: str) -> None:
     for name, text in facts:
         named.setdefault(name or next(reversed(named)), []).append(text)
     if form == "json":
-        print(json.dumps(named, indent=2))
+        print(json.dumps(named, indent=2), file=results())
     else:
         print_csv(("name", "value"), ({"name": name, "value": one} for name, all_ in named.items() for one in all_))

@@ -109,7 +109,7 @@ def progress(*, quiet: bool) -> Iterator[Listeners]:
     console = Console(stderr=True, highlight=False, markup=False, force_terminal=sys.stderr.isatty())
     if quiet:
         yield Listeners()
-    elif not console.is_terminal:
+    elif not console.is_terminal or console.is_dumb_terminal:
         yield Listeners([Lines(console)])
     else:
         display = LiveDisplay(console)

@@ -1,4 +1,4 @@
-"""stdout and stderr that outlive their reader: what cannot be shown is not shown, and the command goes on.
+"""Standard output for results alone, and streams that outlive their reader.
 
 A terminal that was closed, a pipe whose reader has left, a full disk behind a redirection: a write there fails, and a
 study must not.
@@ -6,10 +6,12 @@ study must not.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import select
 import sys
+from collections.abc import Iterator
 from typing import TextIO
 
 
@@ -50,6 +52,33 @@ def make_streams_last() -> None:
             turn_to_null(descriptor)
     sys.stdout = _lasting(1, sys.stdout)
     sys.stderr = _lasting(2, sys.stderr)
+
+
+_results: list[TextIO] = []  # the innermost `stdout_for_results` is last
+
+
+def results() -> TextIO:
+    """Return the stream for results: standard output, whatever users' code prints meanwhile."""
+    return _results[-1] if _results else sys.stdout
+
+
+@contextlib.contextmanager
+def stdout_for_results() -> Iterator[None]:
+    """Send to stderr what anything but `results()` prints: users' code, libraries written in C, child processes."""
+    with contextlib.ExitStack() as stack:
+        stream = sys.stdout
+        with contextlib.suppress(OSError, ValueError):  # a notebook's or a test's stream has no file behind it
+            if stream.fileno() == 1:
+                stream.flush()
+                kept = os.dup(1)
+                os.dup2(2, 1)
+                stack.callback(os.close, kept)
+                stack.callback(os.dup2, kept, 1)
+                stream = _lasting(kept, stream)
+        _results.append(stream)
+        stack.callback(lambda: _results.pop().flush())
+        stack.enter_context(contextlib.redirect_stdout(sys.stderr))
+        yield
 
 
 def _lasting(descriptor: int, before: TextIO | None) -> io.TextIOWrapper:

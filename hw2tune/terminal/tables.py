@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from hw2tune.records.trials.rows import TrialRow, best_first
 from hw2tune.records.trials.states import INTERRUPTED
 from hw2tune.study.objectives import objective_of
 from hw2tune.terminal.lines import configuration, objective_value, trial_name
+from hw2tune.terminal.streams import results
 from hw2tune.text.cells import duration
 
 if TYPE_CHECKING:
@@ -27,9 +27,9 @@ PIPE_WIDTH = 160  # nothing is folded where no terminal says how wide it is
 
 def stdout() -> Console:
     """The console that results go to."""
-    terminal = sys.stdout.isatty()
+    terminal = results().isatty()
     width = None if terminal else PIPE_WIDTH
-    return Console(highlight=False, markup=False, force_terminal=terminal, width=width)
+    return Console(file=results(), highlight=False, markup=False, force_terminal=terminal, width=width)
 
 
 def print_outcome(overview: Overview, console: Console) -> None:
@@ -123,10 +123,10 @@ def print_json(what: Overview | Sequence[Overview], faults: Mapping[str, str] | 
     import json
 
     if isinstance(what, Overview):
-        print(json.dumps(what.as_json(), indent=2))
+        print(json.dumps(what.as_json(), indent=2), file=results())
         return
     damaged = [UNREADABLE | {"name": name, "error": fault} for name, fault in (faults or {}).items()]
-    print(json.dumps([*(overview.as_json() for overview in what), *damaged], indent=2))
+    print(json.dumps([*(overview.as_json() for overview in what), *damaged], indent=2), file=results())
 
 
 def print_studies(overviews: Sequence[Overview], faults: Mapping[str, str], console: Console, results: str) -> None:

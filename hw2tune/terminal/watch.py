@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from hw2tune.records.remote.mirror import reading
 from hw2tune.records.trials.rows import best_first
 from hw2tune.records.trials.states import COMPLETE, RUNNING
 from hw2tune.terminal.lines import objective_value
+from hw2tune.terminal.streams import results
 from hw2tune.terminal.tables import status_cells, status_headings, status_title, studies_table, table_of
 
 AROUND = 5  # lines of a terminal that are not for trials: title, headings, what is left out, footer, prompt
@@ -58,7 +58,7 @@ def look_at(results_dir: str, name: str | None) -> Look:
 def watch(look: Callable[[], Look], *, every: float, one: bool, form: str, console: Console) -> None:
     """Shows a `look` every so many seconds until what ran has ended, `one` study is complete, or Ctrl-C."""
     with contextlib.suppress(KeyboardInterrupt):
-        if console.is_terminal and form == "table":
+        if console.is_terminal and not console.is_dumb_terminal and form == "table":
             with Live(console=console, auto_refresh=False, vertical_overflow="crop") as live:
                 _follow(look, every, one, lambda seen: live.update(_picture(seen, one, every, console), refresh=True))
         else:
@@ -66,12 +66,12 @@ def watch(look: Callable[[], Look], *, every: float, one: bool, form: str, conso
 
 
 def _follow(look: Callable[[], Look], every: float, one: bool, show: Callable[[Look], None]) -> None:
-    ran, out = False, _stdout()
+    ran, out = False, _leads_to()
     while True:
         seen = look()
         show(seen)
         complete = one and any(overview.state == COMPLETE for overview in seen.overviews)
-        if complete or (ran and not seen.runs and seen.overviews) or _stdout() != out:
+        if complete or (ran and not seen.runs and seen.overviews) or _leads_to() != out:
             return
         ran = ran or seen.runs
         time.sleep(every)
@@ -89,10 +89,10 @@ class _Changes:
             if line == self.before.get(name):
                 continue
             if self.form == "table":
-                print(f"{datetime.now():%H:%M:%S} {line}")
+                print(f"{datetime.now():%H:%M:%S} {line}", file=results())
             elif name in studies:
-                print(json.dumps(studies[name].as_json()))
-        sys.stdout.flush()
+                print(json.dumps(studies[name].as_json()), file=results())
+        results().flush()
         self.before = lines
 
 
@@ -138,10 +138,10 @@ def _line_a_row(table: Table) -> Table:
     return table
 
 
-def _stdout() -> tuple[int, int] | None:
-    """What stdout leads to: a pipe whose reader has left becomes /dev/null, see `streams`."""
+def _leads_to() -> tuple[int, int] | None:
+    """Device and inode behind the results: a pipe whose reader has left becomes /dev/null, see `streams`."""
     try:
-        stat = os.fstat(sys.stdout.fileno())
+        stat = os.fstat(results().fileno())
     except (OSError, ValueError):
         return None
     return stat.st_dev, stat.st_ino

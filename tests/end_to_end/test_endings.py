@@ -19,7 +19,7 @@ from tests.end_to_end.test_study import STUDY
 
 pytestmark = pytest.mark.ray
 
-ENDED = "hw2tune: interrupted; what is finished is kept, the same command goes on\n"
+ENDED = "hw2tune: interrupted; finished work is kept, run the same command again to continue\n"
 
 
 @pytest.fixture
@@ -48,6 +48,9 @@ def assert_nothing_of_rays(text: str) -> None:
         pytest.param(lambda command: command.signal_group(signal.SIGTERM), id="timeout", marks=pytest.mark.matrix),
         pytest.param(lambda command: command.signal_group(signal.SIGHUP), id="hang-up", marks=pytest.mark.matrix),
         pytest.param(lambda command: command.signal_everybody(), id="systemd"),
+        pytest.param(lambda command: command.signal_everybody(signal.SIGUSR1), id="usr1", marks=pytest.mark.matrix),
+        pytest.param(lambda command: command.signal_everybody(signal.SIGUSR2), id="usr2", marks=pytest.mark.matrix),
+        pytest.param(lambda command: command.signal_everybody(signal.SIGXCPU), id="xcpu", marks=pytest.mark.matrix),
     ],
 )
 def test_a_search_is_ended_in_order_whoever_gets_the_signal(place, end):
@@ -63,6 +66,17 @@ def test_a_search_is_ended_in_order_whoever_gets_the_signal(place, end):
     states = {trial.state.name for trial in read_trials(StudyFolder(place / "ray_results" / "tiny"))}
     assert states <= {"COMPLETE", "RUNNING"}  # none is lost, though no retry was allowed
     assert not (place / "ray_results" / "tiny" / "running.json").exists()
+
+
+@pytest.mark.matrix
+def test_a_hang_up_writes_its_line_to_a_file(place):
+    with (place / "err.txt").open("w") as err:
+        command = Command("study", "tiny.toml", "--trials", 400, "--quiet", cwd=place, stderr=err)
+        command.wait_until(lambda: searching(place))
+        command.signal_group(signal.SIGHUP)
+        code, out, _ = command.finish()
+    assert (code, "the same command continues" in out) == (INTERRUPTED, True)
+    assert (place / "err.txt").read_text() == ENDED
 
 
 @pytest.mark.matrix

@@ -2,6 +2,7 @@
 
 import socket
 import subprocess
+import sys
 
 import pytest
 
@@ -74,9 +75,8 @@ def test_an_address_where_no_job_server_answers_is_refused_with_what_to_look_at(
 
 def test_joining_needs_the_dashboards_address():
     with pytest.raises(ResourceError) as refused:
-        submit_study(
-            Request(study="quickstart", resources=ResourceRequest(address="auto")), [], attach=True, logs=False
-        )
+        request = Request(study="quickstart", resources=ResourceRequest(address="auto"))
+        submit_study(request, [], attach=True, logs=False, out=sys.stdout)
     assert str(refused.value) == ("--attach and --logs need the cluster's dashboard: --address http://head:8265")
 
 

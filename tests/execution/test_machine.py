@@ -49,11 +49,25 @@ def test_a_quota_of_cgroup_v1_counts_as_well(tmp_path):
 
 
 def test_less_than_one_cpu_is_one_trial_at_once_with_a_note(monkeypatch):
-    monkeypatch.setattr(machine, "granted_cpus", lambda: 0.5)
+    monkeypatch.setattr(machine, "granted_cpus", lambda root=None: 0.5)
     assert machine.this_machine()["CPU"] == 1.0
-    assert machine.grant_note() == (
-        "this machine grants 0.5 of a CPU (its control group's quota): one trial runs at once, and slowly"
+    assert next(machine.machine_notes()) == (
+        "this machine grants 0.5 of a CPU (quota of its control group): trials run singly and slowly"
     )
+
+
+@pytest.mark.parametrize("device", ["nvidia0", "dxg"])
+def test_a_gpu_that_nvidia_smi_cannot_count_is_named(tmp_path, monkeypatch, device):
+    (tmp_path / "dev").mkdir()
+    (tmp_path / "dev" / device).touch()
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert list(machine.machine_notes(tmp_path)) == [
+        f"{tmp_path}/dev/{device} exists, but nvidia-smi lists no GPU: trials run on CPUs; add nvidia-smi to PATH to "
+        "use the GPU"
+    ]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # hidden on purpose
+    assert list(machine.machine_notes(tmp_path)) == []
 
 
 def test_affinity_is_what_the_process_may_use(tmp_path):

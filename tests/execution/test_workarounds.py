@@ -7,6 +7,7 @@ import ray._private.node
 import ray._private.services
 import ray._private.utils
 import ray._private.worker
+import ray.tune.tune
 from ray.exceptions import OutOfMemoryError, RayActorError
 from ray.tune.execution import class_cache
 from ray.tune.execution.tune_controller import TuneController
@@ -40,6 +41,11 @@ def test_the_servers_are_started_whatever_init_is_told():
     source = inspect.getsource(ray._private.node.Node.start_head_processes)
     assert "start_api_server" in source and "start_monitor" in source
     assert "start_log_monitor" in inspect.getsource(ray._private.node.Node)
+
+
+def test_fit_takes_sigusr1_whatever_tune_is_told():
+    source = inspect.getsource(ray.tune.tune._setup_signal_catching)
+    assert "Always register SIGUSR1" in source
 
 
 def test_trials_get_an_environment_of_their_own():

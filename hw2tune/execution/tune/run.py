@@ -17,7 +17,12 @@ from hw2tune.errors import NotWritableError
 from hw2tune.execution.cluster import Cluster
 from hw2tune.execution.resources import Capacity
 from hw2tune.execution.tune.adapters import Running, TuneScheduler, TuneSearcher, TuneStopper
-from hw2tune.execution.workarounds import idle_workers_used, silent_reporter, starting_workers_awaited
+from hw2tune.execution.workarounds import (
+    idle_workers_used,
+    silent_reporter,
+    starting_workers_awaited,
+    tune_without_handlers,
+)
 from hw2tune.interrupt import interruptible
 from hw2tune.records.atomic import not_writable
 from hw2tune.search.driver import RunEnd, StudyDriver
@@ -48,7 +53,12 @@ def run_tune(
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             ),
         )
-        with interruptible(driver.interrupt), idle_workers_used(), starting_workers_awaited(lambda: driver.has_more):
+        with (
+            tune_without_handlers(),
+            interruptible(driver.interrupt),
+            idle_workers_used(),
+            starting_workers_awaited(lambda: driver.has_more),
+        ):
             tuner.fit()
     return driver.ending or RunEnd.COMPLETE
 
