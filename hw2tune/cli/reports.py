@@ -105,12 +105,11 @@ def compare(
     from hw2tune.report.compare import compare_studies
     from hw2tune.terminal.comparison import print_comparison
     from hw2tune.terminal.tables import stdout
+    from hw2tune.text.strict_json import strict_json
 
     comparison = compare_studies(a, b, results_dir=results_dir)
     if json:
-        import json as format_
-
-        typer.echo(format_.dumps(comparison.as_json(), indent=2), file=results())
+        typer.echo(strict_json(comparison.as_json(), indent=2), file=results())
     else:
         print_comparison(comparison, stdout())
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 from collections.abc import Callable
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from hw2tune.events import Listeners
@@ -39,9 +40,11 @@ class Connection(contextlib.ExitStack):
 
     def capacity(self) -> Capacity:
         """What there is for trials: of this machine without starting anything, of a cluster by asking it."""
-        if self._cluster is None and self.resources.address is None:
-            return find_capacity([this_machine()], self.resources)
-        return self.cluster().capacity()
+        return self._here if self._cluster is None and self.resources.address is None else self.cluster().capacity()
+
+    @cached_property
+    def _here(self) -> Capacity:
+        return find_capacity([this_machine()], self.resources)  # asks nvidia-smi, which takes up to seconds
 
 
 def _importing(module: str) -> Callable[[], object]:

@@ -90,7 +90,11 @@ def test_replicates(
     }
     # Not before: an interrupted run leaves race and replicates of one winner.
     write_current(context.folder, [f"{variant} {one.key}" for (variant, _), one in wanted.items()], race)
-    there = {(one.variant, one.seed) for one in read_replicates(context.folder) if _has_arrays(context.folder, one)}
+    there = {
+        (one.variant, one.seed)
+        for one in read_replicates(context.folder)
+        if _has_arrays(context.folder, one) and not one.chosen_blindly(context.study.objective)
+    }
     missing = {key: training for key, training in wanted.items() if key not in there}
     for (variant, seed), training in missing.items():
         if training.diverged:

@@ -19,9 +19,10 @@ from hw2tune.records.overview import Overview, find_folder, read_overview
 from hw2tune.records.remote.mirror import reading
 from hw2tune.records.trials.epochs import read_epochs
 from hw2tune.records.trials.rows import TrialRow
-from hw2tune.records.trials.states import RUNNING, WAITING
+from hw2tune.records.trials.states import DIVERGED, RUNNING, WAITING
 from hw2tune.replication.rerun_result import ENDED_BY_ITSELF, Rerun, RerunEpoch
 from hw2tune.search.failures import failure_of
+from hw2tune.study.objectives import best_epoch, never_finite, objective_of
 from hw2tune.study.task import Task, TrialData, task_of
 from hw2tune.text.numbers import counted
 
@@ -54,8 +55,9 @@ def rerun_trial(
     data = load_for(study, data_dir, tell)
     chosen = study.seed if seed is None else seed
     task = task_of(study, study.hyperparameters(row.params), chosen)
-    # One that failed or diverged did so in the epoch behind its last one: that is trained as well.
-    epochs = row.epochs + (row.state in ENDED_BY_ITSELF)
+    # Where a failed or diverged trial has no record of the epoch it ended in, that epoch is trained as well.
+    recorded_end = row.reason.startswith(f"{DIVERGED} in epoch {row.epochs}:")
+    epochs = row.epochs + (row.state in ENDED_BY_ITSELF and not recorded_end)
     again, ended = _trained(task, data, then.get("resources", {}), epochs, tell)
     return Rerun(
         study=study, trial=row, seed=chosen, ended=ended, circumstances=_circumstances(then, data),
@@ -109,7 +111,9 @@ def _trained(
         ) from None
     except Exception as error:
         return records, failure_of(error, None if session is None else len(records) + 1).reason
-    return records, ""
+    values = {record["epoch"]: record[task.objective] for record in records}
+    finite = best_epoch(values, objective_of(task.objective).direction) is not None
+    return records, "" if finite or not values else never_finite(task.objective, values)
 
 
 def _trainer(images: TrialData, threads: int, gpu: bool) -> Trainer:
@@ -147,7 +151,11 @@ def _beside(recorded: list[dict[str, Any]], again: list[dict[str, Any]], objecti
 
 
 def _values(record: dict[str, Any], names: list[str]) -> dict[str, float]:
-    return {name: record[name] for name in names if isinstance(record.get(name), int | float)}
+    return {
+        name: record[name]
+        for name in names
+        if isinstance(record.get(name), int | float) and math.isfinite(record[name])
+    }
 
 
 def _circumstances(then: dict[str, Any], data: Dataset) -> list[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from hw2tune.records.trials.rows import TrialRow
 from hw2tune.records.trials.states import DATA_ERROR, DIVERGED, FAILED
+from hw2tune.study.objectives import best_epoch
 from hw2tune.study.schema import Study
 from hw2tune.text.numbers import counted, difference, listed, measured
 
@@ -15,7 +16,10 @@ ENDED_BY_ITSELF = (DIVERGED, FAILED, DATA_ERROR)  # states that come again; out 
 
 @dataclass(frozen=True, kw_only=True)
 class RerunEpoch:
-    """An epoch by quantity, as it was recorded and as it came out again; empty where one of them did not get there."""
+    """An epoch by quantity, recorded and again; empty if one of them did not get there.
+
+    A quantity that is not a finite number is absent.
+    """
 
     epoch: int
     recorded: dict[str, float]
@@ -65,8 +69,10 @@ class Rerun:
     @property
     def best(self) -> float | None:
         """The best value of the objective over this training's epochs."""
-        values = [one.again[self.study.objective] for one in self.epochs if self.study.objective in one.again]
-        return (min if self.study.direction == "minimize" else max)(values, default=None)
+        objective = self.study.objective
+        values = {one.epoch: one.again[objective] for one in self.epochs if objective in one.again}
+        best = best_epoch(values, self.study.direction)
+        return None if best is None else values[best]
 
     @property
     def sentence(self) -> str:
@@ -87,7 +93,7 @@ class Rerun:
                 largest[name] = max(abs(value), largest.get(name, 0.0))
         if off:
             sizes = [f"{_size(value, name)} of {name.replace('_', ' ')}" for name, value in largest.items() if value]
-            yield f"it differs from epoch {off[0].epoch} on, by at most {listed(sizes)}"
+            yield f"it differs from epoch {off[0].epoch} on" + (f", by at most {listed(sizes)}" if sizes else "")
         if gone := [str(one.epoch) for one in self.epochs if not one.again]:
             yield f"epoch {listed(gone)} did not come again"
         if self.ended != self.expected:

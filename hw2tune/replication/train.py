@@ -9,12 +9,13 @@ from hw2tune.data.dataset import Dataset
 from hw2tune.events import Listeners, ReplicationStarted
 from hw2tune.execution.connection import Connection
 from hw2tune.execution.resources import Capacity
-from hw2tune.records.replicates.records import ReplicatesFolder
+from hw2tune.records.replicates.records import ReplicatesFolder, chosen_blindly
 from hw2tune.records.replicates.trainings import Training, read_training, write_training
 from hw2tune.replication.keys import key_of
 from hw2tune.study.hyperparameters import Hyperparameters
 from hw2tune.study.schema import Study
 from hw2tune.study.task import Job, TrialData, task_of
+from hw2tune.text.numbers import listed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +37,10 @@ class Context:
 def train_missing(context: Context, jobs: Sequence[Job]) -> None:
     """Trains what is not there. Jobs of one key are one training; where none is missing, Ray is not needed."""
     unique, missing = _missing(context, jobs)
+    if blind := [one.label for key, one in missing.items() if read_training(context.folder.trainings, key)]:
+        context.tell.note(
+            f"{listed(blind)}: trained again, as version 0.1 chose an epoch without a finite {context.study.objective}"
+        )
     if missing:  # from here on Ray says what there is, and it may see other devices than we do
         context.connection.cluster()
         unique, missing = _missing(context, jobs)
@@ -63,10 +68,13 @@ def train_missing(context: Context, jobs: Sequence[Job]) -> None:
 
 
 def _missing(context: Context, jobs: Sequence[Job]) -> tuple[dict[str, Job], dict[str, Job]]:
-    """The jobs by key: all, and those that are not there."""
-    unique = {key_of(one.task, context.data, context.capacity): one for one in jobs}
-    there = context.folder.trainings
-    return unique, {key: one for key, one in unique.items() if read_training(there, key) is None}
+    """The jobs by key: all, and those that are not there or chose their epoch blindly."""
+    capacity = context.capacity
+    unique = {key_of(one.task, context.data, capacity): one for one in jobs}
+    there = {key: read_training(context.folder.trainings, key) for key in unique}
+    objective = context.study.objective
+    sound = {key for key, one in there.items() if one and not chosen_blindly(one.epochs, one.chosen_epoch, objective)}
+    return unique, {key: one for key, one in unique.items() if key not in sound}
 
 
 def trained(context: Context, hyperparameters: Hyperparameters, seed: int) -> Training:

@@ -55,7 +55,9 @@ def _is_number(value: object) -> bool:
 def sound_race(race: Race) -> Race | None:
     """The race; None where its numbers do not belong together."""
     sound = race.seeds and all(
-        0 < len(one.values) <= len(race.seeds) and math.isfinite(one.search_value) and _sound_params(one.params)
+        0 < len(one.values) <= len(race.seeds)
+        and all(math.isfinite(value) for value in (one.search_value, *one.values) if value is not None)
+        and _sound_params(one.params)
         for one in race.candidates
     )
     return race if sound and race.winner in [one.trial for one in race.candidates] else None

@@ -97,10 +97,12 @@ def read_study_data(folder: StudyFolder) -> StudyData:
     overview = read_overview(folder)
     order = list(overview.study.variants)
     replicates = [one for replicate in read_replicates(place) if (one := sound_replicate(replicate))]
+    blind = [one for one in replicates if one.chosen_blindly(overview.study.objective)]
     data = StudyData(
         overview=overview,
         replicates=sorted(
-            (one for one in replicates if one.variant in order), key=lambda one: (order.index(one.variant), one.seed)
+            (one for one in replicates if one.variant in order and one not in blind),
+            key=lambda one: (order.index(one.variant), one.seed),
         ),
         dataset=dataset,
         gallery=gallery and sound_gallery(gallery),
@@ -108,7 +110,7 @@ def read_study_data(folder: StudyFolder) -> StudyData:
         race=race and sound_race(race),
         environment=[entry for run in runs(folder) if (entry := sound_run(run))],
     )
-    data = replace(data, damaged=_damaged(data, place))
+    data = replace(data, damaged=[*_damaged(data, place), *(_blind(overview, one) for one in blind)])
     race, tuned = data.race, data.of(TUNED)
     winner = next((one.params for one in race.candidates if one.trial == race.winner), {}) if race else {}
     complete = overview.study.complete
@@ -119,6 +121,15 @@ def read_study_data(folder: StudyFolder) -> StudyData:
         f"run was interrupted in between; the race is omitted, and `hw2tune summarize {data.name}` goes on."
     )
     return replace(data, race=None, damaged=[*data.damaged, note])
+
+
+def _blind(overview: Overview, replicate: Replicate) -> str:
+    assert replicate.chosen is not None, "asked before"
+    return (
+        f"{replicate.variant}, seed {replicate.seed}, was tested at epoch {replicate.chosen.epoch}, where "
+        f"{overview.study.objective} is not finite (an error of version 0.1), and is omitted; "
+        f"`hw2tune summarize {overview.study.name}` trains it again."
+    )
 
 
 def _damaged(data: StudyData, place: ReplicatesFolder) -> list[str]:

@@ -12,6 +12,7 @@ import pandas as pd
 
 from hw2tune.report.figures import DrawnFigure, MissingFigure
 from hw2tune.report.results import StudyResults
+from hw2tune.text.strict_json import strict_json
 
 SCHEMA = 1
 
@@ -19,7 +20,7 @@ SCHEMA = 1
 def summary_json(results: Sequence[StudyResults]) -> str:
     """Accuracies as fractions, losses in nats; null where there is nothing; paths seen from the file's folder."""
     content = {"schema": SCHEMA, "studies": [_study(one) for one in results]}
-    return json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+    return strict_json(content, indent=1, ensure_ascii=False) + "\n"
 
 
 def _study(results: StudyResults) -> dict[str, Any]:

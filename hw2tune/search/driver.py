@@ -183,7 +183,7 @@ class StudyDriver:
         if failure is not None and failure.worker_died and self.ending is RunEnd.INTERRUPTED:
             return  # what ends us may have ended its worker as well; it goes on from its last epoch
         with self.recorder.writing():
-            if failure is not None:
+            if (failure := failure or self.recorder.without_value(live.trial)) is not None:
                 self._failed(live.trial, failure)
             else:
                 self.policy.succeeded(outcome.machine)

@@ -18,11 +18,12 @@ from hw2tune.records.atomic import not_writable, write_atomically
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.trials.checkpoints import find_checkpoint, keep_last, write_checkpoint
 from hw2tune.records.trials.epochs import append_epoch, read_epochs, write_epochs
-from hw2tune.records.trials.rows import LABEL, REASON, STATE, TrialRow, best_epoch, configuration_of, trial_rows
+from hw2tune.records.trials.rows import LABEL, REASON, STATE, TrialRow, configuration_of, trial_rows
+from hw2tune.records.trials.states import DIVERGED
 from hw2tune.records.trials.storage import in_one_write, take_back
 from hw2tune.search.failures import Failure
 from hw2tune.study.hyperparameters import Value, identity
-from hw2tune.study.objectives import PARAMETERS, SECONDS
+from hw2tune.study.objectives import PARAMETERS, SECONDS, best_epoch, never_finite
 from hw2tune.study.schema import Study
 
 JOURNAL_ENTRY = 300  # bytes, about
@@ -196,7 +197,7 @@ class Recorder:
         """Writes one epoch: line, then checkpoint, then Optuna: `follow_checkpoint` joins what a kill parts."""
         folder, epoch = self.folder.trial(trial.number), int(record["epoch"])
         append_epoch(folder, record)
-        write_checkpoint(folder, checkpoint, keep=self._best_epoch(trial) == epoch - 1)
+        write_checkpoint(folder, checkpoint, keep=self._best_epoch(self._values(trial)) == epoch - 1)
         with warnings.catch_warnings():
             # A trial that went back to an older checkpoint repeats epochs that the storage knows already.
             warnings.filterwarnings("ignore", message="The reported value is ignored")
@@ -212,19 +213,26 @@ class Recorder:
 
     def out_of_patience(self, trial: optuna.Trial) -> bool:
         """Whether the trial has had no new best for as many epochs as the pruner waits; a reference always goes on."""
-        patience, frozen = self.study.pruner.patience, trial.storage.get_trial(trial._trial_id)
-        best = best_epoch(frozen, self.study.direction)
-        if patience is None or best is None or LABEL in frozen.user_attrs:
+        patience, values = self.study.pruner.patience, self._values(trial)
+        best = self._best_epoch(values)
+        if patience is None or best is None or LABEL in trial.user_attrs:
             return False
-        return max(frozen.intermediate_values) - best >= patience
+        return max(values) - best >= patience
+
+    def without_value(self, trial: optuna.Trial) -> Failure | None:
+        """Return the failure of a trial whose epochs have no finite value of the objective, None for any other."""
+        values = self._values(trial)
+        if self._best_epoch(values) is not None:
+            return None
+        return Failure(state=DIVERGED, reason=never_finite(self.study.objective, values))
 
     def close_trial(self, trial: optuna.Trial, state: TrialState) -> None:
         """Tells Optuna how a trial ended, its value being the best over its epochs."""
-        frozen = trial.storage.get_trial(trial._trial_id)
-        best = best_epoch(frozen, self.study.direction)
-        if best is not None and best == max(frozen.intermediate_values):
+        values = self._values(trial)
+        best = self._best_epoch(values)
+        if best is not None and best == max(values):
             keep_last(self.folder.trial(trial.number))
-        value = frozen.intermediate_values[best] if best is not None and state == TrialState.COMPLETE else None
+        value = values[best] if best is not None and state == TrialState.COMPLETE else None
         with in_one_write(trial):
             trial.set_user_attr(SECONDS, self._seconds(trial.number))
             if (parameters := self._parameters(trial.number)) is not None:
@@ -239,8 +247,12 @@ class Recorder:
         trial.set_user_attr(REASON, failure.reason)
         self.close_trial(trial, TrialState.FAIL)
 
-    def _best_epoch(self, trial: optuna.Trial) -> int | None:
-        return best_epoch(trial.storage.get_trial(trial._trial_id), self.study.direction)
+    def _values(self, trial: optuna.Trial) -> dict[int, float]:
+        """The objective by epoch."""
+        return trial.storage.get_trial(trial._trial_id).intermediate_values
+
+    def _best_epoch(self, values: Mapping[int, float]) -> int | None:
+        return best_epoch(values, self.study.direction)
 
     def _parameters(self, number: int) -> int | None:
         """The numbers that the trial's network trains, where its epochs say so."""

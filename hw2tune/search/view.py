@@ -16,9 +16,8 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
-from hw2tune.records.trials.rows import best_epoch
 from hw2tune.search.by_name import ByNameSampler, suggest
-from hw2tune.study.objectives import PARAMETERS, SECONDS
+from hw2tune.study.objectives import PARAMETERS, SECONDS, best_epoch
 from hw2tune.study.schema import Study
 
 STATE = "sampler_state"  # user attribute: what the inner sampler wrote to its own trial
@@ -85,7 +84,7 @@ class ViewSampler(ByNameSampler):
                 )
 
     def _values(self, frozen: FrozenTrial) -> list[float] | None:
-        best = best_epoch(frozen, self.study.direction)
+        best = best_epoch(frozen.intermediate_values, self.study.direction)
         if frozen.state not in FINISHED or best is None:
             return None
         values = [frozen.intermediate_values[best]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -52,7 +53,7 @@ def read_observations(study: Study, folder: StudyFolder) -> list[Observation]:
         entries = [(dict(entry["params"]), float(entry["value"])) for entry in content["observations"]]
     except (OSError, ValueError, KeyError, TypeError):
         return []
-    return [_observation(study, params, value) for params, value in entries]
+    return [_observation(study, params, value) for params, value in entries if math.isfinite(value)]
 
 
 def _fitting(study: Study, other: Study, params: Mapping[str, Value]) -> dict[str, Any] | None:

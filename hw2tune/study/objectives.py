@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -52,6 +54,19 @@ def objective_of(name: str) -> Objective:
     return Objective(
         name=name, direction="maximize", unit="", scale=1.0, label=name.rpartition(":")[2].replace("_", " ")
     )
+
+
+def best_epoch(values: Mapping[int, float], direction: str) -> int | None:
+    """Return the epoch with the best finite value, the first of equals, or None if no value is finite."""
+    sign = 1 if direction == "minimize" else -1
+    finite = [epoch for epoch, value in values.items() if math.isfinite(value)]
+    return min(finite, key=lambda epoch: (sign * values[epoch], epoch), default=None)
+
+
+def never_finite(objective: str, values: Mapping[int, float]) -> str:
+    """Return the reason for which a training without a finite value of its objective counts as diverged."""
+    last = max(values)
+    return f"diverged in epoch {last}: {objective} was never finite ({values[last]:g})"
 
 
 def is_loss(quantity: str) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -11,6 +10,7 @@ from hw2tune.terminal.lines import configuration, trial_name
 from hw2tune.terminal.streams import results
 from hw2tune.terminal.tables import plain_table
 from hw2tune.text.numbers import label_of, measured, percent
+from hw2tune.text.strict_json import strict_json
 
 if TYPE_CHECKING:
     from hw2tune.export.predict import Prediction, Predictions
@@ -64,7 +64,7 @@ def print_predictions_json(found: Predictions, top: int) -> None:
         "schema": SCHEMA, "study": model.data.name, "training": model.name, "epoch": model.epoch,
         "classes": model.images.classes, "images": [_image(one, top) for one in found.images],
     }  # fmt: skip
-    print(json.dumps(content, indent=2), file=results())
+    print(strict_json(content, indent=2), file=results())
 
 
 def _image(one: Prediction, top: int) -> dict[str, Any]:
@@ -121,4 +121,4 @@ def print_rerun_json(rerun: Rerun) -> None:
             {"epoch": one.epoch, "recorded": one.recorded, "again": one.again, "same": one.same} for one in rerun.epochs
         ],
     }  # fmt: skip
-    print(json.dumps(content, indent=2), file=results())
+    print(strict_json(content, indent=2), file=results())

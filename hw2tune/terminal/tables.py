@@ -15,6 +15,7 @@ from hw2tune.study.objectives import objective_of
 from hw2tune.terminal.lines import configuration, objective_value, trial_name
 from hw2tune.terminal.streams import results
 from hw2tune.text.cells import duration
+from hw2tune.text.strict_json import strict_json
 
 if TYPE_CHECKING:
     from hw2tune.data.load import DatasetStatus
@@ -120,13 +121,11 @@ def _plain(rows: Sequence[Sequence[str]]) -> str:
 
 def print_json(what: Overview | Sequence[Overview], faults: Mapping[str, str] | None = None) -> None:
     """A study or a list of them as JSON, nothing else on stdout. `faults` are of studies that cannot be read."""
-    import json
-
     if isinstance(what, Overview):
-        print(json.dumps(what.as_json(), indent=2), file=results())
+        print(strict_json(what.as_json(), indent=2), file=results())
         return
     damaged = [UNREADABLE | {"name": name, "error": fault} for name, fault in (faults or {}).items()]
-    print(json.dumps([*(overview.as_json() for overview in what), *damaged], indent=2), file=results())
+    print(strict_json([*(overview.as_json() for overview in what), *damaged], indent=2), file=results())
 
 
 def print_studies(overviews: Sequence[Overview], faults: Mapping[str, str], console: Console, results: str) -> None:

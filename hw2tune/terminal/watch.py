@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -23,6 +22,7 @@ from hw2tune.records.trials.states import COMPLETE, RUNNING
 from hw2tune.terminal.lines import objective_value
 from hw2tune.terminal.streams import results
 from hw2tune.terminal.tables import status_cells, status_headings, status_title, studies_table, table_of
+from hw2tune.text.strict_json import strict_json
 
 AROUND = 5  # lines of a terminal that are not for trials: title, headings, what is left out, footer, prompt
 
@@ -91,7 +91,7 @@ class _Changes:
             if self.form == "table":
                 print(f"{datetime.now():%H:%M:%S} {line}", file=results())
             elif name in studies:
-                print(json.dumps(studies[name].as_json()), file=results())
+                print(strict_json(studies[name].as_json()), file=results())
         results().flush()
         self.before = lines
 

@@ -16,7 +16,6 @@ import torch
 from torch import Tensor, nn
 
 from hw2tune.study.hyperparameters import Hyperparameters
-from hw2tune.study.objectives import objective_of
 from hw2tune.study.task import Blueprint
 from hw2tune.train.dropout import draw_from
 from hw2tune.train.models import build_model
@@ -134,12 +133,6 @@ def restore(state: TrainingState, saved: bytes) -> None:
         state.augment_generator.set_state(content["augment"])
         state.own_draws = tuple(content["own_draws"])
     state.history[:] = [Epoch(**epoch) for epoch in content["history"]]
-
-
-def best_epoch(history: list[Epoch], objective: str) -> int:
-    """The epoch with the best value of `objective` (a name of its record), the first of equals."""
-    sign = 1 if objective_of(objective).direction == "minimize" else -1
-    return min(history, key=lambda epoch: (sign * epoch.record()[objective], epoch.epoch)).epoch
 
 
 def _bytes(content: dict[str, Any]) -> bytes:

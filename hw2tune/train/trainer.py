@@ -8,13 +8,14 @@ from typing import Any
 import torch
 
 from hw2tune.data.dataset import Split
+from hw2tune.study.objectives import best_epoch, never_finite, objective_of
 from hw2tune.study.task import Task, TrainingResult, TrialData
 from hw2tune.train.batches import DeviceSplit, TrainingData, on_device
 from hw2tune.train.device import prepare_process
 from hw2tune.train.evaluate import evaluation, weights_of
 from hw2tune.train.loop import DivergedError, predict, train_epochs
 from hw2tune.train.metrics import metric_of
-from hw2tune.train.state import Epoch, best_epoch, checkpoint, new_state, restore
+from hw2tune.train.state import Epoch, checkpoint, new_state, restore
 
 
 class Session:
@@ -38,6 +39,18 @@ class Session:
     def history(self) -> list[Epoch]:
         """The epochs that are trained."""
         return self.state.history
+
+    @property
+    def values(self) -> dict[int, float]:
+        """The objective by epoch; empty without validation images."""
+        objective = self.task.objective
+        records = [one.record() for one in self.history]
+        return {record["epoch"]: record[objective] for record in records if objective in record}
+
+    @property
+    def best_epoch(self) -> int | None:
+        """The epoch with the best finite value of the objective."""
+        return best_epoch(self.values, objective_of(self.task.objective).direction)
 
     @property
     def parameters(self) -> int:
@@ -87,16 +100,19 @@ class Trainer:
         try:
             while not session.finished:
                 epoch = session.step()
-                if len(self.data.validation) and best_epoch(session.history, task.objective) == epoch.epoch:
+                if session.best_epoch == epoch.epoch:
                     chosen = weights_of(session.state.model)
                 yield epoch.record()
         except DivergedError as error:
             diverged = f"diverged in epoch {session.state.epoch + 1}: {error}"
+        else:
+            if len(self.data.validation) and session.best_epoch is None:
+                diverged = never_finite(task.objective, session.values)
         weights = {"chosen": chosen, "last": weights_of(session.state.model), "initial_norms": norms}
         return TrainingResult(
             task=task,
             epochs=[epoch.record() for epoch in session.history],
-            chosen_epoch=best_epoch(session.history, task.objective) if chosen else None,
+            chosen_epoch=session.best_epoch,
             diverged=diverged,
             arrays={f"{kind}/{name}": value for kind, values in weights.items() for name, value in values.items()},
         )

@@ -33,6 +33,7 @@ STUDY = """
 name = "{name}"
 dataset = "{dataset}"
 model = "{model}"
+objective = "{objective}"
 max_epochs = {epochs}
 trials = 2
 seed = 3
@@ -54,6 +55,7 @@ def write_trained_study(
     name: str = "small",
     dataset: str = "mnist-5k",
     model: str = "mnist_cnn",
+    objective: str = "validation_accuracy",
     epochs: int = 1,
     rate: float = 0.002,
     large: float = 0.004,
@@ -61,7 +63,9 @@ def write_trained_study(
     beside: Path | None = None,
 ) -> tuple[StudyFolder, Dataset]:
     """Two trials, and the `tuned` and `baseline` replicates on `seeds`. Own code lies in the folder `beside`."""
-    text = STUDY.format(name=name, dataset=dataset, model=model, epochs=epochs, rate=rate, large=large)
+    text = STUDY.format(
+        name=name, dataset=dataset, model=model, objective=objective, epochs=epochs, rate=rate, large=large
+    )
     study = parse_study(text, str((beside or results) / "study.toml"))
     data = load_for(study, None, Listeners())
     trainer = Trainer(
@@ -94,7 +98,10 @@ def _run_trial(study: Study, recorder: Recorder, trainer: Trainer) -> None:
     except Exception as error:
         recorder.close_failed(trial, failure_of(error, session.state.epoch + 1))
     else:
-        recorder.close_trial(trial, TrialState.COMPLETE)
+        if failure := recorder.without_value(trial):
+            recorder.close_failed(trial, failure)
+        else:
+            recorder.close_trial(trial, TrialState.COMPLETE)
 
 
 def _replicate(

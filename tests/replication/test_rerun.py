@@ -128,6 +128,33 @@ def test_a_trial_that_diverged_diverges_again(results):
     assert again.sentence.endswith(f"{row.reason} again")
 
 
+METRICS = """
+def never(logits, labels):
+    return float("nan")
+
+
+def late(logits, labels):
+    return float("nan") if (logits.argmax(1) == labels).float().mean() < 0.15 else 0.5
+"""
+
+
+def test_an_objective_that_is_not_a_number_comes_out_the_same_again(tmp_path):
+    (tmp_path / "m.py").write_text(METRICS)
+    write_trained_study(tmp_path, dataset="synthetic-mnist", objective="m.py:never", epochs=2, seeds=())
+    again = hw2tune.rerun_trial("small", 0, results_dir=tmp_path)
+    assert (again.same, len(again.epochs), again.best) == (True, 2, None)
+    assert again.ended == "diverged in epoch 2: m.py:never was never finite (nan)"
+
+
+def test_of_a_rerun_only_finite_values_are_compared_and_the_best(tmp_path):
+    (tmp_path / "m.py").write_text(METRICS)
+    write_trained_study(tmp_path, dataset="synthetic-mnist", objective="m.py:late", epochs=3, rate=0.0003, seeds=())
+    values = hw2tune.read_study("small", results_dir=tmp_path).trials.value
+    again = hw2tune.rerun_trial("small", 0, results_dir=tmp_path)
+    assert again.same and again.best == values[0] == 0.5
+    assert "m.py:late" not in again.epochs[0].again and again.epochs[2].again["m.py:late"] == 0.5
+
+
 def test_a_trial_that_was_stopped_early_is_trained_for_as_long_and_no_longer(tmp_path):
     import optuna
 

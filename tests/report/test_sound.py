@@ -129,6 +129,20 @@ def test_keys_of_a_later_version_are_no_damage(study: Path) -> None:
     assert told(study) == []
 
 
+def test_a_replicate_that_version_0_1_tested_at_an_epoch_without_a_value_is_omitted_and_named(study: Path) -> None:
+    def blind(content: dict[str, Any]) -> None:
+        content["chosen"]["epoch"] = 1
+        content["epochs"][0]["validation_accuracy"] = float("nan")
+
+    change_json(study / RECORD, blind)
+    data = read_study_data(StudyFolder(study))
+    assert data.damaged == [
+        "tuned, seed 0, was tested at epoch 1, where validation_accuracy is not finite (an error of version 0.1), and "
+        "is omitted; `hw2tune summarize quickstart` trains it again."
+    ]
+    assert [(one.variant, one.seed) for one in data.replicates if one.variant == "tuned"] == [("tuned", 1)]
+
+
 WRONG_RACES: dict[str, Change] = {
     "too few values": lambda c: c["race"]["candidates"][0].update(values=[]),
     "too many values": lambda c: c["race"]["candidates"][0].update(values=[0.1] * 99),
@@ -136,6 +150,7 @@ WRONG_RACES: dict[str, Change] = {
     "no candidates": lambda c: c["race"].update(candidates=[]),
     "a winner who did not run": lambda c: c["race"].update(winner=99),
     "a value of nan": lambda c: c["race"]["candidates"][0].update(search_value=float("nan")),
+    "a value of nan on a seed": lambda c: c["race"]["candidates"][0]["values"].__setitem__(0, float("nan")),
 }
 
 

@@ -14,7 +14,7 @@ from hw2tune.study.hyperparameters import Hyperparameters
 from hw2tune.study.task import Blueprint
 from hw2tune.train.loop import DivergedError, evaluate, train_epochs
 from hw2tune.train.loss import LOSSES
-from hw2tune.train.state import ORDER_STREAM, best_epoch, checkpoint, new_state, restore
+from hw2tune.train.state import ORDER_STREAM, checkpoint, new_state, restore
 from tests.train.conftest import CPU, make_data
 from tests.train.test_models import as_published
 
@@ -164,15 +164,6 @@ def test_an_epoch_record_says_what_was_measured():
     assert epoch.images_per_second == pytest.approx(230 / epoch.train_seconds)
     assert epoch.epoch_seconds >= epoch.train_seconds > 0
     assert round(230 * epoch.train_accuracy) == pytest.approx(230 * epoch.train_accuracy)
-
-
-def test_the_best_epoch_is_the_first_of_equals():
-    history = run(CONFIGURATIONS["mnist"][2], make_data("mnist"), epochs=3).history
-    by_hand = max(history, key=lambda e: (e.validation_accuracy, -e.epoch)).epoch
-    assert best_epoch(history, "validation_accuracy") == by_hand
-    assert best_epoch(history, "validation_loss") == min(history, key=lambda e: e.validation_loss).epoch
-    tied = [*history, *history]
-    assert best_epoch(tied, "validation_loss") == min(history, key=lambda e: e.validation_loss).epoch
 
 
 def test_a_checkpoint_holds_the_networks_weights_and_loads_without_pickle():

@@ -68,6 +68,25 @@ def test_a_diverged_training_keeps_its_epochs_and_says_how():
     assert len(result.epochs) < 3
 
 
+METRICS = {
+    "m.py": "calls = []\n\n\ndef late(logits, labels):\n    calls.append(1)\n"
+    "    return float('nan') if len(calls) == 1 else 1 / len(calls)\n\n\n"
+    "def never(logits, labels):\n    return float('inf')\n"
+}
+
+
+def test_an_epoch_without_a_finite_value_is_not_the_chosen_one():
+    result = trained(make_data("mnist"), objective="m.py:late", code=METRICS)
+    assert [epoch["m.py:late"] for epoch in result.epochs[1:]] == [1 / 2, 1 / 3]
+    assert (result.chosen_epoch, result.diverged) == (2, "")
+
+
+def test_a_training_without_a_finite_value_diverged():
+    result = trained(make_data("mnist"), objective="m.py:never", code=METRICS)
+    assert (len(result.epochs), result.chosen_epoch) == (3, None)
+    assert result.diverged == "diverged in epoch 3: m.py:never was never finite (inf)"
+
+
 def test_initial_norms_are_those_of_the_untrained_network():
     result = trained(make_data("mnist"), max_epochs=1)
     torch.manual_seed(3)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from hw2tune.records.atomic import write_atomically
 from hw2tune.records.damaged import read_record
 from hw2tune.records.replicates.records import Array, Current, DatasetRecord, Gallery, Race, Replicate, ReplicatesFolder
+from hw2tune.text.strict_json import strict_json
 
 
 def write_replicate(folder: ReplicatesFolder, replicate: Replicate, arrays: bytes) -> None:
@@ -100,7 +100,7 @@ def npz(arrays: Mapping[str, Array]) -> bytes:
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Writes a JSON file whole or not at all."""
-    write_atomically(path, json.dumps(content, indent=1) + "\n", durable=True)
+    write_atomically(path, strict_json(content, indent=1) + "\n", durable=True)
 
 
 def read_npz(path: Path) -> dict[str, Array] | None:

@@ -15,6 +15,8 @@ Written when replicates train; the report reads them without torch and Ray.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -93,6 +95,18 @@ class Replicate:
     last: Evaluation | None
     seconds: float
     key: str  # a digest of the variant and of all that its training depends on
+
+    def chosen_blindly(self, objective: str) -> bool:
+        """Return whether it was tested at an epoch without a finite objective."""
+        return chosen_blindly(self.epochs, self.chosen.epoch if self.chosen else None, objective)
+
+
+def chosen_blindly(epochs: Sequence[Mapping[str, Any]], chosen: int | None, objective: str) -> bool:
+    """Return whether the objective is not finite in the chosen epoch.
+
+    Version 0.1 could choose the first epoch so, with an objective of the user's that was NaN there.
+    """
+    return any(one.get("epoch") == chosen and not math.isfinite(one.get(objective) or 0.0) for one in epochs)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,11 +9,12 @@ from typing import Any, BinaryIO
 
 from hw2tune.records.atomic import write_atomically, writing
 from hw2tune.records.layout import TrialFolder
+from hw2tune.text.strict_json import strict_json
 
 
 def append_epoch(folder: TrialFolder, record: Mapping[str, Any]) -> None:
     """Adds one epoch; `record` must hold `epoch`. Raises NotWritableError."""
-    line = json.dumps(record, default=str).encode() + b"\n"
+    line = strict_json(record, default=str).encode() + b"\n"
     with writing(folder.epochs, len(line)):
         folder.root.mkdir(parents=True, exist_ok=True)
         with folder.epochs.open("ab+") as file:
@@ -46,4 +47,4 @@ def read_epochs(folder: TrialFolder) -> list[dict[str, Any]]:
 
 def write_epochs(folder: TrialFolder, records: Iterable[Mapping[str, Any]]) -> None:
     """Replaces the epochs."""
-    write_atomically(folder.epochs, "".join(json.dumps(record, default=str) + "\n" for record in records))
+    write_atomically(folder.epochs, "".join(strict_json(record, default=str) + "\n" for record in records))

@@ -12,9 +12,9 @@ from optuna.trial import TrialState
 
 from hw2tune.records.atomic import write_atomically
 from hw2tune.records.layout import StudyFolder
-from hw2tune.records.trials.states import COMPLETE, FAILED, INTERRUPTED, PRUNED, RUNNING, WAITING
+from hw2tune.records.trials.states import COMPLETE, DIVERGED, FAILED, INTERRUPTED, PRUNED, RUNNING, WAITING
 from hw2tune.study.hyperparameters import Value
-from hw2tune.study.objectives import SECONDS
+from hw2tune.study.objectives import SECONDS, best_epoch, never_finite
 from hw2tune.study.schema import Study
 
 if TYPE_CHECKING:
@@ -50,14 +50,18 @@ def trial_rows(study: Study, trials: Iterable[FrozenTrial], *, alive: bool) -> l
 
 
 def _row(study: Study, trial: FrozenTrial, *, alive: bool) -> TrialRow:
-    best = best_epoch(trial, study.direction)
+    values = trial.intermediate_values
+    best, state = best_epoch(values, study.direction), _state(trial, alive=alive)
+    reason = trial.user_attrs.get(REASON, "")
+    if state in (COMPLETE, PRUNED) and values and best is None:  # version 0.1 let it be pruned
+        state, reason = DIVERGED, never_finite(study.objective, values)
     return TrialRow(
         number=trial.number,
         label=trial.user_attrs.get(LABEL, ""),
-        state=_state(trial, alive=alive),
-        reason=trial.user_attrs.get(REASON, ""),
-        epochs=max(trial.intermediate_values, default=0),
-        value=None if best is None else trial.intermediate_values[best],
+        state=state,
+        reason=reason,
+        epochs=max(values, default=0),
+        value=None if best is None else values[best],
         best_epoch=best,
         seconds=trial.user_attrs.get(SECONDS, 0.0),
         params=configuration_of(study, trial),
@@ -69,12 +73,6 @@ def configuration_of(study: Study, trial: Trial | FrozenTrial) -> dict[str, Valu
     label = trial.user_attrs.get(LABEL, "")
     besides = {k: v for k, v in study.references.get(label, {}).items() if k not in study.space}
     return study.search_space.decode(trial.params) | besides
-
-
-def best_epoch(trial: FrozenTrial, direction: str) -> int | None:
-    """The epoch with the best value, the first of equals; None before the first epoch."""
-    sign = 1 if direction == "minimize" else -1
-    return min(trial.intermediate_values, key=lambda e: (sign * trial.intermediate_values[e], e), default=None)
 
 
 def _state(trial: FrozenTrial, *, alive: bool) -> str:

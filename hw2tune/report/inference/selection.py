@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from hw2tune.records.replicates.records import Candidate, Race
 from hw2tune.records.trials.rows import best_first
 from hw2tune.report.inference.pairs import overlaps_training
@@ -116,7 +114,7 @@ def winning_candidate(race: Race | None) -> Candidate | None:
 
 def race_summary(candidate: Candidate) -> Summary | None:
     """A candidate's values over the seeds where it did not diverge; None where it did on every one."""
-    values = [value for value in candidate.values if value is not None and np.isfinite(value)]
+    values = [value for value in candidate.values if value is not None]
     return summarize(values) if values else None
 
 

@@ -142,7 +142,7 @@ def test_a_replicate_that_diverged_before_its_first_epoch_ended_is_named(fresh: 
 def test_an_empty_validation_split_leaves_its_panel_empty(fresh: Path) -> None:
     def unmeasured(content: dict[str, Any]) -> None:
         for epoch in content["epochs"]:
-            epoch.update(validation_loss=float("nan"), validation_accuracy=float("nan"))
+            epoch.update(validation_loss=None, validation_accuracy=None)
 
     for variant in ("baseline", "l2", "tuned", "tuned-no-l2"):
         for seed in (0, 1):
