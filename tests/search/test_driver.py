@@ -1,7 +1,6 @@
 """The driver of a study, driven as whatever runs trials drives it: next, epochs, the end. Without Ray."""
 
 import json
-import os
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -343,9 +342,7 @@ def test_a_disk_that_refuses_ends_the_run_and_nothing_more_is_written(tmp_path, 
     for name in "ab":
         driver.next(name)
     driver.epoch("a", 1, 0.5)
-    driver.folder.trial(1).root.joinpath(
-        f"last.pt.{os.getpid()}.part"
-    ).mkdir()  # a file cannot be written over a folder
+    driver.folder.trial(1).last.mkdir()  # a file cannot be written over a folder
     before = driver.folder.journal.read_bytes()
     driver.epoch("b", 1, 0.5)
     assert str(driver.recorder.not_writable).endswith("trials/1/last.pt: cannot be written (Is a directory)")
