@@ -26,7 +26,9 @@ export RAY_AUTH_TOKEN RAY_AUTH_MODE=token RAY_USAGE_STATS_ENABLED=0
 on() { # so many nodes, in the background: which, and what they run
   exec srun --nodes="$1" --ntasks="$1" --cpus-per-task="$cpus" "${@:2}"
 }
-place=/tmp/ray-$SLURM_JOB_ID # on each node: sockets and logs of this job's Ray
+# On each node, for sockets and logs of this job's Ray: a name that nobody knows beforehand, a folder that only this user
+# may enter, and Ray's own one level below, since Ray lets every user write into that.
+place=$(mktemp -u "/tmp/ray-$SLURM_JOB_ID-XXXXXX")
 # shellcheck disable=SC2046,SC2329 # process ids are words; the trap calls it
 end() {
   kill $(jobs -p) 2>/dev/null || true
@@ -34,10 +36,11 @@ end() {
   srun --nodes="$nodes" --ntasks="$nodes" rm -rf "$place"
 }
 trap end EXIT
+srun --nodes="$nodes" --ntasks="$nodes" mkdir -m 700 "$place"
 
 address=$(srun --nodes=1 --ntasks=1 --nodelist="$head" hostname --ip-address | awk '{print $1}'):$port
 on 1 --nodelist="$head" ray start --head --node-ip-address="${address%:*}" --port="$port" --num-cpus="$cpus" \
-  --include-dashboard=false --temp-dir="$place" --block >"ray-$SLURM_JOB_ID.log" 2>&1 &
+  --include-dashboard=false --temp-dir="$place/r" --block >"ray-$SLURM_JOB_ID.log" 2>&1 &
 up() { ray status --address="$address" 2>/dev/null | grep -c ' node_' || true; }
 wait_for() { # until so many nodes are up
   local until=$((SECONDS + wait_seconds))

@@ -28,6 +28,13 @@ SCONTROL = """#!/usr/bin/env bash
 [[ $1 == show && $2 == hostnames && $3 == 'node[1-2]' ]] && printf 'node1\\nnode2\\n'
 """
 
+# A Ray that notes the folder above its own and ends.
+RAY = """#!/usr/bin/env bash
+for word in "$@"; do [[ $word == --temp-dir=* ]] && place=${word#*=}; done
+[[ $1 == start ]] && stat -c '%a %n' "$(dirname "$place")" > place && mkdir -p "$place/session"
+exit 1
+"""
+
 
 @pytest.fixture
 def job(tmp_path, monkeypatch) -> Path:
@@ -63,15 +70,16 @@ def ray_of(job: Path) -> list[int]:
 
 
 def test_a_script_that_cannot_reach_its_nodes_says_where_to_look(job, monkeypatch):
-    place = Path("/tmp", f"ray-{os.environ['SLURM_JOB_ID']}")
-    (job / "bin" / "ray").write_text(f"#!/bin/sh\nmkdir -p {place}/session\nexit 1\n")
+    (job / "bin" / "ray").write_text(RAY)
     (job / "bin" / "ray").chmod(0o755)
     monkeypatch.setenv("HW2TUNE_WAIT", "1")
     ended = submit(job, "tiny.toml")
     out, err = ended.communicate(timeout=60)
     log = f"ray-{os.environ['SLURM_JOB_ID']}.log"
     assert (ended.returncode, out, err) == (1, "", f"slurm.sh: 0 of 1 nodes up after 1 s; see {log}\n")
-    assert not place.exists()
+    mode, place = (job / "place").read_text().split()
+    assert mode == "700" and re.fullmatch(rf"/tmp/ray-{os.environ['SLURM_JOB_ID']}-\w{{6}}", place)
+    assert not Path(place).exists()
 
 
 def test_shell_and_options_are_right():
@@ -92,7 +100,8 @@ def test_two_nodes_run_a_study_which_a_signal_ends_in_order_and_the_same_line_co
     _, err = first.communicate(timeout=AT_MOST)
     assert first.returncode == 130, err
     assert "2 CPUs and 0 GPUs on 2 nodes" in err
-    *steps, last = (job / "steps").read_text().splitlines()
+    made, *steps, last = (job / "steps").read_text().splitlines()
+    assert made.startswith("--nodes=2 --ntasks=2 mkdir -m 700 /tmp/ray-")
     assert [re.search(r"--nodelist=node1|--exclude=node1", step)[0] for step in steps] == [
         "--nodelist=node1", "--nodelist=node1", "--exclude=node1",
     ]  # fmt: skip

@@ -21,7 +21,7 @@ from hw2tune.execution.connection_errors import connection_error
 from hw2tune.execution.machine import this_machine
 from hw2tune.execution.node_check import unsuitable_nodes
 from hw2tune.execution.resources import Capacity, ResourceRequest, find_capacity
-from hw2tune.execution.scratch import scratch
+from hw2tune.execution.scratch import RAYS, scratch
 from hw2tune.execution.workarounds import out_of_reach, signals_left_alone, translated_errors, without_servers
 from hw2tune.loggers import silenced
 
@@ -110,7 +110,7 @@ def _start(folder: Path) -> None:
             "local",  # without it Ray joins a cluster that happens to run on this machine
             num_cpus=int(this_machine()["CPU"]),  # Ray counts neither affinity nor quotas
             include_dashboard=False,
-            _temp_dir=str(folder),
+            _temp_dir=str(folder / RAYS),
             _system_config={"preload_python_modules": [PRELOAD]},
             **_QUIET,
         )

@@ -1,7 +1,8 @@
 """The folder of one command for what nobody keeps: Ray's sockets and logs, Tune's own state.
 
-    <temporary folder>/hw2tune-XXXXXXXX/
+    <temporary folder>/hw2tune-XXXXXXXX/    nobody but the user may enter it
         lock     held by the command that made it; free once that one is dead
+        r/       Ray's, which lets every user write into it (Ray 2.60, try_to_create_directory)
         ...
 
 It is removed at the end. A command that was killed leaves its own, and the next one removes it.
@@ -21,7 +22,7 @@ import psutil
 
 from hw2tune.errors import ResourceError
 
-PREFIX = "hw2tune-"
+PREFIX, RAYS = "hw2tune-", "r"
 # A socket's path has 107 bytes at most (sun_path); Ray 2.60 puts "/session_2026-11-25_14-26-49_123456_4194304" and
 # "/sockets/plasma_store" behind its folder.
 LONGEST = 107 - 43 - 21
@@ -118,7 +119,7 @@ def _places() -> Iterator[tuple[str, Path]]:
 
 
 def _fault_in(place: Path) -> str | None:
-    longest = LONGEST - len(f"/{PREFIX}XXXXXXXX")
+    longest = LONGEST - len(f"/{PREFIX}XXXXXXXX/{RAYS}")
     if len(os.fsencode(place)) > longest:
         return f"{len(os.fsencode(place))} bytes, and {longest} are the most that leaves room for a socket's name"
     try:

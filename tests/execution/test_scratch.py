@@ -27,9 +27,22 @@ def short(monkeypatch):
 
 def test_it_lies_where_tmpdir_says_and_leaves_nothing(short):
     with scratch() as folder:
-        assert folder.parent == short
+        assert folder.parent == short and folder.stat().st_mode & 0o777 == 0o700
         (folder / "session" / "logs").mkdir(parents=True)
     assert list(short.iterdir()) == []
+
+
+def test_what_ray_opens_to_every_user_lies_below_a_folder_that_is_the_users_alone(short, monkeypatch):
+    from ray._common.utils import try_to_create_directory
+
+    from hw2tune.execution import cluster
+
+    monkeypatch.setattr(cluster.ray, "init", lambda *_, _temp_dir, **__: try_to_create_directory(_temp_dir))
+    with scratch() as folder:
+        cluster._start(folder)
+        open_to_all = [path for path in short.rglob("*") if path.stat().st_mode & 0o022]
+        assert open_to_all == [folder / "r"]
+        assert folder.stat().st_mode & 0o777 == 0o700 and (folder / "lock").exists()
 
 
 def test_a_path_that_is_too_long_for_sockets_gives_way_to_a_short_place(short, monkeypatch):
@@ -38,7 +51,7 @@ def test_a_path_that_is_too_long_for_sockets_gives_way_to_a_short_place(short, m
     monkeypatch.setenv("TMPDIR", str(deep))
     with scratch() as folder:
         assert folder.parent == Path("/tmp")
-        longest = folder / "session_2026-11-25_14-26-49_123456_4194304" / "sockets" / "plasma_store"
+        longest = folder / "r" / "session_2026-11-25_14-26-49_123456_4194304" / "sockets" / "plasma_store"
         assert len(str(longest)) <= 107
 
 
@@ -56,7 +69,7 @@ def test_where_no_place_does_each_is_named_with_its_reason(short, monkeypatch):
     with pytest.raises(ResourceError) as refused, scratch():
         pass
     assert str(refused.value) == (
-        f"no temporary folder can take Ray's sockets: {deep} (TMPDIR: {len(str(deep))} bytes, and 26 are the most that "
+        f"no temporary folder can take Ray's sockets: {deep} (TMPDIR: {len(str(deep))} bytes, and 24 are the most that "
         f"leaves room for a socket's name); {short}/gone (No such file or directory); name a short folder with room in "
         "TMPDIR"
     )
