@@ -15,8 +15,16 @@ Record = TypeVar("Record")
 def read_record(path: Path, kind: type[Record]) -> Record | None:
     """The record in a JSON file; None where it is missing, damaged or of another shape. Unknown keys are ignored."""
     try:
-        record: Record = _adapter(kind).validate_json(path.read_bytes())  # type: ignore[arg-type]  # a class hashes
-    except (OSError, ValidationError):
+        return parse_record(path.read_bytes(), kind)
+    except OSError:
+        return None
+
+
+def parse_record(content: str | bytes, kind: type[Record]) -> Record | None:
+    """Return the record in a JSON text, or None if it is damaged or of another shape. Unknown keys are ignored."""
+    try:
+        record: Record = _adapter(kind).validate_json(content)  # type: ignore[arg-type]  # a class hashes
+    except ValidationError:
         return None
     return record
 

@@ -25,12 +25,15 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from functools import cache
 from pathlib import Path
+from typing import Annotated
 
 import filelock
 import psutil
+from pydantic import Field
 
 from hw2tune.errors import StudyFolderError
 from hw2tune.records.atomic import write_atomically
+from hw2tune.records.damaged import parse_record, read_record
 from hw2tune.records.layout import StudyFolder
 
 BEAT_SECONDS = 10.0
@@ -44,7 +47,7 @@ class Owner:
     """The process that runs a study, distinct from every other one on any machine."""
 
     host: str
-    pid: int
+    pid: Annotated[int, Field(gt=0, lt=2**31)]
     started: float  # clock ticks after the kernel's start, on Linux; what the first hw2tune wrote are seconds
     boot: str = ""  # this start of the kernel
     namespace: str = ""  # in which the pid counts: a container has its own
@@ -85,12 +88,7 @@ def dump_owner(owner: Owner) -> str:
 
 def parse_owner(text: str) -> Owner | None:
     """The owner in a record; None where it is damaged. Keys of a later version are left alone."""
-    try:
-        content = json.loads(text)
-        known = {name: content[name] for name in Owner.__dataclass_fields__ if name in content}
-        return Owner(**known)
-    except (ValueError, TypeError, KeyError):
-        return None
+    return parse_record(text, Owner)
 
 
 def owner_of(folder: StudyFolder) -> Owner | None:
@@ -226,10 +224,7 @@ def _record(folder: StudyFolder) -> Path:
 
 
 def _read(record: Path) -> Owner | None:
-    try:
-        return parse_owner(record.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError):
-        return None
+    return read_record(record, Owner)
 
 
 def _renewed(record: Path) -> float:

@@ -104,9 +104,18 @@ def read_study(folder: StudyFolder) -> Study:
 
 def read_overview(folder: StudyFolder) -> Overview:
     """What a study's folder holds, also while a process writes it. Raises StudyFileError, StudyFolderError."""
-    study = read_study(folder)
-    running = owner_of(folder)
-    rows = trial_rows(study, read_trials(folder), alive=running is not None)
+    try:
+        study = read_study(folder)
+        running = owner_of(folder)
+        rows = trial_rows(study, read_trials(folder), alive=running is not None)
+    except Hw2tuneError:
+        raise
+    except Exception as error:  # a stranger's records can hold anything, and must not hide other studies
+        what = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise StudyFolderError(
+            f"{folder.root}: holds a record that hw2tune does not write ({what}); put a copy in its place, or set the "
+            "study aside with --fresh"
+        ) from error
     return Overview(folder=folder, study=study, rows=rows, running=running)
 
 

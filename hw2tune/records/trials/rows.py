@@ -5,10 +5,10 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from optuna.trial import TrialState
+from pydantic.dataclasses import dataclass
 
 from hw2tune.records.atomic import write_atomically
 from hw2tune.records.layout import StudyFolder
@@ -26,7 +26,10 @@ LABEL, STATE, REASON = "label", "state", "reason"  # and SECONDS, PARAMETERS
 
 @dataclass(frozen=True, kw_only=True)
 class TrialRow:
-    """One trial. `value` is the best value of the objective over its epochs; `seconds` is spent training."""
+    """One trial. `value` is the best value of the objective over its epochs; `seconds` is spent training.
+
+    Types are validated: a journal may come from a stranger.
+    """
 
     number: int
     label: str  # the reference's name; empty for what the sampler chose

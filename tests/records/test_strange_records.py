@@ -1,0 +1,117 @@
+"""Records that hw2tune does not write, as in a stranger's folder: they cost their own study a line, no other."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from hw2tune.cli import app
+from hw2tune.integrations.dashboard.folders import ShownFolders
+from hw2tune.records.layout import StudyFolder
+from hw2tune.records.lock import dump_owner, this_process
+from hw2tune.terminal.watch import look_at
+from tests.report.fake_study import write_fake_study
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=5), inner, max_size=2),
+    max_leaves=4,
+)
+DEEP = b"[" * 100_000
+# A network of this source ends Python's own parser with a MemoryError.
+MINUSES = "x = " + "-" * 200_000 + "1\n"
+
+
+@pytest.fixture(scope="module")
+def strange(tmp_path_factory) -> StudyFolder:
+    """A study beside a sound one, `mnist`."""
+    results = tmp_path_factory.mktemp("results")
+    write_fake_study(results, "mnist", trials=2, seeds=0)
+    return write_fake_study(results, trials=2, seeds=0)
+
+
+def faults_of(folder: StudyFolder, *forms: str) -> dict[str, str]:
+    """Look at all studies in every way; return why some cannot be read. The sound one must be there each time."""
+    results = str(folder.root.parent)
+    for form in forms or ("table", "json", "csv"):
+        one = CliRunner().invoke(app, ["status", "quickstart", "--results-dir", results, "--format", form])
+        assert one.exception is None or str(one.exception).startswith(f"{folder.root}"), one.exception
+        every = CliRunner().invoke(app, ["status", "--results-dir", results, "--format", form])
+        assert every.exception is None and "mnist" in every.output, every.exception
+    seen = look_at(results, None)
+    assert {"mnist", "quickstart"} == seen.lines().keys()
+    shown = ShownFolders(results)
+    assert "mnist" in {one.name for one in shown()} and shown.faults.keys() == seen.faults.keys()
+    return dict(seen.faults)
+
+
+def with_strange(folder: StudyFolder, path: Path, content: bytes, *forms: str) -> dict[str, str]:
+    before = path.read_bytes() if path.exists() else None
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(content)
+    try:
+        return faults_of(folder, *forms)
+    finally:
+        path.unlink() if before is None else path.write_bytes(before)
+
+
+def with_lines(folder: StudyFolder, change: Callable[[list[dict]], None], *forms: str) -> dict[str, str]:
+    entries = [json.loads(line) for line in folder.journal.read_bytes().splitlines()]
+    change(entries)
+    return with_strange(folder, folder.journal, b"".join(json.dumps(one).encode() + b"\n" for one in entries), *forms)
+
+
+@settings(max_examples=20, deadline=None)
+@given(data=st.data())
+def test_a_strange_value_anywhere_in_the_journal(strange, data):
+    def change(entries: list[dict]) -> None:
+        entry = entries[data.draw(st.integers(0, len(entries) - 1))]
+        name = data.draw(st.sampled_from(sorted(entry)))
+        if isinstance(entry[name], dict) and entry[name]:  # an attribute: its value
+            entry, name = entry[name], data.draw(st.sampled_from(sorted(entry[name])))
+        entry[name] = data.draw(VALUES)
+
+    with_lines(strange, change, "table")
+
+
+@settings(max_examples=10, deadline=None)
+@given(field=st.sampled_from(["host", "pid", "started", "boot", "namespace", "since"]), value=VALUES)
+def test_a_strange_value_in_the_record_of_who_runs_it(strange, field, value):
+    record = json.loads(dump_owner(this_process())) | {field: value}
+    with_strange(strange, strange.root / "running.json", json.dumps(record).encode(), "table")
+
+
+@pytest.mark.parametrize("attribute", [{"label": ["a"]}, {"label": {}}, {"reason": [1]}, {"seconds": "long"}])
+def test_an_attribute_of_another_type_is_named(strange, attribute):
+    def change(entries: list[dict]) -> None:
+        for entry in entries:  # those of op code 8 set a trial's attribute
+            entry.get("user_attr", {}).update(attribute if entry["op_code"] == 8 else {})
+
+    (fault,) = with_lines(strange, change).values()
+    assert fault.startswith(f"{strange.root}: holds a record that hw2tune does not write (")
+    assert fault.endswith("); put a copy in its place, or set the study aside with --fresh")
+
+
+def test_a_line_nested_too_deeply_is_named(strange):
+    faults = with_strange(strange, strange.journal, strange.journal.read_bytes() + DEEP + b"\n")
+    assert faults["quickstart"].startswith(f"{strange.root}: holds a record that hw2tune does not write (Recursion")
+
+
+@pytest.mark.parametrize("content", [DEEP, b'{"host": 1, "pid": -5, "started": 0, "boot": ""}'])
+def test_a_record_of_who_runs_it_that_cannot_be_one_is_none(strange, content):
+    assert with_strange(strange, strange.root / "running.json", content) == {}
+
+
+def test_code_that_pythons_parser_gives_up_on_is_named(strange):
+    toml = strange.study_file.read_text()
+    assert 'model = "mnist_cnn"' in toml
+    (strange.code).mkdir()
+    (strange.code / "net.py").write_text(MINUSES)
+    faults = with_strange(strange, strange.study_file, toml.replace('"mnist_cnn"', '"net.py:Net"').encode())
+    (strange.code / "net.py").unlink()
+    strange.code.rmdir()
+    assert "quickstart" in faults
