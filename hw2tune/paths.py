@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
 import tempfile
 from pathlib import Path
 
@@ -63,3 +65,14 @@ def refuse_unwritable(target: Path, said_by: str) -> None:
         raise PathError(
             f"{said_by}: {there} cannot be written to ({error.strerror}); make it writable, or name another place"
         ) from None
+
+
+def safe_name(text: str) -> str:
+    """A name for a file or folder, different for every text, on every file system.
+
+    Short lower-case words stay as they are. Other texts are shown as far as a file system allows, with a digest.
+    """
+    if re.fullmatch(r"(?:[a-z0-9_-]|(?<=[a-z0-9_-])\.\d){1,64}", text):
+        return text
+    shown = re.sub(r"[^a-z0-9_-]+", "-", text.lower())[:40]
+    return f"{shown}~{hashlib.sha256(text.encode()).hexdigest()[:12]}"  # no short name has a `~`

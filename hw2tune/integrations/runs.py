@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from hw2tune.paths import safe_name
 from hw2tune.records.atomic import write_atomically
 from hw2tune.records.damaged import read_record
 from hw2tune.records.layout import StudyFolder
@@ -118,7 +119,7 @@ def _of_training(study: Study, training: TrainingRecord, path: Path) -> Run:
     best = next((one for one in training.epochs if one["epoch"] == training.chosen_epoch), None)
     return Run(
         kind="race" if race else "replicate",
-        name=training.label.replace(": ", "-").replace(" ", "-"),
+        name=safe_name(training.label.replace(": ", "-").replace(" ", "-")),
         key=training.key,
         label=training.label,
         params=training.params,
@@ -142,7 +143,7 @@ def _of_replicate(study: Study, replicate: Replicate, path: Path) -> Run:
         }  # fmt: skip
     return Run(
         kind="replicate",
-        name=f"{replicate.variant}-seed-{replicate.seed}",
+        name=safe_name(f"{replicate.variant}-seed-{replicate.seed}"),
         key=replicate.key,
         label=f"{replicate.variant} seed {replicate.seed}",
         params=replicate.params,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -33,6 +34,7 @@ from hw2tune.report.sound import sound_arrays, sound_counts, sound_gallery, soun
 from hw2tune.study.claims import TUNED, Side
 from hw2tune.study.hyperparameters import identity
 from hw2tune.study.objectives import PARAMETERS
+from hw2tune.text.numbers import listed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,13 +97,15 @@ def read_study_data(folder: StudyFolder) -> StudyData:
         read_race(place),
     )
     overview = read_overview(folder)
-    order = list(overview.study.variants)
+    variants = overview.study.variants
+    order = list(variants)
     replicates = [one for replicate in read_replicates(place) if (one := sound_replicate(replicate))]
     blind = [one for one in replicates if one.chosen_blindly(overview.study.objective)]
+    usable = [one for one in replicates if one not in blind]
     data = StudyData(
         overview=overview,
         replicates=sorted(
-            (one for one in replicates if one.variant in order and one not in blind),
+            (one for one in usable if one.variant in order and variants[one.variant].agrees(one.params)),
             key=lambda one: (order.index(one.variant), one.seed),
         ),
         dataset=dataset,
@@ -110,7 +114,8 @@ def read_study_data(folder: StudyFolder) -> StudyData:
         race=race and sound_race(race),
         environment=[entry for run in runs(folder) if (entry := sound_run(run))],
     )
-    data = replace(data, damaged=[*_damaged(data, place), *(_blind(overview, one) for one in blind)])
+    notes = [*_damaged(data, place), *(_blind(overview, one) for one in blind), *_misnamed(data, usable)]
+    data = replace(data, damaged=notes)
     race, tuned = data.race, data.of(TUNED)
     winner = next((one.params for one in race.candidates if one.trial == race.winner), {}) if race else {}
     complete = overview.study.complete
@@ -130,6 +135,18 @@ def _blind(overview: Overview, replicate: Replicate) -> str:
         f"{overview.study.objective} is not finite (an error of version 0.1), and is omitted; "
         f"`hw2tune summarize {overview.study.name}` trains it again."
     )
+
+
+def _misnamed(data: StudyData, replicates: list[Replicate]) -> Iterator[str]:
+    """The replicates whose name an earlier version gave to several variants, or cut."""
+    omitted = dict.fromkeys(one.variant for one in replicates if one not in data.replicates)
+    for name in omitted:
+        called = [variant for variant, side in data.overview.study.variants.items() if side.earlier_variant == name]
+        if called:
+            yield (
+                f"Replicates of `{name}` are omitted: an earlier version called {listed(called)} so; "
+                f"`hw2tune summarize {data.name}` tests each by its own name, and trains only what is missing."
+            )
 
 
 def _damaged(data: StudyData, place: ReplicatesFolder) -> list[str]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from hw2tune.study.hyperparameters import Value
+from hw2tune.study.hyperparameters import Value, identity
 
 TUNED = "tuned"  # the winner of the search
 STRICT = ConfigDict(frozen=True, extra="forbid", strict=True, populate_by_name=True, serialize_by_alias=True)
@@ -23,11 +23,23 @@ class Side(BaseModel):
 
     @property
     def variant(self) -> str:
-        """What it is called in figures, tables and folders."""
+        """Its name in figures and tables, unique in a study; `safe_name` makes the names of files of it."""
+        return self._called(lambda value: text if float(text := f"{value:g}") == value else repr(value))
+
+    @property
+    def earlier_variant(self) -> str:
+        """Its name in results of earlier versions, which rounded and cut, so that several could share it."""
+        return self._called(lambda value: f"{value:g}")[:64]
+
+    def _called(self, number: Callable[[float], str]) -> str:
         if self.name or not self.changes:
             return self.name or self.of
-        changes = (f"{name.removeprefix('model.')}-{_shown(value)}" for name, value in self.changes.items())
-        return "-".join([self.of, *changes])[:64]
+        texts = (f"{name.removeprefix('model.')}-{_text(value, number)}" for name, value in self.changes.items())
+        return "-".join([self.of, *texts])
+
+    def agrees(self, configuration: Mapping[str, Value]) -> bool:
+        """Return whether a configuration has the values that this side changes."""
+        return identity({**configuration, **self.changes}) == identity(configuration)
 
 
 class Claim(BaseModel):
@@ -62,5 +74,5 @@ def variants_of(claims: Sequence[Claim], references: Mapping[str, Any]) -> dict[
     return plain | {name: side for name, side in sides.items() if name not in plain}
 
 
-def _shown(value: Value) -> str:
-    return str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)
+def _text(value: Value, number: Callable[[float], str]) -> str:
+    return str(value).lower() if isinstance(value, bool) else number(value) if isinstance(value, float) else str(value)

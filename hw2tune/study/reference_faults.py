@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from hw2tune.study.claims import TUNED
+from pydantic import ValidationError
+
+from hw2tune.study.claims import TUNED, Side
 from hw2tune.study.distributions import Distribution
 from hw2tune.study.hyperparameters import HYPERPARAMETERS, KNOWN, error_in_value
 from hw2tune.study.notation import did_you_mean
@@ -74,7 +77,7 @@ def faults_of_claims(content: Mapping[str, Any]) -> Iterator[str]:
     if not isinstance(claims, list):
         return
     known = [*references, TUNED] if isinstance(references, Mapping) else [TUNED]
-    named: dict[str, Any] = {}
+    named: dict[str, Any] = {name: (name, {}) for name in known}
     for number, claim in enumerate(claims):
         if not isinstance(claim, Mapping):
             continue
@@ -97,8 +100,10 @@ def _of_side(place: str, side: Any, known: list[str], named: dict[str, Any]) -> 
                 yield f"{place}.with.{hyperparameter}: unknown hyperparameter{did_you_mean(hyperparameter, KNOWN)}"
             elif fault := error_in_value(hyperparameter, value):
                 yield f"{place}.with.{hyperparameter}: {fault}"
-    if isinstance(name, str) and name:
-        if not re.fullmatch(NAME_PATTERN, name) or name in known:
-            yield f"{place}.name: must be a new name of letters, digits, `.`, `_` and `-`, but got {name!r}"
-        elif named.setdefault(name, (of, changes)) != (of, changes):
-            yield f"{place}.name: {name!r} is the name of another configuration already"
+    if isinstance(name, str) and name and (not re.fullmatch(NAME_PATTERN, name) or name in known):
+        yield f"{place}.name: must be a new name of letters, digits, `.`, `_` and `-`, but got {name!r}"
+        return
+    with contextlib.suppress(ValidationError):  # named by the schema
+        one = Side.model_validate(side)
+        if named.setdefault(one.variant, (one.of, one.changes)) != (one.of, one.changes):
+            yield f"{place}.name: {one.variant!r} is the name of another configuration; set a name of its own"

@@ -23,6 +23,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from hw2tune.paths import safe_name
 from hw2tune.records.layout import StudyFolder
 from hw2tune.study.hyperparameters import Value
 
@@ -177,12 +178,13 @@ class ReplicatesFolder:
         return self.root / "trainings"
 
     def replicate(self, variant: str, seed: int) -> Path:
-        """The folder of one replicate."""
-        return self.root / variant / str(seed)
+        """The folder of one replicate; one that an earlier version named by the variant's text stays in use."""
+        place, earlier = (self.root / name / str(seed) for name in (safe_name(variant), variant))
+        return earlier if earlier != place and earlier / "replicate.json" in self.records() else place
 
     def records(self) -> list[Path]:
         """Every `replicate.json`, by variant and by seed."""
         return sorted(
-            (path for path in self.root.glob("*/*/replicate.json") if path.parent.name.isdecimal()),
-            key=lambda path: (path.parent.parent.name, int(path.parent.name)),
+            (path for path in self.root.rglob("replicate.json") if path.parent.name.isdecimal()),
+            key=lambda path: (path.parent.parent, int(path.parent.name)),
         )

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from hw2tune.paths import safe_name
 from hw2tune.records.replicates.records import Array, Gallery
 from hw2tune.report.figures.chosen import PREDICTIONS, Arrays, choose, plain_variants
 from hw2tune.report.figures.drawing import CannotDrawError, Drawing, Recipe
@@ -200,7 +201,7 @@ def recipes(data: StudyData) -> list[Recipe]:
 
     def examples(variant: str) -> Recipe:
         return Recipe(
-            name=f"examples-{variant}",
+            name=f"examples-{safe_name(variant)}",
             section="examples",
             title=f"Images right and wrong: {variant}",
             draw=lambda s: draw_examples(s, variant),
@@ -210,7 +211,7 @@ def recipes(data: StudyData) -> list[Recipe]:
         variant, against = claim.a.variant, claim.b.variant
         cause = "tuning" if is_tuning(claim) else variant
         return Recipe(
-            name=f"changed-by-{cause}",
+            name=f"changed-by-{safe_name(cause)}",
             section="examples",
             title=f"Images that {cause} fixed and broke against {against}",
             draw=lambda s: draw_changes(s, variant, against, cause),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hw2tune.report.figures import (
@@ -59,8 +59,8 @@ def make_figures(data: StudyData, folder: Path) -> list[DrawnFigure | MissingFig
 
 
 def recipes(data: StudyData) -> list[Recipe]:
-    """Every figure that a study's report has."""
-    return [
+    """Every figure of a study's report. Figures of claims with a common side are numbered."""
+    every = [
         *curves.RECIPES,
         *weights.recipes(data),
         *examples.recipes(data),
@@ -74,6 +74,9 @@ def recipes(data: StudyData) -> list[Recipe]:
         *weight_decay.RECIPES,
         *timeline.RECIPES,
     ]
+    names = [recipe.name for recipe in every]
+    earlier = [names[:place].count(name) for place, name in enumerate(names)]
+    return [replace(one, name=f"{one.name}.{n + 1}") if n else one for one, n in zip(every, earlier, strict=True)]
 
 
 def _make(recipe: Recipe, data: StudyData, folder: Path) -> DrawnFigure | MissingFigure:

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
+from hw2tune.paths import safe_name
 from hw2tune.report.figures.chosen import Arrays, choose
 from hw2tune.report.figures.drawing import CannotDrawError, Drawing, Recipe
 from hw2tune.report.figures.style import SMALL, Dashes, Look, legend_above, looks_of, new_figure
@@ -146,7 +147,7 @@ def recipes(data: StudyData) -> list[Recipe]:
 
     def recipe(variant: str, against: str) -> Recipe:
         return Recipe(
-            name=f"weights-{variant}",
+            name=f"weights-{safe_name(variant)}",
             section="weights",
             title=f"Weights and biases: {against} against {variant}",
             draw=lambda s: draw_weights(s, (against, variant) if against in s.references else (variant, against)),
