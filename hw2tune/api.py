@@ -60,7 +60,7 @@ def check_study(request: Request) -> tuple[StudyStarted, Cost, list[str]]:
     capacity = find_capacity([this_machine()], request.resources)
     rows = trial_rows(study, read_trials(folder), alive=False)
     facts = model_facts(study, data)
-    notes = preflight(study, folder, rows, data=data, parameters=facts.parameters)
+    notes = [*facts.notes, *preflight(study, folder, rows, data=data, parameters=facts.parameters)]
     plan = make_plan(study, folder, rows, data=data, capacity=capacity)
     cost = estimate(
         study, folder, train=len(data.train), validation=len(data.validation), left=plan.left + len(plan.resumed),

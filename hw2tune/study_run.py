@@ -54,7 +54,8 @@ def _run(
         find_capacity([this_machine()], resources)  # refuses what will not fit
     rows = [] if request.fresh else trial_rows(study, read_trials(folder), alive=False)
     facts = model_facts(study, data)
-    for note in preflight(study, folder, rows, data=data, parameters=facts.parameters, fresh=request.fresh):
+    notes = preflight(study, folder, rows, data=data, parameters=facts.parameters, fresh=request.fresh)
+    for note in (*facts.notes, *notes):
         tell.note(note)
     # Ray and Tune take seconds to import: not before everything that may refuse has been looked at. The folder is
     # touched last: a command that is refused changes nothing.

@@ -7,14 +7,16 @@ import os
 import pickle
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from hw2tune.data.dataset import Dataset, Split
 from hw2tune.errors import ModelError
-from hw2tune.study.hyperparameters import Hyperparameters, Value
+from hw2tune.study.hyperparameters import Hyperparameters, Value, is_number
 from hw2tune.study.models import MODELS
 from hw2tune.study.objectives import OBJECTIVES
 from hw2tune.study.schema import Study
@@ -28,10 +30,11 @@ AT_MOST = 600  # seconds
 
 @dataclass(frozen=True, kw_only=True)
 class ModelFacts:
-    """The numbers that are trained, and the speed of training on one core."""
+    """The number of parameters, the speed of training on one core, and notes for the user."""
 
     parameters: int
     images_per_second: float
+    notes: tuple[str, ...] = ()
 
 
 def model_facts(study: Study, data: Dataset) -> ModelFacts:
@@ -43,10 +46,10 @@ def model_facts(study: Study, data: Dataset) -> ModelFacts:
         spec = MODELS[study.model]
         return ModelFacts(parameters=spec.parameters, images_per_second=spec.images_per_second)
     tasks = [task_of(study, one, study.seed) for one in configurations(study)]
-    answer = _asked(pickle.dumps(ProbeRequest(tasks=tasks, data=_some(data))))
+    answer = _asked(pickle.dumps(ProbeRequest(tasks=tasks, batch_sizes=batch_sizes(study), data=_some(data))))
     if "error" in answer:
         raise ModelError(f"model: {answer['error']}")
-    return ModelFacts(parameters=int(answer["parameters"]), images_per_second=float(answer["images_per_second"]))
+    return ModelFacts(**answer)
 
 
 def configurations(study: Study) -> list[Hyperparameters]:
@@ -61,8 +64,16 @@ def corner(study: Study, which: int) -> dict[str, Value]:
     drawn: dict[str, Value] = {}
     for name, distribution in study.search_space.distributions.items():
         if applies(distribution, drawn):
-            drawn[name] = distribution.extremes()[which]
+            values = distribution.extremes()
+            drawn[name] = (sorted(values) if all(map(is_number, values)) else values)[which]
     return drawn
+
+
+def batch_sizes(study: Study) -> list[int]:
+    """Return the smallest and the largest batch size of references, queue and space."""
+    given = [*study.references.values(), *study.enqueue, corner(study, 0), corner(study, -1)]
+    sizes = {one.batch_size for one in map(study.hyperparameters, given)}
+    return [min(sizes), max(sizes)]
 
 
 def _some(data: Dataset) -> TrialData:
@@ -73,18 +84,20 @@ def _some(data: Dataset) -> TrialData:
     return TrialData(info=data.info, train=data.train.take(order), validation=empty)
 
 
-def _asked(request: bytes) -> dict[str, float | str]:
-    package = Path(__file__).parents[2]
-    path = os.pathsep.join([str(package), *filter(None, [os.environ.get("PYTHONPATH")])])
+def _asked(request: bytes) -> dict[str, Any]:
+    given = os.environ.get("PYTHONPATH")
+    places = [Path(__file__).parents[2], *map(Path, given.split(os.pathsep) if given else [])]
+    path = os.pathsep.join(str(place.absolute()) for place in places)
     try:
-        ended = subprocess.run(
-            [sys.executable, "-P", "-m", "hw2tune.train.probe"], input=request, capture_output=True, timeout=AT_MOST,
-            env={**os.environ, "PYTHONPATH": path, "CUDA_VISIBLE_DEVICES": ""},
-        )  # fmt: skip
+        with tempfile.TemporaryDirectory(prefix="hw2tune-") as empty:  # as a trial, whose folder is Tune's
+            ended = subprocess.run(
+                [sys.executable, "-P", "-m", "hw2tune.train.probe"], input=request, capture_output=True,
+                timeout=AT_MOST, cwd=empty, env={**os.environ, "PYTHONPATH": path, "CUDA_VISIBLE_DEVICES": ""},
+            )  # fmt: skip
     except subprocess.TimeoutExpired:
         raise ModelError(f"model: one pass over {IMAGES} images took more than {AT_MOST} s") from None
     if ended.returncode != 0 or not ended.stdout:
         last = ended.stderr.decode(errors="replace").strip().splitlines()[-1:] or ["it said nothing"]
         raise ModelError(f"model: the process that tried it ended with code {ended.returncode}: {last[0]}")
-    answer: dict[str, float | str] = json.loads(ended.stdout)
+    answer: dict[str, Any] = json.loads(ended.stdout)
     return answer

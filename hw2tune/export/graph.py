@@ -65,6 +65,10 @@ def classifier(model: TrainedModel) -> Classifier:
 
 
 def evaluated(model: TrainedModel, images: NDArray[Any]) -> Tensor:
-    """Probabilities (N, K) of images (N, H, W, C), uint8 or float32, as replicates are evaluated."""
-    split = Split(images=np.ascontiguousarray(images), labels=np.zeros(len(images), np.int64))
-    return predict(model.network(), on_device(split, model.info, CPU)).softmax(1)
+    """Probabilities (N, K) of images (N, H, W, C), uint8 or float32, as replicates are evaluated.
+
+    One image alone goes in twice: a network with a `squeeze()` trains well, and would take its batch axis for another.
+    """
+    several = np.ascontiguousarray(images if len(images) > 1 else np.repeat(images, 2, axis=0))
+    split = Split(images=several, labels=np.zeros(len(several), np.int64))
+    return predict(model.network(), on_device(split, model.info, CPU))[: len(images)].softmax(1)

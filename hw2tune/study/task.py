@@ -70,9 +70,10 @@ class TrialData:
 
 @dataclass(frozen=True, kw_only=True)
 class ProbeRequest:
-    """What a network is tried on before a study: trainings that build it differently, and some of the images."""
+    """A network's trial before a study: trainings that build it differently, batch sizes, and some of the images."""
 
     tasks: Sequence[Task]
+    batch_sizes: Sequence[int]
     data: TrialData
 
 

@@ -14,7 +14,7 @@ from hw2tune.study.task import Blueprint
 from hw2tune.train.batches import DeviceSplit
 from hw2tune.train.loop import predict
 from hw2tune.train.loss import LOSSES
-from hw2tune.train.models import build_model
+from hw2tune.train.models import build_model, load_weights
 
 Weights = dict[str, NDArray[Any]]
 
@@ -47,7 +47,7 @@ def evaluate_network(
             arrays["last_predicted"] = predicted
     images = test.normalised(test.images[list(shown)])
     arrays |= {f"features/{name}": maps for name, maps in feature_maps(net, images).items()}
-    arrays |= {f"weights/{name}": weights["last"][name] for name, _ in net.named_parameters()}
+    arrays |= {f"weights/{name}": _array(tensor.detach().cpu()) for name, tensor in net.named_parameters()}
     arrays |= {f"initial_norms/{name}": np.asarray(norm, np.float32) for name, norm in initial_norms.items()}
     return evaluations, arrays
 
@@ -68,7 +68,7 @@ def network(blueprint: Blueprint, weights: Weights, device: torch.device) -> nn.
     """The network with these weights."""
     with torch.random.fork_rng(devices=[]):  # its initial weights are drawn, and thrown away
         built = build_model(blueprint, device)
-    built.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()})
+    load_weights(built, {name: torch.from_numpy(array) for name, array in weights.items()})
     return built
 
 

@@ -7,12 +7,13 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from hw2tune.errors import ModelError
 from hw2tune.study.hyperparameters import MODEL
 from hw2tune.study.models import MODELS
 from hw2tune.study.task import Blueprint
+from hw2tune.train.own_network import prepared
 from hw2tune.user_code.importer import load
 
 
@@ -22,11 +23,19 @@ def build_model(blueprint: Blueprint, device: torch.device) -> nn.Module:
     The weights are drawn before the move, so that one seed gives one network on every device. Raises ModelError where
     the arguments do not fit or no module comes of it, and whatever the user's code raises.
     """
-    factory = load(MODELS[blueprint.model].factory if blueprint.model in MODELS else blueprint.model, blueprint.code)
+    shipped = MODELS.get(blueprint.model)
+    factory = load(shipped.factory if shipped else blueprint.model, blueprint.code)
     network = factory(**arguments(factory, blueprint))
     if not isinstance(network, nn.Module):
         raise ModelError(f"{blueprint.model}: must return a torch.nn.Module, but returned a {type(network).__name__}")
+    if shipped is None:
+        return prepared(blueprint.model, network, blueprint.input_shape).to(device)
     return network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+
+def load_weights(network: nn.Module, weights: dict[str, Tensor]) -> None:
+    """Load weights by name; earlier versions kept those of a compiled network as `_orig_mod.conv.weight`."""
+    network.load_state_dict({name.removeprefix("_orig_mod."): tensor for name, tensor in weights.items()})
 
 
 def arguments(factory: Callable[..., Any], blueprint: Blueprint) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""One forward and one backward pass of a study's own network on real images: `python -m hw2tune.train.probe`.
+"""A trial of a study's own network in small, on real images: `python -m hw2tune.train.probe`.
 
-In a process of its own, so that nothing the user's code does ends us: a pickled `ProbeRequest` comes in on stdin,
-one line of JSON goes out on stdout.
+In a process of its own, so that nothing the user's code does ends us, and in an empty folder, as a trial: a pickled
+`ProbeRequest` comes in on stdin, one line of JSON goes out on stdout.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import pickle
 import sys
 import time
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,10 @@ import torch
 from torch import Tensor, nn
 
 from hw2tune.errors import ModelError
-from hw2tune.study.task import ProbeRequest, Task, TrialData
-from hw2tune.train.batches import on_device
+from hw2tune.study.task import ProbeRequest, Task
+from hw2tune.train.batches import DeviceSplit, on_device
+from hw2tune.train.device import prepare_process
+from hw2tune.train.loop import evaluation_batch
 from hw2tune.train.loss import LOSSES
 from hw2tune.train.metrics import metric_of
 from hw2tune.train.models import build_model
@@ -31,61 +34,118 @@ STEPS = 3  # that are timed, behind one that is not
 CPU = torch.device("cpu")
 
 
-def probe(request: ProbeRequest) -> dict[str, float]:
-    """`parameters` (the largest network's) and `images_per_second` (the slowest's). Raises ModelError."""
-    facts = [_probe(task, request.data) for task in request.tasks]
+def probe(request: ProbeRequest) -> dict[str, Any]:
+    """`parameters` (the largest network's), `images_per_second` (the slowest's) and `notes`. Raises ModelError."""
+    split = on_device(request.data.train, request.data.info, CPU)
+    classes, parameters, speeds, notes = len(request.data.info.classes), [], [], []
+    for task in request.tasks:
+        with _named(task):
+            torch.manual_seed(task.seed)
+            model = build_model(task.blueprint(request.data.info), CPU)
+        _check_state(task.model, model)
+        largest, *smaller = sorted({min(size, len(split)) for size in request.batch_sizes}, reverse=True)
+        notes += _training_notes(task, model, next(split.batches(largest)), classes)
+        for size in smaller:
+            notes += _training_notes(task, model, next(split.batches(size)), classes, f" on a batch of {size}")
+        notes += _evaluation_notes(task, model, split, classes)
+        parameters.append(sum(p.numel() for p in model.parameters()))
+        speeds.append(_speed(task, model, *next(split.batches(largest))))
     return {
-        "parameters": max(parameters for parameters, _ in facts),
-        "images_per_second": min(speed for _, speed in facts),
-    }
+        "parameters": max(parameters), "images_per_second": min(speeds), "notes": list(dict.fromkeys(notes)),
+    }  # fmt: skip
 
 
-def _probe(task: Task, data: TrialData) -> tuple[int, float]:
-    split, name = on_device(data.train, data.info, CPU), task.model
-    with _named(task):
-        torch.manual_seed(task.seed)
-        model = build_model(task.blueprint(data.info), CPU)
-        images, labels = next(split.batches(min(task.hyperparameters.batch_size, len(split))))
-        model.train()
+def _check_state(name: str, model: nn.Module) -> None:
+    for key, value in model.state_dict().items():
+        if not isinstance(value, Tensor):
+            raise ModelError(
+                f"{name}: `{key}` in its state_dict is a {type(value).__name__}, and weights are kept as tensors; "
+                "use register_buffer"
+            )
+
+
+def _training_notes(
+    task: Task, model: nn.Module, batch: tuple[Tensor, Tensor], classes: int, where: str = ""
+) -> list[str]:
+    """Run a forward and a backward pass in training mode; return a note if the loss misses parameters."""
+    images, labels = batch
+    model.train().zero_grad()
+    with _named(task, where):
         logits = model(images)
-    _check_logits(name, logits, len(labels), len(data.info.classes))
-    with _named(task):
+    _check_logits(task.model, logits, (len(labels), classes), where)
+    with _named(task, where):
         loss = LOSSES[task.loss](logits, labels)
         loss.backward()  # type: ignore[no-untyped-call]
-    _check_gradients(name, model, loss)
-    with _named(task):
-        if (metric := metric_of(task.objective, task.code)) is not None:
-            value = metric(logits.detach(), labels)[task.objective]
-            if not math.isfinite(value):
-                raise ModelError(f"{task.objective}: must return a finite number, but returned {value}")
-        model.eval()
-        with torch.inference_mode():
-            model(images)
-    return sum(p.numel() for p in model.parameters()), _speed(task, model, images, labels)
-
-
-def _check_logits(name: str, logits: object, images: int, classes: int) -> None:
-    if not isinstance(logits, Tensor):
-        raise ModelError(f"{name}: must return a tensor of logits, but returned a {type(logits).__name__}")
-    if tuple(logits.shape) != (images, classes):
-        right = f"({images}, {classes}), a row of {classes} classes for each of {images} images"
-        raise ModelError(f"{name}: must return logits of shape {right}, but returned {tuple(logits.shape)}")
-    if not logits.is_floating_point() or not torch.isfinite(logits).all():
-        raise ModelError(f"{name}: its logits hold a value that is no finite number, before any training")
-
-
-def _check_gradients(name: str, model: nn.Module, loss: Tensor) -> None:
     trained = {key: parameter for key, parameter in model.named_parameters() if parameter.requires_grad}
     if not trained:
-        raise ModelError(f"{name}: has no parameter that is trained")
+        raise ModelError(f"{task.model}: has no parameter that is trained")
     for key, parameter in trained.items():
-        if parameter.grad is None:
+        if parameter.grad is not None and not torch.isfinite(parameter.grad).all():
             raise ModelError(
-                f"{name}: the loss does not depend on parameter `{key}`; use it in forward, or freeze it "
-                "(requires_grad = False)"
+                f"{task.model}: the gradient of `{key}` is no finite number{where}, at a loss of {loss.item():g}"
             )
-        if not torch.isfinite(parameter.grad).all():
-            raise ModelError(f"{name}: the gradient of `{key}` is no finite number, at a loss of {loss.item():g}")
+    missed = [key for key, parameter in trained.items() if parameter.grad is None]
+    if not missed:
+        return []
+    if len(missed) == len(trained):
+        raise ModelError(f"{task.model}: the loss depends on none of its parameters{where}")
+    more = f" and {len(missed) - 1} more" if missed[1:] else ""
+    return [f"{task.model}: the loss does not depend on `{missed[0]}`{more}, so training leaves it as it is"]
+
+
+def _evaluation_notes(task: Task, model: nn.Module, split: DeviceSplit, classes: int) -> list[str]:
+    """Run a batch as large as validation's and one image alone in evaluation mode; return notes on both."""
+    where = " in evaluation mode"
+    chosen = torch.arange(evaluation_batch(split)) % len(split)
+    images, labels = split.normalised(split.images[chosen]), split.labels[chosen]
+    model.eval()
+    with _named(task, where), torch.inference_mode():
+        logits = model(images)
+    _check_logits(task.model, logits, (len(labels), classes), where)
+    notes = [f"{task.model}: {_SOFTMAX[task.loss]}"] if _sum_to_1(logits) else []
+    with _named(task), torch.inference_mode():
+        if (metric := metric_of(task.objective, task.code)) is not None:
+            value = metric(logits, labels)[task.objective]
+            if not math.isfinite(value):
+                notes.append(f"{task.objective}: is {value} before any training; such an epoch is never the best")
+    return [*notes, *_notes_on_one_image(task.model, model, images[:1], classes)]
+
+
+_SOFTMAX = {
+    "cross_entropy": "rows of its outputs sum to 1, and cross_entropy takes logits: leave the softmax out, or set "
+    'loss = "double_softmax" if a second softmax is meant',
+    "double_softmax": "rows of its outputs sum to 1, and double_softmax adds two softmaxes to them: leave it out",
+}
+
+
+def _sum_to_1(logits: Tensor) -> bool:
+    return bool((logits >= 0).all()) and torch.allclose(logits.sum(1), torch.ones(len(logits)).to(logits), atol=1e-4)
+
+
+def _notes_on_one_image(name: str, model: nn.Module, image: Tensor, classes: int) -> list[str]:
+    try:
+        with torch.inference_mode():
+            logits = model(image)
+        _check_logits(name, logits, (1, classes), "")
+    except Exception as error:  # whatever the user's code raises: training never sends one image alone
+        return [
+            f"{name}: one image alone does not pass ({_first_line(error).removeprefix(f'{name}: ')}); is there a "
+            "squeeze() without its axis? hw2tune works without it, but an exported file will refuse one image"
+        ]
+    return []
+
+
+def _check_logits(name: str, logits: object, shape: tuple[int, int], where: str) -> None:
+    if not isinstance(logits, Tensor):
+        raise ModelError(f"{name}: must return a tensor of logits{where}, but returned a {type(logits).__name__}")
+    if tuple(logits.shape) != shape:
+        right = f"{shape}, a row of {shape[1]} classes for each of {shape[0]} images"
+        raise ModelError(f"{name}: must return logits of shape {right}{where}, but returned {tuple(logits.shape)}")
+    if logits.dtype not in (torch.float32, torch.float64):
+        kind = str(logits.dtype).removeprefix("torch.")
+        raise ModelError(f"{name}: must return float32 logits{where}, but returned {kind}; end with .float()")
+    if not torch.isfinite(logits).all():
+        raise ModelError(f"{name}: its logits hold a value that is no finite number{where}, before any training")
 
 
 def _speed(task: Task, model: nn.Module, images: Tensor, labels: Tensor) -> float:
@@ -104,8 +164,8 @@ def _speed(task: Task, model: nn.Module, images: Tensor, labels: Tensor) -> floa
 
 
 @contextlib.contextmanager
-def _named(task: Task) -> Any:
-    """What the user's code raises, with its file and line."""
+def _named(task: Task, where: str = "") -> Iterator[None]:
+    """Turn what the user's code raises into a ModelError with its file and line."""
     try:
         yield
     except ModelError:
@@ -113,8 +173,20 @@ def _named(task: Task) -> Any:
     except Exception as error:
         model = task.hyperparameters.model
         given = f" with {', '.join(f'{name} = {value!r}' for name, value in model.items())}" if model else ""
-        text = str(error).strip().splitlines()[0] if str(error).strip() else "no message"
-        raise ModelError(f"{_place(error, task)}{type(error).__name__}: {text}{given}") from error
+        text = f"{_place(error, task)}{type(error).__name__}: {_first_line(error)}"
+        raise ModelError(f"{text}{given}{where}{_on_files(error)}") from error
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), "no message")
+
+
+def _on_files(error: Exception) -> str:
+    """Return an explanation if a file was looked for beside the study's modules."""
+    name = error.filename if isinstance(error, FileNotFoundError) else None
+    if isinstance(name, str) and Path(name).absolute().is_relative_to(Path.cwd()):
+        return "; only Python modules travel with a study: give the file's absolute path, or read it in data.py:load"
+    return ""
 
 
 def _place(error: BaseException, task: Task) -> str:
@@ -128,9 +200,9 @@ def _place(error: BaseException, task: Task) -> str:
 
 
 def main() -> None:
-    """Reads a request, writes a line."""
+    """Read a request, write a line."""
     out, sys.stdout = sys.stdout, sys.stderr  # what the user's code prints is no answer
-    torch.set_num_threads(1)
+    prepare_process(1, gpu=False)
     try:
         answer: dict[str, Any] = probe(pickle.load(sys.stdin.buffer))  # written by the very program that started us
     except ModelError as error:

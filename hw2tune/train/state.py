@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -18,7 +19,7 @@ from torch import Tensor, nn
 from hw2tune.study.hyperparameters import Hyperparameters
 from hw2tune.study.task import Blueprint
 from hw2tune.train.dropout import draw_from
-from hw2tune.train.models import build_model
+from hw2tune.train.models import build_model, load_weights
 from hw2tune.train.optimizers import build_optimizers
 
 # Added to a training's seed, so that its weights, the order of its images and so on are drawn apart.
@@ -74,7 +75,11 @@ def new_state(
     blueprint: Blueprint, hyperparameters: Hyperparameters, *, seed: int, device: torch.device
 ) -> TrainingState:
     """A training at epoch 0. One seed gives the same weights and the same order of images for every configuration."""
-    with torch.random.fork_rng(devices=[]):  # PyTorch's layers draw their weights from the process's generator
+    with (
+        torch.random.fork_rng(devices=[]),  # PyTorch's layers draw their weights from the process's generator
+        tempfile.TemporaryDirectory() as empty,  # no file beside the study is read: it is not part of a training's key
+        contextlib.chdir(empty),
+    ):
         torch.manual_seed(seed)
         network = build_model(blueprint, device)
     dropout = torch.Generator(device).manual_seed(seed + DROPOUT_STREAM)
@@ -123,7 +128,7 @@ def checkpoint(state: TrainingState) -> bytes:
 def restore(state: TrainingState, saved: bytes) -> None:
     """Puts a new state where `checkpoint` was taken."""
     content = torch.load(io.BytesIO(saved), map_location="cpu", weights_only=True)
-    state.model.load_state_dict(content["model"])
+    load_weights(state.model, content["model"])
     saved_optimizers = content.get("optimizers") or [content["optimizer"]]  # version 0.1 had one
     for optimizer, saved_optimizer in zip(state.optimizers, saved_optimizers, strict=True):
         optimizer.load_state_dict(saved_optimizer)

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 import hw2tune
+from tests.export.trained_study import write_trained_study
 
 ORIENTATION = 0x0112
 
@@ -141,3 +142,21 @@ def test_a_study_behind_a_url_lends_the_one_checkpoint_that_is_needed(colours, d
     assert found[0] == found[1]
     fetched = {path.parent.name for path in (tmp_path / "cache").rglob("*.pt")}
     assert fetched == {"1"}
+
+
+def test_one_image_alone_is_predicted_as_among_others_by_a_network_that_squeezes(tmp_path):
+    (tmp_path / "net.py").write_text(
+        "from torch import nn\n\n\nclass Net(nn.Module):\n    def __init__(self, num_classes):\n"
+        "        super().__init__()\n        self.conv, self.head = nn.Conv2d(1, 8, 3), nn.Linear(8, num_classes)\n\n"
+        "    def forward(self, x):\n        x = nn.functional.adaptive_avg_pool2d(self.conv(x).relu(), 1)\n"
+        "        return self.head(x.squeeze())\n"
+    )
+    _, data = write_trained_study(tmp_path, dataset="digits", model="net.py:Net", seeds=())
+    files = [tmp_path / f"{number}.png" for number in range(3)]
+    for number, file in enumerate(files):
+        Image.fromarray(data.test.images[number, ..., 0]).save(file)
+    together = hw2tune.predict("small", files, results_dir=tmp_path).images
+    alone = [hw2tune.predict("small", file, results_dir=tmp_path).images[0] for file in files]
+    assert [one.error for one in alone] == ["", "", ""]
+    for one, other in zip(alone, together, strict=True):
+        assert one.probabilities == pytest.approx(other.probabilities)

@@ -1,0 +1,61 @@
+"""The networks, batches and folder of the pass before a study."""
+
+import pytest
+
+from hw2tune.errors import ModelError
+from hw2tune.events import Listeners
+from hw2tune.execution.model_check import batch_sizes, configurations, model_facts
+from hw2tune.execution.request import load_for
+from hw2tune.study.file import parse_study
+
+STUDY = """
+name = "tiny"
+dataset = "digits"
+model = "net.py:Net"
+max_epochs = 1
+trials = 2
+training = { optimizer = "adam" }
+[space]
+learning_rate = 0.01
+batch_size = [64, 1, 256, 32]
+model.width = [16, 64, 8]
+[references.plain]
+learning_rate = 0.01
+batch_size = 64
+model.width = 16
+"""
+NET = """
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self, input_shape, num_classes, width):
+        super().__init__()
+        self.head = nn.Linear(64, num_classes)
+        self.load_state_dict(torch.load("start.pt"))
+
+    def forward(self, x):
+        return self.head(x.flatten(1))
+"""
+
+
+@pytest.fixture
+def study(tmp_path):
+    (tmp_path / "net.py").write_text(NET)
+    (tmp_path / "start.pt").write_bytes(b"")
+    return parse_study(STUDY, str(tmp_path / "tiny.toml"))
+
+
+def test_the_smallest_and_the_largest_are_meant_in_whatever_order_choices_stand(study):
+    assert batch_sizes(study) == [1, 256]
+    assert sorted(one.model["width"] for one in configurations(study)) == [8, 16, 64]
+
+
+def test_a_network_finds_no_file_beside_it_in_the_folder_where_it_is_tried(study, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ModelError) as refused:
+        model_facts(study, load_for(study, None, Listeners()))
+    assert str(refused.value) == (
+        "model: net.py, line 9: FileNotFoundError: [Errno 2] No such file or directory: 'start.pt' with width = 16; "
+        "only Python modules travel with a study: give the file's absolute path, or read it in data.py:load"
+    )
