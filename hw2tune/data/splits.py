@@ -8,47 +8,73 @@ from numpy.typing import NDArray
 from hw2tune.data.dataset import Labels
 from hw2tune.errors import DataError
 
+TEST_SEED = 2_024  # of a folder's test split: its own, so that no study's seed moves an image into or out of test
+
 
 def validation_indices(
     labels: Labels, size: int, *, classes: Sequence[str], seed: int, equals: Sequence[Sequence[int]] = ()
 ) -> NDArray[np.int64]:
     """`size` indices into the trainval's `labels`, (N,), ascending; DataError where no such split makes sense.
 
-    `equals` are groups of places with the same picture: each stays in one split, and one with several labels in train.
-    There may be fewer than `size` where such groups do not fit.
+    Each class has an image in both splits, also one whose share is less. `equals` are groups of places with the same
+    picture: each stays in one split, and one with several labels in train. There may be fewer or more than `size` where
+    such groups do not fit.
     """
     if seed < 0:
         raise DataError(f"split_seed: must be 0 or more, but got {seed}.")
-    _check_size(size, trainval=len(labels), classes=len(classes))
+    if size == 0:
+        return np.arange(0)
     per_class = np.bincount(labels, minlength=len(classes))
-    chosen = proportional_counts(per_class, size)
-    if size > 0 and not ((chosen > 0) & (chosen < per_class)).all():
-        scarce = int(np.flatnonzero((chosen == 0) | (chosen == per_class))[0])
+    if len(scarce := np.flatnonzero(per_class < 2)):
         raise DataError(
-            f"validation_size: each class needs an image in train and one in validation, but with {size:,} of "
-            f"{len(labels):,} class {classes[scarce]} gets {chosen[scarce]} of its {per_class[scarce]} in validation."
+            "validation_size: each class needs an image in train and one in validation, but class "
+            f"{classes[scarce[0]]} has {per_class[scarce[0]]} for both; add images, or remove the class."
         )
-    drawn = stratified_indices(labels, size, classes=len(classes), seed=seed, equals=equals)
-    missing = np.flatnonzero((np.bincount(labels[drawn], minlength=len(classes)) == 0) & (chosen > 0))
+    _check_size(size, least=len(classes), most=len(labels) - len(classes), each=" of each class")
+    drawn = _drawn(labels, bounded_counts(per_class, size, least=1, kept=1), seed, equals)
+    missing = np.flatnonzero(np.bincount(labels[drawn], minlength=len(classes)) == 0)
     if len(missing):
         raise DataError(
-            f"validation_size: class {classes[missing[0]]} has no picture that can validate: each stands several "
-            "times, more often than it has places, or under two labels. Remove the copies, or raise validation_size."
+            f"validation_size: class {classes[missing[0]]} has no picture that can validate: all of its images are "
+            "one picture, or stand under two labels. Remove the copies, or the class."
         )
     return drawn
 
 
-def stratified_indices(
-    labels: Labels, size: int, *, classes: int, seed: int, equals: Sequence[Sequence[int]] = ()
+def held_out_indices(
+    labels: Labels, share: float, *, classes: Sequence[str], equals: Sequence[Sequence[int]]
 ) -> NDArray[np.int64]:
-    """`size` ascending indices into `labels`, each class in proportion, groups of `equals` all or none.
+    """Ascending indices of that share for the test, of each class in proportion, equal pictures all or none.
+
+    Two images of each class are left to train and validate. A draw that tears no group of `equals` is the plain one.
+    """
+    size = round(share * len(labels))
+    per_class = np.bincount(labels, minlength=len(classes))
+    most = int(np.maximum(per_class - 2, 0).sum())
+    if size > most:
+        raise DataError(
+            f"test_share: must leave two images of each class to train and validate, so at most "
+            f"{100 * most // len(labels) / 100}, but got {share}."
+        )
+    counts = bounded_counts(per_class, size, least=0, kept=2)
+    plain = _drawn(labels, counts, TEST_SEED, ())
+    torn = any(0 < np.isin(group, plain).sum() < len(group) for group in equals)
+    return _drawn(labels, counts, TEST_SEED, equals) if torn else plain
+
+
+def stratified_indices(labels: Labels, size: int, *, classes: int, seed: int) -> NDArray[np.int64]:
+    """`size` ascending indices into `labels`, each class in proportion."""
+    return _drawn(labels, proportional_counts(np.bincount(labels, minlength=classes), size), seed, ())
+
+
+def _drawn(labels: Labels, counts: NDArray[np.int64], seed: int, equals: Sequence[Sequence[int]]) -> NDArray[np.int64]:
+    """Ascending indices into `labels`, of each class as many as `counts` (classes,) has, groups of equals whole.
 
     Drawn by sorting the bare 64-bit output of PCG64: NumPy keeps that stream for ever, and promises nothing for the
     methods of Generator (NEP 19).
     """
     keys = np.random.PCG64(seed).random_raw(len(labels))  # (N,)
-    counts = proportional_counts(np.bincount(labels, minlength=classes), size)
-    members = [np.flatnonzero(labels == k) for k in range(classes)]
+    members = [np.flatnonzero(labels == k) for k in range(len(counts))]
     together = {place: group for group in equals for place in group}
     drawn = [
         _first(of_class[np.argsort(keys[of_class])], int(n), together, labels)
@@ -65,7 +91,7 @@ def group_indices(
 
     Groups come in an order drawn by the seed; each is taken that brings the counts by class nearer to their shares.
     """
-    _check_size(size, trainval=len(labels), classes=2)
+    _check_size(size, least=2, most=len(labels) - 1)
     keys = np.random.PCG64(seed).random_raw(int(groups.max()) + 1)
     wanted = proportional_counts(np.bincount(labels, minlength=len(classes)), size).astype(float)
     taken, counts = [], np.zeros(len(classes))
@@ -86,16 +112,20 @@ def group_indices(
 def _first(
     order: NDArray[np.int64], count: int, together: Mapping[int, Sequence[int]], labels: Labels
 ) -> NDArray[np.int64]:
-    """The first `count` places of one class in this order; a picture that stands several times comes whole or not."""
+    """The first `count` places of one class in this order; a picture that stands several times comes whole or not.
+
+    Where all pictures stand more often than `count`, the one with the fewest copies comes, if others are left.
+    """
     if not together:
         return order[:count]
     taken: list[int] = []
-    seen: set[int] = set()
-    for place in order.tolist():
-        group = together.get(place, (place,))
-        if place not in seen and len({labels[one] for one in group}) == 1 and len(taken) + len(group) <= count:
+    groups = list(dict.fromkeys(tuple(together.get(place, (place,))) for place in order.tolist()))
+    alike = [group for group in groups if len({labels[one] for one in group}) == 1]
+    for group in alike:
+        if len(taken) + len(group) <= count:
             taken += group
-        seen.update(group)
+    if count and not taken and len(smallest := min(alike, key=len, default=())) < len(order):
+        taken += smallest
     return np.array(taken, np.int64)
 
 
@@ -108,15 +138,24 @@ def proportional_counts(per_class: NDArray[np.int64], size: int) -> NDArray[np.i
     return counts.astype(np.int64)
 
 
-def _check_size(size: int, *, trainval: int, classes: int) -> None:
-    if size < 0:
-        raise DataError(f"validation_size: must be 0 or more, but got {size:,}.")
-    if size >= trainval:
+def bounded_counts(per_class: NDArray[np.int64], size: int, *, least: int, kept: int) -> NDArray[np.int64]:
+    """`proportional_counts`, but of no class less than `least` or all but `kept`, where `size` allows it.
+
+    What a class must give or may not give comes from or goes to those that are farthest from their share.
+    """
+    high = np.maximum(per_class - kept, 0)
+    counts = proportional_counts(per_class, size).clip(least, high)
+    share = per_class * size / per_class.sum()
+    while missing := size - int(counts.sum()):
+        step = 1 if missing > 0 else -1
+        free = counts < high if missing > 0 else counts > least
+        counts[np.argmax(np.where(free, step * (share - counts), -np.inf))] += step
+    return counts
+
+
+def _check_size(size: int, *, least: int, most: int, each: str = "") -> None:
+    if size and not least <= size <= most:
         raise DataError(
-            f"validation_size: must be less than the {trainval:,} images that train and validation share, "
+            f"validation_size: must be 0 or {least:,} to {most:,}, so that train and validation have images{each}, "
             f"but got {size:,}."
-        )
-    if 0 < size < classes:
-        raise DataError(
-            f"validation_size: must be 0 or at least {classes}, one image for each class, but got {size:,}."
         )

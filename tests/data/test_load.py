@@ -53,7 +53,7 @@ def test_a_validation_size_that_does_not_fit_a_small_copy_is_refused(image_folde
     with pytest.raises(DataError) as error:
         load_dataset("mnist", data_dir=image_folder("mnist"))
     assert str(error.value) == (
-        "validation_size: must be less than the 30 images that train and validation share, but got 5,000."
+        "validation_size: must be 0 or 10 to 20, so that train and validation have images of each class, but got 5,000."
     )
 
 

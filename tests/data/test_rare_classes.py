@@ -1,0 +1,112 @@
+"""Each class has images in each split where it has enough; a split that succeeded before is the same, to the image."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hw2tune.data.splits import bounded_counts, held_out_indices, validation_indices
+from hw2tune.errors import DataError
+
+CLASSES = [f"class {k}" for k in range(6)]
+
+
+def split_of_version_one(labels, size, classes, seed, equals):
+    """The indices that 83dc8fd drew: largest remainders, then by key, equal pictures whole; None where it refused."""
+    keys, per_class = np.random.PCG64(seed).random_raw(len(labels)), np.bincount(labels, minlength=classes)
+    counts, remainders = np.divmod(per_class * size, len(labels))
+    counts[np.argsort(-remainders, kind="stable")[: size - counts.sum()]] += 1
+    group_of = {place: tuple(group) for group in equals for place in group}
+    chosen: list[int] = []
+    for k in range(classes):
+        order = [int(place) for place in np.argsort(keys) if labels[place] == k]
+        if not equals:
+            chosen += order[: counts[k]]
+            continue
+        taken: list[int] = []
+        for group in dict.fromkeys(group_of.get(place, (place,)) for place in order):
+            if len({labels[place] for place in group}) == 1 and len(taken) + len(group) <= counts[k]:
+                taken += group
+        chosen += taken
+    return np.sort(np.array(chosen, np.int64)), counts, per_class
+
+
+@st.composite
+def pictures(draw):
+    """Labels of 2 to 6 classes, some rare, with groups of equal pictures that may stand under several labels."""
+    counts = draw(st.lists(st.integers(1, 30), min_size=2, max_size=6))
+    labels = np.repeat(np.arange(len(counts)), counts)
+    labels = labels[np.random.default_rng(draw(st.integers(0, 9))).permutation(len(labels))]
+    picture_of = draw(st.lists(st.integers(0, 60), min_size=len(labels), max_size=len(labels)))
+    places = [np.flatnonzero(np.array(picture_of) == one).tolist() for one in range(3)]
+    return labels, len(counts), [group for group in places if len(group) > 1]
+
+
+@settings(max_examples=120, deadline=None)
+@given(pictures(), st.floats(0.01, 0.99), st.integers(0, 3))
+def test_a_validation_split_that_was_is_the_same_and_one_that_was_refused_holds_each_class(drawn, share, seed):
+    labels, classes, equals = drawn
+    size = max(1, round(share * len(labels)))
+    before, counts, per_class = split_of_version_one(labels, size, classes, seed, equals)
+    sound = classes <= size < len(labels) and ((counts > 0) & (counts < per_class)).all()
+    sound = sound and (np.bincount(labels[before], minlength=classes) > 0).all()
+    try:
+        chosen = validation_indices(labels, size, classes=CLASSES[:classes], seed=seed, equals=equals)
+    except DataError:
+        assert not sound
+        possible = per_class.min() >= 2 and classes <= size <= len(labels) - classes
+        assert not possible or equals  # pictures that stand several times may leave none
+        return
+    if sound:
+        assert chosen.tolist() == before.tolist()
+    others = np.setdiff1d(np.arange(len(labels)), chosen)
+    assert (np.bincount(labels[chosen], minlength=classes) > 0).all()
+    assert (np.bincount(labels[others], minlength=classes) > 0).all()
+    assert all(len(set(group) & set(chosen.tolist())) in (0, len(group)) for group in equals)
+    assert len(chosen) == size or equals
+
+
+@settings(max_examples=120, deadline=None)
+@given(pictures(), st.floats(0.01, 0.99))
+def test_a_test_split_that_tears_no_copies_is_the_one_that_was(drawn, share):
+    labels, classes, equals = drawn
+    before, counts, per_class = split_of_version_one(labels, round(share * len(labels)), classes, 2_024, [])
+    torn = [group for group in equals if 0 < len(set(group) & set(before.tolist())) < len(group)]
+    left_to_split = (per_class - counts >= 2).all()  # what 83dc8fd needed to train and validate
+    try:
+        chosen = held_out_indices(labels, share, classes=CLASSES[:classes], equals=equals)
+    except DataError:
+        assert not left_to_split
+        return
+    if left_to_split and not torn:
+        assert chosen.tolist() == before.tolist()
+    assert all(len(set(group) & set(chosen.tolist())) in (0, len(group)) for group in equals)
+
+
+@pytest.mark.parametrize("share", [0.05, 0.1, 0.15, 0.16, 0.17, 0.18, 0.2, 0.25, 0.5])
+def test_a_class_of_three_validates_with_one_at_every_size(share):
+    labels = np.array([0] * 3 + [k for k in range(1, 10) for _ in range(48)])
+    chosen = validation_indices(labels, round(share * len(labels)), classes="0123456789", seed=0)
+    assert len(chosen) == round(share * len(labels))
+    assert 1 <= np.bincount(labels[chosen])[0] <= 2
+
+
+def test_counts_with_a_least_number_by_hand():
+    # 10 of 103 give 0.3, 4.9 and 4.9: 0, 5, 5. The first must give 1, so one of the others (the earlier) gives 4.
+    assert bounded_counts(np.array([3, 50, 50]), 10, least=1, kept=1).tolist() == [1, 4, 5]
+
+
+def test_a_class_of_copies_alone_gives_the_picture_with_the_fewest():
+    labels = np.repeat(np.arange(2), 10)
+    groups = [[10, 11, 12, 13, 14, 15], [16, 17, 18, 19]]
+    chosen = validation_indices(labels, 4, classes=("cat", "dog"), seed=0, equals=groups)
+    assert set(chosen[labels[chosen] == 1].tolist()) == {16, 17, 18, 19}
+
+
+def test_a_share_for_the_test_that_leaves_too_little_says_what_would_do():
+    labels = np.repeat(np.arange(2), [10, 4])
+    with pytest.raises(DataError) as refused:
+        held_out_indices(labels, 0.9, classes=("cat", "dog"), equals=[])
+    assert str(refused.value) == (
+        "test_share: must leave two images of each class to train and validate, so at most 0.71, but got 0.9."
+    )
