@@ -39,6 +39,10 @@ class DataError(Hw2tuneError):
     """A data set that is missing, damaged or not what it claims to be."""
 
 
+class ImageError(DataError):
+    """An image file that cannot be used. The text gives the reason; whoever has the file names it."""
+
+
 class ResourceError(Hw2tuneError):
     """More processors or GPUs asked for than there are, or a cluster that cannot be used."""
 

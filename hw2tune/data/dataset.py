@@ -58,7 +58,7 @@ class OwnData:
     test: Split
     validation: Split | None = None  # where the user has split it off
     groups: NDArray[np.int64] | None = None
-    files: tuple[str, ...] = ()
+    files: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # of train (the trainval), validation, test
     notes: tuple[str, ...] = ()  # what was done to the images
     white: Mapping[str, float] = field(default_factory=dict)  # as in Dataset
 

@@ -2,88 +2,161 @@
 
 from __future__ import annotations
 
+import re
+import struct
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hw2tune.data.damage import damaged
 from hw2tune.data.dataset import Pixels
-from hw2tune.data.decode import BROKEN
+from hw2tune.errors import ImageError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+    from PIL.ImageFile import ImageFile
 
+# The one list, for folders, predict and exported scripts. Pillow opens more, and runs Ghostscript for some of it.
+FORMAT_OF = {
+    ".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".jpe": "JPEG", ".jfif": "JPEG", ".gif": "GIF", ".webp": "WEBP",
+    ".bmp": "BMP", ".dib": "BMP", ".tif": "TIFF", ".tiff": "TIFF", ".avif": "AVIF",
+    ".pbm": "PPM", ".pgm": "PPM", ".ppm": "PPM", ".pnm": "PPM",
+}  # fmt: skip
+FORMATS = tuple(dict.fromkeys(FORMAT_OF.values()))
+# What Pillow raises for files that are cut short or scrambled.
+BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
 ORIENTATION = 0x0112  # the EXIF tag of a camera's rotation
 GRAY = ("1", "L", "LA", "I", "I;16", "I;16B", "F")  # Pillow's modes with one channel of brightness
+TRANSPARENT = ("LA", "RGBA", "PA", "La", "RGBa")
+INTEGERS, FLOATS = "integers", "floats"  # pixels of more than 8 bits
+WHITE = {INTEGERS: 65_535.0, FLOATS: 1.0}  # of files whose data set has no such files
+DEPTHS = (8, 10, 12, 14, 16)  # bits of sensors
 
 
 @dataclass(frozen=True)
 class Header:
-    """What Pillow knows of an image before it decodes it."""
+    """The facts of an image that Pillow knows before it decodes the pixels."""
 
     size: tuple[int, int]  # height, width, as it is looked at
-    gray: bool
+    mode: str  # as Pillow calls it
+    format: str  # of FORMATS, whatever the file's name says
+    transparent: bool
     what: tuple[str, ...]  # what has to be done to it, for the user
+
+    @property
+    def gray(self) -> bool:
+        """Whether brightness is all it has."""
+        return self.mode in GRAY
+
+    @property
+    def deep(self) -> str:
+        """INTEGERS or FLOATS where pixels have more than 8 bits, else empty."""
+        return INTEGERS if self.mode.startswith("I") else FLOATS if self.mode == "F" else ""
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[ImageFile]:
+    """The image of one of FORMATS. Raises ImageError, also for what goes wrong with its pixels."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            yield image
+    except UnidentifiedImageError as error:
+        raise ImageError(f"not an image of {', '.join(FORMATS)}") from error
+    except FileNotFoundError as error:
+        there = f"a link to {path.readlink()}, which does not exist" if path.is_symlink() else "no such file"
+        raise ImageError(there) from error
+    except (*BROKEN, Image.DecompressionBombError) as error:
+        raise ImageError(
+            str(getattr(error, "strerror", "") or error or type(error).__name__).splitlines()[0]
+        ) from error
 
 
 def read_header(path: Path) -> Header:
-    """What is known of an image without its pixels. Raises DataError."""
-    from PIL import Image
-
-    try:
-        with Image.open(path) as image:
-            what = []
-            turned = image.getexif().get(ORIENTATION, 1)
-            if turned != 1:
-                what.append("turned as their camera noted (EXIF)")
-            if image.mode in ("LA", "RGBA", "PA", "La", "RGBa") or "transparency" in image.info:
-                what.append("with transparent parts, laid on white")
-            if image.mode.startswith("I"):
-                what.append("of 16 bits, scaled to 8")
-            if image.mode == "F":
-                what.append("of floating-point numbers, scaled to 8 bits")
-            if image.mode == "CMYK":
-                what.append("in CMYK, converted to RGB")
-            if image.mode == "P":
-                what.append("with a palette, resolved")
-            if getattr(image, "n_frames", 1) > 1:
-                what.append("of several frames, of which the first counts")
-            width, height = image.size
-            size = (width, height) if turned in (5, 6, 7, 8) else (height, width)
-            return Header(size, image.mode in GRAY, tuple(what))
-    except (*BROKEN, Image.DecompressionBombError) as error:
-        raise damaged(path, expected="an image that can be decoded", found=f"'{error}'") from error
+    """Size, mode and format of an image, and what has to be done to it. Raises ImageError."""
+    with _opened(path) as image:
+        cut = _loses_bits(image)  # asked first: for EXIF data Pillow may read the pixels, and forgets how they lay
+        turned = image.getexif().get(ORIENTATION, 1)
+        transparent = image.mode in TRANSPARENT or "transparency" in image.info
+        width, height = image.size
+        facts = {
+            "turned as their camera noted (EXIF)": turned != 1,
+            "with transparent parts, laid on white": transparent,
+            "in CMYK, converted to RGB": image.mode == "CMYK",
+            "with a palette, resolved": image.mode == "P",
+            "of several frames, of which the first counts": getattr(image, "n_frames", 1) > 1,
+            "of 16 bits a channel, of which the upper 8 count": cut,
+        }
+        return Header(
+            size=(width, height) if turned in (5, 6, 7, 8) else (height, width),
+            mode=image.mode,
+            format=image.format or "",
+            transparent=transparent,
+            what=tuple(text for text, holds in facts.items() if holds),
+        )
 
 
-def read_pixels(path: Path, size: tuple[int, int], channels: int) -> Pixels:
-    """The pixels (H, W, C) of an image, resized where it has another size (height, width). Raises DataError."""
+def _loses_bits(image: ImageFile) -> bool:
+    """Whether Pillow cuts 16 bits to 8: it has no mode for colours or transparency of 16."""
+    return not image.mode.startswith("I") and any(re.search(";16[BLN]", str(tile[3])) for tile in image.tile)
+
+
+def largest_value(path: Path) -> float:
+    """The largest pixel of an image of more than 8 bits. Raises ImageError for values that have no place in 16."""
+    with _opened(path) as image:
+        values = np.asarray(image)
+    low, high = float(values.min()), float(values.max())
+    if not (low >= 0 and high < 2 ** DEPTHS[-1]):  # also where one is not a number
+        raise ImageError(f"values from {low:,g} to {high:,g}; convert it to 0 to {2 ** DEPTHS[-1] - 1:,}")
+    return high
+
+
+def white_of(kind: str, largest: float) -> float:
+    """The value that becomes 255 where `largest` is the largest of a data set: one scale for all of its images."""
+    if kind == FLOATS and largest <= 1:
+        return 1.0
+    return next(2.0**bits - 1 for bits in DEPTHS if largest < 2**bits)
+
+
+def scale_note(kind: str, white: float) -> str:
+    """What scaling does to an image, for the user."""
+    bits = int(white).bit_length()
+    if kind == FLOATS:
+        return f"of floating-point numbers, scaled to 8 bits{'' if white == 1 else f' ({white:,.0f} is white)'}"
+    return f"of {bits} bits, scaled to 8" if bits > 8 else "of 16 bits, of which 8 are used"
+
+
+def read_pixels(path: Path, size: tuple[int, int], channels: int, white: Mapping[str, float]) -> Pixels:
+    """The pixels (H, W, C) of an image, resized where it has another size (height, width). Raises ImageError.
+
+    `white` says for INTEGERS and FLOATS which value becomes 255, as the data set's images have it; larger ones do, too.
+    """
     from PIL import Image, ImageOps
 
-    try:
-        with Image.open(path) as opened:
-            image = _plain(ImageOps.exif_transpose(opened)).convert("L" if channels == 1 else "RGB")
-            if image.size != (size[1], size[0]):
-                image = image.resize((size[1], size[0]), Image.Resampling.BILINEAR)
-            return np.asarray(image, np.uint8).reshape(*size, channels)
-    except (*BROKEN, Image.DecompressionBombError) as error:
-        raise damaged(path, expected="an image that can be decoded", found=f"'{error}'") from error
+    with _opened(path) as opened:
+        image = _plain(ImageOps.exif_transpose(opened), {**WHITE, **white}).convert("L" if channels == 1 else "RGB")
+        if image.size != (size[1], size[0]):
+            image = image.resize((size[1], size[0]), Image.Resampling.BILINEAR)
+        return np.asarray(image, np.uint8).reshape(*size, channels)
 
 
-def _plain(image: Image) -> Image:
-    """Without transparency and with 8 bits a channel."""
+def _plain(image: Image, white: Mapping[str, float]) -> Image:
+    """The image without transparency and with 8 bits a channel."""
     from PIL import Image as Pillow
 
-    if image.mode == "F":  # TIFFs of numbers: of 0 to 1 where none is larger
-        numbers = np.nan_to_num(np.asarray(image))
-        scaled = np.rint(numbers * (255 if numbers.max(initial=0) <= 1 else 1))
-        return Pillow.fromarray(np.clip(scaled, 0, 255).astype(np.uint8))
+    if image.mode == "F":
+        scaled = np.rint(np.asarray(image) * np.float32(255 / white[FLOATS]))
+        return Pillow.fromarray(scaled.clip(0, 255).astype(np.uint8))
     if image.mode.startswith("I"):
-        values = np.asarray(image).astype(np.int64)
-        return Pillow.fromarray((values // 257 if values.max(initial=0) > 255 else values).astype(np.uint8))
-    if image.mode in ("LA", "RGBA", "PA", "La", "RGBa") or "transparency" in image.info:
+        levels = np.asarray(image).astype(np.int64) * 255 // int(white[INTEGERS])
+        return Pillow.fromarray(levels.clip(0, 255).astype(np.uint8))
+    if image.mode in TRANSPARENT or "transparency" in image.info:
         coloured = image.convert("RGBA")
-        white = Pillow.new("RGBA", coloured.size, (255, 255, 255, 255))
-        return Pillow.alpha_composite(white, coloured).convert("L" if image.mode in GRAY else "RGB")
+        ground = Pillow.new("RGBA", coloured.size, (255, 255, 255, 255))
+        return Pillow.alpha_composite(ground, coloured).convert("L" if image.mode in GRAY else "RGB")
     return image

@@ -21,11 +21,8 @@ def jpeg_quality(path: Path) -> str:
     """Say "JPEG q75" where the luminance table is libjpeg's for quality 75, "JPEG" where it is of no quality."""
     from PIL import Image
 
-    try:
-        with Image.open(path) as image:
-            table = tuple(getattr(image, "quantization", {}).get(0, ()))
-    except OSError:  # whatever decodes the image says more clearly what is wrong with it
-        return "JPEG"
+    with Image.open(path, formats=("JPEG",)) as image:
+        table = tuple(getattr(image, "quantization", {}).get(0, ()))
     quality = next((quality for quality in range(100, 0, -1) if table == _scaled(quality)), None)
     return "JPEG" if quality is None else f"JPEG q{quality}"
 

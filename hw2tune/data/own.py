@@ -27,6 +27,7 @@ class OwnOptions:
 
     test_share: float | None = None
     resize: Sequence[int] | None = None
+    tear_copies: bool = False  # equal pictures may stand in train and test, as in a study that allows it
     code: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -48,9 +49,12 @@ def load_own(
         read_function(name, options.code)
         if is_code(name)
         else read_folder(
-            Path(name).expanduser(), test_share=options.test_share, resize=options.resize, progress=progress
+            Path(name).expanduser(), test_share=options.test_share, resize=options.resize,
+            tear_copies=options.tear_copies, progress=progress,
         )
-    )
+    )  # fmt: skip
+    if own.files and own.validation is not None and validation_size is not None:
+        raise DataError(f"{own.source}: holds validation images of its own; leave validation_size out.")
     share = DEFAULT_SHARE if validation_size is None else validation_size
     chosen, train, validation = _split(own, as_number(share, len(own.trainval)), split_seed)
     mean, std = _moments(train)
@@ -75,7 +79,7 @@ def load_own(
         validation=validation,
         test=own.test,
         files=_files(own, chosen),
-        notes=own.notes,
+        notes=(*own.notes, *_absent_classes(own.classes, train=train, validation=validation, test=own.test)),
         white=own.white,
     )
 
@@ -119,13 +123,21 @@ def _moments(train: Split) -> tuple[tuple[float, ...], tuple[float, ...]]:
     return tuple(round(float(v), 4) for v in mean), tuple(max(round(float(v), 4), 1e-4) for v in std)
 
 
-def _files(own: OwnData, chosen: NDArray[np.int64]) -> dict[str, tuple[str, ...]]:
-    if not own.files:
-        return {}
-    places = set(chosen.tolist())
-    trainval = own.files[: len(own.trainval)]
+def _absent_classes(classes: Sequence[str], **splits: Split) -> list[str]:
+    """Notes on the classes of which a split has no image."""
+    absent = {
+        name: [classes[k] for k, count in enumerate(np.bincount(split.labels, minlength=len(classes))) if not count]
+        for name, split in splits.items()
+    }
+    return [f"no {name} image of class {', '.join(missing)}" for name, missing in absent.items() if missing]
+
+
+def _files(own: OwnData, chosen: NDArray[np.int64]) -> Mapping[str, tuple[str, ...]]:
+    if not own.files or own.validation is not None:
+        return own.files
+    trainval, places = own.files["train"], set(chosen.tolist())
     return {
         "train": tuple(file for place, file in enumerate(trainval) if place not in places),
         "validation": tuple(trainval[place] for place in chosen),
-        "test": own.files[len(own.trainval) :],
+        "test": own.files["test"],
     }

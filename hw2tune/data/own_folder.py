@@ -1,26 +1,27 @@
-"""A folder of the user's own images: {train,test}/<class>/*, or <class>/* with a share of them for the test."""
+"""A folder of the user's own images: {train,val,test}/<class>/*, or <class>/* with a share of them for the test."""
 
 from __future__ import annotations
 
-import hashlib
-import os
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Sequence
+from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
 
-from hw2tune.data import decoded_cache
-from hw2tune.data.damage import damaged
-from hw2tune.data.dataset import OwnData, Pixels, Progress, Split
-from hw2tune.data.decode import CHUNK
-from hw2tune.data.image_file import Header, read_header, read_pixels
-from hw2tune.data.splits import stratified_indices
+from hw2tune.data.class_folders import class_names, left_out_note, list_images
+from hw2tune.data.dataset import OwnData, Progress, Split, fingerprints
+from hw2tune.data.decoding import decode
+from hw2tune.data.guard import groups_of_equals
+from hw2tune.data.splits import held_out_indices
 from hw2tune.errors import DataError
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".webp")
 MOST_CLASSES = 10_000
-TEST_SEED = 2_024  # of the test split: its own, so that no study's seed moves an image into or out of test
+# What folders of splits are called, in small or capital letters.
+SPLITS = {
+    "train": "train", "training": "train", "val": "validation", "valid": "validation", "validation": "validation",
+    "test": "test", "testing": "test",
+}  # fmt: skip
 
 
 def read_folder(
@@ -28,131 +29,102 @@ def read_folder(
     *,
     test_share: float | None,
     resize: Sequence[int] | None,
+    tear_copies: bool = False,
     progress: Progress | None = None,
 ) -> OwnData:
-    """The images in order of class and name. Raises DataError, naming a file that cannot be used.
+    """The images in order of class and path. Raises DataError, naming every file that cannot be used.
 
     What is gray throughout has one channel, all else three: palettes are resolved, transparent parts laid on white,
-    16 bits scaled to 8, CMYK converted, and the rotation that a camera noted is carried out. Images of different sizes
-    are refused unless `resize` (height, width) says what they become.
+    more than 8 bits scaled by one rule for all, CMYK converted, and the rotation that a camera noted is carried out.
+    Images of different sizes are refused unless `resize` (height, width) says what they become. A share for the test
+    keeps equal pictures together, unless `tear_copies`.
     """
-    classes, files = _listed(folder, test_share)
-    every = [file for part in files for file in part]
-    images, notes = _decoded([path for path, _ in every], resize, progress)
-    labels = np.array([label for _, label in every], np.int64)
-    in_test = (
-        np.arange(len(files[0]), len(every))
-        if len(files) == 2
-        else stratified_indices(labels, round((test_share or 0) * len(labels)), classes=len(classes), seed=TEST_SEED)
-    )
-    others = np.setdiff1d(np.arange(len(every)), in_test)
-    whole = Split(images=images, labels=labels)
-    names = [os.path.relpath(path, folder) for path, _ in every]
+    try:
+        parts = split_folders(folder) or {"train": folder}
+        _check_share(folder, parts, test_share)
+        classes = _classes(folder, parts)
+        listed, left_out = list_images(folder, list(parts.values()), classes)
+    except OSError as error:
+        raise DataError(f"{error.filename}: cannot be read ({error.strerror}).") from error
+    files = [file for part in listed for file in part]
+    decoded = decode(files, folder, resize=resize, progress=progress)
+    whole = Split(images=decoded.images, labels=np.array([file.label for file in files], np.int64))
+    ends = list(accumulate(map(len, listed), initial=0))
+    places = {split: np.arange(ends[n], ends[n + 1]) for n, split in enumerate(parts)}
+    notes = [*decoded.notes, *left_out_note(left_out)]
+    if test_share is not None:
+        train = whole.take(places["train"])
+        equals = [] if tear_copies else groups_of_equals(fingerprints(train))
+        in_test = held_out_indices(train.labels, test_share, classes=classes, equals=equals)
+        places |= {"test": places["train"][in_test], "train": np.delete(places["train"], in_test)}
+    names = [str(file.path.relative_to(folder)) for file in files]
     return OwnData(
         name=folder.name,
-        label=f"{folder.name} ({len(every):,} images)",
+        label=f"{folder.name} ({len(files):,} images)",
         source=str(folder),
         classes=tuple(classes),
-        trainval=whole.take(others),
-        test=whole.take(in_test),
-        files=tuple(names[place] for place in [*others, *in_test]),
-        notes=notes,
+        trainval=whole.take(places["train"]),
+        validation=whole.take(places["validation"]) if "validation" in places else None,
+        test=whole.take(places["test"]),
+        files={split: tuple(names[place] for place in chosen) for split, chosen in places.items()},
+        notes=tuple(notes),
+        white=decoded.white,
     )
 
 
-def _listed(folder: Path, test_share: float | None) -> tuple[list[str], list[list[tuple[str, int]]]]:
-    """The classes, and the images of train and test, or all of them where a share is for the test."""
+def split_folders(folder: Path) -> dict[str, Path]:
+    """The folders of `train`, `test` and `validation`, of those that there are; empty where classes lie side by side.
+
+    A folder with such a name that holds no folder is a class. Raises DataError for names that do not go together.
+    """
     if not folder.is_dir():
         raise DataError(f"{folder}: there is no such folder of images.")
-    parts = {name: folder / name for name in ("train", "test") if (folder / name).is_dir()}
-    if "train" in parts:
-        if "test" not in parts:
-            raise DataError(
-                f"{folder}: holds train and no test; add test, or put the classes side by side with test_share."
-            )
-        if test_share is not None:
-            raise DataError(f"{folder}: holds a test folder of its own; leave test_share out.")
-        classes = class_names(parts["train"])
-        if (others := class_names(parts["test"])) != classes:
-            differing = sorted(set(classes) ^ set(others))[0]
-            raise DataError(
-                f"{folder}: train and test must hold the same classes, but {differing} is in one of them alone."
-            )
-        files = [list_images(parts[name], classes) for name in ("train", "test")]
-        return classes, files
-    classes = class_names(folder)
-    if test_share is None:
+    found: defaultdict[str, list[Path]] = defaultdict(list)
+    for name in class_names(folder):
+        if name.lower() in SPLITS and class_names(folder / name):
+            found[SPLITS[name.lower()]].append(folder / name)
+    for split, paths in found.items():
+        if len(paths) > 1:
+            raise DataError(f"{folder}: {' and '.join(path.name for path in paths)} both mean {split}; merge them.")
+    if found and "train" not in found:
+        raise DataError(f"{folder}: holds {found.popitem()[1][0].name} and no train folder; add or rename one.")
+    return {split: found[split][0] for split in ("train", "test", "validation") if split in found}
+
+
+def _check_share(folder: Path, parts: dict[str, Path], test_share: float | None) -> None:
+    if "test" in parts and test_share is not None:
+        raise DataError(f"{folder}: holds a test folder of its own; leave test_share out.")
+    if "test" in parts or test_share is not None:
+        return
+    if (train := parts["train"]) == folder:
         raise DataError(f"{folder}: has no train and test folders; say with test_share = 0.2 how much is for the test.")
-    return classes, [list_images(folder, classes)]
+    renamed = f", rename {parts['validation'].name} to test" if "validation" in parts else ""
+    raise DataError(
+        f"{folder}: holds {train.name} and no test; add test{renamed}, or keep a part with test_share = 0.2."
+    )
 
 
-def class_names(folder: Path) -> list[str]:
-    """The folders of classes, by name."""
-    names = sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
-    if len(names) < 2:
-        raise DataError(f"{folder}: must hold a folder for each of at least two classes, but holds {len(names)}.")
-    if len(names) > MOST_CLASSES:
-        raise DataError(f"{folder}: holds {len(names):,} classes, and {MOST_CLASSES:,} are the most.")
-    return names
-
-
-def list_images(folder: Path, classes: Sequence[str]) -> list[tuple[str, int]]:
-    """Path and label of each image below the class folders."""
-    found: list[tuple[str, int]] = []
-    for label, name in enumerate(classes):
-        with os.scandir(folder / name) as entries:
-            paths = sorted(e.path for e in entries if e.name.lower().endswith(SUFFIXES) and not e.name.startswith("."))
-        if not paths:
-            raise damaged(
-                folder / name, expected=f"at least one image ({', '.join(SUFFIXES)}) of its class", found="none"
+def _classes(folder: Path, parts: dict[str, Path]) -> list[str]:
+    """The classes, which all parts have. Raises DataError."""
+    found = {path: class_names(path) for path in parts.values()}
+    classes = found[parts["train"]]
+    for path, names in found.items():
+        if len(names) < 2:
+            inner = f" ({names[0]}); if the classes lie in there, name {path / names[0]}" if names else ""
+            raise DataError(
+                f"{path}: must hold a folder for each of at least two classes, but holds {len(names)}{inner}."
             )
-        found += [(path, label) for path in paths]
-    return found
-
-
-def _decoded(
-    paths: Sequence[str], resize: Sequence[int] | None, progress: Progress | None
-) -> tuple[Pixels, tuple[str, ...]]:
-    headers = [read_header(Path(path)) for path in paths]
-    size = _common_size(paths, headers, resize)
-    channels = 1 if all(header.gray for header in headers) else 3
-    key = f"own-{_fingerprint(paths)}-{size[0]}x{size[1]}x{channels}"
-    cached = decoded_cache.load(key)
-    if cached is not None:
-        images, _ = cached
-    else:
-        images = np.empty((len(paths), *size, channels), np.uint8)
-        for n, path in enumerate(paths):
-            images[n] = read_pixels(Path(path), size, channels)
-            if progress and ((n + 1) % CHUNK == 0 or n + 1 == len(paths)):
-                progress("decoding images", n + 1, len(paths))
-        decoded_cache.store(key, images, {})
-    counts = Counter(what for header in headers for what in header.what)
-    notes = [f"{count:,} {'image' if count == 1 else 'images'} {what}" for what, count in sorted(counts.items())]
-    if resize:
-        resized = sum(header.size != size for header in headers)
-        notes += [f"{resized:,} images resized to {size[0]} x {size[1]} pixels"] if resized else []
-    return images, tuple(notes)
-
-
-def _common_size(paths: Sequence[str], headers: Sequence[Header], resize: Sequence[int] | None) -> tuple[int, int]:
-    if resize is not None:
-        return resize[0], resize[1]
-    first = headers[0].size
-    other = next((n for n, header in enumerate(headers) if header.size != first), None)
-    if other is not None:
-        one, two = (f"{height} x {width}" for height, width in (first, headers[other].size))
-        raise DataError(
-            f"{paths[other]}: is {two} pixels (height x width), and {paths[0]} is {one}; images of one study must have "
-            f"one size: write resize = [{first[0]}, {first[1]}] into the study file."
-        )
-    return first
-
-
-def _fingerprint(paths: Sequence[str]) -> str:
-    """Changes when an image is added, removed, renamed, moved, resized or touched."""
-    digest = hashlib.sha256()
-    for path in paths:
-        stat = Path(path).stat()
-        digest.update(f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode(errors="surrogateescape"))
-    return digest.hexdigest()[:32]
+        if names != classes:
+            raise DataError(
+                f"{folder}: {parts['train'].name} and {path.name} must hold the same classes, but "
+                f"{sorted(set(classes) ^ set(names))[0]} is in one of them alone."
+            )
+        for name in names:
+            if inside := [one for one in class_names(path / name) if one.lower() in SPLITS]:
+                raise DataError(
+                    f"{path / name}: holds {inside[0]}, but splits come before classes: "
+                    f"{folder / inside[0] / name}; move it, or give it another name."
+                )
+    if len(classes) > MOST_CLASSES:
+        raise DataError(f"{folder}: holds {len(classes):,} classes, and {MOST_CLASSES:,} are the most.")
+    return classes

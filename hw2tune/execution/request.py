@@ -66,7 +66,9 @@ def load_for(
     in the end.
     """
     tell.stage(f"loading {study.dataset}")
-    own = OwnOptions(test_share=study.test_share, resize=study.resize, code=study.code)
+    own = OwnOptions(
+        test_share=study.test_share, resize=study.resize, tear_copies=bool(study.allow_overlap), code=study.code
+    )
     data = load_dataset(
         study.dataset,
         data_dir=data_dir,

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hw2tune.data.dataset import Pixels
-from hw2tune.data.image_file import read_header, read_pixels
-from hw2tune.errors import DataError, PathError
+from hw2tune.data.image_file import WHITE, largest_value, read_header, read_pixels, scale_note
+from hw2tune.errors import DataError, ImageError, PathError
 from hw2tune.export.trained import TrainedModel, find_model
 from hw2tune.paths import expand
 
@@ -84,9 +84,8 @@ def predict(
 
 def _read(model: TrainedModel, file: str | Path) -> tuple[Pixels, tuple[str, ...]] | Prediction:
     """Pixels (H, W, C) and what was done to them, or why there are none."""
-    from PIL import Image
-
     height, width, channels = model.images.image_shape
+    white = {**WHITE, **(model.images.white or {})}
     try:
         path = expand(file, "image")
         if path.is_dir():
@@ -94,21 +93,21 @@ def _read(model: TrainedModel, file: str | Path) -> tuple[Pixels, tuple[str, ...
         if not path.exists():
             return Prediction(file=str(file), error="no such file")
         header = read_header(path)
-        pixels = read_pixels(path, (height, width), channels)
-    except (DataError, PathError, OSError, Image.DecompressionBombError) as error:
-        cause = error.__cause__ if isinstance(error, DataError) and error.__cause__ else error
-        return Prediction(file=str(file), error=f"cannot be read as an image ({_short(cause)})")
+        pixels = read_pixels(path, (height, width), channels, white)
+        clipped = bool(header.deep) and largest_value(path) > white[header.deep]
+    except (ImageError, PathError, OSError) as error:
+        return Prediction(file=str(file), error=f"cannot be read as an image ({error})")
     notes = [*header.what]
+    if header.deep:
+        above = "; brighter pixels became white" if clipped else ""
+        notes.append(scale_note(header.deep, white[header.deep]) + above)
+    if header.transparent and pixels.min() == 255:
+        notes.append("all white on that ground")
     if header.size != (height, width):
         notes.append(f"resized from {header.size[1]} x {header.size[0]} to {width} x {height}")
     if header.gray != (channels == 1):
         notes.append("converted to gray" if channels == 1 else "gray, in three channels")
     return pixels, tuple(notes)
-
-
-def _short(error: BaseException) -> str:
-    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return str(text).splitlines()[0]
 
 
 def _probabilities(model: TrainedModel, pixels: Pixels) -> Tensor:

@@ -8,6 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hw2tune.data.image_file import FORMATS
 from hw2tune.study.models import MODELS
 from hw2tune.user_code.files import code_reference
 
@@ -50,7 +51,7 @@ probabilities = model.run(None, {{"pixels": pixels}})[0][0]
 classes = json.loads(model.get_modelmeta().custom_metadata_map["classes"])""",
 }
 _FROM_IMAGE = """\
-image = ImageOps.exif_transpose(Image.open(sys.argv[1]))
+image = ImageOps.exif_transpose(Image.open(sys.argv[1], formats={formats}))
 image = image.convert("RGBA") if image.mode[0] not in "IF" else sys.exit("convert it to 8 bits a channel first")
 image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("{mode}").resize({size}, 2)
 pixels = np.array(image, "{dtype}").reshape(1, {height}, {width}, {channels}).transpose(0, 3, 1, 2){scaled}"""
@@ -68,7 +69,11 @@ def script(model: TrainedModel, file: Path, *, name: str, module: str) -> str:
     from_image, dtype = channels in (1, 3), "uint8" if model.white == 255 else "float32"
     shape = {"height": height, "width": width, "channels": channels, "dtype": dtype}
     pixels = (_FROM_IMAGE if from_image else _FROM_ARRAY).format(
-        **shape, mode="L" if channels == 1 else "RGB", size=(width, height), scaled="" if dtype == "uint8" else " / 255"
+        **shape,
+        formats=FORMATS,
+        mode="L" if channels == 1 else "RGB",
+        size=(width, height),
+        scaled="" if dtype == "uint8" else " / 255",
     )
     imports = _IMPORTS[file.suffix].format(module=module) + ("\nfrom PIL import Image, ImageOps" if from_image else "")
     return _SCRIPT.format(

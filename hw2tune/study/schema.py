@@ -80,7 +80,7 @@ class Study(BaseModel):
     validation_size: Annotated[int, Field(ge=1)] | Share | None = _said(
         "images that validate, a number or a share; stratified, equal pictures and groups never split", None
     )
-    test_share: Share | None = _said("of a folder without train and test: the share that is kept for the test", None)
+    test_share: Share | None = _said("of a folder without test: the share that is kept for the test", None)
     split_seed: Annotated[int, Field(ge=0)] = _said("draws the validation images", 0)
     resize: Annotated[list[Annotated[int, Field(ge=1, le=4096)]], Field(min_length=2, max_length=2)] | None = _said(
         "[height, width] that the images of a folder get", None

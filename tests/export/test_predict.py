@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -88,6 +89,19 @@ def test_a_gray_image_has_three_channels_for_a_network_of_colours(colours, digit
     assert one.label in colours[1].info.classes
 
 
+def test_deep_pixels_are_scaled_as_those_of_the_training_were(digits, digit, tmp_path):
+    results = shutil.copytree(digits[0], tmp_path / "results")
+    record = results / "small" / "replicates" / "dataset.json"
+    record.write_text(json.dumps(json.loads(record.read_text()) | {"white": {"integers": 4095.0}}))
+    twelve = np.ceil(digit.astype(float) * 4095 / 255).astype(np.uint16)
+    for name, pixels in {"eight": digit, "twelve": twelve, "brighter": twelve * 2}.items():
+        Image.fromarray(pixels).save(tmp_path / f"{name}.png")
+    files = [tmp_path / f"{name}.png" for name in ("eight", "twelve", "brighter")]
+    eight, same, brighter = hw2tune.predict("small", files, results_dir=results).images
+    assert same.probabilities == eight.probabilities and same.notes == ("of 12 bits, scaled to 8",)
+    assert brighter.notes == ("of 12 bits, scaled to 8; brighter pixels became white",)
+
+
 def test_what_cannot_be_read_is_said_and_the_others_are_predicted(digits, digit, tmp_path):
     files = write(tmp_path, digit)
     (tmp_path / "cut.png").write_bytes(files["gray.png"].read_bytes()[:200])
@@ -101,7 +115,10 @@ def test_what_cannot_be_read_is_said_and_the_others_are_predicted(digits, digit,
     errors = shown.stderr.splitlines()
     assert [line.split(": ")[1] for line in errors] == list(names[:-1])
     assert errors[0].startswith("hw2tune: cut.png: cannot be read as an image (")
-    assert errors[1] == "hw2tune: text.png: cannot be read as an image (cannot identify image file 'text.png')"
+    assert (
+        errors[1]
+        == "hw2tune: text.png: cannot be read as an image (not an image of PNG, JPEG, GIF, WEBP, BMP, TIFF, AVIF, PPM)"
+    )
     assert errors[2:] == ["hw2tune: gone.png: no such file", "hw2tune: .: is a folder; name the images in it"]
     (expected,) = hw2tune.predict("small", files["gray.png"], results_dir=digits[0]).images
     lines = [line.split() for line in shown.stdout.splitlines()]
