@@ -21,6 +21,7 @@ from hw2tune.execution.plan import make_plan
 from hw2tune.execution.preflight import preflight
 from hw2tune.execution.request import Request, load_for, resolve
 from hw2tune.execution.resources import ResourceRequest, find_capacity
+from hw2tune.records.dataset import refuse_other_images
 from hw2tune.records.layout import StudyFolder, folders_in
 from hw2tune.records.opening import refuse_another_study
 from hw2tune.records.overview import find_folder, read_overview
@@ -57,6 +58,7 @@ def check_study(request: Request) -> tuple[StudyStarted, Cost, list[str]]:
     folder = StudyFolder(reading(request.results, study.name) / study.name)
     refuse_another_study(folder, study)
     data = load_for(study, request.data_dir, Listeners(), download=False)
+    refuse_other_images(folder, data)
     capacity = find_capacity([this_machine()], request.resources)
     rows = trial_rows(study, read_trials(folder), alive=False)
     facts = model_facts(study, data)

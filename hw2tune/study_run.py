@@ -15,6 +15,7 @@ from hw2tune.execution.preflight import preflight
 from hw2tune.execution.request import Request, load_for, resolve
 from hw2tune.execution.resources import find_capacity
 from hw2tune.loggers import optuna_silenced
+from hw2tune.records.dataset import refuse_other_images
 from hw2tune.records.environment import add_run
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.opening import opened, refuse_another_study
@@ -50,6 +51,8 @@ def _run(
             tell(StudyFinished(folder=str(folder.root), end=RunEnd.COMPLETE.value, rows=there.overview.rows))
             return there
     data = load_for(study, request.data_dir, tell)
+    if not request.fresh:
+        refuse_other_images(folder, data)
     if resources.address is None:
         find_capacity([this_machine()], resources)  # refuses what will not fit
     rows = [] if request.fresh else trial_rows(study, read_trials(folder), alive=False)
@@ -60,7 +63,7 @@ def _run(
     # Ray and Tune take seconds to import: not before everything that may refuse has been looked at. The folder is
     # touched last: a command that is refused changes nothing.
     cluster = connection.cluster(meanwhile="hw2tune.execution.run")
-    with opened(results, study, fresh=request.fresh, say=tell.note) as folder:
+    with opened(results, study, data, fresh=request.fresh, say=tell.note) as folder:
         from hw2tune.execution.run import run_trials
 
         if request.warm_start is not None:

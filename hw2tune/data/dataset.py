@@ -75,7 +75,7 @@ class Dataset:
     source: str  # folder or package, for humans
     checksum: str  # "sha256:<hex>" over pixels and labels of trainval and test, whatever the split
     split_seed: int
-    split_checksum: str  # "sha256:<hex>" over the trainval's indices that are the validation split
+    split_checksum: str  # "sha256:<hex>" over the validation's indices into trainval, or over a validation split given
     train: Split
     validation: Split
     test: Split

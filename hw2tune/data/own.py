@@ -58,6 +58,7 @@ def load_own(
     share = DEFAULT_SHARE if validation_size is None else validation_size
     chosen, train, validation = _split(own, as_number(share, len(own.trainval)), split_seed)
     mean, std = _moments(train)
+    given = own.validation
     return Dataset(
         info=DatasetInfo(
             name=own.name,
@@ -74,7 +75,7 @@ def load_own(
         source=own.source,
         checksum=checksum(*(part for split in (own.trainval, own.test) for part in (split.images, split.labels))),
         split_seed=split_seed,
-        split_checksum=checksum(chosen),
+        split_checksum=checksum(chosen) if given is None else checksum(given.images, given.labels),
         train=train,
         validation=validation,
         test=own.test,

@@ -11,15 +11,15 @@ from hw2tune.data.catalog import DATASETS, DatasetInfo
 from hw2tune.errors import StudyFolderError
 from hw2tune.events import Listeners
 from hw2tune.execution.request import load_for
+from hw2tune.records.dataset import DatasetRecord, record_of
 from hw2tune.records.layout import TrialFolder
 from hw2tune.records.overview import find_folder
 from hw2tune.records.remote.mirror import reading, reading_checkpoints
-from hw2tune.records.replicates.records import Array, DatasetRecord, Replicate, ReplicatesFolder
+from hw2tune.records.replicates.records import Array, Replicate, ReplicatesFolder
 from hw2tune.records.replicates.trainings import read_training
 from hw2tune.records.trials.checkpoints import DIGEST, digest
 from hw2tune.records.trials.epochs import read_epochs
 from hw2tune.records.trials.rows import TrialRow
-from hw2tune.replication.evaluate import dataset_record
 from hw2tune.report.study_data import StudyData, read_study_data
 from hw2tune.study.claims import TUNED
 from hw2tune.study.hyperparameters import Hyperparameters
@@ -103,8 +103,8 @@ def find_model(
 ) -> TrainedModel:
     """The weights of a variant on a seed (its first), of a trial, or of the race's winner, else of the best trial.
 
-    A replicate's are those of the epoch that validation chose, a trial's those of its best epoch. `data_dir` is asked
-    only for images of the user's own that no replicate was trained on. Raises Hw2tuneError.
+    A replicate's are those of the epoch that validation chose, a trial's those of its best epoch. Images are read, with
+    `data_dir`, only if a study of an earlier version did not record theirs. Raises Hw2tuneError.
     """
     data = read_study_data(find_folder(reading(results), name))
     if trial is not None and (variant is not None or seed is not None):
@@ -200,13 +200,13 @@ def _checkpoint(data: StudyData, folder: TrialFolder, row: TrialRow) -> bytes:
 
 
 def _images(data: StudyData, data_dir: Path | None) -> DatasetRecord:
-    """What the study's networks take: as the replicates' record has it, by the data set's name, else by its images."""
+    """What the study's networks take: as it is recorded, by the data set's name, else by its images."""
     study, record = data.overview.study, data.dataset
     if record is not None and (record.dtype or not is_code(study.dataset)):
         return record
     if (info := DATASETS.get(study.dataset)) is None:
-        return dataset_record(load_for(study, data_dir, Listeners()))
-    noted: dict[str, str] = next((run["data"] for run in reversed(data.environment) if "data" in run), {})
+        return record_of(load_for(study, data_dir, Listeners()))
+    noted = data.images
     return DatasetRecord(
         name=info.name, label=noted.get("name", info.title), classes=list(info.classes),
         image_shape=list(info.image_shape), mean=list(info.mean), std=list(info.std),

@@ -3,6 +3,7 @@
 ray_results/<name>/
     study.toml          the study as it ran, every default and option filled in
     code/               the modules of the user's own that it names, as they were
+    dataset.json        facts about its images: classes, shape, scale, checksums
     optuna.journal      the one truth about trials: parameters, states, each epoch's value
     environment.json    one entry a run: versions, commit, hardware, command, seeds, checksums
     trials/<number>/    params.json, result.json (one JSON line an epoch), best.pt, last.pt
@@ -52,6 +53,11 @@ class StudyFolder:
     def environment(self) -> Path:
         """What the study ran on."""
         return self.root / "environment.json"
+
+    @property
+    def datasets(self) -> tuple[Path, Path]:
+        """Facts about the images; then the place where earlier versions kept them."""
+        return self.root / "dataset.json", self.root / "replicates" / "dataset.json"
 
     @property
     def trials_table(self) -> Path:

@@ -10,8 +10,10 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+from hw2tune.data.dataset import Dataset
 from hw2tune.errors import StudyFolderError
 from hw2tune.records.atomic import not_writable, write_atomically
+from hw2tune.records.dataset import keep_images
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.lock import Say, in_use, locked, make_folder, owner_of
 from hw2tune.records.overview import read_study
@@ -22,17 +24,21 @@ KEPT_FILES = ("lock", "running.json", "mirror.json")  # these stay when a study 
 
 
 @contextlib.contextmanager
-def opened(results: Path, study: Study, *, fresh: bool = False, say: Say = lambda text: None) -> Iterator[StudyFolder]:
+def opened(
+    results: Path, study: Study, data: Dataset | None = None, *, fresh: bool = False, say: Say = lambda text: None
+) -> Iterator[StudyFolder]:
     """The folder of `study`, held by this process for the length of a `with`.
 
     `fresh` sets a folder that is there aside under a dated name. Raises StudyFolderError where another process runs
-    the study, or where the folder holds a different one.
+    the study, or where the folder holds a different one, or one of other images than `data`.
     """
     folder = StudyFolder(results / study.name)
     with locked(folder, say):
         if fresh:
             _set_aside(folder)
         _refuse_different(folder, study)
+        if data is not None:
+            keep_images(folder, data)
         for name, text in study.code.items():
             write_atomically(folder.code / name, text, durable=True)
         write_atomically(folder.study_file, dump_study(study), durable=True)

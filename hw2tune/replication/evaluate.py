@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hw2tune.data.catalog import DatasetInfo
-from hw2tune.data.dataset import Dataset, Split
+from hw2tune.data.dataset import Split
 from hw2tune.records.replicates.files import (
     npz,
     read_arrays,
@@ -21,7 +21,6 @@ from hw2tune.records.replicates.files import (
 from hw2tune.records.replicates.records import (
     FEATURE_IMAGES,
     GALLERY_SIZE,
-    DatasetRecord,
     Evaluation,
     Gallery,
     Race,
@@ -36,13 +35,13 @@ from hw2tune.study.task import Blueprint, task_of
 
 
 def write_shared_records(context: Context) -> Gallery:
-    """Writes what all replicates share: the data set's record, the gallery, pixel counts. Returns the gallery."""
+    """Write what all replicates share, the gallery and pixel counts, and return the gallery."""
     data = context.data
     indices = np.random.default_rng(0).permutation(len(data.test))[:GALLERY_SIZE]
     gallery = Gallery(indices=indices, images=_shown(data.test.images[indices]), labels=data.test.labels[indices])
     images = _levels(data.train.images)
     counts = [np.bincount(images[..., channel].ravel(), minlength=256) for channel in range(images.shape[-1])]
-    write_shared(context.folder, dataset_record(data), gallery, np.stack(counts))
+    write_shared(context.folder, gallery, np.stack(counts))
     return gallery
 
 
@@ -57,26 +56,6 @@ def _shown(images: NDArray[Any]) -> NDArray[np.uint8]:
 def _levels(images: NDArray[Any]) -> NDArray[np.uint8]:
     """Pixels as levels from 0 to 255; of float32 images [0, 1]."""
     return images if images.dtype == np.uint8 else np.asarray(np.rint(images.clip(0, 1) * 255), np.uint8)
-
-
-def dataset_record(data: Dataset) -> DatasetRecord:
-    """What the report says about the data."""
-    return DatasetRecord(
-        name=data.info.name,
-        label=data.label,
-        classes=list(data.info.classes),
-        image_shape=list(data.info.image_shape),
-        mean=list(data.info.mean),
-        std=list(data.info.std),
-        checksum=data.checksum,
-        split_checksum=data.split_checksum,
-        sizes={"train": len(data.train), "validation": len(data.validation), "test": len(data.test)},
-        source=data.source,
-        caveat=data.caveat,
-        notes=list(data.notes),
-        white=dict(data.white),
-        dtype=data.train.images.dtype.name,
-    )
 
 
 def test_replicates(

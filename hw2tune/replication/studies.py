@@ -11,6 +11,7 @@ from hw2tune.events import Listeners, ReplicationFinished
 from hw2tune.execution.connection import Connection
 from hw2tune.execution.request import load_for
 from hw2tune.execution.resources import Capacity
+from hw2tune.records.dataset import keep_images
 from hw2tune.records.environment import add_run
 from hw2tune.records.layout import StudyFolder, study_folders
 from hw2tune.records.lock import locked
@@ -55,6 +56,7 @@ def replicate_studies(
     def work(folder: StudyFolder) -> None:
         overview = read_overview(folder)
         data = load_for(overview.study, data_dir, tell)
+        keep_images(folder, data)
         _note_run(
             folder,
             tell,

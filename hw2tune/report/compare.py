@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hw2tune.errors import NotComparableError
+from hw2tune.records.dataset import short
 from hw2tune.records.overview import find_folder
 from hw2tune.records.remote.mirror import reading
 from hw2tune.records.replicates.records import Replicate
@@ -65,14 +66,6 @@ def compare_studies(a: str, b: str, *, results_dir: str | Path = "ray_results") 
     return StudyComparison(a=first, b=second, pairs=_pairs(first, second), notes=list(_notes(first, second)))
 
 
-def images_of(data: StudyData) -> dict[str, Any]:
-    """`label`, `checksum`, `split_checksum` and `sizes` of the images, as far as they are recorded."""
-    if data.dataset is not None:
-        return asdict(data.dataset)
-    noted: dict[str, Any] = next((run["data"] for run in reversed(data.environment) if run.get("data")), {})
-    return {"label": noted.get("name", data.overview.study.dataset), "sizes": {}, **noted}
-
-
 def test_accuracy(data: StudyData, variant: str) -> Summary | None:
     """Over the seeds that finished; None where there are none."""
     values = [one.chosen.accuracy for one in data.of(variant) if one.chosen]
@@ -80,7 +73,7 @@ def test_accuracy(data: StudyData, variant: str) -> Summary | None:
 
 
 def _incomparable(a: StudyData, b: StudyData) -> Iterator[str]:
-    first, second = images_of(a), images_of(b)
+    first, second = a.images, b.images
     one, two = a.overview.study, b.overview.study
     unknown = [data.name for data, images in ((a, first), (b, second)) if not images.get("checksum")]
     if unknown:
@@ -114,11 +107,7 @@ def _told_apart(first: str, second: str, checksum: str, other: str) -> str:
     """Two things by their names, or where these are alike by their checksums."""
     if first != second:
         return f"{first} and {second}"
-    return f"{first}, but with checksums {_short(checksum)} and {_short(other)}"
-
-
-def _short(checksum: str) -> str:
-    return checksum.removeprefix("sha256:")[:12]
+    return f"{first}, but with checksums {short(checksum)} and {short(other)}"
 
 
 def _metric(study: Study) -> str:
@@ -192,7 +181,7 @@ def _notes(a: StudyData, b: StudyData) -> Iterator[str]:
 
 
 def _as_json(data: StudyData, variants: list[str]) -> dict[str, Any]:
-    overview, images = data.overview, images_of(data)
+    overview, images = data.overview, data.images
     return {
         "name": data.name,
         "state": overview.state,

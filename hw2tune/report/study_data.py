@@ -8,13 +8,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hw2tune.records.damaged import read_record
+from hw2tune.records.dataset import DatasetRecord, images_of, read_dataset
 from hw2tune.records.environment import runs
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.overview import Overview, read_overview
 from hw2tune.records.replicates.files import (
     every_replicate,
     read_arrays,
-    read_dataset,
     read_gallery,
     read_pixel_counts,
     read_race,
@@ -23,7 +23,6 @@ from hw2tune.records.replicates.files import (
 from hw2tune.records.replicates.records import (
     Array,
     Current,
-    DatasetRecord,
     Gallery,
     Race,
     Replicate,
@@ -54,6 +53,12 @@ class StudyData:
     def name(self) -> str:
         """The study's name, whatever its folder is called now: escape it where it is printed."""
         return self.overview.study.name
+
+    @property
+    def images(self) -> dict[str, Any]:
+        """`label`, `checksum`, `split_checksum` and `sizes` of the images, as far as they are recorded."""
+        images = images_of(self.dataset, self.environment)
+        return images | {"label": images["label"] or self.overview.study.dataset}
 
     @property
     def variants(self) -> list[str]:
@@ -91,7 +96,7 @@ def read_study_data(folder: StudyFolder) -> StudyData:
     """Reads a study's folder; nothing is trained and nothing of torch or Ray is needed."""
     place = ReplicatesFolder.of(folder)
     dataset, gallery, counts, race = (
-        read_dataset(place),
+        read_dataset(folder),
         read_gallery(place),
         read_pixel_counts(place),
         read_race(place),
@@ -152,7 +157,7 @@ def _misnamed(data: StudyData, replicates: list[Replicate]) -> Iterator[str]:
 def _damaged(data: StudyData, place: ReplicatesFolder) -> list[str]:
     """The files that are there and gave nothing; one that is not there is named where it is missed."""
     gave = {
-        place.dataset: data.dataset,
+        **dict.fromkeys(data.overview.folder.datasets, data.dataset),
         place.gallery: data.gallery,
         place.pixels: data.pixel_counts,
         place.race: data.race,  # where it has a file of its own

@@ -19,13 +19,14 @@ if TYPE_CHECKING:
 
 def print_comparison(comparison: StudyComparison, console: Console) -> None:
     """A column a study, then a sentence a pair, then what else differs."""
-    from hw2tune.report.compare import extent, images_of, test_accuracy
+    from hw2tune.records.dataset import short
+    from hw2tune.report.compare import extent, test_accuracy
 
     both = (comparison.a, comparison.b)
     table = plain_table("", *(data.name for data in both))
     facts: dict[str, Callable[[StudyData], str]] = {
-        "images": lambda data: images_of(data)["label"],
-        "split": lambda data: images_of(data)["split_checksum"].removeprefix("sha256:")[:12],
+        "images": lambda data: data.images["label"],
+        "split": lambda data: short(data.images["split_checksum"]),
         "model": lambda data: data.overview.study.model,
         "objective": lambda data: data.overview.study.objective_spec.label,
         "trials": extent,

@@ -4,9 +4,10 @@ import csv
 import json
 from dataclasses import fields
 
+from hw2tune.records.dataset import DatasetRecord
 from hw2tune.records.environment import add_run
 from hw2tune.records.layout import StudyFolder
-from hw2tune.records.replicates.records import Candidate, Current, DatasetRecord, Evaluation, Race, Replicate
+from hw2tune.records.replicates.records import Candidate, Current, Evaluation, Race, Replicate
 from hw2tune.records.replicates.trainings import TrainingRecord
 from hw2tune.records.trials.rows import write_trials_table
 from tests.docs.pages import ROOT

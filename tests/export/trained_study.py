@@ -71,7 +71,7 @@ def write_trained_study(
     trainer = Trainer(
         TrialData(info=data.info, train=data.train, validation=data.validation), threads=1, gpu=False
     )  # fmt: skip
-    with opened(results, study) as folder:
+    with opened(results, study, data) as folder:
         add_run(
             folder,
             print,

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import optuna
 
+from hw2tune.records.dataset import DatasetRecord
 from hw2tune.records.layout import StudyFolder
-from hw2tune.records.replicates.files import npz, write_current, write_replicate, write_shared
+from hw2tune.records.replicates.files import npz, write_current, write_json, write_replicate, write_shared
 from hw2tune.records.replicates.records import (
     FEATURE_IMAGES,
     Candidate,
-    DatasetRecord,
     Evaluation,
     Gallery,
     Race,
@@ -143,20 +144,25 @@ def _write_replicates(folder: StudyFolder, study: Study, seeds: int, test_size: 
     labels = np.arange(test_size) % 10
     size = min(test_size, 200)
     indices = random.permutation(test_size)[:size]
+    write_json(
+        folder.datasets[0],
+        asdict(
+            DatasetRecord(
+                name=study.dataset,
+                label="invented",
+                classes=classes,
+                image_shape=list(shape),
+                mean=[0.5] * shape[2],
+                std=[0.5] * shape[2],
+                checksum="sha256:00",
+                split_checksum="sha256:11",
+                sizes={"train": 4000, "validation": 500, "test": test_size},
+                source="tests",
+            )
+        ),
+    )
     write_shared(
         replicates,
-        DatasetRecord(
-            name=study.dataset,
-            label="invented",
-            classes=classes,
-            image_shape=list(shape),
-            mean=[0.5] * shape[2],
-            std=[0.5] * shape[2],
-            checksum="sha256:00",
-            split_checksum="sha256:11",
-            sizes={"train": 4000, "validation": 500, "test": test_size},
-            source="tests",
-        ),
         Gallery(
             indices=indices, images=random.integers(0, 256, (size, *shape), dtype=np.uint8), labels=labels[indices]
         ),

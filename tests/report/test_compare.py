@@ -10,7 +10,8 @@ import pytest
 
 import hw2tune
 from hw2tune.errors import NotComparableError
-from hw2tune.records.replicates.files import read_dataset, read_replicates, write_json
+from hw2tune.records.dataset import read_dataset
+from hw2tune.records.replicates.files import read_replicates, write_json
 from hw2tune.records.replicates.records import ReplicatesFolder
 from tests.report.fake_study import write_fake_study
 
@@ -49,8 +50,7 @@ def shift(study, by_seed):
 
 
 def change_dataset(study, **changes):
-    place = ReplicatesFolder.of(study)
-    write_json(place.dataset, vars(read_dataset(place)) | changes)
+    write_json(study.datasets[0], vars(read_dataset(study)) | changes)
 
 
 def refused(results, a="quickstart", b="longer"):
@@ -118,7 +118,7 @@ def test_another_split_is_refused(results):
 
 def test_images_that_are_not_recorded_are_refused(results):
     folder = hw2tune.read_study("longer", results_dir=results).folder
-    ReplicatesFolder.of(folder).dataset.unlink()
+    folder.datasets[0].unlink()
     folder.environment.unlink()
     assert "which images longer had is not recorded; `hw2tune summarize` records it" in refused(results)
 

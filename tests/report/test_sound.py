@@ -24,7 +24,7 @@ from tests.report.fake_study import write_fake_study
 
 Change = Callable[[Any], Any]
 RECORD, ARRAYS = "replicates/tuned/0/replicate.json", "replicates/tuned/0/arrays.npz"
-CURRENT, DATASET, ENVIRONMENT = "replicates/current.json", "replicates/dataset.json", "environment.json"
+CURRENT, DATASET, ENVIRONMENT = "replicates/current.json", "dataset.json", "environment.json"
 GALLERY, PIXELS = "replicates/gallery.npz", "replicates/pixels.npz"
 
 

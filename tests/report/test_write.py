@@ -11,11 +11,11 @@ import pandas as pd
 import pytest
 
 from hw2tune.errors import StudyFolderError
+from hw2tune.records.dataset import read_dataset
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.replicates.files import (
     npz,
     read_arrays,
-    read_dataset,
     read_race,
     read_replicates,
     write_current,
@@ -338,10 +338,10 @@ def test_every_trouble_at_once_gives_a_page_with_names_as_text(tmp_path: Path) -
     """Hostile names, a diverged tuned variant, a class never predicted, a missing and a damaged file."""
     folder = write_fake_study(tmp_path, seeds=2, test_size=200)
     replicates = ReplicatesFolder.of(folder)
-    dataset = read_dataset(replicates)
+    dataset = read_dataset(folder)
     assert dataset is not None
     classes = [f"{HOSTILE} $\\frac$ {i}" for i in range(10)]
-    write_json(replicates.dataset, asdict(replace(dataset, label=HOSTILE, source=HOSTILE, classes=classes)))
+    write_json(folder.datasets[0], asdict(replace(dataset, label=HOSTILE, source=HOSTILE, classes=classes)))
     change_replicates(folder, "tuned", state="diverged", reason=HOSTILE, chosen=None, last=None)
     for replicate in read_replicates(replicates):
         arrays = read_arrays(replicates, replicate.variant, replicate.seed)

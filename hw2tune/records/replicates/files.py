@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from hw2tune.records.atomic import write_atomically
 from hw2tune.records.damaged import read_record
-from hw2tune.records.replicates.records import Array, Current, DatasetRecord, Gallery, Race, Replicate, ReplicatesFolder
+from hw2tune.records.replicates.records import Array, Current, Gallery, Race, Replicate, ReplicatesFolder
 from hw2tune.text.strict_json import strict_json
 
 
@@ -58,18 +58,10 @@ def read_arrays(folder: ReplicatesFolder, variant: str, seed: int) -> dict[str, 
     return read_npz(folder.replicate(variant, seed) / "arrays.npz")
 
 
-def write_shared(
-    folder: ReplicatesFolder, dataset: DatasetRecord, gallery: Gallery, pixel_counts: NDArray[np.int64]
-) -> None:
+def write_shared(folder: ReplicatesFolder, gallery: Gallery, pixel_counts: NDArray[np.int64]) -> None:
     """Writes what all replicates share."""
-    write_json(folder.dataset, asdict(dataset))
     write_atomically(folder.gallery, npz(asdict(gallery)))
     write_atomically(folder.pixels, npz({"counts": pixel_counts}))
-
-
-def read_dataset(folder: ReplicatesFolder) -> DatasetRecord | None:
-    """What the replicates were trained on; None where none were."""
-    return read_record(folder.dataset, DatasetRecord)
 
 
 def read_gallery(folder: ReplicatesFolder) -> Gallery | None:

@@ -1,7 +1,6 @@
 """Replicates on disk: the same configuration trained on several seeds, with the arrays that figures need.
 
     ray_results/<name>/replicates/
-        dataset.json                     DatasetRecord
         gallery.npz                      test images that figures may show
         pixels.npz                       `counts` (C, 256): how often each raw value occurs in the training images
         trainings/<key>/                 see `trainings.py`
@@ -17,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,26 +30,6 @@ GALLERY_SIZE = 1000  # test images kept for figures, drawn at random: enough rig
 FEATURE_IMAGES = 3  # of the gallery, the first so many have their feature maps kept
 
 Array = NDArray[Any]
-
-
-@dataclass(frozen=True, kw_only=True)
-class DatasetRecord:
-    """What the report must say about the data. Sizes are numbers of images."""
-
-    name: str
-    label: str  # how results on these very pixels are called, e.g. "CIFAR-10 (JPEG q75)"
-    classes: list[str]
-    image_shape: list[int]  # height, width, channels
-    mean: list[float]  # per channel, on the scale [0, 1]
-    std: list[float]
-    checksum: str
-    split_checksum: str
-    sizes: dict[str, int]  # train, validation, test
-    source: str
-    caveat: str = ""  # what must stand beside every figure
-    notes: list[str] = field(default_factory=list)  # what was done to the images
-    white: dict[str, float] | None = None  # as in Dataset; earlier versions scaled each image file by itself
-    dtype: str = ""  # of the pixels, uint8 or float32 in [0, 1]; earlier versions did not say
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,10 +130,6 @@ class ReplicatesFolder:
     def of(cls, study: StudyFolder) -> ReplicatesFolder:
         """The replicates of a study."""
         return cls(study.root / "replicates")
-
-    @property
-    def dataset(self) -> Path:
-        return self.root / "dataset.json"
 
     @property
     def gallery(self) -> Path:

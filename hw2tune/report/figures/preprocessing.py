@@ -10,7 +10,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
 from numpy.typing import NDArray
 
-from hw2tune.records.replicates.records import Array, DatasetRecord
+from hw2tune.records.dataset import DatasetRecord
+from hw2tune.records.replicates.records import Array
 from hw2tune.report.figures.drawing import CannotDrawError, Drawing, Recipe
 from hw2tune.report.figures.labels import data_label
 from hw2tune.report.figures.style import BLACK, BLUE, GREEN, SMALL, VERMILLION, Look, legend_above, new_figure

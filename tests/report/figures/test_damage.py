@@ -239,7 +239,7 @@ def test_too_few_trials_for_importances_name_the_number_needed(fresh: Path) -> N
 
 
 def test_names_with_dollars_and_backslashes_are_drawn_as_they_are(fresh: Path) -> None:
-    path = fresh / "replicates" / "dataset.json"
+    path = fresh / "dataset.json"
     record = json.loads(path.read_text())
     record["classes"] = [r"$\frac{1}", r"$x^$", "日本語", "a_b^c", "%", "&", "#", "~", "{", "<b>"]
     record["label"] = r"$\bad"
