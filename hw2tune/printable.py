@@ -11,6 +11,13 @@ PUBLIC = re.compile(
 # A user, or user and password, in front of a host. A password may hold any character: it ends at the last `@`.
 USER = re.compile(r"(?<=://)(?:[^\s/?#]*:\S*|[^\s/?#]*)@|(?<!\S)[^\s:/@]+:(?!//)\S*@")
 OPTIONS = re.compile(r"(://[^\s?#]*)[?#](\S*)")
+# ESC begins what moves the cursor, sets the title or the clipboard; the last are those that turn text around.
+CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def printable(text: str) -> str:
+    """Return the text for a terminal, with a mark in place of each control character of a stranger's record."""
+    return CONTROLS.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def without_secrets(text: str) -> str:

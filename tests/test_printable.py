@@ -95,7 +95,7 @@ def test_results_whose_address_holds_credentials_are_not_handed_over():
         study="quickstart", resources=ResourceRequest(address="http://127.0.0.1:9"), results="s3://KEY:SECRET@bucket/x"
     )
     with pytest.raises(ResourceError) as refused:
-        submit_study(request, [], attach=False, logs=False)
+        submit_study(request, [], attach=False, logs=False, out=sys.stdout)
     assert str(refused.value) == (
         "--results-dir s3://bucket/x: the address holds credentials, and the cluster's dashboard would show them; "
         "leave them out, and set them in the environment of the cluster's head"

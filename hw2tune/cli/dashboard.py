@@ -11,6 +11,7 @@ import typer
 
 from hw2tune.cli import options as opt
 from hw2tune.interrupt import end_no_more
+from hw2tune.printable import printable
 from hw2tune.terminal.streams import results
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def dashboard(
     folders = ShownFolders(results_dir, names or ())
     folders.refuse_none()
     for name, fault in folders.faults.items():
-        typer.echo(f"{name} is left out: {fault}", err=True)
+        typer.echo(printable(f"{name} is left out: {fault}"), err=True)
     with serving(folders, port=port, at_once=True) as url:
         typer.echo(f"dashboard: {url} (Ctrl-C ends it)", file=results())
         if open_page:

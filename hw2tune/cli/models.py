@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from hw2tune.cli import options as opt
+from hw2tune.printable import printable
 
 Variant = Annotated[
     str | None,
@@ -67,7 +68,7 @@ def predict(
     print_predictions_json(found, top) if json else print_predictions(found, top, stdout())
     for one in found.images:
         if one.error:
-            typer.echo(f"hw2tune: {one.file}: {one.error}", err=True)
+            typer.echo(printable(f"hw2tune: {one.file}: {one.error}"), err=True)
     if any(one.error for one in found.images):
         raise typer.Exit(1)
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from hw2tune.printable import printable
 from hw2tune.records.overview import UNREADABLE, Overview
 from hw2tune.records.trials.rows import trials_csv
 from hw2tune.terminal.streams import results
@@ -24,14 +26,16 @@ DATASET_COLUMNS = ("name", "title", "found", "source", "problem")
 
 def print_csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
     """A line of names and a line a row, as RFC 4180 has it but for the line ends. What a row lacks is empty."""
-    table = csv.DictWriter(results(), columns, lineterminator="\n", extrasaction="ignore")
+    text = io.StringIO()
+    table = csv.DictWriter(text, columns, lineterminator="\n", extrasaction="ignore")
     table.writeheader()
     table.writerows(rows)
+    results().write(printable(text.getvalue()))
 
 
 def print_trials_csv(overview: Overview) -> None:
     """A study's trials, as `trials.csv` in its folder holds them; also while it runs."""
-    results().write(trials_csv(overview.rows, list(overview.study.space)))
+    results().write(printable(trials_csv(overview.rows, list(overview.study.space))))
 
 
 def print_studies_csv(overviews: Sequence[Overview], faults: Mapping[str, str]) -> None:

@@ -8,6 +8,7 @@ import sys
 from rich.console import Console
 
 from hw2tune.execution.cleaning import Leftovers
+from hw2tune.printable import printable
 from hw2tune.records.leftovers import KINDS, SET_ASIDE, Leftover
 from hw2tune.terminal.formats import print_csv
 from hw2tune.terminal.streams import results
@@ -19,7 +20,7 @@ COLUMNS = ("kind", "study", "count", "bytes", "what")
 def print_leftovers(leftovers: Leftovers, console: Console, form: str) -> None:
     """What can go, with its kind explained; notes on what was left alone go to stderr."""
     for note in leftovers.notes:
-        print(note, file=sys.stderr)
+        print(printable(note), file=sys.stderr)
     if form == "json":
         found = [_row(one) | {"paths": [str(path) for path in one.paths]} for one in leftovers.found]
         print(json.dumps({"schema": 1, "bytes": leftovers.size, "leftovers": found}, indent=2), file=results())
@@ -34,7 +35,7 @@ def print_leftovers(leftovers: Leftovers, console: Console, form: str) -> None:
 def print_removed(gone: Leftovers) -> None:
     """What has gone, on stderr: stdout is for what was found."""
     for note in gone.notes:
-        print(note, file=sys.stderr)
+        print(printable(note), file=sys.stderr)
     print(f"{size(gone.size)} freed", file=sys.stderr)
 
 

@@ -28,6 +28,7 @@ from hw2tune.study.schema import Study
 from hw2tune.terminal.board import Board, Goal, Running
 from hw2tune.terminal.lines import finished_line
 from hw2tune.terminal.plan import print_plan, replication_line
+from hw2tune.terminal.tables import PlainConsole
 
 
 class Lines:
@@ -106,7 +107,7 @@ class LiveDisplay(BoardListener):
 @contextlib.contextmanager
 def progress(*, quiet: bool) -> Iterator[Listeners]:
     """Listeners with the one that suits stderr, for the length of a `with`."""
-    console = Console(stderr=True, highlight=False, markup=False, force_terminal=sys.stderr.isatty())
+    console = PlainConsole(stderr=True, highlight=False, markup=False, force_terminal=sys.stderr.isatty())
     if quiet:
         yield Listeners()
     elif not console.is_terminal or console.is_dumb_terminal:

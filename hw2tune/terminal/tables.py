@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.table import Table
 
+from hw2tune.printable import printable
 from hw2tune.records.overview import UNREADABLE, Overview
 from hw2tune.records.trials.rows import TrialRow, best_first
 from hw2tune.records.trials.states import INTERRUPTED
@@ -26,11 +28,20 @@ LONG = 200  # rows of a table that nobody reads on a screen
 PIPE_WIDTH = 160  # nothing is folded where no terminal says how wide it is
 
 
+class PlainConsole(Console):
+    """Console that shows text as text: no control character of a record reaches the terminal."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Yield the segments of what is to be shown; those that control the terminal are rich's own."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(printable(segment.text), segment.style)
+
+
 def stdout() -> Console:
     """The console that results go to."""
     terminal = results().isatty()
     width = None if terminal else PIPE_WIDTH
-    return Console(file=results(), highlight=False, markup=False, force_terminal=terminal, width=width)
+    return PlainConsole(file=results(), highlight=False, markup=False, force_terminal=terminal, width=width)
 
 
 def print_outcome(overview: Overview, console: Console) -> None:

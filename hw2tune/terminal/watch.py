@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hw2tune.errors import Hw2tuneError
+from hw2tune.printable import printable
 from hw2tune.records.overview import Overview, find_folder, read_overview, read_overviews
 from hw2tune.records.remote.mirror import reading
 from hw2tune.records.trials.rows import best_first
@@ -89,7 +90,7 @@ class _Changes:
             if line == self.before.get(name):
                 continue
             if self.form == "table":
-                print(f"{datetime.now():%H:%M:%S} {line}", file=results())
+                print(f"{datetime.now():%H:%M:%S} {printable(line)}", file=results())
             elif name in studies:
                 print(strict_json(studies[name].as_json()), file=results())
         results().flush()
