@@ -26,6 +26,7 @@ from hw2tune.records.trials.states import COMPLETE, INTERRUPTED
 from hw2tune.records.trials.storage import read_trials
 from hw2tune.search.driver import RunEnd
 from hw2tune.search.warm_start import take_over
+from hw2tune.study.file import may_change
 from hw2tune.study.schema import Study
 from hw2tune.study_result import StudyResult
 
@@ -48,6 +49,10 @@ def _run(
     if not request.fresh:
         refuse_another_study(folder, study)
         if (there := _finished(folder, study)) is not None:
+            if (there.study.claims, there.study.dataset) != (study.claims, study.dataset):
+                with opened(results, study, say=tell.note):
+                    pass  # written
+                there = _judged(read_overview(folder), RunEnd.COMPLETE)
             tell(StudyFinished(folder=str(folder.root), end=RunEnd.COMPLETE.value, rows=there.overview.rows))
             return there
     data = load_for(study, request.data_dir, tell)
@@ -72,6 +77,7 @@ def _run(
         add_run(
             folder,
             tell.note,
+            study=may_change(study),
             seeds={"study": study.seed, "split": study.split_seed},
             data={"name": data.label, "checksum": data.checksum, "split_checksum": data.split_checksum},
             resources={

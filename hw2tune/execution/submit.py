@@ -12,6 +12,7 @@ from hw2tune.errors import ResourceError
 from hw2tune.execution.jobs import JobServer, follow, log, newest, on_the_head, submit
 from hw2tune.execution.request import Request, resolve
 from hw2tune.printable import without_secrets
+from hw2tune.study.file import in_folder
 
 LOGGING = ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "WANDB_MODE", "WANDB_PROJECT", "WANDB_ENTITY")
 
@@ -36,6 +37,8 @@ def submit_study(request: Request, more: Sequence[str], *, attach: bool, logs: b
     if attach:
         job = newest(cluster)
     else:
+        if in_folder(study):
+            _note(f"dataset {study.dataset}: only its path is sent; the cluster needs the same images there")
         environment = environment_of(os.environ) if "--log" in more else {}
         job = submit(cluster, study, str(request.results), [*options_of(request), *more], environment)
         _note(f"job {job} at {url}; Ctrl-C leaves it alone, `{cluster.rejoin}` follows it again")

@@ -65,7 +65,7 @@ def _refuse_different(folder: StudyFolder, study: Study) -> None:
     if changed:
         raise StudyFolderError(
             f"{folder.root}: holds a different study ({'; '.join(changed)}); "
-            f"go on with it as it is (`hw2tune study {folder.study_file}`), take another --name, or set it aside with "
+            f"continue that one (`hw2tune study {folder.study_file}`), use another --name, or move it aside with "
             "--fresh"
         )
 

@@ -18,8 +18,9 @@ from hw2tune.records.lock import locked
 from hw2tune.records.overview import find_folder, read_overview
 from hw2tune.records.replicates.files import read_replicates
 from hw2tune.records.replicates.records import ReplicatesFolder
-from hw2tune.study.file import find_study, parse_study
+from hw2tune.study.file import find_study, may_change, parse_study
 from hw2tune.study.protocol import PROTOCOLS
+from hw2tune.study.schema import Study
 
 
 def chosen_folders(results: Path, names: Sequence[str]) -> list[StudyFolder]:
@@ -57,13 +58,7 @@ def replicate_studies(
         overview = read_overview(folder)
         data = load_for(overview.study, data_dir, tell)
         keep_images(folder, data)
-        _note_run(
-            folder,
-            tell,
-            data,
-            connection.capacity(),
-            claim_seeds(overview.study, replicates),
-        )
+        _note_run(folder, tell, data, connection.capacity(), overview.study, claim_seeds(overview.study, replicates))
         run_replicates(overview, data=data, connection=connection, tell=tell, replicates=replicates, race=race)
         tell(ReplicationFinished(folder=str(folder.root)))
 
@@ -86,7 +81,7 @@ def reproduce_published(
         protocol = PROTOCOLS[folder.name.removeprefix("reproduce-").partition(".")[0]]
         study = parse_study(*find_study(protocol.study), {"max_epochs": max_epochs} if max_epochs else None)
         data = load_for(study, data_dir, tell, validation_size=protocol.validation_size)
-        _note_run(folder, tell, data, connection.capacity(), range(replicates))
+        _note_run(folder, tell, data, connection.capacity(), study, range(replicates))
         run_reproduction(study, protocol, folder, data=data, connection=connection, tell=tell, replicates=replicates)
 
     _each(folders, tell, work)
@@ -110,10 +105,13 @@ def _each(folders: Sequence[StudyFolder], tell: Listeners, work: Callable[[Study
         ) from None
 
 
-def _note_run(folder: StudyFolder, tell: Listeners, data: Dataset, capacity: Capacity, seeds: Iterable[int]) -> None:
+def _note_run(
+    folder: StudyFolder, tell: Listeners, data: Dataset, capacity: Capacity, study: Study, seeds: Iterable[int]
+) -> None:
     add_run(
         folder,
         tell.note,
+        study=may_change(study),
         seeds={"split": data.split_seed, "replicates": list(seeds)},
         data={"name": data.label, "checksum": data.checksum, "split_checksum": data.split_checksum},
         resources={"at": capacity.text, "trials_at_once": capacity.concurrency},

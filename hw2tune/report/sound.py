@@ -113,5 +113,6 @@ def sound_run(run: object) -> dict[str, Any] | None:
     """An entry of `environment.json` without what has another shape than it must have; None where it is no entry."""
     if not isinstance(run, dict):
         return None
-    shapes = {"versions": dict, "resources": dict, "data": dict, "seeds": dict, "started": str, "command": str}
+    tables, texts = ("study", "versions", "resources", "data", "seeds"), ("started", "command")
+    shapes = dict.fromkeys(tables, dict) | dict.fromkeys(texts, str)
     return {name: value for name, value in run.items() if isinstance(value, shapes.get(name, object))}

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from hw2tune.paths import safe_name
 from hw2tune.records.damaged import read_record
 from hw2tune.records.dataset import DatasetRecord, images_of, read_dataset
 from hw2tune.records.environment import runs
@@ -165,7 +166,7 @@ def _damaged(data: StudyData, place: ReplicatesFolder) -> list[str]:
     }
     paths = [path for path, record in gave.items() if record is None and os.path.lexists(path)]
     usable = {place.replicate(one.variant, one.seed) for one in every_replicate(place) if sound_replicate(one)}
-    known = data.variants
+    known = [safe_name(variant) for variant in data.variants]
     paths += [p for p in place.records() if p.parent not in usable and p.parent.parent.name in known]
     root = data.overview.folder.root
     notes = [f"`{path.relative_to(root).as_posix()}` is damaged, and omitted." for path in paths]

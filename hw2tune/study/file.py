@@ -62,7 +62,7 @@ def parse_study(
 
 def _with_code(study: Study, place: str, missing_ok: bool) -> Study:
     """The study with the modules that it names, and with its folder of images as an absolute path."""
-    if is_own(study.dataset) and not is_code(study.dataset):
+    if in_folder(study):
         images = Path(place).parent / expand(study.dataset, f"{place}: dataset")
         study = study.model_copy(update={"dataset": str(images.absolute())})
     values = {"model": study.model, "dataset": study.dataset, "objective": study.objective,
@@ -143,14 +143,32 @@ def dump_study(study: Study) -> str:
     return tomli_w.dumps(study.model_dump(exclude_none=True))
 
 
-def differences(there: Study, here: Study, ignoring: tuple[str, ...] = ("trials", "budget", "name")) -> list[str]:
-    """What differs between two resolved studies, a line for each key, written `key: there -> here`."""
+# Keys that no finished trial depends on. Each run notes them in environment.json.
+MAY_CHANGE = ("trials", "budget", "claims", "enqueue")
+
+
+def may_change(study: Study) -> dict[str, Any]:
+    """The keys of a study that may change between two runs, as JSON."""
+    return study.model_dump(include=set(MAY_CHANGE))
+
+
+def differences(there: Study, here: Study) -> list[str]:
+    """What makes two studies different ones, a line for each key, written `key: there -> here`.
+
+    A folder of images may lie elsewhere: the checksum of its images counts.
+    """
+    ignoring = {"name", *MAY_CHANGE, *({"dataset"} if in_folder(there) and in_folder(here) else ())}
     old, new = (_flat(study.model_dump() | {"code": study.code and code_digest(study.code)}) for study in (there, here))
     return [
         f"{key}: {old.get(key, 'absent')} -> {new.get(key, 'absent')}"
         for key in sorted(old.keys() | new.keys())
         if old.get(key) != new.get(key) and key not in ignoring
     ]
+
+
+def in_folder(study: Study) -> bool:
+    """Return whether the images are a folder of the user's own."""
+    return is_own(study.dataset) and not is_code(study.dataset)
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

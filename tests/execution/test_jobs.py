@@ -80,6 +80,19 @@ def test_joining_needs_the_dashboards_address():
     assert str(refused.value) == ("--attach and --logs need the cluster's dashboard: --address http://head:8265")
 
 
+def test_a_folder_of_images_is_said_to_stay_here(tmp_path, capsys):
+    (tmp_path / "own.toml").write_text(
+        'name = "own"\ndataset = "./imgs"\nmodel = "mnist_cnn"\nmax_epochs = 1\n'
+        "[space]\nlearning_rate = 0.1\nbatch_size = 8\noptimizer = 'sgd'\n"
+    )
+    request = Request(study=str(tmp_path / "own.toml"), resources=ResourceRequest(address="http://127.0.0.1:9"))
+    with pytest.raises(ResourceError, match="no job server answers"):
+        submit_study(request, [], attach=False, logs=False, out=sys.stdout)
+    assert capsys.readouterr().err == (
+        f"dataset {tmp_path}/imgs: only its path is sent; the cluster needs the same images there\n"
+    )
+
+
 def test_what_ray_says_above_the_commands_own_lines_is_left_out():
     head = "2026-01-01 INFO job_manager.py:581 -- Runtime env is setting up.\n"
     assert _without_rays(head) == ""

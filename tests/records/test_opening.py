@@ -30,8 +30,8 @@ def test_a_changed_study_under_the_same_name_is_refused_with_the_difference(tmp_
         pass
     assert str(refusal.value) == (
         f"{tmp_path / 'quickstart'}: holds a different study (max_epochs: 5 -> 9); "
-        f"go on with it as it is (`hw2tune study {tmp_path / 'quickstart' / 'study.toml'}`), take another --name, or "
-        "set it aside with --fresh"
+        f"continue that one (`hw2tune study {tmp_path / 'quickstart' / 'study.toml'}`), use another --name, or "
+        "move it aside with --fresh"
     )
 
 

@@ -242,3 +242,28 @@ def test_differences_name_each_key_but_the_number_of_trials():
                        {"trials": 7, "seed": 3})  # fmt: skip
     assert differences(there, here) == ["seed: 0 -> 3", "space.learning_rate.high: 0.1 -> 0.5"]
     assert dump_study(there) != dump_study(here)
+
+
+def test_what_no_finished_trial_depends_on_may_change(tmp_path):
+    there = parse_study(GOOD, "x")
+    asked = (
+        GOOD
+        + """
+[[claims]]
+sentence = "none of the momentum"
+a = "baseline"
+b = { of = "baseline", with = { momentum = 0.0 } }
+"""
+    )
+    here = parse_study(asked, "x", {"trials": 7, "budget": 3, "enqueue": [there.references["baseline"]]})
+    assert here.claims != there.claims and len(here.enqueue) == 1
+    assert differences(there, here) == []
+
+
+def test_a_folder_of_images_may_lie_elsewhere_and_is_still_no_other_data_set(tmp_path):
+    text = GOOD.replace('dataset = "mnist"', 'dataset = "./imgs"').replace('model = "mnist_cnn"', 'model = "a.b:Net"')
+    one, two = (parse_study(text, str(tmp_path / place / "own.toml")) for place in ("here", "there"))
+    assert one.dataset != two.dataset and differences(one, two) == []
+    assert differences(one, one.model_copy(update={"dataset": "digits"})) == [
+        f"dataset: {tmp_path}/here/imgs -> digits"
+    ]

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
 
 from hw2tune.records.trials.states import COMPLETE
 from hw2tune.report.page.blocks import Block, Prose, Row, Table
 from hw2tune.report.results import StudyResults
-from hw2tune.study.claims import TUNED
+from hw2tune.report.study_data import StudyData
+from hw2tune.study.claims import TUNED, Claim
 from hw2tune.study.schema import Study
 from hw2tune.text.cells import (
     DASH,
@@ -32,7 +37,34 @@ def opening_prose(results: StudyResults) -> Prose:
         f"{_n(results)}{_date(results)}."
     )
     claims = [claim.sentence for claim in results.claims] if results.data.replicates else [_no_replicates(results)]
-    return Prose(name="claims", note=about, paragraphs=claims, lead=True, caveat=results.caveat)
+    paragraphs = [*claims, *claims_added(results.data)]
+    return Prose(name="claims", note=about, paragraphs=paragraphs, lead=True, caveat=results.caveat)
+
+
+def claims_added(data: StudyData) -> list[str]:
+    """Sentences on the claims that the study's first run did not have, with the day of the first run that had them."""
+    asked = [(str(run.get("started"))[:10], claims) for run in data.environment if (claims := _asked(run)) is not None]
+    days = [
+        (one, next((day for day, claims in asked if _sides(one) in claims), ""))
+        for one in data.overview.study.claims
+        if asked and _sides(one) not in asked[0][1]
+    ]
+    return [
+        f"{one.a.variant} against {one.b.variant} was added {f'on {day}, ' if day else ''}after the study's first run."
+        for one, day in days
+    ]
+
+
+def _asked(run: Mapping[str, Any]) -> list[Any] | None:
+    """The claims of the study when a run began; None where its entry is damaged or of an earlier version."""
+    try:
+        return [_sides(one) for one in TypeAdapter(list[Claim]).validate_python(run["study"]["claims"])]
+    except (KeyError, ValidationError):
+        return None
+
+
+def _sides(claim: Claim) -> Any:
+    return [(side.of, side.changes) for side in (claim.a, claim.b)]
 
 
 def _chosen_by(study: Study) -> str:
