@@ -24,8 +24,8 @@ from hw2tune.execution.resources import ResourceRequest, find_capacity
 from hw2tune.records.dataset import refuse_other_images
 from hw2tune.records.layout import StudyFolder, folders_in
 from hw2tune.records.opening import refuse_another_study
-from hw2tune.records.overview import find_folder, read_overview
-from hw2tune.records.remote.mirror import mirrored, reading
+from hw2tune.records.overview import read_overview
+from hw2tune.records.remote.mirror import mirrored, reading, reading_study
 from hw2tune.records.stopping import Stop, stop_run
 from hw2tune.records.trials.rows import trial_rows
 from hw2tune.records.trials.storage import read_trials
@@ -118,7 +118,7 @@ def run_study(
 
 def read_study(name: str, *, results_dir: str | Path = "ray_results") -> StudyResult:
     """A study that is there, also while it runs. Needs neither torch nor Ray. Raises StudyFolderError."""
-    return StudyResult(read_overview(find_folder(reading(results_dir), name)))
+    return StudyResult(read_overview(reading_study(results_dir, name)))
 
 
 def stop_study(
@@ -155,8 +155,7 @@ def write_report(
     """Draws the report of studies from what is there; nothing is trained. Raises Hw2tuneError."""
     from hw2tune.report import write
 
-    results = reading(results_dir)
-    folders = [find_folder(results, name) for name in ([names] if isinstance(names, str) else names)]
+    folders = [reading_study(results_dir, name) for name in ([names] if isinstance(names, str) else names)]
     return write.write_report(folders, output)
 
 
@@ -199,7 +198,7 @@ def replicate_on(
     from hw2tune.report.outputs import default_target, refuse_unwritable
     from hw2tune.report.write import write_report
 
-    names = [folder.name for folder in chosen_folders(reading(results), names)]
+    names = [folder.name for folder in chosen_folders(reading(results, *names), names)]
     with mirrored(results, names, tell.note) as here:
         folders = [StudyFolder(here / name) for name in names]
         refuse_unwritable(output or default_target(folders))  # before Ray's seconds and the trainings' hours

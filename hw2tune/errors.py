@@ -19,6 +19,10 @@ class PathError(Hw2tuneError):
     """A path that a user gave and that is not what it must be."""
 
 
+class LostStudyError(StudyFolderError):
+    """A study that a run no longer holds: another process has taken it over, or its working copy was cleared."""
+
+
 class NotWritableError(StudyFolderError):
     """A disk that takes no more, is read-only or refuses; what was written before is whole."""
 

@@ -24,8 +24,8 @@ def status(
     With --watch it is drawn again in place, also before the study is there; on a pipe a line is printed for each
     change, with --format json one JSON object.
     """
-    from hw2tune.records.overview import find_folder, read_overview, read_overviews
-    from hw2tune.records.remote.mirror import reading
+    from hw2tune.records.overview import read_overview, read_overviews
+    from hw2tune.records.remote.mirror import reading, reading_study
     from hw2tune.records.remote.store import shown
     from hw2tune.terminal import formats
     from hw2tune.terminal.tables import print_json, print_status, print_studies, stdout
@@ -34,9 +34,8 @@ def status(
     if watch:
         _watch(name, results_dir, every=every, form=form)
         return
-    results = reading(results_dir)
     if name is not None:
-        overview = read_overview(find_folder(results, name))
+        overview = read_overview(reading_study(results_dir, name))
         match form:
             case "json":
                 print_json(overview)
@@ -45,7 +44,7 @@ def status(
             case _:
                 print_status(overview, stdout())
         return
-    overviews, faults = read_overviews(results)
+    overviews, faults = read_overviews(reading(results_dir))
     match form:
         case "json":
             print_json(overviews, faults)

@@ -13,8 +13,7 @@ from hw2tune.events import Listeners
 from hw2tune.execution.request import load_for
 from hw2tune.records.dataset import DatasetRecord, record_of
 from hw2tune.records.layout import TrialFolder
-from hw2tune.records.overview import find_folder
-from hw2tune.records.remote.mirror import reading, reading_checkpoints
+from hw2tune.records.remote.mirror import reading_checkpoints, reading_study
 from hw2tune.records.replicates.records import Array, Replicate, ReplicatesFolder
 from hw2tune.records.replicates.trainings import read_training
 from hw2tune.records.trials.checkpoints import DIGEST, digest
@@ -106,7 +105,7 @@ def find_model(
     A replicate's are those of the epoch that validation chose, a trial's those of its best epoch. Images are read, with
     `data_dir`, only if a study of an earlier version did not record theirs. Raises Hw2tuneError.
     """
-    data = read_study_data(find_folder(reading(results), name))
+    data = read_study_data(reading_study(results, name))
     if trial is not None and (variant is not None or seed is not None):
         raise StudyFolderError(f"trial {trial}: is one training; leave the variant and its seed out")
     images = _images(data, data_dir)

@@ -13,10 +13,11 @@ from pathlib import Path
 from hw2tune.errors import NotWritableError
 
 
-def write_atomically(path: Path, content: bytes | str, *, durable: bool = False) -> None:
+def write_atomically(path: Path, content: bytes | str, *, durable: bool = False, modified: int | None = None) -> None:
     """Writes a whole file or nothing, making its folder where there is none. Raises NotWritableError.
 
-    `durable` is for what must survive a power loss: else the new name may come back without its content.
+    `durable` is for what must survive a power loss: else the new name may come back without its content. `modified` is
+    the file's time of modification in ns, by default now.
     """
     whole = content.encode() if isinstance(content, str) else content
     # Two containers, in each of which hw2tune is process 1, may write one file. (mkstemp would make its mode 0600.)
@@ -29,6 +30,8 @@ def write_atomically(path: Path, content: bytes | str, *, durable: bool = False)
                 if durable:
                     file.flush()
                     os.fsync(file.fileno())
+            if modified is not None:
+                os.utime(beside, ns=(modified, modified))
             os.replace(beside, path)  # noqa: PTH105  # pathlib's rename would need the same two paths
         except OSError:
             with contextlib.suppress(OSError):

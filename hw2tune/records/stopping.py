@@ -19,8 +19,8 @@ from hw2tune.errors import StudyFolderError
 from hw2tune.printable import without_secrets
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.lock import Owner, Say, recorded_owner, this_process
-from hw2tune.records.overview import Overview, find_folder, read_overview
-from hw2tune.records.remote.mirror import owner_at, reading
+from hw2tune.records.overview import Overview, read_overview
+from hw2tune.records.remote.mirror import owner_at, reading, reading_study
 from hw2tune.records.remote.store import is_url, shown
 
 ORDERLY_SECONDS = 120.0  # to wait for an end; an epoch of a large network may have to be let go first
@@ -52,8 +52,7 @@ def stop_run(results: str | Path, name: str, *, now: bool, timeout: float, say: 
     if owner is not None:
         _Ending(owner, results, name, say).end(now=now, timeout=timeout)
     seconds = time.monotonic() - began
-    here = reading(results, name)
-    folder = StudyFolder(here / name) if owner else find_folder(here, name)
+    folder = StudyFolder(reading(results, name) / name) if owner else reading_study(results, name)
     overview = read_overview(folder) if folder.study_file.exists() else None
     stale = None if owner else recorded_owner(folder)
     return Stop(name=name, ended=owner, seconds=seconds, stale=stale, overview=overview)

@@ -15,8 +15,8 @@ from hw2tune.events import Listener, Listeners
 from hw2tune.execution.request import load_for
 from hw2tune.records.environment import run_facts, runs
 from hw2tune.records.layout import StudyFolder
-from hw2tune.records.overview import Overview, find_folder, read_overview
-from hw2tune.records.remote.mirror import reading
+from hw2tune.records.overview import Overview, read_overview
+from hw2tune.records.remote.mirror import reading_study
 from hw2tune.records.trials.epochs import read_epochs
 from hw2tune.records.trials.rows import TrialRow
 from hw2tune.records.trials.states import DIVERGED, RUNNING, WAITING
@@ -47,7 +47,7 @@ def rerun_trial(
     In this process, with the threads and on the kind of device that the study's workers had. Nothing is written.
     Raises Hw2tuneError, InterruptedByUserError at Ctrl-C.
     """
-    tell, overview = Listeners(listeners), read_overview(find_folder(reading(results_dir), name))
+    tell, overview = Listeners(listeners), read_overview(reading_study(results_dir, name))
     study, row = overview.study, _row(overview, trial)
     # A kill may leave a line of an epoch that the journal does not know of: it is trained again when the study goes on.
     recorded = [one for one in read_epochs(overview.folder.trial(trial)) if one["epoch"] <= row.epochs]

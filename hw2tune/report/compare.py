@@ -9,8 +9,7 @@ from typing import Any
 
 from hw2tune.errors import NotComparableError
 from hw2tune.records.dataset import short
-from hw2tune.records.overview import find_folder
-from hw2tune.records.remote.mirror import reading
+from hw2tune.records.remote.mirror import reading_study
 from hw2tune.records.replicates.records import Replicate
 from hw2tune.report.inference.claims import MISSING, SAME, Claim, compared, corrected
 from hw2tune.report.inference.pairs import both, paired, same_configuration
@@ -59,8 +58,7 @@ def compare_studies(a: str, b: str, *, results_dir: str | Path = "ray_results") 
     """
     if a == b:
         raise NotComparableError(f"{a}: is compared with itself; name two studies")
-    results = reading(results_dir)
-    first, second = (read_study_data(find_folder(results, name)) for name in (a, b))
+    first, second = (read_study_data(reading_study(results_dir, name)) for name in (a, b))
     if reasons := list(_incomparable(first, second)):
         raise NotComparableError(f"{a} and {b} cannot be compared: {'; '.join(reasons)}")
     return StudyComparison(a=first, b=second, pairs=_pairs(first, second), notes=list(_notes(first, second)))

@@ -16,8 +16,8 @@ from rich.text import Text
 
 from hw2tune.errors import Hw2tuneError
 from hw2tune.printable import printable
-from hw2tune.records.overview import Overview, find_folder, read_overview, read_overviews
-from hw2tune.records.remote.mirror import reading
+from hw2tune.records.overview import Overview, read_overview, read_overviews
+from hw2tune.records.remote.mirror import reading, reading_study
 from hw2tune.records.trials.rows import best_first
 from hw2tune.records.trials.states import COMPLETE, RUNNING
 from hw2tune.terminal.lines import objective_value
@@ -50,8 +50,9 @@ class Look:
 def look_at(results_dir: str, name: str | None) -> Look:
     """The study `name`, or all; that it is not there, or cannot be read just now, is seen too."""
     try:
-        here = reading(results_dir, name)
-        return Look(*read_overviews(here)) if name is None else Look([read_overview(find_folder(here, name))], {})
+        if name is None:
+            return Look(*read_overviews(reading(results_dir)))
+        return Look([read_overview(reading_study(results_dir, name))], {})
     except Hw2tuneError as error:
         return Look([], {name or results_dir: str(error)})
 

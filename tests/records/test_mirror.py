@@ -1,30 +1,37 @@
 """Studies behind a URL, in a folder and in a server that speaks S3: each `machine` has a cache of its own."""
 
+import dataclasses
 import hashlib
 import json
 import os
+import shutil
+import signal
+import tempfile
+import threading
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis.strategies import sampled_from, sets
 
-from hw2tune.errors import StoreError, StudyFolderError
+from hw2tune.errors import LostStudyError, StoreError, StudyFolderError
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.lock import owner_of as holder
-from hw2tune.records.remote import mirror, working_copy
-from hw2tune.records.remote.mirror import mirrored, reading
+from hw2tune.records.remote import mirror, runs, working_copy
+from hw2tune.records.remote.mirror import mirrored, owner_at, reading, reading_study
+from hw2tune.records.remote.runs import RemoteStudy, inside
 from hw2tune.records.remote.store import open_store, shown, without_secrets
-from hw2tune.records.remote.working_copy import inside
+from hw2tune.records.remote.working_copy import Mirror
 from hw2tune.records.trials.checkpoints import DIGEST
 from hw2tune.records.trials.epochs import read_epochs
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    for module in (mirror, working_copy):
-        monkeypatch.setattr(module, "PUSH_SECONDS", 0.1)
-    monkeypatch.setattr(working_copy, "SETTLE_SECONDS", 0.0)
+    monkeypatch.setattr(mirror, "PUSH_SECONDS", 0.1)
+    monkeypatch.setattr(working_copy, "APART_SECONDS", 0.0)
 
 
 @pytest.fixture(scope="module")
@@ -83,10 +90,23 @@ def contents(folder: Path) -> dict[str, str]:
     }
 
 
-def foreign_note(url: str, age: float, tmp_path: Path) -> None:
-    note = {"host": "elsewhere", "pid": 7, "started": 0.0, "since": "2026-01-01T00:00:00"}
-    open_store(url).write("tiny/running.json", json.dumps(note).encode())
-    os.utime(tmp_path / "store/tiny/running.json", (time.time() - age,) * 2)
+def pushed(url: str, name: str) -> bytes | None:
+    """A file of study `tiny` as another machine would get it."""
+    study = RemoteStudy(open_store(url), "tiny")
+    newest = study.newest()
+    path = f"tiny/{name}"
+    if newest is None or path not in newest.files:
+        return None
+    return study.store.read(study.key(path, newest.at.get(path, newest.by)))
+
+
+def foreign_run(store: Path, age: float, place: str = "runs/000009-abcdef01.json") -> None:
+    """The claim of a run on another machine, renewed so many seconds ago."""
+    owner = {"host": "elsewhere", "pid": 7, "started": 0.0, "since": "2026-01-01T00:00:00"}
+    claim = store / "tiny" / place
+    claim.parent.mkdir(parents=True, exist_ok=True)
+    claim.write_text(json.dumps({"owner": owner} if "runs" in place else owner))
+    os.utime(claim, (time.time() - age,) * 2)
 
 
 def test_a_path_is_used_as_it_is(tmp_path):
@@ -112,20 +132,24 @@ def test_changes_are_pushed_while_the_run_lasts_and_removed_files_are_removed(ur
     with mirrored(url, ["tiny"], lambda text: None) as results:
         write(results, "optuna__journal", "1")
         write(results, "trials_0_result__json", "epoch 1")
-        wait_for(lambda: store.read("tiny/mirror.json"))
-        wait_for(lambda: store.read("tiny/optuna.journal") == b"1")
-        assert store.read("tiny/trials/0/result.json") == b"epoch 1"
-        (results / "tiny/trials/0/result.json").unlink()
-        wait_for(lambda: store.read("tiny/trials/0/result.json") is None)
-    assert {key.removeprefix("tiny/") for key in store.list_files("tiny")} == {"optuna.journal", "mirror.json"}
+        write(results, "trials_0_last__pt", "state 1")
+        wait_for(lambda: pushed(url, "trials/0/last.pt") == b"state 1")
+        assert pushed(url, "trials/0/result.json") == b"epoch 1" and pushed(url, "optuna.journal") == b"1"
+        (results / "tiny/trials/0/last.pt").unlink()
+        wait_for(lambda: pushed(url, "trials/0/last.pt") is None)
+    names = {key.split("/", 3)[-1] for key in store.list_files("tiny")}
+    assert names - {next(iter(RemoteStudy(store, "tiny").claims())) + ".json"} == {
+        "tiny/optuna.journal", "tiny/trials/0/result.json", "files.json",
+    }  # fmt: skip
 
 
 def test_every_moment_of_the_store_has_lines_for_its_checkpoints_and_checkpoints_for_its_journal(machine, tmp_path):
     machine("a")
     url = f"file://{tmp_path}/store"
-    there = StudyFolder(tmp_path / "store/tiny")
     seen = set()
     with mirrored(url, ["tiny"], lambda text: None) as results:
+        (run,) = (tmp_path / "store/tiny/runs").glob("*.json")
+        there = StudyFolder(run.with_suffix("") / "tiny")
         trial = StudyFolder(results / "tiny").trial(0)
         lines = ""
         ended = time.monotonic() + 3
@@ -136,8 +160,8 @@ def test_every_moment_of_the_store_has_lines_for_its_checkpoints_and_checkpoints
             lines += json.dumps({"epoch": epoch, DIGEST: hashlib.sha256(content.encode()).hexdigest()}) + "\n"
             replace(trial.epochs, lines)
             replace(trial.last, content)
-            replace(results / "tiny/optuna.journal", f"{epoch}")
-            journal = there.journal.read_text() if there.journal.exists() else "0"
+            replace(results / "tiny/optuna.journal", "".join(f"{one}\n" for one in range(1, epoch + 1)))
+            journal = there.journal.read_text().splitlines()[-1] if there.journal.exists() else "0"
             if journal != "0":  # read as a fetch reads: journal, checkpoint, lines
                 state = there.trial(0).last.read_text()
                 known = [record["epoch"] for record in read_epochs(there.trial(0))]
@@ -158,7 +182,7 @@ def test_a_working_copy_that_was_killed_before_its_push_wins_over_the_older_url(
     folder = run(url, optuna__journal="1")
     (folder / "optuna.journal").write_text("1\n2")
     run(url)
-    assert open_store(url).read("tiny/optuna.journal") == b"1\n2"
+    assert pushed(url, "optuna.journal") == b"1\n2"
 
 
 def test_a_store_that_was_emptied_is_filled_again_and_empties_nothing_here(url, machine):
@@ -168,7 +192,7 @@ def test_a_store_that_was_emptied_is_filled_again_and_empties_nothing_here(url, 
     for key in store.list_files("tiny"):
         store.delete(key)
     assert contents(run(url)) == {"optuna.journal": "1"}
-    assert store.read("tiny/optuna.journal") == b"1"
+    assert pushed(url, "optuna.journal") == b"1"
 
 
 def test_two_sides_that_both_moved_on_are_refused_and_nothing_is_lost(url, machine):
@@ -178,24 +202,27 @@ def test_two_sides_that_both_moved_on_are_refused_and_nothing_is_lost(url, machi
     run(url, optuna__journal="1\nb")
     machine("a")
     (here / "optuna.journal").write_text("1\na")
+    first, second = RemoteStudy(open_store(url), "tiny").claims()
     with pytest.raises(StudyFolderError) as refusal:
         run(url)
     assert str(refusal.value) == (
-        f"{shown(url)}/tiny: has moved on to push 2, and so has the working copy {here} since push 1; "
-        "move that folder away to go on from the URL, or take another --name"
+        f"{shown(url)}/tiny: has moved on to push 1 of {second}, and so has the working copy {here} since push 1 of "
+        f"{first}; move that folder away to continue from the URL, or use another --name"
     )
     assert (here / "optuna.journal").read_text() == "1\na"
-    assert open_store(url).read("tiny/optuna.journal") == b"1\nb"
-    assert open_store(url).read("tiny/running.json") is None
+    assert pushed(url, "optuna.journal") == b"1\nb"
+    assert [*RemoteStudy(open_store(url), "tiny").claims()] == [first, second]
     here.rename(here.with_name("away"))
     assert contents(run(url)) == {"optuna.journal": "1\nb"}
 
 
-def test_a_study_that_another_machine_runs_is_refused_and_one_whose_note_is_old_is_taken_over(machine, tmp_path):
+@pytest.mark.parametrize("place", ["runs/000009-abcdef01.json", "running.json"], ids=["now", "before runs"])
+def test_a_study_that_another_machine_runs_is_refused_and_a_silent_run_is_taken_over(place, machine, tmp_path):
     machine("a")
     url = f"file://{tmp_path}/store"
-    run(url, study__toml="one")
-    foreign_note(url, 50, tmp_path)
+    (tmp_path / "store/tiny").mkdir(parents=True)
+    (tmp_path / "store/tiny/study.toml").write_text("one")
+    foreign_run(tmp_path / "store", 50, place)
     with pytest.raises(StudyFolderError) as refusal:
         run(url)
     assert str(refusal.value) == (
@@ -203,22 +230,183 @@ def test_a_study_that_another_machine_runs_is_refused_and_one_whose_note_is_old_
         "wait for it, end it, or take another --name"
     )
     assert "process 7 on elsewhere" in str(holder(StudyFolder(reading(url) / "tiny")))
-    foreign_note(url, 70, tmp_path)
+    foreign_run(tmp_path / "store", 70, place)
     assert holder(StudyFolder(reading(url) / "tiny")) is None
     run(url)
 
 
-def test_a_machine_that_slept_and_was_taken_over_writes_nothing_more(machine, tmp_path):
+def test_a_reader_whose_clock_is_ahead_of_the_stores_sees_a_run_that_lives(machine, tmp_path, monkeypatch):
+    machine("a")
+    (tmp_path / "store/tiny").mkdir(parents=True)
+    foreign_run(tmp_path / "store", 1)
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 3600)
+    assert owner_at(f"file://{tmp_path}/store", "tiny").host == "elsewhere"
+
+
+def test_a_run_that_was_taken_over_ends_as_by_ctrl_c_and_its_results_are_kept_and_named(machine, tmp_path):
     machine("a")
     url = f"file://{tmp_path}/store"
+    ended = threading.Event()
+    before = signal.signal(signal.SIGTERM, lambda *_: ended.set())
+    try:
+        with pytest.raises(LostStudyError) as lost:
+            with mirrored(url, ["tiny"], lambda text: None) as results:
+                write(results, "optuna__journal", "a")
+                (mine,) = RemoteStudy(open_store(url), "tiny").claims()
+                foreign_run(tmp_path / "store", 0)
+                assert ended.wait(20)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert str(lost.value) == (
+        f"{url}/tiny: process 7 on elsewhere, since 2026-01-01T00:00:00 has taken this study over; the results of this "
+        f"run are kept in {url}/tiny/runs/{mine}; run the same command again to continue the newer ones"
+    )
+    assert (tmp_path / "store/tiny/runs" / mine / "tiny/optuna.journal").read_text() == "a"
+
+
+def test_a_late_push_of_a_run_that_was_taken_over_is_named_and_costs_neither_side_anything(url, machine, tmp_path):
+    """The laptop slept, the workstation finished the study and ended, the laptop woke up between check and write."""
+    machine("laptop")
+    results = tmp_path / "laptop"
+    asleep = Mirror(open_store(url), "tiny", results)
+    asleep.claim()
+    asleep.fetch()
+    write(results, "optuna__journal", "1\n")
+    asleep.push()
+    asleep.run = dataclasses.replace(asleep.run, owner=None)  # another machine cannot know whether it is gone
+    asleep.renew()
+    machine("workstation")
+    with monkeypatched_stale():
+        run(url, optuna__journal="1\nworkstation\n")
+    write(results, "optuna__journal", "1\nlaptop\n")
+    asleep.push()
+    with pytest.raises(LostStudyError):
+        asleep.renew()
+    asleep.release()
+    assert pushed(url, "optuna.journal") == b"1\nworkstation\n"
     said: list[str] = []
-    with pytest.raises(StoreError, match=r"process 7 on elsewhere.*everything is kept in .*/a/mirrors/.*/work/tiny"):
-        with mirrored(url, ["tiny"], said.append) as results:
-            foreign_note(url, 0, tmp_path)
-            write(results, "optuna__journal", "mine")
-            wait_for(lambda: len(said) == 2)
-    assert open_store(url).read("tiny/optuna.journal") is None
-    assert open_store(url).read("tiny/running.json") is not None
+    with mirrored(url, ["tiny"], said.append) as there:
+        assert (there / "tiny/optuna.journal").read_text() == "1\nworkstation\n"
+    fork = asleep.run.id
+    assert said[0] == (
+        f"{shown(url)}/tiny: a run pushed after it had been taken over; its results are kept in "
+        f"{shown(url)}/tiny/runs/{fork} and do not count"
+    )
+    assert open_store(url).read(f"tiny/runs/{fork}/tiny/optuna.journal") == b"1\nlaptop\n"
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["all", "some"])
+def test_a_cleared_cache_empties_nothing_in_the_store_and_ends_the_run(whole, machine, tmp_path):
+    machine("a")
+    url = f"file://{tmp_path}/store"
+    run(url, study__toml="one", optuna__journal="1\n", trials_0_best__pt="best", replicates_trainings_k_w="weights")
+    ended = threading.Event()
+    before = signal.signal(signal.SIGTERM, lambda *_: ended.set())
+    try:
+        with pytest.raises(LostStudyError) as lost:
+            with mirrored(url, ["tiny"], lambda text: None) as results:
+                if whole:
+                    shutil.rmtree(tmp_path / "a")
+                else:
+                    (results / "tiny/optuna.journal").unlink()
+                write(results, "trials_1_result__json", "epoch 1")  # as a run that goes on would
+                assert ended.wait(20)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert str(lost.value) == (
+        f"{results}/tiny/optuna.journal: was removed or replaced while the study ran; {url}/tiny keeps what was pushed "
+        "before; run the same command again"
+    )
+    machine("b")
+    assert contents(run(url)) == {
+        "study.toml": "one", "optuna.journal": "1\n", "trials/0/best.pt": "best", "replicates/trainings/k/w": "weights",
+    }  # fmt: skip
+
+
+@given(kept=sets(sampled_from(["study.toml", "optuna.journal", "trials/0/best.pt", "trials/0/result.json"])))
+@settings(deadline=None, max_examples=16)
+def test_a_working_copy_that_lacks_files_gets_them_from_the_store(kept):
+    with tempfile.TemporaryDirectory() as place, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HW2TUNE_CACHE", f"{place}/a")
+        url = f"file://{place}/store"
+        files = {"study__toml": "1", "optuna__journal": "1\n", "trials_0_best__pt": "b", "trials_0_result__json": "r"}
+        here = run(url, **files)
+        whole = contents(here)
+        for name in whole.keys() - kept:
+            (here / name).unlink()
+        assert contents(run(url)) == whole
+        patch.setenv("HW2TUNE_CACHE", f"{place}/b")
+        assert contents(run(url)) == whole
+
+
+def test_a_study_set_aside_with_fresh_keeps_its_files_in_the_store_and_the_new_one_begins_without_them(url, machine):
+    machine("a")
+    run(url, optuna__journal="old\n", trials_0_result__json="old", trials_0_best__pt="old")
+    with mirrored(url, ["tiny"], lambda text: None) as results:
+        write(results, "trials_1_result__json", "old")
+        wait_for(lambda: pushed(url, "trials/1/result.json"))
+        aside = results / "set-aside/tiny.2026-01-01-000000"
+        aside.mkdir(parents=True)
+        for name in ("trials", "optuna.journal"):
+            (results / "tiny" / name).rename(aside / name)
+        write(results, "optuna__journal", "new\n")
+    machine("b")
+    assert contents(run(url)) == {"optuna.journal": "new\n"}
+    assert contents(results / "set-aside") == {
+        f"tiny.2026-01-01-000000/{name}": "old\n" if name == "optuna.journal" else "old"
+        for name in ("optuna.journal", "trials/0/result.json", "trials/0/best.pt", "trials/1/result.json")
+    }
+
+
+def test_results_that_were_copied_there_as_they_are_are_read_and_continued_and_stay_as_they_were(url, machine):
+    machine("a")
+    store = open_store(url)
+    store.write("tiny/study.toml", b"one")
+    store.write("tiny/optuna.journal", b"1\n")
+    assert contents(reading(url)) == {"tiny/study.toml": "one", "tiny/optuna.journal": "1\n"}
+    assert contents(run(url, optuna__journal="1\n2\n")) == {"study.toml": "one", "optuna.journal": "1\n2\n"}
+    assert store.read("tiny/optuna.journal") == b"1\n" and pushed(url, "optuna.journal") == b"1\n2\n"
+
+
+def test_two_readers_at_once_disturb_one_another_in_nothing(machine, tmp_path):
+    machine("a")
+    url = f"file://{tmp_path}/store"
+    run(url, optuna__journal="1", **{f"trials_{n}_result__json": "r" * 5000 for n in range(40)})
+    faults: list[Exception] = []
+
+    def read() -> None:
+        try:
+            for _ in range(5):
+                shutil.rmtree(tmp_path / "a/mirrors/reading", ignore_errors=True)
+                reading(url)
+        except Exception as error:
+            faults.append(error)
+
+    readers = [threading.Thread(target=read) for _ in range(4)]
+    for reader in readers:
+        reader.start()
+    for reader in readers:
+        reader.join()
+    assert faults == []
+
+
+def test_one_study_of_many_is_fetched_alone(url, machine):
+    machine("a")
+    store = open_store(url)
+    for name in ("tiny", "other"):
+        store.write(f"{name}/study.toml", b"one")
+    assert contents(reading(url, "tiny")) == {"tiny/study.toml": "one"}
+    with pytest.raises(StudyFolderError, match="no study `none`; it holds other, tiny"):
+        reading_study(url, "none")
+
+
+@contextmanager
+def monkeypatched_stale():
+    """Within, a run that gave a sign of life just now counts as silent."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runs, "STALE_SECONDS", -60.0)
+        yield
 
 
 def test_a_store_that_fails_during_a_run_is_told_once_and_the_same_command_pushes_it_later(machine, tmp_path):
@@ -236,7 +424,7 @@ def test_a_store_that_fails_during_a_run_is_told_once_and_the_same_command_pushe
     store.unlink()
     (tmp_path / "gone").rename(store)
     run(url)
-    assert open_store(url).read("tiny/optuna.journal") == b"1"
+    assert pushed(url, "optuna.journal") == b"1"
 
 
 def test_readers_get_no_checkpoints_and_follow_what_changes(url, machine):

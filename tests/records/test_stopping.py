@@ -1,20 +1,20 @@
 """Ending a run from another process: who is signalled, with what, and who never is."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
 import textwrap
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 
 from hw2tune.errors import StudyFolderError
 from hw2tune.records import stopping
 from hw2tune.records.layout import StudyFolder
-from hw2tune.records.lock import dump_owner, owner_of, this_process
+from hw2tune.records.lock import owner_of, this_process
+from hw2tune.records.remote.runs import RemoteStudy, Run
 from hw2tune.records.remote.store import open_store
 from hw2tune.records.stopping import stop_run
 from tests.report.fake_study import write_fake_study
@@ -224,8 +224,8 @@ def test_a_run_behind_a_url_is_found_by_the_note_in_the_store(results, tmp_path,
         ended = stop_run(url, "quickstart", now=False, timeout=20, say=print)
         assert process.communicate(timeout=10)[0] == "ended\n"
     assert ended.ended.pid == process.pid and len(ended.overview.finished) == 4
-    assert open_store(url).read("quickstart/running.json") is None
-    note = dump_owner(this_process()).replace(str(os.getpid()), str(bystander.pid))  # with our start, not its own
-    open_store(url).write("quickstart/running.json", note.encode())
+    assert RemoteStudy(open_store(url), "quickstart").living() is None
+    owner = replace(this_process(), pid=bystander.pid)  # with our start, not its own
+    RemoteStudy(open_store(url), "quickstart").write_run(Run(id="000009-abcdef01", owner=owner))
     assert stop_run(url, "quickstart", now=False, timeout=20, say=print).ended is None
     assert bystander.poll() is None

@@ -9,9 +9,8 @@ from pathlib import Path
 from hw2tune.errors import Hw2tuneError, StoreError, StudyFolderError
 from hw2tune.records.layout import StudyFolder, study_folders
 from hw2tune.records.overview import find_folder, read_overview
-from hw2tune.records.remote.mirror import reading
+from hw2tune.records.remote.mirror import PUSH_SECONDS, reading
 from hw2tune.records.remote.store import is_url, shown
-from hw2tune.records.remote.working_copy import PUSH_SECONDS
 
 Stamp = tuple[tuple[int, int, int] | None, ...]
 

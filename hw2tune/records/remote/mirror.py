@@ -4,55 +4,82 @@
     <cache>/mirrors/<digest of the URL>/reading/  what `status` and the like fetched, without checkpoints
 
 The order of a push makes each moment of the store one that a kill could have left on a disk: lines know more than
-checkpoints, and these more than the journal. What knows least is read first and written last.
-
-`mirror.json` says who pushed last, in the store, and here what the working copy and the store last synced on. A store
-that nobody else has pushed to since is behind the working copy; one that moved on is fetched; if both moved on nobody
-but the user can say which counts.
-
-The store's `running.json` keeps other machines off: every push writes it anew, and an old one is of a dead run.
+checkpoints, and these more than the journal.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
+import shutil
+import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from hw2tune.data.roots import cache_dir
-from hw2tune.errors import Hw2tuneError, StoreError
+from hw2tune.errors import Hw2tuneError, LostStudyError, StoreError
 from hw2tune.printable import without_secrets
 from hw2tune.records.atomic import write_atomically
 from hw2tune.records.layout import StudyFolder
-from hw2tune.records.lock import Owner, owner_of, parse_owner
+from hw2tune.records.lock import Owner, dump_owner, owner_of
+from hw2tune.records.overview import find_folder
+from hw2tune.records.remote.runs import RemoteStudy
 from hw2tune.records.remote.store import is_url, open_store
-from hw2tune.records.remote.working_copy import PUSH_SECONDS, Mirror, fetch, fresh_note, read_by_readers
+from hw2tune.records.remote.working_copy import Mirror
+
+PUSH_SECONDS = 5.0  # between two pushes, and two signs of life
 
 Say = Callable[[str], None]
 
 
-def reading(results: str | Path, name: str | None = None) -> Path:
-    """A results folder to read: a path as it is; of a URL a copy of study `name`, or of all, without checkpoints."""
+def reading(results: str | Path, *names: str) -> Path:
+    """A results folder to read: a path as it is; of a URL a copy of named or all studies, without checkpoints."""
     if not is_url(results):
         return Path(results)
     store, here = open_store(str(results)), _copies(str(results)) / "reading"
-    fetch(store, name or "", here, read_by_readers)
-    for folder in [name] if name else [path.name for path in here.glob("*") if path.is_dir()]:
-        note = here / folder / "running.json"
-        note.unlink(missing_ok=True)
-        if running := fresh_note(store, folder):
-            write_atomically(note, running)
+    there = store.entries()
+    for name in {*names} & {*there} if names else there:
+        _read(RemoteStudy(store, name), here)
+    for path in here.glob("*"):
+        if path.name not in there:
+            shutil.rmtree(path, ignore_errors=True)
     return here
+
+
+def _read(study: RemoteStudy, here: Path) -> None:
+    if (newest := study.newest()) is None:
+        return
+    study.fetch(newest, here, _read_by_readers)
+    study.remove_others(newest, here, _read_by_readers)
+    living, note = study.living(), here / study.name / "running.json"
+    if living is not None and living.owner is not None:
+        write_atomically(note, dump_owner(living.owner))
+    else:
+        note.unlink(missing_ok=True)
+
+
+def _read_by_readers(path: str) -> bool:
+    """Whether `status` and the report need a file."""
+    return not path.endswith(".pt") and not {"report", "set-aside", "logs"} & {*path.split("/")}
+
+
+def reading_study(results: str | Path, name: str) -> StudyFolder:
+    """The folder of study `name` to read. Raises StudyFolderError, naming the ones that are there."""
+    here = reading(results, name)
+    if is_url(results) and not StudyFolder(here / name).study_file.exists():
+        here = reading(results)
+    return find_folder(here, name)
 
 
 def reading_checkpoints(results: str | Path, name: str, trial: int) -> Path:
     """A results folder as `reading` gave it; of a URL with the checkpoints of one trial of study `name` besides."""
     if not is_url(results):
         return Path(results)
-    store, here = open_store(str(results)), _copies(str(results)) / "reading"
-    fetch(store, f"{name}/trials/{trial}", here, lambda key: key.endswith(".pt"))
+    study, here = RemoteStudy(open_store(str(results)), name), _copies(str(results)) / "reading"
+    if (newest := study.newest()) is not None:
+        study.fetch(newest, here, lambda path: path.startswith(f"{name}/trials/{trial}/") and path.endswith(".pt"))
     return here
 
 
@@ -60,8 +87,8 @@ def owner_at(results: str | Path, name: str) -> Owner | None:
     """Who runs study `name` now, in a results folder or behind a URL; None where nobody does."""
     if not is_url(results):
         return owner_of(StudyFolder(Path(results) / name))
-    owner = parse_owner(fresh_note(open_store(str(results)), name) or "")
-    return None if owner is None or owner.is_gone else owner
+    living = RemoteStudy(open_store(str(results)), name).living()
+    return living.owner if living else None
 
 
 @contextlib.contextmanager
@@ -84,39 +111,72 @@ def mirrored(results: str | Path, names: Sequence[str], say: Say) -> Iterator[Pa
 
 @contextlib.contextmanager
 def _pushed(mirror: Mirror, say: Say) -> Iterator[None]:
+    kept, told, whole = f"kept in {mirror.folder.root}", threading.Event(), False
+
+    def tell(fault: Exception) -> None:
+        if not told.is_set():
+            say(f"{fault}; results are {kept}, pushing is tried again")
+        told.set()
+
     mirror.claim()
+    beat, pushing = _Repeated(mirror.renew, tell), _Repeated(mirror.push, tell, once_more=True)
     try:
+        beat.start()
         mirror.fetch()
-        ended, whole = threading.Event(), False
-        pusher = threading.Thread(target=_keep_pushing, args=(mirror, ended, say), daemon=True)
-        pusher.start()
-        try:
-            yield
-            whole = True
-        finally:
-            ended.set()
-            pusher.join()
-            try:
-                mirror.push()
-            except (Hw2tuneError, OSError) as error:
-                kept = f"{error}; everything is kept in {mirror.folder.root}, and the same command continues"
-                if whole:
-                    raise StoreError(kept) from None
-                say(kept)  # beside what ended the run
+        pushing.start()
+        yield
+        whole = True
     finally:
+        pushing.end()
+        beat.end()
         with contextlib.suppress(StoreError):
             mirror.release()
+        fault = beat.lost or pushing.lost or pushing.fault
+        if isinstance(fault, Hw2tuneError | OSError) and not isinstance(fault, LostStudyError):
+            fault = StoreError(f"{fault}; everything is {kept}, and the same command continues")
+        if fault is not None and whole:
+            raise fault
+        if fault is not None:
+            say(str(fault))  # beside what ended the run
 
 
-def _keep_pushing(mirror: Mirror, ended: threading.Event, say: Say) -> None:
-    said = False
-    while not ended.wait(PUSH_SECONDS):
+class _Repeated:
+    """Pushes, or signs of life, in a thread of its own; where the study is lost it ends the run as Ctrl-C would."""
+
+    def __init__(self, work: Callable[[], None], tell: Callable[[Exception], None], *, once_more: bool = False) -> None:
+        self.work, self.tell, self.once_more = work, tell, once_more
+        self.fault: Exception | None = None  # of the last time
+        self.lost: LostStudyError | None = None
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._repeat, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def end(self) -> None:
+        """Returns when the work is done for the last time."""
+        self._ended.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def _repeat(self) -> None:
+        while not self._ended.wait(PUSH_SECONDS) and self.lost is None:
+            self._do()
+            if self.lost is not None:
+                os.kill(os.getpid(), signal.SIGTERM)
+            elif self.fault is not None:
+                self.tell(self.fault)
+        if self.once_more and self.lost is None:  # here, where no second Ctrl-C cuts a file short
+            self._do()
+
+    def _do(self) -> None:
         try:
-            mirror.push()
-        except (Hw2tuneError, OSError) as error:  # a folder may vanish while it is listed; the next push sees
-            if not said:
-                say(f"{error}; results are kept in {mirror.folder.root}, pushing is tried again")
-            said = True
+            self.work()
+            self.fault = None
+        except LostStudyError as error:
+            self.fault = self.lost = error
+        except Exception as error:  # whatever it is: a thread that ended would leave a living run without its claim
+            self.fault = error
 
 
 def _copies(url: str) -> Path:

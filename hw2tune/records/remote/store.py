@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,8 @@ from typing import Any
 from hw2tune.errors import StoreError
 from hw2tune.printable import without_secrets
 
+OBJECT_STORES = ("s3", "gcs", "abfs")  # an object is there whole or not at all; a file, as of HDFS, is not
+PART = ".part"
 FileVersion = tuple[int, int]  # a file's size in bytes and time of modification in ns
 
 
@@ -25,56 +28,59 @@ class Store:
 
     def list_files(self, below: str = "") -> dict[str, FileVersion]:
         """The files below a folder by key; none where the folder is not there."""
+        return {key: (info.size, info.mtime_ns or 0) for key, info in self._listed(below, recursive=True)}
+
+    def entries(self, folder: str = "") -> dict[str, float]:
+        """Names of files and folders directly in a folder, with their times of modification by the store's clock."""
+        listed = self._listed(folder, recursive=False)
+        return {key.rpartition("/")[2].removesuffix(PART): (info.mtime_ns or 0) / 1e9 for key, info in listed}
+
+    def _listed(self, folder: str, *, recursive: bool) -> list[tuple[str, Any]]:
         from pyarrow.fs import FileSelector, FileType
 
-        folder = f"{self.base}/{below}".rstrip("/")
+        selector = FileSelector(f"{self.base}/{folder}".rstrip("/"), recursive=recursive, allow_not_found=True)
         with _reaching(self.url):
-            infos = self.files.get_file_info(FileSelector(folder, recursive=True, allow_not_found=True))
-        return {
-            info.path[len(self.base) + 1 :]: (info.size, info.mtime_ns or 0)
-            for info in infos
-            if info.type == FileType.File
-        }
+            infos = self.files.get_file_info(selector)
+        return [
+            (info.path[len(self.base) + 1 :], info) for info in infos if info.type == FileType.File or not recursive
+        ]
 
-    def modified(self, key: str) -> float | None:
-        """When a file was last written, in seconds since the epoch by the store's clock; None where it is not there."""
-        from pyarrow.fs import FileType
-
-        with _reaching(self.url):
-            info = self.files.get_file_info(f"{self.base}/{key}")
-        return (info.mtime_ns or 0) / 1e9 if info.type == FileType.File else None
-
-    def clock(self, key: str) -> float:
-        """The store's time, in seconds since the epoch, by writing and removing a file of this key."""
-        self.write(key, b"")
-        now = self.modified(key)
-        self.delete(key)
-        return time.time() if now is None else now
+    def clock(self, folder: str) -> float:
+        """The store's time, in seconds since the epoch, by a file written to this folder; ours where it takes none."""
+        key = f"{folder}/clock-{uuid.uuid4().hex}"
+        try:
+            self.write(key, b"")
+            with _reaching(self.url):
+                modified = self.files.get_file_info(f"{self.base}/{key}").mtime_ns
+            self.delete(key)
+        except StoreError:  # a reader may not be allowed to write
+            return time.time()
+        return modified / 1e9 if modified else time.time()
 
     def read(self, key: str) -> bytes | None:
         """A whole file; None where it is not there."""
-        with _reaching(self.url):
-            try:
-                with self.files.open_input_file(f"{self.base}/{key}") as file:
+        # HDFS replaces a file in two steps, between which, and after a kill there, only the part exists.
+        for name in (key,) if self.files.type_name in OBJECT_STORES else (key, key + PART, key):
+            with _reaching(self.url), contextlib.suppress(FileNotFoundError):
+                with self.files.open_input_file(f"{self.base}/{name}") as file:
                     return bytes(file.read())
-            except FileNotFoundError:
-                return None
+        return None
 
     def write(self, key: str, content: bytes) -> None:
         """Replaces a file, making its folder where the store has folders."""
         target = f"{self.base}/{key}"
-        local = self.files.type_name == "local"
-        beside = target + ".part" if local else target  # an object is there whole or not at all; a file is not
+        at_once = self.files.type_name in OBJECT_STORES
+        place = target if at_once else target + PART
         with _reaching(self.url):
             try:
-                stream = self.files.open_output_stream(beside, compression=None)
+                stream = self.files.open_output_stream(place, compression=None)
             except FileNotFoundError:
                 self.files.create_dir(target.rpartition("/")[0], recursive=True)
-                stream = self.files.open_output_stream(beside, compression=None)
+                stream = self.files.open_output_stream(place, compression=None)
             with stream:
                 stream.write(content)
-            if local:
-                self.files.move(beside, target)
+            if not at_once:
+                self.files.move(place, target)
 
     def delete(self, key: str) -> None:
         """Removes a file; that it is not there is no fault."""
@@ -109,9 +115,11 @@ def open_store(url: str) -> Store:
 
 @contextlib.contextmanager
 def _reaching(url: str) -> Iterator[None]:
+    from pyarrow.lib import ArrowException
+
     try:
         yield
-    except (OSError, ValueError, NotImplementedError) as error:  # what pyarrow raises are kinds of these
+    except (ArrowException, OSError, ValueError, NotImplementedError) as error:
         reason = (without_secrets(str(error)).splitlines() or [type(error).__name__])[0]
         # `from None`: pyarrow's own text may quote the URL with its password.
         raise StoreError(

@@ -1,164 +1,241 @@
-"""A study's working copy of a store, and what both last synced on: see `remote.mirror`."""
+"""A run's working copy of a study behind a URL: claimed, fetched, pushed and let go of."""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
+import random
 import re
+import threading
 import time
 import uuid
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, replace
+from itertools import groupby
 from pathlib import Path
 
-from hw2tune.errors import StudyFolderError
+from hw2tune.errors import LostStudyError, StudyFolderError
 from hw2tune.records.atomic import write_atomically
 from hw2tune.records.damaged import read_record
 from hw2tune.records.layout import StudyFolder
-from hw2tune.records.lock import dump_owner, in_use, parse_owner, this_process
-from hw2tune.records.remote.store import FileVersion, Store
+from hw2tune.records.lock import in_use, this_process
+from hw2tune.records.remote import runs
+from hw2tune.records.remote.runs import Manifest, RemoteStudy, Run, generation, reading_order, version_of
+from hw2tune.records.remote.store import PART, FileVersion, Store
 
-PUSH_SECONDS = 5.0  # between two pushes
-STALE_SECONDS = 60.0  # a running.json older than this is of a dead run; clocks must agree better than that
-SETTLE_SECONDS = 1.0  # two machines that start at once both see no note: the later one's stays
-OWN = ("lock", "running.json", "mirror.json")  # files that are not mirrored
+ATTEMPTS, APART_SECONDS = 8, 2.0  # of machines that start in the same moment
 
 Say = Callable[[str], None]
 
 
-@dataclass(frozen=True, kw_only=True)
-class SyncState:
-    """What a working copy and its store last synced on."""
-
-    copy: str  # this working copy's own name
-    by: str = ""  # whose push the store held
-    push: int = 0  # which one, counted from 1
-    files: dict[str, FileVersion] | None = None  # here, at that time; None while they are being fetched
-
-
 class Mirror:
-    """One study's working copy and its place in the store."""
+    """One run of a study behind a URL, and its working copy."""
 
     def __init__(self, store: Store, name: str, here: Path, say: Say = lambda text: None) -> None:
-        self.store, self.name, self.here, self.say = store, name, here, say
-        self.folder = StudyFolder(here / name)
-        self.place = f"{store.url}/{name}"
-        self.note, self.renewed = dump_owner(this_process()), 0.0
-        self.synced = _read_sync_state(self.folder)
+        self.study, self.here, self.say = RemoteStudy(store, name), here, say
+        self.folder, self.journal = StudyFolder(here / name), f"{name}/optuna.journal"
+        self.run = Run(owner=this_process())
+        self.synced = _read_manifest(self.folder)
+        self.at = dict[str, str]()  # the files that need not be pushed, and the run that holds each
+        self.known = (0, hashlib.sha256().hexdigest())  # length and digest of the journal in the store
+        self.writing = threading.Lock()  # a claim is renewed while files are pushed
 
     def claim(self) -> None:
-        """Keeps other machines off. Raises StudyFolderError where another process runs the study."""
-        owner = parse_owner(fresh_note(self.store, self.name, now=self.store.clock(f"{self.name}/.clock")) or "")
-        if owner is not None and not owner.is_gone and owner != this_process():
-            raise in_use(self.place, owner)
-        self.store.write(f"{self.name}/running.json", self.note.encode())
-        time.sleep(SETTLE_SECONDS)
-        self.renew()
+        """Begins a generation. Raises StudyFolderError where another process runs the study.
+
+        Each of several that start in one moment writes its claim before it looks for others: at most one sees none.
+        """
+        for _ in range(ATTEMPTS):
+            living = self.study.living()
+            if living is not None and living.owner != this_process():
+                raise in_use(self.study.place, living.owner)
+            self.run = replace(self.run, id=runs.next_id(self.study.claims()))
+            self.study.write_run(self.run)
+            if self._later() is None:
+                return
+            self._withdraw()
+            time.sleep(random.uniform(0, APART_SECONDS))
+        raise in_use(self.study.place, None)
 
     def renew(self) -> None:
-        """Says that the run lives. Raises StudyFolderError where another took it for dead and goes on in its place."""
-        there = self.store.read(f"{self.name}/running.json")
-        if there is not None and there != self.note.encode():
-            raise in_use(self.place, parse_owner(there.decode(errors="replace")))
-        self.store.write(f"{self.name}/running.json", self.note.encode())
-        self.renewed = time.monotonic()
+        """Says that the run lives. Raises LostStudyError where another has taken it for dead and gone on."""
+        if (later := self._later()) is not None:
+            raise LostStudyError(
+                f"{self.study.place}: {self.study.run(later).owner or 'another process'} has taken this study over; "
+                f"the results of this run are kept in {self.study.place}/runs/{self.run.id}; run the same command "
+                "again to continue the newer ones"
+            )
+        with self.writing:
+            self.study.write_run(self.run)
+
+    def _later(self) -> str | None:
+        ours = generation(self.run.id)
+        return next((one for one in self.study.claims() if one != self.run.id and generation(one) >= ours), None)
 
     def release(self) -> None:
-        """Lets other machines in."""
-        if self.store.read(f"{self.name}/running.json") == self.note.encode():
-            self.store.delete(f"{self.name}/running.json")
+        """Says that this run writes nothing any more: later ones may rely on its files."""
+        if self.run.push:
+            with self.writing:
+                self.run = replace(self.run, ended=True)
+                self.study.write_run(self.run)
+        else:
+            self._withdraw()
+
+    def _withdraw(self) -> None:
+        self.study.store.delete(f"{self.study.name}/runs/{self.run.id}.json")
 
     def fetch(self) -> None:
-        """Brings the working copy to where the store is, unless it is ahead. Raises StudyFolderError."""
-        (by, push), synced = self._pushed_last(), self.synced
-        if synced is None:  # damaged: what is here may be ahead of the store, or behind
-            synced = self.synced = self._begin_anew(nothing_there=push == 0)
-        if synced.files is not None:
-            if by in ("", synced.copy) and push < synced.push:  # the store was emptied or put back
-                self.synced = replace(synced, files={})
-                return
-            if by == synced.copy or (by, push) == (synced.by, synced.push):
-                return
-            if self._versions() != synced.files:
-                raise StudyFolderError(
-                    f"{self.place}: has moved on to push {push}, and so has the working copy {self.folder.root} since "
-                    f"push {synced.push}; move that folder away to go on from the URL, or take another --name"
-                )
-        self._write_sync_state(replace(synced, files=None))
-        fetch(self.store, self.name, self.here, lambda key: True, alive=self._stay_alive)
-        self._write_sync_state(replace(synced, by=by, push=push, files=self._versions()))
+        """Brings the working copy to the newest push, unless it continues that. Raises StudyFolderError."""
+        for run in self.study.forks():
+            self.say(
+                f"{self.study.place}: {run.owner or 'a run'} pushed after it had been taken over; its results are kept "
+                f"in {self.study.place}/runs/{run.id} and do not count"
+            )
+        newest = self.study.newest()
+        if newest is None:  # the store is empty: everything here is to be pushed
+            self.synced = Manifest()
+        elif self.synced is None:
+            self._set_aside(f"{self.folder.mirror}: damaged or lost")
+            self._load(newest)
+        elif self.synced.fetching or not _leads(self.synced, newest):
+            self._refuse_changed(self.synced, newest)
+            self._load(newest)
+        elif self._continues(newest):  # as after a kill; what a cleared cache lacks comes from the store
+            self.study.fetch(newest, self.here, lambda path: not (self.here / path).exists())
+            same = (self.synced.by, self.synced.push) == (newest.by, newest.push)
+            self._agree(newest, self.synced.files if same else {})
+        else:
+            self._set_aside(f"{self.folder.journal}: does not continue the one in {self.study.place}")
+            self._load(newest)
 
-    def _pushed_last(self) -> tuple[str, int]:
-        """Who pushed last, and which push it was, by the store's own record. Raises StudyFolderError."""
-        content = self.store.read(f"{self.name}/mirror.json")
-        if not content:
-            return "", 0
-        try:
-            there = json.loads(content)
-            return str(there["by"]), int(there["push"])
-        except (ValueError, KeyError, TypeError):
+    def _load(self, newest: Manifest) -> None:
+        self._write_synced(replace(newest, fetching=True))
+        self.study.fetch(newest, self.here)
+        self.study.remove_others(newest, self.here)
+        self._agree(newest, files := self._versions())
+        self._write_synced(replace(newest, files=files))
+        self._continues(newest)
+
+    def _agree(self, newest: Manifest, files: dict[str, FileVersion]) -> None:
+        """Continues this push. Files of a run that may yet write to them are pushed again, as ours."""
+        settled = self.study.run(newest.by).is_over
+        self.at = {path: run for path, run in newest.at.items() if path in files and (settled or run != newest.by)}
+        self.synced = replace(newest, files=files)
+        self.run = replace(self.run, parent=newest.by, parent_push=newest.push)
+
+    def _continues(self, newest: Manifest) -> bool:
+        """Whether the journal here begins with the store's, or is to be fetched."""
+        where = self.study.key(self.journal, newest.at.get(self.journal, newest.by))
+        there = (self.study.store.read(where) if self.journal in newest.files else None) or b""
+        self.known = len(there), hashlib.sha256(there).hexdigest()
+        here = _content(self.folder.journal)
+        return here is None or here.startswith(there)
+
+    def _refuse_changed(self, synced: Manifest, newest: Manifest) -> None:
+        here = {} if synced.fetching else self._versions()
+        if any(synced.files.get(path) != version for path, version in here.items()):
             raise StudyFolderError(
-                f"{self.place}/mirror.json: damaged; it says which copy is the newest. Remove it there to go on from "
-                f"{self.folder.root}, or remove that folder as well to go on from the URL"
-            ) from None
+                f"{self.study.place}: has moved on to push {newest.push} of {newest.by}, and so has the working copy "
+                f"{self.folder.root} since push {synced.push} of {synced.by}; move that folder away to continue from "
+                "the URL, or use another --name"
+            )
 
-    def _begin_anew(self, *, nothing_there: bool) -> SyncState:
-        """After the loss of our own record: nothing here is overwritten by the store, and nothing there by us."""
-        synced = SyncState(copy=uuid.uuid4().hex, files={} if nothing_there else None)
-        if not nothing_there:
-            aside = self.here / "set-aside" / f"{self.name}.{uuid.uuid4().hex[:8]}"
+    def _set_aside(self, reason: str) -> None:
+        """Nothing here is overwritten by the store, and nothing there by us."""
+        if self.folder.root.exists():
+            aside = self.here / "set-aside" / f"{self.study.name}.{uuid.uuid4().hex[:8]}"
             aside.parent.mkdir(parents=True, exist_ok=True)
             self.folder.root.rename(aside)
-            self.say(f"{self.folder.mirror}: damaged or lost, so the URL counts; what was here is in {aside} now")
-        return synced
+            self.say(f"{reason}, so the URL counts; the working copy of before is now {aside}")
 
     def push(self) -> None:
-        """Writes what changed here since the last push. Raises StudyFolderError."""
-        self.renew()
+        """Writes what changed here since the last push. Raises LostStudyError for a working copy that was cleared."""
         assert self.synced is not None, "fetched before it is pushed"
-        pushed = self.synced.files or {}
-        taken: list[tuple[str, FileVersion, bytes | None]] = []
-        for rank in (2, 1, 0):
-            changed = {key: version for key, version in self._versions().items() if pushed.get(key) != version}
-            for key, version in changed.items():
-                if _rank(key) == rank:
-                    taken.append((key, version, _content(self.here / key) if rank else None))
-        gone = [key for key in pushed if key.startswith(f"{self.name}/") and not (self.here / key).exists()]
-        if not self.folder.root.exists() or not (taken or gone):
+        journal = _versioned(self.folder.journal)  # what knows least is read first and written last
+        versions = self._versions() | ({self.journal: journal[0]} if journal else {})
+        self._begin_anew(versions)
+        self._refuse_cleared(journal[1] if journal else b"")
+        pushed = {path: version for path, version in self.synced.files.items() if path in self.at}
+        changed = [path for path, version in versions.items() if pushed.get(path) != version]
+        removed = self._removed(versions)
+        if not (changed or removed):
             return
-        done = {key: version for key, version in pushed.items() if key not in gone}
-        for key, version, held in reversed(taken):
-            self._stay_alive()
-            content = held if _rank(key) else _content(self.here / key)
-            if content is not None:  # else it vanished meanwhile
-                self.store.write(key, content)
-                done[key] = version
-        for key in gone:
-            self.store.delete(key)
-        synced = replace(self.synced, by=self.synced.copy, push=self.synced.push + 1, files=done)
-        self.store.write(f"{self.name}/mirror.json", json.dumps({"by": synced.by, "push": synced.push}).encode())
-        self._write_sync_state(synced)
+        at = dict(self.at)
+        for path, content in self._contents(changed, journal[1] if journal else b""):
+            self.study.store.write(self.study.key(path, self.run.id), content)
+            pushed[path], at[path] = versions[path], self.run.id
+        files = {path: version for path, version in pushed.items() if path not in removed}
+        with self.writing:
+            self.run = replace(self.run, push=self.run.push + 1)
+            self.study.write_run(self.run)
+        manifest = Manifest(by=self.run.id, push=self.run.push, files=files, at={path: at[path] for path in files})
+        self._write_synced(manifest)  # at a kill here the working copy leads
+        self.study.write_manifest(manifest)
+        self.synced, self.at = manifest, manifest.at
+        if journal and self.journal in changed:
+            self.known = len(journal[1]), hashlib.sha256(journal[1]).hexdigest()
+        for path in removed:
+            if at[path] == self.run.id:
+                self.study.store.delete(self.study.key(path, self.run.id))
 
-    def _stay_alive(self) -> None:
-        if time.monotonic() - self.renewed > PUSH_SECONDS:
-            self.renew()
+    def _contents(self, paths: Iterable[str], journal: bytes) -> Iterator[tuple[str, bytes]]:
+        """The files in the order of writing, one folder in memory at a time."""
+        rest = sorted((path for path in paths if path != self.journal), key=reading_order)
+        for _, group in groupby(rest, key=os.path.dirname):
+            held = [(path, _content(self.here / path)) for path in group]
+            yield from ((path, content) for path, content in reversed(held) if content is not None)
+        if self.journal in paths:
+            yield self.journal, journal
+
+    def _begin_anew(self, versions: dict[str, FileVersion]) -> None:
+        """Where --fresh has set the study aside, the new one is a generation of its own."""
+        assert self.synced is not None
+        before = self.synced.files.get(self.journal)
+        new = [path for path in versions if path.startswith("set-aside/") and path not in self.synced.files]
+        if before is None or not any(versions[path] == before and path.endswith(".journal") for path in new):
+            return
+        if self.run.push:
+            self.release()
+            self.run = Run(owner=self.run.owner, parent=self.run.id, parent_push=self.run.push)
+            self.claim()
+        self.at = {path: run for path, run in self.at.items() if not path.startswith(f"{self.study.name}/")}
+        self.known = 0, hashlib.sha256().hexdigest()
+
+    def _refuse_cleared(self, journal: bytes) -> None:
+        length, digest = self.known
+        if hashlib.sha256(journal[:length]).hexdigest() != digest:
+            raise LostStudyError(
+                f"{self.folder.journal}: was removed or replaced while the study ran; {self.study.place} keeps what "
+                "was pushed before; run the same command again"
+            )
+
+    def _removed(self, versions: dict[str, FileVersion]) -> list[str]:
+        """Pushed files that this run has removed: others beside them are its own. A cleared cache removes nothing."""
+        alive = {self._area(path) for path in versions if self.at.get(path) == self.run.id}
+        return [path for path in self.at if path not in versions and self._area(path) in alive - {""}]
+
+    def _area(self, path: str) -> str:
+        """The folder of one trial, report or logger, from which a run removes files; else nothing."""
+        found = re.match(rf"{re.escape(self.study.name)}/(trials/\d+|report|logs)/|report-[^/]*/", path)
+        return found[0] if found else ""
 
     def _versions(self) -> dict[str, FileVersion]:
         """The files of the study, of those set aside with --fresh, and of reports on several studies."""
         versions = {}
-        for root in (self.folder.root, *self._set_aside(), *self._shared_reports()):
+        for root in (self.folder.root, *self._aside(), *self._shared_reports()):
             for path in root.rglob("*"):
-                if path.name in OWN or any(part.endswith(".part") for part in path.relative_to(root).parts):
+                if path.name in runs.OWN or any(part.endswith(PART) for part in path.relative_to(root).parts):
                     continue
                 with contextlib.suppress(OSError):  # replaced or removed under our eyes
                     if path.is_file():
-                        versions[path.relative_to(self.here).as_posix()] = _version(path)
+                        versions[path.relative_to(self.here).as_posix()] = version_of(path)
         return versions
 
-    def _set_aside(self) -> list[Path]:
+    def _aside(self) -> list[Path]:
         """Of this study: another's name may begin with this one's and a dot."""
-        dated = re.compile(re.escape(self.name) + r"\.\d{4}-\d\d-\d\d-\d{6}(-\d+)?")
+        dated = re.compile(re.escape(self.study.name) + r"\.\d{4}-\d\d-\d\d-\d{6}(-\d+)?")
         return [path for path in self.here.glob("set-aside/*") if dated.fullmatch(path.name)]
 
     def _shared_reports(self) -> list[Path]:
@@ -166,51 +243,20 @@ class Mirror:
         found = []
         for path in self.here.glob("report-*/summary.json"):
             with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-                if self.name in [study["name"] for study in json.loads(path.read_text(encoding="utf-8"))["studies"]]:
+                studies = json.loads(path.read_text(encoding="utf-8"))["studies"]
+                if self.study.name in [study["name"] for study in studies]:
                     found.append(path.parent)
         return found
 
-    def _write_sync_state(self, synced: SyncState) -> None:
-        self.synced = synced
+    def _write_synced(self, synced: Manifest) -> None:
         write_atomically(self.folder.mirror, json.dumps(asdict(synced)), durable=True)
 
 
-def fetch(
-    store: Store, below: str, here: Path, wanted: Callable[[str], bool], alive: Callable[[], None] = lambda: None
-) -> None:
-    """Makes the files below a key the store's, loading those whose size or time differ, what knows least first."""
-    files = store.list_files(below)
-    there = {key: version for key, version in files.items() if wanted(key) and key.split("/")[-1] not in OWN}
-    paths = {key: inside(here, key, store.url) for key in there}
-    for key in sorted(there, key=_rank, reverse=True):
-        alive()
-        path = paths[key]
-        if path.is_file() and _version(path) == there[key]:
-            continue
-        content = store.read(key)
-        if content is not None:  # else it was removed meanwhile
-            write_atomically(path, content)
-            os.utime(path, ns=(there[key][1], there[key][1]))
-    for path in (here / below).rglob("*"):
-        key = path.relative_to(here).as_posix()
-        if path.is_file() and wanted(key) and path.name not in OWN and key not in there:
-            path.unlink()
-
-
-def read_by_readers(key: str) -> bool:
-    """Whether `status` and the report need a file."""
-    return not key.endswith(".pt") and not {"report", "set-aside", "logs"} & {*key.split("/")}
-
-
-def inside(here: Path, key: str, url: str) -> Path:
-    """Where a key lies below a folder. Raises StudyFolderError for one that would lead out of it."""
-    if "\\" in key or {"", ".", ".."} & {*key.split("/")}:
-        raise StudyFolderError(f"{url}: holds a file named `{key}`, which leads out of its folder; remove it there")
-    return here / key
-
-
-def _rank(key: str) -> int:
-    return {".pt": 1, ".journal": 2}.get(Path(key).suffix, 0)
+def _leads(synced: Manifest, newest: Manifest) -> bool:
+    """Whether the working copy has all of the newest push: it is of that very push, or the store was put back."""
+    if synced.by == newest.by:
+        return newest.push <= synced.push
+    return generation(newest.by) < generation(synced.by)
 
 
 def _content(path: Path) -> bytes | None:
@@ -220,21 +266,15 @@ def _content(path: Path) -> bytes | None:
         return None
 
 
-def _version(path: Path) -> FileVersion:
-    stat = path.stat()
-    return stat.st_size, stat.st_mtime_ns
-
-
-def fresh_note(store: Store, name: str, now: float | None = None) -> str | None:
-    """The note of a run that may live; `now` is the store's time, by default ours."""
-    modified = store.modified(f"{name}/running.json")
-    if modified is None or (time.time() if now is None else now) - modified > STALE_SECONDS:
+def _versioned(path: Path) -> tuple[FileVersion, bytes] | None:
+    try:
+        return version_of(path), path.read_bytes()  # one that grows between the two is pushed again
+    except FileNotFoundError:
         return None
-    return (store.read(f"{name}/running.json") or b"").decode(errors="replace")
 
 
-def _read_sync_state(folder: StudyFolder) -> SyncState | None:
-    """What both synced on; None where the record is damaged, or lost beside a study."""
+def _read_manifest(folder: StudyFolder) -> Manifest | None:
+    """What both agreed on; None where the record is damaged, or lost beside a study."""
     if not os.path.lexists(folder.mirror) and not folder.journal.exists():
-        return SyncState(copy=uuid.uuid4().hex)
-    return read_record(folder.mirror, SyncState)
+        return Manifest()
+    return read_record(folder.mirror, Manifest)
