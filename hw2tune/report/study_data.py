@@ -120,7 +120,12 @@ def read_study_data(folder: StudyFolder) -> StudyData:
         race=race and sound_race(race),
         environment=[entry for run in runs(folder) if (entry := sound_run(run))],
     )
-    notes = [*_damaged(data, place), *(_blind(overview, one) for one in blind), *_misnamed(data, usable)]
+    notes = [
+        *_damaged(data, place),
+        *(_blind(overview, one) for one in blind),
+        *_misnamed(data, usable),
+        *_unevenly_scaled(data),
+    ]
     data = replace(data, damaged=notes)
     race, tuned = data.race, data.of(TUNED)
     winner = next((one.params for one in race.candidates if one.trial == race.winner), {}) if race else {}
@@ -152,6 +157,18 @@ def _misnamed(data: StudyData, replicates: list[Replicate]) -> Iterator[str]:
             yield (
                 f"Replicates of `{name}` are omitted: an earlier version called {listed(called)} so; "
                 f"`hw2tune summarize {data.name}` tests each by its own name, and trains only what is missing."
+            )
+
+
+def _unevenly_scaled(data: StudyData) -> Iterator[str]:
+    """The images that an earlier version scaled each by its own largest pixel."""
+    if data.dataset is None or data.dataset.white is not None:
+        return
+    for note in data.dataset.notes:
+        if note.endswith(("of 16 bits, scaled to 8", "of floating-point numbers, scaled to 8 bits")):
+            yield (
+                f"{note}: version 0.1 scaled each by its own largest pixel, so dark and bright images may have "
+                f"changed places; `hw2tune study {data.name} --fresh` trains on one scale for all."
             )
 
 

@@ -272,3 +272,17 @@ def test_odd_times_in_a_trials_epochs_leave_the_timeline(study: Path) -> None:
     odd = '{"epoch": "a"}\n[]\n{"epoch": 1, "timestamp": "x"}\n{"epoch": 2, "timestamp": NaN}\n'
     (study / "trials" / "2" / "result.json").write_text(odd + '{"epoch": 3, "timestamp": 5, "epoch_seconds": null}\n')
     assert isinstance(drawn(read_study_data(StudyFolder(study)), "timeline"), Drawing)
+
+
+def test_images_that_version_one_scaled_each_by_itself_are_named(study):
+    """Since then the record says which value became white, also where no image has more than 8 bits."""
+    record = json.loads((study / DATASET).read_text()) | {
+        "notes": ["8 images of 16 bits, scaled to 8", "1 image in CMYK"]
+    }
+    (study / DATASET).write_text(json.dumps(record | {"white": None}))
+    assert told(study) == [
+        "8 images of 16 bits, scaled to 8: version 0.1 scaled each by its own largest pixel, so dark and bright images "
+        "may have changed places; `hw2tune study quickstart --fresh` trains on one scale for all."
+    ]
+    (study / DATASET).write_text(json.dumps(record | {"white": {"integers": 65_535.0}}))
+    assert told(study) == []
