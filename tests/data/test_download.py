@@ -1,4 +1,5 @@
 import gzip
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -131,3 +132,36 @@ def test_addresses_and_sums_are_those_of_torchvision(real_data_dir):
     assert ARCHIVES["cifar10"].md5_of == {CIFAR10.filename: CIFAR10.tgz_md5}
     assert dict(CIFAR10.train_list + CIFAR10.test_list) == {**cifar_batches.TRAIN_MD5, **cifar_batches.TEST_MD5}
     assert layouts.CIFAR10_BATCHES.place == CIFAR10.base_folder
+
+
+def test_a_zipped_file_that_unpacks_to_more_than_the_published_one_is_given_up(mirror, tmp_path):
+    """Before its digest could be asked it had filled the disk."""
+    for name in MNIST_FILES:
+        (mirror.folder / name).write_bytes(gzip.compress(bytes(50_000_000), compresslevel=1))
+    assert (
+        f"downloading it failed ({mirror.url}: train-images-idx3-ubyte.gz unpacks to more than 47,040,016 bytes)"
+        in message("mnist", tmp_path / "data")
+    )
+    assert left_in(tmp_path / "data") == []
+
+
+def test_a_download_without_end_is_given_up(mirror, tmp_path, monkeypatch):
+    monkeypatch.setattr("hw2tune.data.download.LARGEST", 1_000)
+    (mirror.folder / MNIST_FILES[0]).write_bytes(bytes(5_000))
+    assert f"downloading it failed ({mirror.url}: more than 1,000 bytes)" in message("mnist", tmp_path / "data")
+    assert left_in(tmp_path / "data") == []
+
+
+def test_a_download_that_a_kill_left_half_moved_is_moved_by_the_next_command(mirror, fake_mnist, tmp_path):
+    """The folder was there: files were moved one by one, and the copy of two of four refused for good."""
+    root = tmp_path / "root"
+    (root / "MNIST/raw").mkdir(parents=True)
+    (root / "MNIST/raw/notes.txt").write_text("mine")
+    ready = shutil.copytree(fake_mnist / "MNIST/raw", root / ".hw2tune-mnist-ready")
+    for name in MNIST_FILES[:2]:
+        (ready / name[:-3]).rename(root / "MNIST/raw" / name[:-3])
+    assert "expected the published MNIST" in message("mnist", root)  # complete; but these images are black
+    assert sorted(path.name for path in (root / "MNIST/raw").iterdir()) == sorted(
+        [*(name[:-3] for name in MNIST_FILES), "notes.txt"]
+    )
+    assert left_in(root) == ["MNIST"] and mirror.requests == []
