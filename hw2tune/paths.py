@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from hw2tune.errors import PathError
@@ -50,6 +52,22 @@ def results_folder(text: str | Path) -> Path:
     if (path / "study.toml").exists() and (path / "optuna.journal").exists():
         raise PathError(f"--results-dir {path}: is a study's folder; name the one above it, {path.parent}")
     return path
+
+
+def refuse_links_out(root: Path) -> None:
+    """Raise PathError for a link within the folder `root` to outside of it: what is written or removed is within."""
+    for link in _links(root):
+        if not Path(os.path.realpath(link)).is_relative_to(os.path.realpath(root)):
+            raise PathError(f"{link}: is a link out of {root}, to {link.readlink()}; put what it names in its place")
+
+
+def _links(folder: Path) -> Iterator[Path]:
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_symlink():
+                yield Path(entry.path)
+            elif entry.is_dir():
+                yield from _links(Path(entry.path))
 
 
 def refuse_unwritable(target: Path, said_by: str) -> None:

@@ -1,6 +1,8 @@
 """Paths that a user gives, in every command that takes one."""
 
+import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +10,11 @@ from pathlib import Path
 import pytest
 
 from hw2tune.errors import PathError
-from hw2tune.paths import existing_folder, expand, folder, refuse_unwritable, results_folder
+from hw2tune.execution import cleaning
+from hw2tune.paths import existing_folder, expand, folder, refuse_links_out, refuse_unwritable, results_folder
+from hw2tune.records.leftovers import LAST, WEIGHTS
+from hw2tune.records.lock import locked
+from hw2tune.report.write import write_report
 from tests.report.fake_study import write_fake_study
 from tests.test_cli import hw2tune
 
@@ -94,3 +100,40 @@ def test_a_long_name_in_a_deep_folder_with_blanks_and_quotes_works(tmp_path):
     )  # fmt: skip
     assert (told.returncode, told.stderr) == (0, "")
     assert "quickstart" in told.stdout
+
+
+@pytest.mark.parametrize("place", ["report", "report/figures", "report/tables", "trials/3", "trials/3/result.json"])
+def test_a_link_out_of_a_study_is_refused_by_whatever_writes_or_removes(tmp_path, place):
+    study = write_fake_study(tmp_path / "results", trials=3, seeds=0)
+    mine = tmp_path / "Pictures"
+    mine.mkdir()
+    (mine / "holiday.png").write_text("mine")
+    (mine / "last.pt").write_text("mine")
+    link = study.root / place
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.symlink_to(mine / "last.pt" if link.suffix else mine)
+    (study.root / "report").mkdir(exist_ok=True)
+    summary = {"studies": [{"figures": [{"png": "figures/holiday.png"}], "tables": {}}]}
+    (study.root / "report" / "summary.json").write_text(json.dumps(summary))
+    (mine / "summary.json").unlink(missing_ok=True)
+    refusal = re.escape(f"{link}: is a link out of {study.root}, to {mine}")
+    with pytest.raises(PathError, match=refusal):
+        write_report([study])
+    with pytest.raises(PathError, match=refusal), locked(study):
+        pass
+    assert cleaning.remove(cleaning.find(study.root.parent, kinds=[LAST, WEIGHTS])).found == ()
+    assert sorted(path.name for path in mine.iterdir()) == ["holiday.png", "last.pt"]
+    assert {path.read_text() for path in mine.iterdir()} == {"mine"}
+
+
+def test_links_within_a_folder_and_a_folder_that_is_itself_a_link_are_left_alone(tmp_path):
+    real, link = tmp_path / "real", tmp_path / "link"
+    (real / "runs" / "run-1").mkdir(parents=True)
+    (real / "latest").symlink_to("runs/run-1")
+    (real / "round").symlink_to("round")
+    link.symlink_to(real)
+    refuse_links_out(link)
+    (real / "out").symlink_to("../other")
+    with pytest.raises(PathError) as refused:
+        refuse_links_out(link)
+    assert str(refused.value) == f"{link}/out: is a link out of {link}, to ../other; put what it names in its place"

@@ -32,6 +32,7 @@ import psutil
 from pydantic import Field
 
 from hw2tune.errors import StudyFolderError
+from hw2tune.paths import refuse_links_out
 from hw2tune.records.atomic import write_atomically
 from hw2tune.records.damaged import parse_record, read_record
 from hw2tune.records.layout import StudyFolder
@@ -108,11 +109,12 @@ def recorded_owner(folder: StudyFolder) -> Owner | None:
 
 @contextlib.contextmanager
 def locked(folder: StudyFolder, say: Say = lambda text: None) -> Iterator[None]:
-    """Keeps other processes off the folder for the length of a `with`. Raises StudyFolderError.
+    """Keeps other processes off the folder for the length of a `with`. Raises StudyFolderError, PathError.
 
     Where another machine may still run the study it waits for a sign of life, at most STALE_SECONDS, and says so.
     """
     make_folder(folder.root)
+    refuse_links_out(folder.root)
     record, me = _record(folder), this_process()
     with _system_lock(folder) as works:
         if not works or (owner := _read(record)) is None or owner.boot != me.boot:

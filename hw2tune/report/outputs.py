@@ -80,6 +80,7 @@ def replacing(target: Path) -> Iterator[Path]:
     Files in `target` that no report of ours has named stay. Raises PathError and NotWritableError.
     """
     refuse_unwritable(target)
+    paths.refuse_links_out(target)
     new_folders = [path for path in (target, *target.absolute().parents) if not path.exists()]
     try:
         with writing(target, 0):

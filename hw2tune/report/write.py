@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hw2tune.errors import StudyFolderError
+from hw2tune.paths import refuse_links_out
 from hw2tune.records.atomic import write_atomically
 from hw2tune.records.layout import StudyFolder
 from hw2tune.report.figures import DrawnFigure, make_figures
@@ -53,6 +54,8 @@ def write_report(folders: Sequence[StudyFolder], target: Path | None = None) -> 
     if len(set(names)) < len(names):
         raise StudyFolderError(f"one page cannot show two studies of one name, but got {', '.join(names)}")
     read = [read_finished(folder) for folder in folders]
+    for folder in folders:
+        refuse_links_out(folder.root)
     target = target or default_target(folders)
     with replacing(target) as scratch:
         results = [_results(data, scratch, f"{data.overview.folder.name}/" if len(read) > 1 else "") for data in read]

@@ -19,6 +19,7 @@ from typing import get_args
 
 import pandas as pd
 
+from hw2tune.paths import refuse_links_out
 from hw2tune.records.atomic import write_atomically
 from hw2tune.records.environment import runs as environment_runs
 from hw2tune.records.layout import StudyFolder
@@ -74,6 +75,7 @@ def write_reproduction(folder: StudyFolder, target: Path | None = None) -> Repro
 
     Raises PathError or NotWritableError; an earlier report is then as it was.
     """
+    refuse_links_out(folder.root)
     dataset = folder.name.removeprefix("reproduce-").split(".")[0]
     replicates = [one for read in read_replicates(ReplicatesFolder.of(folder)) if (one := sound_replicate(read))]
     overlaps = _overlaps_training(replicates)
