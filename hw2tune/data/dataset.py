@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 
 from hw2tune.data.catalog import DatasetInfo
 
-Pixels: TypeAlias = NDArray[np.uint8]  # (N, H, W, C); the user's own may be float32 in [0, 1]
+Pixels: TypeAlias = NDArray[np.uint8]  # (N, H, W, C); the user's own may be float32
 Labels: TypeAlias = NDArray[np.int64]  # (N,)
 Progress: TypeAlias = Callable[[str, int, int], None]  # what is being done, how many are done, of how many
+
+BYTES = (0.0, 255.0)  # black and white of uint8
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -61,6 +63,7 @@ class OwnData:
     files: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # of train (the trainval), validation, test
     notes: tuple[str, ...] = ()  # what was done to the images
     white: Mapping[str, float] = field(default_factory=dict)  # as in Dataset
+    scale: tuple[float, float] = BYTES  # as in Dataset
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -82,6 +85,7 @@ class Dataset:
     files: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # by split, where each image has its own
     notes: tuple[str, ...] = ()  # what was done to the images that a user should know
     white: Mapping[str, float] = field(default_factory=dict)  # value that became 255, of files above 8 bits
+    scale: tuple[float, float] = BYTES  # a black and a white pixel; no image file has those of a black below 0
     caveat: str = ""  # what stands beside every figure: images of two splits that the study file allows
 
 

@@ -82,6 +82,7 @@ def load_own(
         files=_files(own, chosen),
         notes=(*own.notes, *_absent_classes(own.classes, train=train, validation=validation, test=own.test)),
         white=own.white,
+        scale=own.scale,
     )
 
 

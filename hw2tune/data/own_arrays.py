@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hw2tune.data.dataset import OwnData, Split
+from hw2tune.data.dataset import BYTES, OwnData, Split
 from hw2tune.errors import DataError
 from hw2tune.user_code.files import code_reference
 from hw2tune.user_code.importer import load
 
 KEYS = ("train", "test", "classes", "validation", "groups")
 MOST_CLASSES = 10_000
+OVERSHOOT = 0.1  # share of the range by which resampling leaves it
 
 
 def read_function(name: str, code: Mapping[str, str]) -> OwnData:
@@ -46,6 +47,7 @@ def read_function(name: str, code: Mapping[str, str]) -> OwnData:
     shapes = {key: (split.images.shape[1:], split.images.dtype.name) for key, split in splits.items()}
     if len(set(shapes.values())) > 1:
         raise DataError(f"{name}: all splits must hold images of one shape and type, but got {shapes}.")
+    scale, notes = _scale(list(splits.values()))
     groups = returned.get("groups")
     if groups is not None and len(groups) != len(splits["train"]):
         raise DataError(
@@ -59,6 +61,8 @@ def read_function(name: str, code: Mapping[str, str]) -> OwnData:
         trainval=splits["train"],
         test=splits["test"],
         validation=splits.get("validation"),
+        scale=scale,
+        notes=notes,
         groups=None if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1].astype(np.int64),
     )
 
@@ -79,11 +83,26 @@ def _split(place: str, pair: Any, classes: int) -> Split:
     return Split(images=np.ascontiguousarray(images), labels=np.ascontiguousarray(labels.astype(np.int64)))
 
 
+def _scale(splits: Sequence[Split]) -> tuple[tuple[float, float], tuple[str, ...]]:
+    """Return the values of black and white, and a note if they are unusual or hardly reached.
+
+    Training normalises any scale; image files given to `predict` must become pixels of the same one.
+    """
+    kind = splits[0].images.dtype.name
+    low, high = (float(function([function(split.images) for split in splits])) for function in (np.min, np.max))
+    told, usual = f"{kind} images lie between {low:g} and {high:g}", BYTES[1] if kind == "uint8" else 1.0
+    if low < -OVERSHOOT * high:
+        return (low, high), (f"{told}: predict takes no image files, which have no values below 0; return 0 to 1",)
+    white = next((value for value in (usual, BYTES[1]) if value / 2 < high <= (1 + OVERSHOOT) * value), high)
+    white = max(white, usual)
+    return (0.0, white), () if white == usual < 2 * high else (f"{told}: predict and export take {white:g} as white",)
+
+
 def _channels_last(place: str, images: NDArray[Any]) -> NDArray[Any]:
     if images.dtype == np.float64:
         images = images.astype(np.float32)
     if images.dtype not in (np.uint8, np.float32):
-        raise DataError(f"{place}: images must be uint8 or float32, but got {images.dtype}.")
+        raise DataError(f"{place}: images must be uint8 (0 to 255) or float32 (0 to 1), but got {images.dtype}.")
     if images.dtype == np.float32 and not np.isfinite(images).all():
         raise DataError(f"{place}: an image holds a value that is no finite number.")
     if images.ndim == 3:

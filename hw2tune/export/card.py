@@ -142,18 +142,24 @@ def _preprocessing(model: TrainedModel, file: str) -> str:
     height, width, channels = model.images.image_shape
     colours = {1: "gray", 3: "RGB"}.get(channels, f"{channels} channels")
     inside = not file.endswith(".safetensors")
-    kind, white = ("uint8, 0 to 255", "x / 255") if model.white == 255 else ("float32, 0 to 1", "x")
+    black, white = model.images.black_and_white
+    kind, x = ("uint8", "x / 255") if model.unit == 255 else ("float32", "x")
     mean, std = ([f"{value:g}" for value in values] for values in (model.images.mean, model.images.std))
     where = (
         "The graph itself normalises: nothing is left to do outside."
         if inside
         else "The weights are of the bare network; the module beside the file normalises, and takes pixels."
     )
+    from_file = (
+        "An image file of another size is turned as its camera noted, laid on white where it is transparent, "
+        f"converted to {colours} and resized to {width} x {height} (width x height), bilinear; "
+        f"its levels 0 to 255 become {black:g} to {white:g}"
+    )
     return (
-        f"- Input `pixels`: {kind}, shape (N, {channels}, {height}, {width}), {colours}, any N.\n"
-        f"- An image file of another size is turned as its camera noted, laid on white where it is transparent, "
-        f"converted to {colours} and resized to {width} x {height} (width x height), bilinear.\n"
-        f"- Each pixel x becomes ({white} - mean) / std, by channel: mean {', '.join(mean)}; std {', '.join(std)}. "
+        f"- Input `pixels`: {kind}, {black:g} to {white:g}, shape (N, {channels}, {height}, {width}), {colours}, "
+        "any N.\n"
+        f"- {from_file if model.takes_files else 'No image file has such pixels'}.\n"
+        f"- Each pixel x becomes ({x} - mean) / std, by channel: mean {', '.join(mean)}; std {', '.join(std)}. "
         f"{where}\n"
         f"- Output `probabilities`: float32, shape (N, {len(model.images.classes)}), the softmax of the network's "
         "logits; column k is class k of the list, which stands in the file's metadata as well.\n"

@@ -93,7 +93,7 @@ def _exported(model: TrainedModel) -> torch.export.ExportedProgram:
 
 
 def _dtype(model: TrainedModel) -> torch.dtype:
-    return torch.uint8 if model.white == 255 else torch.float32
+    return torch.uint8 if model.unit == 255 else torch.float32
 
 
 def _predict_pt2(model: TrainedModel, content: bytes) -> Predict:
@@ -115,7 +115,7 @@ def _predict_safetensors(model: TrainedModel, content: bytes) -> Predict:
 
     network = model.network()
     network.load_state_dict(load(content))
-    return _torch(Classifier(network, model.images.mean, model.images.std, model.white).eval())
+    return _torch(Classifier(network, model.images.mean, model.images.std, model.unit).eval())
 
 
 def _torch(module: torch.nn.Module) -> Predict:

@@ -24,15 +24,15 @@ CPU = torch.device("cpu")
 
 
 class Classifier(nn.Module):
-    """Pixels (N, C, H, W), from 0 to `white`, to probabilities (N, K); mean and std are those of pixels in [0, 1]."""
+    """Pixels (N, C, H, W) to probabilities (N, K); mean and std are those of pixels divided by `unit`."""
 
     scale: Tensor
     shift: Tensor
 
-    def __init__(self, network: nn.Module, mean: Sequence[float], std: Sequence[float], white: int) -> None:
+    def __init__(self, network: nn.Module, mean: Sequence[float], std: Sequence[float], unit: int) -> None:
         super().__init__()
         self.network = network
-        scale = torch.tensor([1 / (white * s) for s in std], dtype=torch.float32)
+        scale = torch.tensor([1 / (unit * s) for s in std], dtype=torch.float32)
         shift = torch.tensor([-m / s for m, s in zip(mean, std, strict=True)], dtype=torch.float32)
         self.register_buffer("scale", scale.view(-1, 1, 1), persistent=False)
         self.register_buffer("shift", shift.view(-1, 1, 1), persistent=False)
@@ -58,7 +58,7 @@ def built(blueprint: Blueprint, weights: Weights) -> nn.Module:
 
 def classifier(model: TrainedModel) -> Classifier:
     """The network with its preprocessing, in evaluation mode and in PyTorch's usual order of memory."""
-    whole = Classifier(model.network(), model.images.mean, model.images.std, model.white).eval()
+    whole = Classifier(model.network(), model.images.mean, model.images.std, model.unit).eval()
     for parameter in whole.parameters():
         parameter.requires_grad_(False)
     return whole.to(memory_format=torch.contiguous_format)

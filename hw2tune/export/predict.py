@@ -69,6 +69,12 @@ def predict(
     channels = model.images.image_shape[2]
     if channels not in (1, 3):
         raise DataError(f"{name}: its images have {channels} channels, and those of an image file are 1 or 3")
+    if not model.takes_files:
+        black, white = model.images.black_and_white
+        raise DataError(
+            f"{name}: its images lie between {black:g} and {white:g}, and no image file has values below 0; train on "
+            "images from 0 to 1, or export the network and give it such arrays"
+        )
     files = [images] if isinstance(images, str | Path) else list(images)
     read = [_read(model, file) for file in files]
     pixels = [one for one in read if not isinstance(one, Prediction)]
@@ -114,8 +120,7 @@ def _probabilities(model: TrainedModel, pixels: Pixels) -> Tensor:
     """(N, K) of images (N, H, W, C)."""
     from hw2tune.export.graph import evaluated
 
-    levels = pixels if model.white == 255 else (pixels / 255).astype(np.float32)
-    return evaluated(model, levels)
+    return evaluated(model, model.pixels_of(pixels))
 
 
 def _prediction(model: TrainedModel, file: str | Path, row: Tensor, notes: tuple[str, ...]) -> Prediction:

@@ -62,18 +62,19 @@ pixels = np.load(sys.argv[1]).reshape(1, {channels}, {height}, {width}).astype("
 def script(model: TrainedModel, file: Path, *, name: str, module: str) -> str:
     """A program of at most 15 lines that loads `file`, which lies beside it, and predicts an image.
 
-    `name` is its own, `module` that of `network_module`'s. Images of two channels, or of more than three, come from no
-    image file: these it reads from an .npy file.
+    `name` is its own, `module` that of `network_module`'s. Images of two channels, of more than three, or with
+    values below 0 come from no image file: these it reads from an .npy file.
     """
     height, width, channels = model.images.image_shape
-    from_image, dtype = channels in (1, 3), "uint8" if model.white == 255 else "float32"
+    from_image, dtype = model.takes_files, "uint8" if model.unit == 255 else "float32"
+    white = f"{model.images.black_and_white[1]:g}"
     shape = {"height": height, "width": width, "channels": channels, "dtype": dtype}
     pixels = (_FROM_IMAGE if from_image else _FROM_ARRAY).format(
         **shape,
         formats=FORMATS,
         mode="L" if channels == 1 else "RGB",
         size=(width, height),
-        scaled="" if dtype == "uint8" else " / 255",
+        scaled="" if dtype == "uint8" else " / 255" if white == "1" else f" / 255 * {white}",
     )
     imports = _IMPORTS[file.suffix].format(module=module) + ("\nfrom PIL import Image, ImageOps" if from_image else "")
     return _SCRIPT.format(
@@ -108,6 +109,7 @@ def network_module(model: TrainedModel, file: Path, *, code: str) -> str:
     factory_name = MODELS[model.study.model].factory if model.study.model in MODELS else model.study.model
     reference = code_reference(factory_name)
     given = arguments(load(factory_name, model.study.code), model.blueprint)
+    black, white = model.images.black_and_white
     called = ", ".join(f"{name}={value!r}" for name, value in given.items())
     parts = [
         f'"""The network of {file.name}, without hw2tune: `load()` takes pixels and gives probabilities."""\n',
@@ -115,10 +117,10 @@ def network_module(model: TrainedModel, file: Path, *, code: str) -> str:
         _network_source(model, code),
         inspect.getsource(Classifier),
         f'''def load() -> Classifier:
-    """Takes pixels (N, C, H, W) from 0 to {model.white}, returns probabilities (N, K)."""
+    """Takes pixels (N, C, H, W) from {black:g} to {white:g}, returns probabilities (N, K)."""
     network = {reference.name}({called})
     network.load_state_dict(load_file(Path(__file__).with_name("{file.name}")))
-    return Classifier(network, {list(model.images.mean)}, {list(model.images.std)}, {model.white}).eval()
+    return Classifier(network, {list(model.images.mean)}, {list(model.images.std)}, {model.unit}).eval()
 ''',
     ]
     return "\n\n".join(part.strip("\n") + "\n" for part in parts)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from hw2tune.data.catalog import DATASETS, DatasetInfo
 from hw2tune.errors import StudyFolderError
@@ -80,9 +83,19 @@ class TrainedModel:
         return task_of(self.study, self.hyperparameters, self.seed).blueprint(self.info)
 
     @property
-    def white(self) -> int:
-        """The value of a white pixel: 255 of uint8, 1 of float32."""
+    def unit(self) -> int:
+        """The value that is 1 on the scale of mean and deviation: 255 of uint8, 1 of float32."""
         return 1 if self.images.dtype == "float32" else 255
+
+    @property
+    def takes_files(self) -> bool:
+        """Whether image files have such pixels: one or three channels, and no values below 0."""
+        return self.images.image_shape[2] in (1, 3) and self.images.black_and_white[0] == 0
+
+    def pixels_of(self, levels: NDArray[np.uint8]) -> NDArray[Any]:
+        """Levels from 0 to 255, of an image file or noise, on the scale that the network was trained on."""
+        black, white = self.images.black_and_white
+        return levels if self.unit == 255 else (black + levels / 255 * (white - black)).astype(np.float32)
 
     def network(self) -> nn.Module:
         """The network with these weights, on the CPU; it returns logits. Raises ModelError."""
@@ -201,7 +214,7 @@ def _checkpoint(data: StudyData, folder: TrialFolder, row: TrialRow) -> bytes:
 def _images(data: StudyData, data_dir: Path | None) -> DatasetRecord:
     """What the study's networks take: as it is recorded, by the data set's name, else by its images."""
     study, record = data.overview.study, data.dataset
-    if record is not None and (record.dtype or not is_code(study.dataset)):
+    if record is not None and (record.scale or not is_code(study.dataset) or _usual_scale(record)):
         return record
     if (info := DATASETS.get(study.dataset)) is None:
         return record_of(load_for(study, data_dir, Listeners()))
@@ -212,3 +225,8 @@ def _images(data: StudyData, data_dir: Path | None) -> DatasetRecord:
         checksum=noted.get("checksum", ""), split_checksum=noted.get("split_checksum", ""), sizes={}, source="",
         dtype="uint8",
     )  # fmt: skip
+
+
+def _usual_scale(record: DatasetRecord) -> bool:
+    """Whether moments that an earlier version recorded can be of pixels from 0 to 255, or from 0 to 1 of float32."""
+    return bool(record.dtype) and all(0 <= mean <= 1 for mean in record.mean) and max(record.std) <= 0.5

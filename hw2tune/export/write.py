@@ -58,7 +58,7 @@ def export_model(
     """Writes a network of study `name` to a .pt2, .safetensors or .onnx file.
 
     Without `variant` and `trial` it is the race's winner on its first seed, without replicates the best trial. The
-    graph of .pt2 and .onnx takes pixels (N, C, H, W), uint8 (float32 in [0, 1] where the study's images are), and
+    graph of .pt2 and .onnx takes pixels (N, C, H, W), uint8, or float32 if the study's images are, and
     returns probabilities (N, K); a .safetensors file holds weights, and the module beside it does the same. The file
     is loaded again and compared with hw2tune's own evaluation before anything is written. Raises Hw2tuneError.
     """
@@ -149,7 +149,7 @@ def _examples(model: TrainedModel) -> tuple[NDArray[Any], str]:
     else:
         levels = np.random.default_rng(0).integers(0, 256, (RANDOM_IMAGES, *shape), dtype=np.uint8)
         kind = "images of noise"
-    return (levels if model.white == 255 else (levels / 255).astype(np.float32)), kind
+    return model.pixels_of(levels), kind
 
 
 def _digest(content: bytes | str) -> str:

@@ -29,7 +29,7 @@ class DatasetRecord:
     label: str  # how results on these very pixels are called, e.g. "CIFAR-10 (JPEG q75)"
     classes: list[str]
     image_shape: list[int]  # height, width, channels
-    mean: list[float]  # per channel, on the scale [0, 1]
+    mean: list[float]  # per channel: of uint8 on the scale [0, 1], of float32 as it is
     std: list[float]
     checksum: str
     split_checksum: str
@@ -38,7 +38,13 @@ class DatasetRecord:
     caveat: str = ""  # what must stand beside every figure
     notes: list[str] = field(default_factory=list)  # what was done to the images
     white: dict[str, float] | None = None  # as in Dataset; earlier versions scaled each image file by itself
-    dtype: str = ""  # of the pixels, uint8 or float32 in [0, 1]; earlier versions did not say
+    dtype: str = ""  # of the pixels, uint8 or float32; earlier versions did not say
+    scale: tuple[float, float] | None = None  # as in Dataset; earlier versions took 0 to 255, or 0 to 1 of float32
+
+    @property
+    def black_and_white(self) -> tuple[float, float]:
+        """The value of a black and of a white pixel."""
+        return self.scale or (0.0, 1.0 if self.dtype == "float32" else 255.0)
 
 
 def record_of(data: Dataset) -> DatasetRecord:
@@ -58,6 +64,7 @@ def record_of(data: Dataset) -> DatasetRecord:
         notes=list(data.notes),
         white=dict(data.white),
         dtype=data.train.images.dtype.name,
+        scale=data.scale,
     )
 
 

@@ -38,24 +38,28 @@ def write_shared_records(context: Context) -> Gallery:
     """Write what all replicates share, the gallery and pixel counts, and return the gallery."""
     data = context.data
     indices = np.random.default_rng(0).permutation(len(data.test))[:GALLERY_SIZE]
-    gallery = Gallery(indices=indices, images=_shown(data.test.images[indices]), labels=data.test.labels[indices])
-    images = _levels(data.train.images)
+    shown = _shown(data.test.images[indices], data.scale)
+    gallery = Gallery(indices=indices, images=shown, labels=data.test.labels[indices])
+    images = _levels(data.train.images, data.scale)
     counts = [np.bincount(images[..., channel].ravel(), minlength=256) for channel in range(images.shape[-1])]
     write_shared(context.folder, gallery, np.stack(counts))
     return gallery
 
 
-def _shown(images: NDArray[Any]) -> NDArray[np.uint8]:
+def _shown(images: NDArray[Any], scale: tuple[float, float]) -> NDArray[np.uint8]:
     """Images as they can be looked at: gray or three colours; of other numbers of channels the mean."""
-    levels = _levels(images)
+    levels = _levels(images, scale)
     if levels.shape[-1] in (1, 3):
         return levels
     return np.asarray(levels.mean(axis=-1, keepdims=True), np.uint8)
 
 
-def _levels(images: NDArray[Any]) -> NDArray[np.uint8]:
-    """Pixels as levels from 0 to 255; of float32 images [0, 1]."""
-    return images if images.dtype == np.uint8 else np.asarray(np.rint(images.clip(0, 1) * 255), np.uint8)
+def _levels(images: NDArray[Any], scale: tuple[float, float]) -> NDArray[np.uint8]:
+    """Pixels as levels, black 0 and white 255."""
+    if images.dtype == np.uint8:
+        return images
+    black, white = scale
+    return np.asarray(np.rint(((images - black) / (white - black)).clip(0, 1) * 255), np.uint8)
 
 
 def test_replicates(

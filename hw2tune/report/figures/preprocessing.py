@@ -58,7 +58,9 @@ def pixel_stages(counts: Array, record: DatasetRecord) -> list[Stage]:
     ]
     mean, std = np.array(record.mean)[:, None], np.array(record.std)[:, None]
     if (mean != 0).any() or (std != 1).any():
-        stages.append(Stage(title="Normalised", values=(raw / 255 - mean) / std, shares=shares))
+        black, white = record.black_and_white if record.dtype == "float32" else (0.0, 1.0)
+        scaled = black + raw / 255 * (white - black)
+        stages.append(Stage(title="Normalised", values=(scaled - mean) / std, shares=shares))
     return stages
 
 
