@@ -130,7 +130,7 @@ def _caption(data: StudyData, table: list[HistoryPoint]) -> str:
     return (
         f"The search on {data_label(data)}, n = {len(table)} finished trials ({listed(how_many)}), one network "
         f"each: the best {study.objective_spec.label} over the epochs that a trial had; pruned trials had "
-        "fewer. The line is the best so far.{' Rings mark the references.' if study.references else ''}"
+        f"fewer. The line is the best so far.{' Rings mark the references.' if study.references else ''}"
         f"{' Trials without a value lie on the lower edge.' if without else ''} The best of many "
         "noisy values is too good: see the replicates for what stands."
     )

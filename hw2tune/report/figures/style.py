@@ -194,7 +194,7 @@ def legend_above(figure: Figure, handles: list[Line2D], columns: int) -> None:
 
 def looks_of(study: Study) -> dict[str, Look]:
     """The look of each of a study's references and variants, by name."""
-    derived = [name for name, side in study.variants.items() if side.changes]
+    derived = [name for name in study.variants if name not in (*study.references, TUNED)]
     return {
         **dict(zip(study.references, cycle(REFERENCE_LOOKS), strict=False)),
         TUNED: TUNED_LOOK,

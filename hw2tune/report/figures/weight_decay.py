@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
@@ -27,6 +28,9 @@ from hw2tune.report.figures.style import (
     power_of_ten,
 )
 from hw2tune.report.study_data import StudyData
+from hw2tune.study.claims import Claim
+from hw2tune.study.hyperparameters import Value
+from hw2tune.study.optimizers import OPTIMIZERS
 from hw2tune.text.numbers import counted, listed
 
 BREAK = 0.9  # decades between zero and the smallest value
@@ -44,15 +48,15 @@ class Response:
     complete: bool  # or pruned
 
 
-def response_table(rows: Iterable[TrialRow]) -> list[Response]:
-    """The trials that have a value and a weight decay."""
+def response_table(rows: Iterable[TrialRow], training: Mapping[str, Value] = MappingProxyType({})) -> list[Response]:
+    """The trials that have a value and a weight decay; `training` is fixed for all."""
     return [
         Response(
             number=row.number,
             label=row.label,
             weight_decay=float(row.params["weight_decay"]),
             value=row.value,
-            optimizer=str(row.params.get("optimizer", "")),
+            optimizer=str(row.params.get("optimizer") or training.get("optimizer", "")),
             complete=row.state == COMPLETE,
         )
         for row in rows
@@ -62,7 +66,7 @@ def response_table(rows: Iterable[TrialRow]) -> list[Response]:
 
 def draw_weight_decay(data: StudyData) -> Drawing:
     """Zero stands left of a break, everything else on a logarithmic axis."""
-    table = response_table(data.overview.rows)
+    table = response_table(data.overview.rows, data.overview.study.training)
     if not table:
         raise CannotDrawError(
             no_value_sentence(data)
@@ -141,12 +145,31 @@ def _caption(data: StudyData, table: Sequence[Response]) -> str:
     study = data.overview.study
     zeros = sum(response.weight_decay == 0 for response in table)
     at_zero = f"; {counted(zeros, 'trial')} at exactly 0, left of the break" if zeros else ""
+    alone = [f"{one.a.variant} against {one.b.variant}" for one in study.claims if _of_weight_decay(one)]
+    see = f"; for that see {alone[0]}" if alone else ""
     return (
         f"Best {study.objective_spec.label} of each trial against its weight decay (n = {len(table)} "
-        f"trials{at_zero}), by optimizer. In sgd and adam weight decay is coupled (L2 in the gradient), in adamw "
-        "decoupled: equal numbers do not mean equal strength. The other hyperparameters differ too, so that this "
-        "shows where good trials lie and not what weight decay alone does; for that see tuned against tuned-no-l2."
+        f"trials{at_zero}), by optimizer.{_meaning(table)} The other hyperparameters differ too, so that this "
+        f"shows where good trials lie and not what weight decay alone does{see}."
     )
+
+
+def _of_weight_decay(claim: Claim) -> bool:
+    """Return whether the sides of a claim differ in weight decay alone."""
+    return claim.a.of == claim.b.of and {*claim.a.changes, *claim.b.changes} == {"weight_decay"}
+
+
+def _meaning(table: Sequence[Response]) -> str:
+    """What weight decay is in the optimizers of these trials."""
+    named = sorted({response.optimizer for response in table} & OPTIMIZERS.keys())
+    decoupled = [name for name in named if OPTIMIZERS[name].decoupled]
+    coupled = [name for name in named if name not in decoupled]
+    parts = [
+        *([f"in {listed(coupled)} coupled (L2 in the gradient)"] if coupled else []),
+        *([f"in {listed(decoupled)} decoupled"] if decoupled else []),
+    ]
+    unequal = ": equal numbers do not mean equal strength" if len(parts) == 2 else ""
+    return f" Weight decay is {', '.join(parts)}{unequal}." if parts else ""
 
 
 def _alt(table: Sequence[Response]) -> str:

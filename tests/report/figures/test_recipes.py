@@ -8,7 +8,11 @@ import pytest
 from PIL import Image
 
 from hw2tune.report.figures import DrawnFigure, MissingFigure, make_figures, recipes
+from hw2tune.report.figures.history import draw_history
+from hw2tune.report.figures.style import looks_of
+from hw2tune.report.figures.weight_decay import draw_weight_decay
 from hw2tune.report.study_data import StudyData
+from hw2tune.study.schema import Study
 
 NAMES = [
     "learning-curves",
@@ -50,8 +54,38 @@ def test_a_complete_study_gives_every_figure_with_files_words_and_size(
         with Image.open(figure.png) as image:
             assert image.size == (figure.width, figure.height)
             assert image.getpixel((0, 0)) == (255, 255, 255, 255)
-        assert len(figure.caption) > 80 and figure.caption.endswith("."), figure.caption
-        assert figure.alt.endswith(".") and figure.title
+        for text in (figure.title, figure.caption, figure.alt):
+            assert text and not set("{}") & set(text), text  # an f-string without its f
+        assert figure.caption.endswith(".") and figure.alt.endswith(".")
+
+
+def test_captions_speak_of_what_the_study_has(mnist: StudyData, styled: None) -> None:
+    study = mnist.overview.study
+    plain = study.model_copy(update={"references": {}, "claims": []})
+    rows = [
+        replace(row, label="", params={k: v for k, v in row.params.items() if k != "optimizer"})
+        for row in mnist.overview.rows
+    ]
+    bare = replace(mnist, overview=replace(mnist.overview, study=plain, rows=rows))
+    sgd = replace(
+        bare, overview=replace(bare.overview, study=plain.model_copy(update={"training": {"optimizer": "sgd"}}))
+    )
+    rings, tuned = "Rings mark the references.", "; for that see tuned against tuned-no-l2."
+    assert rings in draw_history(mnist).caption and rings not in draw_history(bare).caption
+    caption = draw_weight_decay(mnist).caption
+    assert "Weight decay is in adam and sgd coupled (L2 in the gradient), in adamw decoupled: equal numbers" in caption
+    assert caption.endswith(tuned)
+    assert "Weight decay is in sgd coupled (L2 in the gradient). The other" in draw_weight_decay(sgd).caption
+    assert not {"adam", "coupled", "against"} & set(draw_weight_decay(bare).caption.partition("optimizer")[2].split())
+
+
+def test_claims_with_a_side_in_common_have_a_figure_each_and_every_variant_a_look(mnist: StudyData) -> None:
+    claims = [{"a": {"name": "twin", "of": "baseline"}, "b": against} for against in ("l2", "tuned")]
+    study = Study.model_validate({**mnist.overview.study.model_dump(), "claims": claims})
+    data = replace(mnist, overview=replace(mnist.overview, study=study))
+    names = [recipe.name for recipe in recipes.recipes(data)]
+    assert len(set(names)) == len(names) and {"weights-twin", "weights-twin.2"} < set(names)
+    assert set(looks_of(study)) >= set(study.variants)
 
 
 def test_the_same_sources_give_the_same_bytes_whatever_the_users_own_style(
