@@ -70,8 +70,8 @@ def _keys() -> Iterator[str]:
         "<!-- made by `python -m hw2tune.study.documentation`; change the code, not this page -->",
         "",
         "A study file says what is searched and what is claimed. `hw2tune new NAME` writes one to begin with, "
-        "`hw2tune check FILE` names every fault at once. Editors that know JSON schemas complete and check it by its "
-        f"first line, `#:schema {SCHEMA}`.",
+        "`hw2tune check FILE` names every fault at once. Editors that know JSON schemas complete and check it by a "
+        f"first line `#:schema PATH`, with the path of `docs/{SCHEMA}` in a checkout.",
         "",
     )
     for title, model in (("Keys", Study), ("`[sampler]`", Sampler), ("`[pruner]`", Pruner)):

@@ -8,19 +8,16 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from hw2tune.errors import PathError, StudyFileError
-from hw2tune.study.documentation import SCHEMA
-from hw2tune.study.file import read_text
+from hw2tune.study.file import parse_study, read_text
 from hw2tune.study.schema import NAME_PATTERN
 from hw2tune.study.shipped import shipped_studies
 
-_OWN = """#:schema {schema}
-# {name}: a study of your own. `hw2tune check {name}.toml` looks it over; `hw2tune study {name}.toml --summarize`
-# runs it and writes the report.
+_OWN = """# {name}: a study of your own. `hw2tune check {name}.toml` looks it over,
+# `hw2tune study {name}.toml --summarize` runs it and writes the report.
 # Every key is explained in docs/study-file.md.
 name = "{name}"
-dataset = "{dataset}"{dataset_note}
-{test_share}validation_size = 0.1            # a share of the training images, or their number
-model = "{model}"{model_note}
+dataset = {dataset}
+{shares}model = {model}
 max_epochs = 10
 trials = 20
 
@@ -52,6 +49,8 @@ sentence = "tuning"
 a = "tuned"
 b = "plain"
 """
+_TEST = "test_share = 0.2                 # kept for the test\n"
+_VALIDATION = "validation_size = 0.1            # a share of the training images, or their number\n"
 _NET = '''"""A network for {name}.toml: it takes images (N, C, H, W) and returns logits (N, classes)."""
 
 from torch import nn
@@ -94,23 +93,34 @@ def new_files(
         shipped = shipped_studies()
         if like not in shipped:
             raise StudyFileError(f"--from {like}: hw2tune ships {', '.join(shipped)}")
-        text = read_text(shipped[like])
+        text = read_text(shipped[like]).partition("\n")[2]  # its first line is the place of its schema
         return {f"{name}.toml": re.sub(r'^name = ".*"$', f'name = "{name}"', text, count=1, flags=re.MULTILINE)}
-    dataset, share, note = "digits", "", "                # or a folder of images by its path, or data.py:load"
+    module = f"{'_' if name[0].isdigit() else ''}{re.sub('[.-]', '_', name)}_net.py"
+    dataset, shares = '"digits"                # or a folder of images by its path, or data.py:load', _VALIDATION
     if images is not None:
-        dataset, note = (images if "/" in images or images.startswith(".") else f"./{images}"), ""
-        share = (
-            ""
-            if (Path(images).expanduser() / "train").is_dir()
-            else "test_share = 0.2                 # kept for the test\n"
-        )
+        dataset = _quoted(images if "/" in images or images.startswith(".") else f"./{images}")
+        shares = _shares(Path(images).expanduser())
     text = _OWN.format(
-        schema=schema_place(), name=name, dataset=dataset, dataset_note=note, test_share=share,
-        model=model or f"{name.replace('-', '_').replace('.', '_')}_net.py:Net",
-        model_note="" if model else "       # in the file beside this one",
+        name=name, dataset=dataset, shares=shares,
+        model=_quoted(model) if model else f'"{module}:Net"       # in the file beside this one',
     )  # fmt: skip
-    network = {} if model else {f"{name.replace('-', '_').replace('.', '_')}_net.py": _NET.format(name=name)}
-    return {f"{name}.toml": text, **network}
+    parse_study(text, f"{name}.toml", missing_code_ok=True)
+    return {f"{name}.toml": text} | ({} if model else {module: _NET.format(name=name)})
+
+
+def _quoted(text: str) -> str:
+    """A text as TOML."""
+    import tomli_w
+
+    return tomli_w.dumps({"text": text}).removeprefix("text = ").rstrip("\n")
+
+
+def _shares(images: Path) -> str:
+    """The shares that a folder needs: of each split that has no folder there."""
+    from hw2tune.data.own_folder import split_folders
+
+    there = split_folders(images) if images.is_dir() else {}
+    return ("" if "test" in there else _TEST) + ("" if "validation" in there else _VALIDATION)
 
 
 def write_new(files: Mapping[str, str]) -> None:
@@ -123,10 +133,3 @@ def write_new(files: Mapping[str, str]) -> None:
             Path(name).write_text(text, encoding="utf-8")
         except OSError as error:
             raise PathError(f"{name}: cannot be written ({error.strerror})") from None
-
-
-def schema_place() -> str:
-    """Where the JSON schema lies: in a checkout in docs/, in a wheel in the package."""
-    package = Path(__file__).parents[1]
-    places = (package / SCHEMA, package.parent / "docs" / SCHEMA)
-    return str(next((place for place in places if place.is_file()), places[-1]))
