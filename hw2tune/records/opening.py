@@ -15,6 +15,7 @@ from hw2tune.errors import StudyFolderError
 from hw2tune.records.atomic import not_writable, write_atomically
 from hw2tune.records.dataset import keep_images
 from hw2tune.records.layout import StudyFolder
+from hw2tune.records.leftovers import set_aside
 from hw2tune.records.lock import Say, in_use, locked, make_folder, owner_of
 from hw2tune.records.overview import read_study
 from hw2tune.study.file import differences, dump_study
@@ -61,6 +62,11 @@ def refuse_in_use(folder: StudyFolder) -> None:
 def _refuse_different(folder: StudyFolder, study: Study) -> None:
     if not os.path.lexists(folder.journal):  # nothing has run under this name
         return
+    if not os.path.lexists(folder.study_file):
+        raise StudyFolderError(
+            f"{folder.root}: holds trials but no study.toml, as an interrupted --fresh leaves it; "
+            "run the command with --fresh again"
+        )
     changed = differences(read_study(folder), study)
     if changed:
         raise StudyFolderError(
@@ -73,14 +79,14 @@ def _refuse_different(folder: StudyFolder, study: Study) -> None:
 def _set_aside(folder: StudyFolder) -> None:
     """Moves what is there to `set-aside/<name>.<date>` in the results; nothing is removed before all is there.
 
-    The study's folder may be a link to another disk, or one mounted: then its files are copied.
+    The study's folder may be a link to another disk, or one mounted: then its files are copied. study.toml goes first
+    and the journal last: whatever a kill leaves is no study that could go on, and --fresh again moves the rest.
     """
     content = [path for path in folder.root.iterdir() if path.name not in KEPT_FILES]
     if not content:
         return
-    newest = max(path.lstat().st_mtime for path in content)
-    moment = datetime.fromtimestamp(newest, UTC).strftime("%Y-%m-%d-%H%M%S")
-    aside = _free_name(folder.root.parent / "set-aside" / f"{folder.name}.{moment}")
+    content.sort(key=lambda path: (path != folder.study_file, path == folder.journal))
+    aside = _begun(folder) or _free_name(folder.root.parent / "set-aside" / f"{folder.name}.{_moment(content)}")
     make_folder(aside)
     try:
         for path in content:
@@ -99,21 +105,42 @@ def _copy_aside(content: list[Path], aside: Path) -> None:
             else:
                 shutil.copy2(path, aside / path.name, follow_symlinks=False)
     except (OSError, shutil.Error) as error:
-        shutil.rmtree(aside, ignore_errors=True)
+        for path in content:  # what was moved before these stays
+            _remove(aside / path.name)
+        with contextlib.suppress(OSError):
+            aside.rmdir()
         cause = error if isinstance(error, OSError) and error.errno else OSError(errno.EIO, str(error))
         size = sum(file.stat().st_size for path in content for file in [path, *path.rglob("*")] if file.is_file())
         raise not_writable(aside, cause, size) from error
     for path in content:
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
+        _remove(path)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _begun(folder: StudyFolder) -> Path | None:
+    """Where a killed --fresh has moved study.toml, and not yet the journal."""
+    if os.path.lexists(folder.study_file):
+        return None
+    paths = [path for one in set_aside(folder.root.parent, folder.name) for path in one.paths]
+    return next((path for path in paths if not os.path.lexists(StudyFolder(path).journal)), None)
+
+
+def _moment(content: list[Path]) -> str:
+    """When the newest of them was changed."""
+    newest = max(path.lstat().st_mtime for path in content)
+    return datetime.fromtimestamp(newest, UTC).strftime("%Y-%m-%d-%H%M%S")
 
 
 def _free_name(path: Path) -> Path:
-    """The path, numbered where it is taken."""
+    """The path, numbered where a folder with files has it."""
     number, free = 1, path
-    while free.exists():
+    while free.exists() and any(free.iterdir()):
         number += 1
         free = path.with_name(f"{path.name}-{number}")
     return free

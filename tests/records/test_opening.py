@@ -1,12 +1,16 @@
 """A study's folder: one process at a time, one study for ever."""
 
+import contextlib
+import errno
 import os
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
 from hw2tune.errors import NotWritableError, StudyFolderError
+from hw2tune.records.layout import study_folders
 from hw2tune.records.opening import opened
 from hw2tune.records.overview import read_study
 from hw2tune.study.file import find_study, parse_study
@@ -51,6 +55,67 @@ def test_fresh_sets_the_old_study_aside_and_deletes_nothing(tmp_path):
     assert len(aside) == 1
     assert (aside[0] / "optuna.journal").read_text() == "{}\n"
     assert parse_study((aside[0] / "study.toml").read_text(), "x").max_epochs == 5
+
+
+@pytest.mark.parametrize("moved", range(5))
+def test_half_a_study_that_a_killed_fresh_left_never_goes_on_and_fresh_again_moves_the_rest(moved, tmp_path):
+    folder = run_once(tmp_path)
+    whole = contents(folder.root)
+    with pytest.MonkeyPatch.context() as patch:
+        renames, rename = iter(range(moved)), Path.rename
+
+        def killed(path, target):
+            if next(renames, None) is None and path.parent == folder.root:
+                raise SystemExit
+            return rename(path, target)
+
+        patch.setattr(Path, "rename", killed)
+        with contextlib.suppress(SystemExit), opened(tmp_path, study(), fresh=True):
+            pass
+    if moved == 0:  # nothing has happened
+        assert contents(folder.root) == whole
+    elif moved < 4:
+        assert not study_folders(tmp_path)
+        with pytest.raises(StudyFolderError) as refusal, opened(tmp_path, study()):
+            pass
+        assert str(refusal.value) == (
+            f"{folder.root}: holds trials but no study.toml, as an interrupted --fresh leaves it; "
+            "run the command with --fresh again"
+        )
+    if moved < 4:
+        with opened(tmp_path, study(), fresh=True):
+            assert contents(folder.root) == {"study.toml"}
+    (aside,) = (tmp_path / "set-aside").iterdir()
+    assert (
+        contents(aside) == whole == {"study.toml", "optuna.journal", "trials", "trials/0", "trials/0/last.pt", "notes"}
+    )
+
+
+def contents(folder):
+    return {
+        path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.name not in ("lock", "running.json")
+    }
+
+
+def test_a_copy_without_room_costs_nothing_of_what_was_moved_before_it(tmp_path, other_disk):
+    folder = run_once(tmp_path)
+    shutil.rmtree(folder.root / "trials")
+    (folder.root / "trials").mkdir()
+    subprocess.run(["mount", "--bind", other_disk, folder.root / "trials"], check=True)
+    try:
+        (folder.root / "trials" / "last.pt").write_bytes(b"x")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(shutil, "copytree", full_disk)
+            with pytest.raises(NotWritableError), opened(tmp_path, study(), fresh=True):
+                pass
+    finally:
+        subprocess.run(["umount", folder.root / "trials"], check=True)
+    (aside,) = (tmp_path / "set-aside").iterdir()
+    assert "study.toml" in contents(aside) and "optuna.journal" in contents(folder.root)
+
+
+def full_disk(source, target, **options):
+    raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def test_results_that_cannot_be_written_are_refused_with_the_path(tmp_path):
