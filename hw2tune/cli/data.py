@@ -17,16 +17,26 @@ data_app = typer.Typer(
 
 
 @data_app.callback()
-def data(ctx: typer.Context, data_dir: opt.DataDir = None, form: opt.Form = "table", json: opt.Json = False) -> None:
+def data(
+    ctx: typer.Context,
+    data_dir: opt.DataDir = None,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Read all that was found, and compare decoded images with their files.")
+    ] = False,
+    form: opt.Form = "table",
+    json: opt.Json = False,
+) -> None:
     """List the data sets and where each was found, or fetch one."""
-    from hw2tune.data.load import list_datasets
+    from hw2tune.data.load import list_datasets, verify_datasets
     from hw2tune.terminal.formats import print_datasets_as
     from hw2tune.terminal.tables import print_datasets, stdout
 
     form = opt.chosen_form(form, json=json)
     if ctx.invoked_subcommand is None:
-        statuses = list_datasets(data_dir=data_dir)
+        statuses = (verify_datasets if verify else list_datasets)(data_dir=data_dir)
         print_datasets(statuses, stdout()) if form == "table" else print_datasets_as(statuses, form)
+        if verify and any(status.problem for status in statuses):
+            raise typer.Exit(1)
 
 
 @data_app.command("fetch", cls=HelpedCommand)

