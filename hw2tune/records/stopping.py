@@ -1,7 +1,8 @@
 """Ending a run from another process: whoever holds the study is sent the signal that Ctrl-C stands for.
 
 A process is signalled only where the lock's record names it, it runs under this very kernel with our process numbers,
-and it started when the record says: a number that went to another process since is left alone.
+it started when the record says, and it holds the study's lock or is a command of hw2tune: a number that went to
+another process since is left alone, and so is one that somebody else wrote into a shared folder.
 """
 
 from __future__ import annotations
@@ -141,8 +142,24 @@ def _process_of(owner: Owner, name: str, results: str) -> psutil.Process | None:
         )
     with contextlib.suppress(psutil.NoSuchProcess):
         process = psutil.Process(owner.pid)  # knows from here on when it started, and signals no other
-        return None if owner.is_gone else process
+        if owner.is_gone:
+            return None
+        if not _runs(process, name):
+            raise StudyFolderError(
+                f"{name}: {owner} is on record, but neither holds the study's lock nor is a command of hw2tune; "
+                "nothing was signalled, look at who wrote running.json"
+            )
+        return process
     return None
+
+
+def _runs(process: psutil.Process, name: str) -> bool:
+    """Return whether a process can be the one that runs the study; of another user's, which no signal reaches, True."""
+    try:
+        held = any(Path(file.path).parts[-2:] == (name, "lock") for file in process.open_files())
+        return held or any(Path(word).name == "hw2tune" for word in process.cmdline()[:3])
+    except psutil.AccessDenied:
+        return True
 
 
 def _signal_for(pid: int) -> signal.Signals | None:

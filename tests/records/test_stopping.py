@@ -13,7 +13,7 @@ import pytest
 from hw2tune.errors import StudyFolderError
 from hw2tune.records import stopping
 from hw2tune.records.layout import StudyFolder
-from hw2tune.records.lock import owner_of, this_process
+from hw2tune.records.lock import _started, owner_of, recorded_owner, this_process
 from hw2tune.records.remote.runs import RemoteStudy, Run
 from hw2tune.records.remote.store import open_store
 from hw2tune.records.stopping import stop_run
@@ -191,6 +191,19 @@ def test_a_number_that_belongs_to_another_process_now_is_never_signalled(results
     assert bystander.poll() is None
 
 
+def test_a_process_that_a_shared_folder_names_and_that_runs_no_study_is_not_signalled(results, run, bystander):
+    holder = run()
+    path = record(results, pid=bystander.pid, started=_started(bystander.pid))
+    with pytest.raises(StudyFolderError) as refused:
+        stop(results, timeout=1)
+    owner = recorded_owner(StudyFolder(path.parent))
+    assert str(refused.value) == (
+        f"quickstart: {owner} is on record, but neither holds the study's lock nor is "
+        "a command of hw2tune; nothing was signalled, look at who wrote running.json"
+    )
+    assert bystander.poll() is None and holder.poll() is None
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [({"boot": "another", "host": "elsewhere"}, "process {pid} on elsewhere, since then runs it, on another machine "),
@@ -213,10 +226,12 @@ def test_a_run_behind_a_url_is_found_by_the_note_in_the_store(results, tmp_path,
     url = f"file://{results}"
     code = (
         "import sys, time; from hw2tune.interrupt import end_as_ctrl_c\n"
+        "from hw2tune.records.layout import StudyFolder; from hw2tune.records.lock import locked\n"
         "from hw2tune.records.remote.mirror import mirrored\n"
         "end_as_ctrl_c()\n"
         "try:\n"
-        "    with mirrored(sys.argv[1], ['quickstart'], lambda text: None): print('held', flush=True); time.sleep(60)\n"
+        "    with mirrored(sys.argv[1], ['quickstart'], lambda text: None) as work:\n"
+        "        with locked(StudyFolder(work / 'quickstart')): print('held', flush=True); time.sleep(60)\n"
         "except KeyboardInterrupt: print('ended')\n"
     )
     with subprocess.Popen([sys.executable, "-c", code, url], stdout=subprocess.PIPE, text=True) as process:
