@@ -39,6 +39,14 @@ class ModelError(Hw2tuneError):
     """A network of the user's that cannot be built, or cannot be trained on these images."""
 
 
+class UserCodeError(Hw2tuneError):
+    """A sampler, pruner or other code of the user's that raised an error while a study ran."""
+
+
+class RayFailedError(Hw2tuneError):
+    """An error of Ray's that no trial caused."""
+
+
 class DataError(Hw2tuneError):
     """A data set that is missing, damaged or not what it claims to be."""
 

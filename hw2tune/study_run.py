@@ -18,7 +18,7 @@ from hw2tune.loggers import optuna_silenced
 from hw2tune.records.dataset import refuse_other_images
 from hw2tune.records.environment import add_run
 from hw2tune.records.layout import StudyFolder
-from hw2tune.records.opening import opened, refuse_another_study
+from hw2tune.records.opening import opened, refuse_another_study, refuse_in_use
 from hw2tune.records.overview import Overview, find_folder, read_overview
 from hw2tune.records.remote.mirror import mirrored
 from hw2tune.records.trials.rows import trial_rows
@@ -46,7 +46,9 @@ def _run(
     trainable: type[Any] | None,
 ) -> StudyResult:  # fmt: skip
     folder, resources = StudyFolder(results / study.name), request.resources
-    if not request.fresh:
+    if request.fresh:
+        refuse_in_use(folder)
+    else:
         refuse_another_study(folder, study)
         if (there := _finished(folder, study)) is not None:
             if (there.study.claims, there.study.dataset) != (study.claims, study.dataset):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from hw2tune.data.dataset import BYTES, OwnData, Split
 from hw2tune.errors import DataError
+from hw2tune.user_code.blame import in_words
 from hw2tune.user_code.files import code_reference
 from hw2tune.user_code.importer import load
 
@@ -28,8 +28,8 @@ def read_function(name: str, code: Mapping[str, str]) -> OwnData:
     """
     try:
         returned = load(name, code)()
-    except Exception as error:
-        raise DataError(f"{name}: {_where(error, code)}{type(error).__name__}: {error}") from error
+    except Exception as error:  # the user's code may raise anything
+        raise DataError(f"{name}: {in_words(error, code)}") from error
     if not isinstance(returned, Mapping):
         raise DataError(f"{name}: must return a dict with train, test and classes, but returned a {_kind(returned)}.")
     if unknown := [key for key in returned if key not in KEYS]:
@@ -116,12 +116,6 @@ def _channels_last(place: str, images: NDArray[Any]) -> NDArray[Any]:
             "channels and larger images."
         )
     return images.transpose(0, 2, 3, 1) if first else images
-
-
-def _where(error: BaseException, code: Mapping[str, str]) -> str:
-    """File and line of the user's code where an error came from."""
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in code]
-    return f"{frames[-1].filename}, line {frames[-1].lineno}: " if frames else ""
 
 
 def _kind(value: Any) -> str:

@@ -48,4 +48,8 @@ class Connection(contextlib.ExitStack):
 
 
 def _importing(module: str) -> Callable[[], object]:
-    return lambda: importlib.import_module(module)
+    def run() -> None:
+        with contextlib.suppress(Exception):  # whatever it is, the import that waits for this one raises it again
+            importlib.import_module(module)
+
+    return run

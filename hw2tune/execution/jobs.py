@@ -148,24 +148,32 @@ def follow(cluster: JobServer, job: str, write: Callable[[str], object], note: C
 
 
 def _follow(cluster: JobServer, job: str, write: Callable[[str], object], note: Callable[[str], object]) -> int:
+    from ray.exceptions import RayError
+
     client = _client(cluster)
     written, answered, lost = 0, time.monotonic(), False
     while True:
         try:
             ended = client.get_job_status(job).is_terminal()  # asked first: what is printed before the end is then read
             text = _without_rays(client.get_job_logs(job))
+            details = client.get_job_info(job) if ended else None
         except (ConnectionError, OSError) as error:
             if time.monotonic() - answered > PATIENCE:
                 raise _unreachable(cluster, f"no answer for {PATIENCE:g} s; the job itself goes on: {error}") from error
             if not lost:
                 note(f"{cluster.url}: no answer; the job goes on, the client tries again")
             lost = True
+        except (RuntimeError, RayError) as error:  # the server answers, but not what was asked for
+            raise JobError(
+                f"{cluster.url}: job {job} cannot be followed ({_first_line(str(error))}); "
+                f"`{cluster.rejoin}` follows it again"
+            ) from error
         else:
             answered, lost = time.monotonic(), False
             write(text[written:])
             written = len(text)
-            if ended:
-                return _exit_code(client.get_job_info(job), note)
+            if details is not None:
+                return _exit_code(details, note)
         time.sleep(POLL_SECONDS)
 
 
@@ -218,8 +226,11 @@ def _needs_default(cluster: JobServer, _: str = "") -> ResourceError:
 
 
 def _unreachable(cluster: JobServer, said: str) -> ResourceError:
-    first_line = next(iter(said.strip().splitlines()), "no reason given")
     return ResourceError(
-        f"--address {cluster.url}: no job server answers there ({first_line}); is it the dashboard's address "
+        f"--address {cluster.url}: no job server answers there ({_first_line(said)}); is it the dashboard's address "
         "(port 8265), and does the head have ray[default] installed?"
     )
+
+
+def _first_line(said: str) -> str:
+    return next(iter(said.strip().splitlines()), "no reason given")

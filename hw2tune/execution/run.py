@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from optuna.trial import TrialState
 
 from hw2tune.data.dataset import Dataset
-from hw2tune.errors import NoTrialFinishedError, NotWritableError
+from hw2tune.errors import NoTrialFinishedError, NotWritableError, RayFailedError
 from hw2tune.events import Listeners, StudyFinished
 from hw2tune.execution.cluster import Cluster
 from hw2tune.execution.plan import make_plan
@@ -28,8 +29,6 @@ from hw2tune.search.retries import COMMON, FailurePolicy
 from hw2tune.search.samplers import build_sampler
 from hw2tune.search.warm_start import read_observations
 from hw2tune.study.schema import Study
-
-MAX_CRASHES = 2  # of Tune without a finished trial between them, before the trials that were running count as lost
 
 
 def run_trials(
@@ -72,29 +71,37 @@ def run_trials(
 def _run_all(
     recorder: Recorder, policy: FailurePolicy, cluster: Cluster, deadline: float | None, execute: Callable[..., RunEnd]
 ) -> RunEnd:
-    """One run after another until the study holds its trials or one ends for another reason."""
-    crashes, begun = 0, False
+    """One run after another until the study holds its trials or one ends for another reason.
+
+    After a run that Ray's failure ended, its trials go on one at a time: one that ends Ray's run again is lost, if
+    epochs show that Ray works otherwise.
+    """
+    suspects, begun, epochs = False, False, recorder.epochs_spent
     while recorder.unfinished:
         before = len(recorder.trials(*FINISHED))
         capacity = cluster.capacity(policy.excluded, at_most=begun)  # machines may have gone since the beginning
         begun = True
         driver = _driver(recorder, policy, cluster, capacity.gpu_slots, deadline)
+        if suspects:
+            driver.suspects, capacity = True, replace(capacity, concurrency=1)
         try:
             end = execute(driver, cluster=cluster, capacity=capacity)
-        except NotWritableError:
-            raise
-        except Exception as error:  # Ray 2.60: what Tune's controller does not expect ends it
+        except RayFailedError as error:
             if driver.ending is RunEnd.INTERRUPTED:
                 return driver.ending
-            crashes = 1 if len(recorder.trials(*FINISHED)) > before else crashes + 1
-            if crashes >= MAX_CRASHES:
-                _close_lost(recorder, error)
-                crashes = 0
+            if not driver.live or (suspects and recorder.epochs_spent == epochs):
+                raise RayFailedError(f"{error}; finished trials are kept, run the same command again") from error
+            recorder.tell.note(f"{error}; the trials that were running go on one at a time")
+            if suspects:
+                _close_lost(recorder, driver, error)
+                epochs = recorder.epochs_spent
+            suspects = bool(recorder.trials(TrialState.RUNNING))
             continue
         match end:
             case RunEnd.COMPLETE:
                 driver.close_deferred()  # there were too few trials to tell a fault of the set-up
-                assert crashes or len(recorder.trials(*FINISHED)) > before, "a run of Tune finishes a trial"
+                assert suspects or len(recorder.trials(*FINISHED)) > before, "a run of Tune finishes a trial"
+                suspects = False
             case RunEnd.MACHINE_EXCLUDED:
                 continue
             case RunEnd.NOT_WRITABLE:
@@ -122,12 +129,12 @@ def _driver(
     )
 
 
-def _close_lost(recorder: Recorder, error: Exception) -> None:
-    """Tune ended twice over the trials that were running: they count as lost. Raises `error` where none was."""
-    if not recorder.trials(TrialState.RUNNING):
-        raise error
-    reason = f"{LOST}: {type(error).__name__}: {error}".splitlines()[0]
-    recorder.close_running(Failure(state=LOST, reason=reason, traceback="".join(traceback.format_exception(error))))
+def _close_lost(recorder: Recorder, driver: StudyDriver, error: Exception) -> None:
+    """Closes the trial that was running alone."""
+    failure = Failure(state=LOST, reason=f"{LOST}: {error}", traceback="".join(traceback.format_exception(error)))
+    for live in driver.live.values():
+        recorder.append_error(live.trial.number, failure)
+        recorder.close_failed(live.trial, failure)
 
 
 def _what_is_missing(recorder: Recorder) -> NotWritableError:

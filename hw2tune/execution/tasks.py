@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 import ray
 
@@ -14,8 +15,9 @@ from hw2tune.execution.resources import Capacity
 from hw2tune.records.trials.rows import TrialRow
 from hw2tune.records.trials.states import COMPLETE, DIVERGED
 from hw2tune.study.task import Job, PublishedEvaluation, Task, TrainingResult, TrialData
+from hw2tune.user_code.blame import in_words
 
-Key = TypeVar("Key")
+Replicate = tuple[str, int]  # variant and seed
 
 
 def train_all(
@@ -51,10 +53,7 @@ def train_all(
                 del live[stream]
                 continue
             except ray.exceptions.RayError as error:
-                raise TrainingFailedError(
-                    f"{job.label}: its training failed ({str(error).strip().splitlines()[-1]}); "
-                    "what is finished is kept, the same command tries it again"
-                ) from error
+                raise _failed(job.label, "training", error) from error
             if isinstance(item, TrainingResult):
                 yield job, item  # who takes it writes it down
                 tell(TrainingFinished(row=_row(number, job.label, item)))
@@ -63,11 +62,11 @@ def train_all(
 
 
 def run_each(
-    function: Callable[..., Any], calls: Mapping[Key, Sequence[Any]], shared: Any, capacity: Capacity
-) -> Iterator[tuple[Key, Any]]:
-    """Runs `function(shared, *arguments)` in workers for each of `calls`; yields key and result as they end.
+    function: Callable[..., Any], calls: Mapping[Replicate, Sequence[Any]], shared: Any, capacity: Capacity
+) -> Iterator[tuple[Replicate, Any]]:
+    """Runs `function(shared, *arguments)` in workers for each of `calls`; yields replicate and result as they end.
 
-    `shared` travels once.
+    `shared` travels once. Raises TrainingFailedError, naming the replicate.
     """
     reference = ray.put(shared)
     remote = ray.remote(
@@ -76,7 +75,30 @@ def run_each(
     pending = {remote.remote(reference, *arguments): key for key, arguments in calls.items()}
     while pending:
         (ready, *_), _ = ray.wait(list(pending), num_returns=1)
-        yield pending.pop(ready), ray.get(ready)
+        variant, seed = pending.pop(ready)
+        try:
+            result = ray.get(ready)
+        except ray.exceptions.RayError as error:
+            raise _failed(f"{variant} seed {seed}", "test", error) from error
+        yield (variant, seed), result
+
+
+def _failed(label: str, what: str, error: ray.exceptions.RayError) -> TrainingFailedError:
+    """The error of a worker that died, in Ray's words, or of what ran in it, in its own (`told`)."""
+    cause = getattr(error, "cause", None)
+    words = str(cause) if isinstance(cause, TrainingFailedError) else str(error).strip().splitlines()[-1]
+    return TrainingFailedError(
+        f"{label}: its {what} failed ({words}); what is finished is kept, run the same command again"
+    )
+
+
+@contextlib.contextmanager
+def told(code: Mapping[str, str]) -> Iterator[None]:
+    """In a worker: an error as text, with file and line of the study's `code`. Raises TrainingFailedError."""
+    try:
+        yield
+    except Exception as error:  # the user's network and objective may raise anything
+        raise TrainingFailedError(in_words(error, code)) from error
 
 
 def _stream(task: Task, shared: tuple[TrialData, PublishedEvaluation | None], threads: int, gpu: bool) -> Iterator[Any]:
@@ -84,14 +106,15 @@ def _stream(task: Task, shared: tuple[TrialData, PublishedEvaluation | None], th
     from hw2tune.train.trainer import Trainer
 
     data, published = shared
-    trainer = Trainer(data, threads=threads, gpu=gpu)
-    if published is None:
-        result = yield from trainer.train(task)
-    else:
-        held_out = trainer.on_device(published.test, data)
-        evaluated = trainer.data.train if published.evaluated == "train" else held_out
-        result = yield from trainer.train_as_published(task, evaluated, held_out)
-    yield result
+    with told(task.code):
+        trainer = Trainer(data, threads=threads, gpu=gpu)
+        if published is None:
+            result = yield from trainer.train(task)
+        else:
+            held_out = trainer.on_device(published.test, data)
+            evaluated = trainer.data.train if published.evaluated == "train" else held_out
+            result = yield from trainer.train_as_published(task, evaluated, held_out)
+        yield result
 
 
 def _row(number: int, label: str, finished: TrainingResult) -> TrialRow:

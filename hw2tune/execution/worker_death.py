@@ -6,6 +6,7 @@ from collections.abc import Collection
 
 from ray.exceptions import ObjectLostError, OutOfMemoryError, RayActorError, RayTaskError
 
+from hw2tune.execution.tune.messages import WorkerBrokenError
 from hw2tune.records.trials.states import DATA_ERROR, FAILED, LOST, OUT_OF_MEMORY
 from hw2tune.search.failures import Failure
 
@@ -16,7 +17,12 @@ DATA_LOST = ("ObjectLostError", "ObjectFetchTimedOutError", "OwnerDiedError", "O
 def worker_death(
     error: Exception | None, *, machine: str = "", alive: Collection[str] = (), killed_by_kernel: bool = False
 ) -> Failure:
-    """The failure of a worker that died. `machine` is its address, empty where unknown; `alive` those that run."""
+    """The failure of a worker that died, or said that it is broken.
+
+    `machine` is its address, empty where unknown; `alive` those that run.
+    """
+    if isinstance(error, RayTaskError) and isinstance(error.cause, WorkerBrokenError):
+        return Failure(**error.cause.args[0])
     state, cause = _cause(error, machine_gone=bool(machine) and machine not in alive, killed_by_kernel=killed_by_kernel)
     return Failure(
         state=state,

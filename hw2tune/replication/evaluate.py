@@ -135,19 +135,21 @@ def _evaluate(
     shared: tuple[str, DatasetInfo, Split, Any, bool], blueprint: Blueprint, training: Training
 ) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
     """In a worker: the evaluations and the arrays of `records.replicates.write_replicate`."""
+    from hw2tune.execution.tasks import told
     from hw2tune.train.batches import on_device
     from hw2tune.train.device import prepare_process
     from hw2tune.train.evaluate import evaluate_network
 
     loss, info, test, gallery, gpu = shared
-    device = prepare_process(1, gpu=gpu)
-    return evaluate_network(
-        blueprint=blueprint,
-        loss=loss,
-        weights={which: training.weights(which) for which in ("chosen", "last")},
-        epochs={"chosen": training.chosen_epoch or 0, "last": len(training.epochs)},
-        initial_norms=training.weights("initial_norms"),
-        test=on_device(test, info, device),
-        shown=[int(index) for index in gallery[:FEATURE_IMAGES]],
-        device=device,
-    )
+    with told(blueprint.code):
+        device = prepare_process(1, gpu=gpu)
+        return evaluate_network(
+            blueprint=blueprint,
+            loss=loss,
+            weights={which: training.weights(which) for which in ("chosen", "last")},
+            epochs={"chosen": training.chosen_epoch or 0, "last": len(training.epochs)},
+            initial_norms=training.weights("initial_norms"),
+            test=on_device(test, info, device),
+            shown=[int(index) for index in gallery[:FEATURE_IMAGES]],
+            device=device,
+        )

@@ -110,7 +110,7 @@ def _trained(
             f"interrupted after {len(records)} of {counted(epochs, 'epoch')}; a rerun keeps nothing"
         ) from None
     except Exception as error:
-        return records, failure_of(error, None if session is None else len(records) + 1).reason
+        return records, failure_of(error, None if session is None else len(records) + 1, task.code).reason
     values = {record["epoch"]: record[task.objective] for record in records}
     finite = best_epoch(values, objective_of(task.objective).direction) is not None
     return records, "" if finite or not values else never_finite(task.objective, values)

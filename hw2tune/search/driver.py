@@ -6,6 +6,7 @@ says why. Ray Tune does so through the adapters of `execution.tune`; tests and b
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from hw2tune.events import Listeners, TrialStarted
 from hw2tune.records.trials.rows import LABEL, configuration_of
 from hw2tune.records.trials.states import DIVERGED
 from hw2tune.search.failures import Failure
+from hw2tune.search.named import told_as_users
 from hw2tune.search.recorder import FINISHED, Recorder
 from hw2tune.search.retries import FailurePolicy
 from hw2tune.study.hyperparameters import Value
@@ -105,6 +107,7 @@ class StudyDriver:
     gpu_slots: int = 0
     machines: Callable[[], list[str]] = list
     deadline: float | None = None
+    suspects: bool = False  # only interrupted trials are given out
     live: dict[int, LiveTrial] = field(default_factory=dict)  # by number
     deferred: list[tuple[optuna.Trial, Failure]] = field(default_factory=list)  # failed before any trial ended well
     ending: RunEnd | None = None
@@ -120,7 +123,7 @@ class StudyDriver:
             return Wait()
         if not self.has_more:
             return Wait() if self.live else Done()
-        with self.recorder.writing():
+        with self.recorder.writing(), self._sampling():
             if self.interrupted:
                 trial, checkpoint = self.recorder.resume(self.interrupted.pop(0))
             else:
@@ -135,6 +138,10 @@ class StudyDriver:
         self._refused()
         return Wait()
 
+    def _sampling(self) -> contextlib.AbstractContextManager[None]:
+        """Around what calls the sampler."""
+        return told_as_users("sampler", self.study.sampler.name, self.study.code)
+
     @property
     def has_more(self) -> bool:
         """Whether `next` has a trial to give."""
@@ -143,6 +150,8 @@ class StudyDriver:
     @property
     def _new(self) -> int:
         """Trials that may still begin."""
+        if self.suspects:
+            return 0
         return self.study.trials_left(self.begun, self._epochs_spent)
 
     @property
@@ -182,7 +191,7 @@ class StudyDriver:
             return
         if failure is not None and failure.worker_died and self.ending is RunEnd.INTERRUPTED:
             return  # what ends us may have ended its worker as well; it goes on from its last epoch
-        with self.recorder.writing():
+        with self.recorder.writing(), self._sampling():
             if (failure := failure or self.recorder.without_value(live.trial)) is not None:
                 self._failed(live.trial, failure)
             else:

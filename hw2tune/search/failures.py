@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hw2tune.errors import DataError
 from hw2tune.records.trials.states import DATA_ERROR, DIVERGED, FAILED, OUT_OF_MEMORY
+from hw2tune.user_code.blame import in_words
 
 FRAMES = 8  # of a traceback: the innermost, where the fault is
 
@@ -32,18 +34,20 @@ class Failure:
         return self.state, "" if self.state == DIVERGED else self.reason.partition(": ")[2]
 
 
-def failure_of(error: Exception, epoch: int | None) -> Failure:
-    """An exception in a worker, in training `epoch`, or while it prepared (None). To be called where it is caught."""
+def failure_of(error: Exception, epoch: int | None, code: Mapping[str, str]) -> Failure:
+    """Return an exception in a worker as a failure, in training `epoch` or in its preparation (None).
+
+    An error of the study's `code` has its file and line. To be called where the exception is caught.
+    """
     where = "in its preparation" if epoch is None else f"in epoch {epoch}"
     if type(error).__name__ == "DivergedError":  # by name: training's modules import torch, this one must not
         return Failure(state=DIVERGED, reason=f"{DIVERGED} {where}: {error}")
     state = _state(error)
-    text = ": ".join([type(error).__name__, *str(error).strip().splitlines()[:1]])
     return Failure(
         state=state,
-        reason=f"{state} {where}: {text}",
+        reason=f"{state} {where}: {in_words(error, code)}",
         traceback=traceback.format_exc(limit=-FRAMES),
-        transient=state != FAILED or epoch is None or "CUDA" in text or isinstance(error, OSError),
+        transient=state != FAILED or epoch is None or "CUDA" in str(error) or isinstance(error, OSError),
     )
 
 

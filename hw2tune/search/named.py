@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from hw2tune.errors import StudyFileError
+from hw2tune.errors import Hw2tuneError, StudyFileError, UserCodeError
 from hw2tune.study.notation import did_you_mean
+from hw2tune.user_code.blame import in_words, is_users
 from hw2tune.user_code.files import is_code
 from hw2tune.user_code.importer import load
+
+
+@contextlib.contextmanager
+def told_as_users(key: str, name: str, code: Mapping[str, str]) -> Iterator[None]:
+    """Around calls of a class that a study file may name: an error of the user's is told as theirs.
+
+    Raises UserCodeError, with file and line.
+    """
+    try:
+        yield
+    except Hw2tuneError:
+        raise
+    except Exception as error:  # the user's code may raise anything
+        if not (is_code(name) and is_users(error, code)):
+            raise
+        raise UserCodeError(f"{key} {name}: {in_words(error, code)}; fix it and run the same command again") from error
 
 
 def class_at(key: str, name: str, known: Iterable[str], code: Mapping[str, str]) -> Any:

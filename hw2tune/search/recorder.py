@@ -22,6 +22,7 @@ from hw2tune.records.trials.rows import LABEL, REASON, STATE, TrialRow, configur
 from hw2tune.records.trials.states import DIVERGED
 from hw2tune.records.trials.storage import in_one_write, take_back
 from hw2tune.search.failures import Failure
+from hw2tune.search.named import told_as_users
 from hw2tune.study.hyperparameters import Value, identity
 from hw2tune.study.objectives import PARAMETERS, SECONDS, best_epoch, never_finite
 from hw2tune.study.schema import Study
@@ -76,12 +77,6 @@ class Recorder:
     def epochs_spent(self) -> int:
         """Epochs of all trials."""
         return sum(len(trial.intermediate_values) for trial in self.trials())
-
-    def close_running(self, failure: Failure) -> None:
-        """Ends every trial that was begun and is not at its end."""
-        for frozen in self.trials(TrialState.RUNNING):
-            self.append_error(frozen.number, failure)
-            self.close_failed(optuna.trial.Trial(self.optuna_study, frozen._trial_id), failure)
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
@@ -209,7 +204,8 @@ class Recorder:
 
         Where the budget is `spent` every other trial is stopped.
         """
-        return (trial.should_prune() or spent) and LABEL not in trial.user_attrs
+        with told_as_users("pruner", self.study.pruner.name, self.study.code):
+            return (trial.should_prune() or spent) and LABEL not in trial.user_attrs
 
     def out_of_patience(self, trial: optuna.Trial) -> bool:
         """Whether the trial has had no new best for as many epochs as the pruner waits; a reference always goes on."""

@@ -199,7 +199,8 @@ def print_reproduction(report: ReproductionReport, console: Console) -> None:
         console.print(f"\n{report.name} {label}" + (f"  [{run.caveat}]" if run.caveat else ""), markup=False)
         console.print(table)
         console.print(run.sentence)
-    console.print(f"\n{run.tolerance_note}")
+    for note in dict.fromkeys(run.tolerance_note for run in report.runs.values()):
+        console.print(f"\n{note}")
     console.print(f"table: {report.table}\npage:  {report.page}", soft_wrap=True)
 
 

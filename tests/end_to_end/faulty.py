@@ -38,6 +38,11 @@ def _do(fault: str, number: int) -> None:
             bytearray(1 << 60)
         case "hog":
             _allocate_until_killed()
+        case "break CUDA once":
+            mark = Path(os.environ["MARKS"]) / str(number)
+            if not mark.exists():
+                mark.touch()
+                raise RuntimeError("CUDA error: an illegal memory access was encountered")
         case "be slow":
             time.sleep(1.0)
 

@@ -49,9 +49,10 @@ def test_each_fault_has_its_word_and_the_study_goes_on(tmp_path):
     limit = (memory.total - memory.available + 4e9) / memory.total  # the monitor's: 4 GB above what is in use now
     # One trial at a time: the monitor ends the youngest worker, which beside a hog may be an innocent one.
     faults = {"2": "die once", "3": "too much memory", "4": "raise", "5": "hog", "6": "die always"}
+    faults |= {"7": "break CUDA once"}
     code, out, err = finish(
         start(
-            "study", "tiny.toml", "--trials", 8, "--retries", 2, "--pruner", "none", "--max-epochs", 2,
+            "study", "tiny.toml", "--trials", 9, "--retries", 2, "--pruner", "none", "--max-epochs", 2,
             "--concurrency", 1, cwd=tmp_path, faults=faults, RAY_memory_usage_threshold=f"{limit:.3f}",
         )
     )  # fmt: skip
@@ -59,7 +60,9 @@ def test_each_fault_has_its_word_and_the_study_goes_on(tmp_path):
     assert code == 0
     folder = StudyFolder(tmp_path / "ray_results" / "tiny")
     reasons = {trial.number: trial.user_attrs.get("reason", "") for trial in read_trials(folder)}
-    assert (reasons[0], reasons[1], reasons[2], reasons[7]) == ("", "", "", "")
+    assert [reasons[number] for number in (0, 1, 2, 7, 8)] == [""] * 5
+    before, after = [epoch["pid"] for epoch in read_epochs(folder.trial(7))]
+    assert before != after, "a worker whose CUDA is broken trains no more"
     assert reasons[3].startswith("out of memory in epoch 2: MemoryError")
     assert reasons[4] == "failed in its preparation: ValueError: no such thing"
     assert reasons[5] == "out of memory: Ray's memory monitor ended its worker process"
@@ -69,8 +72,8 @@ def test_each_fault_has_its_word_and_the_study_goes_on(tmp_path):
     assert "no such thing" in folder.trial(4).errors.read_text()
     attempts = folder.trial(4).errors.read_text().split("failed in its preparation: ValueError: no such thing\n")[1:]
     assert len(attempts) == 3 and all(len(attempt.splitlines()) < 20 for attempt in attempts)
-    assert "4 complete" in out and "2 out of memory" in out and "1 failed" in out and "1 lost" in out
-    assert_account(folder, 8)
+    assert "5 complete" in out and "2 out of memory" in out and "1 failed" in out and "1 lost" in out
+    assert_account(folder, 9)
     assert_nothing_of_rays(out, err)
 
 

@@ -1,4 +1,4 @@
-"""Runs of Tune that end in an exception, as Ray's memory monitor makes them on a cluster; and slow workers."""
+"""Runs of Tune that Ray's failures end; errors of others that come out as they are; and slow workers."""
 
 import json
 import subprocess
@@ -8,7 +8,8 @@ import pytest
 from optuna.trial import TrialState
 
 from hw2tune.data.load import load_dataset
-from hw2tune.events import Event, Listeners, StudyFinished
+from hw2tune.errors import RayFailedError, UserCodeError
+from hw2tune.events import Event, Listeners, Noted, StudyFinished
 from hw2tune.execution.cluster import Cluster
 from hw2tune.execution.resources import Capacity, ResourceRequest
 from hw2tune.execution.run import run_trials
@@ -27,13 +28,14 @@ class OneMachine(Cluster):
     here = "a"
 
     def capacity(self, excluded=(), *, at_most=False) -> Capacity:
-        return Capacity(cpus_per_trial=1, gpus_per_trial=0, concurrency=1, text="1 CPU")
+        concurrency = self.resources.concurrency or 1
+        return Capacity(cpus_per_trial=1, gpus_per_trial=0, concurrency=concurrency, text="CPUs")
 
 
-def run(folder: StudyFolder, execute, listeners=(), cluster=OneMachine) -> RunEnd:
+def run(folder: StudyFolder, execute, listeners=(), cluster=OneMachine, concurrency=1) -> RunEnd:
     return run_trials(
         STUDY, folder=folder, data=load_dataset("synthetic-mnist", validation_size=100),
-        cluster=cluster(resources=ResourceRequest()), tell=Listeners(listeners), execute=execute,
+        cluster=cluster(resources=ResourceRequest(concurrency=concurrency)), tell=Listeners(listeners), execute=execute,
     )  # fmt: skip
 
 
@@ -43,35 +45,73 @@ def one_epoch(driver: StudyDriver, given: Assignment) -> None:
     driver.ended(given.trial, Outcome(machine="a"))
 
 
-def test_a_trial_that_ends_tune_twice_is_lost_and_the_study_goes_on(tmp_path):
-    runs = []
+KILLED = "Ray Tune ended with RuntimeError: worker killed for memory"
+
+
+def test_a_trial_that_ends_tune_again_when_it_runs_alone_is_lost_and_its_neighbours_are_not(tmp_path):
+    at_once: list[int] = []
     events: list[Event] = []
 
-    def execute(driver, **_):
-        runs.append(len(driver.interrupted))
-        if len(runs) <= 2:
-            driver.next()
-            raise RuntimeError("worker killed for memory\nand more lines")
-        while isinstance(given := driver.next(), Assignment):
-            one_epoch(driver, given)
+    def execute(driver, *, capacity, **_):
+        at_once.append(capacity.concurrency)
+        given = [one for _ in range(capacity.concurrency) if isinstance(one := driver.next(), Assignment)]
+        while given:
+            if any(one.trial == 1 for one in given):
+                raise RayFailedError(KILLED)
+            one_epoch(driver, given.pop())
+            given += [one for one in [driver.next()] if isinstance(one, Assignment)]
         return RunEnd.COMPLETE
 
     folder = StudyFolder(tmp_path)
-    assert run(folder, execute, [events.append]) is RunEnd.COMPLETE
-    assert runs == [0, 1, 0]  # given out once more, then given up
-    assert [trial.state.name for trial in read_trials(folder)] == ["FAIL", "COMPLETE", "COMPLETE"]
-    assert read_trials(folder)[0].user_attrs["reason"] == "lost: RuntimeError: worker killed for memory"
-    assert "RuntimeError" in (folder.trial(0).root / "error.txt").read_text()
+    assert run(folder, execute, [events.append], concurrency=2) is RunEnd.COMPLETE
+    assert at_once == [2, 1, 2]  # trials 0 and 1, then one after the other, then the third
+    assert [trial.state.name for trial in read_trials(folder)] == ["COMPLETE", "FAIL", "COMPLETE"]
+    assert read_trials(folder)[1].user_attrs["reason"] == f"lost: {KILLED}"
+    assert "RayFailedError" in (folder.trial(1).root / "error.txt").read_text()
     assert len(folder.trials_table.read_text().splitlines()) == 4
     assert isinstance(events[-1], StudyFinished) and events[-1].end == "complete" and len(events[-1].rows) == 3
+    note = f"{KILLED}; the trials that were running go on one at a time"
+    assert [event.text for event in events if isinstance(event, Noted)] == [note, note]
 
 
-def test_an_exception_with_no_trial_to_blame_is_not_swallowed(tmp_path):
+def test_where_ray_fails_whatever_runs_no_trial_is_lost(tmp_path):
+    runs = []
+
+    def execute(driver, *, capacity, **_):
+        runs.append([driver.next().trial for _ in range(capacity.concurrency)])
+        raise RayFailedError(KILLED)
+
+    with pytest.raises(RayFailedError) as refusal:
+        run(StudyFolder(tmp_path), execute, concurrency=2)
+    assert str(refusal.value) == f"{KILLED}; finished trials are kept, run the same command again"
+    assert runs == [[0, 1], [0]]
+    assert [trial.state for trial in read_trials(StudyFolder(tmp_path))] == [
+        TrialState.RUNNING,
+        TrialState.RUNNING,
+        TrialState.WAITING,
+    ][:2]
+
+
+def test_a_failure_of_rays_with_no_trial_to_blame_ends_the_run(tmp_path):
     def execute(driver, **_):
-        raise RuntimeError("no Tune today")
+        raise RayFailedError("Ray Tune ended with TuneError: no Tune today")
 
-    with pytest.raises(RuntimeError, match="no Tune today"):
+    with pytest.raises(RayFailedError, match="no Tune today; finished trials are kept, run the same command again"):
         run(StudyFolder(tmp_path), execute)
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError("ours"), UserCodeError("theirs"), KeyError("ours")])
+def test_an_error_that_is_not_rays_comes_out_at_once_and_no_trial_is_lost(tmp_path, error):
+    runs = []
+
+    def execute(driver, **_):
+        runs.append(driver.next().trial)
+        raise error
+
+    with pytest.raises(type(error)) as raised:
+        run(StudyFolder(tmp_path), execute)
+    assert raised.value is error and runs == [0]
+    assert read_trials(StudyFolder(tmp_path))[0].state == TrialState.RUNNING
 
 
 def test_a_run_without_an_excluded_machine_begins_where_the_last_one_ended(tmp_path):
@@ -97,7 +137,7 @@ def test_a_run_that_crashes_while_it_is_interrupted_is_over(tmp_path):
     def execute(driver, **_):
         runs.append(driver.next().trial)
         driver.interrupt()
-        raise RuntimeError("its workers were ended first")
+        raise RayFailedError("its workers were ended first")
 
     assert run(StudyFolder(tmp_path), execute) is RunEnd.INTERRUPTED
     assert runs == [0] and read_trials(StudyFolder(tmp_path))[0].state == TrialState.RUNNING
@@ -113,13 +153,14 @@ def test_machines_that_go_after_the_beginning_refuse_no_concurrency_that_was_ask
 
     def execute(driver, **_):
         if len(asked) == 2:
-            raise RuntimeError("crashed")
+            driver.next()
+            raise RayFailedError("crashed")
         while isinstance(given := driver.next(), Assignment):
             one_epoch(driver, given)
         return RunEnd.COMPLETE
 
     assert run(StudyFolder(tmp_path), execute, cluster=Shrinking) is RunEnd.COMPLETE
-    assert asked == [False, False, True]  # for the plan, for the first run, for the second
+    assert asked == [False, False, True, True]  # for the plan, for the first run, for those after it
 
 
 SLOW_STARTS = """

@@ -96,7 +96,7 @@ def _run_trial(study: Study, recorder: Recorder, trainer: Trainer) -> None:
             record, content = session.step().record(), session.checkpoint()
             recorder.record_epoch(trial, record | {DIGEST: digest(content)}, content)
     except Exception as error:
-        recorder.close_failed(trial, failure_of(error, session.state.epoch + 1))
+        recorder.close_failed(trial, failure_of(error, session.state.epoch + 1, study.code))
     else:
         if failure := recorder.without_value(trial):
             recorder.close_failed(trial, failure)

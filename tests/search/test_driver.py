@@ -432,15 +432,6 @@ def test_a_kill_between_the_two_published_trials_loses_neither(tmp_path):
     assert [driver.next(name).hyperparameters for name in "ab"] == list(study.references.values())
 
 
-def test_trials_that_were_running_can_be_given_up_with_a_reason(tmp_path):
-    driver = Driver(tmp_path)
-    driver.next("a")
-    assert driver.recorder.unfinished
-    driver.recorder.close_running(Failure(state="lost", reason="lost: RuntimeError: killed for memory", traceback="T"))
-    assert driver.trials[0].state == TrialState.FAIL
-    assert driver.trials[0].user_attrs["reason"] == "lost: RuntimeError: killed for memory"
-
-
 SMALL = {
     "space.learning_rate": {"choices": [0.001, 0.01]}, "space.batch_size": {"choices": [64, 100]},
     "space.optimizer": {"choices": ["adam"]}, "space.weight_decay": {"choices": [0.0, 1e-4]}, "max_epochs": 1,

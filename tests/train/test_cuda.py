@@ -81,9 +81,47 @@ def test_memory_that_a_gpu_does_not_have_is_told_in_words():
     try:
         torch.empty(1 << 50, device="cuda")
     except Exception as error:
-        failure = failure_of(error, 1)
+        failure = failure_of(error, 1, {})
     assert failure.state == "out of memory" and failure.transient
     assert failure.reason.startswith("out of memory in epoch 1: ")
+
+
+BREAKS = """
+from hw2tune.data.load import load_dataset
+from hw2tune.execution.tune.messages import WorkerBrokenError
+from hw2tune.execution.tune.trainable import TrainingTrial
+from hw2tune.study.file import find_study, parse_study
+from hw2tune.study.task import TrialData
+
+NET = '''
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self, input_shape, num_classes):
+        super().__init__()
+        self.layer = nn.Linear(784, num_classes)
+
+    def forward(self, x):
+        return self.layer(x.flatten(1))[:, torch.full((10,), 10 ** 6, device=x.device)]
+'''
+study = parse_study(*find_study("quickstart"))
+configuration = study.references["baseline"]
+study = study.model_copy(update={"model": "net.py:Net", "code": {"net.py": NET}})
+data = load_dataset("synthetic-mnist", validation_size=100)
+trial = TrainingTrial.__new__(TrainingTrial)
+config = {"number": 0, "hyperparameters": configuration, "resume": None, "gpu": True}
+trial.setup(config, TrialData(info=data.info, train=data.train, validation=data.validation), study, 1)
+try:
+    trial.step()
+except WorkerBrokenError as error:
+    print(error.args[0]["reason"])
+"""
+
+
+def test_a_worker_whose_cuda_is_broken_raises_and_is_not_used_again():
+    shown = subprocess.run([sys.executable, "-c", BREAKS], capture_output=True, text=True)
+    assert "CUDA error: device-side assert triggered" in shown.stdout and "in epoch 1: " in shown.stdout
 
 
 @pytest.mark.ray

@@ -7,7 +7,9 @@ scheduler hears before the searcher (`TuneController._process_trial_result`, `_p
 
 from __future__ import annotations
 
+import contextlib
 import pickle
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,11 +28,24 @@ TUNES_OWN = ("config", "hist_stats", "done")  # the configuration stands in para
 
 @dataclass
 class Running:
-    """What the three adapters share: the driver, and Tune's trials by Tune's own id."""
+    """What the three adapters share: the driver, and Tune's trials by Tune's own id.
+
+    `fault` is the first error that a call of the driver raised: Tune 2.60 wraps some of them and drops others.
+    """
 
     driver: StudyDriver
     numbers: dict[str, int] = field(default_factory=dict)
     failures: dict[str, Failure] = field(default_factory=dict)
+    fault: Exception | None = None
+
+    @contextlib.contextmanager
+    def calling(self) -> Iterator[None]:
+        """Around each call of the driver."""
+        try:
+            yield
+        except Exception as error:  # of whatever kind: `run_tune` raises it again
+            self.fault = self.fault or error
+            raise
 
 
 class TuneSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
@@ -43,7 +58,8 @@ class TuneSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """The next trial's configuration, None for nothing yet, FINISHED for nothing more."""
-        given = self.running.driver.next()
+        with self.running.calling():
+            given = self.running.driver.next()
         if not isinstance(given, Assignment):
             return None if isinstance(given, Wait) else str(Searcher.FINISHED)
         self.running.numbers[trial_id] = given.trial
@@ -64,7 +80,9 @@ class TuneSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         if failure is None and (error or result is None):
             failure = worker_death(None)
         if number is not None:
-            self.running.driver.ended(number, Outcome(failure=failure, machine=str((result or {}).get("node_ip", ""))))
+            outcome = Outcome(failure=failure, machine=str((result or {}).get("node_ip", "")))
+            with self.running.calling():
+                self.running.driver.ended(number, outcome)
 
     # Tune pickles its parts into a state of its own that nobody reads.
     def save(self, checkpoint_path: str) -> None:
@@ -89,15 +107,16 @@ class TuneStopper(tune.Stopper):  # type: ignore[misc]  # Ray ships no types
             self.running.failures[trial_id] = Failure(**result[FAILURE])
             return True
         driver, number = self.running.driver, self.running.numbers[trial_id]
-        if RESUMED in result:
-            return driver.resumed(number, result[RESUMED]) is Verdict.STOP
-        checkpoint = result.pop(CHECKPOINT)  # ours alone; Tune keeps the last result of every trial
-        record = {key: value for key, value in result.items() if key not in TUNES_OWN}
-        return driver.epoch(number, EpochResult(record=record, checkpoint=checkpoint)) is Verdict.STOP
+        with self.running.calling():
+            if RESUMED in result:
+                return driver.resumed(number, result[RESUMED]) is Verdict.STOP
+            checkpoint = result.pop(CHECKPOINT)  # ours alone; Tune keeps the last result of every trial
+            record = {key: value for key, value in result.items() if key not in TUNES_OWN}
+            return driver.epoch(number, EpochResult(record=record, checkpoint=checkpoint)) is Verdict.STOP
 
     def stop_all(self) -> bool:
         """Whether the run ends here."""
-        return self.running.driver.end is not None
+        return self.running.fault is not None or self.running.driver.end is not None
 
     def __getstate__(self) -> dict[str, Any]:
         return {}
@@ -114,16 +133,32 @@ class TuneScheduler(FIFOScheduler):  # type: ignore[misc]  # Ray ships no types
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
         """A worker died without a word of its own."""
         kills, machine = kernel_kills(), trial.node_ip or ""
-        self.running.failures[trial.trial_id] = worker_death(
-            _error_of(trial),
-            machine=machine,
-            alive=self.running.driver.machines(),
-            killed_by_kernel=kills > self.kernel_kills and machine in ("", self.here),
-        )
+        with self.running.calling():
+            self.running.failures[trial.trial_id] = worker_death(
+                _error_of(trial),
+                machine=machine,
+                alive=self.running.driver.machines(),
+                killed_by_kernel=kills > self.kernel_kills and machine in ("", self.here),
+            )
         self.kernel_kills = kills
+        _forget_checkpoint(trial)
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        """The trial's worker has its checkpoint."""
+        _forget_checkpoint(trial)
+        return str(FIFOScheduler.CONTINUE)
+
+    def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
+        """The same of a trial that its first result ends."""
+        _forget_checkpoint(trial)
 
     def __getstate__(self) -> dict[str, Any]:
         return {}
+
+
+def _forget_checkpoint(trial: Any) -> None:
+    """Drops the bytes that a trial went on from: Tune keeps its trials, and in each the configuration twice."""
+    trial.config["resume"] = trial.evaluated_params["resume"] = None
 
 
 def _error_of(trial: Any) -> Exception | None:

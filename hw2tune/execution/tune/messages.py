@@ -6,3 +6,7 @@ Checkpoints travel here rather than over a shared disk: they are about 1 MB at m
 CHECKPOINT = "checkpoint"  # bytes: the whole training state after the epoch
 RESUMED = "resumed"  # the epochs that a continued trial has, on its first result: none was trained for it
 FAILURE = "failure"  # in place of an epoch: the fields of `search.failures.Failure`
+
+
+class WorkerBrokenError(Exception):
+    """A failure, by its fields, after which the worker's process can train nothing more."""

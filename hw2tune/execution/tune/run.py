@@ -13,7 +13,7 @@ from typing import Any
 from ray import tune
 
 from hw2tune.data.dataset import Dataset
-from hw2tune.errors import NotWritableError
+from hw2tune.errors import NotWritableError, RayFailedError
 from hw2tune.execution.cluster import Cluster
 from hw2tune.execution.resources import Capacity
 from hw2tune.execution.tune.adapters import Running, TuneScheduler, TuneSearcher, TuneStopper
@@ -32,7 +32,10 @@ from hw2tune.study.task import TrialData
 def run_tune(
     driver: StudyDriver, *, data: Dataset, cluster: Cluster, capacity: Capacity, trainable: type[Any]
 ) -> RunEnd:
-    """Runs the driver's trials and returns what ended them. Raises NotWritableError for a full temporary folder."""
+    """Runs the driver's trials and returns what ended them.
+
+    Raises NotWritableError for a full temporary folder, RayFailedError where Ray fails, and what the driver raises.
+    """
     running = Running(driver)
     with _scratch(cluster.scratch) as scratch:
         tuner = tune.Tuner(
@@ -59,8 +62,20 @@ def run_tune(
             idle_workers_used(),
             starting_workers_awaited(lambda: driver.has_more),
         ):
-            tuner.fit()
+            _fit(tuner, running)
     return driver.ending or RunEnd.COMPLETE
+
+
+def _fit(tuner: tune.Tuner, running: Running) -> None:
+    """Runs Tune. Raises what a call of the driver raised as it was, and RayFailedError for all else."""
+    try:
+        tuner.fit()
+    except Exception as error:  # Ray 2.60: whatever Tune's controller does not expect ends it
+        if running.fault is None:
+            last = (str(error).strip().splitlines() or ["no message"])[-1]
+            raise RayFailedError(f"Ray Tune ended with {type(error).__name__}: {last}") from error
+    if running.fault is not None:
+        raise running.fault
 
 
 def _with_resources(trainable: type[Any], driver: StudyDriver, data: Dataset, capacity: Capacity) -> Any:
@@ -83,7 +98,7 @@ def _scratch(place: Path) -> Iterator[str]:
     folder = tempfile.mkdtemp(prefix="tune-", dir=place)
     try:
         yield folder
-    except Exception as error:
+    except Exception as error:  # Tune's errors of a full disk are of many types
         _refuse_full(error)
         raise
     finally:

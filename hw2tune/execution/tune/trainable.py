@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import ray
 from ray import tune
 
-from hw2tune.execution.tune.messages import CHECKPOINT, FAILURE, RESUMED
+from hw2tune.execution.tune.messages import CHECKPOINT, FAILURE, RESUMED, WorkerBrokenError
 from hw2tune.records.trials.checkpoints import DIGEST, digest
 from hw2tune.search.failures import failure_of
 from hw2tune.study.hyperparameters import Hyperparameters
@@ -23,9 +23,16 @@ if TYPE_CHECKING:
     from hw2tune.train.state import Epoch
     from hw2tune.train.trainer import Session, Trainer
 
+# An illegal access or a failed assert breaks CUDA for the whole process: all that follows on it fails at once. Other
+# errors of this text are rare enough to end a process for.
+BROKEN = ("CUDA error", "cuDNN error")
+
 
 class TrainingTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
-    """Trains one configuration; a step is an epoch. What goes wrong is a result with a reason, not a dead process."""
+    """Trains one configuration; a step is an epoch. What goes wrong is a result with a reason, not a dead process.
+
+    But a step raises WorkerBrokenError after an error of CUDA's: Tune ends a worker that raised, and reuses all others.
+    """
 
     def setup(self, config: dict[str, Any], data: TrialData, study: Study, threads: int) -> None:
         """Once a process. All work waits for the first step, where what fails has a way to say why."""
@@ -49,9 +56,13 @@ class TrainingTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
             epoch = self.session.step()
             content = self.session.checkpoint()
             return self._record(epoch) | {CHECKPOINT: content, DIGEST: digest(content), "done": self.session.finished}
-        except Exception as error:
-            failure = failure_of(error, None if self.session is None else self.session.state.epoch + 1)
-            return {FAILURE: asdict(replace(failure, machine=ray.util.get_node_ip_address())), "done": True}
+        except Exception as error:  # the user's network and objective may raise anything
+            epoch_number = None if self.session is None else self.session.state.epoch + 1
+            failure = failure_of(error, epoch_number, self.study.code)
+            fields = asdict(replace(failure, machine=ray.util.get_node_ip_address()))
+            if any(text in str(error) for text in BROKEN):
+                raise WorkerBrokenError(fields) from error
+            return {FAILURE: fields, "done": True}
 
     def _open(self) -> Session:
         from hw2tune.train.trainer import Trainer

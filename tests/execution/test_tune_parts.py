@@ -1,0 +1,114 @@
+"""Our parts in Ray Tune: whose error ends a run, what a worker that is broken does, and what is kept. Without Ray."""
+
+import pickle
+from types import SimpleNamespace
+
+import cloudpickle
+import pytest
+from ray.exceptions import RayTaskError
+
+from hw2tune.data.load import load_dataset
+from hw2tune.errors import RayFailedError
+from hw2tune.execution.tune.adapters import Running, TuneScheduler, TuneSearcher, TuneStopper
+from hw2tune.execution.tune.messages import FAILURE, WorkerBrokenError
+from hw2tune.execution.tune.run import _fit
+from hw2tune.execution.tune.trainable import TrainingTrial
+from hw2tune.execution.worker_death import worker_death
+from hw2tune.study.file import find_study, parse_study
+from hw2tune.study.task import TrialData
+from tests.search.test_driver import Driver
+
+SHIPPED = parse_study(*find_study("quickstart"))
+
+
+class Tuner:
+    """Ray's, with a run in place of its own."""
+
+    def __init__(self, run) -> None:
+        self.fit = run
+
+
+def test_an_error_of_the_driver_comes_out_as_it_was_although_tune_drops_it(tmp_path):
+    running = Running(Driver(tmp_path).driver)
+    running.driver.recorder = None  # type: ignore[assignment]  # a fault of our own
+    heard = []
+
+    def fit() -> None:
+        try:
+            TuneSearcher(running).suggest("a")
+        except AttributeError as error:  # as `TuneController._schedule_trial_stop` does
+            heard.append(error)
+        assert TuneStopper(running).stop_all()
+
+    with pytest.raises(AttributeError) as raised:
+        _fit(Tuner(fit), running)
+    assert raised.value is heard[0]
+
+
+def test_an_error_of_the_driver_comes_out_as_it_was_although_tune_wraps_it(tmp_path):
+    running = Running(Driver(tmp_path).driver)
+
+    def fit() -> None:
+        try:
+            TuneStopper(running)("nobody", {})
+        except KeyError as error:
+            raise RuntimeError("Traceback ...") from error
+
+    running.numbers["nobody"] = 99
+    with pytest.raises(KeyError):
+        _fit(Tuner(fit), running)
+
+
+def test_any_other_error_of_a_run_is_rays_with_its_type_and_its_text(tmp_path):
+    def fit() -> None:
+        raise RuntimeError("Traceback (most recent call last):\n  ...\nCaught unexpected exception: no memory")
+
+    with pytest.raises(RayFailedError) as raised:
+        _fit(Tuner(fit), Running(Driver(tmp_path).driver))
+    assert str(raised.value) == "Ray Tune ended with RuntimeError: Caught unexpected exception: no memory"
+
+
+NET = """
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self, input_shape, num_classes):
+        super().__init__()
+        self.layer = nn.Linear(784, num_classes)
+
+    def forward(self, x):
+        raise RuntimeError("{}")
+"""
+ASSERT = "CUDA error: device-side assert triggered"
+
+
+def step(text: str):
+    """One step of a trial whose network raises an error of this text."""
+    data = load_dataset("synthetic-mnist", validation_size=100)
+    study = SHIPPED.model_copy(update={"model": "net.py:Net", "code": {"net.py": NET.format(text)}})
+    trial = TrainingTrial.__new__(TrainingTrial)
+    config = {"number": 0, "hyperparameters": SHIPPED.references["baseline"], "resume": None, "gpu": False}
+    trial.setup(config, TrialData(info=data.info, train=data.train, validation=data.validation), study, 1)
+    return trial.step()
+
+
+def test_an_error_of_the_network_is_a_result_with_file_and_line():
+    assert step("too wide")[FAILURE]["reason"] == "failed in epoch 1: net.py, line 10: RuntimeError: too wide"
+
+
+def test_a_worker_whose_cuda_is_broken_raises_so_that_tune_ends_it_and_the_reason_stays():
+    with pytest.raises(WorkerBrokenError) as raised:
+        step(ASSERT)
+    in_the_driver = RayTaskError("step", "Traceback ...", raised.value).as_instanceof_cause()
+    failure = worker_death(pickle.loads(cloudpickle.dumps(in_the_driver)), machine="b", alive=["b"])
+    assert failure.reason == f"failed in epoch 1: net.py, line 10: RuntimeError: {ASSERT}"
+    assert failure.transient and not failure.worker_died and failure.machine
+
+
+@pytest.mark.parametrize("how", ["on_trial_result", "on_trial_complete"])
+def test_tune_keeps_no_checkpoint_that_a_trial_went_on_from(tmp_path, how):
+    scheduler = TuneScheduler(Running(Driver(tmp_path).driver), "here")
+    config = {"number": 3, "resume": b"bytes"}
+    trial = SimpleNamespace(config=dict(config), evaluated_params=dict(config))
+    getattr(scheduler, how)(None, trial, {"epoch": 2})
+    assert trial.config == trial.evaluated_params == {"number": 3, "resume": None}
