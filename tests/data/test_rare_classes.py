@@ -37,6 +37,8 @@ def pictures(draw):
     counts = draw(st.lists(st.integers(1, 30), min_size=2, max_size=6))
     labels = np.repeat(np.arange(len(counts)), counts)
     labels = labels[np.random.default_rng(draw(st.integers(0, 9))).permutation(len(labels))]
+    if draw(st.booleans()):
+        return labels, len(counts), []
     picture_of = draw(st.lists(st.integers(0, 60), min_size=len(labels), max_size=len(labels)))
     places = [np.flatnonzero(np.array(picture_of) == one).tolist() for one in range(3)]
     return labels, len(counts), [group for group in places if len(group) > 1]
