@@ -11,8 +11,9 @@ PUBLIC = re.compile(
 # A user, or user and password, in front of a host. A password may hold any character: it ends at the last `@`.
 USER = re.compile(r"(?<=://)(?:[^\s/?#]*:\S*|[^\s/?#]*)@|(?<!\S)[^\s:/@]+:(?!//)\S*@")
 OPTIONS = re.compile(r"(://[^\s?#]*)[?#](\S*)")
-# ESC begins what moves the cursor, sets the title or the clipboard; the last are those that turn text around.
-CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+# ESC begins what moves the cursor, sets the title or the clipboard; then come those that turn text around, and bytes of
+# file names that are not UTF-8, which no terminal can be sent.
+CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def printable(text: str) -> str:

@@ -13,7 +13,7 @@ from hw2tune.execution import doctor
 from hw2tune.execution.request import Request
 from hw2tune.execution.resources import ResourceRequest
 from hw2tune.execution.submit import submit_study
-from hw2tune.printable import without_secrets
+from hw2tune.printable import printable, without_secrets
 from hw2tune.records.environment import run_facts
 from hw2tune.records.remote.store import shown
 
@@ -99,4 +99,10 @@ def test_results_whose_address_holds_credentials_are_not_handed_over():
     assert str(refused.value) == (
         "--results-dir s3://bucket/x: the address holds credentials, and the cluster's dashboard would show them; "
         "leave them out, and set them in the environment of the cluster's head"
+    )
+
+
+def test_bytes_of_a_file_name_that_are_not_utf_8_can_be_printed():
+    assert (
+        printable("caf\udce9.png: no such file").encode() == "caf\N{REPLACEMENT CHARACTER}.png: no such file".encode()
     )

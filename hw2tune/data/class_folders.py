@@ -25,6 +25,11 @@ def class_names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
+def shown(path: Path, folder: Path) -> str:
+    """The path below `folder` as text; bytes that are not UTF-8 are written out, as no record could hold them."""
+    return os.fsencode(path.relative_to(folder)).decode(errors="backslashreplace")
+
+
 def list_images(
     folder: Path, parts: Sequence[Path], classes: Sequence[str]
 ) -> tuple[list[list[ImageFile]], list[Path]]:
@@ -72,8 +77,8 @@ def _is_image(entry: os.DirEntry[str]) -> bool:
 
 def left_out_note(paths: Sequence[Path]) -> list[str]:
     """`5 left out: 3 .txt, 1 hidden, folder old`, for what `list_images` left out; empty for nothing."""
-    kinds = Counter(_kind(path) for path in paths)
-    folders = [f"folder {path.name}" for path in sorted(paths) if _kind(path) == "folder"]
+    kinds = Counter(sorted(_kind(path) for path in paths))  # most_common keeps this order where counts are equal
+    folders = [f"folder {shown(path, path.parent)}" for path in sorted(paths) if _kind(path) == "folder"]
     parts = [f"{count:,} {kind}" for kind, count in kinds.most_common() if kind != "folder"] + folders
     return [f"{len(paths):,} left out: {', '.join(parts)}"] if paths else []
 
@@ -83,5 +88,5 @@ def _kind(path: Path) -> str:
         return "hidden"
     if path.is_dir():
         return "folder"
-    suffix = path.suffix.lower()
+    suffix = Path(shown(path, path.parent)).suffix.lower()
     return f"{suffix} outside of the class folders" if suffix in FORMAT_OF else suffix or "without a suffix"

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from hw2tune.data import decoded_cache
-from hw2tune.data.class_folders import ImageFile
+from hw2tune.data.class_folders import ImageFile, shown
 from hw2tune.data.dataset import Pixels, Progress
 from hw2tune.data.image_file import Header, largest_value, read_header, read_pixels, scale_note, white_of
 from hw2tune.errors import DataError, ImageError
@@ -124,7 +124,7 @@ def _of_colours(paths: Sequence[Path], headers: Sequence[Header], folder: Path, 
         return []
     return [
         f"{_counted(len(paths) - len(coloured))} in gray get three channels, as {len(coloured):,} have colours "
-        f"(such as {coloured[0].relative_to(folder)})"
+        f"(such as {shown(coloured[0], folder)})"
     ]
 
 
@@ -133,7 +133,7 @@ def _of_blanks(files: Sequence[ImageFile], headers: Sequence[Header], images: Pi
     blank = [n for n, header in enumerate(headers) if header.transparent and images[n].min() == 255]
     if not blank:
         return []
-    example = files[blank[0]].path.relative_to(folder)
+    example = shown(files[blank[0]].path, folder)
     lost = {files[n].label for n in blank} - {file.label for n, file in enumerate(files) if n not in set(blank)}
     text = f"all white once laid on white (such as {example}): drawn in white on a transparent ground"
     if lost:
@@ -155,7 +155,7 @@ def _unusable(files: Sequence[ImageFile], folder: Path, unfit: Unfit, progress: 
                 largest_value(file.path)
             read_pixels(file.path, header.size, 1, {})
         except ImageError as error:
-            reasons[str(file.path.relative_to(folder))] = str(error)
+            reasons[shown(file.path, folder)] = str(error)
         if progress and (n + 1) % CHUNK == 0:
             progress("looking for all damaged images", n + 1, len(files))
     named = "; ".join(f"{file}: {reason}" for file, reason in list(reasons.items())[:SHOWN])

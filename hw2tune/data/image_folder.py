@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from hw2tune.data.catalog import DatasetInfo
-from hw2tune.data.class_folders import ImageFile, class_names, left_out_note, list_images
+from hw2tune.data.class_folders import ImageFile, class_names, left_out_note, list_images, shown
 from hw2tune.data.damage import damaged
 from hw2tune.data.dataset import Progress, Split, Unsplit
 from hw2tune.data.decoding import decode
@@ -50,7 +50,7 @@ def read(info: DatasetInfo, folder: Path, progress: Progress | None = None) -> U
         source=str(folder),
         trainval=Split(images=whole.images[: len(trainval)], labels=whole.labels[: len(trainval)]),
         test=Split(images=whole.images[len(trainval) :], labels=whole.labels[len(trainval) :]),
-        files=tuple(str(file.path.relative_to(folder)) for file in files),
+        files=tuple(shown(file.path, folder) for file in files),
         notes=(*decoded.notes, *left_out_note(left_out)),
     )
 

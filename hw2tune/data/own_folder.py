@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hw2tune.data.class_folders import class_names, left_out_note, list_images
+from hw2tune.data.class_folders import class_names, left_out_note, list_images, shown
 from hw2tune.data.dataset import OwnData, Progress, Split, fingerprints
 from hw2tune.data.decoding import decode
 from hw2tune.data.guard import groups_of_equals
@@ -57,12 +57,12 @@ def read_folder(
         equals = [] if tear_copies else groups_of_equals(fingerprints(train))
         in_test = held_out_indices(train.labels, test_share, classes=classes, equals=equals)
         places |= {"test": places["train"][in_test], "train": np.delete(places["train"], in_test)}
-    names = [str(file.path.relative_to(folder)) for file in files]
+    names = [shown(file.path, folder) for file in files]
     return OwnData(
         name=folder.name,
         label=f"{folder.name} ({len(files):,} images)",
         source=str(folder),
-        classes=tuple(classes),
+        classes=tuple(shown(Path(name), Path()) for name in classes),
         trainval=whole.take(places["train"]),
         validation=whole.take(places["validation"]) if "validation" in places else None,
         test=whole.take(places["test"]),

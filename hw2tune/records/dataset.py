@@ -94,6 +94,11 @@ def refuse_other_images(folder: StudyFolder, data: Dataset) -> None:
     then, now = images_of(read_dataset(folder), runs(folder)), asdict(record_of(data))
     if not any(_differs(then.get(key), now[key]) for key in ("checksum", "split_checksum", "classes")):
         return
+    if data.white and then.get("white") is None:
+        raise StudyFolderError(
+            f"{folder.root}: its trials had images of more than 8 bits, each scaled by its own largest pixel (version "
+            "0.1), and they have one scale now; run `hw2tune study` with another --name or with --fresh"
+        )
     random = f" (`{data.source}` must return the same images each time: seed what it draws)"
     raise StudyFolderError(
         f"{folder.root}: its trials had other images ({'; '.join(_differences(then, now))}); put the images "

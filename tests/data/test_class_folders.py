@@ -1,5 +1,6 @@
 """Folders of images: every file is read or named as left out, and names of splits mean what people mean by them."""
 
+import json
 import os
 import re
 import string
@@ -271,3 +272,22 @@ def test_a_class_that_gets_no_image_of_a_split_is_named(tmp_path):
     data = load(tmp_path, test_share=0.1, validation_size=2)
     assert data.notes == ("no test image of class b",)
     assert np.bincount(data.validation.labels).tolist() == [1, 1]
+
+
+# ---- names that are not UTF-8
+
+
+def test_names_that_are_not_utf_8_are_written_out_so_that_records_can_hold_them(tmp_path):
+    folder(tmp_path, count=10)
+    latin = os.fsdecode(b"caf\xe9")
+    (tmp_path / "b").rename(tmp_path / latin)
+    (tmp_path / "a" / f"{latin}.txt").touch()
+    (tmp_path / f"{latin}s").touch()
+    (tmp_path / f"x.{latin}").touch()
+    data = load(tmp_path, test_share=0.2, validation_size=2)
+    assert data.info.classes == ("a", r"caf\xe9")
+    assert data.notes == (r"3 left out: 1 .caf\xe9, 1 .txt, 1 without a suffix",)
+    json.dumps([sorted(read(data)), data.notes, data.info.classes], ensure_ascii=False).encode()
+    (tmp_path / latin / f"{latin}.png").touch()
+    with pytest.raises(DataError, match=r"1 image cannot be used \(caf\\xe9/caf\\xe9.png: "):
+        load(tmp_path, test_share=0.2)

@@ -117,6 +117,21 @@ def test_a_study_of_an_earlier_version_is_known_by_the_checksums_of_its_last_run
     refuse_other_images(folder, load_for(parse_study(file.read_text(), str(file)), None, Listeners()))
 
 
+def test_a_study_whose_images_version_0_1_scaled_each_by_itself_is_told_so(tmp_path):
+    """Its records hold a checksum of pixels that this version does not make of the same files."""
+    write_images(tmp_path / "imgs", 30)
+    Image.fromarray(np.arange(784, dtype=np.uint16).reshape(28, 28)).save(tmp_path / "imgs" / "a" / "0.png")
+    file, folder = begin(tmp_path, "./imgs", "test_share = 0.2\n")
+    add_run(folder, print, data={"name": read_dataset(folder).label, "checksum": "sha256:1", "split_checksum": ""})
+    folder.datasets[0].unlink()
+    with pytest.raises(StudyFolderError) as refused:
+        check_study(Request(study=str(file), results=folder.root.parent))
+    assert str(refused.value).endswith(
+        "mine: its trials had images of more than 8 bits, each scaled by its own largest pixel (version 0.1), and they "
+        "have one scale now; run `hw2tune study` with another --name or with --fresh"
+    )
+
+
 def test_a_function_that_draws_other_images_each_time_is_named(tmp_path):
     (tmp_path / "data.py").write_text(
         "import numpy as np\n"
