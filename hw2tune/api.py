@@ -1,8 +1,8 @@
 """What hw2tune does, as functions: each command of the CLI is one of them, and `import hw2tune` offers them.
 
 Progress goes to listeners (`hw2tune.events`), in a notebook to a live display where none are given; results come back
-as a `StudyResult`, and what a user can mend is raised as an `Hw2tuneError`. The caller's environment, loggers and
-signal handlers are as before when a function returns.
+as a `StudyResult`, and what a user can mend is raised as an `Hw2tuneError`. The caller's environment, loggers, modules
+and signal handlers are as before when a function returns.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from hw2tune.study.protocol import PROTOCOLS
 from hw2tune.study.schema import Study
 from hw2tune.study_result import StudyResult
 from hw2tune.study_run import run_on
+from hw2tune.user_code.importer import callers_modules_kept
 from hw2tune.variables import settled
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ def load_study(
     return resolve(Request(study=str(study), overrides=overrides or {}, results=results_dir))
 
 
+@callers_modules_kept()
 def check_study(request: Request) -> tuple[StudyStarted, Cost, list[str]]:
     """Study, data and resources as `run_study` would find them, what it would cost, and notes. Raises Hw2tuneError."""
     study = resolve(request)
@@ -72,6 +74,7 @@ def check_study(request: Request) -> tuple[StudyStarted, Cost, list[str]]:
     return plan, cost, notes
 
 
+@callers_modules_kept()
 def run_study(
     study: str | Path,
     *,
@@ -159,6 +162,7 @@ def write_report(
     return write.write_report(folders, output)
 
 
+@callers_modules_kept()
 def replicate_study(
     names: str | Sequence[str] = (),
     *,
@@ -211,6 +215,7 @@ def replicate_on(
         return report
 
 
+@callers_modules_kept()
 def reproduce(
     what: str = "all",
     *,

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import tempfile
+import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 import psutil
 import ray
 
-from hw2tune.errors import ResourceError
+from hw2tune.errors import RayFailedError, ResourceError
 from hw2tune.execution.address import meant, reached, without_ray_address
 from hw2tune.execution.authentication import own_token, users_token, wanted_mode
 from hw2tune.execution.connection_errors import connection_error
@@ -60,15 +61,25 @@ def _alive() -> list[dict[str, Any]]:
 
 @contextlib.contextmanager
 def connected(resources: ResourceRequest, note: Callable[[str], None] = lambda text: None) -> Iterator[Cluster]:
-    """Ray for the length of a `with`. A cluster that was running before goes on running. Raises ResourceError.
+    """Ray for the length of a `with`. A cluster that was running before goes on running.
 
-    `note` gets what the user should know of the cluster.
+    A Ray that the caller has started in this process is used if the address is `auto`, and left running. Raises
+    ResourceError, and RayFailedError for an error of Ray's within the `with`. `note` gets what the user should know of
+    the cluster.
     """
     with (
+        _only_run(),
         silenced("ray", "ray.tune", "ray.train", "ray.data", "ray.widgets.util"),
         scratch() as folder,
         translated_errors(),
     ):
+        if ray.is_initialized():
+            if resources.address != "auto":
+                raise ResourceError(
+                    "Ray runs in this process already; run `ray.shutdown()` first, or use address='auto'"
+                )
+            yield Cluster(resources=resources, scratch=folder, unsuitable=unsuitable_nodes(_alive()))
+            return
         try:
             with _started(folder) if resources.address is None else _attached(resources.address, note):
                 unsuitable = unsuitable_nodes(_alive()) if resources.address else {}
@@ -77,6 +88,27 @@ def connected(resources: ResourceRequest, note: Callable[[str], None] = lambda t
             started = _processes(folder) if resources.address is None else []
             ray.shutdown()
             _see_off(started)
+
+
+_RUN = threading.Lock()
+
+
+@contextlib.contextmanager
+def _only_run() -> Iterator[None]:
+    """Around the use of Ray: a process has one. Raises ResourceError during another, RayFailedError if Ray fails."""
+    if not _RUN.acquire(blocking=False):
+        raise ResourceError(
+            "hw2tune runs in this process already, and a process has one Ray; wait for that run, or use another process"
+        )
+    try:
+        yield
+    except ray.exceptions.RayError as error:
+        last = (str(error).strip().splitlines() or ["no message"])[-1]
+        raise RayFailedError(
+            f"Ray failed with {type(error).__name__}: {last}; what is finished is kept, run the same command again"
+        ) from error
+    finally:
+        _RUN.release()
 
 
 _QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}

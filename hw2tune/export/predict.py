@@ -14,6 +14,7 @@ from hw2tune.data.image_file import WHITE, largest_value, read_header, read_pixe
 from hw2tune.errors import DataError, ImageError, PathError
 from hw2tune.export.trained import TrainedModel, find_model
 from hw2tune.paths import expand
+from hw2tune.user_code.importer import callers_modules_kept
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -50,6 +51,7 @@ class Predictions:
     images: list[Prediction]
 
 
+@callers_modules_kept()
 def predict(
     name: str,
     images: str | Path | Sequence[str | Path],

@@ -17,6 +17,7 @@ from hw2tune.export.scripts import module_name, needs, network_module, script, u
 from hw2tune.export.trained import TrainedModel, find_model
 from hw2tune.paths import expand, refuse_unwritable
 from hw2tune.records.atomic import write_atomically
+from hw2tune.user_code.importer import callers_modules_kept
 
 if TYPE_CHECKING:
     from hw2tune.export.formats import Predict
@@ -44,6 +45,7 @@ class ExportedModel:
         return accuracy_words(self.model)
 
 
+@callers_modules_kept()
 def export_model(
     name: str,
     to: str | Path,

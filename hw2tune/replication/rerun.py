@@ -25,6 +25,7 @@ from hw2tune.search.failures import failure_of
 from hw2tune.study.objectives import best_epoch, never_finite, objective_of
 from hw2tune.study.task import Task, TrialData, task_of
 from hw2tune.text.numbers import counted
+from hw2tune.user_code.importer import callers_modules_kept
 
 if TYPE_CHECKING:
     from hw2tune.train.trainer import Session, Trainer
@@ -33,6 +34,7 @@ QUANTITIES = ("train_loss", "train_accuracy", "validation_loss", "validation_acc
 VERSIONS = ("hw2tune", "torch", "numpy")  # that a training may depend on
 
 
+@callers_modules_kept()
 def rerun_trial(
     name: str,
     trial: int,

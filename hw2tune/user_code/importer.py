@@ -5,11 +5,12 @@ Nothing is written to disk, so that nothing is left there, and a worker on anoth
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
 import linecache
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.abc import InspectLoader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from pathlib import PurePosixPath
@@ -27,25 +28,41 @@ def load(text: str, code: Mapping[str, str]) -> Any:
     return getattr(importlib.import_module(reference.module), reference.name)
 
 
+@contextlib.contextmanager
+def callers_modules_kept() -> Iterator[None]:
+    """Around a function of the API: behind it an import in the caller's process finds the caller's modules again."""
+    try:
+        yield
+    finally:
+        _FINDER.withdraw()
+
+
 class _Finder(MetaPathFinder):
     """Finds the modules of one study's code before any others of the same names."""
 
     def __init__(self) -> None:
         self.code: dict[str, str] = {}
         self.files: dict[str, str] = {}  # by module
+        self.callers: dict[str, ModuleType] = {}  # modules of these names that were imported before
 
     def serve(self, code: Mapping[str, str]) -> None:
         """From here on these modules; those of a study before are forgotten."""
         if code == self.code and self in sys.meta_path:
             return
-        for module in self.files:
-            sys.modules.pop(module, None)
+        self.withdraw()
         self.code = dict(code)
         self.files = {_module(file): file for file in code}
+        self.callers = {name: sys.modules.pop(name) for name in self.files if name in sys.modules}
+        sys.meta_path.insert(0, self)
+
+    def withdraw(self) -> None:
+        """Forgets the modules of the study, and puts those of the caller in their place."""
         for module in self.files:
             sys.modules.pop(module, None)
-        if self not in sys.meta_path:
-            sys.meta_path.insert(0, self)
+        sys.modules.update(self.callers)
+        self.code, self.files, self.callers = {}, {}, {}
+        if self in sys.meta_path:
+            sys.meta_path.remove(self)
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None

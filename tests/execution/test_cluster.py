@@ -8,18 +8,64 @@ import subprocess
 import sys
 
 import pytest
+import ray
 
-from hw2tune.errors import ResourceError
+from hw2tune.errors import RayFailedError, ResourceError
 from hw2tune.execution.authentication import users_token
 from hw2tune.execution.cluster import connected
 from hw2tune.execution.resources import ResourceRequest
 
 
-def connection_error(address: str) -> str:
+def connection_error(address: str | None) -> str:
     with pytest.raises(ResourceError) as refused:
         with connected(ResourceRequest(address=address)):
             pass
     return str(refused.value)
+
+
+@pytest.mark.parametrize("address", [None, "127.0.0.1:6379"])
+def test_a_ray_that_the_caller_has_started_is_left_alone(monkeypatch, address):
+    ended = []
+    monkeypatch.setattr(ray, "is_initialized", lambda: True)
+    monkeypatch.setattr(ray, "shutdown", lambda: ended.append("the caller's Ray"))
+    assert connection_error(address) == (
+        "Ray runs in this process already; run `ray.shutdown()` first, or use address='auto'"
+    )
+    assert ended == []
+
+
+def test_a_ray_that_the_caller_has_started_is_used_with_auto_and_goes_on(monkeypatch):
+    ended = []
+    node = {"Alive": True, "NodeID": "1", "NodeManagerAddress": "10.0.0.1", "Resources": {"CPU": 3.0}}
+    monkeypatch.setattr(ray, "is_initialized", lambda: True)
+    monkeypatch.setattr(ray, "nodes", lambda: [node])
+    monkeypatch.setattr(ray, "shutdown", lambda: ended.append("the caller's Ray"))
+    monkeypatch.setattr("hw2tune.execution.cluster.unsuitable_nodes", lambda nodes: {})
+    with connected(ResourceRequest(address="auto")) as cluster:
+        assert cluster.capacity().concurrency == 3
+    assert ended == []
+
+
+def test_a_second_run_in_one_process_is_refused_and_the_first_goes_on(monkeypatch):
+    monkeypatch.setattr(ray, "is_initialized", lambda: True)
+    monkeypatch.setattr("hw2tune.execution.cluster.unsuitable_nodes", lambda nodes: {})
+    monkeypatch.setattr(ray, "nodes", list)
+    for _ in range(2):
+        with connected(ResourceRequest(address="auto")):
+            assert connection_error("auto") == (
+                "hw2tune runs in this process already, and a process has one Ray; wait for that run, or use another "
+                "process"
+            )
+
+
+def test_an_error_of_rays_is_told_as_rays(monkeypatch):
+    monkeypatch.setattr(ray, "is_initialized", lambda: True)
+    monkeypatch.setattr("hw2tune.execution.cluster.unsuitable_nodes", lambda nodes: {})
+    monkeypatch.setattr(ray, "nodes", list)
+    with pytest.raises(RayFailedError) as failed, connected(ResourceRequest(address="auto")):
+        raise ray.exceptions.RaySystemError("the store is full")
+    assert str(failed.value).startswith("Ray failed with RaySystemError: ")
+    assert str(failed.value).endswith("the store is full; what is finished is kept, run the same command again")
 
 
 def test_ray_client_is_refused_with_the_alternative():

@@ -6,8 +6,17 @@ import sys
 
 import pytest
 
-from hw2tune.errors import ResourceError
-from hw2tune.execution.jobs import JobServer, _exit_code, _without_rays, entrypoint, newest, next_number, write_study
+from hw2tune.errors import JobError, ResourceError
+from hw2tune.execution.jobs import (
+    JobServer,
+    _exit_code,
+    _without_rays,
+    entrypoint,
+    follow,
+    newest,
+    next_number,
+    write_study,
+)
 from hw2tune.execution.request import Request
 from hw2tune.execution.resources import ResourceRequest
 from hw2tune.execution.submit import environment_of, options_of, submit_study
@@ -109,6 +118,22 @@ def test_a_client_without_rays_job_client_is_told_what_to_install(monkeypatch):
         newest(JobServer(url="http://head:8265", study="x", rejoin=""))
     assert str(refused.value) == (
         "--address http://head:8265: handing a study over needs Ray's job client here: pip install 'hw2tune[cluster]'"
+    )
+
+
+def test_a_job_that_the_server_does_not_know_any_more_is_an_error_in_a_line(monkeypatch):
+    class Client:
+        """Ray's job client, whose server answers with an error."""
+
+        def get_job_status(self, job):
+            raise RuntimeError(f"Request failed with status code 404: Job {job} does not exist.")
+
+    monkeypatch.setattr("hw2tune.execution.jobs._client", lambda cluster: Client())
+    with pytest.raises(JobError) as refused:
+        follow(JobServer(url="http://head:8265", study="x", rejoin="hw2tune study x --attach"), "x-1", print, print)
+    assert str(refused.value) == (
+        "http://head:8265: job x-1 cannot be followed (Request failed with status code 404: Job x-1 does not exist.); "
+        "`hw2tune study x --attach` follows it again"
     )
 
 

@@ -1,11 +1,12 @@
 """The user's modules, imported from memory."""
 
+import importlib
 import sys
 import traceback
 
 import pytest
 
-from hw2tune.user_code.importer import load
+from hw2tune.user_code.importer import callers_modules_kept, load
 
 NET = "import layers\nfrom parts.more import x\n\nclass Wide:\n    size = layers.size + x\n\n"
 NET += "def fail():\n    raise ValueError('no')\n"
@@ -14,9 +15,11 @@ CODE = {"net.py": NET, "layers.py": "size = 2\n", "parts/__init__.py": "", "part
 
 @pytest.fixture(autouse=True)
 def nothing_stays():
-    yield
-    load("net.py:x", {"net.py": "x = 1"})
-    for name in ("net", "layers", "parts", "parts.more"):
+    with callers_modules_kept():
+        pass  # of another test
+    with callers_modules_kept():
+        yield
+    for name in ("net", "layers"):
         sys.modules.pop(name, None)
 
 
@@ -31,6 +34,20 @@ def test_another_studys_modules_of_the_same_names_take_their_place():
     assert load("net.py:Wide", CODE).size == 3
     assert load("net.py:Wide", CODE | {"layers.py": "size = 5\n"}).size == 6
     assert load("net.py:Wide", CODE).size == 3
+
+
+def test_behind_a_function_of_the_api_an_import_gives_the_callers_own_module(tmp_path, monkeypatch):
+    (tmp_path / "net.py").write_text("size = 'mine'")
+    (tmp_path / "layers.py").write_text("size = 'mine too'")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    mine = importlib.import_module("net")
+    before = list(sys.meta_path)
+    with callers_modules_kept():
+        assert load("net.py:Wide", CODE).size == 3
+        assert load("net.py:Wide", CODE | {"layers.py": "size = 5\n"}).size == 6
+    assert importlib.import_module("net") is mine and sys.meta_path == before
+    assert importlib.import_module("layers").size == "mine too"
+    assert "parts" not in sys.modules
 
 
 def test_an_installed_function_is_found_by_its_path():

@@ -1,0 +1,51 @@
+"""What a connection knows before Ray runs, and how little it says of an import that fails beside it."""
+
+import sys
+import threading
+
+import pytest
+
+from hw2tune.errors import StudyFolderError
+from hw2tune.events import Listeners
+from hw2tune.execution import connection as module
+from hw2tune.execution.connection import Connection, _importing
+from hw2tune.execution.request import Request
+from hw2tune.execution.resources import ResourceRequest
+from hw2tune.records.lock import locked
+from hw2tune.study_run import run_on
+from tests.report.fake_study import write_fake_study
+
+
+def test_the_machine_is_looked_at_once_however_often_its_capacity_is_asked_for(monkeypatch):
+    looked = []
+
+    def machine():
+        looked.append(1)
+        return {"CPU": 3.0, "GPU": 0.0}
+
+    monkeypatch.setattr(module, "this_machine", machine)
+    connection = Connection(ResourceRequest(), Listeners())
+    assert [connection.capacity().concurrency for _ in range(10)] == [3] * 10
+    assert looked == [1]
+
+
+def test_an_import_in_the_background_that_fails_says_nothing(tmp_path, monkeypatch, capsys):
+    (tmp_path / "broken_module.py").write_text("raise ValueError('no')")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    thread = threading.Thread(target=_importing("broken_module"))
+    thread.start()
+    thread.join()
+    assert capsys.readouterr().err == "" and "broken_module" not in sys.modules
+
+
+def test_fresh_is_refused_on_a_running_study_before_ray_and_data_are_looked_at(tmp_path):
+    class WithoutRay(Connection):
+        """A connection whose Ray must not be needed."""
+
+        def cluster(self, meanwhile=""):
+            raise AssertionError("Ray was started")
+
+    folder, resources = write_fake_study(tmp_path, trials=2, seeds=0), ResourceRequest()
+    request = Request(study="quickstart", results=tmp_path, fresh=True, resources=resources)
+    with locked(folder), pytest.raises(StudyFolderError, match="runs this study"):
+        run_on(WithoutRay(resources, Listeners()), request, Listeners())
