@@ -29,6 +29,21 @@ def refuse_overlap(data: Dataset) -> None:
             )
 
 
+def overlap_caveat(data: Dataset, reason: str) -> str:
+    """The sentence on images that are in two splits, which a study file allows for `reason`; empty without any."""
+    train, validation, test = (fingerprints(split) for split in (data.train, data.validation, data.test))
+    counts = {
+        "test images are training or validation images too": _count_in({*train, *validation}, test),
+        "validation images are training images too": _count_in({*train}, validation),
+    }
+    told = [f"{count:,} {what}" for what, count in counts.items() if count]
+    return f"{', and '.join(told)} ({reason})" if told else ""
+
+
+def _count_in(others: set[bytes], digests: Sequence[bytes]) -> int:
+    return sum(digest in others for digest in digests)
+
+
 def _pairs(data: Dataset, one: str, other: str, digests: dict[str, list[bytes]], shared: set[bytes]) -> str:
     if not data.files:
         return ""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hw2tune.data.dataset import Dataset
-from hw2tune.data.guard import overlap, refuse_overlap
+from hw2tune.data.guard import overlap_caveat, refuse_overlap
 from hw2tune.data.load import load_dataset
 from hw2tune.data.own import OwnOptions, is_own
 from hw2tune.events import Listeners
@@ -81,6 +81,4 @@ def load_for(
     if not study.allow_overlap:
         refuse_overlap(data)
         return data
-    shared = overlap(data.train, data.test) + overlap(data.validation, data.test)
-    text = f"{shared:,} test images are training or validation images too ({study.allow_overlap})"
-    return replace(data, caveat=text if shared else "")
+    return replace(data, caveat=overlap_caveat(data, study.allow_overlap))

@@ -86,7 +86,7 @@ class Study(BaseModel):
         "[height, width] that the images of a folder get", None
     )
     allow_overlap: str = _said(
-        "a reason to let test images stand among the training images; it stands as a caveat beside every figure", ""
+        "a reason to let images be in two splits; it is a caveat beside every figure, with their number", ""
     )
     objective: Annotated[str, Field(min_length=1)] = _said(
         "validation_accuracy, validation_loss, balanced_accuracy, macro_f1, or metrics.py:name of a function of "

@@ -58,3 +58,20 @@ def test_test_images_among_the_training_images_pass_with_a_reason_that_is_their_
     assert data.caveat == "1 test images are training or validation images too (the camera took it twice)"
     (place / "pictures" / "test" / "a" / "0.png").unlink()
     assert load(place, 'allow_overlap = "no need"\n').caveat == ""
+
+
+def test_training_images_among_the_validation_images_are_in_the_caveat_too(tmp_path):
+    (tmp_path / "data.py").write_text(
+        "import numpy as np\n"
+        "def load():\n"
+        "    images = np.random.default_rng(0).integers(0, 255, (60, 8, 8)).astype('uint8')\n"
+        "    part = lambda *places: (images[list(places)], np.array(places) % 2)\n"
+        "    test = part(2, 2, 45, *range(50, 60))\n"
+        "    return {'train': part(*range(40)), 'validation': part(*range(37, 50)), 'test': test, 'classes': 'ab'}\n"
+    )
+    study = ('allow_overlap = "bought so"\n' + STUDY).replace("./pictures", "data.py:load")
+    data = load_for(parse_study(study, str(tmp_path / "mine.toml")), None, Listeners())
+    assert data.caveat == (
+        "3 test images are training or validation images too, and 3 validation images are training images too "
+        "(bought so)"
+    )
