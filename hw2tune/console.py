@@ -36,7 +36,7 @@ def _run(arguments: list[str], *, debug: bool) -> int:
         if _interrupted(end):
             return _tell(InterruptedByUserError(INTERRUPTED_TEXT))
         return end.code if isinstance(end, SystemExit) and isinstance(end.code, int) else 0
-    except Exception as error:
+    except Exception as error:  # the last place: a user gets one line of whatever it is
         if debug:
             traceback.print_exc()
         return _tell(error)

@@ -190,7 +190,7 @@ class Listeners:
             except Hw2tuneError as error:
                 self.listeners.remove(listener)
                 self.note(str(error))
-            except Exception as error:
+            except Exception as error:  # the caller's listener may raise anything, and must not end a study
                 self.listeners.remove(listener)
                 name = getattr(listener, "__qualname__", type(listener).__qualname__)
                 self.note(f"listener {name} failed and is omitted: {type(error).__name__}: {error}")

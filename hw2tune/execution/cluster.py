@@ -81,7 +81,7 @@ def connected(resources: ResourceRequest, note: Callable[[str], None] = lambda t
             yield Cluster(resources=resources, scratch=folder, unsuitable=unsuitable_nodes(_alive()))
             return
         try:
-            with _started(folder) if resources.address is None else _attached(resources.address, note):
+            with _started(folder, note) if resources.address is None else _attached(resources.address, note):
                 unsuitable = unsuitable_nodes(_alive()) if resources.address else {}
                 yield Cluster(resources=resources, scratch=folder, unsuitable=unsuitable)
         finally:
@@ -115,17 +115,18 @@ _QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITI
 
 
 @contextlib.contextmanager
-def _started(folder: Path) -> Iterator[None]:
+def _started(folder: Path, note: Callable[[str], None]) -> Iterator[None]:
     with own_token():
         try:
             _start(folder)
-        except Exception as first:
+        except Exception as first:  # Ray 2.60 raises several types; `_too_slow` knows them by their text
             if not _too_slow(first):
                 raise
+            note("Ray did not start within its 30 s; it is started once more")
             _end_processes(folder)
             try:
                 _start(folder)
-            except Exception as second:
+            except Exception as second:  # as above
                 if not _too_slow(second):
                     raise
                 load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")

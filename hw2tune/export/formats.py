@@ -84,7 +84,7 @@ def _exported(model: TrainedModel) -> torch.export.ExportedProgram:
     try:
         with _quiet(), torch.no_grad():
             return torch.export.export(whole, (example,), dynamic_shapes=({0: torch.export.Dim("batch")},))
-    except Exception as error:
+    except Exception as error:  # torch.export raises many types, and the user's code any
         first = str(error).strip().splitlines()[:1] or ["no message"]
         raise ModelError(
             f"{model.study.model}: torch.export cannot follow its code ({type(error).__name__}: {first[0]}); "

@@ -48,7 +48,7 @@ def built(blueprint: Blueprint, weights: Weights) -> nn.Module:
         return network(blueprint, weights, CPU)
     except ModelError:
         raise
-    except Exception as error:
+    except Exception as error:  # the user's code may raise anything
         first = str(error).strip().splitlines()[:1] or ["no message"]
         raise ModelError(
             f"{blueprint.model}: cannot be built with these weights ({type(error).__name__}: {first[0]}); is its code, "

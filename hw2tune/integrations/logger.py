@@ -205,7 +205,7 @@ class RecordsLogger(ABC):
                 with silenced(*self.loggers):
                     do()
                     self.flush()
-            except Exception as error:
+            except Exception as error:  # each library and store has its own; the study's end names it
                 self._failed(what, do, error)
                 return
             self._failure = None

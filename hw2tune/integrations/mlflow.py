@@ -97,8 +97,8 @@ class MLflowLogger(RecordsLogger):
             there = there or self._create(run.name, run.name, run)
             self._send(there, points, {name: str(value) for name, value in run.params.items()})
             self._close(there, run)
-        except BaseException:
-            self.stored.pop(run.name, None)  # what arrived is not known
+        except BaseException:  # also Ctrl-C: what arrived is not known
+            self.stored.pop(run.name, None)
             raise
 
     def end(self, overview: Overview) -> None:

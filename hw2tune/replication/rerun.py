@@ -111,7 +111,7 @@ def _trained(
         raise InterruptedByUserError(
             f"interrupted after {len(records)} of {counted(epochs, 'epoch')}; a rerun keeps nothing"
         ) from None
-    except Exception as error:
+    except Exception as error:  # whatever ended the training is what the rerun tells
         return records, failure_of(error, None if session is None else len(records) + 1, task.code).reason
     values = {record["epoch"]: record[task.objective] for record in records}
     finite = best_epoch(values, objective_of(task.objective).direction) is not None

@@ -37,3 +37,5 @@ def class_at(key: str, name: str, known: Iterable[str], code: Mapping[str, str])
         return load(name, code)
     except (ImportError, AttributeError) as error:
         raise StudyFileError(f"{key}: {name} cannot be imported: {error}") from None
+    except Exception as error:  # the user's module may raise anything
+        raise StudyFileError(f"{key}: {name} cannot be imported: {in_words(error, code)}") from error

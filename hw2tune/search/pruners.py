@@ -62,7 +62,7 @@ def build_pruner(study: Study) -> BasePruner:
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         try:
             pruner = kind(**{**settings(study.pruner, study), **arguments})
-        except Exception as error:
+        except Exception as error:  # the user's class, or Optuna's of the user's arguments, may raise anything
             raise StudyFileError(f"pruner.arguments: {name} refuses them: {error}") from None
     if not isinstance(pruner, BasePruner):
         raise StudyFileError(f"pruner: {name} is no optuna.pruners.BasePruner but a {type(pruner).__name__}")

@@ -109,7 +109,7 @@ def _made(spec: SamplerSpec, given: dict[str, Any]) -> BaseSampler:
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         try:
             sampler = spec.kind(**given)
-        except Exception as error:
+        except Exception as error:  # the user's class, or Optuna's of the user's arguments, may raise anything
             raise StudyFileError(f"sampler.arguments: {spec.name} refuses them: {error}") from None
     if not isinstance(sampler, BaseSampler):
         raise StudyFileError(f"sampler: {spec.name} is no optuna.samplers.BaseSampler but a {type(sampler).__name__}")

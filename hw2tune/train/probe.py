@@ -170,7 +170,7 @@ def _named(task: Task, where: str = "") -> Iterator[None]:
         yield
     except ModelError:
         raise
-    except Exception as error:
+    except Exception as error:  # the user's code may raise anything
         model = task.hyperparameters.model
         given = f" with {', '.join(f'{name} = {value!r}' for name, value in model.items())}" if model else ""
         text = f"{_place(error, task)}{type(error).__name__}: {_first_line(error)}"

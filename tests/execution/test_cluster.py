@@ -160,9 +160,10 @@ def test_a_ray_that_is_too_slow_to_start_is_started_again_then_told(tmp_path, mo
         raise SLOW
 
     monkeypatch.setattr("ray.init", too_slow)
-    with pytest.raises(ResourceError) as refused, connected(ResourceRequest()):
+    notes: list[str] = []
+    with pytest.raises(ResourceError) as refused, connected(ResourceRequest(), notes.append):
         pass
-    assert len(starts) == 2
+    assert len(starts) == 2 and notes == ["Ray did not start within its 30 s; it is started once more"]
     assert re.fullmatch(
         r"Ray did not start within its 30 s, twice: this machine is too busy \(load [\d.]+ on \d+ cores\); "
         r"end what else runs here, and the same command goes on",

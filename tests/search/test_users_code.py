@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from optuna.trial import TrialState
 
-from hw2tune.errors import UserCodeError
+from hw2tune.errors import StudyFileError, UserCodeError
 from tests.search.test_driver import Driver
 
 STUDY = """
@@ -89,6 +89,15 @@ def test_a_pruner_that_raises_is_told_with_its_line(tmp_path):
     assert str(error.value) == (
         "pruner mine.py:Mine: mine.py, line 6: IndexError: list index out of range; fix it and run the same command "
         "again"
+    )
+
+
+@pytest.mark.parametrize("key", ["sampler", "pruner"])
+def test_a_module_that_raises_when_it_is_imported_is_told_with_its_line(tmp_path, key):
+    with pytest.raises(StudyFileError) as error:
+        driver(tmp_path, f'{key} = "mine.py:Mine"', "import optuna\n\nsize = 1 / 0\n\n\nclass Mine: pass\n")
+    assert str(error.value) == (
+        f"{key}: mine.py:Mine cannot be imported: mine.py, line 3: ZeroDivisionError: division by zero"
     )
 
 
