@@ -127,7 +127,11 @@ def read(folder: Path, progress: Progress | None = None, dataset: IdxSet = MNIST
     images, labels, test_images, test_labels = dataset.files
     trainval = Split(images=_read_images(folder, images, dataset), labels=_read_labels(folder, labels, dataset))
     test = Split(images=_read_images(folder, test_images, dataset), labels=_read_labels(folder, test_labels, dataset))
-    return Unsplit(label=dataset.title, source=str(folder), trainval=trainval, test=test)
+    unknown = [path.name for file in dataset.files if (path := _path(folder, file)).suffix != ".gz" and not file.md5]
+    form = f"of {', '.join(unknown)} only the form was checked: unzipped, {dataset.title} has no published checksum"
+    return Unsplit(
+        label=dataset.title, source=str(folder), trainval=trainval, test=test, notes=(form,) if unknown else ()
+    )
 
 
 def _read_images(folder: Path, file: IdxFile, dataset: IdxSet) -> Pixels:

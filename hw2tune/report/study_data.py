@@ -9,7 +9,7 @@ from typing import Any
 
 from hw2tune.paths import safe_name
 from hw2tune.records.damaged import read_record
-from hw2tune.records.dataset import DatasetRecord, images_of, read_dataset
+from hw2tune.records.dataset import DatasetRecord, images_of, read_dataset, short
 from hw2tune.records.environment import runs
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.overview import Overview, read_overview
@@ -125,6 +125,7 @@ def read_study_data(folder: StudyFolder) -> StudyData:
         *(_blind(overview, one) for one in blind),
         *_misnamed(data, usable),
         *_unevenly_scaled(data),
+        *_of_mixed_images(data),
     ]
     data = replace(data, damaged=notes)
     race, tuned = data.race, data.of(TUNED)
@@ -137,6 +138,17 @@ def read_study_data(folder: StudyFolder) -> StudyData:
         f"run was interrupted in between; the race is omitted, and `hw2tune summarize {data.name}` goes on."
     )
     return replace(data, race=None, damaged=[*data.damaged, note])
+
+
+def _of_mixed_images(data: StudyData) -> list[str]:
+    noted = [run.get("data", {}).get("checksum") for run in data.environment]
+    checksums = dict.fromkeys(short(one) for one in noted if one and isinstance(one, str))
+    if len(checksums) < 2:
+        return []
+    return [
+        f"The images changed between two runs of this study (checksums {listed([*checksums])}), which version 0.1 did "
+        f"not notice: its results mix both; `hw2tune study {data.name} --fresh` starts over."
+    ]
 
 
 def _blind(overview: Overview, replicate: Replicate) -> str:

@@ -11,6 +11,8 @@ from optuna.trial import FixedTrial
 
 from hw2tune.errors import StudyFolderError
 from hw2tune.records.atomic import write_atomically
+from hw2tune.records.dataset import images_of, read_dataset
+from hw2tune.records.environment import runs
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.overview import read_overview
 from hw2tune.records.trials.rows import best_first
@@ -43,7 +45,13 @@ def take_over(study: Study, folder: StudyFolder, other: StudyFolder) -> str:
         )
     content = {"from": other.name, "observations": fitting}
     write_atomically(folder.root / FILE, json.dumps(content, indent=1) + "\n", durable=True)
-    return f"{len(fitting)} of {len(rows)} finished trials of {other.name} are known to the sampler"
+    told = f"{len(fitting)} of {len(rows)} finished trials of {other.name} are known to the sampler"
+    return told + (", though their images were others" if _other_images(folder, other) else "")
+
+
+def _other_images(folder: StudyFolder, other: StudyFolder) -> bool:
+    here, there = (images_of(read_dataset(one), runs(one)).get("checksum") for one in (folder, other))
+    return bool(here and there and here != there)
 
 
 def read_observations(study: Study, folder: StudyFolder) -> list[Observation]:

@@ -40,6 +40,7 @@ def test_zipped_files_are_known_by_their_digest(tmp_path):
     clothes = made(tmp_path, zipped=True)
     data = idx.read(tmp_path, dataset=clothes)
     assert (data.label, data.trainval.images.shape, len(data.test)) == ("Clothes", (12, 28, 28, 1), 4)
+    assert data.notes == ()
     (tmp_path / "b-labels.gz").write_bytes(gzip.compress(content(clothes.files[3], np.random.default_rng(9))))
     with pytest.raises(DataError, match=r"b-labels.gz.*the published Clothes with md5"):
         idx.read(tmp_path, dataset=clothes)
@@ -48,6 +49,10 @@ def test_zipped_files_are_known_by_their_digest(tmp_path):
 def test_plain_files_without_a_known_digest_are_known_by_their_form(tmp_path):
     clothes = made(tmp_path)
     plain, turned = idx.read(tmp_path, dataset=clothes), idx.read(tmp_path, dataset=made(tmp_path, transposed=True))
+    assert plain.notes == (
+        "of a-images, a-labels, b-images, b-labels only the form was checked: unzipped, Clothes has no published "
+        "checksum",
+    )
     np.testing.assert_array_equal(plain.trainval.images.transpose(0, 2, 1, 3), turned.trainval.images)
     (tmp_path / "a-labels").write_bytes((tmp_path / "a-labels").read_bytes()[:-1] + b"\x63")
     with pytest.raises(DataError, match=r"a-labels.*labels from 0 to 9.*99 as label number 11"):

@@ -286,3 +286,13 @@ def test_images_that_version_one_scaled_each_by_itself_are_named(study):
     ]
     (study / DATASET).write_text(json.dumps(record | {"white": {"integers": 65_535.0}}))
     assert told(study) == []
+
+
+def test_a_study_of_mixed_images_is_told_so(study: Path) -> None:
+    content = json.loads((study / ENVIRONMENT).read_text())
+    later = content["runs"][0] | {"data": {"name": "fake", "checksum": "sha256:22", "split_checksum": "sha256:11"}}
+    (study / ENVIRONMENT).write_text(json.dumps(content | {"runs": [*content["runs"], later]}))
+    assert told(study) == [
+        "The images changed between two runs of this study (checksums 00 and 22), which version 0.1 did not notice: "
+        "its results mix both; `hw2tune study quickstart --fresh` starts over."
+    ]

@@ -4,6 +4,7 @@ import pytest
 
 from hw2tune.errors import StudyFileError, StudyFolderError
 from hw2tune.events import Listeners
+from hw2tune.records.environment import add_run
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.trials.rows import trial_rows
 from hw2tune.records.trials.storage import create_optuna_study, read_trials
@@ -149,6 +150,9 @@ def test_finished_trials_of_another_study_are_known_to_the_sampler_and_not_count
     mine = StudyFolder(tmp_path / "mine")
     mine.root.mkdir()
     assert take_over(settings, mine, other) == "10 of 10 finished trials of other are known to the sampler"
+    for folder, checksum in ((mine, "sha256:1"), (other, "sha256:2")):
+        add_run(folder, print, data={"name": "images", "checksum": checksum})
+    assert take_over(settings, mine, other).endswith("are known to the sampler, though their images were others")
     cold, warm = run(settings, StudyFolder(tmp_path / "cold"), at_most=1), run(settings, mine, at_most=1)
     assert cold != warm and len(read_trials(mine)) == 1
     narrow = study(NUMBERS.replace("low = 1e-4, high = 1e-1", "low = 0.5, high = 0.6"))
