@@ -1,5 +1,8 @@
 """Arrays of the user's own on any scale: image files given to `predict` become pixels of the scale of the training."""
 
+import json
+import shutil
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -97,6 +100,18 @@ def test_files_are_predicted_on_the_scale_that_was_trained(sixteen):
     card = exported.card.read_text()
     assert "float32, 0 to 16, shape (N, 1, 8, 8), gray" in card and "its levels 0 to 255 become 0 to 16" in card
     assert 'np.array(image, "float32")' in exported.script.read_text() and "/ 255 * 16" in exported.script.read_text()
+
+
+def test_a_scale_that_an_earlier_version_did_not_record_is_read_from_the_images(sixteen, tmp_path):
+    place, _ = sixteen
+    shutil.copytree(place / "r", tmp_path / "r")
+    record = tmp_path / "r" / "small" / "dataset.json"
+    content = json.loads(record.read_text())
+    assert content.pop("scale") == [0, 16]
+    record.write_text(json.dumps(content))
+    assert find_model(tmp_path / "r", "small").images.scale == (0, 16)
+    record.write_text(json.dumps(content | {"mean": [0.3], "std": [0.4]}))  # as of images from 0 to 1
+    assert find_model(tmp_path / "r", "small").images.black_and_white == (0, 1)
 
 
 def test_example_images_of_the_report_show_all_levels(sixteen):
