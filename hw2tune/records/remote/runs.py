@@ -30,13 +30,14 @@ RUN = re.compile(r"(\d{6}-[0-9a-f]{8})\.json")
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """A run of the study; it went on from push `parent_push` of the run `parent`, and has pushed `push` times."""
+    """A run of the study; it went on from push `parent_push` of the run `parent`, and began push `push`."""
 
     id: str = ""
     owner: Owner | None = None
     parent: str = ""
     parent_push: int = 0
     push: int = 0
+    listed: bool = False  # a push of this run has counted
     ended: bool = False  # it writes nothing any more
 
     @property
@@ -110,7 +111,7 @@ class RemoteStudy:
         try:
             return _MANIFEST.validate_json(content or b"")
         except ValidationError:
-            if self.run(run_id).push > 1:
+            if self.run(run_id).listed:
                 raise StudyFolderError(
                     f"{self.place}/runs/{run_id}/files.json: missing or damaged; put a copy in its place, or remove "
                     f"{self.place}/runs/{run_id}.json to continue from the run before"

@@ -104,7 +104,9 @@ def open_store(url: str) -> Store:
 
     scheme, _, where = url.partition("://")
     if not where.strip("/"):  # pyarrow looks for a bucket without a name for six seconds
-        raise StoreError(f"{url}: names no {'folder' if scheme == 'file' else 'bucket'}; write s3://bucket/studies")
+        raise StoreError(
+            f"{shown(url)}: names no {'folder' if scheme == 'file' else 'bucket'}; write s3://bucket/studies"
+        )
     with _reaching(shown(url)):
         files, base = FileSystem.from_uri(url)
         bucket = base.partition("/")[0]

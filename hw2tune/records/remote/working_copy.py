@@ -168,7 +168,7 @@ class Mirror:
             pushed[path], at[path] = versions[path], self.run.id
         files = {path: version for path, version in pushed.items() if path not in removed}
         with self.writing:
-            self.run = replace(self.run, push=self.run.push + 1)
+            self.run = replace(self.run, push=self.run.push + 1, listed=self.synced.by == self.run.id)
             self.study.write_run(self.run)
         manifest = Manifest(by=self.run.id, push=self.run.push, files=files, at={path: at[path] for path in files})
         self._write_synced(manifest)  # at a kill here the working copy leads
