@@ -111,7 +111,7 @@ VARIABLES: dict[str, tuple[Variable, ...]] = {
     ),
     "loggers": (
         _of(
-            "MLFLOW_TRACKING_URI MLFLOW_EXPERIMENT_NAME", "handled",
+            "MLFLOW_TRACKING_URI MLFLOW_EXPERIMENT_NAME MLFLOW_EXPERIMENT_ID", "handled",
             "where `--log mlflow` logs; else into the study's folder, and an experiment of the study's name",
         ),
         _of(

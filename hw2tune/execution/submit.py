@@ -14,7 +14,14 @@ from hw2tune.execution.request import Request, resolve
 from hw2tune.printable import without_secrets
 from hw2tune.study.file import in_folder
 
-LOGGING = ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "WANDB_MODE", "WANDB_PROJECT", "WANDB_ENTITY")
+LOGGING = (
+    "MLFLOW_TRACKING_URI",
+    "MLFLOW_EXPERIMENT_NAME",
+    "MLFLOW_EXPERIMENT_ID",
+    "WANDB_MODE",
+    "WANDB_PROJECT",
+    "WANDB_ENTITY",
+)
 
 
 def submit_study(request: Request, more: Sequence[str], *, attach: bool, logs: bool, out: TextIO) -> int:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 URI = "MLFLOW_TRACKING_URI"
 # Tags: which study, which run of it, which training of this name, in which state.
 STUDY, RUN, KEY, DIGEST = "hw2tune.study", "hw2tune.run", "hw2tune.key", "hw2tune.digest"
-PARENT = "study"  # the value of RUN that the parent has
+PARENT, PARENT_ID = "study", "mlflow.parentRunId"  # the value of RUN that the parent has; where the others name it
 BATCH = 1000  # metrics that MLflow takes at once
 NOTE = 5000  # characters of a tag that every store takes
 CHECK = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "20", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
@@ -112,7 +112,7 @@ class MLflowLogger(RecordsLogger):
         if best is not None:
             trial = overview.folder.trial(best.number)
             self._attach("best", [path for path in (trial.best, trial.params) if path.exists()])
-        if (report := overview.folder.root / "report").is_dir():
+        if ((report := overview.folder.root / "report") / "summary.md").is_file():
             self._attach("report", [path for path in report.rglob("*") if path.is_file()], report)
             tags["mlflow.note.content"] = (report / "summary.md").read_text(encoding="utf-8")[:NOTE]
         self._tag(self.parent, tags)
@@ -125,6 +125,9 @@ class MLflowLogger(RecordsLogger):
         study, name = overview.study, overview.folder.name
         parent = self.stored.get(PARENT) or self._create(PARENT, name, None)
         self._set_status(parent, "RUNNING")
+        for there in self.stored.values():  # somebody may have deleted the run that held them
+            if there is not parent and there.tags.get(PARENT_ID) != parent.id:
+                self._tag(there, {PARENT_ID: parent.id})
         params = {
             "dataset": study.dataset, "model": study.model, "loss": study.loss, "objective": study.objective,
             "sampler": study.sampler.name, "pruner": study.pruner.name, "max_epochs": study.max_epochs,
@@ -210,7 +213,7 @@ class MLflowLogger(RecordsLogger):
         """A new run. A file store writes tags one by one: the study's is the last, and without it a run is none."""
         tags = {RUN: name, KEY: "", "kind": PARENT}
         if run:
-            tags |= {KEY: run.key, "kind": run.kind, "label": run.label, "mlflow.parentRunId": self.parent.id}
+            tags |= {KEY: run.key, "kind": run.kind, "label": run.label, PARENT_ID: self.parent.id}
         begun = int(1000 * run.epochs[0].time) if run and run.epochs else None
         made = self.client.create_run(
             self.experiment, begun, {key: value for key, value in tags.items() if value} | {STUDY: self.study_id}, shown
@@ -228,7 +231,7 @@ class MLflowLogger(RecordsLogger):
                     id=run.info.run_id, key=tags.get(KEY, ""), digest=tags.get(DIGEST, ""), status=run.info.status,
                     params=dict(run.data.params), metrics=list(run.data.metrics), tags=tags,
                 )  # fmt: skip
-            elif not tags.get(STUDY) and (RUN in tags or not self.uri):
+            elif not tags.get(STUDY) and not self.uri:  # on a server it may be one that another process is making
                 self.client.delete_run(run.info.run_id)
         return found
 
@@ -242,7 +245,9 @@ class MLflowLogger(RecordsLogger):
                 return
 
     def _experiment(self, name: str) -> str:
-        """The id of the experiment of this name, which is made where there is none."""
+        """The number of the experiment: MLFLOW_EXPERIMENT_ID, else that of this name, made if there is none."""
+        if self.uri and (number := os.environ.get("MLFLOW_EXPERIMENT_ID")):
+            return str(self.client.get_experiment(number).experiment_id)
         name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or name
         there = self.client.get_experiment_by_name(name)
         if there is None:

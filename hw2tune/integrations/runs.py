@@ -71,12 +71,13 @@ def read_trial(study: Study, folder: StudyFolder, row: TrialRow) -> Run:
     """A trial, with the epochs that are on disk now."""
     records = read_epochs(folder.trial(row.number))
     ended = row.state not in (RUNNING, INTERRUPTED, WAITING)
+    label = safe_name(row.label) if "/" in row.label else row.label  # a stranger's may be a path
     results = {"seconds": row.seconds} if ended else {}
     if ended and row.value is not None:
         results[best_of(study)] = row.value
     return Run(
         kind="trial",
-        name=f"trial-{row.number:04}" + (f"-{row.label}" if row.label else ""),
+        name=f"trial-{row.number:04}" + (f"-{label}" if label else ""),
         key=_digest(row.params),  # a journal that lost its end gives numbers out again
         label=row.label,
         params=row.params,
@@ -177,11 +178,14 @@ def _epoch(study: Study, record: Mapping[str, Any], time: float) -> Epoch:
 
 
 def study_id(folder: StudyFolder) -> str:
-    """What tells a study from others of its name in one store: made once, and it goes where the folder goes."""
+    """Return what tells a study from all others in one store. It goes where the folder goes; a copy's is another."""
     path = folder.logs / "id"
-    if not path.exists():
-        write_atomically(path, uuid.uuid4().hex, durable=True)
-    return path.read_text(encoding="utf-8").strip()
+    number, _, name = path.read_text(encoding="utf-8").strip().partition("\n") if path.exists() else ("", "", "")
+    if not number or name not in ("", folder.name):  # 83dc8fd wrote no name
+        number = uuid.uuid4().hex
+    if name != folder.name:
+        write_atomically(path, f"{number}\n{folder.name}\n", durable=True)
+    return number
 
 
 def best_of(study: Study) -> str:

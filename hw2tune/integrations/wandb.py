@@ -110,7 +110,7 @@ class WandbLogger(RecordsLogger):
 
 def _mode() -> Mode:
     """How W&B is to be used. Raises LoggerError for what cannot be."""
-    asked = os.environ.get("WANDB_MODE", "")
+    asked = os.environ.get("WANDB_MODE") or _mode_of_settings()
     if asked and asked not in MODES:
         raise LoggerError(
             f"--log wandb: WANDB_MODE is {asked!r}; set it to online or offline, or leave out --log wandb"
@@ -125,6 +125,16 @@ def _mode() -> Mode:
     return mode
 
 
+def _mode_of_settings() -> str:
+    """Return the mode in W&B's own settings files, as `wandb offline` writes it; empty for its default."""
+    import wandb
+
+    place = Path(os.environ.get("WANDB_CONFIG_DIR", "~/.config/wandb")).expanduser()
+    settings = wandb.Settings(silent=True, settings_system=str(place / "settings"))
+    settings.update_from_system_settings()
+    return "" if settings.mode == "online" else settings.mode
+
+
 def _server() -> str:
     return os.environ.get("WANDB_BASE_URL") or "https://api.wandb.ai"
 
@@ -133,7 +143,7 @@ def _has_login() -> bool:
     if os.environ.get("WANDB_API_KEY"):
         return True
     try:
-        return netrc(os.environ.get("NETRC")).authenticators(urlsplit(_server()).hostname or "") is not None
+        return urlsplit(_server()).hostname in netrc(os.environ.get("NETRC")).hosts  # `default` is of no host
     except (OSError, NetrcParseError):
         return False
 

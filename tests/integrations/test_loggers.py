@@ -3,25 +3,32 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import psutil
 import pytest
+from mlflow import MlflowClient
 
 import hw2tune
+from hw2tune.errors import LoggerError
 from hw2tune.events import (
     Listeners,
     ReplicationFinished,
     ReplicationStarted,
     ReportWritten,
+    StudyFinished,
     TrainingFinished,
 )
 from hw2tune.integrations import CSVLogger, MLflowLogger, TensorBoardLogger, WandbLogger, make_loggers
+from hw2tune.integrations.runs import read_trial, study_id
+from hw2tune.records.layout import StudyFolder
 from hw2tune.records.overview import read_overview, read_study
 from hw2tune.records.replicates.files import read_replicates, write_current
 from hw2tune.records.replicates.records import ReplicatesFolder
@@ -336,3 +343,82 @@ def test_tables_grow_while_a_study_runs(tmp_path):
     wait_for_idle(study)
     assert len((place / "trials.csv").read_text().splitlines()) == 2
     assert len((place / "epochs.csv").read_text().splitlines()) == 1 + 4
+
+
+def test_a_moved_study_has_its_runs_and_artifacts_where_it_is_now(tmp_path):
+    before, after = tmp_path / "a b#%20", tmp_path / "after"
+    LiveStudy(before, MLflowLogger(), trials=3).run()
+    before.rename(after)
+    folder = LiveStudy(after, MLflowLogger(), trials=4).run().folder
+    assert not before.exists()
+    runs = readers.mlflow_runs((folder.logs / "mlruns").as_uri(), folder.name)
+    assert len(runs) == 1 + 4 and {run.info.artifact_uri.startswith(folder.root.as_uri()) for run in runs} == {True}
+    assert_up_to_date(["mlflow"], folder.root)
+
+
+def test_a_copied_study_deletes_no_run_of_the_first_one(tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", (tmp_path / "store").as_uri())
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "team")
+    first = LiveStudy(tmp_path / "r", MLflowLogger(), trials=3).run().folder
+    uri, before = (tmp_path / "store").as_uri(), study_id(first)
+    there = {run.info.run_id for run in readers.mlflow_runs(uri, "team")}
+    copy = StudyFolder(first.root.with_name("copy"))
+    shutil.copytree(first.root, copy.root)
+    Listeners([MLflowLogger()])(StudyFinished(folder=str(copy.root), end="complete", rows=[]))
+    assert there < {run.info.run_id for run in readers.mlflow_runs(uri, "team")}
+    assert study_id(first) == before != study_id(copy) == study_id(copy)
+    (first.logs / "id").write_text(before)  # as 83dc8fd wrote it
+    assert study_id(first) == before
+
+
+def test_runs_whose_parent_somebody_deleted_get_another(tmp_path):
+    folder = LiveStudy(tmp_path, MLflowLogger(), trials=3).run().folder
+    uri = (folder.logs / "mlruns").as_uri()
+    (parent,) = [run for run in readers.mlflow_runs(uri, folder.name) if "mlflow.parentRunId" not in run.data.tags]
+    MlflowClient(tracking_uri=uri).delete_run(parent.info.run_id)
+    LiveStudy(tmp_path, MLflowLogger(), trials=4).run()
+    runs = readers.mlflow_runs(uri, folder.name)
+    (new,) = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
+    assert new.info.run_id != parent.info.run_id and len(runs) == 1 + 4
+    assert {run.data.tags.get("mlflow.parentRunId") for run in runs} == {None, new.info.run_id}
+
+
+def test_mlflow_takes_the_experiment_by_its_number_and_leaves_what_others_are_making(tmp_path, monkeypatch):
+    uri = (tmp_path / "store").as_uri()
+    client = MlflowClient(tracking_uri=uri)
+    number = client.create_experiment("chosen")
+    half_made = client.create_run(number, tags={"hw2tune.run": "trial-0000"}).info.run_id
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", number)
+    LiveStudy(tmp_path, MLflowLogger(), trials=2).run()
+    assert len(readers.mlflow_runs(uri, "chosen")) == 1 + 1 + 2
+    assert client.get_run(half_made).info.lifecycle_stage == "active"
+
+
+def test_a_report_that_a_kill_left_without_its_summary_is_not_attached(tmp_path):
+    folder = write_fake_study(tmp_path, trials=3, seeds=0)
+    (folder.root / "report").mkdir()
+    (folder.root / "report" / "index.html").write_text("half")
+    study = LiveStudy(tmp_path, MLflowLogger(), trials=3)
+    study.finish()
+    assert "".join(study.said) == ""
+
+
+def test_what_wandb_offline_wrote_counts_and_a_netrc_without_its_host_is_no_login(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "netrc").write_text(f"default login user password {'a' * 40}\n")
+    assert WandbLogger().mode == "offline"
+    (tmp_path / "netrc").write_text(f"machine 127.0.0.1 login user password {'a' * 40}\n")
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")  # where nothing answers
+    with pytest.raises(LoggerError, match=r"no answer from http://127\.0\.0\.1:9"):
+        WandbLogger()
+    (tmp_path / "wandb").mkdir()
+    (tmp_path / "wandb" / "settings").write_text("[default]\nmode = offline\n")
+    assert WandbLogger().mode == "offline"
+
+
+def test_a_label_that_is_a_path_stays_within_the_logs(tmp_path):
+    folder = write_fake_study(tmp_path / "results", trials=2, seeds=0)
+    row = replace(read_overview(folder).rows[0], label="/../../../../evil")
+    run = read_trial(read_study(folder), folder, row)
+    assert "/" not in run.name and run.name.startswith("trial-0000")
