@@ -19,8 +19,8 @@ from hw2tune.records.dataset import refuse_other_images
 from hw2tune.records.environment import add_run
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.opening import opened, refuse_another_study, refuse_in_use
-from hw2tune.records.overview import Overview, find_folder, read_overview
-from hw2tune.records.remote.mirror import mirrored
+from hw2tune.records.overview import Overview, read_overview
+from hw2tune.records.remote.mirror import mirrored, reading_study
 from hw2tune.records.trials.rows import trial_rows
 from hw2tune.records.trials.states import COMPLETE, INTERRUPTED
 from hw2tune.records.trials.storage import read_trials
@@ -57,6 +57,7 @@ def _run(
                 there = _judged(read_overview(folder), RunEnd.COMPLETE)
             tell(StudyFinished(folder=str(folder.root), end=RunEnd.COMPLETE.value, rows=there.overview.rows))
             return there
+    known = None if request.warm_start is None else reading_study(request.results, request.warm_start)
     data = load_for(study, request.data_dir, tell)
     if not request.fresh:
         refuse_other_images(folder, data)
@@ -73,8 +74,8 @@ def _run(
     with opened(results, study, data, fresh=request.fresh, say=tell.note) as folder:
         from hw2tune.execution.run import run_trials
 
-        if request.warm_start is not None:
-            tell.note(take_over(study, folder, find_folder(results, request.warm_start)))
+        if known is not None:
+            tell.note(take_over(study, folder, known))
         capacity = cluster.capacity()
         add_run(
             folder,

@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis.strategies import sampled_from, sets
 
 from hw2tune.errors import LostStudyError, StoreError, StudyFolderError
+from hw2tune.integrations.dashboard.folders import ShownFolders
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.lock import owner_of as holder
 from hw2tune.records.remote import mirror, runs, working_copy
@@ -26,6 +27,7 @@ from hw2tune.records.remote.store import open_store, shown, without_secrets
 from hw2tune.records.remote.working_copy import Mirror
 from hw2tune.records.trials.checkpoints import DIGEST
 from hw2tune.records.trials.epochs import read_epochs
+from tests.report.fake_study import write_fake_study
 
 
 @pytest.fixture(autouse=True)
@@ -399,6 +401,19 @@ def test_one_study_of_many_is_fetched_alone(url, machine):
     assert contents(reading(url, "tiny")) == {"tiny/study.toml": "one"}
     with pytest.raises(StudyFolderError, match="no study `none`; it holds other, tiny"):
         reading_study(url, "none")
+
+
+def test_a_dashboard_of_named_studies_fetches_these_alone(machine, tmp_path):
+    machine("a")
+    url = f"file://{tmp_path}/store"
+    for name in ("quickstart", "mnist"):
+        write_fake_study(tmp_path / "store", name, trials=2, seeds=0)
+    shown = ShownFolders(url, ["quickstart"])
+    shown.refuse_none()
+    assert [folder.name for folder in shown()] == ["quickstart"]
+    assert [path.name for path in reading(url, "quickstart").iterdir()] == ["quickstart"]
+    with pytest.raises(StudyFolderError, match="no study `none`; it holds mnist, quickstart"):
+        ShownFolders(url, ["none"]).refuse_none()
 
 
 @contextmanager

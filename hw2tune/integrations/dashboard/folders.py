@@ -8,8 +8,8 @@ from pathlib import Path
 
 from hw2tune.errors import Hw2tuneError, StoreError, StudyFolderError
 from hw2tune.records.layout import StudyFolder, study_folders
-from hw2tune.records.overview import find_folder, read_overview
-from hw2tune.records.remote.mirror import PUSH_SECONDS, reading
+from hw2tune.records.overview import read_overview
+from hw2tune.records.remote.mirror import PUSH_SECONDS, reading, reading_study
 from hw2tune.records.remote.store import is_url, shown
 
 Stamp = tuple[tuple[int, int, int] | None, ...]
@@ -38,7 +38,7 @@ class ShownFolders:
     def refuse_none(self) -> None:
         """Raises StudyFolderError where a named study is not there, or none can be shown."""
         for name in self.names:
-            find_folder(self._reading(), name)
+            reading_study(self.results, name)
         if self():
             return
         if self.faults:
@@ -51,7 +51,7 @@ class ShownFolders:
             return Path(self.results)
         if time.monotonic() - self._fetched > PUSH_SECONDS:
             try:
-                self._here = reading(self.results)
+                self._here = reading(self.results, *self.names)
             except StoreError:
                 if self._fetched == float("-inf"):
                     raise
