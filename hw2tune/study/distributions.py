@@ -12,6 +12,7 @@ from pydantic import (
     Field,
     SerializerFunctionWrapHandler,
     Tag,
+    field_validator,
     model_serializer,
     model_validator,
 )
@@ -152,6 +153,17 @@ class Choice(BaseModel):
     model_config = STRICT
     choices: Annotated[list[Value], Field(min_length=1)]
     when: When = Field(default_factory=dict)
+
+    @field_validator("choices", mode="before")
+    @classmethod
+    def _each_choice_is_one_value(cls, choices: Any) -> Any:
+        for one in choices if isinstance(choices, list) else ():
+            if not isinstance(one, bool | int | float | str):
+                raise ValueError(
+                    f"each choice must be one number, text, true or false, but got {one!r}; name lists by a word "
+                    "(small, large) and look them up in the network"
+                )
+        return choices
 
     @model_validator(mode="after")
     def _no_choice_twice(self) -> Choice:

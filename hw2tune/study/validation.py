@@ -66,14 +66,13 @@ def _as_text(details: ErrorDetails) -> str:
             )
         case _ if place[0] == "validation_size":
             return f"validation_size: must be a number of images >= 1 or a share between 0 and 1, but got {got}"
-        case "bool_type" | "int_type" | "float_type" | "string_type" if place[0] in _CONFIGURATIONS:
-            return f"{'.'.join(part for part in place if part not in _TYPES)}: must be one value, but got {got}"
+        case "bool_type" | "int_type" | "float_type" | "string_type" if place[-1] in _TYPES:
+            return f"{'.'.join(place[:-1])}: must be one value, but got {got}"
         case _:
             return f"{key}: {details['msg'].replace('Input should be', 'must be')}, but got {got}"
 
 
-_CONFIGURATIONS = ("training", "references", "enqueue")
-_TYPES = ("bool", "int", "float", "str")
+_TYPES = ("bool", "int", "float", "str")  # of one value: pydantic names a fault for each of them
 
 
 def _is_inner(part: str) -> bool:

@@ -12,6 +12,7 @@ import hashlib
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from importlib.machinery import PathFinder
 from pathlib import Path, PurePosixPath
 
 from hw2tune.errors import StudyFileError
@@ -133,7 +134,15 @@ def _files_of(folder: Path, module: str) -> list[Path]:
     if (folder / f"{module}.py").is_file():
         return [folder / f"{module}.py"]
     package = folder / module
-    return sorted(package.rglob("*.py")) if (package / "__init__.py").is_file() else []
+    if (package / "__init__.py").is_file() or not _is_installed(module):
+        return sorted(package.rglob("*.py"))
+    return []
+
+
+def _is_installed(module: str) -> bool:
+    """Return whether Python would import a module or package, and not the folder of this name as a namespace."""
+    spec = PathFinder.find_spec(module)
+    return spec is not None and spec.origin is not None
 
 
 def _imported(tree: ast.Module) -> Iterator[str]:
@@ -150,6 +159,8 @@ def _parsed(path: Path) -> tuple[str, ast.Module]:
         return text, ast.parse(text)
     except OSError as error:
         raise StudyFileError(f"{path} cannot be read ({error.strerror})") from None
+    except (MemoryError, RecursionError):
+        raise StudyFileError(f"{path} is nested too deeply to be parsed") from None
     except SyntaxError as error:
         raise StudyFileError(f"{path}, line {error.lineno}: {error.msg}") from None
     except (UnicodeDecodeError, ValueError) as error:

@@ -42,7 +42,7 @@ class _Finder(MetaPathFinder):
 
     def __init__(self) -> None:
         self.code: dict[str, str] = {}
-        self.files: dict[str, str] = {}  # by module
+        self.files: dict[str, str | None] = {}  # by module; None for a folder without __init__.py
         self.callers: dict[str, ModuleType] = {}  # modules of these names that were imported before
 
     def serve(self, code: Mapping[str, str]) -> None:
@@ -51,7 +51,8 @@ class _Finder(MetaPathFinder):
             return
         self.withdraw()
         self.code = dict(code)
-        self.files = {_module(file): file for file in code}
+        folders = {str(folder) for file in code for folder in PurePosixPath(file).parents[:-1]}
+        self.files = {folder.replace("/", "."): None for folder in folders} | {_module(file): file for file in code}
         self.callers = {name: sys.modules.pop(name) for name in self.files if name in sys.modules}
         sys.meta_path.insert(0, self)
 
@@ -68,9 +69,11 @@ class _Finder(MetaPathFinder):
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """The module where it is the study's, None where it is not."""
-        file = self.files.get(fullname)
-        if file is None:
+        if fullname not in self.files:
             return None
+        file = self.files[fullname]
+        if file is None:
+            return ModuleSpec(fullname, None, is_package=True)
         loader = _Loader(file, self.code[file])
         return importlib.util.spec_from_loader(
             fullname, loader, origin=file, is_package=PurePosixPath(file).name == "__init__.py"

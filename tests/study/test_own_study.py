@@ -158,6 +158,14 @@ weight_decay = 1e-4
         ("step = 16, integer = true", "step = 16",
          "space.batch_size: a range draws real numbers and a batch size is whole; write choices, for example "
          "batch_size = [16, 32, 64], or add integer = true"),
+        ("model.width = [8, 16]", "model.width = [[8, 16], [16, 32]]",
+         "space.model.width.choices: each choice must be one number, text, true or false, but got [8, 16]; name lists "
+         "by a word (small, large) and look them up in the network"),
+        ("model.width = [8, 16]", "model.width = { choices = [8, { a = 1 }, 2026-11-28] }",
+         "space.model.width.choices: each choice must be one number, text, true or false, but got {'a': 1}; name lists "
+         "by a word (small, large) and look them up in the network"),
+        ('when = { optimizer = "sgd", ', 'when = { optimizer = [["sgd"]], ',
+         "space.nesterov.when.optimizer.0: must be one value, but got ['sgd']"),
         ("model.width = [8, 16]", "model.width = { low = 8, high = 16, step = 4 }",
          "space.model.width: `step` goes with integer = true alone, but got step=4"),
         ("low = 16, high = 64, step", "low = 16.5, high = 64, step",

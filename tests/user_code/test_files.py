@@ -38,9 +38,20 @@ def test_a_file_comes_with_all_that_it_imports_from_beside_it(tmp_path):
     assert code_digest(code) != code_digest(changed) == code_digest(dict(sorted(changed.items())))
 
 
+def test_a_folder_without_init_comes_along_as_python_would_import_it(tmp_path):
+    (tmp_path / "net.py").write_text("from blocks.conv import conv\nimport numpy\nimport yaml\nclass Wide: pass\n")
+    for file in ("blocks/conv.py", "blocks/deep/more.py", "numpy/a.py", "pytest/b.py"):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).write_text("import pytest\n")  # which is installed, and comes before the folder
+    code, faults = read_code({"model": "net.py:Wide"}, tmp_path)
+    assert (faults, sorted(code)) == ([], ["blocks/conv.py", "blocks/deep/more.py", "net.py"])
+
+
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
+        ("x = " + "-" * 200_000 + "1\n", "model: {0}/net.py is nested too deeply to be parsed"),
+        ("x = " + "(" * 150 + ")" * 150 + "\n", "model: {0}/net.py defines no 'Wyde'"),
         ("class Wide: pass\n", "model: {0}/net.py defines no 'Wyde'; did you mean `Wide`?"),
         ("def f(:\n", "model: {0}/net.py, line 1: invalid syntax"),
         (None, "model: there is no file {0}/net.py"),

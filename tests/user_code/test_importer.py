@@ -50,6 +50,18 @@ def test_behind_a_function_of_the_api_an_import_gives_the_callers_own_module(tmp
     assert "parts" not in sys.modules
 
 
+def test_a_folder_without_init_is_a_package_and_goes_with_its_study():
+    code = {
+        "net.py": "from blocks.deep.more import x\nimport blocks.conv\n",
+        "blocks/conv.py": "from .deep import more\n",
+        "blocks/deep/more.py": "x = 4\n",
+    }
+    assert load("net.py:x", code) == 4
+    assert load("net.py:x", code | {"blocks/deep/more.py": "x = 5\n"}) == 5
+    with pytest.raises(ModuleNotFoundError):
+        load("net.py:x", {"net.py": "import blocks\nx = 1\n"})
+
+
 def test_an_installed_function_is_found_by_its_path():
     assert load("math:sqrt", {})(4) == 2
 
