@@ -36,6 +36,7 @@ from hw2tune.study.schema import Study
 from hw2tune.study_result import StudyResult
 from hw2tune.study_run import run_on
 from hw2tune.user_code.importer import callers_modules_kept
+from hw2tune.user_code.trust import trusting
 from hw2tune.variables import settled
 
 if TYPE_CHECKING:
@@ -94,6 +95,7 @@ def run_study(
     retries: int = 2,
     time_budget: float | None = None,
     warm_start: str | None = None,
+    trust: Sequence[str] = (),
     listeners: Sequence[Listener] | None = None,
 ) -> StudyResult:
     """Runs a study until it holds its trials, or continues it there.
@@ -102,8 +104,8 @@ def run_study(
     file, as `overrides` do.
     `address` attaches to a running Ray cluster (`auto`, `host:port`). `retries` is for trials whose worker, machine or
     memory gave out; `time_budget` is in seconds; `warm_start` names a study in the results whose finished trials the
-    sampler shall know. Raises Hw2tuneError for what a user can mend, NoTrialFinishedError
-    where every trial failed.
+    sampler shall know; `trust` names installed packages whose code the study may call. Raises Hw2tuneError for what a
+    user can mend, NoTrialFinishedError where every trial failed.
     """
     options = {"trials": trials, "budget": budget, "max_epochs": max_epochs, "seed": seed, "name": name}
     given = {**options, **(overrides or {})}
@@ -115,7 +117,7 @@ def run_study(
         retries=retries, time_budget=time_budget, warm_start=warm_start,
     )  # fmt: skip
     tell = _listening(listeners)
-    with settled(), Connection(resources, tell) as connection:
+    with settled(), trusting(trust), Connection(resources, tell) as connection:
         return run_on(connection, request, tell)
 
 
@@ -175,18 +177,19 @@ def replicate_study(
     concurrency: int | None = None,
     address: str | None = None,
     output: Path | None = None,
+    trust: Sequence[str] = (),
     listeners: Sequence[Listener] | None = None,
 ) -> ReportFiles:
     """Trains what the claims of studies name on `replicates` seeds, tests them, and writes the report.
 
     Without a name the only study in the results is meant. What is trained already is not trained again. The `race` best
-    trials compete for the winner. Raises Hw2tuneError.
+    trials compete for the winner. `trust` as in `run_study`. Raises Hw2tuneError.
     """
     resources = ResourceRequest(
         cpus_per_trial=cpus_per_trial, gpus_per_trial=gpus_per_trial, concurrency=concurrency, address=address
     )
     tell = _listening(listeners)
-    with settled(), Connection(resources, tell) as connection:
+    with settled(), trusting(trust), Connection(resources, tell) as connection:
         return replicate_on(
             connection, [names] if isinstance(names, str) else names, replicates=replicates, race=race,
             results=results_dir, data_dir=data_dir, output=output, tell=tell,

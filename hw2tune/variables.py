@@ -42,6 +42,7 @@ def _of(names: str, handling: Handling, why: str, value: str = "") -> Variable:
 # The first entry that covers a name counts.
 VARIABLES: dict[str, tuple[Variable, ...]] = {
     "hw2tune": (
+        _of("HW2TUNE_TRUST", "handled", "installed packages whose code studies may call, as `--trust`; commas between"),
         _of("HW2TUNE_DATA", "handled", "a folder with data sets, looked into behind `--data-dir`"),
         _of("HW2TUNE_CACHE", "handled", "the cache, in place of the user's own"),
         _of("HW2TUNE_MIRROR", "handled", "a base URL in place of the published addresses of MNIST and CIFAR-10"),

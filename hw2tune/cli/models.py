@@ -34,6 +34,7 @@ def export(
     force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
     results_dir: opt.ResultsDir = "ray_results",
     data_dir: opt.DataDir = None,
+    trust: opt.Trust = None,
 ) -> None:
     """Write a trained network to a file, with its card and a script that predicts without hw2tune."""
     from hw2tune.export.write import export_model
@@ -55,6 +56,7 @@ def predict(
     top: Top = 1,
     results_dir: opt.ResultsDir = "ray_results",
     data_dir: opt.DataDir = None,
+    trust: opt.Trust = None,
     json: opt.Json = False,
 ) -> None:
     """Say what is on image files, and how sure the network is."""
@@ -81,6 +83,7 @@ def rerun(
     ] = None,
     results_dir: opt.ResultsDir = "ray_results",
     data_dir: opt.DataDir = None,
+    trust: opt.Trust = None,
     json: opt.Json = False,
     quiet: opt.Quiet = False,
 ) -> None:

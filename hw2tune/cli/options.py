@@ -11,6 +11,7 @@ import typer
 from hw2tune.cli import completion
 from hw2tune.paths import existing_folder, folder, results_folder
 from hw2tune.text.durations import seconds
+from hw2tune.user_code.trust import trusting
 
 
 class LogTo(StrEnum):
@@ -87,6 +88,15 @@ Output = Annotated[
         metavar="DIR",
         parser=lambda place: folder(place, "--output"),
         help="Write the report into this folder, not beside the study.",
+    ),
+]
+Trust = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--trust",
+        metavar="PACKAGE",
+        callback=lambda context, names: context.with_resource(trusting(names or ())) and names,
+        help="Let the study call installed code of this package; may be given several times.",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]

@@ -41,6 +41,7 @@ def check(
     name: opt.Name = None,
     results_dir: opt.ResultsDir = "ray_results",
     data_dir: opt.DataDir = None,
+    trust: opt.Trust = None,
     cpus_per_trial: opt.CpusPerTrial = 1.0,
     gpus_per_trial: opt.GpusPerTrial = None,
     concurrency: opt.Concurrency = None,

@@ -13,6 +13,7 @@ from hw2tune.errors import DataError
 from hw2tune.user_code.blame import in_words
 from hw2tune.user_code.files import code_reference
 from hw2tune.user_code.importer import load
+from hw2tune.user_code.trust import refuse_untrusted
 
 KEYS = ("train", "test", "classes", "validation", "groups")
 MOST_CLASSES = 10_000
@@ -26,6 +27,7 @@ def read_function(name: str, code: Mapping[str, str]) -> OwnData:
     (N, H, W), uint8 or float32 in [0, 1], and labels, (N,) whole numbers from 0; `classes`: their names; `groups`: for
     each training image a number or name of what must not be split, a patient for example. Raises DataError.
     """
+    refuse_untrusted("dataset", name, "a data function")
     try:
         returned = load(name, code)()
     except Exception as error:  # the user's code may raise anything

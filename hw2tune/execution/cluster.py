@@ -25,6 +25,7 @@ from hw2tune.execution.resources import Capacity, ResourceRequest, find_capacity
 from hw2tune.execution.scratch import RAYS, scratch
 from hw2tune.execution.workarounds import out_of_reach, signals_left_alone, translated_errors, without_servers
 from hw2tune.loggers import silenced
+from hw2tune.user_code.trust import trust_variable
 
 PRELOAD = "hw2tune.execution.preload"  # what Ray's idle workers import as they start
 
@@ -186,7 +187,8 @@ def _attached(typed: str, note: Callable[[str], None]) -> Iterator[None]:
         mode = wanted_mode(reached(address, shown), shown)
         with users_token(mode):
             # Workers there get this package's code; torch and optuna they must have. In a job they have the job's.
-            shipped = {} if "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ else {"py_modules": [package_folder()]}
+            sent = {"py_modules": [package_folder()], "env_vars": trust_variable()}
+            shipped = {} if "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ else sent
             try:
                 with signals_left_alone():
                     ray.init(address=address, runtime_env=shipped, **_QUIET)

@@ -13,6 +13,7 @@ from hw2tune.execution.jobs import JobServer, follow, log, newest, on_the_head, 
 from hw2tune.execution.request import Request, resolve
 from hw2tune.printable import without_secrets
 from hw2tune.study.file import in_folder
+from hw2tune.user_code.trust import trust_variable
 
 LOGGING = (
     "MLFLOW_TRACKING_URI",
@@ -46,7 +47,7 @@ def submit_study(request: Request, more: Sequence[str], *, attach: bool, logs: b
     else:
         if in_folder(study):
             _note(f"dataset {study.dataset}: only its path is sent; the cluster needs the same images there")
-        environment = environment_of(os.environ) if "--log" in more else {}
+        environment = trust_variable() | (environment_of(os.environ) if "--log" in more else {})
         job = submit(cluster, study, str(request.results), [*options_of(request), *more], environment)
         _note(f"job {job} at {url}; Ctrl-C leaves it alone, `{cluster.rejoin}` follows it again")
         _note(f"its results lie there, in {on_the_head(str(request.results))}/{study.name}")

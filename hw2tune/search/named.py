@@ -29,13 +29,20 @@ def told_as_users(key: str, name: str, code: Mapping[str, str]) -> Iterator[None
         raise UserCodeError(f"{key} {name}: {in_words(error, code)}; fix it and run the same command again") from error
 
 
-def class_at(key: str, name: str, known: Iterable[str], code: Mapping[str, str]) -> Any:
-    """What `package.module:Class` names; `known` are the names that would have done. Raises StudyFileError."""
+def class_at(key: str, name: str, known: Iterable[str], code: Mapping[str, str], base: type) -> Any:
+    """Return the subclass of `base` that `package.module:Class` names; it is not called here.
+
+    `known` are the names that would have done. Raises StudyFileError.
+    """
     if not is_code(name):
         raise StudyFileError(f"{key}: no {key} {name!r}{did_you_mean(name, known, ', or package.module:Class')}")
     try:
-        return load(name, code)
+        found = load(name, code)
     except (ImportError, AttributeError) as error:
         raise StudyFileError(f"{key}: {name} cannot be imported: {error}") from None
     except Exception as error:  # the user's module may raise anything
         raise StudyFileError(f"{key}: {name} cannot be imported: {in_words(error, code)}") from error
+    if not (isinstance(found, type) and issubclass(found, base)):
+        kind = found.__name__ if isinstance(found, type) else f"a {type(found).__name__}"
+        raise StudyFileError(f"{key}: {name} is {kind}, not a class of optuna's {base.__name__}, so it is not called")
+    return found

@@ -61,16 +61,13 @@ def build_pruner(study: Study) -> BasePruner:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         try:
-            pruner = kind(**{**settings(study.pruner, study), **arguments})
+            return kind(**{**settings(study.pruner, study), **arguments})
         except Exception as error:  # the user's class, or Optuna's of the user's arguments, may raise anything
             raise StudyFileError(f"pruner.arguments: {name} refuses them: {error}") from None
-    if not isinstance(pruner, BasePruner):
-        raise StudyFileError(f"pruner: {name} is no optuna.pruners.BasePruner but a {type(pruner).__name__}")
-    return pruner
 
 
-def _kind(study: Study) -> tuple[Callable[..., Any], Callable[[Pruner, Study], dict[str, Any]]]:
+def _kind(study: Study) -> tuple[Callable[..., BasePruner], Callable[[Pruner, Study], dict[str, Any]]]:
     name = study.pruner.name
     if name in PRUNERS:
         return PRUNERS[name]
-    return class_at("pruner", name, PRUNERS, study.code), lambda p, s: {}
+    return class_at("pruner", name, PRUNERS, study.code, BasePruner), lambda p, s: {}

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from hw2tune.errors import ModelError
 from hw2tune.user_code.importer import load
+from hw2tune.user_code.trust import refuse_untrusted
 
 Metric = Callable[[Tensor, Tensor], dict[str, float]]  # values by name
 
@@ -34,6 +35,8 @@ def metric_of(objective: str, code: Mapping[str, str]) -> Metric | None:
     """What computes an objective; None for those that every epoch has. Raises ModelError for what is no number."""
     if objective in ("validation_accuracy", "validation_loss"):
         return None
+    if objective not in _OURS:
+        refuse_untrusted("objective", objective, "an objective")
     function = _OURS.get(objective) or load(objective, code)
 
     def metric(logits: Tensor, labels: Tensor) -> dict[str, float]:

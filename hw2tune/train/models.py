@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
+import typing
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +17,7 @@ from hw2tune.study.models import MODELS
 from hw2tune.study.task import Blueprint
 from hw2tune.train.own_network import prepared
 from hw2tune.user_code.importer import load
+from hw2tune.user_code.trust import refuse_untrusted
 
 
 def build_model(blueprint: Blueprint, device: torch.device) -> nn.Module:
@@ -25,12 +28,23 @@ def build_model(blueprint: Blueprint, device: torch.device) -> nn.Module:
     """
     shipped = MODELS.get(blueprint.model)
     factory = load(shipped.factory if shipped else blueprint.model, blueprint.code)
+    if not _builds_networks(factory):
+        refuse_untrusted("model", blueprint.model, "a network")
     network = factory(**arguments(factory, blueprint))
     if not isinstance(network, nn.Module):
         raise ModelError(f"{blueprint.model}: must return a torch.nn.Module, but returned a {type(network).__name__}")
     if shipped is None:
         return prepared(blueprint.model, network, blueprint.input_shape).to(device)
     return network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+
+def _builds_networks(factory: Any) -> bool:
+    """Return whether a factory is a class of networks or annotated to return one, as those of torchvision and timm."""
+    made = factory
+    if not isinstance(factory, type):
+        with contextlib.suppress(Exception):  # an annotation may name what cannot be imported
+            made = typing.get_type_hints(factory).get("return")
+    return isinstance(made, type) and issubclass(made, nn.Module)
 
 
 def load_weights(network: nn.Module, weights: dict[str, Tensor]) -> None:

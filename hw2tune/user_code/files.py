@@ -1,7 +1,7 @@
 """The user's own code that a study names: `file.py:name` beside the study file, or `package.module:name`.
 
-Study files run nothing, and neither does reading code here: files are parsed, never imported. What a file imports from
-beside it is read as well, so that all of it can travel to workers and be part of a training's key.
+Reading a study runs nothing: its files are parsed, never imported. What a file imports from beside it is read as well,
+so that all of it can travel to workers and be part of a training's key.
 """
 
 from __future__ import annotations
