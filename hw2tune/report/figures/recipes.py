@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import matplotlib as mpl
+from matplotlib.text import Text
+
 from hw2tune.report.figures import (
     classes,
     coordinates,
@@ -20,6 +23,8 @@ from hw2tune.report.figures import (
     weights,
 )
 from hw2tune.report.figures.drawing import CannotDrawError, Recipe, Section
+from hw2tune.report.figures.fonts import fonts_for
+from hw2tune.report.figures.labels import class_names, data_label
 from hw2tune.report.figures.style import pixels, save, style
 from hw2tune.report.study_data import StudyData
 
@@ -54,8 +59,9 @@ def make_figures(data: StudyData, folder: Path) -> list[DrawnFigure | MissingFig
 
     The same data give the same bytes. What cannot be drawn comes back with its reason.
     """
-    with style():
-        return [_make(recipe, data, folder) for recipe in recipes(data)]
+    fonts, boxes = fonts_for("".join([*class_names(data), *data.variants, data.name, data_label(data)]))
+    with style(), mpl.rc_context({"font.family": fonts}):
+        return [_make(recipe, data, folder, boxes) for recipe in recipes(data)]
 
 
 def recipes(data: StudyData) -> list[Recipe]:
@@ -79,7 +85,7 @@ def recipes(data: StudyData) -> list[Recipe]:
     return [replace(one, name=f"{one.name}.{n + 1}") if n else one for one, n in zip(every, earlier, strict=True)]
 
 
-def _make(recipe: Recipe, data: StudyData, folder: Path) -> DrawnFigure | MissingFigure:
+def _make(recipe: Recipe, data: StudyData, folder: Path, boxes: set[str]) -> DrawnFigure | MissingFigure:
     try:
         drawing = recipe.draw(data)
     except CannotDrawError as error:
@@ -87,11 +93,14 @@ def _make(recipe: Recipe, data: StudyData, folder: Path) -> DrawnFigure | Missin
     caveat = data.dataset.caveat if data.dataset and recipe.section != "search" else ""
     png, pdf = save(drawing.figure, folder, recipe.name)
     width, height = pixels(png)
+    lacking = boxes & set("".join(text.get_text() for text in drawing.figure.findobj(Text)))
+    lost = f" Boxes stand for {' '.join(sorted(lacking))}: no installed font has them." if lacking else ""
+    caption = f"{drawing.caption} Caveat: {caveat}." if caveat else drawing.caption
     return DrawnFigure(
         name=recipe.name,
         section=recipe.section,
         title=recipe.title,
-        caption=f"{drawing.caption} Caveat: {caveat}." if caveat else drawing.caption,
+        caption=caption + lost,
         alt=drawing.alt,
         png=png,
         pdf=pdf,

@@ -144,7 +144,7 @@ def style() -> Iterator[None]:
     # Not `rcdefaults`: it keeps some of the user's settings, and reads the user's style files.
     defaults = {name: value for name, value in mpl.rcParamsDefault.items() if name != "backend"}
     with undisturbed(), mpl.rc_context(defaults | _SETTINGS):  # type: ignore[arg-type]  # the stubs know literal keys
-        # A class name in a script that DejaVu lacks is drawn as boxes; a warning does not belong into a report.
+        # A caption says which characters are drawn as boxes; a warning does not belong into a report.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         yield
 
