@@ -128,7 +128,8 @@ def _scores(model: TrainedModel) -> Iterable[tuple[str, str]]:
             yield f"test accuracy of {one.variant}, mean of {counted(summary.n, 'seed')}", mean
         else:
             yield "interval", "none: a single run"
-        yield "test loss", measured(one.chosen.loss, "test_loss")
+        if one.chosen.loss is not None:
+            yield "test loss", measured(one.chosen.loss, "test_loss")
     else:
         yield "test accuracy", "not known: no test image was read of a trial"
     for quantity in dict.fromkeys(("validation_accuracy", model.study.objective)):

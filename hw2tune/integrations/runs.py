@@ -138,10 +138,11 @@ def _of_replicate(study: Study, replicate: Replicate, path: Path) -> Run:
     best = next((one for one in replicate.epochs if one["epoch"] == chosen), None)
     results = _results(study, best, replicate.seconds)
     if replicate.chosen and replicate.last:
-        results |= {
+        tested = {
             "test_loss": replicate.chosen.loss, "test_accuracy": replicate.chosen.accuracy,
             "last_test_loss": replicate.last.loss, "last_test_accuracy": replicate.last.accuracy,
         }  # fmt: skip
+        results |= {name: value for name, value in tested.items() if value is not None}
     return Run(
         kind="replicate",
         name=safe_name(f"{replicate.variant}-seed-{replicate.seed}"),

@@ -143,6 +143,20 @@ def test_a_replicate_that_version_0_1_tested_at_an_epoch_without_a_value_is_omit
     assert [(one.variant, one.seed) for one in data.replicates if one.variant == "tuned"] == [("tuned", 1)]
 
 
+def test_a_test_loss_that_is_not_finite_is_missing_and_all_else_is_reported(study: Path) -> None:
+    toml = study / "study.toml"
+    toml.write_text(toml.read_text().replace('objective = "validation_accuracy"', 'objective = "validation_loss"'))
+    change_json(study / RECORD, lambda c: c["chosen"].update(loss=None))
+    change_json(study / "replicates/tuned/1/replicate.json", lambda c: c["chosen"].update(loss=float("inf")))  # of 0.1
+    change_json(study / CURRENT, lambda c: c["race"].update(objective="validation_loss", direction="minimize"))
+    data = read_study_data(StudyFolder(study))
+    assert data.damaged == [] and len(data.of("tuned")) == 2
+    results = compute(data)
+    summary = json.loads(summary_json([results]))["studies"][0]
+    assert [row["test_loss"] for row in summary["replicates"] if row["variant"] == "tuned"] == [None, None]
+    page_html([results])
+
+
 WRONG_RACES: dict[str, Change] = {
     "too few values": lambda c: c["race"]["candidates"][0].update(values=[]),
     "too many values": lambda c: c["race"]["candidates"][0].update(values=[0.1] * 99),

@@ -47,7 +47,7 @@ class Evaluation:
 
     split: str
     epoch: int
-    loss: float
+    loss: float | None  # None if it is not finite
     accuracy: float
     correct: int
     total: int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 from hw2tune.records.replicates.records import Candidate, Race
@@ -103,7 +104,8 @@ def _test(data: StudyData, objective: str) -> Summary | None:
     if objective not in ("validation_accuracy", "validation_loss"):
         return None  # nothing was tested by this objective
     held_out = [r.chosen for r in data.of(TUNED) if r.chosen and not overlaps_training(r)]
-    values = [chosen.loss if is_loss(objective) else chosen.accuracy for chosen in held_out]
+    found = [chosen.loss if is_loss(objective) else chosen.accuracy for chosen in held_out]
+    values = [value for value in found if value is not None and math.isfinite(value)]
     return summarize(values) if values else None
 
 
