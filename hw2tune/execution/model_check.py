@@ -48,7 +48,7 @@ def model_facts(study: Study, data: Dataset) -> ModelFacts:
     tasks = [task_of(study, one, study.seed) for one in configurations(study)]
     answer = _asked(pickle.dumps(ProbeRequest(tasks=tasks, batch_sizes=batch_sizes(study), data=_some(data))))
     if "error" in answer:
-        raise ModelError(f"model: {answer['error']}")
+        raise ModelError(answer["error"])
     return ModelFacts(**answer)
 
 

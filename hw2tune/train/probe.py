@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hw2tune.errors import ModelError
+from hw2tune.errors import Hw2tuneError, ModelError
 from hw2tune.study.task import ProbeRequest, Task
 from hw2tune.train.batches import DeviceSplit, on_device
 from hw2tune.train.device import prepare_process
@@ -168,7 +168,7 @@ def _named(task: Task, where: str = "") -> Iterator[None]:
     """Turn what the user's code raises into a ModelError with its file and line."""
     try:
         yield
-    except ModelError:
+    except Hw2tuneError:
         raise
     except Exception as error:  # the user's code may raise anything
         model = task.hyperparameters.model
@@ -205,8 +205,8 @@ def main() -> None:
     prepare_process(1, gpu=False)
     try:
         answer: dict[str, Any] = probe(pickle.load(sys.stdin.buffer))  # written by the very program that started us
-    except ModelError as error:
-        answer = {"error": str(error)}
+    except Hw2tuneError as error:
+        answer = {"error": f"model: {error}" if isinstance(error, ModelError) else str(error)}
     out.write(json.dumps(answer) + "\n")
 
 

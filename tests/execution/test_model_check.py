@@ -39,6 +39,9 @@ class Net(nn.Module):
 """
 
 
+WRITES = "touch trace"
+
+
 @pytest.fixture
 def study(tmp_path):
     (tmp_path / "net.py").write_text(NET)
@@ -59,3 +62,15 @@ def test_a_network_finds_no_file_beside_it_in_the_folder_where_it_is_tried(study
         "model: net.py, line 9: FileNotFoundError: [Errno 2] No such file or directory: 'start.pt' with width = 16; "
         "only Python modules travel with a study: give the file's absolute path, or read it in data.py:load"
     )
+
+
+def test_installed_code_that_is_not_known_to_be_a_network_is_not_called_by_the_pass(tmp_path):
+    text = STUDY.replace("net.py:Net", "subprocess:getoutput").replace("model.width = 16", f'model.cmd = "{WRITES}"')
+    text = text.replace("model.width = [16, 64, 8]", f'model.cmd = "{WRITES}"').replace("touch ", f"touch {tmp_path}/")
+    study = parse_study(text, str(tmp_path / "tiny.toml"))
+    with pytest.raises(ModelError) as refused:
+        model_facts(study, load_for(study, None, Listeners()))
+    assert str(refused.value) == (
+        "model: subprocess:getoutput is not known to be a network, so it is not called; --trust subprocess allows it"
+    )
+    assert not (tmp_path / "trace").exists()
