@@ -53,8 +53,11 @@ def load_own(
             tear_copies=options.tear_copies, progress=progress,
         )
     )  # fmt: skip
-    if own.files and own.validation is not None and validation_size is not None:
-        raise DataError(f"{own.source}: holds validation images of its own; leave validation_size out.")
+    unused = []
+    if own.validation is not None and validation_size is not None:
+        if own.files:
+            raise DataError(f"{own.source}: holds validation images of its own; leave validation_size out.")
+        unused = [f"validation_size is not used: {own.source} returns validation images"]  # earlier studies have it
     share = DEFAULT_SHARE if validation_size is None else validation_size
     chosen, train, validation = _split(own, as_number(share, len(own.trainval)), split_seed)
     mean, std = _moments(train)
@@ -80,7 +83,7 @@ def load_own(
         validation=validation,
         test=own.test,
         files=_files(own, chosen),
-        notes=(*own.notes, *_absent_classes(own.classes, train=train, validation=validation, test=own.test)),
+        notes=(*own.notes, *unused, *_absent_classes(own.classes, train=train, validation=validation, test=own.test)),
         white=own.white,
         scale=own.scale,
     )

@@ -193,6 +193,7 @@ def test_fractions_stay_fractions_and_a_split_of_ones_own_stays():
                     " for k, v in data.items()}; data['validation'] = data['test']")  # fmt: skip
     assert data.train.images.dtype == np.float32 and len(data.train) == 45
     assert np.array_equal(data.validation.images, data.test.images)
+    assert "validation_size is not used: data.py:load returns validation images" in data.notes
     assert data.info.mean == pytest.approx(data.train.images.mean((0, 1, 2)), abs=1e-4)
 
 
