@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[1]
 CLUSTER = yaml.safe_load((ROOT / "deploy" / "ray-cluster.yaml").read_text())
 JOB = yaml.safe_load((ROOT / "deploy" / "rayjob.yaml").read_text())
 DOCKERFILE = (ROOT / "deploy" / "Dockerfile").read_text()
+SUBMITTER = {"groupName": "submitter", "template": JOB["spec"].get("submitterPodTemplate")}
 GROUPS = [JOB["spec"]["rayClusterSpec"]["headGroupSpec"], *JOB["spec"]["rayClusterSpec"]["workerGroupSpecs"]]
 # KubeRay 1.6, API reference: RayJobSpec, RayClusterSpec, HeadGroupSpec and WorkerGroupSpec; those of use here.
 JOB_FIELDS = {
@@ -41,7 +42,7 @@ def test_the_cluster_file_follows_rays_schema_and_is_taken_by_its_autoscaler():
     assert prepared["max_workers"] == len(workers) == CLUSTER["max_workers"]
 
 
-@pytest.mark.parametrize("group", GROUPS, ids=lambda group: group.get("groupName", "head"))
+@pytest.mark.parametrize("group", [*GROUPS, SUBMITTER], ids=lambda group: group.get("groupName", "head"))
 def test_each_pod_of_the_job_follows_kubernetes_schema_and_runs_as_nobody_special(group):
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x"}, **group["template"]}
     kubernetes_validate.validate(pod, kubernetes_validate.latest_version(), strict=True)
@@ -114,4 +115,13 @@ def test_each_image_that_the_documents_name_is_the_files():
     for argument in re.findall(r"--build-arg (\w+)=", page + DOCKERFILE):
         assert re.search(rf"^ARG {argument}=", DOCKERFILE, re.MULTILINE), argument
     (pushed,) = re.findall(r"docker push (\S+)", page)
-    assert {c["image"] for group in GROUPS for c in group["template"]["spec"]["containers"]} == {pushed}
+    assert {c["image"] for group in [*GROUPS, SUBMITTER] for c in group["template"]["spec"]["containers"]} == {pushed}
+
+
+def test_nothing_is_installed_by_a_name_that_no_package_index_has():
+    """Whoever registered `hw2tune` on an index would run code on these machines."""
+    by_name = re.compile(r"pip install (?:--?\w+ )*'?\"?hw2tune(?![-\w]*\*?\.whl|-)")
+    files = [path for place in ("docs", "deploy", "hw2tune") for path in (ROOT / place).rglob("*.*")]
+    texts = {path: path.read_text() for path in files if path.suffix in (".md", ".ipynb", ".yaml", ".sh", ".py")}
+    assert not [str(path) for path, text in texts.items() if by_name.search(text)]
+    assert not by_name.search(DOCKERFILE) and re.search(r"pip install uv==\d", DOCKERFILE)

@@ -61,7 +61,9 @@ def problems() -> list[str]:
     except Hw2tuneError as error:
         found.append(str(error))
     found += [
-        f"{name} is not installed: pip install hw2tune" for name in ("torch", "ray", "optuna") if not _version(name)
+        f"{name} is not installed: pip install . in hw2tune's checkout"
+        for name in ("torch", "ray", "optuna")
+        if not _version(name)
     ]
     return found
 

@@ -221,7 +221,8 @@ def _words(cluster: JobServer) -> Iterator[None]:
 
 def _needs_default(cluster: JobServer, _: str = "") -> ResourceError:
     return ResourceError(
-        f"--address {cluster.url}: handing a study over needs Ray's job client here: pip install 'hw2tune[cluster]'"
+        f"--address {cluster.url}: handing a study over needs Ray's job client here: pip install '.[cluster]' in "
+        "hw2tune's checkout"
     )
 
 

@@ -37,7 +37,7 @@ def unsuitable_nodes(nodes: Sequence[Mapping[str, Any]]) -> dict[str, str]:
         first = next(iter(unsuitable))
         raise ResourceError(
             f"no node of the cluster can run a trial ({first}: {unsuitable[first]}); install hw2tune's packages on the "
-            "nodes: `pip install hw2tune` in the environment that `ray start` runs in"
+            "nodes: a checkout or a wheel, in the environment that `ray start` runs in"
         )
     return unsuitable
 

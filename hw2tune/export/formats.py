@@ -129,7 +129,8 @@ def _torch(module: torch.nn.Module) -> Predict:
 
 def _extra(error: ImportError) -> Hw2tuneError:
     return Hw2tuneError(
-        f"exporting to this format needs {(error.name or '').partition('.')[0]}: pip install 'hw2tune[export]'"
+        f"exporting to this format needs {(error.name or '').partition('.')[0]}: pip install '.[export]' in "
+        "hw2tune's checkout"
     )
 
 

@@ -76,7 +76,8 @@ class RecordsLogger(ABC):
                 importlib.import_module(self.library)
             except ImportError as error:
                 raise LoggerError(
-                    f"--log {self.name}: its library cannot be imported ({error}); pip install 'hw2tune[{self.name}]'"
+                    f"--log {self.name}: its library cannot be imported ({error}); pip install '.[{self.name}]' "
+                    "in hw2tune's checkout"
                 ) from error
 
     def check(self, folder: Path) -> None:

@@ -49,7 +49,7 @@ def _cmaes_cannot(study: Study) -> str:
     try:
         import cmaes  # noqa: F401
     except ImportError:
-        return "cmaes needs a package that is not here: pip install 'hw2tune[samplers]'"
+        return "cmaes needs a package that is not here: pip install '.[samplers]' in hw2tune's checkout"
     return ""
 
 

@@ -117,7 +117,8 @@ def test_a_client_without_rays_job_client_is_told_what_to_install(monkeypatch):
     with pytest.raises(ResourceError) as refused:
         newest(JobServer(url="http://head:8265", study="x", rejoin=""))
     assert str(refused.value) == (
-        "--address http://head:8265: handing a study over needs Ray's job client here: pip install 'hw2tune[cluster]'"
+        "--address http://head:8265: handing a study over needs Ray's job client here: pip install '.[cluster]' in "
+        "hw2tune's checkout"
     )
 
 

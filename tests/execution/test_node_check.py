@@ -34,5 +34,5 @@ def test_workers_without_torch_are_refused_with_what_to_install(tmp_path, monkey
     shown = subprocess.run([sys.executable, "-c", CHECKED], capture_output=True, text=True, check=True)
     assert shown.stdout == (
         "no node of the cluster can run a trial (ADDRESS: its Python has no torch); install hw2tune's packages on "
-        "the nodes: `pip install hw2tune` in the environment that `ray start` runs in\n"
+        "the nodes: a checkout or a wheel, in the environment that `ray start` runs in\n"
     )

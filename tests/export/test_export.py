@@ -292,6 +292,8 @@ def test_images_of_floats_keep_all_their_digits(tmp_path):
 def test_a_missing_package_is_said_with_the_extra_that_brings_it(digits, tmp_path, monkeypatch, suffix, module):
     monkeypatch.setitem(sys.modules, module, None)
     package = module.partition(".")[0]
-    with pytest.raises(Hw2tuneError, match=re.escape(f"needs {package}: pip install 'hw2tune[export]'")):
+    with pytest.raises(
+        Hw2tuneError, match=re.escape(f"needs {package}: pip install '.[export]' in hw2tune's checkout")
+    ):
         hw2tune.export_model("small", tmp_path / f"model{suffix}", results_dir=digits[0])
     assert list(tmp_path.iterdir()) == []

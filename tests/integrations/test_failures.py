@@ -29,7 +29,7 @@ def test_a_library_that_is_not_installed_is_named_with_its_extra(monkeypatch):
     with pytest.raises(LoggerError) as refused:
         make_loggers(["wandb"])
     assert str(refused.value).startswith("--log wandb: its library cannot be imported (")
-    assert str(refused.value).endswith("); pip install 'hw2tune[wandb]'")
+    assert str(refused.value).endswith("); pip install '.[wandb]' in hw2tune's checkout")
 
 
 @pytest.mark.parametrize("torn", ["a trial", "the study", "the experiment"])

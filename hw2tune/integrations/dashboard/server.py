@@ -46,7 +46,9 @@ def serving(folders: ShownFolders, *, port: int = 0, at_once: bool = False) -> I
 def refuse_missing() -> None:
     """Raises DashboardError where optuna-dashboard is not installed."""
     if importlib.util.find_spec("optuna_dashboard") is None:
-        raise DashboardError("the dashboard needs a package that is not here: pip install 'hw2tune[dashboard]'")
+        raise DashboardError(
+            "the dashboard needs a package that is not here: pip install '.[dashboard]' in hw2tune's checkout"
+        )
 
 
 def _when_asked(folders: ShownFolders) -> Application:

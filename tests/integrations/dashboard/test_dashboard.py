@@ -251,7 +251,10 @@ def test_a_port_that_is_taken_is_refused_in_words(tmp_path):
 
 def test_a_missing_package_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(DashboardError, match=r"pip install 'hw2tune\[dashboard\]'"), serving(ShownFolders(tmp_path)):
+    with (
+        pytest.raises(DashboardError, match=r"pip install '\.\[dashboard\]' in hw2tune's checkout"),
+        serving(ShownFolders(tmp_path)),
+    ):
         pass
 
 
