@@ -91,7 +91,7 @@ def test_a_gray_image_has_three_channels_for_a_network_of_colours(colours, digit
 
 def test_deep_pixels_are_scaled_as_those_of_the_training_were(digits, digit, tmp_path):
     results = shutil.copytree(digits[0], tmp_path / "results")
-    record = results / "small" / "replicates" / "dataset.json"
+    record = results / "small" / "dataset.json"
     record.write_text(json.dumps(json.loads(record.read_text()) | {"white": {"integers": 4095.0}}))
     twelve = np.ceil(digit.astype(float) * 4095 / 255).astype(np.uint16)
     for name, pixels in {"eight": digit, "twelve": twelve, "brighter": twelve * 2}.items():
