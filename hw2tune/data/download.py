@@ -250,9 +250,11 @@ def _only_one(root: Path, info: DatasetInfo, progress: Progress | None) -> Itera
     """Hold the lock against a second process that fetches the same data set into the same root."""
     from filelock import FileLock, Timeout
 
-    lock = FileLock(root / f".hw2tune-{info.name}.lock")
+    lock = FileLock(root / f".hw2tune-{info.name}.lock", fallback_to_soft=False)  # a soft one outlives a killed process
     try:
         lock.acquire(timeout=0)
+    except NotImplementedError:  # without locks two processes may fetch the same files, each into a folder of its own
+        pass
     except Timeout:
         if progress:
             progress(f"waiting for another process that fetches {info.title}", 0, 1)

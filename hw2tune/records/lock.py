@@ -31,7 +31,7 @@ import filelock
 import psutil
 from pydantic import Field
 
-from hw2tune.errors import StudyFolderError
+from hw2tune.errors import LostStudyError, StudyFolderError
 from hw2tune.paths import refuse_links_out
 from hw2tune.records.atomic import write_atomically
 from hw2tune.records.damaged import parse_record, read_record
@@ -39,6 +39,9 @@ from hw2tune.records.layout import StudyFolder
 
 BEAT_SECONDS = 10.0
 STALE_SECONDS = 60.0
+SETTLE_SECONDS = 2.0  # of hosts that start at once the one that wrote its record last goes on
+# Beginnings of the names of file systems that several hosts may see.
+SHARED = ("afs", "beegfs", "ceph", "cifs", "fuse", "gluster", "gpfs", "lustre", "nfs", "orangefs", "smb")
 STARTING_SECONDS = 0.5  # a reader looks at the lock by sharing it for a moment
 Say = Callable[[str], None]
 
@@ -107,6 +110,19 @@ def recorded_owner(folder: StudyFolder) -> Owner | None:
     return _read(_record(folder))
 
 
+def refuse_taken_over(folder: StudyFolder) -> None:
+    """Raises LostStudyError where another process has written its record over ours: it writes there now."""
+    if recorded_owner(folder) not in (None, this_process()):
+        raise _lost(folder)
+
+
+def _lost(folder: StudyFolder) -> LostStudyError:
+    return LostStudyError(
+        f"{folder.root}: {recorded_owner(folder) or 'another process'} has taken this study over while this one was "
+        "silent; run the same command again to continue it"
+    )
+
+
 @contextlib.contextmanager
 def locked(folder: StudyFolder, say: Say = lambda text: None) -> Iterator[None]:
     """Keeps other processes off the folder for the length of a `with`. Raises StudyFolderError, PathError.
@@ -121,8 +137,13 @@ def locked(folder: StudyFolder, say: Say = lambda text: None) -> Iterator[None]:
             _await_the_dead(folder, say)
         for part in folder.root.rglob("*.part"):  # half-written by a process that was killed
             with contextlib.suppress(OSError):
-                part.unlink()
+                if _age(part) > STALE_SECONDS:  # else a living one, which draws a report, may be about to rename it
+                    part.unlink()
         write_atomically(record, dump_owner(me), durable=True)
+        if not works or _is_shared(folder.root):  # another host, with a lock of its own, may have begun as well
+            time.sleep(SETTLE_SECONDS)
+            if (owner := _read(record)) != me:
+                raise in_use(folder.root, owner, record)
         ended, lost = threading.Event(), threading.Event()
         beat = threading.Thread(target=_beat, args=(record, me, ended, lost), daemon=True)
         beat.start()
@@ -133,8 +154,10 @@ def locked(folder: StudyFolder, say: Say = lambda text: None) -> Iterator[None]:
             beat.join()
             if _read(record) == me:
                 record.unlink(missing_ok=True)
+            else:
+                lost.set()
         if lost.is_set():
-            raise in_use(folder.root, _read(record), record)
+            raise _lost(folder)
 
 
 def in_use(place: Path | str, owner: Owner | None, record: Path | None = None) -> StudyFolderError:
@@ -156,7 +179,7 @@ def make_folder(root: Path) -> None:
 @contextlib.contextmanager
 def _system_lock(folder: StudyFolder) -> Iterator[bool]:
     """Holds the lock; yields whether this file system knows one. Raises StudyFolderError where another holds it."""
-    lock = filelock.FileLock(folder.lock)
+    lock = filelock.FileLock(folder.lock, fallback_to_soft=False)  # a soft lock would outlive its process
     try:
         lock.acquire(timeout=STARTING_SECONDS, poll_interval=0.05)
     except filelock.Timeout:
@@ -194,12 +217,24 @@ def _await_the_dead(folder: StudyFolder, say: Say) -> None:
 def _beat(record: Path, me: Owner, ended: threading.Event, lost: threading.Event) -> None:
     """Renews the record until `ended`; where another has taken the study over, ends this process in order."""
     while not ended.wait(BEAT_SECONDS):
-        with contextlib.suppress(OSError):
-            if _read(record) not in (me, None):
-                lost.set()
-                os.kill(os.getpid(), signal.SIGTERM)  # it was stopped for so long that it counted as dead
-                return
-            os.utime(record)  # in place and by the file system's own clock
+        try:
+            if parse_owner(record.read_text(encoding="utf-8", errors="replace")) == me:
+                os.utime(record)  # in place and by the file system's own clock
+                continue
+        except FileNotFoundError:  # who took the study over has ended
+            pass
+        except OSError:  # a file system that does not answer says nothing
+            continue
+        lost.set()
+        os.kill(os.getpid(), signal.SIGTERM)  # it was stopped for so long that it counted as dead
+        return
+
+
+def _is_shared(folder: Path) -> bool:
+    """Whether the folder lies on a file system that other hosts may see, each with locks of its own."""
+    mounts = {Path(one.mountpoint): one.fstype.lower() for one in psutil.disk_partitions(all=True)}
+    place = folder.resolve()
+    return next((mounts[path] for path in (place, *place.parents) if path in mounts), "").startswith(SHARED)
 
 
 def _is_locked(lock: Path) -> bool | None:

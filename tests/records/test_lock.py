@@ -1,20 +1,27 @@
 """Who runs a study: the operating system's lock decides, and between machines a record that is renewed."""
 
+import errno
+import fcntl
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
 import time
 from dataclasses import asdict, replace
+from types import SimpleNamespace
 
+import psutil
 import pytest
 
-from hw2tune.errors import StudyFolderError
+from hw2tune.errors import LostStudyError, StudyFolderError
 from hw2tune.records import lock
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.lock import Owner, dump_owner, locked, owner_of, parse_owner, this_process
+from hw2tune.records.trials.storage import create_optuna_study
+from hw2tune.study.file import find_study, parse_study
 
 HOLD = (
     "import sys, pathlib; from hw2tune.records.lock import locked; from hw2tune.records.layout import StudyFolder\n"
@@ -194,3 +201,98 @@ def test_a_damaged_record_holds_nobody_up(folder):
     assert owner_of(folder) is None
     with locked(folder):
         assert owner_of(folder) == this_process()
+
+
+@pytest.fixture
+def ended():
+    """Set where this process is asked to end."""
+    asked = threading.Event()
+    before = signal.signal(signal.SIGTERM, lambda *_: asked.set())
+    yield asked
+    signal.signal(signal.SIGTERM, before)
+
+
+def test_a_record_that_is_gone_is_a_lost_one_for_who_took_over_may_have_ended(folder, monkeypatch, ended):
+    monkeypatch.setattr(lock, "BEAT_SECONDS", 0.02)
+    with pytest.raises(LostStudyError) as lost, locked(folder):
+        (folder.root / "running.json").unlink()
+        assert ended.wait(10)
+    assert str(lost.value) == (
+        f"{folder.root}: another process has taken this study over while this one was silent; run the same command "
+        "again to continue it"
+    )
+
+
+def test_of_two_hosts_that_start_at_once_with_a_lock_each_one_goes_on(folder, monkeypatch):
+    hosts, inside, refused = threading.local(), [], []
+    both = threading.Barrier(2)
+    monkeypatch.setattr(fcntl, "flock", lambda *_: None)
+    monkeypatch.setattr(lock, "this_process", lambda: Owner(host=hosts.name, pid=1, started=1.0, boot=hosts.name))
+    monkeypatch.setattr(lock, "_is_shared", lambda folder: True)
+    monkeypatch.setattr(lock, "SETTLE_SECONDS", 0.5)
+    monkeypatch.setattr(lock, "_await_the_dead", lambda folder, say: both.wait(10))  # neither sees the other's record
+
+    def start(name):
+        hosts.name = name
+        try:
+            with locked(folder):
+                inside.append(name)
+                time.sleep(1)
+        except StudyFolderError as error:
+            refused.append(str(error))
+
+    starters = [threading.Thread(target=start, args=(name,)) for name in "ab"]
+    for starter in starters:
+        starter.start()
+    for starter in starters:
+        starter.join()
+    assert len(inside) == 1 and len(refused) == 1
+    assert f"process 1 on {inside[0]}" in refused[0] and "runs this study" in refused[0]
+
+
+def test_a_file_system_without_locks_holds_no_study_for_a_dead_process(folder, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    monkeypatch.setattr(lock, "SETTLE_SECONDS", 0.0)
+    older(record(folder, **OTHER_KERNEL), 61)
+    for _ in range(2):
+        with locked(folder):
+            assert owner_of(folder) == this_process()
+        assert [path.name for path in folder.root.iterdir() if "lock" in path.name] in ([], ["lock"])
+    (folder.root / "lock").write_text("left by a process that was killed")
+    with locked(folder):
+        pass
+
+
+def test_a_half_written_file_that_is_young_is_left_to_the_process_that_writes_it(folder):
+    folder.root.mkdir()
+    young, old = folder.root / "table.csv.1.part", folder.root / "best.pt.2.part"
+    for part in (young, old):
+        part.touch()
+    older(old, 61)
+    with locked(folder):
+        assert young.exists() and not old.exists()
+
+
+@pytest.mark.parametrize(
+    ("fstype", "shared"), [("nfs4", True), ("lustre", True), ("fuse.drive", True), ("ext4", False), ("overlay", False)]
+)
+def test_hosts_wait_for_one_another_on_a_file_system_that_others_may_see(folder, monkeypatch, fstype, shared):
+    places = {"/": "ext4", str(folder.root.parent.resolve()): fstype}
+    mounts = [SimpleNamespace(mountpoint=place, fstype=kind) for place, kind in places.items()]
+    monkeypatch.setattr(psutil, "disk_partitions", lambda all: mounts)
+    assert lock._is_shared(folder.root) is shared
+
+
+def test_a_run_that_was_taken_over_adds_nothing_more_to_the_journal(folder):
+    with pytest.raises(LostStudyError, match="process 7 on elsewhere, since then has taken this study over"):
+        with locked(folder):
+            study = create_optuna_study(folder, parse_study(*find_study("quickstart")))
+            study.set_user_attr("before", 1)
+            record(folder, **OTHER_KERNEL)
+            before = folder.journal.read_bytes()
+            with pytest.raises(LostStudyError):
+                study.set_user_attr("after", 1)
+            assert folder.journal.read_bytes() == before

@@ -13,6 +13,7 @@ from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock, Jou
 
 from hw2tune.errors import StudyFolderError
 from hw2tune.records.layout import StudyFolder
+from hw2tune.records.lock import refuse_taken_over
 from hw2tune.study.schema import Study
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class _Backend(JournalFileBackend):
     _pending: list[dict[str, Any]] | None = None
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        refuse_taken_over(StudyFolder(Path(self._file_path).parent))
         if self._pending is None:
             super().append_logs(logs)
         else:
