@@ -19,7 +19,9 @@ from hw2tune.study.schema import Pruner, Study
 
 
 def _patient(*, wrapped_pruner: str = "median", patience: int = 3, min_delta: float = 0.0, **more: Any) -> BasePruner:
-    """Stops a trial that another pruner would stop, once it has not improved for `patience` epochs."""
+    """Stops a trial that has not improved for `patience` epochs, with `median` only if that would stop it as well."""
+    if wrapped_pruner not in ("median", "none"):
+        raise ValueError(f'wrapped_pruner must be "median" or "none", but got {wrapped_pruner!r}')
     inner = pruners.MedianPruner(**more) if wrapped_pruner == "median" else None
     return pruners.PatientPruner(inner, patience=patience, min_delta=min_delta)
 

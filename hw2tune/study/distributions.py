@@ -75,7 +75,7 @@ When = dict[str, Condition]
 class Interval(BaseModel):
     """A real number in [low, high], uniform or log-uniform; with `or_zero`, exactly 0 as well.
 
-    With `integer`, a whole number: low, low + step, ... up to high, or log-uniform.
+    With `integer`, a whole number: low, low + step, ... up to high, or log-uniform. `high` is the last one of these.
     """
 
     model_config = STRICT
@@ -99,6 +99,7 @@ class Interval(BaseModel):
             raise ValueError(f"`step` goes with integer = true alone, but got step={self.step}")
         if self.step != 1 and self.log:
             raise ValueError(f"`step` and log = true exclude each other, but got step={self.step}")
+        object.__setattr__(self, "high", self.high - (self.high - self.low) % self.step if self.integer else self.high)
         return self
 
     @model_serializer(mode="wrap")
