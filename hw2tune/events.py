@@ -60,12 +60,12 @@ class StudyStarted(Event):
     @property
     def epochs(self) -> int:
         """Epochs that all trials so far have spent."""
-        return sum(row.epochs for row in self.finished) + sum(self.resumed.values())
+        return sum(row.epochs_spent for row in self.finished) + sum(self.resumed.values())
 
     @property
     def done(self) -> int:
         """What is done of `total`."""
-        return self.study.done(len(self.finished), sum(row.epochs for row in self.finished))
+        return self.study.done(len(self.finished), sum(row.epochs_spent for row in self.finished))
 
     @property
     def references_left(self) -> int:

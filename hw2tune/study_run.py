@@ -103,7 +103,7 @@ def _finished(folder: StudyFolder, study: Study) -> StudyResult | None:
         return None
     overview = read_overview(folder)
     begun = [row for row in overview.rows if row.state == INTERRUPTED]
-    left = study.trials_left(len(overview.finished), sum(row.epochs for row in overview.rows))
+    left = study.trials_left(len(overview.finished), sum(row.epochs_spent for row in overview.rows))
     return None if left or begun else _judged(overview, RunEnd.COMPLETE)
 
 

@@ -64,8 +64,8 @@ def refuse_too_large(data: Dataset) -> None:
 def _of_study(study: Study) -> Iterator[str]:
     if study.trials_possible < study.trials and study.budget is None:
         yield (
-            f"the space holds {study.search_space.size()} configurations, and none is trained twice: the study is "
-            f"complete after {study.trials_possible} trials, not {study.trials}"
+            f"the space holds {len(study.configurations or ())} configurations, and none is trained twice: the study "
+            f"is complete after {study.trials_possible} trials, not {study.trials}"
         )
     if study.pruner.name != "none" and study.pruner.min_epochs >= study.max_epochs:
         yield (
@@ -80,7 +80,7 @@ def _of_machine(study: Study, folder: StudyFolder, rows: list[TrialRow], paramet
     if decoded > MUCH_DECODED:
         place = cache_dir() / "decoded"
         yield f"decoded images take {decoded / 1e9:.1f} GB in {place}; `hw2tune clean --only {DECODED}` frees them"
-    left = study.trials_left(len(rows), sum(row.epochs for row in rows))
+    left = study.trials_left(len(rows), sum(row.epochs_spent for row in rows))
     wanted = left * trial_bytes(parameters)
     place = next(part for part in (folder.root.absolute(), *folder.root.absolute().parents) if part.exists())
     free = shutil.disk_usage(place).free

@@ -27,7 +27,6 @@ from hw2tune.search.pruners import build_pruner
 from hw2tune.search.recorder import FINISHED, Recorder
 from hw2tune.search.retries import COMMON, FailurePolicy
 from hw2tune.search.samplers import build_sampler
-from hw2tune.search.warm_start import read_observations
 from hw2tune.study.schema import Study
 
 
@@ -117,7 +116,7 @@ def _driver(
     """The driver of the next run of Tune; what is not finished is given out again."""
     study, optuna_study = recorder.study, recorder.optuna_study
     drawn = len(recorder.trials(*FINISHED, TrialState.RUNNING))
-    optuna_study.sampler = build_sampler(study, drawn, read_observations(study, recorder.folder))
+    optuna_study.sampler = build_sampler(study, drawn)
     optuna_study.pruner = build_pruner(study)
     return StudyDriver(
         recorder=recorder,

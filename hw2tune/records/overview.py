@@ -58,13 +58,13 @@ class Overview:
     @property
     def done(self) -> int:
         """What is finished of the study's extent: trials, or with a budget epochs."""
-        return self.study.done(len(self.finished), sum(row.epochs for row in self.finished))
+        return self.study.done(len(self.finished), sum(row.epochs_spent for row in self.finished))
 
     @property
     def is_complete(self) -> bool:
         """Whether nothing more is to be run."""
         begun = sum(row.state in (RUNNING, INTERRUPTED) for row in self.rows) if self.study.budget else 0
-        return not begun and self.study.trials_left(len(self.finished), sum(row.epochs for row in self.rows)) == 0
+        return not begun and self.study.trials_left(len(self.finished), sum(row.epochs_spent for row in self.rows)) == 0
 
     def labelled(self, label: str) -> TrialRow | None:
         """The trial of a reference."""

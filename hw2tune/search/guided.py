@@ -17,7 +17,6 @@ from hw2tune.records.trials.rows import LABEL
 from hw2tune.search.by_name import ByNameSampler, suggest
 from hw2tune.search.design import Cube, UnitPoint
 from hw2tune.search.surrogate import GaussianProcess, expected_improvement
-from hw2tune.search.view import Observation
 from hw2tune.study.distributions import Choice
 from hw2tune.study.hyperparameters import Value
 from hw2tune.study.schema import Study
@@ -41,8 +40,7 @@ class GuidedSampler(ByNameSampler):
 
     `startup` trials besides the references come from the mixture, and one in `mixed_every` after them; `random` is the
     mixture's share of draws from the whole space. A coordinate moves with probability `moved`, by `width` of its range
-    (standard deviation). With `prior` references are centres of the mixture while little is known. `warm` are finished
-    trials of another study.
+    (standard deviation). With `prior` references are centres of the mixture while little is known.
     """
 
     def __init__(
@@ -50,7 +48,6 @@ class GuidedSampler(ByNameSampler):
         study: Study,
         *,
         seed: int,
-        warm: Sequence[Observation] = (),
         startup: int = 8,
         mixed_every: int = 4,
         random: float = 1 / 3,
@@ -62,7 +59,6 @@ class GuidedSampler(ByNameSampler):
         self.startup, self.mixed_every, self.random = startup, mixed_every, random
         self.moved, self.width, self.prior = moved, width, prior
         self.sign = 1 if study.direction == "maximize" else -1
-        self.warm = [_Known(self.space.decode(one.params), self.sign * one.value) for one in warm]
         self.rng = np.random.default_rng(seed)
         self.blas = ThreadpoolController()
         self.asked: dict[int, dict[str, float]] = {}  # coordinates by number of the trial
@@ -98,7 +94,7 @@ class GuidedSampler(ByNameSampler):
                 known.append(_Known(self.space.decode(one.params), max(values)))
             elif one.params and not one.state.is_finished():
                 waiting.append(self.space.decode(one.params))
-        return self.warm + known, waiting
+        return known, waiting
 
     def _mixed(self, best: Sequence[Mapping[str, Value]]) -> dict[str, float]:
         """One draw from the mixture: anywhere, around a reference or around one of the best."""

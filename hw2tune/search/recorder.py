@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import optuna
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from hw2tune.errors import NotWritableError
 from hw2tune.events import EpochFinished, Listeners, TrialFinished, TrialRetried
@@ -18,17 +18,30 @@ from hw2tune.records.atomic import not_writable, write_atomically
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.trials.checkpoints import find_checkpoint, keep_last, write_checkpoint
 from hw2tune.records.trials.epochs import append_epoch, read_epochs, write_epochs
-from hw2tune.records.trials.rows import LABEL, REASON, STATE, TrialRow, configuration_of, trial_rows
+from hw2tune.records.trials.rows import (
+    BESIDES,
+    LABEL,
+    REASON,
+    STATE,
+    TrialRow,
+    besides,
+    configuration_of,
+    trial_rows,
+)
 from hw2tune.records.trials.states import DIVERGED
-from hw2tune.records.trials.storage import in_one_write, take_back
+from hw2tune.records.trials.storage import in_one_write
+from hw2tune.search.design import UnitPoint, coordinates
 from hw2tune.search.failures import Failure
 from hw2tune.search.named import told_as_users
-from hw2tune.study.hyperparameters import Value, identity
+from hw2tune.search.view import View, as_stored
+from hw2tune.search.warm_start import read_observations
+from hw2tune.study.distributions import COUNTED
+from hw2tune.study.hyperparameters import Identity, Value, identity
 from hw2tune.study.objectives import PARAMETERS, SECONDS, best_epoch, never_finite
 from hw2tune.study.schema import Study
 
 JOURNAL_ENTRY = 300  # bytes, about
-DRAWS = 20  # of a configuration that was there before, until one of those left is taken
+DRAWS = 20  # of configurations that were there before, until another one is taken
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 ENQUEUED = "enqueued"  # user attribute of a trial that the study file asks for: its place there
 FIXED = "fixed_params"  # the system attribute with which Optuna 5 enqueues a configuration
@@ -40,32 +53,39 @@ class Recorder:
     def __init__(self, study: Study, optuna_study: optuna.Study, folder: StudyFolder, tell: Listeners) -> None:
         self.study, self.optuna_study, self.folder, self.tell = study, optuna_study, folder, tell
         self.not_writable: NotWritableError | None = None
-        self.drawn = {
-            self._identity(study.search_space.decode(trial.params)) for trial in self.trials() if trial.params
-        }
+        self.taken: dict[Identity, FrozenTrial] = {}  # the first trial of each configuration
+        for trial in self.trials():
+            self._take(trial)
+        self.view = View(study, optuna_study, read_observations(study, folder))
 
     def enqueue_references(self) -> None:
-        """Makes the references the first trials of a new study, and what is enqueued the next ones."""
-        labels = {trial.user_attrs.get(LABEL) for trial in self.trials()}
+        """Makes the references the first trials of a new study, and what is enqueued the next ones, each once."""
         for label, configuration in self.study.references.items():
-            if label not in labels:  # a kill may have come between two
-                self._enqueue(configuration, {LABEL: label})
-        queued = {trial.user_attrs.get(ENQUEUED) for trial in self.trials()}
+            self._enqueue(f"references.{label}", configuration, {LABEL: label})
         for number, configuration in enumerate(self.study.enqueue):
-            if number not in queued:
-                self._enqueue(configuration, {ENQUEUED: number})
+            self._enqueue(f"enqueue.{number}", configuration, {ENQUEUED: number})
 
-    def _enqueue(self, configuration: Mapping[str, Value], attributes: dict[str, Any]) -> None:
-        space = self.study.search_space
-        searched = {name: value for name, value in configuration.items() if name in space.distributions}
-        self.optuna_study.enqueue_trial(space.encode(searched), user_attrs=attributes)
+    def _enqueue(self, place: str, configuration: Mapping[str, Value], attributes: dict[str, Any]) -> None:
+        taken = self.taken.get(identity(self.study.complete(configuration)))
+        if taken is not None:
+            if not attributes.items() <= taken.user_attrs.items():
+                self.tell.note(f"{place}: is the configuration of trial {taken.number}; it is trained once")
+            return
+        searched = {name: value for name, value in configuration.items() if name in self.study.space}
+        fixed = {name: value for name, value in configuration.items() if name not in self.study.space}
+        attributes |= {BESIDES: fixed} if fixed and ENQUEUED in attributes else {}
+        self.optuna_study.enqueue_trial(self.study.search_space.encode(searched), user_attrs=attributes)
+        self._take(self.trials()[-1])
 
-    def configuration(self, trial: optuna.Trial | optuna.trial.FrozenTrial) -> dict[str, Value]:
+    def _take(self, trial: FrozenTrial) -> None:
+        """Notes that a trial has its configuration, as soon as it is enqueued."""
+        if stored := trial.system_attrs.get(FIXED, {}) | trial.params:
+            configuration = self.study.search_space.decode(stored) | besides(self.study, trial)
+            self.taken.setdefault(identity(self.study.complete(configuration)), trial)
+
+    def configuration(self, trial: optuna.Trial | FrozenTrial) -> dict[str, Value]:
         """What a trial is trained with: as it was drawn, with what [training] or its reference fixes."""
         return self.study.complete(configuration_of(self.study, trial))
-
-    def _identity(self, params: Mapping[str, Value]) -> tuple[tuple[str, Value], ...]:
-        return identity(self.study.complete(params))
 
     @property
     def unfinished(self) -> bool:
@@ -76,7 +96,7 @@ class Recorder:
     @property
     def epochs_spent(self) -> int:
         """Epochs of all trials."""
-        return sum(len(trial.intermediate_values) for trial in self.trials())
+        return sum(row.epochs_spent for row in self.rows())
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
@@ -91,7 +111,7 @@ class Recorder:
         except OSError as error:  # of Optuna's journal
             self.not_writable = not_writable(self.folder.journal, error, JOURNAL_ENTRY)
 
-    def trials(self, *states: TrialState) -> list[optuna.trial.FrozenTrial]:
+    def trials(self, *states: TrialState) -> list[FrozenTrial]:
         """The trials in these states, by number; all of them where none is named."""
         return self.optuna_study.get_trials(deepcopy=False, states=states or None)
 
@@ -100,36 +120,47 @@ class Recorder:
         return trial_rows(self.study, self.trials(), alive=True)
 
     def open_trial(self) -> optuna.Trial:
-        """Asks Optuna for the next trial and writes its configuration down."""
-        trial = self.optuna_study.ask()
+        """Begins the next trial, of what is enqueued or else of a new configuration, and writes it down."""
+        if self.trials(TrialState.WAITING):
+            trial = self.optuna_study.ask()
+        else:
+            self.optuna_study.add_trial(self._draw())
+            trial = optuna.trial.Trial(self.optuna_study, self.trials()[-1]._trial_id)
         self.folder.trial(trial.number).clear()  # a journal that lost its end gives numbers out again
-        trial, params = self._draw(trial)
-        self.drawn.add(self._identity(params))
-        self._write_params(trial)
+        self._begin(trial)
         return trial
 
-    def _draw(self, trial: optuna.Trial) -> tuple[optuna.Trial, dict[str, Value]]:
-        """Gives a trial its configuration: one that no other has, or in a small space the same is trained many times.
+    def _draw(self) -> FrozenTrial:
+        """A trial of a configuration that no other has, or in a small space the same is trained many times.
 
-        A draw that was there before is made again; where the sampler has nothing new, one of those left is taken.
+        A draw that was there before is made again; if the sampler has nothing new, another one is taken.
         """
-        space, frozen = self.study.search_space, trial.storage.get_trial(trial._trial_id)
-        given = bool(frozen.params) or FIXED in frozen.system_attrs
-        in_order = self.study.sampler.name == "grid" and not given
-        for _ in range(0 if in_order else DRAWS):
-            with in_one_write(trial) as entries:
-                params = space.suggest(trial)
-                if given or self._identity(params) not in self.drawn:
-                    return trial, params
-                take_back(trial, entries)
-            trial = optuna.trial.Trial(self.optuna_study, trial._trial_id)
-        if space.size() is not None:
-            left = [one for one in space.configurations() if self._identity(one) not in self.drawn]
-            params = left[0] if in_order else random.Random(self.study.seed + trial.number).choice(left)
-            trial.storage.set_trial_system_attr(trial._trial_id, FIXED, space.encode(params))
-            trial = optuna.trial.Trial(self.optuna_study, trial._trial_id)
+        study, space = self.study, self.study.search_space
+        if study.sampler.name == "grid":
+            left = (one for kind, one in (study.configurations or {}).items() if kind not in self.taken)
+            return as_stored(space, next(left), state=TrialState.RUNNING)
+        for _ in range(DRAWS):
+            drawn = self.view.draw()
+            if self._is_new(space.decode(drawn.params)):
+                return drawn
+        chance = random.Random(study.seed + drawn.number)
+        if study.configurations is not None:
+            others = iter(chance.sample(list(study.configurations.values()), len(study.configurations)))
+        else:
+            points = ({name: chance.random() for name in coordinates(space)} for _ in range(COUNTED))
+            others = (space.suggest(UnitPoint(point)) for point in points)
+        new = next(filter(self._is_new, others), space.decode(drawn.params))
+        return as_stored(space, new, state=TrialState.RUNNING, system_attrs=drawn.system_attrs)
+
+    def _is_new(self, configuration: Mapping[str, Value]) -> bool:
+        return identity(self.study.complete(configuration)) not in self.taken
+
+    def _begin(self, trial: optuna.Trial) -> None:
+        """Completes the configuration of an enqueued trial, or of one that was killed meanwhile, and writes it down."""
         with in_one_write(trial):
-            return trial, space.suggest(trial)
+            self.study.search_space.suggest(trial)
+        self._take(trial.storage.get_trial(trial._trial_id))
+        self._write_params(trial)
 
     def _write_params(self, trial: optuna.Trial) -> None:
         record = {
@@ -140,14 +171,12 @@ class Recorder:
         }
         write_atomically(self.folder.trial(trial.number).params, json.dumps(record, indent=2) + "\n")
 
-    def resume(self, frozen: optuna.trial.FrozenTrial) -> tuple[optuna.Trial, bytes | None]:
+    def resume(self, frozen: FrozenTrial) -> tuple[optuna.Trial, bytes | None]:
         """An interrupted trial again, with the checkpoint that it goes on from: the same number and configuration."""
         # Optuna 5.0 has no public way to continue a running trial of another process; Trial(study, id) is what
         # `ask` itself returns, and suggest_* on it gives back the stored values.
         trial = optuna.trial.Trial(self.optuna_study, frozen._trial_id)
-        trial, params = self._draw(trial)  # completes one that was killed between its suggestions
-        self.drawn.add(self._identity(params))
-        self._write_params(trial)
+        self._begin(trial)
         folder = self.folder.trial(trial.number)
         found = find_checkpoint(folder)
         if found.damaged:
@@ -159,7 +188,7 @@ class Recorder:
             folder.clear()
         return trial, found.content
 
-    def requeue(self, trial: optuna.Trial, failure: Failure, attempt: int, of: int) -> optuna.trial.FrozenTrial:
+    def requeue(self, trial: optuna.Trial, failure: Failure, attempt: int, of: int) -> FrozenTrial:
         """An attempt of the trial failed and another follows, from its checkpoint. Returns what `resume` takes."""
         self.append_error(trial.number, failure)
         on = f" on {failure.machine}" if failure.machine else ""

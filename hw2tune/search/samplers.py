@@ -15,12 +15,11 @@ from optuna.samplers import BaseSampler, RandomSampler
 from hw2tune.errors import StudyFileError
 from hw2tune.search.guided import GuidedSampler
 from hw2tune.search.named import class_at
-from hw2tune.search.view import Observation, ViewSampler
 from hw2tune.study.distributions import Choice, Interval
 from hw2tune.study.notation import did_you_mean
 from hw2tune.study.schema import Study
 
-OURS = ("seed", "study", "warm")  # what a sampler gets from us where it takes it
+OURS = ("seed", "study")  # what a sampler gets from us where it takes it
 SEED_STRIDE = 1_000_003  # prime, so that no two pairs of seed and number of trials meet by accident
 
 
@@ -57,7 +56,7 @@ def _grid_cannot(study: Study) -> str:
     real = [name for name, one in study.space.items() if one.values is None]
     if real:
         return f"grid goes through all values, and space.{real[0]} is a range of real numbers; list its choices"
-    if study.search_space.size() is None:
+    if study.configurations is None:
         return "grid goes through all values, and the space has more than 10,000 configurations; list fewer choices"
     return ""
 
@@ -81,10 +80,10 @@ _ALL = (
 SAMPLERS = {spec.name: spec for spec in _ALL}
 
 
-def build_sampler(study: Study, trials_drawn: int, warm: list[Observation] | None = None) -> BaseSampler:
+def build_sampler(study: Study, trials_drawn: int) -> BaseSampler:
     """The study's sampler; the trials drawn before are mixed into its seed, or a continuation would replay them.
 
-    With `warm`, observations of another study, it knows these as well. Raises StudyFileError.
+    Raises StudyFileError.
     """
     spec, arguments = _spec(study), dict(study.sampler.arguments)
     if (why := spec.cannot(study)) != "":
@@ -97,10 +96,8 @@ def build_sampler(study: Study, trials_drawn: int, warm: list[Observation] | Non
     if unknown := [name for name in arguments if name not in takes or name in OURS[1:]]:
         raise StudyFileError(f"sampler.arguments.{unknown[0]}: {spec.name} does not take it{_known(unknown[0], takes)}")
     seed = study.seed if spec.remembers else (study.seed + SEED_STRIDE * trials_drawn) % 2**32
-    ours = {"seed": seed, "study": study, "warm": warm or []}
-    sampler = _made(spec, spec.defaults | {name: ours[name] for name in OURS if name in takes} | arguments)
-    needs_view = (bool(warm) and "warm" not in takes) or bool(study.second_objective)
-    return ViewSampler(study, sampler, warm or []) if needs_view else sampler
+    ours = {"seed": seed, "study": study}
+    return _made(spec, spec.defaults | {name: ours[name] for name in OURS if name in takes} | arguments)
 
 
 def _made(spec: SamplerSpec, given: dict[str, Any]) -> BaseSampler:

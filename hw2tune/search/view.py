@@ -1,96 +1,131 @@
-"""A sampler's view of a study: the same trials in memory, with what it should know besides.
+"""A study as its sampler reads it: a function of the storage, so there is no copy that could differ from it.
 
-Optuna's samplers read the study that they are asked in. This one shows another: with two objectives, although the
-storage has one (only so can trials be pruned), or with the finished trials of an earlier study. The storage stays the
-one truth: the view is made from it anew after an interruption.
+Optuna's samplers read trials from a storage. This one is the study's own, read differently in four places: a second
+objective is added (the storage has one, or no trial could be pruned), the finished trials of an earlier study come
+first, a trial that failed by itself has the worst value that any has reached, and a reference that trains something
+that the space cannot draw is left out, since its point of the space was never trained.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+import copy
+from collections.abc import Container, Mapping, Sequence
+from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution
-from optuna.samplers import BaseSampler
-from optuna.trial import FrozenTrial, TrialState
+from optuna.storages.journal import JournalStorage
+from optuna.study import StudyDirection
+from optuna.trial import FixedTrial, FrozenTrial, TrialState
 
-from hw2tune.search.by_name import ByNameSampler, suggest
+from hw2tune.records.trials.rows import besides, configuration_of, failed_by_itself
+from hw2tune.study.hyperparameters import Value, identity
 from hw2tune.study.objectives import PARAMETERS, SECONDS, best_epoch
 from hw2tune.study.schema import Study
-
-STATE = "sampler_state"  # user attribute: what the inner sampler wrote to its own trial
-FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
+from hw2tune.study.space import Space
 
 
-@dataclass(frozen=True, kw_only=True)
-class Observation:
-    """A finished trial of another study, as Optuna stores it, that this study's space can draw as well."""
-
-    params: dict[str, Any]
-    distributions: dict[str, BaseDistribution]
-    value: float
+def as_stored(space: Space, configuration: Mapping[str, Value], **trial: Any) -> FrozenTrial:
+    """A trial of this configuration in Optuna's form."""
+    fixed = FixedTrial(space.encode(configuration))
+    space.suggest(fixed)
+    return optuna.trial.create_trial(params=fixed.params, distributions=fixed.distributions, **trial)
 
 
-class ViewSampler(ByNameSampler):
-    """Asks `inner` in a view of the study."""
+class View(JournalStorage):
+    """The storage of `optuna_study` for its sampler; `warm` are finished trials of another study.
 
-    def __init__(self, study: Study, inner: BaseSampler, warm: Sequence[Observation]) -> None:
-        self.study = study
-        second: list[Literal["minimize", "maximize"]] = ["minimize"] if study.second_objective else []
-        verbosity = optuna.logging.get_verbosity()
-        optuna.logging.set_verbosity(optuna.logging.ERROR)  # making a study is announced otherwise
-        self.view = optuna.create_study(directions=[study.direction, *second], sampler=inner)
-        optuna.logging.set_verbosity(verbosity)
-        self.asked: dict[int, optuna.Trial] = {}  # the view's trial by the number of the real one
-        self.shown: set[int] = set()  # numbers of finished trials that the view has
-        for one in warm:
-            self.view.add_trial(
-                optuna.trial.create_trial(
-                    params=one.params, distributions=one.distributions, values=[one.value, *([0.0] if second else [])]
-                )
-            )
+    A drawn trial is in memory only: whoever asked for it adds it to the study, or does not.
+    """
 
-    def sample_independent(
-        self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
-    ) -> Any:
-        """What the inner sampler draws in the view."""
-        if trial.number not in self.asked:
-            self._catch_up(study)
-            self.asked[trial.number] = self.view.ask()
-            state = self.view.trials[-1].system_attrs
-            study._storage.set_trial_user_attr(trial._trial_id, STATE, dict(state))
-        return suggest(self.asked[trial.number], param_name, param_distribution)
+    def __init__(self, study: Study, optuna_study: optuna.Study, warm: Sequence[FrozenTrial]) -> None:
+        vars(self).update(vars(optuna_study._storage))  # one journal, read once
+        self.study, self.optuna_study, self.warm = study, optuna_study, warm
+        self.directions = optuna_study.directions + [StudyDirection.MINIMIZE] * bool(study.second_objective)
 
-    def _catch_up(self, study: optuna.Study) -> None:
-        """Shows the view what finished since."""
-        for frozen in study.get_trials(deepcopy=False):
-            if frozen.number in self.shown or not frozen.state.is_finished():
-                continue
-            self.shown.add(frozen.number)
-            values, asked = self._values(frozen), self.asked.pop(frozen.number, None)
-            if asked is not None:
-                state = TrialState.FAIL if values is None else TrialState.COMPLETE
-                self.view.tell(asked.number, values, state=state)
-            elif values is not None:
-                self.view.add_trial(
-                    optuna.trial.create_trial(
-                        params=frozen.params,
-                        distributions=frozen.distributions,
-                        values=values,
-                        system_attrs=frozen.user_attrs.get(STATE, {}),
-                    )
-                )
+    def draw(self) -> FrozenTrial:
+        """The next trial as the study's sampler draws it, running."""
+        real = self.optuna_study
+        self.drawn = optuna.trial.create_trial(state=TrialState.RUNNING)
+        self.drawn.number = self.drawn._trial_id = len(real.get_trials(deepcopy=False))
+        self.study.search_space.suggest(optuna.Study(real.study_name, self, real.sampler, real.pruner).ask())
+        return self.drawn
 
-    def _values(self, frozen: FrozenTrial) -> list[float] | None:
-        best = best_epoch(frozen.intermediate_values, self.study.direction)
-        if frozen.state not in FINISHED or best is None:
-            return None
-        values = [frozen.intermediate_values[best]]
+    def get_study_directions(self, study_id: int) -> list[StudyDirection]:
+        """The study's direction, and that of its second objective."""
+        return self.directions
+
+    def get_all_trials(
+        self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
+    ) -> list[FrozenTrial]:
+        """Every trial as the sampler is told of it, the drawn one last."""
+        stored = [one for one in super().get_all_trials(study_id, deepcopy=False) if self._is_of_the_space(one)]
+        told = [*self.warm, *self._told(stored), self.drawn]
+        chosen = [one for one in told if states is None or one.state in states]
+        return copy.deepcopy(chosen) if deepcopy else chosen
+
+    def _is_of_the_space(self, one: FrozenTrial) -> bool:
+        if not besides(self.study, one):
+            return True
+        drawn = self.study.search_space.decode(one.params)
+        return identity(self.study.complete(configuration_of(self.study, one))) == identity(self.study.complete(drawn))
+
+    def _told(self, stored: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+        if not self.study.second_objective and not any(map(failed_by_itself, stored)):
+            return list(stored)
+        reached = {one.number: values for one in stored if (values := self._reached(one))}
+        known = [*reached.values(), *(one.values for one in self.warm)]
+        worst = [
+            max(values) if direction == StudyDirection.MINIMIZE else min(values)
+            for direction, values in zip(self.directions, zip(*known, strict=True), strict=bool(known))
+        ]
+        told = list(stored)
+        for place, one in enumerate(stored):
+            if failed_by_itself(
+                one
+            ):  # Optuna's samplers look at a trial that ended once: it runs until a value is known
+                steps = {(one.last_step or 0) + 1: worst[0]} if worst else {}
+                told[place] = _ended(one, worst, otherwise=TrialState.RUNNING, intermediate_values=steps)
+            elif self.study.second_objective and one.state.is_finished():
+                told[place] = _ended(one, reached.get(one.number, []), otherwise=TrialState.FAIL)
+        return told
+
+    def _reached(self, one: FrozenTrial) -> list[float]:
+        """The values of a trial that ended well, one per objective; empty if one is not known."""
+        best = best_epoch(one.intermediate_values, self.study.direction)
+        if best is None or one.state not in (TrialState.COMPLETE, TrialState.PRUNED):
+            return []
+        values = [one.intermediate_values[best]]
         if self.study.second_objective:
-            second = frozen.user_attrs.get(SECONDS if self.study.second_objective == "seconds" else PARAMETERS)
-            if second is None or frozen.state != TrialState.COMPLETE:
-                return None  # a pruned trial's seconds say nothing of what a whole one takes
+            second = one.user_attrs.get(SECONDS if self.study.second_objective == "seconds" else PARAMETERS)
+            if second is None or one.state != TrialState.COMPLETE:
+                return []  # the seconds of a pruned trial are not those of a whole one
             values.append(float(second))
         return values
+
+    def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
+        """The drawn trial's id."""
+        return self.drawn._trial_id
+
+    def get_trial(self, trial_id: int) -> FrozenTrial:
+        """The drawn trial, or one of the study."""
+        return self.drawn if trial_id == self.drawn._trial_id else super().get_trial(trial_id)
+
+    def set_trial_param(
+        self, trial_id: int, param_name: str, param_value_internal: float, distribution: BaseDistribution
+    ) -> None:
+        """Sets a parameter of the drawn trial."""
+        self.drawn.params[param_name] = distribution.to_external_repr(param_value_internal)
+        self.drawn.distributions[param_name] = distribution
+
+    def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
+        """Notes what the sampler wants to find again on the drawn trial."""
+        self.drawn.system_attrs[key] = value
+
+
+def _ended(one: FrozenTrial, values: list[float], *, otherwise: TrialState, **more: Any) -> FrozenTrial:
+    """The trial as one that is complete with these values, or in another state if there are none."""
+    told = copy.copy(one)
+    told.state, told.values = (TrialState.COMPLETE, values) if values else (otherwise, None)
+    vars(told).update(more)
+    return told

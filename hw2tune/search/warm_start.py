@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from optuna.trial import FixedTrial
+from optuna.trial import FrozenTrial, TrialState
 
 from hw2tune.errors import StudyFolderError
 from hw2tune.records.atomic import write_atomically
@@ -15,8 +15,8 @@ from hw2tune.records.dataset import images_of, read_dataset
 from hw2tune.records.environment import runs
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.overview import read_overview
-from hw2tune.records.trials.rows import best_first
-from hw2tune.search.view import Observation
+from hw2tune.records.trials.rows import LABEL, best_first
+from hw2tune.search.view import as_stored
 from hw2tune.study.hyperparameters import Value, identity
 from hw2tune.study.schema import Study
 
@@ -54,14 +54,22 @@ def _other_images(folder: StudyFolder, other: StudyFolder) -> bool:
     return bool(here and there and here != there)
 
 
-def read_observations(study: Study, folder: StudyFolder) -> list[Observation]:
+def read_observations(study: Study, folder: StudyFolder) -> list[FrozenTrial]:
     """What `take_over` has written, as Optuna stores it; empty where nothing was taken over."""
     try:
         content = json.loads((folder.root / FILE).read_text(encoding="utf-8"))
         entries = [(dict(entry["params"]), float(entry["value"])) for entry in content["observations"]]
     except (OSError, ValueError, KeyError, TypeError):
         return []
-    return [_observation(study, params, value) for params, value in entries if math.isfinite(value)]
+    of_other = {"state": TrialState.COMPLETE, "user_attrs": {LABEL: "of another study"}}  # no draw of this one
+    warm = [
+        as_stored(study.search_space, params, value=value, intermediate_values={1: value}, **of_other)
+        for params, value in entries
+        if math.isfinite(value)
+    ]
+    for number, trial in enumerate(warm, -len(warm)):
+        trial.number = trial._trial_id = number  # before the first of this study
+    return warm
 
 
 def _fitting(study: Study, other: Study, params: Mapping[str, Value]) -> dict[str, Any] | None:
@@ -72,9 +80,3 @@ def _fitting(study: Study, other: Study, params: Mapping[str, Value]) -> dict[st
     if space.validation_errors(searched) or identity(study.complete(searched)) != identity(complete):
         return None
     return searched
-
-
-def _observation(study: Study, params: Mapping[str, Any], value: float) -> Observation:
-    fixed = FixedTrial(study.search_space.encode(params))
-    study.search_space.suggest(fixed)
-    return Observation(params=dict(fixed.params), distributions=dict(fixed.distributions), value=value)

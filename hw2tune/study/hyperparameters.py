@@ -14,6 +14,7 @@ from typing import Any, Literal
 from hw2tune.study.optimizers import OPTIMIZERS, optimizers_with
 
 Value = bool | int | float | str
+Identity = tuple[tuple[str, Value], ...]
 
 MODEL = "model."  # what the names of a network's hyperparameters begin with
 SCHEDULES = ("constant", "cosine", "one_cycle")
@@ -171,7 +172,7 @@ def completed(configuration: Mapping[str, Value]) -> dict[str, Value]:
     return absent | named
 
 
-def identity(configuration: Mapping[str, Value]) -> tuple[tuple[str, Value], ...]:
+def identity(configuration: Mapping[str, Value]) -> Identity:
     """What two configurations share if they train the same, whatever way each is written."""
     complete = completed(configuration)
     if complete["schedule"] == "constant" and not complete["warmup"]:

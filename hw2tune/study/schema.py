@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from hw2tune.study.claims import Claim, Side, variants_of
 from hw2tune.study.distributions import STRICT, Distribution, as_table
-from hw2tune.study.hyperparameters import Hyperparameters, Value, identity
+from hw2tune.study.hyperparameters import Hyperparameters, Identity, Value, identity
 from hw2tune.study.objectives import Objective, objective_of
 from hw2tune.study.space import Space
 
@@ -147,13 +147,26 @@ class Study(BaseModel):
         return Space(self.space)
 
     @cached_property
+    def configurations(self) -> dict[Identity, Configuration] | None:
+        """What [space] can draw, each training once; None if they cannot be counted, or may be thousands."""
+        listed = self.search_space.configurations()
+        if listed is None:
+            return None
+        distinct: dict[Identity, Configuration] = {}
+        for one in listed:
+            distinct.setdefault(identity(self.complete(one)), one)
+        return distinct
+
+    def _kinds(self, configurations: Iterable[Configuration]) -> set[Identity]:
+        return {identity(self.complete(one)) for one in configurations}
+
+    @property
     def trials_possible(self) -> int:
-        """The trials that the study can hold: no configuration is trained twice, but for references that are equal."""
-        size = self.search_space.size()
-        if size is None:
+        """The trials that the study can hold: no configuration is trained twice."""
+        if self.configurations is None:
             return self.trials
-        references = [identity(self.complete(configuration)) for configuration in self.references.values()]
-        return min(self.trials, size + len(references) - len(set(references)))
+        outside = self._kinds([*self.references.values(), *self.enqueue]) - self.configurations.keys()
+        return min(self.trials, len(self.configurations) + len(outside))
 
     @property
     def budget_epochs(self) -> int | None:
@@ -163,7 +176,7 @@ class Study(BaseModel):
     def trials_left(self, begun: int, epochs: int) -> int:
         """How many trials may still begin behind `begun` ones that have spent so many epochs: references always."""
         if self.budget_epochs is not None and epochs >= self.budget_epochs:
-            return max(0, min(len(self.references), self.trials_possible) - begun)
+            return max(0, min(len(self._kinds(self.references.values())), self.trials_possible) - begun)
         return max(0, self.trials_possible - begun)
 
     @property

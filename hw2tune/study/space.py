@@ -8,7 +8,7 @@ translate between a configuration and what Optuna stores for it. The two differ 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from hw2tune.study import distributions
 from hw2tune.study.distributions import (
@@ -19,7 +19,7 @@ from hw2tune.study.distributions import (
     holds,
     zero_key,
 )
-from hw2tune.study.hyperparameters import Value, identity
+from hw2tune.study.hyperparameters import Value
 
 
 class Space:
@@ -56,27 +56,19 @@ class Space:
             if name in stored or zero_key(name) in stored
         }
 
-    def size(self) -> int | None:
-        """How many different configurations there are; None where they cannot be counted, or are thousands."""
-        if any(distribution.values is None for distribution in self.distributions.values()):
+    def configurations(self) -> list[dict[str, Value]] | None:
+        """Every configuration; None if they cannot be counted, or may be thousands."""
+        counted = [one.values for one in self.distributions.values()]
+        if None in counted or math.prod(len(values or ()) for values in counted) > distributions.COUNTED:
             return None
-        most = math.prod(len(distribution.values or ()) for distribution in self.distributions.values())
-        if most > distributions.COUNTED:
-            return None
-        return len({identity(configuration) for configuration in self.configurations()})
-
-    def configurations(self) -> Iterator[dict[str, Value]]:
-        """Every configuration of a space whose size is not None."""
         drawn: list[dict[str, Value]] = [{}]
-        for name, distribution in self.distributions.items():
-            values = distribution.values
-            assert values is not None, "a real interval cannot be counted"
+        for name, one in self.distributions.items():
             drawn = [
                 more
                 for before in drawn
-                for more in ([before | {name: v} for v in values] if applies(distribution, before) else [before])
+                for more in ([before | {name: v} for v in one.values or ()] if applies(one, before) else [before])
             ]
-        yield from drawn
+        return drawn
 
     def validation_errors(self, configuration: Mapping[str, Value]) -> dict[str, str]:
         """For each hyperparameter of a configuration that this space cannot draw, why.

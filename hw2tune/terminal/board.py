@@ -80,7 +80,7 @@ class Board:
         """What is done of the goal."""
         if self.goal is None or self.goal.noun != "epochs":
             return len(self.finished)
-        return sum(row.epochs for row in self.finished)
+        return sum(row.epochs_spent for row in self.finished)
 
     def begin(self, goal: Goal, finished: Sequence[TrialRow]) -> None:
         """Starts on a goal; `finished` was there."""

@@ -53,7 +53,7 @@ class Lines:
             case Noted(text=text) | TrialRetried(text=text):
                 self._print(text)
             case TrialFinished(row=row) | TrainingFinished(row=row):
-                self.done += self.study.done(1, row.epochs) if self.study else 1
+                self.done += self.study.done(1, row.epochs_spent) if self.study else 1
                 self._print(f"{self.done}/{self.total} {finished_line(row, self.objective)}")
 
     def _print(self, text: str) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from hw2tune.errors import StudyFileError, StudyFolderError
-from hw2tune.events import Listeners
+from hw2tune.events import Listeners, Noted
 from hw2tune.records.environment import add_run
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.trials.rows import trial_rows
@@ -38,19 +38,19 @@ def study(space: str = NUMBERS, more: str = "", **overrides):
     return parse_study(text, "mine.toml", overrides)
 
 
-def driver(settings, folder: StudyFolder) -> StudyDriver:
+def driver(settings, folder: StudyFolder, tell: Listeners) -> StudyDriver:
     folder.root.mkdir(exist_ok=True)
-    recorder = Recorder(settings, create_optuna_study(folder, settings), folder, Listeners())
+    recorder = Recorder(settings, create_optuna_study(folder, settings), folder, tell)
     recorder.enqueue_references()
     drawn = len(recorder.trials())
-    recorder.optuna_study.sampler = build_sampler(settings, drawn, read_observations(settings, folder))
+    recorder.optuna_study.sampler = build_sampler(settings, drawn)
     recorder.optuna_study.pruner = build_pruner(settings)
     return StudyDriver(recorder=recorder, policy=FailurePolicy(retries=0), tell=Listeners())
 
 
-def run(settings, folder: StudyFolder, *, at_most: int = 99) -> list[dict]:
+def run(settings, folder: StudyFolder, *, at_most: int = 99, tell: Listeners | None = None) -> list[dict]:
     """Runs trials one after another and returns their configurations; a good one has a learning rate near 0.01."""
-    one, configurations = driver(settings, folder), []
+    one, configurations = driver(settings, folder, tell or Listeners()), []
     while len(configurations) < at_most and isinstance(given := one.next(), Assignment):
         configurations.append(given.hyperparameters)
         quality = 1 - abs(given.hyperparameters["learning_rate"] - 0.01) * 5
@@ -94,7 +94,7 @@ def test_a_pruner_conforms(name, tmp_path):
 
 def test_a_grid_goes_through_all_configurations_in_order(tmp_path):
     settings = study(CHOICES, **{"sampler.name": "grid", "trials": 16, "pruner.name": "none"})
-    assert run(settings, StudyFolder(tmp_path)) == list(settings.search_space.configurations())
+    assert run(settings, StudyFolder(tmp_path)) == list(settings.configurations.values())
 
 
 def test_a_class_of_anybodys_goes_by_its_path(tmp_path):
@@ -137,6 +137,8 @@ def test_a_pruner_that_is_none_is_refused():
          "pruner.arguments.percent: percentile does not take it; did you mean `percentile`?"),
         ({"pruner.name": "percentile", "pruner.arguments": {"percentile": 300.0}},
          "pruner.arguments: percentile refuses them: "),
+        ({"pruner.name": "patient", "pruner.arguments": {"wrapped_pruner": "halving"}},
+         'pruner.arguments: patient refuses them: wrapped_pruner must be "median" or "none", but got \'halving\''),
     ):  # fmt: skip
         with pytest.raises(StudyFileError) as refused:
             build_pruner(study(**overrides))
@@ -161,6 +163,48 @@ def test_finished_trials_of_another_study_are_known_to_the_sampler_and_not_count
     assert len(read_observations(settings, mine)) == 10
     with pytest.raises(StudyFolderError, match=r"none of its 10 trials with a value lies in this study's space"):
         take_over(narrow, StudyFolder(tmp_path / "narrow"), other)
+
+
+def enqueued(*configurations):
+    return "".join(f"[[enqueue]]\n{one.replace(', ', chr(10))}\n" for one in configurations)
+
+
+ONE = "learning_rate = 0.001, batch_size = 16, optimizer = 'sgd', momentum = 0.0"
+TWO = ONE.replace("0.001", "0.002")
+
+
+def test_what_is_enqueued_twice_or_is_a_reference_is_trained_once_and_that_is_said(tmp_path):
+    references = f"[references.one]\n{ONE}\n[references.same]\n{ONE}\n".replace(", ", "\n")
+    settings, notes = study(NUMBERS + references + enqueued(TWO, ONE, TWO), **{"pruner.name": "none"}), []
+    folder = StudyFolder(tmp_path)
+    for at_most in (1, 2, 99):  # also after an interruption
+        drawn = run(settings, folder, at_most=at_most, tell=Listeners([lambda event: notes.append(event)]))
+    params = [trial.params for trial in read_trials(folder)]
+    assert [one["learning_rate"] for one in params[:2]] == [0.001, 0.002] and len(drawn) == 7
+    assert len({tuple(one.items()) for one in params}) == len(params) == 10
+    said = [
+        "references.same: is the configuration of trial 0; it is trained once",
+        "enqueue.1: is the configuration of trial 0; it is trained once",
+        "enqueue.2: is the configuration of trial 1; it is trained once",
+    ]
+    assert [note.text for note in notes if isinstance(note, Noted)] == 3 * said
+
+
+def test_what_a_finished_trial_has_drawn_is_not_trained_again_when_it_is_enqueued_later(tmp_path):
+    first = study(trials=3, **{"pruner.name": "none"})
+    drawn = run(first, StudyFolder(tmp_path))[1]
+    later = first.model_copy(update={"trials": 5, "enqueue": [drawn]})
+    assert drawn not in run(later, StudyFolder(tmp_path))
+
+
+def test_what_is_enqueued_may_take_the_place_of_what_training_fixes_as_a_reference_may(tmp_path):
+    space = NUMBERS.replace('optimizer = "sgd"\n', "") + '[training]\noptimizer = "sgd"\nlabel_smoothing = 0.1\n'
+    one = ONE.replace("optimizer = 'sgd', ", "") + ", label_smoothing = 0.0"
+    settings, folder = study(space + enqueued(one), trials=2), StudyFolder(tmp_path)
+    assert [one["label_smoothing"] for one in run(settings, folder)] == [0.0, 0.1]
+    assert [row.params.get("label_smoothing") for row in trial_rows(settings, read_trials(folder), alive=False)] == [
+        0.0, None,
+    ]  # fmt: skip
 
 
 def test_enqueued_configurations_come_behind_the_references_once(tmp_path):

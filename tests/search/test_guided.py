@@ -12,7 +12,7 @@ from hw2tune.search.design import Cube, UnitPoint, coordinates, space_filling
 from hw2tune.search.guided import BEST, OTHERS, GuidedSampler, _few, _Known
 from hw2tune.search.samplers import build_sampler
 from hw2tune.search.surrogate import GaussianProcess, expected_improvement
-from hw2tune.search.view import Observation
+from hw2tune.search.view import as_stored
 from hw2tune.study.distributions import Interval
 from hw2tune.study.file import find_study, parse_study
 from hw2tune.study.space import Space
@@ -121,10 +121,10 @@ def test_it_draws_near_the_references_before_it_knows_anything(study):
 
 
 def test_what_another_study_found_is_a_centre_from_the_first_draw_on(study):
-    params = {"learning_rate": 0.02, "batch_size": 32, "optimizer": "adam", "weight_decay.zero": True}
-    warm = [Observation(params=params, distributions={}, value=0.99)]
-    sampler = GuidedSampler(study, seed=0, warm=warm, prior=False, random=0.0, moved=0.0)
-    assert study.search_space.suggest(UnitPoint(sampler.propose([])))["learning_rate"] == pytest.approx(0.02)
+    configuration = {"learning_rate": 0.02, "batch_size": 32, "optimizer": "adam", "weight_decay": 0.0}
+    of_other = as_stored(study.search_space, configuration, value=0.99, intermediate_values={1: 0.99})
+    sampler = GuidedSampler(study, seed=0, prior=False, random=0.0, moved=0.0)
+    assert study.search_space.suggest(UnitPoint(sampler.propose([of_other])))["learning_rate"] == pytest.approx(0.02)
 
 
 def test_a_value_that_is_no_number_and_equal_values_stop_nothing(study):

@@ -44,6 +44,35 @@ def test_a_loss_goes_on_where_it_is_small_and_rungs_begin_where_they_are_told_to
     assert stopped_at([[0.5] * 9, [0.9] * 9, [0.4] * 9], direction="minimize", min_epochs=2) == [None, 2, None]
 
 
+def test_what_failed_by_itself_on_the_way_to_a_rung_has_come_to_it_as_the_worst():
+    study = optuna.create_study(direction="maximize", pruner=HalvingPruner(min_epochs=1, reduction_factor=3))
+
+    def stopped(value, *, at, before=()):
+        trial = study.ask()
+        for epoch, one in [*before, (at, value)]:
+            trial.report(one, epoch)
+        return trial.should_prune()
+
+    def fails(state, *values):
+        trial = study.ask()
+        for epoch, value in enumerate(values, 1):
+            trial.report(value, epoch)
+        trial.set_user_attr("state", state)
+        study.tell(trial, state=TrialState.FAIL)
+
+    assert [stopped(value, at=1) for value in (0.5, 0.4)] == [False, True]
+    for state in ("lost", "lost", "lost", "lost"):
+        fails(state)
+    assert stopped(0.4, at=1)  # among three: faults of machines do not count
+    for state in ("diverged", "out of memory", "diverged"):
+        fails(state)
+    assert not stopped(0.4, at=1)  # among seven
+    assert [stopped(value, at=3) for value in (0.5, 0.4)] == [False, True]  # none of them was on its way to epoch 3
+    for _ in range(3):
+        fails("diverged", 0.9)
+    assert not stopped(0.4, at=3)
+
+
 @pytest.mark.parametrize(("patience", "epochs"), [(2, 3), (None, 5)])
 def test_a_trial_that_no_longer_improves_is_complete_with_its_best(tmp_path, patience, epochs):
     driver = Driver(tmp_path, trials=3, **{"pruner.name": "none", "pruner.patience": patience})

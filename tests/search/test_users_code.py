@@ -67,7 +67,7 @@ def test_a_sampler_that_raises_is_told_with_its_line_and_no_trial_is_lost(tmp_pa
     assert str(error.value).endswith("; fix it and run the same command again")
     if told.startswith("mine.py"):
         assert f": {told};" in str(error.value)
-    assert [trial.state for trial in own.trials] == [TrialState.RUNNING, TrialState.RUNNING]
+    assert [trial.state for trial in own.trials] == [TrialState.RUNNING]  # none is begun without a configuration
     assert own.driver.recorder.not_writable is None
 
 
@@ -103,6 +103,6 @@ def test_a_module_that_raises_when_it_is_imported_is_told_with_its_line(tmp_path
 
 def test_an_error_of_ours_is_not_told_as_theirs(tmp_path, monkeypatch):
     own = driver(tmp_path, 'sampler = "mine.py:Mine"', SAMPLER.format("pass", "pass"))
-    own.driver.recorder.drawn = None  # type: ignore[assignment]  # a fault of our own
+    own.driver.recorder.taken = None  # type: ignore[assignment]  # a fault of our own
     with pytest.raises(TypeError):
         own.next("a")

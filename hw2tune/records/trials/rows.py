@@ -12,7 +12,16 @@ from pydantic.dataclasses import dataclass
 
 from hw2tune.records.atomic import write_atomically
 from hw2tune.records.layout import StudyFolder
-from hw2tune.records.trials.states import COMPLETE, DIVERGED, FAILED, INTERRUPTED, PRUNED, RUNNING, WAITING
+from hw2tune.records.trials.states import (
+    COMPLETE,
+    DIVERGED,
+    FAILED,
+    FAILED_BY_ITSELF,
+    INTERRUPTED,
+    PRUNED,
+    RUNNING,
+    WAITING,
+)
 from hw2tune.study.hyperparameters import Value
 from hw2tune.study.objectives import SECONDS, best_epoch, never_finite
 from hw2tune.study.schema import Study
@@ -22,6 +31,7 @@ if TYPE_CHECKING:
 
 # Names of user attributes in Optuna's storage, set by the recorder.
 LABEL, STATE, REASON = "label", "state", "reason"  # and SECONDS, PARAMETERS
+BESIDES = "besides"  # what [[enqueue]] gives to a trial in place of what [training] fixes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +50,11 @@ class TrialRow:
     best_epoch: int | None
     seconds: float
     params: dict[str, Value]
+
+    @property
+    def epochs_spent(self) -> int:
+        """Epochs of training, with the one that has no value because the trial failed by itself in it."""
+        return self.epochs + (self.state in FAILED_BY_ITSELF and (self.value is not None or not self.epochs))
 
     @property
     def state_text(self) -> str:
@@ -72,10 +87,20 @@ def _row(study: Study, trial: FrozenTrial, *, alive: bool) -> TrialRow:
 
 
 def configuration_of(study: Study, trial: Trial | FrozenTrial) -> dict[str, Value]:
-    """A trial's configuration without what [training] fixes: as it was drawn, with what its reference has besides."""
-    label = trial.user_attrs.get(LABEL, "")
-    besides = {k: v for k, v in study.references.get(label, {}).items() if k not in study.space}
-    return study.search_space.decode(trial.params) | besides
+    """A trial's configuration without what [training] fixes: as it was drawn, with what it was given besides."""
+    return study.search_space.decode(trial.params) | besides(study, trial)
+
+
+def besides(study: Study, trial: Trial | FrozenTrial) -> dict[str, Value]:
+    """What a trial's reference or its [[enqueue]] fixes that is not searched."""
+    reference = study.references.get(trial.user_attrs.get(LABEL, ""), {})
+    enqueued: dict[str, Value] = trial.user_attrs.get(BESIDES, {})
+    return {k: v for k, v in reference.items() if k not in study.space} | enqueued
+
+
+def failed_by_itself(trial: FrozenTrial) -> bool:
+    """Whether the trial's own configuration is why it has no value, and no fault of a machine or of the code."""
+    return trial.state == TrialState.FAIL and trial.user_attrs.get(STATE) in FAILED_BY_ITSELF
 
 
 def _state(trial: FrozenTrial, *, alive: bool) -> str:

@@ -3,3 +3,4 @@
 COMPLETE, PRUNED = "complete", "pruned"
 DIVERGED, FAILED, DATA_ERROR, OUT_OF_MEMORY, LOST = "diverged", "failed", "data error", "out of memory", "lost"
 RUNNING, INTERRUPTED, WAITING = "running", "interrupted", "waiting"
+FAILED_BY_ITSELF = (DIVERGED, OUT_OF_MEMORY)  # what the configuration does, on any machine of the kind

@@ -43,10 +43,10 @@ class _Backend(JournalFileBackend):
             self._pending += logs
 
     @contextlib.contextmanager
-    def in_one_write(self) -> Iterator[list[dict[str, Any]]]:
+    def in_one_write(self) -> Iterator[None]:
         self._pending = []
         try:
-            yield self._pending
+            yield
         finally:
             pending, self._pending = self._pending, None
             if pending:
@@ -73,21 +73,10 @@ def create_optuna_study(folder: StudyFolder, study: Study) -> optuna.Study:
     return optuna.create_study(storage=storage, study_name=name, direction=study.direction, load_if_exists=True)
 
 
-def in_one_write(trial: optuna.Trial) -> contextlib.AbstractContextManager[list[dict[str, Any]]]:
-    """What is set on the trial within is on disk, and can be read back, behind it: one wait for the disk, not many.
-
-    Yields what is to be written; emptied, nothing of it happened.
-    """
+def in_one_write(trial: optuna.Trial) -> contextlib.AbstractContextManager[None]:
+    """What is set on the trial within is on disk, and can be read back, behind it: one wait for the disk, not many."""
     assert isinstance(trial.storage, _Storage)
     return trial.storage.in_one_write()
-
-
-def take_back(trial: optuna.Trial, entries: list[dict[str, Any]]) -> None:
-    """Makes what was set on a trial within `in_one_write` not have happened; it had nothing before."""
-    entries.clear()
-    frozen = trial.storage.get_trial(trial._trial_id)
-    for kept in (frozen.params, frozen.distributions):  # Optuna 5: the trial writes into what the storage has lent it
-        kept.clear()
 
 
 def read_trials(folder: StudyFolder) -> list[optuna.trial.FrozenTrial]:

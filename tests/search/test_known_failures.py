@@ -1,0 +1,112 @@
+"""A trial that failed by itself is known: to the sampler, at the rungs and in the budget. A machine's fault is not."""
+
+import math
+
+import pytest
+from optuna.trial import TrialState
+
+from hw2tune.records.overview import read_overview
+from hw2tune.records.trials.rows import trial_rows
+from hw2tune.search.driver import Assignment, Done
+from hw2tune.search.failures import Failure
+from hw2tune.study.file import dump_study
+from tests.search.test_driver import LOST, Driver
+
+DIVERGED = Failure(state="diverged", reason="diverged in epoch 1: loss nan", machine="a")
+FULL = Failure(state="out of memory", reason="out of memory in epoch 1", transient=True, machine="a")
+EDGE = 1e-2  # half of the range of learning rates lies above
+STUDY = """
+name = "edge"
+dataset = "mnist-5k"
+model = "mnist_cnn"
+max_epochs = 1
+validation_size = 500
+training = { optimizer = "sgd" }
+pruner = "none"
+[space]
+learning_rate = { low = 1e-4, high = 1.0, log = true }
+batch_size = { low = 16, high = 256, log = true, integer = true }
+momentum = { low = 0.0, high = 0.99 }
+weight_decay = { low = 1e-6, high = 1e-1, log = true }
+"""
+
+
+def accuracy(configuration):
+    """Best close to the edge, None above it."""
+    if configuration["learning_rate"] > EDGE:
+        return None
+    rate = math.log10(configuration["learning_rate"] / EDGE)
+    decay, batch = math.log10(configuration["weight_decay"] / 1e-4), math.log2(configuration["batch_size"] / 64)
+    return 0.9 + 0.04 * rate - 0.01 * decay**2 - 0.01 * batch**2 - 0.05 * (configuration["momentum"] - 0.8) ** 2
+
+
+def diverging(root, seed, trials, **overrides):
+    """Whether each of so many trials diverged."""
+    root.mkdir()
+    (root / "edge.toml").write_text(STUDY)
+    driver, found = Driver(root, file=root / "edge.toml", trials=trials, seed=seed, **overrides), []
+    while isinstance(given := driver.next("a"), Assignment):
+        reached = accuracy(given.hyperparameters)
+        found.append(reached is None)
+        if reached is None:
+            driver.fails("a", DIVERGED)
+        else:
+            driver.epoch("a", 1, reached)
+    return found
+
+
+@pytest.mark.parametrize("sampler", ["guided", "tpe"])
+def test_a_region_that_diverges_does_not_swallow_the_search(tmp_path, sampler):
+    found = [diverging(tmp_path / str(seed), seed, 30, sampler=sampler)[10:] for seed in range(3)]
+    assert sum(map(sum, found)) < 0.5 * 60
+
+
+def failing(root, *failures, **overrides):
+    """A study whose references are trained, and then a trial of each failure."""
+    driver = Driver(root, retries=0, **{"trials": 20, **overrides})
+    for name in ("baseline", "l2"):
+        driver.next(name)
+        driver.run(name, [0.5] * 5)
+    for number, failure in enumerate(failures):
+        driver.next(f"f{number}")
+        driver.fails(f"f{number}", failure)
+    return driver
+
+
+def told(driver):
+    """What the sampler reads."""
+    seen = []
+    driver.recorder.optuna_study.sampler.before_trial = lambda study, trial: seen.append(study.get_trials())
+    driver.next("asks")
+    return {trial.number: trial for trial in seen[0]}
+
+
+def test_a_sampler_is_told_the_worst_value_for_what_failed_by_itself_and_nothing_for_a_lost_trial(tmp_path):
+    driver = failing(tmp_path, DIVERGED, FULL, LOST, sampler="tpe")
+    driver.next("worst")
+    driver.run("worst", [0.2] * 5)
+    seen = told(driver)
+    assert [seen[number].value for number in (0, 2, 3, 5)] == [0.5, 0.2, 0.2, 0.2]
+    assert seen[4].state is TrialState.FAIL and seen[4].value is None
+    assert [trial.state for trial in driver.trials[2:5]] == [TrialState.FAIL] * 3  # the storage holds what was
+
+
+def test_an_epoch_in_which_a_trial_diverged_is_spent(tmp_path):
+    driver = failing(tmp_path, *[DIVERGED] * 3, LOST, **{"budget": 3, "trials": 100, "pruner.name": "none"})
+    assert driver.recorder.epochs_spent == 10 + 3
+    driver.next("a")
+    assert not driver.epoch("a", 1, 0.5)
+    driver.fails("a", Failure(state="diverged", reason="diverged in epoch 2: loss nan"))
+    assert driver.next("b") == Done()
+    driver.folder.study_file.write_text(dump_study(driver.study))
+    overview = read_overview(driver.folder)
+    assert (overview.state, overview.done) == ("complete", 15)
+    assert [row.epochs for row in overview.rows] == [5, 5, 0, 0, 0, 0, 1]
+
+
+def test_a_trial_whose_objective_never_was_a_number_has_spent_the_epochs_that_it_trained(tmp_path):
+    driver = failing(tmp_path, **{"pruner.name": "none"})
+    driver.next("a")
+    driver.run("a", [math.nan] * 5)
+    row = trial_rows(driver.study, driver.trials, alive=False)[2]
+    assert (row.state, row.epochs, row.epochs_spent) == ("diverged", 5, 5)
