@@ -19,7 +19,7 @@ def expand(text: str | Path, said_by: str) -> Path:
     if not written.strip() or "\0" in written:
         raise PathError(f"{said_by} {written!r}: is no path; leave it out, or name a folder")
     try:
-        return Path(written).expanduser()
+        return Path(written).expanduser() if written.startswith("~") else Path(written)  # `./~` is a folder's name
     except RuntimeError:
         raise PathError(f"{said_by} {written}: there is no home folder of this name; write the whole path") from None
 

@@ -82,6 +82,8 @@ def test_each_command_says_the_same_of_the_same_path(tmp_path, command):
 
 def test_a_report_that_could_not_be_written_is_said_before_anything_starts(tmp_path):
     study = write_fake_study(tmp_path / "ray_results", trials=10, seeds=0)
+    for record in (study.environment, *study.datasets):  # of images that nobody has
+        record.unlink(missing_ok=True)
     (study.root / "report").write_text("not a folder")
     for command in (("check", "quickstart", "--trials", 12), ("study", "quickstart", "--trials", 12), ("summarize",)):
         told = hw2tune(*command, cwd=tmp_path)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from hw2tune.errors import PathError, StudyFileError
+from hw2tune.paths import expand
 from hw2tune.study.file import parse_study, read_text
 from hw2tune.study.schema import NAME_PATTERN
 from hw2tune.study.shipped import shipped_studies
@@ -99,7 +100,7 @@ def new_files(
     dataset, shares = '"digits"                # or a folder of images by its path, or data.py:load', _VALIDATION
     if images is not None:
         dataset = _quoted(images if "/" in images or images.startswith(".") else f"./{images}")
-        shares = _shares(Path(images).expanduser())
+        shares = _shares(expand(images, "--images"))
     text = _OWN.format(
         name=name, dataset=dataset, shares=shares,
         model=_quoted(model) if model else f'"{module}:Net"       # in the file beside this one',
