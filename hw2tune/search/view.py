@@ -40,7 +40,8 @@ class View(JournalStorage):
 
     def __init__(self, study: Study, optuna_study: optuna.Study, warm: Sequence[FrozenTrial]) -> None:
         vars(self).update(vars(optuna_study._storage))  # one journal, read once
-        self.study, self.optuna_study, self.warm = study, optuna_study, warm
+        self.study, self.optuna_study = study, optuna_study
+        self.warm = [] if study.second_objective else warm  # their second value is not known
         self.directions = optuna_study.directions + [StudyDirection.MINIMIZE] * bool(study.second_objective)
 
     def draw(self) -> FrozenTrial:

@@ -26,12 +26,17 @@ FILE = "warm-start.json"
 def take_over(study: Study, folder: StudyFolder, other: StudyFolder) -> str:
     """Copies what fits of another study's finished trials into `warm-start.json` and says how many.
 
-    Raises StudyFolderError where it has another objective, or where nothing fits.
+    Raises StudyFolderError if it has another objective, this study has a second one, or nothing fits.
     """
     overview = read_overview(other)
     if overview.study.objective != study.objective:
         raise StudyFolderError(
             f"--warm-start {other.name}: its objective is {overview.study.objective}, and not {study.objective}"
+        )
+    if study.second_objective:
+        raise StudyFolderError(
+            f"--warm-start {other.name}: its {study.second_objective} are not known to this study; "
+            "leave out --warm-start or second_objective"
         )
     rows = best_first(overview.rows, study.direction)
     fitting = [

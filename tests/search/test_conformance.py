@@ -165,6 +165,22 @@ def test_finished_trials_of_another_study_are_known_to_the_sampler_and_not_count
         take_over(narrow, StudyFolder(tmp_path / "narrow"), other)
 
 
+def test_a_study_with_two_objectives_takes_no_trials_of_another_and_goes_on_if_it_has(tmp_path):
+    other, mine = StudyFolder(tmp_path / "other"), StudyFolder(tmp_path / "mine")
+    first = study(trials=3, **{"pruner.name": "none"})
+    run(first, other)
+    other.study_file.write_text(dump_study(first))
+    two = study(more='second_objective = "seconds"', **{"sampler.name": "nsga2", "pruner.name": "none"})
+    with pytest.raises(StudyFolderError) as refused:
+        take_over(two, mine, other)
+    assert str(refused.value) == (
+        "--warm-start other: its seconds are not known to this study; leave out --warm-start or second_objective"
+    )
+    mine.root.mkdir()
+    take_over(first, mine, other)  # as versions before let it
+    assert len(run(two, mine)) == 10
+
+
 def enqueued(*configurations):
     return "".join(f"[[enqueue]]\n{one.replace(', ', chr(10))}\n" for one in configurations)
 
