@@ -25,7 +25,7 @@ from hw2tune.terminal.watch import look_at
 from tests.report.fake_study import write_fake_study
 
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    st.none() | st.booleans() | st.integers() | st.floats(allow_subnormal=False) | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=5), inner, max_size=2),
     max_leaves=4,
 )
@@ -150,7 +150,7 @@ def test_a_record_of_who_runs_it_that_cannot_be_one_is_none(strange, content):
     assert with_strange(strange, strange.root / "running.json", content) == {}
 
 
-def test_code_that_pythons_parser_gives_up_on_is_named(strange):
+def test_code_that_pythons_parser_gives_up_on_ends_no_status(strange):
     toml = strange.study_file.read_text()
     assert 'model = "mnist_cnn"' in toml
     (strange.code).mkdir()
@@ -158,4 +158,4 @@ def test_code_that_pythons_parser_gives_up_on_is_named(strange):
     faults = with_strange(strange, strange.study_file, toml.replace('"mnist_cnn"', '"net.py:Net"').encode())
     (strange.code / "net.py").unlink()
     strange.code.rmdir()
-    assert "quickstart" in faults
+    assert set(faults) <= {"quickstart"}  # read, or named; never an end for all
