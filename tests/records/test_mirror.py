@@ -361,6 +361,60 @@ def test_a_study_set_aside_with_fresh_keeps_its_files_in_the_store_and_the_new_o
     }
 
 
+def test_a_study_set_aside_while_a_push_looks_at_it_is_not_pushed_as_the_new_one(machine, tmp_path, monkeypatch):
+    machine("a")
+    store, here = open_store(f"file://{tmp_path}/store"), tmp_path / "work"
+    mirror = Mirror(store, "tiny", here)
+    mirror.claim()
+    mirror.fetch()
+    write(here, "optuna__journal", "old\n")
+    mirror.push()
+    look, aside = mirror._versions, here / "set-aside/tiny.2026-01-01-000000"
+
+    def set_aside_first():
+        if not aside.exists():
+            aside.mkdir(parents=True)
+            mirror.folder.journal.rename(aside / "optuna.journal")
+            write(here, "optuna__journal", "new\n")
+        return look()
+
+    monkeypatch.setattr(mirror, "_versions", set_aside_first)
+    mirror.push()
+    mirror.push()
+    assert pushed(f"file://{tmp_path}/store", "optuna.journal") == b"new\n"
+
+
+def test_a_sign_of_life_between_two_generations_of_a_fresh_study_is_no_takeover(machine, tmp_path, monkeypatch):
+    machine("a")
+    store, here, faults = open_store(f"file://{tmp_path}/store"), tmp_path / "work", list[Exception]()
+    mirror = Mirror(store, "tiny", here)
+    mirror.claim()
+    mirror.fetch()
+    write(here, "optuna__journal", "old\n")
+    mirror.push()
+    aside, claim = here / "set-aside/tiny.2026-01-01-000000", mirror.claim
+    aside.mkdir(parents=True)
+    mirror.folder.journal.rename(aside / "optuna.journal")
+
+    def renew() -> None:
+        try:
+            mirror.renew()
+        except LostStudyError as error:
+            faults.append(error)
+
+    def claim_slowly() -> None:
+        beats.append(threading.Thread(target=renew))
+        beats[0].start()
+        beats[0].join(0.2)  # it waits for the new claim, or it has looked by then
+        claim()
+
+    beats: list[threading.Thread] = []
+    monkeypatch.setattr(mirror, "claim", claim_slowly)
+    mirror.push()
+    beats[0].join()
+    assert faults == []
+
+
 def test_results_that_were_copied_there_as_they_are_are_read_and_continued_and_stay_as_they_were(url, machine):
     machine("a")
     store = open_store(url)

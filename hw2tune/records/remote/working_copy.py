@@ -40,7 +40,7 @@ class Mirror:
         self.synced = _read_manifest(self.folder)
         self.at = dict[str, str]()  # the files that need not be pushed, and the run that holds each
         self.known = (0, hashlib.sha256().hexdigest())  # length and digest of the journal in the store
-        self.writing = threading.Lock()  # a claim is renewed while files are pushed
+        self.writing = threading.RLock()  # a claim is renewed while files are pushed
 
     def claim(self) -> None:
         """Begins a generation. Raises StudyFolderError where another process runs the study.
@@ -61,13 +61,13 @@ class Mirror:
 
     def renew(self) -> None:
         """Says that the run lives. Raises LostStudyError where another has taken it for dead and gone on."""
-        if (later := self._later()) is not None:
-            raise LostStudyError(
-                f"{self.study.place}: {self.study.run(later).owner or 'another process'} has taken this study over; "
-                f"the results of this run are kept in {self.study.place}/runs/{self.run.id}; run the same command "
-                "again to continue the newer ones"
-            )
         with self.writing:
+            if (later := self._later()) is not None:
+                raise LostStudyError(
+                    f"{self.study.place}: {self.study.run(later).owner or 'another process'} has taken this study "
+                    f"over; the results of this run are kept in {self.study.place}/runs/{self.run.id}; run the same "
+                    "command again to continue the newer ones"
+                )
             self.study.write_run(self.run)
 
     def _later(self) -> str | None:
@@ -153,8 +153,12 @@ class Mirror:
     def push(self) -> None:
         """Writes what changed here since the last push. Raises LostStudyError for a working copy that was cleared."""
         assert self.synced is not None, "fetched before it is pushed"
+        inode = _inode(self.folder.journal)
         journal = _versioned(self.folder.journal)  # what knows least is read first and written last
         versions = self._versions() | ({self.journal: journal[0]} if journal else {})
+        if _inode(self.folder.journal) != inode:  # --fresh has set it aside meanwhile: files of two studies
+            self.push()
+            return
         self._begin_anew(versions)
         self._refuse_cleared(journal[1] if journal else b"")
         pushed = {path: version for path, version in self.synced.files.items() if path in self.at}
@@ -197,9 +201,10 @@ class Mirror:
         if before is None or not any(versions[path] == before and path.endswith(".journal") for path in new):
             return
         if self.run.push:
-            self.release()
-            self.run = Run(owner=self.run.owner, parent=self.run.id, parent_push=self.run.push)
-            self.claim()
+            with self.writing:  # between two generations the run has no claim to renew
+                self.release()
+                self.run = Run(owner=self.run.owner, parent=self.run.id, parent_push=self.run.push)
+                self.claim()
         self.at = {path: run for path, run in self.at.items() if not path.startswith(f"{self.study.name}/")}
         self.known = 0, hashlib.sha256().hexdigest()
 
@@ -262,6 +267,13 @@ def _leads(synced: Manifest, newest: Manifest) -> bool:
 def _content(path: Path) -> bytes | None:
     try:
         return path.read_bytes()
+    except FileNotFoundError:
+        return None
+
+
+def _inode(path: Path) -> int | None:
+    try:
+        return path.stat().st_ino
     except FileNotFoundError:
         return None
 
