@@ -17,7 +17,7 @@ import numpy as np
 from hw2tune.data.dataset import Dataset, Split
 from hw2tune.errors import ModelError
 from hw2tune.study.hyperparameters import Hyperparameters, Value, is_number
-from hw2tune.study.models import MODELS
+from hw2tune.study.models import MODELS, ModelSpec
 from hw2tune.study.objectives import OBJECTIVES
 from hw2tune.study.schema import Study
 from hw2tune.study.space import applies
@@ -42,6 +42,8 @@ def model_facts(study: Study, data: Dataset) -> ModelFacts:
 
     Raises ModelError where it cannot be trained on these images, naming file and line.
     """
+    if study.model in MODELS:
+        refuse_misfit(MODELS[study.model], data)
     if study.model in MODELS and study.objective in OBJECTIVES:
         spec = MODELS[study.model]
         return ModelFacts(parameters=spec.parameters, images_per_second=spec.images_per_second)
@@ -50,6 +52,18 @@ def model_facts(study: Study, data: Dataset) -> ModelFacts:
     if "error" in answer:
         raise ModelError(answer["error"])
     return ModelFacts(**answer)
+
+
+def refuse_misfit(spec: ModelSpec, data: Dataset) -> None:
+    """Raise ModelError if a network that hw2tune ships does not fit the size or the classes of these images."""
+    takes = (*spec.input_shape, spec.classes)
+    has = (*data.info.image_shape, len(data.info.classes))
+    if takes != has:
+        form = "{}x{}x{} in {} classes".format
+        raise ModelError(
+            f"{spec.name}: takes images of {form(*takes)}, but {data.label} has {form(*has)}; use a network of your "
+            "own (`hw2tune new`)"
+        )
 
 
 def configurations(study: Study) -> list[Hyperparameters]:

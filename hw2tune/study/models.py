@@ -19,6 +19,7 @@ class ModelSpec:
     input_shape: tuple[int, int, int]
     parameters: int
     images_per_second: float
+    classes: int = 10
 
 
 MODELS = {

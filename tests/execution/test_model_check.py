@@ -74,3 +74,27 @@ def test_installed_code_that_is_not_known_to_be_a_network_is_not_called_by_the_p
         "model: subprocess:getoutput is not known to be a network, so it is not called; --trust subprocess allows it"
     )
     assert not (tmp_path / "trace").exists()
+
+
+DATA = """
+import numpy as np
+
+def load():
+    images, labels = np.random.default_rng(0).random((400, {side}, {side}, 1), np.float32), np.arange(400) % {classes}
+    classes = [str(label) for label in range({classes})]
+    return {{"train": (images[:300], labels[:300]), "test": (images[300:], labels[300:]), "classes": classes}}
+"""
+
+
+@pytest.mark.parametrize(("side", "classes"), [(28, 2), (20, 10)])
+def test_a_shipped_network_refuses_images_of_another_size_or_other_classes(tmp_path, side, classes):
+    (tmp_path / "data.py").write_text(DATA.format(side=side, classes=classes))
+    text = STUDY.replace('"digits"', '"data.py:load"').replace("net.py:Net", "mnist_cnn")
+    text = text.replace("model.width = [16, 64, 8]\n", "").replace("model.width = 16\n", "")
+    study = parse_study(text, str(tmp_path / "tiny.toml"))
+    with pytest.raises(ModelError) as refused:
+        model_facts(study, load_for(study, None, Listeners()))
+    assert str(refused.value) == (
+        f"mnist_cnn: takes images of 28x28x1 in 10 classes, but data.py:load has {side}x{side}x1 in {classes} classes; "
+        "use a network of your own (`hw2tune new`)"
+    )
