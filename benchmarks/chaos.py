@@ -42,11 +42,16 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--seed", type=int, default=0)
     options.add_argument("--kills", type=int, default=KILLS)
+    options.add_argument("--machines", action="store_true", help="two machines take turns at a study behind a URL")
     arguments = options.parse_args()
     chance = random.Random(arguments.seed)
     for number in (signal.SIGINT, signal.SIGHUP):  # a study that was started with them ignored leaves them so
         signal.signal(number, signal.SIG_DFL)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as place:
+        if arguments.machines:
+            from benchmarks import chaos_machines
+
+            sys.exit(chaos_machines.run(place, arguments.kills, chance))
         folder = StudyFolder(Path(place) / "ray_results" / "quickstart")
         driver, done, finished = start(place), 0, {}
         while done < arguments.kills:
@@ -98,10 +103,10 @@ def main() -> None:
         sys.exit(account(folder, driver.returncode))
 
 
-def start(place: str, **environment: str) -> subprocess.Popen[bytes]:
+def start(place: str, *more: str, **environment: str) -> subprocess.Popen[bytes]:
     with Path(place, "err").open("wb") as err:
         return subprocess.Popen(
-            [sys.executable, "-m", "hw2tune", *COMMAND], cwd=place, stdout=subprocess.DEVNULL, stderr=err,
+            [sys.executable, "-m", "hw2tune", *COMMAND, *more], cwd=place, stdout=subprocess.DEVNULL, stderr=err,
             start_new_session=True, env={**os.environ, "COLUMNS": "120", **environment},
         )  # fmt: skip
 
