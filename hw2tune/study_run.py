@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from hw2tune.data.dataset import Dataset
 from hw2tune.errors import NoTrialFinishedError
 from hw2tune.events import Listeners, StudyFinished
 from hw2tune.execution.connection import Connection
@@ -45,7 +46,7 @@ def _run(
     study: Study, results: Path, request: Request, connection: Connection, tell: Listeners, deadline: float | None,
     trainable: type[Any] | None,
 ) -> StudyResult:  # fmt: skip
-    folder, resources = StudyFolder(results / study.name), request.resources
+    folder = StudyFolder(results / study.name)
     if request.fresh:
         refuse_in_use(folder)
     else:
@@ -58,16 +59,7 @@ def _run(
             tell(StudyFinished(folder=str(folder.root), end=RunEnd.COMPLETE.value, rows=there.overview.rows))
             return there
     known = None if request.warm_start is None else reading_study(request.results, request.warm_start)
-    data = load_for(study, request.data_dir, tell)
-    if not request.fresh:
-        refuse_other_images(folder, data)
-    if resources.address is None:
-        find_capacity([this_machine()], resources)  # refuses what will not fit
-    rows = [] if request.fresh else trial_rows(study, read_trials(folder), alive=False)
-    facts = model_facts(study, data)
-    notes = preflight(study, folder, rows, data=data, parameters=facts.parameters, fresh=request.fresh)
-    for note in (*facts.notes, *notes):
-        tell.note(note)
+    data = _checked_images(study, folder, request, tell)
     # Ray and Tune take seconds to import: not before everything that may refuse has been looked at. The folder is
     # touched last: a command that is refused changes nothing.
     cluster = connection.cluster(meanwhile="hw2tune.execution.run")
@@ -95,6 +87,21 @@ def _run(
             trainable=trainable,
         )  # fmt: skip
     return _judged(read_overview(folder), end)
+
+
+def _checked_images(study: Study, folder: StudyFolder, request: Request, tell: Listeners) -> Dataset:
+    """Load the study's images; refuse, or note, what can be known before a search. Raises Hw2tuneError."""
+    data = load_for(study, request.data_dir, tell)
+    if not request.fresh:
+        refuse_other_images(folder, data)
+    if request.resources.address is None:
+        find_capacity([this_machine()], request.resources)  # refuses what will not fit
+    rows = [] if request.fresh else trial_rows(study, read_trials(folder), alive=False)
+    facts = model_facts(study, data)
+    notes = preflight(study, folder, rows, data=data, parameters=facts.parameters, fresh=request.fresh)
+    for note in (*facts.notes, *notes):
+        tell.note(note)
+    return data
 
 
 def _finished(folder: StudyFolder, study: Study) -> StudyResult | None:
