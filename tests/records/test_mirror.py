@@ -267,6 +267,15 @@ def test_a_run_that_was_taken_over_ends_as_by_ctrl_c_and_its_results_are_kept_an
     assert (tmp_path / "store/tiny/runs" / mine / "tiny/optuna.journal").read_text() == "a"
 
 
+def test_a_run_that_wakes_up_only_to_end_is_told_that_it_was_taken_over(machine, tmp_path, monkeypatch):
+    machine("a")
+    monkeypatch.setattr(mirror, "PUSH_SECONDS", 60)  # it sleeps until its study is over
+    with pytest.raises(LostStudyError, match="has taken this study over"):
+        with mirrored(f"file://{tmp_path}/store", ["tiny"], lambda text: None) as results:
+            write(results, "optuna__journal", "a")
+            foreign_run(tmp_path / "store", 0)
+
+
 def test_a_late_push_of_a_run_that_was_taken_over_is_named_and_costs_neither_side_anything(url, machine, tmp_path):
     """The laptop slept, the workstation finished the study and ended, the laptop woke up between check and write."""
     machine("laptop")

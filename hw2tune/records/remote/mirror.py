@@ -119,7 +119,7 @@ def _pushed(mirror: Mirror, say: Say) -> Iterator[None]:
         told.set()
 
     mirror.claim()
-    beat, pushing = _Repeated(mirror.renew, tell), _Repeated(mirror.push, tell, once_more=True)
+    beat, pushing = (_Repeated(work, tell) for work in (mirror.renew, mirror.push))
     try:
         beat.start()
         mirror.fetch()
@@ -128,7 +128,7 @@ def _pushed(mirror: Mirror, say: Say) -> Iterator[None]:
         whole = True
     finally:
         pushing.end()
-        beat.end()
+        beat.end()  # after the last push: one that came too late is told
         with contextlib.suppress(StoreError):
             mirror.release()
         fault = beat.lost or pushing.lost or pushing.fault
@@ -143,8 +143,8 @@ def _pushed(mirror: Mirror, say: Say) -> Iterator[None]:
 class _Repeated:
     """Pushes, or signs of life, in a thread of its own; where the study is lost it ends the run as Ctrl-C would."""
 
-    def __init__(self, work: Callable[[], None], tell: Callable[[Exception], None], *, once_more: bool = False) -> None:
-        self.work, self.tell, self.once_more = work, tell, once_more
+    def __init__(self, work: Callable[[], None], tell: Callable[[Exception], None]) -> None:
+        self.work, self.tell = work, tell
         self.fault: Exception | None = None  # of the last time
         self.lost: LostStudyError | None = None
         self._ended = threading.Event()
@@ -166,7 +166,7 @@ class _Repeated:
                 os.kill(os.getpid(), signal.SIGTERM)
             elif self.fault is not None:
                 self.tell(self.fault)
-        if self.once_more and self.lost is None:  # here, where no second Ctrl-C cuts a file short
+        if self.lost is None:  # here, where no second Ctrl-C cuts a file short
             self._do()
 
     def _do(self) -> None:
