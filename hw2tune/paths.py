@@ -66,7 +66,7 @@ def _links(folder: Path) -> Iterator[Path]:
         for entry in entries:
             if entry.is_symlink():
                 yield Path(entry.path)
-            elif entry.is_dir():
+            elif entry.is_dir() and not entry.path.endswith("/logs/wandb"):  # W&B links each run's log to its cache
                 yield from _links(Path(entry.path))
 
 

@@ -104,7 +104,9 @@ def test_a_long_name_in_a_deep_folder_with_blanks_and_quotes_works(tmp_path):
     assert "quickstart" in told.stdout
 
 
-@pytest.mark.parametrize("place", ["report", "report/figures", "report/tables", "trials/3", "trials/3/result.json"])
+@pytest.mark.parametrize(
+    "place", ["report", "report/figures", "report/tables", "trials/3", "trials/3/result.json", "logs/wandb"]
+)
 def test_a_link_out_of_a_study_is_refused_by_whatever_writes_or_removes(tmp_path, place):
     study = write_fake_study(tmp_path / "results", trials=3, seeds=0)
     mine = tmp_path / "Pictures"
@@ -133,6 +135,8 @@ def test_links_within_a_folder_and_a_folder_that_is_itself_a_link_are_left_alone
     (real / "runs" / "run-1").mkdir(parents=True)
     (real / "latest").symlink_to("runs/run-1")
     (real / "round").symlink_to("round")
+    (real / "logs" / "wandb" / "run-1").mkdir(parents=True)
+    (real / "logs" / "wandb" / "run-1" / "debug-core.log").symlink_to("/elsewhere/core-debug.log")  # as W&B 0.31 does
     link.symlink_to(real)
     refuse_links_out(link)
     (real / "out").symlink_to("../other")
