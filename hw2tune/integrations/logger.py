@@ -52,6 +52,7 @@ class RecordsLogger(ABC):
 
     name: ClassVar[str]  # of the library, as --log takes it
     library: ClassVar[str] = ""  # the package that must be there
+    imports: ClassVar[tuple[str, ...]] = ()  # what it imports later, in our thread: others' warnings would be shown
     loggers: ClassVar[tuple[str, ...]] = ()  # of Python's, which would write into the terminal
 
     def __init__(self) -> None:
@@ -73,7 +74,8 @@ class RecordsLogger(ABC):
         with settled(), silenced(*self.loggers), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
-                importlib.import_module(self.library)
+                for module in (self.library, *self.imports):
+                    importlib.import_module(module)
             except ImportError as error:
                 raise LoggerError(
                     f"--log {self.name}: its library cannot be imported ({error}); pip install '.[{self.name}]' "

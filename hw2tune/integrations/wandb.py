@@ -42,7 +42,7 @@ class WandbLogger(RecordsLogger):
     """
 
     service_is_ours: ClassVar[bool] = False  # of this process: W&B has one for all runs
-    name, library, loggers = "wandb", "wandb", ("wandb",)
+    name, library, imports, loggers = "wandb", "wandb", ("requests",), ("wandb",)
 
     def __init__(self) -> None:
         super().__init__()

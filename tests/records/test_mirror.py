@@ -23,7 +23,7 @@ from hw2tune.records.lock import owner_of as holder
 from hw2tune.records.remote import mirror, runs, working_copy
 from hw2tune.records.remote.mirror import mirrored, owner_at, reading, reading_study
 from hw2tune.records.remote.runs import RemoteStudy, inside
-from hw2tune.records.remote.store import open_store, shown, without_secrets
+from hw2tune.records.remote.store import Store, open_store, shown, without_secrets
 from hw2tune.records.remote.working_copy import Mirror
 from hw2tune.records.trials.checkpoints import DIGEST
 from hw2tune.records.trials.epochs import read_epochs
@@ -422,6 +422,27 @@ def test_a_sign_of_life_between_two_generations_of_a_fresh_study_is_no_takeover(
     mirror.push()
     beats[0].join()
     assert faults == []
+
+
+def test_a_record_that_is_overwritten_while_it_is_read_is_read_again(machine, tmp_path, monkeypatch):
+    machine("a")
+    url = f"file://{tmp_path}/store"
+    with mirrored(url, ["tiny"], lambda text: None) as results:
+        write(results, "optuna__journal", "1\n")
+        wait_for(lambda: pushed(url, "optuna.journal") == b"1\n")
+        write(results, "optuna__journal", "1\n2\n")
+    whole, cut = Store.read, set[str]()
+
+    def read(store: Store, key: str) -> bytes | None:
+        content = whole(store, key)
+        if key.endswith(".json") and key not in cut and content:
+            cut.add(key)
+            return content[:-3]
+        return content
+
+    monkeypatch.setattr(Store, "read", read)
+    machine("b")
+    assert contents(reading(url)) == {"tiny/optuna.journal": "1\n2\n"} and cut
 
 
 def test_results_that_were_copied_there_as_they_are_are_read_and_continued_and_stay_as_they_were(url, machine):

@@ -10,11 +10,13 @@ read as the generation before the first.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -23,6 +25,7 @@ from hw2tune.records.atomic import write_atomically
 from hw2tune.records.lock import Owner, parse_owner
 from hw2tune.records.remote.store import PART, FileVersion, Store
 
+READS = 3  # of a record that cannot be parsed
 STALE_SECONDS = 60.0  # a run that was silent for longer may be taken over
 OWN = ("lock", "running.json", "mirror.json")  # files that are not mirrored
 RUN = re.compile(r"(\d{6}-[0-9a-f]{8})\.json")
@@ -76,11 +79,8 @@ class RemoteStudy:
 
     def run(self, run_id: str) -> Run:
         """What a run says of itself."""
-        content = self.store.read(f"{self.name}/runs/{run_id}.json")
-        try:
-            return _RUN.validate_json(content or b"")
-        except ValidationError:  # half-written at a kill
-            return Run(id=run_id)
+        found: Run | None = self._record(f"{self.name}/runs/{run_id}.json", _RUN)
+        return found or Run(id=run_id)  # half-written at a kill
 
     def write_run(self, run: Run) -> None:
         """Renews the claim of our own run."""
@@ -107,16 +107,26 @@ class RemoteStudy:
 
     def manifest(self, run_id: str) -> Manifest | None:
         """What a run has left; None where it never pushed. Raises StudyFolderError for a damaged record."""
-        content = self.store.read(f"{self.name}/runs/{run_id}/files.json")
-        try:
-            return _MANIFEST.validate_json(content or b"")
-        except ValidationError:
-            if self.run(run_id).listed:
-                raise StudyFolderError(
-                    f"{self.place}/runs/{run_id}/files.json: missing or damaged; put a copy in its place, or remove "
-                    f"{self.place}/runs/{run_id}.json to continue from the run before"
-                ) from None
-            return None  # a kill during its first push
+        found: Manifest | None = self._record(f"{self.name}/runs/{run_id}/files.json", _MANIFEST)
+        if found is None and self.run(run_id).listed:  # else a kill during its first push
+            raise StudyFolderError(
+                f"{self.place}/runs/{run_id}/files.json: missing or damaged; put a copy in its place, or remove "
+                f"{self.place}/runs/{run_id}.json to continue from the run before"
+            )
+        return found
+
+    def _record(self, key: str, adapter: TypeAdapter[Any]) -> Any:
+        """A record, or None if it is missing or damaged.
+
+        It is read again if it cannot be parsed: pyarrow asks for an object's size first, and its run may overwrite it
+        before the content is sent.
+        """
+        for _ in range(READS):
+            if (content := self.store.read(key)) is None:
+                return None
+            with contextlib.suppress(ValidationError):
+                return adapter.validate_json(content)
+        return None
 
     def write_manifest(self, manifest: Manifest) -> None:
         """Makes a push count."""

@@ -95,7 +95,10 @@ def is_url(place: str | Path) -> bool:
 
 def shown(place: str | Path) -> str:
     """A place as it may be printed: of a URL neither user nor password nor options."""
-    return without_secrets(str(place)).partition("?")[0].rstrip("/") if is_url(place) else str(place)
+    if not is_url(place):
+        return str(place)
+    scheme, _, rest = without_secrets(str(place)).partition("?")[0].partition("://")
+    return f"{scheme}://{rest.rstrip('/')}"
 
 
 def open_store(url: str) -> Store:
