@@ -1,6 +1,8 @@
 """Our parts in Ray Tune: whose error ends a run, what a worker that is broken does, and what is kept. Without Ray."""
 
 import pickle
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import cloudpickle
@@ -9,9 +11,10 @@ from ray.exceptions import RayTaskError
 
 from hw2tune.data.load import load_dataset
 from hw2tune.errors import RayFailedError
+from hw2tune.execution.resources import Capacity
 from hw2tune.execution.tune.adapters import Running, TuneScheduler, TuneSearcher, TuneStopper
 from hw2tune.execution.tune.messages import FAILURE, WorkerBrokenError
-from hw2tune.execution.tune.run import _fit
+from hw2tune.execution.tune.run import _fit, _with_resources
 from hw2tune.execution.tune.trainable import TrainingTrial
 from hw2tune.execution.worker_death import worker_death
 from hw2tune.study.file import find_study, parse_study
@@ -112,3 +115,15 @@ def test_tune_keeps_no_checkpoint_that_a_trial_went_on_from(tmp_path, how):
     trial = SimpleNamespace(config=dict(config), evaluated_params=dict(config))
     getattr(scheduler, how)(None, trial, {"epoch": 2})
     assert trial.config == trial.evaluated_params == {"number": 3, "resume": None}
+
+
+def test_a_worker_imports_nothing_of_the_search(tmp_path, monkeypatch):
+    monkeypatch.setattr("ray.tune.with_parameters", lambda trainable, **parameters: trainable)  # keeps them in Ray
+    data, driver = load_dataset("synthetic-mnist", validation_size=100), Driver(tmp_path).driver
+    trainable = _with_resources(
+        TrainingTrial, driver, data, Capacity(cpus_per_trial=1, gpus_per_trial=0, concurrency=2, text="2 CPUs")
+    )
+    code = "import pickle, sys; print(pickle.load(sys.stdin.buffer).__mro__[1].__name__, *sys.modules)"
+    sent = cloudpickle.dumps(trainable)
+    there = subprocess.run([sys.executable, "-c", code], input=sent, capture_output=True, check=True).stdout.split()
+    assert there[0] == b"TrainingTrial" and not {b"optuna", b"scipy", b"hw2tune.execution.tune.run"} & set(there)

@@ -17,6 +17,7 @@ from hw2tune.errors import NotWritableError, RayFailedError
 from hw2tune.execution.cluster import Cluster
 from hw2tune.execution.resources import Capacity
 from hw2tune.execution.tune.adapters import Running, TuneScheduler, TuneSearcher, TuneStopper
+from hw2tune.execution.tune.trainable import slot
 from hw2tune.execution.workarounds import (
     idle_workers_used,
     silent_reporter,
@@ -82,14 +83,8 @@ def _with_resources(trainable: type[Any], driver: StudyDriver, data: Dataset, ca
     trial_data = TrialData(info=data.info, train=data.train, validation=data.validation)
     parameters = {"data": trial_data, "study": driver.study, "threads": capacity.threads}
     return tune.with_resources(
-        tune.with_parameters(trainable, **parameters), lambda config: _slot(capacity, gpu=config["gpu"])
+        tune.with_parameters(trainable, **parameters), lambda config: slot(capacity, gpu=config["gpu"])
     )
-
-
-def _slot(capacity: Capacity, *, gpu: bool) -> tune.PlacementGroupFactory:
-    """What one trial gets, on none of the nodes to avoid."""
-    slot = {"CPU": capacity.cpus_per_trial} | ({"GPU": capacity.gpus_per_trial} if gpu else {})
-    return tune.PlacementGroupFactory([slot], bundle_label_selector=[capacity.selector] if capacity.avoid else None)
 
 
 @contextmanager
