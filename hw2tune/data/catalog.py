@@ -4,16 +4,17 @@ Light on purpose, without numpy: checking a study file and `--help` import this.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from hw2tune.errors import DataError
 
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetInfo:
-    """What is published about one data set; sizes count images."""
+    """Published facts about a data set; sizes count images."""
 
-    name: str  # as study files and the command line say it
-    title: str  # as reports say it
+    name: str  # in study files and on the command line
+    title: str  # in reports
     classes: tuple[str, ...]  # the label k means classes[k]
     image_shape: tuple[int, int, int]  # height, width, channels
     trainval_size: int  # training and validation images together
@@ -35,100 +36,39 @@ FASHION_CLASSES = (
 )  # fmt: skip
 KMNIST_CLASSES = ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
 
-_ALL = (
-    DatasetInfo(
-        name="mnist",
-        title="MNIST",
-        classes=DIGITS,
-        image_shape=(28, 28, 1),
-        trainval_size=60_000,
-        test_size=10_000,
-        mean=(0.0,),  # the published runs scale the pixels and do no more
-        std=(1.0,),
-        default_validation_size=5_000,
-    ),
-    DatasetInfo(
-        name="cifar10",
-        title="CIFAR-10",
-        classes=CIFAR10_CLASSES,
-        image_shape=(32, 32, 3),
-        trainval_size=50_000,
-        test_size=10_000,
-        mean=(0.5, 0.5, 0.5),
-        std=(0.5, 0.5, 0.5),
-        default_validation_size=5_000,
-    ),
-    *(
-        DatasetInfo(
-            name=name,
-            title=title,
-            classes=classes,
-            image_shape=(28, 28, 1),
-            trainval_size=trainval,
-            test_size=test,
-            mean=(mean,),
-            std=(std,),
-            default_validation_size=5_000,
-        )
-        for name, title, classes, trainval, test, mean, std in (
-            ("fashion-mnist", "Fashion-MNIST", FASHION_CLASSES, 60_000, 10_000, 0.2860, 0.3530),
-            ("kmnist", "KMNIST", KMNIST_CLASSES, 60_000, 10_000, 0.1918, 0.3483),
-            ("emnist-digits", "EMNIST digits", DIGITS, 240_000, 40_000, 0.1722, 0.3309),
-        )
-    ),
-    DatasetInfo(
-        name="digits",
-        title="digits (1,797 images of scikit-learn)",
-        classes=DIGITS,
-        image_shape=(8, 8, 1),
-        trainval_size=1_437,
-        test_size=360,
-        mean=(0.3049,),
-        std=(0.3748,),
-        default_validation_size=200,
-    ),
-    DatasetInfo(
-        name="mnist-5k",
-        title="MNIST-5k (5,000 images of MNIST)",
-        classes=DIGITS,
-        image_shape=(28, 28, 1),
-        trainval_size=4_500,
-        test_size=500,
-        mean=(0.0,),
-        std=(1.0,),
-        default_validation_size=500,
-    ),
-    DatasetInfo(
-        name="synthetic-mnist",
-        title="synthetic (28x28x1)",
-        classes=DIGITS,
-        image_shape=(28, 28, 1),
-        trainval_size=600,
-        test_size=200,
-        mean=(0.0,),
-        std=(1.0,),
-        default_validation_size=100,
-        synthetic=True,
-    ),
-    DatasetInfo(
-        name="synthetic-cifar10",
-        title="synthetic (32x32x3)",
-        classes=CIFAR10_CLASSES,
-        image_shape=(32, 32, 3),
-        trainval_size=600,
-        test_size=200,
-        mean=(0.5, 0.5, 0.5),
-        std=(0.5, 0.5, 0.5),
-        default_validation_size=100,
-        synthetic=True,
-    ),
+# Name, title, classes, (height, width, channels), trainval, test and validation images; mean and standard deviation of
+# each channel (0 and 1 for MNIST: the published runs scale the pixels and do no more).
+_ROWS = (
+    ("mnist", "MNIST", DIGITS, (28, 28, 1), 60_000, 10_000, 5_000, 0.0, 1.0),
+    ("cifar10", "CIFAR-10", CIFAR10_CLASSES, (32, 32, 3), 50_000, 10_000, 5_000, 0.5, 0.5),
+    ("fashion-mnist", "Fashion-MNIST", FASHION_CLASSES, (28, 28, 1), 60_000, 10_000, 5_000, 0.2860, 0.3530),
+    ("kmnist", "KMNIST", KMNIST_CLASSES, (28, 28, 1), 60_000, 10_000, 5_000, 0.1918, 0.3483),
+    ("emnist-digits", "EMNIST digits", DIGITS, (28, 28, 1), 240_000, 40_000, 5_000, 0.1722, 0.3309),
+    ("digits", "digits (1,797 images of scikit-learn)", DIGITS, (8, 8, 1), 1_437, 360, 200, 0.3049, 0.3748),
+    ("mnist-5k", "MNIST-5k (5,000 images of MNIST)", DIGITS, (28, 28, 1), 4_500, 500, 500, 0.0, 1.0),
+    ("synthetic-mnist", "synthetic (28x28x1)", DIGITS, (28, 28, 1), 600, 200, 100, 0.0, 1.0),
+    ("synthetic-cifar10", "synthetic (32x32x3)", CIFAR10_CLASSES, (32, 32, 3), 600, 200, 100, 0.5, 0.5),
 )
 
-DATASETS: dict[str, DatasetInfo] = {info.name: info for info in _ALL}
+DATASETS: dict[str, DatasetInfo] = {
+    name: DatasetInfo(
+        name=name,
+        title=title,
+        classes=classes,
+        image_shape=shape,
+        trainval_size=trainval,
+        test_size=test,
+        mean=(mean,) * shape[2],
+        std=(std,) * shape[2],
+        default_validation_size=validation,
+        synthetic=name.startswith("synthetic-"),
+    )
+    for name, title, classes, shape, trainval, test, validation, mean, std in _ROWS
+}
 
 
 def dataset_info(name: str) -> DatasetInfo:
-    """The facts about the data set `name`; DataError lists the names where there is none."""
+    """Return the facts about the data set `name`. Raises DataError with the known names."""
     if name in DATASETS:
         return DATASETS[name]
     from difflib import get_close_matches
@@ -136,3 +76,11 @@ def dataset_info(name: str) -> DatasetInfo:
     close = get_close_matches(name.lower(), DATASETS, n=1)
     hint = f"; did you mean '{close[0]}'?" if close else "."
     raise DataError(f"unknown data set '{name}'{hint} The data sets are {', '.join(DATASETS)}.")
+
+
+def damaged(place: Path | str, *, expected: str, found: str) -> DataError:
+    """Return the error for a damaged file or folder of a published data set; no other copy is read in its place."""
+    return DataError(
+        f"{place}: expected {expected}, but found {found}. "
+        "Replace or remove it, or name another folder with --data-dir; a damaged copy is never used or passed over."
+    )

