@@ -1,6 +1,6 @@
 """CIFAR-10 in the six pickled batches that torchvision keeps in cifar-10-batches-py.
 
-Unpickling runs code, so that only bytes with the published md5 are unpickled.
+Unpickling runs code, so only bytes with the published md5 are unpickled.
 """
 
 import hashlib
@@ -24,25 +24,29 @@ TRAIN_MD5 = {
 TEST_MD5 = {"test_batch": "40351d587109b95175f43aff81a1287e"}
 
 
-def holds(folder: Path) -> bool:
-    """Whether there is any of the six batches, so that the folder means to be CIFAR-10."""
-    return any((folder / name).exists() for name in [*TRAIN_MD5, *TEST_MD5])
+class CifarBatches:
+    """The layout of torchvision's CIFAR10."""
 
+    place = "cifar-10-batches-py"
+    pattern = "cifar-10-batches-py/{data_batch_1,...,data_batch_5,test_batch}"
 
-def check_quickly(folder: Path) -> None:
-    """Raise DataError for a batch that is missing, without reading any."""
-    for name in [*TRAIN_MD5, *TEST_MD5]:
-        _present(folder / name)
+    def holds(self, folder: Path) -> bool:
+        """Return whether any of the six batches exists, so that the folder is meant as CIFAR-10."""
+        return any((folder / name).exists() for name in [*TRAIN_MD5, *TEST_MD5])
 
+    def check_quickly(self, folder: Path) -> None:
+        """Raise DataError for a missing batch, without reading any."""
+        for name in [*TRAIN_MD5, *TEST_MD5]:
+            _present(folder / name)
 
-def read(folder: Path, progress: Progress | None = None) -> Unsplit:
-    """CIFAR-10 from the six batches in `folder`; DataError unless they are bit for bit the published ones."""
-    trainval, test = read_batches(folder, TRAIN_MD5), read_batches(folder, TEST_MD5)
-    return Unsplit(label="CIFAR-10", source=str(folder), trainval=trainval, test=test)
+    def read(self, folder: Path, progress: Progress | None = None) -> Unsplit:
+        """Return the six batches in `folder`. Raises DataError unless they are bit for bit the published ones."""
+        trainval, test = read_batches(folder, TRAIN_MD5), read_batches(folder, TEST_MD5)
+        return Unsplit(label="CIFAR-10", source=str(folder), trainval=trainval, test=test)
 
 
 def read_batches(folder: Path, md5_of: dict[str, str]) -> Split:
-    """The images of the batches named in `md5_of`, one after the other."""
+    """Return the images of the batches in `md5_of`, in this order."""
     blobs = [_read_verified(folder / name, md5) for name, md5 in md5_of.items()]
     batches = [pickle.loads(blob, encoding="bytes") for blob in blobs]
     planes = np.concatenate([batch[b"data"] for batch in batches]).reshape(-1, 3, 32, 32)

@@ -1,4 +1,4 @@
-"""A data set in memory: three named splits of images, and where they came from."""
+"""A data set in memory: three named splits of images, and their source."""
 
 import hashlib
 from collections.abc import Callable, Mapping
@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from hw2tune.data.catalog import DatasetInfo
 
-Pixels: TypeAlias = NDArray[np.uint8]  # (N, H, W, C); the user's own may be float32
+Pixels: TypeAlias = NDArray[np.uint8]  # (N, H, W, C); own images may be float32
 Labels: TypeAlias = NDArray[np.int64]  # (N,)
-Progress: TypeAlias = Callable[[str, int, int], None]  # what is being done, how many are done, of how many
+Progress: TypeAlias = Callable[[str, int, int], None]  # activity, done, total
 
 BYTES = (0.0, 255.0)  # black and white of uint8
 
@@ -23,6 +23,7 @@ class Split:
 
     images: Pixels
     labels: Labels
+    files: tuple[str, ...] = ()  # (N,) paths below the folder; empty unless each image has its own file
 
     def __post_init__(self) -> None:
         assert self.images.dtype in (np.uint8, np.float32) and self.images.ndim == 4 and self.images.flags.c_contiguous
@@ -32,36 +33,29 @@ class Split:
         return len(self.labels)
 
     def take(self, indices: NDArray[np.int64]) -> "Split":
-        """The images at `indices`, (K,), in that order, as a copy."""
-        return Split(images=self.images[indices], labels=self.labels[indices])
+        """Return a copy of the images at `indices`, (K,), in that order."""
+        files = tuple(self.files[index] for index in indices) if self.files else ()
+        return Split(images=self.images[indices], labels=self.labels[indices], files=files)
+
+    def divide(self, chosen: NDArray[np.int64]) -> tuple["Split", "Split"]:
+        """Return the images that are not `chosen` (ascending indices), and those that are."""
+        return self.take(np.setdiff1d(np.arange(len(self)), chosen, assume_unique=True)), self.take(chosen)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Unsplit:
-    """A data set as it is published: the trainval that training and validation share, and the test images."""
+    """A data set as it is published, or as the user has it: the trainval, for training and validation, and the test."""
 
-    label: str  # what a result on these very pixels must be called
+    label: str  # the name of results on these very pixels
     source: str
     trainval: Split
     test: Split
-    files: tuple[str, ...] = ()  # of the trainval's images and then of the test's, where each has a file of its own
-    notes: tuple[str, ...] = ()  # what a user should know of the images
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class OwnData:
-    """A data set of the user's own, before it is split. `groups` (N,) of the trainval must not be split."""
-
-    name: str
-    label: str
-    source: str
-    classes: tuple[str, ...]
-    trainval: Split
-    test: Split
-    validation: Split | None = None  # where the user has split it off
-    groups: NDArray[np.int64] | None = None
-    files: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # of train (the trainval), validation, test
-    notes: tuple[str, ...] = ()  # what was done to the images
+    notes: tuple[str, ...] = ()  # changes to the images that a user should know
+    # Of the user's own images:
+    name: str = ""
+    classes: tuple[str, ...] = ()
+    validation: Split | None = None  # if the user has split it off; the trainval is without it
+    groups: NDArray[np.int64] | None = None  # (N,) of the trainval; a group stays in one split
     white: Mapping[str, float] = field(default_factory=dict)  # as in Dataset
     scale: tuple[float, float] = BYTES  # as in Dataset
 
@@ -76,21 +70,26 @@ class Dataset:
     info: DatasetInfo
     label: str  # for reports, e.g. "CIFAR-10 (JPEG q75)"
     source: str  # folder or package, for humans
-    checksum: str  # "sha256:<hex>" over pixels and labels of trainval and test, whatever the split
+    checksum: str  # "sha256:<hex>" over pixels and labels of trainval and test, for any split
     split_seed: int
-    split_checksum: str  # "sha256:<hex>" over the validation's indices into trainval, or over a validation split given
+    split_checksum: str  # "sha256:<hex>" over the validation's indices into trainval, or over a given validation split
     train: Split
     validation: Split
     test: Split
-    files: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # by split, where each image has its own
-    notes: tuple[str, ...] = ()  # what was done to the images that a user should know
-    white: Mapping[str, float] = field(default_factory=dict)  # value that became 255, of files above 8 bits
-    scale: tuple[float, float] = BYTES  # a black and a white pixel; no image file has those of a black below 0
-    caveat: str = ""  # what stands beside every figure: images of two splits that the study file allows
+    notes: tuple[str, ...] = ()  # changes to the images that a user should know
+    white: Mapping[str, float] = field(default_factory=dict)  # value in files above 8 bits that became 255
+    scale: tuple[float, float] = BYTES  # values of a black and a white pixel; image files have none if black is below 0
+    caveat: str = ""  # for every figure: images of two splits that the study file allows
+
+    @property
+    def files(self) -> dict[str, tuple[str, ...]]:
+        """The image files by split; empty unless each image has its own."""
+        splits = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {name: split.files for name, split in splits.items()} if self.train.files else {}
 
 
 def checksum(*arrays: NDArray[np.generic]) -> str:
-    """A string `sha256:<hex>` over shapes and contents of C-contiguous arrays."""
+    """Return `sha256:<hex>` over shapes and contents of C-contiguous arrays."""
     digest = hashlib.sha256()
     for array in arrays:
         digest.update(repr(array.shape).encode())
@@ -99,10 +98,10 @@ def checksum(*arrays: NDArray[np.generic]) -> str:
 
 
 def fingerprint(split: Split) -> frozenset[bytes]:
-    """The digests of a split: two splits share an image where their fingerprints meet."""
+    """Return the digests of a split's images; common digests of two splits are common images."""
     return frozenset(fingerprints(split))
 
 
 def fingerprints(split: Split) -> list[bytes]:
-    """A digest of each image's pixels, in order, labels omitted: equal pictures have equal digests."""
+    """Return a digest of each image's pixels, in order and without the label: equal images have equal digests."""
     return [hashlib.sha256(image.data).digest()[:16] for image in split.images]

@@ -1,4 +1,4 @@
-"""MNIST, and data sets made like it, in the four idx files that torchvision keeps in MNIST/raw, plain or gzipped.
+"""MNIST and data sets in its format: four idx files, plain or gzipped, in the folder that torchvision uses.
 
 The format: http://yann.lecun.com/exdb/mnist/ (big-endian: magic number, sizes of the dimensions, bytes).
 """
@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import struct
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +23,7 @@ MAGIC = {1: 0x00000801, 3: 0x00000803}  # unsigned bytes in 1 dimension (labels)
 
 @dataclass(frozen=True, kw_only=True)
 class IdxFile:
-    """One of the published files; `md5` is that of the unzipped bytes, `zipped_md5` of the file as it is published."""
+    """A published file; `md5` is that of the unzipped bytes, `zipped_md5` of the file as published."""
 
     name: str
     count: int  # images or labels
@@ -32,7 +33,7 @@ class IdxFile:
 
     @property
     def header_bytes(self) -> int:
-        """The magic number and the sizes of the dimensions."""
+        """Length of the magic number and the sizes of the dimensions."""
         return 4 + 4 * self.dimensions
 
     @property
@@ -40,127 +41,90 @@ class IdxFile:
         """Bytes, unzipped."""
         return self.header_bytes + self.count * (SIDE * SIDE if self.dimensions == 3 else 1)
 
+    def path(self, folder: Path) -> Path:
+        """Return the path of the plain file, or of the zipped one if only that exists."""
+        plain, zipped = folder / self.name, folder / f"{self.name}.gz"
+        return zipped if zipped.exists() and not plain.exists() else plain
+
 
 @dataclass(frozen=True, kw_only=True)
 class IdxSet:
-    """Images and labels of train, images and labels of test; `transposed` where rows and columns are exchanged."""
+    """Images and labels of train, images and labels of test; `transposed` if rows and columns are exchanged."""
 
     title: str
-    files: tuple[IdxFile, IdxFile, IdxFile, IdxFile]
+    files: tuple[IdxFile, ...]
+    folder: str = ""  # of torchvision, below a root
+    names: str = "{train,t10k}"  # of the files, for humans
     transposed: bool = False
 
+    @property
+    def place(self) -> str:
+        """The folder of the files below a root."""
+        return f"{self.folder}/raw"
 
-UNKNOWN: tuple[str | None, ...] = (None,) * 4
+    @property
+    def pattern(self) -> str:
+        """The files below a root, for humans."""
+        return f"{self.place}/{self.names}-{{images-idx3,labels-idx1}}-ubyte (or .gz)"
 
+    def holds(self, folder: Path) -> bool:
+        """Return whether any of the four files exists, so that the folder is meant as this data set."""
+        return any(file.path(folder).exists() for file in self.files)
 
-def _four(
-    prefix: str, train: int, test: int, *, md5: tuple[str | None, ...] = UNKNOWN,
-    zipped_md5: tuple[str | None, ...] = UNKNOWN,
-) -> tuple[IdxFile, IdxFile, IdxFile, IdxFile]:  # fmt: skip
-    """The files by their common names; `test` is called t10k in MNIST."""
-    tests = "t10k" if not prefix else "test"
-    parts = (
-        ("train", "images", train, 3),
-        ("train", "labels", train, 1),
-        (tests, "images", test, 3),
-        (tests, "labels", test, 1),
-    )
-    one, two, three, four = (
-        IdxFile(
-            name=f"{prefix}{split}-{kind}-idx{dimensions}-ubyte", count=count, dimensions=dimensions,
-            md5=plain, zipped_md5=zipped,
+    def check_quickly(self, folder: Path) -> None:
+        """Raise DataError for a missing file or one of the wrong length (unzipped), without reading any."""
+        for file in self.files:
+            path = self._present(folder, file)
+            if path.suffix != ".gz" and (found := path.stat().st_size) != file.length:
+                raise damaged(path, expected=f"{file.length:,} bytes", found=f"{found:,}")
+
+    def read(self, folder: Path, progress: Progress | None = None) -> Unsplit:
+        """Return the images of the four files in `folder`. Raises DataError unless they are the published ones.
+
+        Files of MNIST and Fashion-MNIST are known bit for bit, and so are KMNIST's zipped files. EMNIST's zipped files
+        have gzip's checksum only, and plain files of KMNIST and EMNIST are known by their form alone.
+        """
+        images, labels, test_images, test_labels = self.files
+        trainval = Split(images=self._images(folder, images), labels=self._labels(folder, labels))
+        test = Split(images=self._images(folder, test_images), labels=self._labels(folder, test_labels))
+        unknown = [path.name for file in self.files if (path := file.path(folder)).suffix != ".gz" and not file.md5]
+        form = f"of {', '.join(unknown)} only the form was checked: unzipped, {self.title} has no published checksum"
+        notes = (form,) if unknown else ()
+        return Unsplit(label=self.title, source=str(folder), trainval=trainval, test=test, notes=notes)
+
+    def _images(self, folder: Path, file: IdxFile) -> Pixels:
+        content = self._verified(folder, file)
+        images = np.frombuffer(content, np.uint8, offset=file.header_bytes).reshape(file.count, SIDE, SIDE, 1)
+        return np.ascontiguousarray(images.transpose(0, 2, 1, 3)) if self.transposed else images
+
+    def _labels(self, folder: Path, file: IdxFile) -> Labels:
+        return np.frombuffer(self._verified(folder, file), np.uint8, offset=file.header_bytes).astype(np.int64)
+
+    def _verified(self, folder: Path, file: IdxFile) -> bytearray:
+        """Return the file's unzipped bytes, compared with the digest if it is published, else with the form."""
+        path = self._present(folder, file)
+        content = _unzipped(path)
+        expected = file.zipped_md5 if path.suffix == ".gz" and file.md5 is None else file.md5
+        bytes_of = path.read_bytes() if expected is not None and expected == file.zipped_md5 else content
+        md5 = hashlib.md5(bytes_of, usedforsecurity=False).hexdigest() if expected else expected
+        if expected is None or md5 != expected:
+            _check_form(path, file, content)
+        if md5 != expected:
+            raise damaged(path, expected=f"the published {self.title} with md5 {expected}", found=f"md5 {md5}")
+        return content
+
+    def _present(self, folder: Path, file: IdxFile) -> Path:
+        path = file.path(folder)
+        if path.is_file():
+            return path
+        raise DataError(
+            f"{path}: this file (or {file.name}.gz) is missing beside the others of {self.title}. "
+            "Add it or remove the folder; an incomplete copy is never used or passed over."
         )
-        for (split, kind, count, dimensions), plain, zipped in zip(parts, md5, zipped_md5, strict=True)
-    )  # fmt: skip
-    return one, two, three, four
 
 
-MNIST = IdxSet(
-    title="MNIST",
-    files=_four("", 60_000, 10_000, md5=(
-        "6bbc9ace898e44ae57da46a324031adb", "a25bea736e30d166cdddb491f175f624",
-        "2646ac647ad5339dbf082846283269ea", "27ae3e4e09519cfbb04c329615203637",
-    )),
-)  # fmt: skip
-# Digests of zipped files: torchvision 0.29 (torchvision/datasets/mnist.py). Those of Fashion-MNIST's plain files are of
-# Debian's dataset-fashion-mnist: zipped by `gzip -6` at the published time they have the published digests.
-FASHION_MNIST = IdxSet(
-    title="Fashion-MNIST",
-    files=_four("", 60_000, 10_000, md5=(
-        "f4a8712d7a061bf5bd6d2ca38dc4d50a", "9018921c3c673c538a1fc5bad174d6f9",
-        "8181f5470baa50b63fa0f6fddb340f0a", "15d484375f8d13e6eb1aabb0c3f46965",
-    ), zipped_md5=(
-        "8d4fb7e6c68d591d4c3dfef9ec88bf0d", "25c81989df183df01b3e8a0aad5dffbe",
-        "bef4ecab320f06d8554ea6380940ec79", "bb300cfdad3c16e7a12a480ee83cd310",
-    )),
-)  # fmt: skip
-KMNIST = IdxSet(
-    title="KMNIST",
-    files=_four("", 60_000, 10_000, zipped_md5=(
-        "bdb82020997e1d708af4cf47b453dcf7", "e144d726b3acfaa3e44228e80efcd344",
-        "5c965bf0a639b31b8f53240b1b52f4d7", "7320c461ea6c1c855c0b718fb2a4b134",
-    )),
-)  # fmt: skip
-EMNIST_DIGITS = IdxSet(title="EMNIST digits", files=_four("emnist-digits-", 240_000, 40_000), transposed=True)
-FILES = MNIST.files
-
-
-def holds(folder: Path, dataset: IdxSet = MNIST) -> bool:
-    """Whether there is any of the four files, so that the folder means to be this data set."""
-    return any(_path(folder, file).exists() for file in dataset.files)
-
-
-def check_quickly(folder: Path, dataset: IdxSet = MNIST) -> None:
-    """Raise DataError for a file that is missing or (unzipped) of the wrong length, without reading any."""
-    for file in dataset.files:
-        path = _present(folder, file, dataset)
-        if path.suffix != ".gz" and (found := path.stat().st_size) != file.length:
-            raise damaged(path, expected=f"{file.length:,} bytes", found=f"{found:,}")
-
-
-def read(folder: Path, progress: Progress | None = None, dataset: IdxSet = MNIST) -> Unsplit:
-    """The data set from the four files in `folder`; DataError unless they are the published ones.
-
-    Files of MNIST and Fashion-MNIST are known bit for bit, also KMNIST's zipped ones; EMNIST's zipped ones carry a
-    checksum of gzip's, and plain files of KMNIST and EMNIST are known by their form alone.
-    """
-    images, labels, test_images, test_labels = dataset.files
-    trainval = Split(images=_read_images(folder, images, dataset), labels=_read_labels(folder, labels, dataset))
-    test = Split(images=_read_images(folder, test_images, dataset), labels=_read_labels(folder, test_labels, dataset))
-    unknown = [path.name for file in dataset.files if (path := _path(folder, file)).suffix != ".gz" and not file.md5]
-    form = f"of {', '.join(unknown)} only the form was checked: unzipped, {dataset.title} has no published checksum"
-    return Unsplit(
-        label=dataset.title, source=str(folder), trainval=trainval, test=test, notes=(form,) if unknown else ()
-    )
-
-
-def _read_images(folder: Path, file: IdxFile, dataset: IdxSet) -> Pixels:
-    content = _read_verified(folder, file, dataset)
-    images = np.frombuffer(content, np.uint8, offset=file.header_bytes).reshape(file.count, SIDE, SIDE, 1)
-    return np.ascontiguousarray(images.transpose(0, 2, 1, 3)) if dataset.transposed else images
-
-
-def _read_labels(folder: Path, file: IdxFile, dataset: IdxSet) -> Labels:
-    content = _read_verified(folder, file, dataset)
-    return np.frombuffer(content, np.uint8, offset=file.header_bytes).astype(np.int64)
-
-
-def _read_verified(folder: Path, file: IdxFile, dataset: IdxSet) -> bytearray:
-    """The file's unzipped bytes, as far as it is known what they must be."""
-    path = _present(folder, file, dataset)
-    content = _unzipped(path)
-    expected = file.zipped_md5 if path.suffix == ".gz" and file.md5 is None else file.md5
-    bytes_of = path.read_bytes() if expected is not None and expected == file.zipped_md5 else content
-    md5 = hashlib.md5(bytes_of, usedforsecurity=False).hexdigest() if expected else expected
-    if expected is None or md5 != expected:
-        _say_what_differs(path, file, content)
-    if md5 != expected:
-        raise damaged(path, expected=f"the published {dataset.title} with md5 {expected}", found=f"md5 {md5}")
-    return content
-
-
-def _say_what_differs(path: Path, file: IdxFile, content: bytearray) -> None:
-    """Raises DataError where header, length or labels show it; pixels are only known by their sum."""
+def _check_form(path: Path, file: IdxFile, content: bytearray) -> None:
+    """Raise DataError for a wrong header, length or label; wrong pixels change only the digest."""
     if len(content) < file.header_bytes:
         raise damaged(path, expected=f"{file.length:,} bytes", found=f"{len(content):,}")
     magic, *sizes = struct.unpack_from(f">{1 + file.dimensions}I", content)
@@ -178,7 +142,7 @@ def _say_what_differs(path: Path, file: IdxFile, content: bytearray) -> None:
 
 
 def _unzipped(path: Path) -> bytearray:
-    """A bytearray, so that the arrays on top of it can be written to."""
+    """Return the content as a bytearray, so that arrays on top of it can be written to."""
     if path.suffix != ".gz":
         return bytearray(path.read_bytes())
     try:
@@ -187,21 +151,67 @@ def _unzipped(path: Path) -> bytearray:
         raise damaged(path, expected="a complete gzip file", found=f"'{error}'") from error
 
 
-def _path(folder: Path, file: IdxFile) -> Path:
-    plain = folder / file.name
-    zipped = folder / f"{file.name}.gz"
-    return zipped if zipped.exists() and not plain.exists() else plain
-
-
-def _present(folder: Path, file: IdxFile, dataset: IdxSet = MNIST) -> Path:
-    path = _path(folder, file)
-    if path.is_file():
-        return path
-    raise DataError(
-        f"{path}: this file (or {file.name}.gz) is missing beside the others of {dataset.title}. "
-        "Add it or remove the folder; an incomplete copy is never used or passed over."
-    )
-
-
-def _times(sizes: tuple[int, ...] | list[int]) -> str:
+def _times(sizes: Sequence[int]) -> str:
     return " x ".join(str(size) for size in sizes)
+
+
+UNKNOWN: tuple[str | None, ...] = (None,) * 4
+
+
+def _four(
+    prefix: str, train: int, test: int, *, md5: tuple[str | None, ...] = UNKNOWN,
+    zipped_md5: tuple[str | None, ...] = UNKNOWN,
+) -> tuple[IdxFile, ...]:  # fmt: skip
+    """Return the files by their common names; the test files are called t10k in MNIST."""
+    tests = "t10k" if not prefix else "test"
+    parts = (
+        ("train", "images", train, 3),
+        ("train", "labels", train, 1),
+        (tests, "images", test, 3),
+        (tests, "labels", test, 1),
+    )
+    return tuple(
+        IdxFile(
+            name=f"{prefix}{split}-{kind}-idx{dimensions}-ubyte", count=count, dimensions=dimensions,
+            md5=plain, zipped_md5=zipped,
+        )
+        for (split, kind, count, dimensions), plain, zipped in zip(parts, md5, zipped_md5, strict=True)
+    )  # fmt: skip
+
+
+MNIST = IdxSet(
+    title="MNIST",
+    folder="MNIST",
+    files=_four("", 60_000, 10_000, md5=(
+        "6bbc9ace898e44ae57da46a324031adb", "a25bea736e30d166cdddb491f175f624",
+        "2646ac647ad5339dbf082846283269ea", "27ae3e4e09519cfbb04c329615203637",
+    )),
+)  # fmt: skip
+# Digests of zipped files: torchvision 0.29 (torchvision/datasets/mnist.py). Those of Fashion-MNIST's plain files are of
+# Debian's dataset-fashion-mnist: zipped by `gzip -6` at the published time they have the published digests.
+FASHION_MNIST = IdxSet(
+    title="Fashion-MNIST",
+    folder="FashionMNIST",
+    files=_four("", 60_000, 10_000, md5=(
+        "f4a8712d7a061bf5bd6d2ca38dc4d50a", "9018921c3c673c538a1fc5bad174d6f9",
+        "8181f5470baa50b63fa0f6fddb340f0a", "15d484375f8d13e6eb1aabb0c3f46965",
+    ), zipped_md5=(
+        "8d4fb7e6c68d591d4c3dfef9ec88bf0d", "25c81989df183df01b3e8a0aad5dffbe",
+        "bef4ecab320f06d8554ea6380940ec79", "bb300cfdad3c16e7a12a480ee83cd310",
+    )),
+)  # fmt: skip
+KMNIST = IdxSet(
+    title="KMNIST",
+    folder="KMNIST",
+    files=_four("", 60_000, 10_000, zipped_md5=(
+        "bdb82020997e1d708af4cf47b453dcf7", "e144d726b3acfaa3e44228e80efcd344",
+        "5c965bf0a639b31b8f53240b1b52f4d7", "7320c461ea6c1c855c0b718fb2a4b134",
+    )),
+)  # fmt: skip
+EMNIST_DIGITS = IdxSet(
+    title="EMNIST digits",
+    folder="EMNIST",
+    files=_four("emnist-digits-", 240_000, 40_000),
+    names="emnist-digits-{train,test}",
+    transposed=True,
+)

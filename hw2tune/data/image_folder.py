@@ -1,76 +1,222 @@
-"""A published data set as a folder of images: {train,test}/<class>/*, the layout of torchvision's ImageFolder."""
+"""Folders of images: published data sets as {train,test}/<class>/*, and the user's own."""
 
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate, pairwise
 from pathlib import Path
 
 import numpy as np
 
 from hw2tune.data.catalog import DatasetInfo, damaged
-from hw2tune.data.class_folders import ImageFile, class_names, left_out_note, list_images, shown
-from hw2tune.data.dataset import Progress, Split, Unsplit
-from hw2tune.data.decoding import decode
+from hw2tune.data.class_folders import class_names, left_out_note, list_images, shown
+from hw2tune.data.dataset import Progress, Split, Unsplit, fingerprints
+from hw2tune.data.decoding import Unfit, decode
+from hw2tune.data.guard import groups_of_equals
 from hw2tune.data.image_file import FORMAT_OF, Header, jpeg_quality
+from hw2tune.data.splits import held_out_indices
 from hw2tune.errors import DataError
 
 MODES = ("L", "RGB", "P")  # 8 bits a channel, so that converting loses nothing
 LOSSY = ("JPEG", "WEBP", "AVIF")
+MOST_CLASSES = 10_000
+# Names of split folders, in small or capital letters.
+SPLITS = {
+    "train": "train", "training": "train", "val": "validation", "valid": "validation", "validation": "validation",
+    "test": "test", "testing": "test",
+}  # fmt: skip
 
 
-def holds(folder: Path) -> bool:
-    """Whether there is a train or a test folder, so that the folder means to be a data set."""
-    return any((folder / part).is_dir() for part in ("train", "test"))
+@dataclass(frozen=True)
+class ImageFolder:
+    """The layout of torchvision's ImageFolder for a published data set."""
 
+    info: DatasetInfo
 
-def check_quickly(info: DatasetInfo, folder: Path) -> None:
-    """Raise DataError unless there is a folder for each class and none besides; opens no image."""
-    for part in ("train", "test"):
-        _check_class_folders(info, folder / part)
+    @property
+    def place(self) -> str:
+        """The folder below a root."""
+        return self.info.name
 
+    @property
+    def pattern(self) -> str:
+        """The files below a root, for humans."""
+        return f"{self.place}/{{train,test}}/<class>/*.png or *.jpg"
 
-def read(info: DatasetInfo, folder: Path, progress: Progress | None = None) -> Unsplit:
-    """The images in order of class and name. Raises DataError unless each is of the data set's size."""
-    check_quickly(info, folder)
-    (trainval, test), left_out = list_images(folder, [folder / "train", folder / "test"], info.classes)
-    files, height, width = trainval + test, *info.image_shape[:2]
+    def holds(self, folder: Path) -> bool:
+        """Return whether a train or a test folder exists, so that the folder is meant as a data set."""
+        return any((folder / part).is_dir() for part in ("train", "test"))
 
-    def unfit(path: Path, header: Header) -> str:
+    def check_quickly(self, folder: Path) -> None:
+        """Raise DataError unless the folders are exactly those of the classes; opens no image."""
+        for part in ("train", "test"):
+            self._check_class_folders(folder / part)
+
+    def read(self, folder: Path, progress: Progress | None = None) -> Unsplit:
+        """Return the images in order of class and name. Raises DataError unless each has the data set's size."""
+        self.check_quickly(folder)
+        parts = {part: folder / part for part in ("train", "test")}
+        channels = self.info.image_shape[2]
+        whole = _read(folder, parts, self.info.classes, channels=channels, unfit=self._unfit, progress=progress)
+        return replace(whole, label=self._label(folder, whole))
+
+    def _unfit(self, path: Path, header: Header) -> str:
+        height, width, _ = self.info.image_shape
         named = FORMAT_OF[path.suffix.lower()]
         if header.size != (height, width):
             return f"{header.size[1]}x{header.size[0]} pixels instead of {width}x{height}"
         if header.mode not in MODES:
             return f"mode {header.mode} instead of one of {', '.join(MODES)}"
-        # A JPEG that is called .png would slip out of the label that says so.
+        # A JPEG named .png would have no "JPEG" in the label.
         return "" if header.format == named else f"a {header.format} file, named as {named}"
 
-    decoded = decode(files, folder, channels=info.image_shape[2], unfit=unfit, progress=progress)
-    whole = Split(images=decoded.images, labels=np.array([file.label for file in files], np.int64))
+    def _check_class_folders(self, folder: Path) -> None:
+        if not folder.is_dir():
+            raise DataError(
+                f"{folder}: this folder is missing; an image folder of {self.info.title} needs train and test."
+            )
+        found = class_names(folder)
+        expected = f"the class folders {', '.join(self.info.classes)}"
+        if unexpected := sorted(set(found) - set(self.info.classes)):
+            raise damaged(folder, expected=f"only {expected}", found=f"also {', '.join(unexpected)}")
+        if missing := [name for name in self.info.classes if name not in found]:
+            raise damaged(folder, expected=expected, found=f"no {', '.join(missing)}")
+
+    def _label(self, folder: Path, whole: Unsplit) -> str:
+        """Return the title with the differences from the published pixels: a lossy format, missing images."""
+        formats = [(file, FORMAT_OF[Path(file).suffix.lower()]) for file in whole.trainval.files + whole.test.files]
+        kinds = ["image folder"]
+        if lossy := [(folder / file, kind) for file, kind in formats if kind in LOSSY]:
+            path, kind = lossy[0]
+            kinds = [jpeg_quality(path) if kind == "JPEG" else kind]
+        counts, published = (len(whole.trainval), len(whole.test)), (self.info.trainval_size, self.info.test_size)
+        if counts != published:
+            have, all_images = (f"{trainval:,} + {test:,}" for trainval, test in (counts, published))
+            kinds.append(f"{have} of {all_images} images")
+        return f"{self.info.title} ({', '.join(kinds)})"
+
+
+def read_own_folder(
+    folder: Path,
+    *,
+    test_share: float | None,
+    resize: Sequence[int] | None,
+    tear_copies: bool = False,
+    progress: Progress | None = None,
+) -> Unsplit:
+    """Return {train,val,test}/<class>/*, or <class>/* with a fraction held out for the test, by class and path.
+
+    Gray images have one channel if all are gray, else three. Palettes are resolved, transparent parts laid on white,
+    more than 8 bits scaled by one rule for all, CMYK converted, and rotations in EXIF data applied. Images of different
+    sizes need `resize` (height, width). Equal images all go to the test or none, unless `tear_copies`. Raises DataError
+    with the name of every unusable file.
+    """
+    try:
+        parts = split_folders(folder) or {"train": folder}
+        _check_share(folder, parts, test_share)
+        classes = _classes(folder, parts)
+        own = _read(folder, parts, classes, resize=resize, progress=progress)
+    except OSError as error:
+        raise DataError(f"{error.filename}: cannot be read ({error.strerror}).") from error
+    if test_share is None:
+        return own
+    equals = [] if tear_copies else groups_of_equals(fingerprints(own.trainval))
+    in_test = held_out_indices(own.trainval.labels, test_share, classes=classes, equals=equals)
+    trainval, test = own.trainval.divide(in_test)
+    return replace(own, trainval=trainval, test=test)
+
+
+def _read(
+    folder: Path,
+    parts: Mapping[str, Path],
+    classes: Sequence[str],
+    *,
+    resize: Sequence[int] | None = None,
+    channels: int | None = None,
+    unfit: Unfit = lambda path, header: "",
+    progress: Progress | None = None,
+) -> Unsplit:
+    """Return the images of `parts`, the folders by split; without a test folder the test is empty."""
+    listed, left_out = list_images(folder, list(parts.values()), classes)
+    files = [file for part in listed for file in part]
+    decoded = decode(files, folder, resize=resize, channels=channels, unfit=unfit, progress=progress)
+    labels, names = (
+        np.array([file.label for file in files], np.int64),
+        tuple(shown(file.path, folder) for file in files),
+    )
+    ends = pairwise(accumulate(map(len, listed), initial=0))
+    splits = {
+        split: Split(images=decoded.images[start:end].copy(), labels=labels[start:end], files=names[start:end])
+        for split, (start, end) in zip(parts, ends, strict=True)
+    }
     return Unsplit(
-        label=_label(info, trainval, test),
+        name=folder.name,
+        label=f"{folder.name} ({len(files):,} images)",
         source=str(folder),
-        trainval=Split(images=whole.images[: len(trainval)], labels=whole.labels[: len(trainval)]),
-        test=Split(images=whole.images[len(trainval) :], labels=whole.labels[len(trainval) :]),
-        files=tuple(shown(file.path, folder) for file in files),
+        classes=tuple(shown(Path(name), Path()) for name in classes),
+        trainval=splits["train"],
+        validation=splits.get("validation"),
+        test=splits.get("test", splits["train"].take(np.arange(0))),
         notes=(*decoded.notes, *left_out_note(left_out)),
+        white=decoded.white,
     )
 
 
-def _check_class_folders(info: DatasetInfo, folder: Path) -> None:
+def split_folders(folder: Path) -> dict[str, Path]:
+    """Return the existing folders of `train`, `test` and `validation`; none if the folder has only class folders.
+
+    A folder with such a name but without folders in it is a class. Raises DataError for contradictory names.
+    """
     if not folder.is_dir():
-        raise DataError(f"{folder}: this folder is missing; an image folder of {info.title} needs train and test.")
-    found = class_names(folder)
-    expected = f"the class folders {', '.join(info.classes)}"
-    if unexpected := sorted(set(found) - set(info.classes)):
-        raise damaged(folder, expected=f"only {expected}", found=f"also {', '.join(unexpected)}")
-    if missing := [name for name in info.classes if name not in found]:
-        raise damaged(folder, expected=expected, found=f"no {', '.join(missing)}")
+        raise DataError(f"{folder}: there is no such folder of images.")
+    found: defaultdict[str, list[Path]] = defaultdict(list)
+    for name in class_names(folder):
+        if name.lower() in SPLITS and class_names(folder / name):
+            found[SPLITS[name.lower()]].append(folder / name)
+    for split, paths in found.items():
+        if len(paths) > 1:
+            raise DataError(f"{folder}: {' and '.join(path.name for path in paths)} both mean {split}; merge them.")
+    if found and "train" not in found:
+        raise DataError(f"{folder}: holds {found.popitem()[1][0].name} and no train folder; add or rename one.")
+    return {split: found[split][0] for split in ("train", "test", "validation") if split in found}
 
 
-def _label(info: DatasetInfo, trainval: list[ImageFile], test: list[ImageFile]) -> str:
-    """Says what makes these pixels other than the published ones: losses of a format, images omitted."""
-    lossy = [file.path for file in trainval + test if FORMAT_OF[file.path.suffix.lower()] in LOSSY]
-    kinds = ["image folder"]
-    if lossy:
-        kind = FORMAT_OF[lossy[0].suffix.lower()]
-        kinds = [jpeg_quality(lossy[0]) if kind == "JPEG" else kind]
-    if (len(trainval), len(test)) != (info.trainval_size, info.test_size):
-        kinds.append(f"{len(trainval):,} + {len(test):,} of {info.trainval_size:,} + {info.test_size:,} images")
-    return f"{info.title} ({', '.join(kinds)})"
+def _check_share(folder: Path, parts: dict[str, Path], test_share: float | None) -> None:
+    if "test" in parts and test_share is not None:
+        raise DataError(f"{folder}: holds a test folder of its own; leave test_share out.")
+    if "test" in parts or test_share is not None:
+        return
+    if (train := parts["train"]) == folder:
+        raise DataError(f"{folder}: has no train and test folders; say with test_share = 0.2 how much is for the test.")
+    renamed = f", rename {parts['validation'].name} to test" if "validation" in parts else ""
+    raise DataError(
+        f"{folder}: holds {train.name} and no test; add test{renamed}, or keep a part with test_share = 0.2."
+    )
+
+
+def _classes(folder: Path, parts: dict[str, Path]) -> list[str]:
+    """Return the classes, the same in all parts. Raises DataError."""
+    found = {path: class_names(path) for path in parts.values()}
+    classes = found[parts["train"]]
+    for path, names in found.items():
+        if len(names) < 2:
+            inner = f" ({names[0]}); if the classes lie in there, name {path / names[0]}" if names else ""
+            raise DataError(
+                f"{path}: must hold a folder for each of at least two classes, but holds {len(names)}{inner}."
+            )
+        if names != classes:
+            raise DataError(
+                f"{folder}: {parts['train'].name} and {path.name} must hold the same classes, but "
+                f"{sorted(set(classes) ^ set(names))[0]} is in one of them alone."
+            )
+        for name in names:
+            if inside := [one for one in class_names(path / name) if one.lower() in SPLITS]:
+                raise DataError(
+                    f"{path / name}: holds {inside[0]}, but splits come before classes: "
+                    f"{folder / inside[0] / name}; move it, or give it another name."
+                )
+    if len(classes) > MOST_CLASSES:
+        raise DataError(f"{folder}: holds {len(classes):,} classes, and {MOST_CLASSES:,} are the most.")
+    return classes

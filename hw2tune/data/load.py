@@ -1,6 +1,6 @@
 """Data sets by name: load one, fetch one, list them all."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,24 +14,25 @@ from hw2tune.data.download import download as fetch
 from hw2tune.data.download import finish_moves, not_found
 from hw2tune.data.guard import groups_of_equals
 from hw2tune.data.layouts import Copy, find_copy
-from hw2tune.data.own import OwnOptions, as_number, load_own
+from hw2tune.data.own import OwnOptions, absent_classes, own_info, read_own
 from hw2tune.data.packaged import PACKAGED
 from hw2tune.data.roots import data_roots
-from hw2tune.data.splits import validation_indices
+from hw2tune.data.splits import group_indices, validation_indices
 from hw2tune.errors import DataError
 
 SHOWN = 3  # changed files named
+OWN_SHARE = 0.1  # default fraction of the trainval of own images for validation
 
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetStatus:
-    """Whether a data set is at hand, as far as a glance tells."""
+    """State of a data set on this machine, without reading its images."""
 
     name: str
     title: str
-    found: bool  # there is a copy, sound or not
-    source: str  # folder or package; empty where there is none
-    problem: str | None  # what keeps it from being used, and the way out
+    found: bool  # a copy exists, perhaps damaged
+    source: str  # folder or package; empty if not found
+    problem: str | None  # the reason why it cannot be used, and the fix
 
 
 def load_dataset(
@@ -44,49 +45,65 @@ def load_dataset(
     progress: Progress | None = None,
     own: OwnOptions | None = None,
 ) -> Dataset:
-    """The data set `name`, verified, in three splits: one that hw2tune knows, or with `own` one of the user's.
+    """Return the data set `name`, verified, in three splits: one of the catalog, or with `own` one of the user's.
 
-    Looks in `data_dir`, in the folder that HW2TUNE_DATA names and in the user's cache, in this order; downloads where
-    there is nothing. `validation_size` images or, below 1, that share of the trainval (the data set's own number where
-    None; 0 is allowed) validate, chosen by `split_seed`, each class in proportion. Raises DataError.
+    Searches `data_dir`, the folder named by HW2TUNE_DATA and the user's cache, in this order, and downloads a missing
+    data set. `validation_size` is a number of images or, below 1, a fraction of the trainval (None: the data set's
+    default; 0 is allowed), drawn by `split_seed`, each class in proportion. Raises DataError.
     """
-    if own is not None:
-        return load_own(name, own, validation_size=validation_size, split_seed=split_seed, progress=progress)
-    info = dataset_info(name)
-    whole = _read(info, data_roots(data_dir), download, progress)
-    size = info.default_validation_size if validation_size is None else as_number(validation_size, len(whole.trainval))
-    equals = groups_of_equals(fingerprints(whole.trainval))
-    chosen = validation_indices(whole.trainval.labels, size, classes=info.classes, seed=split_seed, equals=equals)
-    others = np.setdiff1d(np.arange(len(whole.trainval)), chosen, assume_unique=True)
+    if own is None:
+        info = dataset_info(name)
+        whole = _read(info, data_roots(data_dir), download, progress)
+        return _three_splits(whole, info, validation_size, info.default_validation_size, split_seed)
+    return _three_splits(read_own(name, own, progress), None, validation_size, OWN_SHARE, split_seed)
+
+
+def _three_splits(
+    whole: Unsplit, info: DatasetInfo | None, validation_size: float | None, default: float, seed: int
+) -> Dataset:
+    classes, notes = info.classes if info else whole.classes, [*whole.notes]
+    if whole.validation is not None and validation_size is not None:
+        if whole.trainval.files:
+            raise DataError(f"{whole.source}: has its own validation images; leave validation_size out.")
+        # Studies of earlier versions have it.
+        notes.append(f"validation_size is not used: {whole.source} returns validation images")
+    if (validation := whole.validation) is not None:
+        train, split_checksum = whole.trainval, checksum(validation.images, validation.labels)
+    else:
+        size = default if validation_size is None else validation_size
+        chosen = _validation(whole, size, classes, seed)
+        (train, validation), split_checksum = whole.trainval.divide(chosen), checksum(chosen)
+    if info is None:
+        info = own_info(whole, train, validation)
+        notes += absent_classes(classes, train=train, validation=validation, test=whole.test)
     return Dataset(
         info=info,
         label=whole.label,
         source=whole.source,
-        checksum=checksum(whole.trainval.images, whole.trainval.labels, whole.test.images, whole.test.labels),
-        split_seed=split_seed,
-        split_checksum=checksum(chosen),
-        train=whole.trainval.take(others),
-        validation=whole.trainval.take(chosen),
+        checksum=checksum(*(part for split in (whole.trainval, whole.test) for part in (split.images, split.labels))),
+        split_seed=seed,
+        split_checksum=split_checksum,
+        train=train,
+        validation=validation,
         test=whole.test,
-        files=_files_by_split(whole, others, chosen),
-        notes=whole.notes,
+        notes=tuple(notes),
+        white=whole.white,
+        scale=whole.scale,
     )
 
 
-def _files_by_split(
-    whole: Unsplit, train: NDArray[np.int64], validation: NDArray[np.int64]
-) -> dict[str, tuple[str, ...]]:
-    if not whole.files:
-        return {}
-    return {
-        "train": tuple(whole.files[place] for place in train),
-        "validation": tuple(whole.files[place] for place in validation),
-        "test": whole.files[len(whole.trainval) :],
-    }
+def _validation(whole: Unsplit, size: float, classes: Sequence[str], seed: int) -> NDArray[np.int64]:
+    """Return the indices into the trainval of `size` images, below 1 of that fraction."""
+    labels = whole.trainval.labels
+    images = round(size * len(labels)) if 0 < size < 1 else int(size)
+    if whole.groups is not None:
+        return group_indices(labels, whole.groups, images, classes=classes, seed=seed)
+    equals = groups_of_equals(fingerprints(whole.trainval))
+    return validation_indices(labels, images, classes=classes, seed=seed, equals=equals)
 
 
 def fetch_dataset(name: str, *, data_dir: Path | None = None, progress: Progress | None = None) -> Path:
-    """Make the data set ready for later and return where it lies; a copy that is there already is verified."""
+    """Download the data set, or verify an existing copy, and return its path."""
     info = dataset_info(name)
     if info.synthetic:
         raise DataError(f"{name}: nothing to fetch, its images are made on the spot.")
@@ -94,23 +111,23 @@ def fetch_dataset(name: str, *, data_dir: Path | None = None, progress: Progress
         shipped.read(info)
         return shipped.shipped_file()
     copy = _find_or_download(info, data_roots(data_dir), True, progress)
-    copy.read(progress)
+    copy.layout.read(copy.folder, progress)
     return copy.folder
 
 
 def list_datasets(*, data_dir: Path | None = None) -> list[DatasetStatus]:
-    """Every data set and whether it is at hand. Quick: no file is read, so damage inside one shows only on loading."""
+    """Return the state of every data set. No file is read, so damage inside a file shows only on loading."""
     roots = data_roots(data_dir)
     return [_status(info, roots) for info in DATASETS.values()]
 
 
 def verify_datasets(*, data_dir: Path | None = None) -> list[DatasetStatus]:
-    """Every data set that is at hand, read to its last byte, and every folder of images that was decoded.
+    """Return the state of every data set found, read to its last byte, and of every decoded image folder.
 
-    The decoded copy of a folder whose files have changed is removed: the next command decodes it again.
+    The decoded copy of a folder with changed files is removed: the next command decodes the folder again.
     """
-    there = [status for status in list_datasets(data_dir=data_dir) if status.found]
-    return [*(_verified(status, data_roots(data_dir)) for status in there), *_verified_folders()]
+    found = [status for status in list_datasets(data_dir=data_dir) if status.found]
+    return [*(_verified(status, data_roots(data_dir)) for status in found), *_verified_folders()]
 
 
 def _verified(status: DatasetStatus, roots: tuple[Path, ...]) -> DatasetStatus:
@@ -142,7 +159,8 @@ def _read(info: DatasetInfo, roots: tuple[Path, ...], download: bool, progress: 
         return synthetic.make(info)
     if (shipped := PACKAGED.get(info.name)) is not None:
         return shipped.read(info)
-    return _find_or_download(info, roots, download, progress).read(progress)
+    copy = _find_or_download(info, roots, download, progress)
+    return copy.layout.read(copy.folder, progress)
 
 
 def _find_or_download(info: DatasetInfo, roots: tuple[Path, ...], download: bool, progress: Progress | None) -> Copy:
@@ -160,7 +178,7 @@ def _status(info: DatasetInfo, roots: tuple[Path, ...]) -> DatasetStatus:
 
 
 def _glance(info: DatasetInfo, roots: tuple[Path, ...]) -> tuple[str, str | None]:
-    """Source (empty where there is none) and problem."""
+    """Return the source (empty if not found) and the problem."""
     if info.synthetic:
         return synthetic.SOURCE, None
     source = ""
@@ -170,7 +188,7 @@ def _glance(info: DatasetInfo, roots: tuple[Path, ...]) -> tuple[str, str | None
         if (copy := find_copy(info.name, roots)) is None:
             return "", f"not on disk: run `hw2tune data fetch {info.name}`"
         source = str(copy.folder)
-        copy.check_quickly()
+        copy.layout.check_quickly(copy.folder)
     except DataError as error:
         return source, str(error)
     return source, None

@@ -1,126 +1,75 @@
-"""A data set of the user's own in three splits: a folder of images, or what a function returns."""
+"""The user's own images: a folder of them, or arrays that a function returns (`my_data.py:load`)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hw2tune.data.catalog import DatasetInfo
-from hw2tune.data.dataset import Dataset, OwnData, Progress, Split, checksum, fingerprints
-from hw2tune.data.guard import groups_of_equals
-from hw2tune.data.own_arrays import read_function
-from hw2tune.data.own_folder import read_folder
-from hw2tune.data.splits import group_indices, validation_indices
+from hw2tune.data.dataset import BYTES, Progress, Split, Unsplit
+from hw2tune.data.image_folder import MOST_CLASSES, read_own_folder
 from hw2tune.errors import DataError
-from hw2tune.user_code.files import is_code
+from hw2tune.user_code.blame import in_words
+from hw2tune.user_code.files import code_reference, is_code
+from hw2tune.user_code.importer import load
+from hw2tune.user_code.trust import refuse_untrusted
 
-DEFAULT_SHARE = 0.1  # of the trainval that validates where nothing is said
+KEYS = ("train", "test", "classes", "validation", "groups")
+OVERSHOOT = 0.1  # fraction of the range by which resampling leaves it
 
 
 @dataclass(frozen=True, kw_only=True)
 class OwnOptions:
-    """What a study file says about images of the user's own; `code` holds the study's modules."""
+    """Settings of a study file for own images; `code` has the study's modules."""
 
     test_share: float | None = None
     resize: Sequence[int] | None = None
-    tear_copies: bool = False  # equal pictures may stand in train and test, as in a study that allows it
+    tear_copies: bool = False  # equal images may be in train and test, for a study that allows overlap
     code: Mapping[str, str] = field(default_factory=dict)
 
 
 def is_own(dataset: str) -> bool:
-    """Whether a data set is named as a folder's path or as code, and not by a name that hw2tune knows."""
+    """Return whether a data set is a folder's path or code, not a name in the catalog."""
     return is_code(dataset) or "/" in dataset or dataset.startswith((".", "~"))
 
 
-def load_own(
-    name: str,
-    options: OwnOptions,
-    *,
-    validation_size: float | None,
-    split_seed: int,
-    progress: Progress | None = None,
-) -> Dataset:
-    """Reads and splits it; pixels are normalised by mean and deviation of the training images. Raises DataError."""
-    own = (
-        read_function(name, options.code)
-        if is_code(name)
-        else read_folder(
-            Path(name).expanduser(), test_share=options.test_share, resize=options.resize,
-            tear_copies=options.tear_copies, progress=progress,
-        )
+def read_own(name: str, options: OwnOptions, progress: Progress | None = None) -> Unsplit:
+    """Return the images of a folder or function. Raises DataError."""
+    if is_code(name):
+        return read_function(name, options.code)
+    return read_own_folder(
+        Path(name).expanduser(), test_share=options.test_share, resize=options.resize,
+        tear_copies=options.tear_copies, progress=progress,
     )  # fmt: skip
-    unused = []
-    if own.validation is not None and validation_size is not None:
-        if own.files:
-            raise DataError(f"{own.source}: holds validation images of its own; leave validation_size out.")
-        unused = [f"validation_size is not used: {own.source} returns validation images"]  # earlier studies have it
-    share = DEFAULT_SHARE if validation_size is None else validation_size
-    chosen, train, validation = _split(own, as_number(share, len(own.trainval)), split_seed)
+
+
+def own_info(own: Unsplit, train: Split, validation: Split) -> DatasetInfo:
+    """Return the facts of own images; mean and standard deviation are those of the training images."""
     mean, std = _moments(train)
-    given = own.validation
-    return Dataset(
-        info=DatasetInfo(
-            name=own.name,
-            title=own.name,
-            classes=own.classes,
-            image_shape=_shape(train),
-            trainval_size=len(train) + len(validation),
-            test_size=len(own.test),
-            mean=mean,
-            std=std,
-            default_validation_size=len(validation),
-        ),
-        label=own.label,
-        source=own.source,
-        checksum=checksum(*(part for split in (own.trainval, own.test) for part in (split.images, split.labels))),
-        split_seed=split_seed,
-        split_checksum=checksum(chosen) if given is None else checksum(given.images, given.labels),
-        train=train,
-        validation=validation,
-        test=own.test,
-        files=_files(own, chosen),
-        notes=(*own.notes, *unused, *_absent_classes(own.classes, train=train, validation=validation, test=own.test)),
-        white=own.white,
-        scale=own.scale,
+    height, width, channels = train.images.shape[1:]
+    return DatasetInfo(
+        name=own.name,
+        title=own.name,
+        classes=own.classes,
+        image_shape=(height, width, channels),
+        trainval_size=len(train) + len(validation),
+        test_size=len(own.test),
+        mean=mean,
+        std=std,
+        default_validation_size=len(validation),
     )
-
-
-def as_number(size: float, images: int) -> int:
-    """A number of images, or below 1 a share of them."""
-    return round(size * images) if 0 < size < 1 else int(size)
-
-
-def _split(own: OwnData, size: int, seed: int) -> tuple[NDArray[np.int64], Split, Split]:
-    """The places that validate, the training images and the validation images."""
-    if own.validation is not None:
-        return np.arange(0), own.trainval, own.validation
-    labels = own.trainval.labels
-    if own.groups is not None:
-        chosen = group_indices(labels, own.groups, size, classes=own.classes, seed=seed)
-    else:
-        equals = groups_of_equals(fingerprints(own.trainval))
-        chosen = validation_indices(labels, size, classes=own.classes, seed=seed, equals=equals)
-    others = np.setdiff1d(np.arange(len(labels)), chosen, assume_unique=True)
-    return chosen, own.trainval.take(others), own.trainval.take(chosen)
-
-
-def _shape(split: Split) -> tuple[int, int, int]:
-    _, height, width, channels = split.images.shape
-    return height, width, channels
 
 
 def _moments(train: Split) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and deviation by channel, on the scale [0, 1], to four digits. Raises DataError for a constant channel."""
+    """Return the moments by channel to four digits, uint8 on the scale [0, 1]. Raises DataError if one is constant."""
     white = 255.0 if train.images.dtype == np.uint8 else 1.0
-    axes = (0, 1, 2)
-    mean, std = (
-        train.images.mean(axis=axes, dtype=np.float64) / white,
-        train.images.std(axis=axes, dtype=np.float64) / white,
-    )
+    mean = np.asarray(train.images.mean(axis=(0, 1, 2), dtype=np.float64) / white)
+    std = np.asarray(train.images.std(axis=(0, 1, 2), dtype=np.float64) / white)
     if (std < 1e-6).any():
         raise DataError(
             f"all training images are the same in channel {int(np.argmin(std))}: there is nothing to learn from."
@@ -128,8 +77,8 @@ def _moments(train: Split) -> tuple[tuple[float, ...], tuple[float, ...]]:
     return tuple(round(float(v), 4) for v in mean), tuple(max(round(float(v), 4), 1e-4) for v in std)
 
 
-def _absent_classes(classes: Sequence[str], **splits: Split) -> list[str]:
-    """Notes on the classes of which a split has no image."""
+def absent_classes(classes: Sequence[str], **splits: Split) -> list[str]:
+    """Return a note for each split that has no image of some classes."""
     absent = {
         name: [classes[k] for k, count in enumerate(np.bincount(split.labels, minlength=len(classes))) if not count]
         for name, split in splits.items()
@@ -137,12 +86,107 @@ def _absent_classes(classes: Sequence[str], **splits: Split) -> list[str]:
     return [f"no {name} image of class {', '.join(missing)}" for name, missing in absent.items() if missing]
 
 
-def _files(own: OwnData, chosen: NDArray[np.int64]) -> Mapping[str, tuple[str, ...]]:
-    if not own.files or own.validation is not None:
-        return own.files
-    trainval, places = own.files["train"], set(chosen.tolist())
-    return {
-        "train": tuple(file for place, file in enumerate(trainval) if place not in places),
-        "validation": tuple(trainval[place] for place in chosen),
-        "test": own.files["test"],
+def read_function(name: str, code: Mapping[str, str]) -> Unsplit:
+    """Return the arrays of a function that takes nothing and returns a dict. Raises DataError. The keys:
+
+    `train`, `test` and optionally `validation`: pairs of images, (N, H, W, C), (N, C, H, W) or (N, H, W), and labels,
+    (N,) whole numbers from 0. Images are uint8 or floats, usually 0 to 1; another scale is kept and recorded, so that
+    `predict` brings image files to it, and with values below 0 `predict` takes no files.
+    `classes`: their names. `groups`: (N,) for each training image a number or name, such as a patient, whose images
+    stay in one split.
+    """
+    refuse_untrusted("dataset", name, "a data function")
+    try:
+        returned = load(name, code)()
+    except Exception as error:  # the user's code may raise anything
+        raise DataError(f"{name}: {in_words(error, code)}") from error
+    if not isinstance(returned, Mapping):
+        raise DataError(f"{name}: must return a dict with train, test and classes, but returned a {_kind(returned)}.")
+    if unknown := [key for key in returned if key not in KEYS]:
+        raise DataError(f"{name}: returned {unknown[0]!r}; known are {', '.join(KEYS)}.")
+    if missing := [key for key in KEYS[:3] if key not in returned]:
+        raise DataError(f"{name}: returned no {missing[0]!r}; train, test and classes must be there.")
+    classes = tuple(str(one) for one in returned["classes"])
+    if not 2 <= len(classes) <= MOST_CLASSES or len(set(classes)) < len(classes):
+        raise DataError(f"{name}: classes must be 2 to {MOST_CLASSES:,} different names, but got {len(classes)}.")
+    splits = {
+        key: _split(f"{name}: {key}", returned[key], len(classes))
+        for key in ("train", "validation", "test")
+        if returned.get(key) is not None
     }
+    shapes = {key: (split.images.shape[1:], split.images.dtype.name) for key, split in splits.items()}
+    if len(set(shapes.values())) > 1:
+        raise DataError(f"{name}: all splits must hold images of one shape and type, but got {shapes}.")
+    scale, notes = _scale(list(splits.values()))
+    groups = returned.get("groups")
+    if groups is not None and len(groups) != len(splits["train"]):
+        raise DataError(
+            f"{name}: groups must name one for each of {len(splits['train'])} training images, got {len(groups)}."
+        )
+    return Unsplit(
+        name=code_reference(name).module.rpartition(".")[2],
+        label=name,
+        source=name,
+        classes=classes,
+        trainval=splits["train"],
+        test=splits["test"],
+        validation=splits.get("validation"),
+        scale=scale,
+        notes=notes,
+        groups=None if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1].astype(np.int64),
+    )
+
+
+def _split(place: str, pair: Any, classes: int) -> Split:
+    try:
+        images, labels = (np.asarray(part) for part in pair)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{place}: must be a pair of images and labels ({error}).") from None
+    images = _channels_last(place, images)
+    if labels.ndim != 1 or len(labels) != len(images) or not len(labels):
+        raise DataError(f"{place}: needs one label for each image, but got {labels.shape} for {len(images)} images.")
+    if not np.issubdtype(labels.dtype, np.integer):
+        raise DataError(f"{place}: labels must be whole numbers, but got {labels.dtype}.")
+    if labels.min() < 0 or labels.max() >= classes:
+        wrong = int(labels.max() if labels.max() >= classes else labels.min())
+        raise DataError(f"{place}: labels must lie between 0 and {classes - 1}, but one is {wrong}.")
+    return Split(images=np.ascontiguousarray(images), labels=np.ascontiguousarray(labels.astype(np.int64)))
+
+
+def _scale(splits: Sequence[Split]) -> tuple[tuple[float, float], tuple[str, ...]]:
+    """Return the values of black and white, and a note if they are unusual or hardly reached.
+
+    Training normalises any scale; image files given to `predict` must become pixels of the same scale.
+    """
+    kind = splits[0].images.dtype.name
+    low, high = (float(function([function(split.images) for split in splits])) for function in (np.min, np.max))
+    told, usual = f"{kind} images lie between {low:g} and {high:g}", BYTES[1] if kind == "uint8" else 1.0
+    if low < -OVERSHOOT * high:
+        return (low, high), (f"{told}: predict takes no image files, which have no values below 0; return 0 to 1",)
+    white = next((value for value in (usual, BYTES[1]) if value / 2 < high <= (1 + OVERSHOOT) * value), high)
+    white = max(white, usual)
+    return (0.0, white), () if white == usual < 2 * high else (f"{told}: predict and export take {white:g} as white",)
+
+
+def _channels_last(place: str, images: NDArray[Any]) -> NDArray[Any]:
+    if images.dtype == np.float64:
+        images = images.astype(np.float32)
+    if images.dtype not in (np.uint8, np.float32):
+        raise DataError(f"{place}: images must be uint8 (0 to 255) or float32 (0 to 1), but got {images.dtype}.")
+    if images.dtype == np.float32 and not np.isfinite(images).all():
+        raise DataError(f"{place}: an image holds a value that is no finite number.")
+    if images.ndim == 3:
+        return images[..., None]
+    if images.ndim != 4:
+        raise DataError(f"{place}: images must be (N, H, W), (N, H, W, C) or (N, C, H, W), but got {images.shape}.")
+    first, last = images.shape[1] <= 4, images.shape[3] <= 4
+    if first == last:
+        raise DataError(
+            f"{place}: which axis of {images.shape} holds the channels cannot be told; give (N, H, W, C) with 1 to 4 "
+            "channels and larger images."
+        )
+    return images.transpose(0, 2, 3, 1) if first else images
+
+
+def _kind(value: Any) -> str:
+    return type(value).__name__

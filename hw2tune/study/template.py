@@ -118,7 +118,7 @@ def _quoted(text: str) -> str:
 
 def _shares(images: Path) -> str:
     """The shares that a folder needs: of each split that has no folder there."""
-    from hw2tune.data.own_folder import split_folders
+    from hw2tune.data.image_folder import split_folders
 
     there = split_folders(images) if images.is_dir() else {}
     return ("" if "test" in there else _TEST) + ("" if "validation" in there else _VALIDATION)

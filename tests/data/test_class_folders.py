@@ -205,7 +205,7 @@ def test_a_folder_for_validation_validates(tmp_path, name):
 def test_a_size_for_validation_beside_such_a_folder_is_refused(tmp_path):
     with pytest.raises(DataError) as refused:
         load(parts(tmp_path, "train", "val", "test"), validation_size=0.1)
-    assert str(refused.value) == f"{tmp_path}: holds validation images of its own; leave validation_size out."
+    assert str(refused.value) == f"{tmp_path}: has its own validation images; leave validation_size out."
 
 
 @pytest.mark.parametrize(("train", "test"), [("Train", "Test"), ("training", "testing"), ("TRAIN", "test")])

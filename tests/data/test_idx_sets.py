@@ -4,7 +4,6 @@ import gzip
 import hashlib
 import struct
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 import pytest
@@ -38,17 +37,17 @@ def made(folder, *, zipped: bool = False, transposed: bool = False) -> idx.IdxSe
 
 def test_zipped_files_are_known_by_their_digest(tmp_path):
     clothes = made(tmp_path, zipped=True)
-    data = idx.read(tmp_path, dataset=clothes)
+    data = clothes.read(tmp_path)
     assert (data.label, data.trainval.images.shape, len(data.test)) == ("Clothes", (12, 28, 28, 1), 4)
     assert data.notes == ()
     (tmp_path / "b-labels.gz").write_bytes(gzip.compress(content(clothes.files[3], np.random.default_rng(9))))
     with pytest.raises(DataError, match=r"b-labels.gz.*the published Clothes with md5"):
-        idx.read(tmp_path, dataset=clothes)
+        clothes.read(tmp_path)
 
 
 def test_plain_files_without_a_known_digest_are_known_by_their_form(tmp_path):
     clothes = made(tmp_path)
-    plain, turned = idx.read(tmp_path, dataset=clothes), idx.read(tmp_path, dataset=made(tmp_path, transposed=True))
+    plain, turned = clothes.read(tmp_path), made(tmp_path, transposed=True).read(tmp_path)
     assert plain.notes == (
         "of a-images, a-labels, b-images, b-labels only the form was checked: unzipped, Clothes has no published "
         "checksum",
@@ -56,7 +55,7 @@ def test_plain_files_without_a_known_digest_are_known_by_their_form(tmp_path):
     np.testing.assert_array_equal(plain.trainval.images.transpose(0, 2, 1, 3), turned.trainval.images)
     (tmp_path / "a-labels").write_bytes((tmp_path / "a-labels").read_bytes()[:-1] + b"\x63")
     with pytest.raises(DataError, match=r"a-labels.*labels from 0 to 9.*99 as label number 11"):
-        idx.read(tmp_path, dataset=clothes)
+        clothes.read(tmp_path)
 
 
 def test_noise_in_the_form_of_fashion_mnist_is_not_fashion_mnist(fake_mnist):
@@ -69,10 +68,7 @@ def test_a_flipped_bit_of_a_downloaded_set_is_found_where_only_zipped_digests_ar
     mirror, monkeypatch, tmp_path
 ):
     kmnist = made(mirror.folder, zipped=True)
-    layout = replace(LAYOUTS["kmnist"][0], **{
-        name: partial(getattr(idx, name), dataset=kmnist) for name in ("holds", "check_quickly", "read")
-    })  # fmt: skip
-    monkeypatch.setitem(LAYOUTS, "kmnist", (layout,))
+    monkeypatch.setitem(LAYOUTS, "kmnist", (replace(kmnist, folder="KMNIST"),))
     sums = {f"{file.name}.gz": file.zipped_md5 for file in kmnist.files}
     monkeypatch.setitem(ARCHIVES, "kmnist", replace(ARCHIVES["kmnist"], md5_of=sums))
     folder, random = fetch_dataset("kmnist", data_dir=tmp_path / "data"), np.random.default_rng(0)

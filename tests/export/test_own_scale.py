@@ -11,8 +11,7 @@ from PIL import Image
 
 import hw2tune
 from hw2tune.data.load import load_dataset
-from hw2tune.data.own import OwnOptions
-from hw2tune.data.own_arrays import OVERSHOOT
+from hw2tune.data.own import OVERSHOOT, OwnOptions
 from hw2tune.errors import DataError
 from hw2tune.export.trained import find_model
 from tests.export.trained_study import write_trained_study
