@@ -25,7 +25,7 @@ from hw2tune.terminal.progress import LiveDisplay
 DOCS = Path(__file__).parents[1] / "docs"
 COMMAND = "hw2tune study quickstart --summarize"
 WIDTH = 104  # columns
-PAGE = (1120, 960)  # CSS pixels of the report that are shown
+PAGE = (1120, 536)  # CSS pixels of the window; the picture is 100 less in height and ends before the links
 CHROMIUM = (
     "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
