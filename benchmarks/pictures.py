@@ -13,6 +13,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from PIL import Image
 from rich.console import Console
 from rich.terminal_theme import MONOKAI
 from rich.text import Text
@@ -25,7 +26,8 @@ from hw2tune.terminal.progress import LiveDisplay
 DOCS = Path(__file__).parents[1] / "docs"
 COMMAND = "hw2tune study quickstart --summarize"
 WIDTH = 104  # columns
-PAGE = (1120, 536)  # CSS pixels of the window; the picture is 100 less in height and ends before the links
+PAGE = (1120, 700)  # CSS pixels of the window
+TOP = 405  # of the picture, which ends before the links
 CHROMIUM = (
     "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
@@ -70,6 +72,8 @@ def photograph(page: Path, picture: Path) -> None:
              f"--screenshot={picture}", page.as_uri()],
             check=True, capture_output=True,
         )  # fmt: skip
+    with Image.open(picture) as whole:
+        whole.crop((0, 0, whole.width, TOP)).save(picture, optimize=True)
 
 
 def main() -> None:
