@@ -1,6 +1,6 @@
-"""The data sets that hw2tune knows, as facts.
+"""Facts about the known data sets.
 
-Light on purpose, without numpy: checking a study file and `--help` import this.
+This module is light, without numpy: checking a study file and `--help` import it.
 """
 
 from dataclasses import dataclass

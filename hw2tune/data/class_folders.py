@@ -1,4 +1,4 @@
-"""Folders of classes: every file below them is an image of its class, or left out and named."""
+"""Class folders: every file below them is an image of its class, or left out with a note."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ class ImageFile:
 
 
 def class_names(folder: Path) -> list[str]:
-    """The folders of classes, by name; hidden ones are none."""
+    """Return the class folders by name; hidden folders are not classes."""
     return sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
 def shown(path: Path, folder: Path) -> str:
-    """The path below `folder` as text; bytes that are not UTF-8 are written out, as no record could hold them."""
+    """Return the path below `folder` as text; bytes that are not UTF-8 are escaped, for records in UTF-8."""
     return os.fsencode(path.relative_to(folder)).decode(errors="backslashreplace")
 
 
 def list_images(
     folder: Path, parts: Sequence[Path], classes: Sequence[str]
 ) -> tuple[list[list[ImageFile]], list[Path]]:
-    """The images of each of `parts`, which are `folder` itself or in it, and everything that is left out.
+    """Return the images of each of `parts` (`folder` itself or folders in it), and the paths left out.
 
-    Images lie below the folders of `classes`, however deep, and come by class and path. Raises DataError for a class
+    Images are below the folders of `classes`, at any depth, ordered by class and path. Raises DataError for a class
     without images.
     """
     left_out = [] if folder in parts else [path for path in folder.iterdir() if path not in parts]
@@ -43,7 +43,7 @@ def list_images(
 
 
 def _list_part(folder: Path, classes: Sequence[str], left_out: list[Path]) -> list[ImageFile]:
-    """The images of one part; anything else is added to `left_out`."""
+    """Return the images of one part, and add all other paths to `left_out`."""
     left_out += [path for path in folder.iterdir() if path.name not in classes]
     images: list[ImageFile] = []
     for label, name in enumerate(classes):
@@ -58,7 +58,7 @@ def _list_part(folder: Path, classes: Sequence[str], left_out: list[Path]) -> li
 
 
 def _below(folder: Path | str) -> Iterator[os.DirEntry[str]]:
-    """Everything below a folder except plain folders; hidden ones and links to folders are not entered."""
+    """Yield everything below a folder except plain folders; hidden folders and links to folders are not entered."""
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.is_dir(follow_symlinks=False) and not entry.name.startswith("."):
@@ -68,7 +68,7 @@ def _below(folder: Path | str) -> Iterator[os.DirEntry[str]]:
 
 
 def _is_image(entry: os.DirEntry[str]) -> bool:
-    """Whether its name says so; a link to nothing counts, so that it is told as an image that cannot be read."""
+    """Return whether the name says so; a broken link counts, so that it is reported as an unreadable image."""
     path = Path(entry.path)
     if path.name.startswith(".") or path.suffix.lower() not in FORMAT_OF:
         return False
@@ -76,7 +76,7 @@ def _is_image(entry: os.DirEntry[str]) -> bool:
 
 
 def left_out_note(paths: Sequence[Path]) -> list[str]:
-    """`5 left out: 3 .txt, 1 hidden, folder old`, for what `list_images` left out; empty for nothing."""
+    """Return a note like `5 left out: 3 .txt, 1 hidden, folder old`; empty without paths."""
     kinds = Counter(sorted(_kind(path) for path in paths))  # most_common keeps this order where counts are equal
     folders = [f"folder {shown(path, path.parent)}" for path in sorted(paths) if _kind(path) == "folder"]
     parts = [f"{count:,} {kind}" for kind, count in kinds.most_common() if kind != "folder"] + folders

@@ -1,4 +1,4 @@
-"""Decoded image folders in the user's cache, one file per folder, with what only decoding tells of them."""
+"""Decoded image folders in the user's cache, one file per folder, with the facts known only from decoding."""
 
 import hashlib
 import json
@@ -15,41 +15,41 @@ import numpy as np
 from hw2tune.data.dataset import Pixels
 from hw2tune.data.roots import cache_dir
 
-# What a cache that cannot be read, or was written by an earlier version, makes of reading it.
+# Errors from reading a cache file that is damaged or from an earlier version.
 UNUSABLE = (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sources:
-    """The image files that were decoded: SHA-256 of each by its path in the folder."""
+    """Decoded image files: SHA-256 of each by its path in the folder."""
 
     folder: str
     digests: dict[str, str]
 
     def changed(self) -> list[str]:
-        """The files that are gone or hold something else than what was decoded."""
+        """Return the files that are missing or changed since they were decoded."""
         return [file for file, digest in self.digests.items() if file_digest(Path(self.folder, file)) != digest]
 
 
 def file_digest(path: Path) -> str:
-    """SHA-256 of a file; empty if it cannot be read."""
+    """Return the SHA-256 of a file; empty if it cannot be read."""
     with suppress(OSError), path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
     return ""
 
 
 def cache_file(key: str) -> Path:
-    """Where the images of `key` are kept."""
+    """Return the path of the images of `key`."""
     return cache_dir() / "decoded" / f"{key}.npz"
 
 
 def cached_files() -> list[Path]:
-    """The decoded image folders that there are, also parts of one that a kill left. Each is made again if missed."""
+    """Return all files of the cache, also unfinished ones left by a kill. A removed file is decoded again if needed."""
     return sorted(path for path in cache_file("").parent.glob("*") if path.suffix in (".npz", ".part"))
 
 
 def load(key: str, fingerprint: str) -> tuple[Pixels, dict[str, Any]] | None:
-    """The stored images (N, H, W, C) and their facts if they are whole; None means decode (again)."""
+    """Return the stored images (N, H, W, C) and their facts, or None if they are missing, damaged or outdated."""
     try:
         with cache_file(key).open("rb") as file, np.load(file) as stored:  # the zip inside checks its CRC
             if stored["fingerprint"].item() == fingerprint:
@@ -60,14 +60,14 @@ def load(key: str, fingerprint: str) -> tuple[Pixels, dict[str, Any]] | None:
 
 
 def sources() -> Iterator[tuple[Path, Sources]]:
-    """Each decoded image folder with the files that it was made of."""
+    """Yield each decoded image folder with its source files."""
     for path in cached_files():
         with suppress(*UNUSABLE), path.open("rb") as file, np.load(file) as stored:
             yield path, Sources(**json.loads(stored["sources"].item()))
 
 
 def store(key: str, fingerprint: str, images: Pixels, facts: Mapping[str, Any], sources: Sources) -> None:
-    """Keep `images` and `facts` (JSON) in place of an older copy; a cache that cannot be written only costs time."""
+    """Store `images` and `facts` (JSON) in place of an older copy; a cache that cannot be written only costs time."""
     file = cache_file(key)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -79,7 +79,7 @@ def store(key: str, fingerprint: str, images: Pixels, facts: Mapping[str, Any], 
 
 
 def _write_whole(part: Path, file: Path, **content: Any) -> None:
-    """All of the file or none: written under another name first."""
+    """Write the file atomically, under another name first."""
     try:
         with part.open("wb") as out:
             np.savez(out, **content)

@@ -1,4 +1,4 @@
-"""Image files to pixels, all of a data set by one rule: decoded once, then taken from the user's cache."""
+"""Pixels of image files, by one rule for a whole data set: decoded once, then read from the user's cache."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from hw2tune.errors import DataError, ImageError
 CHUNK = 500  # images between two reports of progress
 SHOWN = 10  # files named in one message
 
-Unfit = Callable[[Path, Header], str]  # the reason why an image cannot be of this data set, else empty
+Unfit = Callable[[Path, Header], str]  # the reason why an image cannot be in this data set, or an empty string
 
 
 @dataclass(frozen=True, kw_only=True)
 class Decoded:
-    """The pixels of a data set (N, H, W, C), what was done to the images, and what became white (`Dataset.white`)."""
+    """Pixels of a data set (N, H, W, C), notes on changes to the images, and `Dataset.white`."""
 
     images: Pixels
     notes: tuple[str, ...]
@@ -41,9 +41,9 @@ def decode(
     unfit: Unfit = lambda path, header: "",
     progress: Progress | None = None,
 ) -> Decoded:
-    """The images in the order of `files`; of one channel if all are gray and `channels` says nothing else.
+    """Return the images in the order of `files`, by default with one channel if all are gray, else three.
 
-    Raises DataError that names every file that cannot be used, or two of different sizes where `resize` gives none.
+    Raises DataError with every unusable file, or with two files of different sizes unless `resize` is given.
     """
     try:
         key, fingerprint = _key(folder, resize, channels), _fingerprint(files)
@@ -91,7 +91,7 @@ def _fitting(path: Path, unfit: Unfit) -> Header:
 
 
 def _white(paths: Sequence[Path], headers: Sequence[Header]) -> dict[str, float]:
-    """The value that becomes 255, by kind, from the largest of all images: each file by itself would lose its place."""
+    """Return the value that becomes 255, by kind, from the largest of all images: one scale keeps them comparable."""
     largest: dict[str, float] = {}
     for path, header in zip(paths, headers, strict=True):
         if header.deep:
@@ -118,7 +118,7 @@ def _common_size(paths: Sequence[Path], headers: Sequence[Header], resize: Seque
 
 
 def _of_colours(paths: Sequence[Path], headers: Sequence[Header], folder: Path, channels: int) -> list[str]:
-    """A note where images in colour give three channels to gray ones."""
+    """Return a note if gray images get three channels because others have colours."""
     coloured = [path for path, header in zip(paths, headers, strict=True) if not header.gray]
     if channels == 1 or len(coloured) == len(paths):
         return []
@@ -129,7 +129,7 @@ def _of_colours(paths: Sequence[Path], headers: Sequence[Header], folder: Path, 
 
 
 def _of_blanks(files: Sequence[ImageFile], headers: Sequence[Header], images: Pixels, folder: Path) -> list[str]:
-    """A note on drawings that white ground hides. Raises DataError where all of a class are such."""
+    """Return a note on drawings hidden by white ground. Raises DataError if a class has no other images."""
     blank = [n for n, header in enumerate(headers) if header.transparent and images[n].min() == 255]
     if not blank:
         return []
@@ -146,7 +146,7 @@ def _counted(count: int) -> str:
 
 
 def _unusable(files: Sequence[ImageFile], folder: Path, unfit: Unfit, progress: Progress | None) -> DataError:
-    """The error that names every file that cannot be used, found by reading all to the last pixel."""
+    """Return the error with every unusable file, found by reading all files to the last pixel."""
     reasons: dict[str, str] = {}
     for n, file in enumerate(files):
         try:
@@ -166,12 +166,12 @@ def _unusable(files: Sequence[ImageFile], folder: Path, unfit: Unfit, progress: 
 
 
 def _key(folder: Path, *how: object) -> str:
-    """The name of a folder's decoded copy, of which there is one per way of decoding."""
+    """Return the name of a folder's decoded copy, one per folder and decoding options."""
     return f"{folder.name}-{hashlib.sha256(os.fsencode(f'{folder.absolute()}{how}')).hexdigest()[:16]}"
 
 
 def _fingerprint(files: Sequence[ImageFile]) -> str:
-    """A digest that changes when an image is added, removed, renamed, moved, resized or touched."""
+    """Return a digest that changes if an image is added, removed, renamed, moved, resized or touched."""
     digest = hashlib.sha256()
     for file in files:
         stat = file.path.stat()

@@ -1,4 +1,4 @@
-"""Fetching published data sets with pooch: once, under a lock, whole or not at all. No torch is needed for it."""
+"""Downloads of published data sets with pooch: once, under a lock, atomically, without torch."""
 
 from __future__ import annotations
 
@@ -11,71 +11,28 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from hw2tune.data import idx
 from hw2tune.data.catalog import DatasetInfo
 from hw2tune.data.dataset import Progress
-from hw2tune.data.layouts import LAYOUTS, Copy, find_copy
+from hw2tune.data.layouts import ARCHIVES, LAYOUTS, Copy, find_copy
 from hw2tune.errors import DataError
 from hw2tune.printable import without_secrets
 
-# What a mirror that is away, cut short or wrong makes of requests (all OSError), pooch, gzip and tarfile.
+# Errors of requests (all OSError), pooch, gzip and tarfile for a missing, truncated or wrong mirror.
 FAILURES = (OSError, EOFError, ValueError, zlib.error, tarfile.TarError, zipfile.BadZipFile)
-TIMEOUT_SECONDS = 20  # between two packets of a mirror's
-LARGEST = 1_000_000_000  # bytes of an archive: EMNIST's has half of it, the others less
+TIMEOUT_SECONDS = 20  # between two packets of a mirror
+LARGEST = 1_000_000_000  # bytes of an archive; EMNIST's, the largest, has half of it
 LENGTHS = {file.name: file.length for of in (idx.MNIST, idx.FASHION_MNIST, idx.KMNIST) for file in of.files}  # unzipped
 
 
-@dataclass(frozen=True, kw_only=True)
-class Archives:
-    """The published files, as torchvision 0.29 names them (torchvision/datasets/{mnist,cifar}.py)."""
-
-    mirrors: tuple[str, ...]  # each ends with a slash
-    md5_of: dict[str, str | None]  # None: the unpacked files are verified anyhow, and mirrors zip them in their own way
-    inside: bool = True  # whether the files go into the data set's own folder; else the archive brings it along
-    unpacked: bool = True  # else the archives stay as they are: only the digests of zipped files are known
-
-
-ARCHIVES = {
-    "mnist": Archives(
-        mirrors=("https://ossci-datasets.s3.amazonaws.com/mnist/", "http://yann.lecun.com/exdb/mnist/"),
-        md5_of={
-            "train-images-idx3-ubyte.gz": None,
-            "train-labels-idx1-ubyte.gz": None,
-            "t10k-images-idx3-ubyte.gz": None,
-            "t10k-labels-idx1-ubyte.gz": None,
-        },
-    ),
-    "cifar10": Archives(
-        mirrors=("https://www.cs.toronto.edu/~kriz/",),
-        # Checked before unpacking: an archive may hold more than it should.
-        md5_of={"cifar-10-python.tar.gz": "c58f30108f718f92721af3b95e74349a"},
-        inside=False,
-    ),
-    "fashion-mnist": Archives(
-        mirrors=("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",),
-        md5_of={f"{file.name}.gz": file.zipped_md5 for file in idx.FASHION_MNIST.files},
-    ),
-    "kmnist": Archives(
-        mirrors=("http://codh.rois.ac.jp/kmnist/dataset/kmnist/",),
-        md5_of={f"{file.name}.gz": file.zipped_md5 for file in idx.KMNIST.files},
-        unpacked=False,
-    ),
-    "emnist-digits": Archives(
-        mirrors=("https://biometrics.nist.gov/cs_links/EMNIST/",),
-        md5_of={"gzip.zip": "58c8d27c78d21e728a6bc7b3cc06412e"},
-    ),
-}
-
-
 def download(info: DatasetInfo, roots: tuple[Path, ...], progress: Progress | None = None) -> Copy:
-    """Fetch the data set into the first root that can be written, unless another process just did.
+    """Download the data set into the first writable root, unless another process just did.
 
-    The environment variable HW2TUNE_MIRROR, a base URL, replaces the published mirrors; it serves the published file
-    names (train-images-idx3-ubyte.gz, ..., cifar-10-python.tar.gz). Raises DataError with the ways out; what was half
-    fetched is gone then.
+    The environment variable HW2TUNE_MIRROR, a base URL with the published file names (train-images-idx3-ubyte.gz, ...,
+    cifar-10-python.tar.gz), replaces the published mirrors. Raises DataError with possible fixes and leaves no partial
+    download.
     """
     root = _first_writable(info, roots)
     with _only_one(root, info, progress):
@@ -88,7 +45,7 @@ def download(info: DatasetInfo, roots: tuple[Path, ...], progress: Progress | No
 
 
 def not_found(info: DatasetInfo, roots: tuple[Path, ...], why: str) -> DataError:
-    """The error for a data set that is nowhere, with the three ways out."""
+    """Return the error for a missing data set, with three fixes."""
     for root in roots:
         for near in (root.parent, root.parent.parent, *(p for p in _children(root))):
             if find_copy(info.name, (near,)) is not None:
@@ -112,7 +69,7 @@ def _children(root: Path) -> list[Path]:
 
 
 def _download_into(root: Path, info: DatasetInfo, progress: Progress | None) -> Copy:
-    """Unpack and verify in a folder aside, then move the whole into its place."""
+    """Unpack and verify in a temporary folder, then move all files to their place."""
     layout = LAYOUTS[info.name][0]
     with tempfile.TemporaryDirectory(dir=root, prefix=".hw2tune-download-") as aside:
         unpacked = Path(aside) / layout.place
@@ -126,7 +83,7 @@ def _download_into(root: Path, info: DatasetInfo, progress: Progress | None) -> 
 
 
 def _fetch_archives(info: DatasetInfo, folder: Path, progress: Progress | None) -> str:
-    """Downloads and unpacks the archives into `folder`, and returns the first mirror that had them all."""
+    """Download and unpack the archives into `folder`, and return the first mirror that had them all."""
     archives, named = ARCHIVES[info.name], os.environ.get("HW2TUNE_MIRROR")
     mirrors = (named.rstrip("/") + "/",) if named else archives.mirrors
     refusals = []
@@ -143,7 +100,7 @@ def _fetch_archives(info: DatasetInfo, folder: Path, progress: Progress | None) 
 
 
 def _reason(error: BaseException) -> str:
-    """The operating system's own text where there is one: that of requests names all of its internals."""
+    """Return the operating system's text if possible: that of requests names all of its internals."""
     innermost = error
     while (cause := innermost.__cause__ or innermost.__context__) is not None:
         innermost = cause
@@ -185,14 +142,14 @@ def _unpack(archive: Path, folder: Path, dataset: str) -> None:
 
 
 class _Bar:
-    """What pooch tells of a download, in megabytes; one that is larger than any archive ends there."""
+    """Pooch's progress bar, in megabytes; raises ValueError for a download larger than any archive."""
 
     def __init__(self, title: str, progress: Progress | None) -> None:
         self.title, self.progress = title, progress
         self.total = self.done = 0  # bytes
 
     def update(self, done: int) -> None:
-        """`done` bytes more are here."""
+        """Add `done` bytes."""
         self.done += done
         if self.done > LARGEST:
             raise ValueError(f"more than {LARGEST:,} bytes")
@@ -200,20 +157,20 @@ class _Bar:
             self.progress(f"downloading {self.title}, MB", self.done // 1_000_000, self.total // 1_000_000)
 
     def reset(self) -> None:
-        """The download begins, or is over."""
+        """Start over at 0 bytes."""
         self.done = 0
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing: no resource is open."""
 
 
 def _ready(root: Path, info: DatasetInfo) -> Path:
-    """The folder of a download that is whole and verified, until all of it is in its place."""
+    """Return the folder of a complete, verified download until all of it is in its place."""
     return root / f".hw2tune-{info.name}-ready"
 
 
 def finish_moves(info: DatasetInfo, roots: tuple[Path, ...]) -> None:
-    """Move the rest of a download whose command was killed while it moved the files."""
+    """Move the rest of a download whose command was killed while moving the files."""
     for root in roots:
         if _ready(root, info).exists():
             with _only_one(root, info, None):
@@ -221,14 +178,14 @@ def finish_moves(info: DatasetInfo, roots: tuple[Path, ...]) -> None:
 
 
 def _move(root: Path, info: DatasetInfo) -> Copy:
-    """The download in its place, unless another process has moved it by now."""
+    """Move the download to its place, unless another process has moved it by now."""
     layout, ready = LAYOUTS[info.name][0], _ready(root, info)
     place = root / layout.place
     place.parent.mkdir(parents=True, exist_ok=True)
     if ready.exists() and not place.exists():
-        ready.rename(place)  # in one step: nobody sees half of it
+        ready.rename(place)  # atomic: no process sees a part
     elif ready.exists():
-        for file in ready.iterdir():  # into a folder that holds none of the data set's files, or some of these
+        for file in ready.iterdir():  # into an existing folder with none or some of the data set's files
             shutil.move(file, place / file.name)
         ready.rmdir()
     return Copy(folder=place, layout=layout)
@@ -247,7 +204,7 @@ def _first_writable(info: DatasetInfo, roots: tuple[Path, ...]) -> Path:
 
 @contextmanager
 def _only_one(root: Path, info: DatasetInfo, progress: Progress | None) -> Iterator[None]:
-    """Hold the lock against a second process that fetches the same data set into the same root."""
+    """Hold the lock against a second process that downloads the same data set into the same root."""
     from filelock import FileLock, Timeout
 
     lock = FileLock(root / f".hw2tune-{info.name}.lock", fallback_to_soft=False)  # a soft one outlives a killed process

@@ -1,4 +1,4 @@
-"""The split guard: pictures that stand in two splits, or several times in one."""
+"""The split guard: images found in two splits, or several times in one."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ SHOWN = 3  # pairs of files named
 
 
 def overlap(one: Split, other: Split) -> int:
-    """How many different images lie in both splits."""
+    """Return the number of different images found in both splits."""
     return len(fingerprint(one) & fingerprint(other))
 
 
 def refuse_overlap(data: Dataset) -> None:
-    """Raises DataError where two of the three splits share images."""
+    """Raise DataError if two of the three splits share images."""
     digests = {name: fingerprints(getattr(data, name)) for name in ("train", "validation", "test")}
     for one, other in (("train", "test"), ("validation", "test"), ("train", "validation")):
         shared = set(digests[one]) & set(digests[other])
         if shared:
             files = _pairs(data, one, other, digests, shared)
             raise DataError(
-                f"{data.source}: {len(shared)} images stand in both {one} and {other}{files}; an accuracy on {other} "
-                "would be no claim about unseen images. Remove the copies from one of the two."
+                f"{data.source}: {len(shared)} images are in both {one} and {other}{files}, so accuracy on {other} "
+                "would not measure unseen images. Remove the copies from one of the two."
             )
 
 
 def overlap_caveat(data: Dataset, reason: str) -> str:
-    """The sentence on images that are in two splits, which a study file allows for `reason`; empty without any."""
+    """Return the sentence on images in two splits, allowed by a study file for `reason`; empty without any."""
     train, validation, test = (fingerprints(split) for split in (data.train, data.validation, data.test))
     counts = {
         "test images are training or validation images too": _count_in({*train, *validation}, test),
@@ -54,7 +54,7 @@ def _pairs(data: Dataset, one: str, other: str, digests: dict[str, list[bytes]],
 
 
 def groups_of_equals(digests: Sequence[bytes]) -> list[list[int]]:
-    """The places of pictures that stand more than once, each group in ascending order."""
+    """Return the places of equal images, each group in ascending order."""
     places: defaultdict[bytes, list[int]] = defaultdict(list)
     for place, digest in enumerate(digests):
         places[digest].append(place)

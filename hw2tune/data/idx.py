@@ -67,6 +67,11 @@ class IdxSet:
         """The files below a root, for humans."""
         return f"{self.place}/{self.names}-{{images-idx3,labels-idx1}}-ubyte (or .gz)"
 
+    @property
+    def zipped(self) -> dict[str, str | None]:
+        """The published archives, with the digest of each if it is known."""
+        return {f"{file.name}.gz": file.zipped_md5 for file in self.files}
+
     def holds(self, folder: Path) -> bool:
         """Return whether any of the four files exists, so that the folder is meant as this data set."""
         return any(file.path(folder).exists() for file in self.files)

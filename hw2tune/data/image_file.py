@@ -1,4 +1,4 @@
-"""One image file as a camera, a scanner or a drawing program leaves it, as the pixels that a network takes."""
+"""Pixels of one image file from a camera, a scanner or a drawing program."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from PIL.ImageFile import ImageFile
 
-# The one list, for folders, predict and exported scripts. Pillow opens more, and runs Ghostscript for some of it.
+# For folders, predict and exported scripts. Pillow opens more formats, and runs Ghostscript for some of them.
 FORMAT_OF = {
     ".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".jpe": "JPEG", ".jfif": "JPEG", ".gif": "GIF", ".webp": "WEBP",
     ".bmp": "BMP", ".dib": "BMP", ".tif": "TIFF", ".tiff": "TIFF", ".avif": "AVIF",
     ".pbm": "PPM", ".pgm": "PPM", ".ppm": "PPM", ".pnm": "PPM",
 }  # fmt: skip
 FORMATS = tuple(dict.fromkeys(FORMAT_OF.values()))
-# What Pillow raises for files that are cut short or scrambled.
+# Pillow's errors for truncated or scrambled files.
 BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
 ORIENTATION = 0x0112  # the EXIF tag of a camera's rotation
 GRAY = ("1", "L", "LA", "I", "I;16", "I;16B", "F")  # Pillow's modes with one channel of brightness
 TRANSPARENT = ("LA", "RGBA", "PA", "La", "RGBa")
 INTEGERS, FLOATS = "integers", "floats"  # pixels of more than 8 bits
-WHITE = {INTEGERS: 65_535.0, FLOATS: 1.0}  # of files whose data set has no such files
+WHITE = {INTEGERS: 65_535.0, FLOATS: 1.0}  # for files of a data set without such files
 DEPTHS = (8, 10, 12, 14, 16)  # bits of sensors
 
 # Luminance table of JPEG (ITU-T T.81, table K.1), row by row; libjpeg's quality scales it.
@@ -53,28 +53,28 @@ LUMINANCE = (
 
 @dataclass(frozen=True)
 class Header:
-    """The facts of an image that Pillow knows before it decodes the pixels."""
+    """Facts of an image that Pillow knows before it decodes the pixels."""
 
-    size: tuple[int, int]  # height, width, as it is looked at
-    mode: str  # as Pillow calls it
-    format: str  # of FORMATS, whatever the file's name says
+    size: tuple[int, int]  # height, width, after rotation
+    mode: str  # Pillow's name
+    format: str  # of FORMATS, from the content, not the name
     transparent: bool
-    what: tuple[str, ...]  # what has to be done to it, for the user
+    what: tuple[str, ...]  # necessary changes, for the user
 
     @property
     def gray(self) -> bool:
-        """Whether brightness is all it has."""
+        """Return whether the image has only brightness."""
         return self.mode in GRAY
 
     @property
     def deep(self) -> str:
-        """INTEGERS or FLOATS where pixels have more than 8 bits, else empty."""
+        """INTEGERS or FLOATS if pixels have more than 8 bits, else empty."""
         return INTEGERS if self.mode.startswith("I") else FLOATS if self.mode == "F" else ""
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[ImageFile]:
-    """The image of one of FORMATS. Raises ImageError, also for what goes wrong with its pixels."""
+    """Open an image of one of FORMATS. Raises ImageError, also for errors in its pixels."""
     from PIL import Image, UnidentifiedImageError
 
     try:
@@ -92,7 +92,7 @@ def _opened(path: Path) -> Iterator[ImageFile]:
 
 
 def read_header(path: Path) -> Header:
-    """Size, mode and format of an image, and what has to be done to it. Raises ImageError."""
+    """Return size, mode and format of an image, and the necessary changes. Raises ImageError."""
     with _opened(path) as image:
         cut = _loses_bits(image)  # asked first: for EXIF data Pillow may read the pixels, and forgets how they lay
         turned = image.getexif().get(ORIENTATION, 1)
@@ -116,29 +116,29 @@ def read_header(path: Path) -> Header:
 
 
 def _loses_bits(image: ImageFile) -> bool:
-    """Whether Pillow cuts 16 bits to 8: it has no mode for colours or transparency of 16."""
+    """Return whether Pillow cuts 16 bits to 8: it has no mode for colours or transparency of 16."""
     return not image.mode.startswith("I") and any(re.search(";16[BLN]", str(tile[3])) for tile in image.tile)
 
 
 def largest_value(path: Path) -> float:
-    """The largest pixel of an image of more than 8 bits. Raises ImageError for values that have no place in 16."""
+    """Return the largest pixel of an image of more than 8 bits. Raises ImageError for values beyond 16 bits."""
     with _opened(path) as image:
         values = np.asarray(image)
     low, high = float(values.min()), float(values.max())
-    if not (low >= 0 and high < 2 ** DEPTHS[-1]):  # also where one is not a number
+    if not (low >= 0 and high < 2 ** DEPTHS[-1]):  # also false for NaN
         raise ImageError(f"values from {low:,g} to {high:,g}; convert it to 0 to {2 ** DEPTHS[-1] - 1:,}")
     return high
 
 
 def white_of(kind: str, largest: float) -> float:
-    """The value that becomes 255 where `largest` is the largest of a data set: one scale for all of its images."""
+    """Return the value that becomes 255 if `largest` is the largest pixel of a data set: one scale for all images."""
     if kind == FLOATS and largest <= 1:
         return 1.0
     return next(2.0**bits - 1 for bits in DEPTHS if largest < 2**bits)
 
 
 def scale_note(kind: str, white: float) -> str:
-    """What scaling does to an image, for the user."""
+    """Return the note on scaling, for the user."""
     bits = int(white).bit_length()
     if kind == FLOATS:
         return f"of floating-point numbers, scaled to 8 bits{'' if white == 1 else f' ({white:,.0f} is white)'}"
@@ -146,9 +146,9 @@ def scale_note(kind: str, white: float) -> str:
 
 
 def read_pixels(path: Path, size: tuple[int, int], channels: int, white: Mapping[str, float]) -> Pixels:
-    """The pixels (H, W, C) of an image, resized where it has another size (height, width). Raises ImageError.
+    """Return the pixels (H, W, C) of an image, resized to `size` (height, width) if necessary. Raises ImageError.
 
-    `white` says for INTEGERS and FLOATS which value becomes 255, as the data set's images have it; larger ones do, too.
+    `white` is the data set's value for INTEGERS and FLOATS that becomes 255; larger values become 255 too.
     """
     from PIL import Image, ImageOps
 
@@ -160,7 +160,7 @@ def read_pixels(path: Path, size: tuple[int, int], channels: int, white: Mapping
 
 
 def _plain(image: Image, white: Mapping[str, float]) -> Image:
-    """The image without transparency and with 8 bits a channel."""
+    """Return the image without transparency and with 8 bits per channel."""
     from PIL import Image as Pillow
 
     if image.mode == "F":

@@ -170,7 +170,7 @@ def split_folders(folder: Path) -> dict[str, Path]:
     A folder with such a name but without folders in it is a class. Raises DataError for contradictory names.
     """
     if not folder.is_dir():
-        raise DataError(f"{folder}: there is no such folder of images.")
+        raise DataError(f"{folder}: no such folder of images.")
     found: defaultdict[str, list[Path]] = defaultdict(list)
     for name in class_names(folder):
         if name.lower() in SPLITS and class_names(folder / name):
@@ -179,20 +179,22 @@ def split_folders(folder: Path) -> dict[str, Path]:
         if len(paths) > 1:
             raise DataError(f"{folder}: {' and '.join(path.name for path in paths)} both mean {split}; merge them.")
     if found and "train" not in found:
-        raise DataError(f"{folder}: holds {found.popitem()[1][0].name} and no train folder; add or rename one.")
+        raise DataError(f"{folder}: has {found.popitem()[1][0].name} but no train folder; add or rename a folder.")
     return {split: found[split][0] for split in ("train", "test", "validation") if split in found}
 
 
 def _check_share(folder: Path, parts: dict[str, Path], test_share: float | None) -> None:
     if "test" in parts and test_share is not None:
-        raise DataError(f"{folder}: holds a test folder of its own; leave test_share out.")
+        raise DataError(f"{folder}: has its own test folder; leave test_share out.")
     if "test" in parts or test_share is not None:
         return
     if (train := parts["train"]) == folder:
-        raise DataError(f"{folder}: has no train and test folders; say with test_share = 0.2 how much is for the test.")
+        raise DataError(
+            f"{folder}: has no train and test folders; set the fraction for the test with test_share = 0.2."
+        )
     renamed = f", rename {parts['validation'].name} to test" if "validation" in parts else ""
     raise DataError(
-        f"{folder}: holds {train.name} and no test; add test{renamed}, or keep a part with test_share = 0.2."
+        f"{folder}: has {train.name} but no test; add test{renamed}, or hold out a fraction with test_share = 0.2."
     )
 
 
@@ -202,21 +204,21 @@ def _classes(folder: Path, parts: dict[str, Path]) -> list[str]:
     classes = found[parts["train"]]
     for path, names in found.items():
         if len(names) < 2:
-            inner = f" ({names[0]}); if the classes lie in there, name {path / names[0]}" if names else ""
+            inner = f" ({names[0]}); if the classes are in there, use {path / names[0]}" if names else ""
             raise DataError(
-                f"{path}: must hold a folder for each of at least two classes, but holds {len(names)}{inner}."
+                f"{path}: must have a folder for each of at least two classes, but has {len(names)}{inner}."
             )
         if names != classes:
             raise DataError(
-                f"{folder}: {parts['train'].name} and {path.name} must hold the same classes, but "
-                f"{sorted(set(classes) ^ set(names))[0]} is in one of them alone."
+                f"{folder}: {parts['train'].name} and {path.name} must have the same classes, but "
+                f"{sorted(set(classes) ^ set(names))[0]} is in only one of them."
             )
         for name in names:
             if inside := [one for one in class_names(path / name) if one.lower() in SPLITS]:
                 raise DataError(
-                    f"{path / name}: holds {inside[0]}, but splits come before classes: "
-                    f"{folder / inside[0] / name}; move it, or give it another name."
+                    f"{path / name}: has {inside[0]}, but splits come before classes: "
+                    f"{folder / inside[0] / name}; move or rename it."
                 )
     if len(classes) > MOST_CLASSES:
-        raise DataError(f"{folder}: holds {len(classes):,} classes, and {MOST_CLASSES:,} are the most.")
+        raise DataError(f"{folder}: has {len(classes):,} classes, but at most {MOST_CLASSES:,} are allowed.")
     return classes

@@ -1,4 +1,4 @@
-"""Published data sets on disk: the layouts of each below a root, and the search through the roots."""
+"""Published data sets: their layouts below a root and their archives on the internet."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +38,40 @@ LAYOUTS: dict[str, tuple[Layout, ...]] = {
     "fashion-mnist": (idx.FASHION_MNIST,),
     "kmnist": (idx.KMNIST,),
     "emnist-digits": (idx.EMNIST_DIGITS,),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Archives:
+    """Published files, with the names in torchvision 0.29 (torchvision/datasets/{mnist,cifar}.py)."""
+
+    mirrors: tuple[str, ...]  # each ends with a slash
+    md5_of: dict[str, str | None]  # None: the unpacked files are verified anyway, and mirrors zip them differently
+    inside: bool = True  # whether the files go into the data set's own folder; else the archive contains the folder
+    unpacked: bool = True  # else the archives stay zipped: only the digests of zipped files are known
+
+
+ARCHIVES = {
+    "mnist": Archives(
+        mirrors=("https://ossci-datasets.s3.amazonaws.com/mnist/", "http://yann.lecun.com/exdb/mnist/"),
+        md5_of=idx.MNIST.zipped,
+    ),
+    "cifar10": Archives(
+        mirrors=("https://www.cs.toronto.edu/~kriz/",),
+        # Checked before unpacking: a wrong archive may contain more files.
+        md5_of={"cifar-10-python.tar.gz": "c58f30108f718f92721af3b95e74349a"},
+        inside=False,
+    ),
+    "fashion-mnist": Archives(
+        mirrors=("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",), md5_of=idx.FASHION_MNIST.zipped
+    ),
+    "kmnist": Archives(
+        mirrors=("http://codh.rois.ac.jp/kmnist/dataset/kmnist/",), md5_of=idx.KMNIST.zipped, unpacked=False
+    ),
+    "emnist-digits": Archives(
+        mirrors=("https://biometrics.nist.gov/cs_links/EMNIST/",),
+        md5_of={"gzip.zip": "58c8d27c78d21e728a6bc7b3cc06412e"},
+    ),
 }
 
 

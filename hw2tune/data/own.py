@@ -105,8 +105,8 @@ def read_function(name: str, code: Mapping[str, str]) -> Unsplit:
     if unknown := [key for key in returned if key not in KEYS]:
         raise DataError(f"{name}: returned {unknown[0]!r}; known are {', '.join(KEYS)}.")
     if missing := [key for key in KEYS[:3] if key not in returned]:
-        raise DataError(f"{name}: returned no {missing[0]!r}; train, test and classes must be there.")
-    classes = tuple(str(one) for one in returned["classes"])
+        raise DataError(f"{name}: returned no {missing[0]!r}; train, test and classes are required.")
+    classes = tuple(map(str, returned["classes"]))
     if not 2 <= len(classes) <= MOST_CLASSES or len(set(classes)) < len(classes):
         raise DataError(f"{name}: classes must be 2 to {MOST_CLASSES:,} different names, but got {len(classes)}.")
     splits = {
@@ -116,12 +116,13 @@ def read_function(name: str, code: Mapping[str, str]) -> Unsplit:
     }
     shapes = {key: (split.images.shape[1:], split.images.dtype.name) for key, split in splits.items()}
     if len(set(shapes.values())) > 1:
-        raise DataError(f"{name}: all splits must hold images of one shape and type, but got {shapes}.")
+        raise DataError(f"{name}: all splits must have images of one shape and type, but got {shapes}.")
     scale, notes = _scale(list(splits.values()))
     groups = returned.get("groups")
     if groups is not None and len(groups) != len(splits["train"]):
         raise DataError(
-            f"{name}: groups must name one for each of {len(splits['train'])} training images, got {len(groups)}."
+            f"{name}: groups must have an entry for each of {len(splits['train'])} training images, "
+            f"but got {len(groups)}."
         )
     return Unsplit(
         name=code_reference(name).module.rpartition(".")[2],
@@ -149,7 +150,7 @@ def _split(place: str, pair: Any, classes: int) -> Split:
         raise DataError(f"{place}: labels must be whole numbers, but got {labels.dtype}.")
     if labels.min() < 0 or labels.max() >= classes:
         wrong = int(labels.max() if labels.max() >= classes else labels.min())
-        raise DataError(f"{place}: labels must lie between 0 and {classes - 1}, but one is {wrong}.")
+        raise DataError(f"{place}: labels must be between 0 and {classes - 1}, but got {wrong}.")
     return Split(images=np.ascontiguousarray(images), labels=np.ascontiguousarray(labels.astype(np.int64)))
 
 
@@ -174,7 +175,7 @@ def _channels_last(place: str, images: NDArray[Any]) -> NDArray[Any]:
     if images.dtype not in (np.uint8, np.float32):
         raise DataError(f"{place}: images must be uint8 (0 to 255) or float32 (0 to 1), but got {images.dtype}.")
     if images.dtype == np.float32 and not np.isfinite(images).all():
-        raise DataError(f"{place}: an image holds a value that is no finite number.")
+        raise DataError(f"{place}: images must be finite, but got NaN or infinity.")
     if images.ndim == 3:
         return images[..., None]
     if images.ndim != 4:
@@ -182,7 +183,7 @@ def _channels_last(place: str, images: NDArray[Any]) -> NDArray[Any]:
     first, last = images.shape[1] <= 4, images.shape[3] <= 4
     if first == last:
         raise DataError(
-            f"{place}: which axis of {images.shape} holds the channels cannot be told; give (N, H, W, C) with 1 to 4 "
+            f"{place}: the axis of the channels is ambiguous in {images.shape}; return (N, H, W, C) with 1 to 4 "
             "channels and larger images."
         )
     return images.transpose(0, 2, 3, 1) if first else images

@@ -1,4 +1,4 @@
-"""Which images of the trainval validate: stratified, seeded, the same on every machine."""
+"""Validation and test images of a data set: stratified, seeded, the same on every machine."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,17 +8,17 @@ from numpy.typing import NDArray
 from hw2tune.data.dataset import Labels
 from hw2tune.errors import DataError
 
-TEST_SEED = 2_024  # of a folder's test split: its own, so that no study's seed moves an image into or out of test
+TEST_SEED = 2_024  # of a folder's test split; fixed, so that no study's seed moves an image into or out of test
 
 
 def validation_indices(
     labels: Labels, size: int, *, classes: Sequence[str], seed: int, equals: Sequence[Sequence[int]] = ()
 ) -> NDArray[np.int64]:
-    """`size` indices into the trainval's `labels`, (N,), ascending; DataError where no such split makes sense.
+    """Return `size` ascending indices into the trainval's `labels`, (N,). Raises DataError if no split makes sense.
 
-    Each class has an image in both splits, also one whose share is less. `equals` are groups of places with the same
-    picture: each stays in one split, and one with several labels in train. There may be fewer or more than `size` where
-    such groups do not fit.
+    Each class has an image in both splits, even a rare class. `equals` are groups of places with the same image: a
+    group stays in one split, and a group with several labels in train. If such groups do not fit, the number of
+    indices differs from `size`.
     """
     if seed < 0:
         raise DataError(f"split_seed: must be 0 or more, but got {seed}.")
@@ -35,8 +35,8 @@ def validation_indices(
     missing = np.flatnonzero(np.bincount(labels[drawn], minlength=len(classes)) == 0)
     if len(missing):
         raise DataError(
-            f"validation_size: class {classes[missing[0]]} has no picture that can validate: all of its images are "
-            "one picture, or stand under two labels. Remove the copies, or the class."
+            f"validation_size: no image of class {classes[missing[0]]} can go into validation: all are copies of one "
+            "image, or have two labels. Remove the copies, or the class."
         )
     return drawn
 
@@ -44,9 +44,10 @@ def validation_indices(
 def held_out_indices(
     labels: Labels, share: float, *, classes: Sequence[str], equals: Sequence[Sequence[int]]
 ) -> NDArray[np.int64]:
-    """Ascending indices of that share for the test, of each class in proportion, equal pictures all or none.
+    """Return ascending indices of that fraction for the test, each class in proportion, equal images all or none.
 
-    Two images of each class are left to train and validate. A draw that tears no group of `equals` is the plain one.
+    Two images of each class are left for training and validation. Groups of `equals` change the draw only if it would
+    divide one.
     """
     size = round(share * len(labels))
     per_class = np.bincount(labels, minlength=len(classes))
@@ -63,15 +64,15 @@ def held_out_indices(
 
 
 def stratified_indices(labels: Labels, size: int, *, classes: int, seed: int) -> NDArray[np.int64]:
-    """`size` ascending indices into `labels`, each class in proportion."""
+    """Return `size` ascending indices into `labels`, each class in proportion."""
     return _drawn(labels, proportional_counts(np.bincount(labels, minlength=classes), size), seed, ())
 
 
 def _drawn(labels: Labels, counts: NDArray[np.int64], seed: int, equals: Sequence[Sequence[int]]) -> NDArray[np.int64]:
-    """Ascending indices into `labels`, of each class as many as `counts` (classes,) has, groups of equals whole.
+    """Return ascending indices into `labels`, `counts` (classes,) of each class, groups of equals undivided.
 
-    Drawn by sorting the bare 64-bit output of PCG64: NumPy keeps that stream for ever, and promises nothing for the
-    methods of Generator (NEP 19).
+    The draw sorts the bare 64-bit output of PCG64: NumPy guarantees that stream, but not the methods of Generator
+    (NEP 19).
     """
     keys = np.random.PCG64(seed).random_raw(len(labels))  # (N,)
     members = [np.flatnonzero(labels == k) for k in range(len(counts))]
@@ -86,10 +87,10 @@ def _drawn(labels: Labels, counts: NDArray[np.int64], seed: int, equals: Sequenc
 def group_indices(
     labels: Labels, groups: NDArray[np.int64], size: int, *, classes: Sequence[str], seed: int
 ) -> NDArray[np.int64]:
-    """About `size` ascending indices into `labels` (N,), groups (N,) all or none, classes as nearly in proportion as
-    whole groups allow. Raises DataError where no group can validate.
+    """Return about `size` ascending indices into `labels` (N,), groups (N,) all or none, classes nearly in proportion.
 
-    Groups come in an order drawn by the seed; each is taken that brings the counts by class nearer to their shares.
+    Groups come in an order drawn by the seed; a group is taken if it brings the counts by class nearer to their
+    targets. Raises DataError if no group can go into validation.
     """
     _check_size(size, least=2, most=len(labels) - 1)
     keys = np.random.PCG64(seed).random_raw(int(groups.max()) + 1)
@@ -103,7 +104,7 @@ def group_indices(
             counts = more
     if not taken or counts.sum() >= len(labels):
         raise DataError(
-            f"validation_size: {size:,} images cannot be made of whole groups (there are {len(np.unique(groups))}); "
+            f"validation_size: {size:,} images do not fit whole groups ({len(np.unique(groups))} in total); "
             "raise it, or split off validation yourself."
         )
     return np.sort(np.concatenate(taken)).astype(np.int64)
@@ -112,9 +113,9 @@ def group_indices(
 def _first(
     order: NDArray[np.int64], count: int, together: Mapping[int, Sequence[int]], labels: Labels
 ) -> NDArray[np.int64]:
-    """The first `count` places of one class in this order; a picture that stands several times comes whole or not.
+    """Return the first `count` places of one class in this order; copies of an image come all or none.
 
-    Where all pictures stand more often than `count`, the one with the fewest copies comes, if others are left.
+    If every image has more than `count` copies, the image with the fewest copies comes, if others are left.
     """
     if not together:
         return order[:count]
@@ -130,7 +131,7 @@ def _first(
 
 
 def proportional_counts(per_class: NDArray[np.int64], size: int) -> NDArray[np.int64]:
-    """How many of `size` images each class gives, (classes,): the method of largest remainders, ties to the first."""
+    """Return each class's part of `size` images, (classes,): the method of largest remainders, ties to the first."""
     total = int(per_class.sum())
     counts, remainders = np.divmod(per_class * size, total)
     largest = np.argsort(-remainders, kind="stable")[: size - int(counts.sum())]
@@ -139,9 +140,9 @@ def proportional_counts(per_class: NDArray[np.int64], size: int) -> NDArray[np.i
 
 
 def bounded_counts(per_class: NDArray[np.int64], size: int, *, least: int, kept: int) -> NDArray[np.int64]:
-    """`proportional_counts`, but of no class less than `least` or all but `kept`, where `size` allows it.
+    """Return `proportional_counts` with at least `least` of each class and `kept` left over, as far as `size` allows.
 
-    What a class must give or may not give comes from or goes to those that are farthest from their share.
+    The difference comes from or goes to the classes farthest from their target.
     """
     high = np.maximum(per_class - kept, 0)
     counts = proportional_counts(per_class, size).clip(least, high)

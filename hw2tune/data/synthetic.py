@@ -1,4 +1,4 @@
-"""Made-up images for tests, called "synthetic" wherever they go: a blurry pattern for each class, under noise."""
+"""Synthetic images for tests: a blurry pattern per class, with noise."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,11 +8,11 @@ from hw2tune.data.dataset import Split, Unsplit
 
 SOURCE = "made by hw2tune, synthetic"
 BLOCK = 4  # side of the squares that a pattern is made of, in pixels
-CONTRAST, NOISE = 40.0, 50.0  # grey levels; one pixel alone tells little about the class
+CONTRAST, NOISE = 40.0, 50.0  # grey levels; a single pixel says little about the class
 
 
 def make(info: DatasetInfo) -> Unsplit:
-    """The same `info.trainval_size` and `info.test_size` images at every call, classes in equal shares."""
+    """Return `info.trainval_size` and `info.test_size` images, the same at every call, classes in equal numbers."""
     random = np.random.default_rng(20_240_229)
     height, width, channels = info.image_shape
     blocks = random.standard_normal((len(info.classes), height // BLOCK, width // BLOCK, channels))

@@ -233,14 +233,13 @@ def test_a_folder_beside_train_and_test_that_means_nothing_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("names", "said"),
     [
-        (("train", "val"), "holds train and no test; add test, rename val to test, or keep a part with test_share = "
-         "0.2."),
+        (("train", "val"), "has train but no test; add test, rename val to test, or hold out a fraction with "
+         "test_share = 0.2."),
         (("Train", "training", "test"), "Train and training both mean train; merge them."),
-        (("test", "val"), "holds val and no train folder; add or rename one."),
-        (("x/train", "x/test"), "must hold a folder for each of at least two classes, but holds 1 (x); if the classes "
-         "lie in there, name {root}/x."),
-        (("a/x", "b/train"), "holds train, but splits come before classes: {root}/train/b; move it, or give it another "
-         "name."),
+        (("test", "val"), "has val but no train folder; add or rename a folder."),
+        (("x/train", "x/test"), "must have a folder for each of at least two classes, but has 1 (x); if the classes "
+         "are in there, use {root}/x."),
+        (("a/x", "b/train"), "has train, but splits come before classes: {root}/train/b; move or rename it."),
     ],
 )  # fmt: skip
 def test_folders_that_do_not_go_together_are_refused_with_a_way_out(tmp_path, names, said):

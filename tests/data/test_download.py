@@ -8,7 +8,7 @@ import filelock
 import pytest
 
 from hw2tune.data import cifar_batches
-from hw2tune.data.download import ARCHIVES
+from hw2tune.data.layouts import ARCHIVES
 from hw2tune.data.load import fetch_dataset, load_dataset
 from hw2tune.errors import DataError
 

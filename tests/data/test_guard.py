@@ -25,7 +25,7 @@ def test_a_test_split_with_training_images_is_refused_with_their_number():
     with pytest.raises(DataError) as refusal:
         refuse_overlap(replace(DATA, test=leaked, source="somewhere"))
     assert str(refusal.value) == (
-        "somewhere: 7 images stand in both train and test; an accuracy on test would be no claim about unseen images. "
+        "somewhere: 7 images are in both train and test, so accuracy on test would not measure unseen images. "
         "Remove the copies from one of the two."
     )
 
@@ -44,7 +44,7 @@ def test_a_file_copied_from_train_to_test_is_named_with_its_twin(tmp_path, monke
     with pytest.raises(DataError) as refusal:
         refuse_overlap(replace(data, train=data.train, test=data.test))
     text = str(refusal.value)
-    assert text.startswith(f"{folder}: ") and "images stand in both train and test (train/cat/000" in text
+    assert text.startswith(f"{folder}: ") and "images are in both train and test (train/cat/000" in text
     assert re.search(r"train/cat/(\d{4})\.png = test/cat/copy", text)
     assert text.endswith("Remove the copies from one of the two.")
 

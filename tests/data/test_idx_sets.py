@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from hw2tune.data import idx
-from hw2tune.data.download import ARCHIVES
-from hw2tune.data.layouts import LAYOUTS
+from hw2tune.data.layouts import ARCHIVES, LAYOUTS
 from hw2tune.data.load import fetch_dataset, load_dataset
 from hw2tune.errors import DataError
 

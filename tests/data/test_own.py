@@ -136,15 +136,15 @@ def test_different_sizes_are_refused_with_both_and_resized_where_that_is_said(tm
 @pytest.mark.parametrize(
     ("make", "options", "said"),
     [
-        (lambda p: p / "gone", {}, "gone: there is no such folder of images."),
-        (lambda p: folder(p), {}, ": has no train and test folders; say with test_share = 0.2 how much is for the "
-         "test."),
-        (lambda p: folder(p, part="train"), {}, ": holds train and no test; add test, or keep a part with test_share "
-         "= 0.2."),
+        (lambda p: p / "gone", {}, "gone: no such folder of images."),
+        (lambda p: folder(p), {}, ": has no train and test folders; set the fraction for the test with test_share = "
+         "0.2."),
+        (lambda p: folder(p, part="train"), {}, ": has train but no test; add test, or hold out a fraction with "
+         "test_share = 0.2."),
         (lambda p: folder(folder(p, part="train"), part="test", classes=("a", "c")), {},
-         ": train and test must hold the same classes, but b is in one of them alone."),
+         ": train and test must have the same classes, but b is in only one of them."),
         (lambda p: folder(p, classes=("a",)), {"test_share": 0.2},
-         ": must hold a folder for each of at least two classes, but holds 1 (a); if the classes lie in there, name "
+         ": must have a folder for each of at least two classes, but has 1 (a); if the classes are in there, use "
          "PLACE/a."),
         (lambda p: folder(p, count=30, image=GRAY * 0), {"test_share": 0.2, "validation_size": 0},
          "all training images are the same in channel 0: there is nothing to learn from."),
@@ -211,25 +211,25 @@ def test_groups_are_never_split():
     [
         ("raise KeyError('file')", "data.py:load: data.py, line 8: KeyError: 'file'"),
         ("return 3", "data.py:load: must return a dict with train, test and classes, but returned a int."),
-        ("del data['test']", "data.py:load: returned no 'test'; train, test and classes must be there."),
+        ("del data['test']", "data.py:load: returned no 'test'; train, test and classes are required."),
         ("data['tset'] = 1", "data.py:load: returned 'tset'; known are train, test, classes, validation, groups."),
         ("data['classes'] = ['x']", "data.py:load: classes must be 2 to 10,000 different names, but got 1."),
         ("data['test'] = (images[45:], labels[:3])",
          "data.py:load: test: needs one label for each image, but got (3,) for 15 images."),
         ("data['test'] = (images[45:], labels[45:] + 1)",
-         "data.py:load: test: labels must lie between 0 and 2, but one is 3."),
+         "data.py:load: test: labels must be between 0 and 2, but got 3."),
         ("data['test'] = (images[45:], labels[45:] / 2)",
          "data.py:load: test: labels must be whole numbers, but got float64."),
         ("data['test'] = (images[45:].astype('int16'), labels[45:])",
          "data.py:load: test: images must be uint8 (0 to 255) or float32 (0 to 1), but got int16."),
         ("data['test'] = (images[45:] * np.float32('nan'), labels[45:])",
-         "data.py:load: test: an image holds a value that is no finite number."),
+         "data.py:load: test: images must be finite, but got NaN or infinity."),
         ("data['test'] = (images[45:, :3, :, :3], labels[45:])",
-         "data.py:load: test: which axis of (15, 3, 10, 3) holds the channels cannot be told; give (N, H, W, C) with 1 "
+         "data.py:load: test: the axis of the channels is ambiguous in (15, 3, 10, 3); return (N, H, W, C) with 1 "
          "to 4 channels and larger images."),
         ("data['test'] = (images[45:, :8], labels[45:])",
-         "data.py:load: all splits must hold images of one shape and type, but got "),
-        ("data['groups'] = [1]", "data.py:load: groups must name one for each of 45 training images, got 1."),
+         "data.py:load: all splits must have images of one shape and type, but got "),
+        ("data['groups'] = [1]", "data.py:load: groups must have an entry for each of 45 training images, but got 1."),
     ],
 )  # fmt: skip
 def test_what_a_function_must_not_return_is_said(change, said):

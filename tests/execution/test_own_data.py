@@ -52,7 +52,7 @@ def test_images_larger_than_shared_memory_are_refused_with_both_sizes(place, mon
 def test_test_images_among_the_training_images_pass_with_a_reason_that_is_their_caveat(place):
     image = (place / "pictures" / "train" / "a" / "3.png").read_bytes()
     (place / "pictures" / "test" / "a" / "0.png").write_bytes(image)
-    with pytest.raises(DataError, match=r"1 images stand in both (train|validation) and test"):
+    with pytest.raises(DataError, match=r"1 images are in both (train|validation) and test"):
         load(place)
     data = load(place, 'allow_overlap = "the camera took it twice"\n')
     assert data.caveat == "1 test images are training or validation images too (the camera took it twice)"
