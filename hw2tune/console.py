@@ -9,8 +9,8 @@ import warnings
 
 from hw2tune.errors import Hw2tuneError, InterruptedByUserError
 from hw2tune.interrupt import INTERRUPTED_TEXT, end_as_ctrl_c, end_no_more
-from hw2tune.printable import printable, without_secrets
 from hw2tune.terminal.streams import make_streams_last
+from hw2tune.text.plain import printable, without_secrets
 from hw2tune.variables import settle
 
 

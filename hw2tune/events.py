@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hw2tune.errors import Hw2tuneError
-from hw2tune.printable import without_secrets
+from hw2tune.text.plain import without_secrets
 
 if TYPE_CHECKING:
     from hw2tune.execution.resources import Capacity

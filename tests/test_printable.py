@@ -13,9 +13,9 @@ from hw2tune.execution import doctor
 from hw2tune.execution.request import Request
 from hw2tune.execution.resources import ResourceRequest
 from hw2tune.execution.submit import submit_study
-from hw2tune.printable import printable, without_secrets
 from hw2tune.records.environment import run_facts
 from hw2tune.records.remote.store import shown
+from hw2tune.text.plain import printable, without_secrets
 
 SCHEMES = st.sampled_from(["s3", "gs", "abfss", "http", "https", "postgresql+psycopg2", "socks5h"])
 HOSTS = st.from_regex(r"[a-z][a-z0-9.-]{0,12}(:[0-9]{2,4})?", fullmatch=True)

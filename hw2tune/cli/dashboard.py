@@ -11,8 +11,8 @@ import typer
 
 from hw2tune.cli import options as opt
 from hw2tune.interrupt import end_no_more
-from hw2tune.printable import printable
 from hw2tune.terminal.streams import results
+from hw2tune.text.plain import printable
 
 if TYPE_CHECKING:
     from hw2tune.execution.request import Request

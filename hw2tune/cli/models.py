@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from hw2tune.cli import options as opt
-from hw2tune.printable import printable
+from hw2tune.text.plain import printable
 
 Variant = Annotated[
     str | None,

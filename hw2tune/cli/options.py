@@ -10,7 +10,7 @@ import typer
 
 from hw2tune.cli import completion
 from hw2tune.paths import existing_folder, folder, results_folder
-from hw2tune.text.durations import seconds
+from hw2tune.text.plain import seconds
 from hw2tune.user_code.trust import trusting
 
 

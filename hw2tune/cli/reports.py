@@ -106,7 +106,7 @@ def compare(
     from hw2tune.report.compare import compare_studies
     from hw2tune.terminal.comparison import print_comparison
     from hw2tune.terminal.tables import stdout
-    from hw2tune.text.strict_json import strict_json
+    from hw2tune.text.plain import strict_json
 
     comparison = compare_studies(a, b, results_dir=results_dir)
     if json:

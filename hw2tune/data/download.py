@@ -18,7 +18,7 @@ from hw2tune.data.catalog import DatasetInfo
 from hw2tune.data.dataset import Progress
 from hw2tune.data.layouts import ARCHIVES, LAYOUTS, Copy, find_copy
 from hw2tune.errors import DataError
-from hw2tune.printable import without_secrets
+from hw2tune.text.plain import without_secrets
 
 # Errors of requests (all OSError), pooch, gzip and tarfile for a missing, truncated or wrong mirror.
 FAILURES = (OSError, EOFError, ValueError, zlib.error, tarfile.TarError, zipfile.BadZipFile)

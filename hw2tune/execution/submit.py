@@ -11,8 +11,8 @@ from typing import TextIO
 from hw2tune.errors import ResourceError
 from hw2tune.execution.jobs import JobServer, follow, log, newest, on_the_head, submit
 from hw2tune.execution.request import Request, resolve
-from hw2tune.printable import without_secrets
 from hw2tune.study.file import in_folder
+from hw2tune.text.plain import without_secrets
 from hw2tune.user_code.trust import trust_variable
 
 LOGGING = (

@@ -22,9 +22,9 @@ from hw2tune.integrations.logger import RecordsLogger
 from hw2tune.integrations.mlflow_files import remove_torn
 from hw2tune.integrations.runs import Run, best_of, study_id
 from hw2tune.loggers import silenced
-from hw2tune.printable import without_secrets
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.overview import Overview
+from hw2tune.text.plain import without_secrets
 from hw2tune.variables import settled
 
 if TYPE_CHECKING:

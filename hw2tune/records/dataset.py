@@ -15,7 +15,7 @@ from hw2tune.records.atomic import write_atomically
 from hw2tune.records.damaged import read_record
 from hw2tune.records.environment import runs
 from hw2tune.records.layout import StudyFolder
-from hw2tune.text.strict_json import strict_json
+from hw2tune.text.plain import strict_json
 from hw2tune.user_code.files import is_code
 
 NOT_RECORDED = (None, "", checksum(np.arange(0)))  # the last: earlier versions had no checksum of a validation given

@@ -18,10 +18,10 @@ from typing import Any
 
 import psutil
 
-from hw2tune.printable import without_secrets
 from hw2tune.records.atomic import write_atomically
 from hw2tune.records.damaged import read_record, set_aside
 from hw2tune.records.layout import StudyFolder
+from hw2tune.text.plain import without_secrets
 
 PACKAGES = ("hw2tune", "torch", "ray", "optuna", "numpy", "pandas", "matplotlib", "scipy")
 SCHEMA = 1

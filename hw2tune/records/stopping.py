@@ -17,12 +17,12 @@ from pathlib import Path
 import psutil
 
 from hw2tune.errors import StudyFolderError
-from hw2tune.printable import without_secrets
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.lock import Owner, Say, recorded_owner, this_process
 from hw2tune.records.overview import Overview, read_overview
 from hw2tune.records.remote.mirror import owner_at, reading, reading_study
 from hw2tune.records.remote.store import is_url, shown
+from hw2tune.text.plain import without_secrets
 
 ORDERLY_SECONDS = 120.0  # to wait for an end; an epoch of a large network may have to be let go first
 SECOND_SECONDS = 1.0  # between the two signals of `now`

@@ -12,7 +12,7 @@ import pandas as pd
 
 from hw2tune.report.figures import DrawnFigure, MissingFigure
 from hw2tune.report.results import StudyResults
-from hw2tune.text.strict_json import strict_json
+from hw2tune.text.plain import strict_json
 
 SCHEMA = 1
 

@@ -9,10 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from hw2tune.printable import printable
 from hw2tune.records.overview import UNREADABLE, Overview
 from hw2tune.records.trials.rows import trials_csv
 from hw2tune.terminal.streams import results
+from hw2tune.text.plain import printable
 
 if TYPE_CHECKING:
     from hw2tune.data.load import DatasetStatus

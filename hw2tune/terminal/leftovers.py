@@ -8,11 +8,11 @@ import sys
 from rich.console import Console
 
 from hw2tune.execution.cleaning import Leftovers
-from hw2tune.printable import printable
 from hw2tune.records.leftovers import KINDS, SET_ASIDE, Leftover
 from hw2tune.terminal.formats import print_csv
 from hw2tune.terminal.streams import results
 from hw2tune.terminal.tables import table_of
+from hw2tune.text.plain import printable
 
 COLUMNS = ("kind", "study", "count", "bytes", "what")
 

@@ -10,7 +10,7 @@ from hw2tune.terminal.lines import configuration, trial_name
 from hw2tune.terminal.streams import results
 from hw2tune.terminal.tables import plain_table
 from hw2tune.text.numbers import label_of, measured, percent
-from hw2tune.text.strict_json import strict_json
+from hw2tune.text.plain import strict_json
 
 if TYPE_CHECKING:
     from hw2tune.export.predict import Prediction, Predictions

@@ -9,7 +9,6 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.table import Table
 
-from hw2tune.printable import printable
 from hw2tune.records.overview import UNREADABLE, Overview
 from hw2tune.records.trials.rows import TrialRow, best_first
 from hw2tune.records.trials.states import INTERRUPTED
@@ -17,7 +16,7 @@ from hw2tune.study.objectives import objective_of
 from hw2tune.terminal.lines import configuration, objective_value, trial_name
 from hw2tune.terminal.streams import results
 from hw2tune.text.cells import duration
-from hw2tune.text.strict_json import strict_json
+from hw2tune.text.plain import printable, strict_json
 
 if TYPE_CHECKING:
     from hw2tune.data.load import DatasetStatus

@@ -15,7 +15,6 @@ from rich.table import Table
 from rich.text import Text
 
 from hw2tune.errors import Hw2tuneError
-from hw2tune.printable import printable
 from hw2tune.records.overview import Overview, read_overview, read_overviews
 from hw2tune.records.remote.mirror import reading, reading_study
 from hw2tune.records.trials.rows import best_first
@@ -23,7 +22,7 @@ from hw2tune.records.trials.states import COMPLETE, RUNNING
 from hw2tune.terminal.lines import objective_value
 from hw2tune.terminal.streams import results
 from hw2tune.terminal.tables import status_cells, status_headings, status_title, studies_table, table_of
-from hw2tune.text.strict_json import strict_json
+from hw2tune.text.plain import printable, strict_json
 
 AROUND = 5  # lines of a terminal that are not for trials: title, headings, what is left out, footer, prompt
 

@@ -1,1 +1,1 @@
-"""Numbers, durations and configurations as text, the same in terminal and report."""
+"""Errors, numbers, durations and configurations as text, the same everywhere; `plain` knows nothing of studies."""

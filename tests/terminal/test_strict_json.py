@@ -6,7 +6,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hw2tune.text.strict_json import strict_json
+from hw2tune.text.plain import strict_json
 
 CONTENT = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_subnormal=False) | st.text(),

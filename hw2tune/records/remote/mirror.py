@@ -20,7 +20,6 @@ from pathlib import Path
 
 from hw2tune.data.roots import cache_dir
 from hw2tune.errors import Hw2tuneError, LostStudyError, StoreError
-from hw2tune.printable import without_secrets
 from hw2tune.records.atomic import write_atomically
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.lock import Owner, dump_owner, owner_of
@@ -28,6 +27,7 @@ from hw2tune.records.overview import find_folder
 from hw2tune.records.remote.runs import RemoteStudy
 from hw2tune.records.remote.store import is_url, open_store
 from hw2tune.records.remote.working_copy import Mirror
+from hw2tune.text.plain import without_secrets
 
 PUSH_SECONDS = 5.0  # between two pushes, and two signs of life
 

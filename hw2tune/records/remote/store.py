@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hw2tune.errors import StoreError
-from hw2tune.printable import without_secrets
+from hw2tune.text.plain import without_secrets
 
 OBJECT_STORES = ("s3", "gcs", "abfs")  # an object is there whole or not at all; a file, as of HDFS, is not
 PART = ".part"

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from hw2tune.records.atomic import write_atomically
 from hw2tune.records.damaged import read_record
 from hw2tune.records.replicates.records import Array, Current, Gallery, Race, Replicate, ReplicatesFolder
-from hw2tune.text.strict_json import strict_json
+from hw2tune.text.plain import strict_json
 
 
 def write_replicate(folder: ReplicatesFolder, replicate: Replicate, arrays: bytes) -> None:

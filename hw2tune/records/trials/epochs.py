@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 
 from hw2tune.records.atomic import write_atomically, writing
 from hw2tune.records.layout import TrialFolder
-from hw2tune.text.strict_json import strict_json
+from hw2tune.text.plain import strict_json
 
 
 def append_epoch(folder: TrialFolder, record: Mapping[str, Any]) -> None:

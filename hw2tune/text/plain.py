@@ -1,8 +1,10 @@
-"""Text that may be shown to anybody: addresses without credentials, and nothing that controls a terminal."""
+"""Text without any knowledge of studies: what may be shown to anybody, errors in one line, durations, JSON."""
 
 from __future__ import annotations
 
+import json
 import re
+from typing import Any
 
 # Options of pyarrow's addresses that say where a store is. Of all others (`client_secret`, `sig`) none is shown.
 PUBLIC = re.compile(
@@ -14,6 +16,8 @@ OPTIONS = re.compile(r"(://[^\s?#]*)[?#](\S*)")
 # ESC begins what moves the cursor, sets the title or the clipboard; then come those that turn text around, and bytes of
 # file names that are not UTF-8, which no terminal can be sent.
 CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_FORM = re.compile(r"(?:\d+(?:\.\d+)?[smhd])+")
 
 
 def printable(text: str) -> str:
@@ -29,3 +33,19 @@ def without_secrets(text: str) -> str:
 def _with_public_options(address: re.Match[str]) -> str:
     options = "&".join(option for option in re.split("[?#&;]", address[2]) if PUBLIC.fullmatch(option))
     return address[1] + (f"?{options}" if options else "")
+
+
+def seconds(text: str) -> float:
+    """`90s`, `30m`, `1h30m`, `2d` in seconds. Raises ValueError, saying what would do."""
+    parts = re.findall(r"(\d+(?:\.\d+)?)([smhd])", text)
+    total = sum(float(number) * _SECONDS[unit] for number, unit in parts)
+    if not _FORM.fullmatch(text) or total <= 0:
+        raise ValueError(f"{text!r} is no duration; 90s, 30m, 2h and 1h30m are")
+    return total
+
+
+def strict_json(content: Any, **how: Any) -> str:
+    """Return `content` as JSON, null for each number that is not finite; `how` is that of `json.dumps`."""
+    text = json.dumps(content, **how)
+    finite = json.loads(text, parse_constant=lambda _: None)
+    return json.dumps(finite, **how | {"allow_nan": False, "default": None})
