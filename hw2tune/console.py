@@ -10,7 +10,7 @@ import warnings
 from hw2tune.errors import Hw2tuneError, InterruptedByUserError
 from hw2tune.interrupt import INTERRUPTED_TEXT, end_as_ctrl_c, end_no_more
 from hw2tune.terminal.streams import make_streams_last
-from hw2tune.text.plain import printable, without_secrets
+from hw2tune.text.plain import first_line, printable, without_secrets
 from hw2tune.variables import settle
 
 
@@ -55,6 +55,6 @@ def _tell(error: Exception) -> int:
     if isinstance(error, Hw2tuneError):
         print(f"hw2tune: {printable(without_secrets(str(error)))}", file=sys.stderr)
         return error.exit_code
-    first_line = f"{type(error).__name__}: {error}".splitlines()[0]
-    print(f"hw2tune: our fault: {printable(without_secrets(first_line))}; --debug shows where", file=sys.stderr)
+    text = printable(without_secrets(first_line(f"{type(error).__name__}: {error}")))
+    print(f"hw2tune: our fault: {text}; --debug shows where", file=sys.stderr)
     return 1

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hw2tune.errors import DataError
+from hw2tune.text.plain import nearest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,10 +72,8 @@ def dataset_info(name: str) -> DatasetInfo:
     """Return the facts about the data set `name`. Raises DataError with the known names."""
     if name in DATASETS:
         return DATASETS[name]
-    from difflib import get_close_matches
-
-    close = get_close_matches(name.lower(), DATASETS, n=1)
-    hint = f"; did you mean '{close[0]}'?" if close else "."
+    close = nearest(name.lower(), DATASETS)
+    hint = f"; did you mean '{close}'?" if close else "."
     raise DataError(f"unknown data set '{name}'{hint} The data sets are {', '.join(DATASETS)}.")
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from hw2tune.data.dataset import Pixels
 from hw2tune.errors import ImageError
+from hw2tune.text.plain import first_line
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -86,9 +87,7 @@ def _opened(path: Path) -> Iterator[ImageFile]:
         there = f"a link to {path.readlink()}, which does not exist" if path.is_symlink() else "no such file"
         raise ImageError(there) from error
     except (*BROKEN, Image.DecompressionBombError) as error:
-        raise ImageError(
-            str(getattr(error, "strerror", "") or error or type(error).__name__).splitlines()[0]
-        ) from error
+        raise ImageError(first_line(getattr(error, "strerror", "") or error, type(error).__name__)) from error
 
 
 def read_header(path: Path) -> Header:

@@ -25,6 +25,7 @@ from hw2tune.execution.resources import Capacity, ResourceRequest, find_capacity
 from hw2tune.execution.scratch import RAYS, scratch
 from hw2tune.execution.workarounds import out_of_reach, signals_left_alone, translated_errors, without_servers
 from hw2tune.loggers import silenced
+from hw2tune.text.plain import last_line
 from hw2tune.user_code.trust import trust_variable
 
 PRELOAD = "hw2tune.execution.preload"  # what Ray's idle workers import as they start
@@ -104,9 +105,9 @@ def _only_run() -> Iterator[None]:
     try:
         yield
     except ray.exceptions.RayError as error:
-        last = (str(error).strip().splitlines() or ["no message"])[-1]
         raise RayFailedError(
-            f"Ray failed with {type(error).__name__}: {last}; what is finished is kept, run the same command again"
+            f"Ray failed with {type(error).__name__}: {last_line(error)}; what is finished is kept, run the same "
+            "command again"
         ) from error
     finally:
         _RUN.release()

@@ -7,6 +7,7 @@ import re
 from importlib import metadata
 
 from hw2tune.errors import ResourceError
+from hw2tune.text.plain import first_line
 
 
 def connection_error(address: str, said: str) -> ResourceError:
@@ -20,9 +21,8 @@ def connection_error(address: str, said: str) -> ResourceError:
         )
     if re.search("token|unauthenticated|authentication", said, re.IGNORECASE):
         return token_refused(address, here=True)
-    first_line = next(iter(said.strip().splitlines()), "no reason given")
     return ResourceError(
-        f"--address {address}: no Ray cluster could be reached ({first_line}); is it running "
+        f"--address {address}: no Ray cluster could be reached ({first_line(said, 'no reason given')}); is it running "
         "(`ray start --head`), and does this user have its token in RAY_AUTH_TOKEN or ~/.ray/auth_token?"
     )
 

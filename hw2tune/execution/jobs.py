@@ -22,6 +22,7 @@ from hw2tune.execution.authentication import users_token
 from hw2tune.execution.connection_errors import connection_error
 from hw2tune.study.file import dump_study
 from hw2tune.study.schema import Study
+from hw2tune.text.plain import first_line
 
 POLL_SECONDS = 1.0
 PATIENCE = 120.0  # seconds without an answer before the client gives up; the job does not mind
@@ -165,7 +166,7 @@ def _follow(cluster: JobServer, job: str, write: Callable[[str], object], note: 
             lost = True
         except (RuntimeError, RayError) as error:  # the server answers, but not what was asked for
             raise JobError(
-                f"{cluster.url}: job {job} cannot be followed ({_first_line(str(error))}); "
+                f"{cluster.url}: job {job} cannot be followed ({first_line(str(error), 'no reason given')}); "
                 f"`{cluster.rejoin}` follows it again"
             ) from error
         else:
@@ -228,10 +229,6 @@ def _needs_default(cluster: JobServer, _: str = "") -> ResourceError:
 
 def _unreachable(cluster: JobServer, said: str) -> ResourceError:
     return ResourceError(
-        f"--address {cluster.url}: no job server answers there ({_first_line(said)}); is it the dashboard's address "
-        "(port 8265), and does the head have ray[default] installed?"
+        f"--address {cluster.url}: no job server answers there ({first_line(said, 'no reason given')}); is it the "
+        "dashboard's address (port 8265), and does the head have ray[default] installed?"
     )
-
-
-def _first_line(said: str) -> str:
-    return next(iter(said.strip().splitlines()), "no reason given")

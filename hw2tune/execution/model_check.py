@@ -22,6 +22,7 @@ from hw2tune.study.objectives import OBJECTIVES
 from hw2tune.study.schema import Study
 from hw2tune.study.space import applies
 from hw2tune.study.task import ProbeRequest, TrialData, task_of
+from hw2tune.text.plain import last_line
 
 IMAGES = 256  # of the training images, for the pass: a batch or more
 MOST_NETWORKS = 8
@@ -111,7 +112,7 @@ def _asked(request: bytes) -> dict[str, Any]:
     except subprocess.TimeoutExpired:
         raise ModelError(f"model: one pass over {IMAGES} images took more than {AT_MOST} s") from None
     if ended.returncode != 0 or not ended.stdout:
-        last = ended.stderr.decode(errors="replace").strip().splitlines()[-1:] or ["it said nothing"]
-        raise ModelError(f"model: the process that tried it ended with code {ended.returncode}: {last[0]}")
+        last = last_line(ended.stderr.decode(errors="replace"), "it said nothing")
+        raise ModelError(f"model: the process that tried it ended with code {ended.returncode}: {last}")
     answer: dict[str, Any] = json.loads(ended.stdout)
     return answer

@@ -10,6 +10,7 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from hw2tune.errors import ResourceError
+from hw2tune.text.plain import last_line
 
 NEEDED = ("torch", "optuna", "numpy")  # in a worker; hw2tune itself travels there
 PATIENCE = 120  # seconds for a node to start a process and answer
@@ -29,7 +30,7 @@ def unsuitable_nodes(nodes: Sequence[Mapping[str, Any]]) -> dict[str, str]:
         try:
             missing = ray.get(answer)
         except ray.exceptions.RayError as error:
-            unsuitable[asked[answer]] = str(error).strip().splitlines()[-1]
+            unsuitable[asked[answer]] = last_line(error)
         else:
             if missing:
                 unsuitable[asked[answer]] = f"its Python has no {' and no '.join(missing)}"

@@ -15,6 +15,7 @@ from hw2tune.execution.resources import Capacity
 from hw2tune.records.trials.rows import TrialRow
 from hw2tune.records.trials.states import COMPLETE, DIVERGED
 from hw2tune.study.task import Job, PublishedEvaluation, Task, TrainingResult, TrialData
+from hw2tune.text.plain import last_line
 from hw2tune.user_code.blame import in_words
 
 Replicate = tuple[str, int]  # variant and seed
@@ -86,7 +87,7 @@ def run_each(
 def _failed(label: str, what: str, error: ray.exceptions.RayError) -> TrainingFailedError:
     """The error of a worker that died, in Ray's words, or of what ran in it, in its own (`told`)."""
     cause = getattr(error, "cause", None)
-    words = str(cause) if isinstance(cause, TrainingFailedError) else str(error).strip().splitlines()[-1]
+    words = str(cause) if isinstance(cause, TrainingFailedError) else last_line(error)
     return TrainingFailedError(
         f"{label}: its {what} failed ({words}); what is finished is kept, run the same command again"
     )

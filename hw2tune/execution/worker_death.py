@@ -9,6 +9,7 @@ from ray.exceptions import ObjectLostError, OutOfMemoryError, RayActorError, Ray
 from hw2tune.execution.tune.messages import WorkerBrokenError
 from hw2tune.records.trials.states import DATA_ERROR, FAILED, LOST, OUT_OF_MEMORY
 from hw2tune.search.failures import Failure
+from hw2tune.text.plain import last_line
 
 # A worker that fails before the trial's own code runs: Ray keeps the text of the cause and not its type.
 DATA_LOST = ("ObjectLostError", "ObjectFetchTimedOutError", "OwnerDiedError", "ObjectFreedError")
@@ -45,7 +46,7 @@ def _cause(error: Exception | None, *, machine_gone: bool, killed_by_kernel: boo
     if lost or (began and any(name in text for name in DATA_LOST)):
         return DATA_ERROR, "its data set could not be fetched"
     if began:
-        return FAILED, text.strip().splitlines()[-1].strip()
+        return FAILED, last_line(text)
     if machine_gone:
         return LOST, "its machine is gone"
     return LOST, "its worker process died"

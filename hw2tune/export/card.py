@@ -11,6 +11,7 @@ from hw2tune.report.inference.statistics import Summary, summarize
 from hw2tune.study.claims import TUNED
 from hw2tune.study.objectives import objective_of
 from hw2tune.text.numbers import counted, measured, percent
+from hw2tune.text.plain import markdown_table
 
 if TYPE_CHECKING:
     from hw2tune.export.trained import TrainedModel
@@ -212,5 +213,4 @@ def _run(model: TrainedModel) -> dict[str, Any]:
 
 
 def _table(heads: tuple[str, str], rows: Iterable[tuple[str, str]]) -> str:
-    body = [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in rows]
-    return "\n".join([f"| {' | '.join(heads)} |", "|---|---|", *body])
+    return markdown_table(heads, ([cell.replace("|", r"\|") for cell in row] for row in rows))

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from hw2tune.errors import Hw2tuneError, ModelError
 from hw2tune.export.graph import Classifier, classifier
 from hw2tune.loggers import silenced
+from hw2tune.text.plain import first_line
 
 if TYPE_CHECKING:
     from hw2tune.export.trained import TrainedModel
@@ -85,9 +86,8 @@ def _exported(model: TrainedModel) -> torch.export.ExportedProgram:
         with _quiet(), torch.no_grad():
             return torch.export.export(whole, (example,), dynamic_shapes=({0: torch.export.Dim("batch")},))
     except Exception as error:  # torch.export raises many types, and the user's code any
-        first = str(error).strip().splitlines()[:1] or ["no message"]
         raise ModelError(
-            f"{model.study.model}: torch.export cannot follow its code ({type(error).__name__}: {first[0]}); "
+            f"{model.study.model}: torch.export cannot follow its code ({type(error).__name__}: {first_line(error)}); "
             "--to model.safetensors exports its weights with the code that they belong to"
         ) from error
 

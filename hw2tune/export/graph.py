@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from hw2tune.data.dataset import Split
 from hw2tune.errors import ModelError
 from hw2tune.study.task import Blueprint
+from hw2tune.text.plain import first_line
 from hw2tune.train.batches import on_device
 from hw2tune.train.evaluate import Weights, network
 from hw2tune.train.loop import predict
@@ -49,10 +50,9 @@ def built(blueprint: Blueprint, weights: Weights) -> nn.Module:
     except ModelError:
         raise
     except Exception as error:  # the user's code may raise anything
-        first = str(error).strip().splitlines()[:1] or ["no message"]
         raise ModelError(
-            f"{blueprint.model}: cannot be built with these weights ({type(error).__name__}: {first[0]}); is its code, "
-            "or the package that it is from, another than when it was trained?"
+            f"{blueprint.model}: cannot be built with these weights ({type(error).__name__}: {first_line(error)}); is "
+            "its code, or the package that it is from, another than when it was trained?"
         ) from error
 
 

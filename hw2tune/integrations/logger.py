@@ -38,6 +38,7 @@ from hw2tune.records.overview import Overview, read_overview
 from hw2tune.records.trials.rows import TrialRow
 from hw2tune.records.trials.states import RUNNING
 from hw2tune.study.hyperparameters import Value
+from hw2tune.text.plain import first_line
 from hw2tune.variables import settled
 
 LINGERING = 5.0  # seconds that the thread waits for more to do
@@ -247,7 +248,7 @@ class RecordsLogger(ABC):
             error = self._failure
             why = f"{type(error).__name__}: {error}" if error else f"nothing was written for {PATIENCE:g} s"
             raise LoggerError(
-                f"--log {self.name}: not everything is logged ({why.splitlines()[0]}); nothing is lost, the same "
+                f"--log {self.name}: not everything is logged ({first_line(why)}); nothing is lost, the same "
                 "command logs the rest"
             )
 

@@ -24,7 +24,7 @@ from hw2tune.integrations.runs import Run, best_of, study_id
 from hw2tune.loggers import silenced
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.overview import Overview
-from hw2tune.text.plain import without_secrets
+from hw2tune.text.plain import first_line, without_secrets
 from hw2tune.variables import settled
 
 if TYPE_CHECKING:
@@ -279,7 +279,7 @@ def _cause(error: BaseException) -> str:
     """The first error of a chain, in one line."""
     while error.__cause__ or error.__context__:
         error = error.__cause__ or error.__context__ or error
-    return next(iter(str(error).splitlines()), type(error).__name__)
+    return first_line(error, type(error).__name__)
 
 
 def _equal(one: float, other: float) -> bool:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from hw2tune.study.hyperparameters import Value, identity
+from hw2tune.text.plain import value_text
 
 TUNED = "tuned"  # the winner of the search
 STRICT = ConfigDict(frozen=True, extra="forbid", strict=True, populate_by_name=True, serialize_by_alias=True)
@@ -34,7 +35,7 @@ class Side(BaseModel):
     def _called(self, number: Callable[[float], str]) -> str:
         if self.name or not self.changes:
             return self.name or self.of
-        texts = (f"{name.removeprefix('model.')}-{_text(value, number)}" for name, value in self.changes.items())
+        texts = (f"{name.removeprefix('model.')}-{value_text(value, number)}" for name, value in self.changes.items())
         return "-".join([self.of, *texts])
 
     def agrees(self, configuration: Mapping[str, Value]) -> bool:
@@ -72,7 +73,3 @@ def variants_of(claims: Sequence[Claim], references: Mapping[str, Any]) -> dict[
     order = [*references, TUNED]
     plain = {name: sides[name] for name in order if name in sides and not sides[name].changes}
     return plain | {name: side for name, side in sides.items() if name not in plain}
-
-
-def _text(value: Value, number: Callable[[float], str]) -> str:
-    return str(value).lower() if isinstance(value, bool) else number(value) if isinstance(value, float) else str(value)

@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from hw2tune.study.hyperparameters import Value, is_number
+from hw2tune.text.plain import value_text
 
 STRICT = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -191,7 +192,7 @@ class Choice(BaseModel):
         return trial.suggest_categorical(name, self.choices)  # type: ignore[no-any-return]
 
     def __str__(self) -> str:
-        return "{" + ", ".join(_shown(value) for value in self.choices) + "}" + condition_text(self.when)
+        return "{" + ", ".join(value_text(value) for value in self.choices) + "}" + condition_text(self.when)
 
 
 def as_table(raw: Any) -> Mapping[str, Any]:
@@ -211,17 +212,13 @@ Distribution = Annotated[
 ]
 
 
-def _shown(value: Value) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
 def condition_text(when: Mapping[str, Any]) -> str:
     """` when optimizer = sgd`; nothing without a condition."""
 
     def text(name: str, condition: Any) -> str:
         if isinstance(condition, list):
-            return f"{name} = {' or '.join(_shown(value) for value in condition)}"
-        return f"{name} in {condition}" if isinstance(condition, Bounds) else f"{name} = {_shown(condition)}"
+            return f"{name} = {' or '.join(value_text(value) for value in condition)}"
+        return f"{name} in {condition}" if isinstance(condition, Bounds) else f"{name} = {value_text(condition)}"
 
     return "".join(f" when {text(name, condition)}" for name, condition in when.items())
 

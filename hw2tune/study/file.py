@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import codecs
 import contextlib
-import difflib
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +16,7 @@ from hw2tune.study.normal import normal_form
 from hw2tune.study.schema import Study
 from hw2tune.study.shipped import shipped_studies
 from hw2tune.study.validation import validation_errors
+from hw2tune.text.plain import nearest
 from hw2tune.user_code.files import code_digest, flat, is_code, read_code
 
 # UTF-32 first: its mark begins with UTF-16's.
@@ -130,9 +130,8 @@ def read_text(path: Path) -> str:
 def _meant(path: Path) -> str:
     """A file beside it that may have been meant."""
     with contextlib.suppress(OSError):
-        close = difflib.get_close_matches(path.name, [p.name for p in path.parent.glob("*.toml")], n=1)
-        if close:
-            return f"; did you mean {path.with_name(close[0])}?"
+        if close := nearest(path.name, (one.name for one in path.parent.glob("*.toml"))):
+            return f"; did you mean {path.with_name(close)}?"
     return ""
 
 

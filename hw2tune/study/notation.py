@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
+
+from hw2tune.text.plain import nearest, value_text
 
 # Names in other tools' files, small letters and digits alone, and ours.
 ALIASES = {
@@ -65,8 +66,8 @@ def did_you_mean(word: str, known: Iterable[str], otherwise: str = "") -> str:
     known = list(known)
     if (meant := ALIASES.get(re.sub("[^a-z0-9]", "", word.lower()))) in known:
         return f"; it is called `{meant}` here"
-    close = difflib.get_close_matches(word, known, n=1)
-    return f"; did you mean `{close[0]}`?" if close else f"; known here: {', '.join(known)}{otherwise}"
+    close = nearest(word, known)
+    return f"; did you mean `{close}`?" if close else f"; known here: {', '.join(known)}{otherwise}"
 
 
 def _are_numbers(*values: Any) -> bool:
@@ -81,8 +82,5 @@ def _powers_of_two(low: float, high: float) -> list[int]:
 
 
 def _shown(values: list[Any]) -> str:
-    shown = (
-        f'"{value}"' if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else str(value)
-        for value in values
-    )
+    shown = (f'"{value}"' if isinstance(value, str) else value_text(value) for value in values)
     return f"[{', '.join(shown)}]"

@@ -8,6 +8,7 @@ from hw2tune.records.trials.rows import TrialRow
 from hw2tune.study.hyperparameters import HYPERPARAMETERS, MODEL, Value
 from hw2tune.study.objectives import objective_of
 from hw2tune.text.cells import duration
+from hw2tune.text.plain import value_text
 
 
 def configuration(params: Mapping[str, Value]) -> str:
@@ -23,9 +24,7 @@ def _short(name: str) -> str:
 
 def number(value: Value) -> str:
     """Two significant digits for a float, everything else as it is."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    return f"{value:.2g}" if isinstance(value, float) else str(value)
+    return value_text(value, lambda one: f"{one:.2g}")
 
 
 def objective_value(value: float | None, objective: str) -> str:

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from hw2tune.study.hyperparameters import HYPERPARAMETERS
-from hw2tune.study.objectives import is_loss
+from hw2tune.study.objectives import objective_of
 from hw2tune.text import numbers
+from hw2tune.text.plain import value_text
 
 DASH = "\N{EN DASH}"  # nothing there
 TIGHT = "\N{NO-BREAK SPACE}"  # a value stays beside its name
@@ -42,15 +43,13 @@ def p_value(p: Any) -> str:
 
 def objective_value(value: Any, objective: str) -> str:
     """An accuracy in percent, a loss as it is."""
-    if missing(value):
-        return DASH
-    return f"{value:.4f}" if is_loss(objective) or numbers.is_user_metric(objective) else percent(value)
+    return DASH if missing(value) else objective_of(objective).format(value)
 
 
 def configuration(params: Mapping[str, Any]) -> str:
     """`adam, lr 0.001, batch 100, weight decay 1e-4`; the optimizer first."""
     rest = [
-        f"{_name(name)}{TIGHT}{_number(value)}".replace(" ", TIGHT)
+        f"{_name(name)}{TIGHT}{value_text(value, numbers.scientific)}".replace(" ", TIGHT)
         for name, value in params.items()
         if name != "optimizer"
     ]
@@ -62,16 +61,6 @@ def _name(name: str) -> str:
     if spec is None:
         return numbers.label_of(name)
     return spec.label if name in _LONG else spec.short
-
-
-def _number(value: Any) -> str:
-    return (
-        numbers.scientific(value)
-        if isinstance(value, float)
-        else str(value).lower()
-        if value is True or value is False
-        else str(value)
-    )
 
 
 def duration(seconds: float) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from hw2tune.study.hyperparameters import HYPERPARAMETERS, MODEL, Value
 from hw2tune.study.objectives import is_loss, objective_of
 from hw2tune.study.optimizers import OPTIMIZERS
+from hw2tune.text.plain import value_text
 
 
 def points(fraction: float) -> str:
@@ -107,7 +108,7 @@ def value_words(name: str, value: Value) -> str:
         return "no weight decay"
     if isinstance(value, bool):
         return label_of(name) if value else f"no {label_of(name)}"
-    return f"{label_of(name)} {scientific(value) if isinstance(value, float) else value}"
+    return f"{label_of(name)} {value_text(value, scientific)}"
 
 
 def changed_words(params: Mapping[str, Value], other: Mapping[str, Value]) -> str:
@@ -123,13 +124,7 @@ def _changed(name: str, params: Mapping[str, Value], other: Mapping[str, Value])
     now, before = (configuration.get(name, default) for configuration in (params, other))
     if now is None:
         return f"no {label_of(name)}"
-    return value_words(name, now) + (f" in place of {_plain(before)}" if before is not None else "")
-
-
-def _plain(value: Value) -> str:
-    return (
-        str(value).lower() if isinstance(value, bool) else scientific(value) if isinstance(value, float) else str(value)
-    )
+    return value_words(name, now) + (f" in place of {value_text(before, scientific)}" if before is not None else "")
 
 
 def sentence(text: str) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import re
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 # Options of pyarrow's addresses that say where a store is. Of all others (`client_secret`, `sig`) none is shown.
@@ -33,6 +35,33 @@ def without_secrets(text: str) -> str:
 def _with_public_options(address: re.Match[str]) -> str:
     options = "&".join(option for option in re.split("[?#&;]", address[2]) if PUBLIC.fullmatch(option))
     return address[1] + (f"?{options}" if options else "")
+
+
+def first_line(said: object, otherwise: str = "no message") -> str:
+    """Return the first line of an error or a text, or `otherwise` if it has none."""
+    return next(iter(str(said).strip().splitlines()), otherwise).strip()
+
+
+def last_line(said: object, otherwise: str = "no message") -> str:
+    """Return the last line, in which Ray and Python name the error below a traceback, or `otherwise`."""
+    return (str(said).strip().splitlines() or [otherwise])[-1].strip()
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """Return the known word that was probably meant, or None if none is similar."""
+    return next(iter(difflib.get_close_matches(word, list(known), n=1)), None)
+
+
+def value_text(value: object, number: Callable[[float], str] = str) -> str:
+    """Return a hyperparameter's value as text: `true` as in TOML, a float as `number` writes it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return number(value) if isinstance(value, float) else str(value)
+
+
+def markdown_table(columns: Sequence[str], rows: Iterable[Sequence[str]], rule: Sequence[str] = ()) -> str:
+    """Return a table in GitHub's Markdown; `rule` aligns the columns. Cells are Markdown already."""
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (columns, rule or ["---"] * len(columns), *rows))
 
 
 def seconds(text: str) -> float:

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from hw2tune.errors import Hw2tuneError, ModelError
 from hw2tune.study.task import ProbeRequest, Task
+from hw2tune.text.plain import first_line
 from hw2tune.train.batches import DeviceSplit, on_device
 from hw2tune.train.device import prepare_process
 from hw2tune.train.loop import evaluation_batch
@@ -129,7 +130,7 @@ def _notes_on_one_image(name: str, model: nn.Module, image: Tensor, classes: int
         _check_logits(name, logits, (1, classes), "")
     except Exception as error:  # whatever the user's code raises: training never sends one image alone
         return [
-            f"{name}: one image alone does not pass ({_first_line(error).removeprefix(f'{name}: ')}); is there a "
+            f"{name}: one image alone does not pass ({first_line(error).removeprefix(f'{name}: ')}); is there a "
             "squeeze() without its axis? hw2tune works without it, but an exported file will refuse one image"
         ]
     return []
@@ -173,12 +174,8 @@ def _named(task: Task, where: str = "") -> Iterator[None]:
     except Exception as error:  # the user's code may raise anything
         model = task.hyperparameters.model
         given = f" with {', '.join(f'{name} = {value!r}' for name, value in model.items())}" if model else ""
-        text = f"{_place(error, task)}{type(error).__name__}: {_first_line(error)}"
+        text = f"{_place(error, task)}{type(error).__name__}: {first_line(error)}"
         raise ModelError(f"{text}{given}{where}{_on_files(error)}") from error
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), "no message")
 
 
 def _on_files(error: Exception) -> str:

@@ -6,6 +6,8 @@ import traceback
 from collections.abc import Mapping
 from pathlib import Path
 
+from hw2tune.text.plain import first_line
+
 OURS = str(Path(__file__).parents[1])
 
 
@@ -17,8 +19,7 @@ def is_users(error: BaseException, code: Mapping[str, str]) -> bool:
 
 def in_words(error: BaseException, code: Mapping[str, str]) -> str:
     """Return an error as one line, `net.py, line 12: ValueError: too wide`, with the innermost line of the `code`."""
-    text = ": ".join([type(error).__name__, *str(error).strip().splitlines()[:1]])
-    return _users_line(error, code) + text
+    return _users_line(error, code) + ": ".join(filter(None, [type(error).__name__, first_line(error, "")]))
 
 
 def _users_line(error: BaseException, code: Mapping[str, str]) -> str:

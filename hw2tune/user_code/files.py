@@ -7,7 +7,6 @@ so that all of it can travel to workers and be part of a training's key.
 from __future__ import annotations
 
 import ast
-import difflib
 import hashlib
 import sys
 from collections.abc import Iterator, Mapping
@@ -16,6 +15,7 @@ from importlib.machinery import PathFinder
 from pathlib import Path, PurePosixPath
 
 from hw2tune.errors import StudyFileError
+from hw2tune.text.plain import nearest
 
 FOLDER = "code"  # in a study's folder, where its own modules are kept
 # Modules of these names beside a study file are not the user's: Python's own, and what training imports.
@@ -178,5 +178,5 @@ def _defines(text: str, path: Path, name: str) -> None:
         elif isinstance(node, ast.Import | ast.ImportFrom):
             names.update((alias.asname or alias.name).partition(".")[0] for alias in node.names)
     if name not in names and "*" not in names:
-        close = difflib.get_close_matches(name, sorted(names), n=1)
-        raise StudyFileError(f"{path} defines no {name!r}{f'; did you mean `{close[0]}`?' if close else ''}")
+        close = nearest(name, sorted(names))
+        raise StudyFileError(f"{path} defines no {name!r}{f'; did you mean `{close}`?' if close else ''}")

@@ -28,6 +28,7 @@ from hw2tune.interrupt import interruptible
 from hw2tune.records.atomic import not_writable
 from hw2tune.search.driver import RunEnd, StudyDriver
 from hw2tune.study.task import TrialData
+from hw2tune.text.plain import last_line
 
 
 def run_tune(
@@ -73,8 +74,7 @@ def _fit(tuner: tune.Tuner, running: Running) -> None:
         tuner.fit()
     except Exception as error:  # Ray 2.60: whatever Tune's controller does not expect ends it
         if running.fault is None:
-            last = (str(error).strip().splitlines() or ["no message"])[-1]
-            raise RayFailedError(f"Ray Tune ended with {type(error).__name__}: {last}") from error
+            raise RayFailedError(f"Ray Tune ended with {type(error).__name__}: {last_line(error)}") from error
     if running.fault is not None:
         raise running.fault
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hw2tune.errors import StoreError
-from hw2tune.text.plain import without_secrets
+from hw2tune.text.plain import first_line, without_secrets
 
 OBJECT_STORES = ("s3", "gcs", "abfs")  # an object is there whole or not at all; a file, as of HDFS, is not
 PART = ".part"
@@ -125,7 +125,7 @@ def _reaching(url: str) -> Iterator[None]:
     try:
         yield
     except (ArrowException, OSError, ValueError, NotImplementedError) as error:
-        reason = (without_secrets(str(error)).splitlines() or [type(error).__name__])[0]
+        reason = first_line(without_secrets(str(error)), type(error).__name__)
         # `from None`: pyarrow's own text may quote the URL with its password.
         raise StoreError(
             f"{url}: cannot be reached ({reason}); check the address, the bucket and the credentials"

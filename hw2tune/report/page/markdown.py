@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from hw2tune.report.page.blocks import Prose, Table
 from hw2tune.report.page.claims import damaged_prose, opening_prose, pairs_details, pairs_summary, variants_summary
 from hw2tune.report.results import StudyResults
+from hw2tune.text.plain import markdown_table
 
 
 def summary_markdown(results: Sequence[StudyResults]) -> str:
@@ -34,12 +35,8 @@ def table(block: Table) -> str:
         [f"{escape(row.cells[0])}{f' (**{escape(row.caveat)}**)' if row.caveat else ''}", *map(escape, row.cells[1:])]
         for row in block.rows
     ]
-    lines = [
-        _line([escape(name) for name in block.columns]),
-        _line(["---:" if name in block.numeric else ":---" for name in block.columns]),
-        *(_line(row) for row in rows),
-    ]
-    return "\n".join(lines) + f"\n\n{escape(block.caption)}"
+    rule = ["---:" if name in block.numeric else ":---" for name in block.columns]
+    return f"{markdown_table([*map(escape, block.columns)], rows, rule)}\n\n{escape(block.caption)}"
 
 
 def escape(text: str) -> str:
@@ -53,7 +50,3 @@ def escape(text: str) -> str:
 def _escape(text: str) -> str:
     plain = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return re.sub(r"([\\|*_\[\]~#@])", r"\\\1", plain)
-
-
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"

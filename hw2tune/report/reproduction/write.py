@@ -47,6 +47,7 @@ from hw2tune.report.reproduction.page import (
 from hw2tune.report.reproduction.tables import Reproduction, reproduce
 from hw2tune.report.sound import sound_replicate, sound_run
 from hw2tune.study.published import RUNS, published_epochs
+from hw2tune.text.plain import markdown_table
 
 __all__ = ["COLUMNS", "ReproductionReport", "cells", "write_reproduction"]
 
@@ -168,13 +169,9 @@ def _markdown(report: ReproductionReport) -> str:
         *map(escape, other_pixels(report.name, report.label)),
         "## Means over the printed epochs",
         *caveats,
-        _markdown_table(TOTAL_COLUMNS, totals),
+        markdown_table(TOTAL_COLUMNS, totals),
     ]
     for label, run in report.runs.items():
         parts += [f"## {label}", run.sentence, run.tolerance_note, *([f"**{run.caveat}**"] if run.caveat else [])]
-        parts.append(_markdown_table(COLUMNS, [cells(row) for _, row in run.rows.iterrows()]))
+        parts.append(markdown_table(COLUMNS, [cells(row) for _, row in run.rows.iterrows()]))
     return "\n\n".join(parts) + "\n"
-
-
-def _markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (columns, ["---"] * len(columns), *rows))
