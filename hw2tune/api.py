@@ -29,8 +29,8 @@ from hw2tune.records.remote.mirror import mirrored, reading, reading_study
 from hw2tune.records.stopping import Stop, stop_run
 from hw2tune.records.trials.rows import trial_rows
 from hw2tune.records.trials.storage import read_trials
-from hw2tune.replication import RACE
 from hw2tune.search.cost import Cost, estimate
+from hw2tune.study.names import RACE
 from hw2tune.study.protocol import PROTOCOLS
 from hw2tune.study.schema import Study
 from hw2tune.study_result import StudyResult

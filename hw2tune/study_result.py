@@ -13,6 +13,7 @@ from hw2tune.records.overview import Overview
 from hw2tune.records.trials.epochs import read_epochs
 from hw2tune.records.trials.rows import TrialRow, best_first
 from hw2tune.search.driver import RunEnd
+from hw2tune.study.objectives import sign_of
 from hw2tune.study.schema import Study
 from hw2tune.text.numbers import counted
 
@@ -130,7 +131,7 @@ class StudyResult:
     def _repr_html_(self) -> str:
         """For notebooks: what it is, and its best trials."""
         finished = self.trials.dropna(subset=["value"]).sort_values(
-            "value", ascending=self.study.direction == "minimize", kind="stable"
+            "value", ascending=sign_of(self.study.direction) < 0, kind="stable"
         )
         return f"<p>{escape(repr(self)[1:-1])}</p>{finished.head(10).to_html(index=False)}"
 

@@ -13,6 +13,7 @@ from hw2tune.data.catalog import DATASETS
 from hw2tune.records.leftovers import KINDS
 from hw2tune.search.pruners import PRUNERS
 from hw2tune.search.samplers import SAMPLERS
+from hw2tune.study import names
 
 SCRIPT = Path(sys.executable).with_name("hw2tune")
 REPOSITORY = str(Path(__file__).parents[1])
@@ -90,7 +91,7 @@ def test_nothing_heavy_is_imported_for_a_press_of_tab(place):
 
 
 def test_the_names_are_those_that_there_are():
-    assert set(completion.SAMPLERS) == SAMPLERS.keys() and set(completion.PRUNERS) == PRUNERS.keys()
+    assert list(names.SAMPLERS) == list(SAMPLERS) and list(names.PRUNERS) == list(PRUNERS)
     assert completion.data_sets("") == list(DATASETS)
     assert list(completion.LEFTOVERS) == list(KINDS)
 

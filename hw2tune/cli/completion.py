@@ -10,8 +10,8 @@ from pathlib import Path
 
 import typer
 
-SAMPLERS = ("guided", "tpe", "random", "qmc", "grid", "cmaes", "gp", "nsga2")
-PRUNERS = ("halving", "asha", "hyperband", "median", "percentile", "patient", "wilcoxon", "none")
+from hw2tune.study.names import shipped_studies
+
 LEFTOVERS = ("last-checkpoints", "weights", "set-aside", "decoded-images", "scratch")
 
 
@@ -38,8 +38,6 @@ def results(ctx: typer.Context, incomplete: str) -> list[str]:
 
 def shipped(incomplete: str) -> list[str]:
     """Studies that hw2tune ships."""
-    from hw2tune.study.shipped import shipped_studies
-
     return [name for name in shipped_studies() if name.startswith(incomplete)]
 
 

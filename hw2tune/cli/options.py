@@ -10,6 +10,7 @@ import typer
 
 from hw2tune.cli import completion
 from hw2tune.paths import existing_folder, folder, results_folder
+from hw2tune.study.names import PRUNERS, SAMPLERS
 from hw2tune.text.plain import seconds
 from hw2tune.user_code.trust import trusting
 
@@ -116,16 +117,16 @@ Sampler = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help=f"What chooses configurations: {', '.join(completion.SAMPLERS)}, or package.module:Class.",
-        autocompletion=completion.one_of(completion.SAMPLERS),
+        help=f"What chooses configurations: {', '.join(SAMPLERS)}, or package.module:Class.",
+        autocompletion=completion.one_of(SAMPLERS),
     ),
 ]
 Pruner = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help=f"What stops unpromising trials: {', '.join(completion.PRUNERS)}, or package.module:Class.",
-        autocompletion=completion.one_of(completion.PRUNERS),
+        help=f"What stops unpromising trials: {', '.join(PRUNERS)}, or package.module:Class.",
+        autocompletion=completion.one_of(PRUNERS),
     ),
 ]
 WarmStart = Annotated[

@@ -10,7 +10,7 @@ import typer
 
 from hw2tune.cli import completion
 from hw2tune.cli import options as opt
-from hw2tune.replication import RACE
+from hw2tune.study.names import RACE
 from hw2tune.terminal.streams import results
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from hw2tune.cli.dashboard import dashboard_beside
 from hw2tune.cli.reports import make_loggers, print_files
 from hw2tune.errors import InterruptedByUserError
 from hw2tune.interrupt import INTERRUPTED_TEXT
-from hw2tune.replication import RACE
+from hw2tune.study.names import RACE
 from hw2tune.terminal.streams import results
 
 if TYPE_CHECKING:

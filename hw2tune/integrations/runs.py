@@ -19,7 +19,7 @@ from hw2tune.records.replicates.records import Replicate, ReplicatesFolder
 from hw2tune.records.replicates.trainings import TrainingRecord
 from hw2tune.records.trials.epochs import read_epochs
 from hw2tune.records.trials.rows import TrialRow
-from hw2tune.records.trials.states import COMPLETE, DIVERGED, INTERRUPTED, PRUNED, RUNNING, WAITING
+from hw2tune.records.trials.states import COMPLETE, DIVERGED, INTERRUPTED, RANKED, RUNNING, WAITING
 from hw2tune.study.hyperparameters import Value
 from hw2tune.study.schema import Study
 from hw2tune.study_result import EPOCH_COLUMNS
@@ -59,7 +59,7 @@ class Run:
     @property
     def succeeded(self) -> bool:
         """Whether it ended as it should: trained to its end, or stopped by the pruner."""
-        return self.state.split(" at ")[0] in (COMPLETE, PRUNED)
+        return self.state.split(" at ")[0] in RANKED
 
     @property
     def digest(self) -> str:

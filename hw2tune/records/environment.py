@@ -21,10 +21,9 @@ import psutil
 from hw2tune.records.atomic import write_atomically
 from hw2tune.records.damaged import read_record, set_aside
 from hw2tune.records.layout import StudyFolder
-from hw2tune.text.plain import without_secrets
+from hw2tune.text.plain import SCHEMA, without_secrets
 
 PACKAGES = ("hw2tune", "torch", "ray", "optuna", "numpy", "pandas", "matplotlib", "scipy")
-SCHEMA = 1
 
 
 @dataclass(frozen=True)

@@ -17,12 +17,12 @@ from pathlib import Path
 from hw2tune.records.layout import StudyFolder, TrialFolder
 from hw2tune.records.overview import Overview, read_overview
 from hw2tune.records.trials.rows import TrialRow, best_first
+from hw2tune.study.names import RACE
 
 LAST, WEIGHTS, SET_ASIDE, DECODED, SCRATCH = "last-checkpoints", "weights", "set-aside", "decoded-images", "scratch"
-KEPT_BEST = 6  # as many as race for the winner
 KINDS = {
     LAST: "last.pt of trials that have ended; only a trial under way goes on from it",
-    WEIGHTS: f"best.pt of trials that have ended, but for the references and the best {KEPT_BEST}; shown only when it "
+    WEIGHTS: f"best.pt of trials that have ended, but for the references and the best {RACE}; shown only when it "
     "is asked for: their weights are lost, and `--trial` of `export` and `predict` finds them no more",
     SET_ASIDE: "a study that --fresh set aside, all of it, results too; shown only when it is asked for",
     DECODED: "image folders, decoded; decoded again where one is needed",
@@ -95,5 +95,5 @@ def _is_spare(trial: TrialFolder, row: TrialRow) -> bool:
 
 def _wanted(overview: Overview) -> set[int]:
     """The trials whose weights somebody may yet ask for."""
-    best = best_first(overview.rows, overview.study.direction)[:KEPT_BEST]
+    best = best_first(overview.rows, overview.study.direction)[:RACE]
     return {row.number for row in best} | {row.number for row in overview.rows if row.label}

@@ -10,12 +10,12 @@ from hw2tune.errors import Hw2tuneError, StudyFileError, StudyFolderError
 from hw2tune.records.layout import StudyFolder, study_folders
 from hw2tune.records.lock import Owner, owner_of
 from hw2tune.records.trials.rows import TrialRow, best_first, trial_rows
-from hw2tune.records.trials.states import COMPLETE, INTERRUPTED, PRUNED, RUNNING, WAITING
+from hw2tune.records.trials.states import COMPLETE, INTERRUPTED, RANKED, RUNNING, WAITING
 from hw2tune.records.trials.storage import read_trials
 from hw2tune.study.file import parse_study, read_text
 from hw2tune.study.schema import Study
+from hw2tune.text.plain import SCHEMA
 
-SCHEMA = 1
 # In a list of studies as JSON, one that cannot be read: `name` and `error` are filled in.
 UNREADABLE: dict[str, Any] = {
     "schema": SCHEMA, "name": "", "folder": "", "state": "unreadable", "objective": None, "direction": None,
@@ -46,7 +46,7 @@ class Overview:
     @property
     def all_failed(self) -> bool:
         """Whether trials ended and none of them with a value."""
-        return bool(self.finished) and not any(row.state in (COMPLETE, PRUNED) for row in self.finished)
+        return bool(self.finished) and not any(row.state in RANKED for row in self.finished)
 
     @property
     def state(self) -> str:

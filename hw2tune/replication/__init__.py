@@ -1,3 +1,1 @@
 """The unit of a claim: trainings of one configuration on several seeds, kept under keys."""
-
-RACE = 6  # finalists unless stated otherwise

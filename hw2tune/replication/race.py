@@ -20,6 +20,7 @@ from hw2tune.records.overview import Overview
 from hw2tune.records.replicates.records import Candidate, Race
 from hw2tune.records.trials.rows import TrialRow, best_first
 from hw2tune.study.hyperparameters import identity
+from hw2tune.study.objectives import sign_of
 
 SAFE = 0.95  # probability of being best with which a leader has won
 THIRD = 3  # one finalist for so many trials: the rest of a small study is not worth a training
@@ -108,7 +109,7 @@ def run_race(
     train: Callable[[list[tuple[TrialRow, int]]], list[float | None]],
 ) -> Race:
     """Runs the race. `train` returns for each trial and seed the objective's best value, None where it diverged."""
-    sign = 1 if direction == "maximize" else -1
+    sign = sign_of(direction)
     known = Finalists([sign * (row.value or 0.0) for row in rows])
     while numbers := known.next():
         values = train([(rows[number], seeds[len(known.values[number])]) for number in numbers])

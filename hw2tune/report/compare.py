@@ -18,9 +18,8 @@ from hw2tune.report.study_data import StudyData, read_study_data
 from hw2tune.study.objectives import is_loss
 from hw2tune.study.schema import Study
 from hw2tune.text.numbers import configuration_words, counted, is_user_metric, listed
+from hw2tune.text.plain import SCHEMA
 from hw2tune.user_code.files import code_digest, code_reference
-
-SCHEMA = 1
 
 
 @dataclass(frozen=True, kw_only=True)

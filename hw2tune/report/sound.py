@@ -18,7 +18,7 @@ from hw2tune.study.hyperparameters import HYPERPARAMETERS, Value
 
 QUANTITIES = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")  # of every epoch
 PREDICTIONS = ("labels", "predicted", "last_predicted")
-MOST_CLASSES = 256  # labels are uint8
+UINT8 = 256  # labels without a record of their classes
 
 
 def sound_replicate(replicate: Replicate) -> Replicate | None:
@@ -83,7 +83,7 @@ def sound_counts(counts: Array) -> Array | None:
 
 def sound_arrays(arrays: Mapping[str, Array], dataset: DatasetRecord | None) -> dict[str, Array]:
     """The arrays of a replicate that figures can be drawn from: predictions all or none of them."""
-    classes = len(dataset.classes) if dataset else MOST_CLASSES
+    classes = len(dataset.classes) if dataset else UINT8
     sound = {name: array for name, array in arrays.items() if _sound_array(name, array, classes)}
     if {sound[name].shape for name in (*PREDICTIONS, "confidence") if name in sound} - {_shape(sound)}:
         sound = {name: array for name, array in sound.items() if name not in (*PREDICTIONS, "confidence")}

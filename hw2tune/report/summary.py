@@ -12,9 +12,7 @@ import pandas as pd
 
 from hw2tune.report.figures import DrawnFigure, MissingFigure
 from hw2tune.report.results import StudyResults
-from hw2tune.text.plain import strict_json
-
-SCHEMA = 1
+from hw2tune.text.plain import SCHEMA, strict_json
 
 
 def summary_json(results: Sequence[StudyResults]) -> str:

@@ -19,6 +19,7 @@ from hw2tune.search.design import Cube, UnitPoint
 from hw2tune.search.surrogate import GaussianProcess, expected_improvement
 from hw2tune.study.distributions import Choice
 from hw2tune.study.hyperparameters import Value
+from hw2tune.study.objectives import sign_of
 from hw2tune.study.schema import Study
 
 USED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
@@ -58,7 +59,7 @@ class GuidedSampler(ByNameSampler):
         self.study, self.space, self.cube = study, study.search_space, Cube(study.search_space)
         self.startup, self.mixed_every, self.random = startup, mixed_every, random
         self.moved, self.width, self.prior = moved, width, prior
-        self.sign = 1 if study.direction == "maximize" else -1
+        self.sign = sign_of(study.direction)
         self.rng = np.random.default_rng(seed)
         self.blas = ThreadpoolController()
         self.asked: dict[int, dict[str, float]] = {}  # coordinates by number of the trial

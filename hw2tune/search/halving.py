@@ -9,6 +9,7 @@ from optuna.pruners import BasePruner
 from optuna.trial import FrozenTrial, TrialState
 
 from hw2tune.records.trials.rows import failed_by_itself
+from hw2tune.study.objectives import sign_of
 
 
 class HalvingPruner(BasePruner):
@@ -30,7 +31,7 @@ class HalvingPruner(BasePruner):
         if epoch not in rungs:
             return False
         before = rungs[-2] if len(rungs) > 1 else 0
-        sign = 1 if study.direction == optuna.study.StudyDirection.MAXIMIZE else -1
+        sign = sign_of(study.direction.name.lower())
 
         def best(one: FrozenTrial) -> float:
             if failed_by_itself(one):

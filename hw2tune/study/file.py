@@ -12,9 +12,9 @@ from typing import Any
 from hw2tune.data.own import is_own
 from hw2tune.errors import StudyFileError
 from hw2tune.paths import expand
+from hw2tune.study.names import shipped_studies
 from hw2tune.study.normal import normal_form
 from hw2tune.study.schema import Study
-from hw2tune.study.shipped import shipped_studies
 from hw2tune.study.validation import validation_errors
 from hw2tune.text.plain import nearest
 from hw2tune.user_code.files import code_digest, flat, is_code, read_code

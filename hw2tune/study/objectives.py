@@ -56,11 +56,15 @@ def objective_of(name: str) -> Objective:
     )
 
 
+def sign_of(direction: str) -> int:
+    """Return the factor that makes larger values better: 1 for `maximize`, -1 for `minimize`."""
+    return {"maximize": 1, "minimize": -1}[direction]
+
+
 def best_epoch(values: Mapping[int, float], direction: str) -> int | None:
     """Return the epoch with the best finite value, the first of equals, or None if no value is finite."""
-    sign = 1 if direction == "minimize" else -1
     finite = [epoch for epoch, value in values.items() if math.isfinite(value)]
-    return min(finite, key=lambda epoch: (sign * values[epoch], epoch), default=None)
+    return min(finite, key=lambda epoch: (-sign_of(direction) * values[epoch], epoch), default=None)
 
 
 def never_finite(objective: str, values: Mapping[int, float]) -> str:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from hw2tune.study.claims import Claim, Side, variants_of
 from hw2tune.study.distributions import STRICT, Distribution, as_table
 from hw2tune.study.hyperparameters import Hyperparameters, Identity, Value, identity
+from hw2tune.study.names import PRUNERS, SAMPLERS
 from hw2tune.study.objectives import Objective, objective_of
 from hw2tune.study.space import Space
 
@@ -31,7 +32,7 @@ class Sampler(BaseModel):
 
     model_config = STRICT
     name: Annotated[str, Field(min_length=1)] = _said(
-        "guided, tpe, random, qmc, grid, cmaes, gp, nsga2, or package.module:Class of an optuna.samplers.BaseSampler",
+        f"{', '.join(SAMPLERS)}, or package.module:Class of an optuna.samplers.BaseSampler",
         "guided",
     )
     arguments: dict[str, Any] = _said("given to its class, for example { n_startup_trials = 5 }", {})
@@ -45,8 +46,7 @@ class Pruner(BaseModel):
 
     model_config = STRICT
     name: Annotated[str, Field(min_length=1)] = _said(
-        "halving, asha, hyperband, median, percentile, patient, wilcoxon, none, or package.module:Class of an "
-        "optuna.pruners.BasePruner",
+        f"{', '.join(PRUNERS)}, or package.module:Class of an optuna.pruners.BasePruner",
         "halving",
     )
     min_epochs: Annotated[int, Field(ge=1)] = _said("epochs that every trial has", 1)

@@ -10,8 +10,8 @@ from pathlib import Path
 from hw2tune.errors import PathError, StudyFileError
 from hw2tune.paths import expand
 from hw2tune.study.file import parse_study, read_text
+from hw2tune.study.names import shipped_studies
 from hw2tune.study.schema import NAME_PATTERN
-from hw2tune.study.shipped import shipped_studies
 
 _OWN = """# {name}: a study of your own. `hw2tune check {name}.toml` looks it over,
 # `hw2tune study {name}.toml --summarize` runs it and writes the report.

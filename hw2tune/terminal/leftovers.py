@@ -12,7 +12,7 @@ from hw2tune.records.leftovers import KINDS, SET_ASIDE, Leftover
 from hw2tune.terminal.formats import print_csv
 from hw2tune.terminal.streams import results
 from hw2tune.terminal.tables import table_of
-from hw2tune.text.plain import printable
+from hw2tune.text.plain import SCHEMA, printable
 
 COLUMNS = ("kind", "study", "count", "bytes", "what")
 
@@ -23,7 +23,7 @@ def print_leftovers(leftovers: Leftovers, console: Console, form: str) -> None:
         print(printable(note), file=sys.stderr)
     if form == "json":
         found = [_row(one) | {"paths": [str(path) for path in one.paths]} for one in leftovers.found]
-        print(json.dumps({"schema": 1, "bytes": leftovers.size, "leftovers": found}, indent=2), file=results())
+        print(json.dumps({"schema": SCHEMA, "bytes": leftovers.size, "leftovers": found}, indent=2), file=results())
     elif form == "csv":
         print_csv(COLUMNS, map(_row, leftovers.found))
     elif not leftovers.found:

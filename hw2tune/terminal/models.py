@@ -10,15 +10,13 @@ from hw2tune.terminal.lines import configuration, trial_name
 from hw2tune.terminal.streams import results
 from hw2tune.terminal.tables import plain_table
 from hw2tune.text.numbers import label_of, measured, percent
-from hw2tune.text.plain import strict_json
+from hw2tune.text.plain import SCHEMA, strict_json
 
 if TYPE_CHECKING:
     from hw2tune.export.predict import Prediction, Predictions
     from hw2tune.export.trained import TrainedModel
     from hw2tune.export.write import ExportedModel
     from hw2tune.replication.rerun_result import Rerun, RerunEpoch
-
-SCHEMA = 1
 
 
 def print_exported(exported: ExportedModel, console: Console) -> None:

@@ -18,6 +18,7 @@ OPTIONS = re.compile(r"(://[^\s?#]*)[?#](\S*)")
 # ESC begins what moves the cursor, sets the title or the clipboard; then come those that turn text around, and bytes of
 # file names that are not UTF-8, which no terminal can be sent.
 CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+SCHEMA = 1  # of the JSON and the records that programs read: raised where a reader must change
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _FORM = re.compile(r"(?:\d+(?:\.\d+)?[smhd])+")
 

@@ -62,7 +62,7 @@ def test_checkpoints_of_ended_trials_can_go_but_for_the_weights_that_somebody_ma
 
 
 def test_the_references_keep_their_weights_however_bad_they_are(results, monkeypatch):
-    monkeypatch.setattr("hw2tune.records.leftovers.KEPT_BEST", 1)
+    monkeypatch.setattr("hw2tune.records.leftovers.RACE", 1)
     (weights,) = cleaning.find(results, kinds=[WEIGHTS]).found
     assert {int(path.parent.name) for path in weights.paths} == {2, 4, 5, 6, 7, 8, 9}  # not 0, 1 and the best, 3
 

@@ -15,8 +15,8 @@ from hw2tune.cli import app
 from hw2tune.errors import Hw2tuneError
 from hw2tune.study.documentation import PAGE, SCHEMA, json_schema, page
 from hw2tune.study.file import parse_study
+from hw2tune.study.names import shipped_studies
 from hw2tune.study.schema import NAME_PATTERN
-from hw2tune.study.shipped import shipped_studies
 from hw2tune.study.template import new_files
 from tests.study.test_own_study import OWN
 

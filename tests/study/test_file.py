@@ -8,7 +8,7 @@ import pytest
 from hw2tune.errors import StudyFileError
 from hw2tune.study.file import differences, dump_study, find_study, parse_study
 from hw2tune.study.hyperparameters import Hyperparameters
-from hw2tune.study.shipped import shipped_studies
+from hw2tune.study.names import shipped_studies
 
 GOOD = """
 name = "mine"

@@ -19,11 +19,12 @@ from hw2tune.records.trials.states import (
     FAILED_BY_ITSELF,
     INTERRUPTED,
     PRUNED,
+    RANKED,
     RUNNING,
     WAITING,
 )
 from hw2tune.study.hyperparameters import Value
-from hw2tune.study.objectives import SECONDS, best_epoch, never_finite
+from hw2tune.study.objectives import SECONDS, best_epoch, never_finite, sign_of
 from hw2tune.study.schema import Study
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def _row(study: Study, trial: FrozenTrial, *, alive: bool) -> TrialRow:
     values = trial.intermediate_values
     best, state = best_epoch(values, study.direction), _state(trial, alive=alive)
     reason = trial.user_attrs.get(REASON, "")
-    if state in (COMPLETE, PRUNED) and values and best is None:  # version 0.1 let it be pruned
+    if state in RANKED and values and best is None:  # version 0.1 let it be pruned
         state, reason = DIVERGED, never_finite(study.objective, values)
     return TrialRow(
         number=trial.number,
@@ -119,9 +120,8 @@ def _state(trial: FrozenTrial, *, alive: bool) -> str:
 
 def best_first(rows: Iterable[TrialRow], direction: str) -> list[TrialRow]:
     """Finished trials that have a value, the best first; of equals the earlier one."""
-    sign = 1 if direction == "minimize" else -1
-    ranked = [row for row in rows if row.state in (COMPLETE, PRUNED) and row.value is not None]
-    return sorted(ranked, key=lambda row: (sign * (row.value or 0.0), row.number))
+    ranked = [row for row in rows if row.state in RANKED and row.value is not None]
+    return sorted(ranked, key=lambda row: (-sign_of(direction) * (row.value or 0.0), row.number))
 
 
 def write_trials_table(folder: StudyFolder, rows: Sequence[TrialRow], parameters: Sequence[str]) -> None:

@@ -31,7 +31,7 @@ from hw2tune.study.claims import TUNED, is_tuning
 from hw2tune.text.numbers import listed
 
 Shares = NDArray[np.float64]
-MOST_CLASSES = 20  # in a matrix, or in rows
+MOST_SHOWN = 20  # in a matrix, or in rows
 
 
 def row_shares(counts: NDArray[np.int64]) -> Shares:
@@ -55,7 +55,7 @@ def draw_confusion(data: StudyData, variants: Sequence[str]) -> Drawing:
     """One matrix a variant, side by side, in shares of the true class; of many classes the most confused pairs."""
     shown = choose(data, variants, PREDICTIONS, all_seeds=True)
     names = _names(data)
-    if len(names) > MOST_CLASSES:
+    if len(names) > MOST_SHOWN:
         return draw_confused_pairs(shown, pooled_confusion(shown, shown.variants[-1], names), names)
     counts = {variant: pooled_confusion(shown, variant, names) for variant in shown.variants}
     figure = new_figure(height=_height(names, len(counts)))
@@ -77,7 +77,7 @@ def draw_confusion(data: StudyData, variants: Sequence[str]) -> Drawing:
 def draw_confusion_difference(data: StudyData, variants: tuple[str, str]) -> Drawing:
     """The second variant's matrix minus the first one's, in points."""
     names, (one, other) = _names(data), variants
-    if len(names) > MOST_CLASSES:
+    if len(names) > MOST_SHOWN:
         raise CannotDrawError(f"A matrix of {len(names):,} classes could not be read; tables/ holds every count.")
     shown = choose(data, variants, PREDICTIONS, required=variants, all_seeds=True)
     before, after = (100 * row_shares(pooled_confusion(shown, variant, names)) for variant in variants)
@@ -138,11 +138,11 @@ def draw_accuracies(data: StudyData, variants: Sequence[str]) -> Drawing:
 
 
 def _extremes(tables: dict[str, pd.DataFrame]) -> tuple[dict[str, pd.DataFrame], str]:
-    """Above MOST_CLASSES the classes that the last variant knows worst and best, and a sentence that says so."""
+    """Above MOST_SHOWN the classes that the last variant knows worst and best, and a sentence that says so."""
     last = list(tables.values())[-1]
-    if len(last) <= MOST_CLASSES:
+    if len(last) <= MOST_SHOWN:
         return tables, ""
-    half = MOST_CLASSES // 2
+    half = MOST_SHOWN // 2
     order = list(last[last["images"] > 0].sort_values("accuracy", kind="stable").index)
     kept = [*order[:half], *order[half:][-half:]]
     note = f"Of {len(last):,} classes the {half} are shown that {list(tables)[-1]} knows worst, and the {half} best."

@@ -11,14 +11,13 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from hw2tune.records.trials.rows import TrialRow
-from hw2tune.records.trials.states import COMPLETE, PRUNED
+from hw2tune.records.trials.states import RANKED
 from hw2tune.report.figures.drawing import CannotDrawError, Drawing, Recipe
 from hw2tune.report.figures.labels import data_label, objective_axis
 from hw2tune.report.figures.style import STATE_LOOKS, Look, ink, legend_above, looks_of, marker, new_figure, paper
 from hw2tune.report.study_data import StudyData
+from hw2tune.study.objectives import sign_of
 from hw2tune.text.numbers import counted, listed, measured
-
-RANKED = (COMPLETE, PRUNED)  # trials whose value counts: as in `records.trials.best_first`
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,11 +38,11 @@ def has_value(row: TrialRow) -> bool:
 
 def history_table(rows: Iterable[TrialRow], direction: str) -> list[HistoryPoint]:
     """The trials by number. A diverged trial has no value, even where its first epochs had one."""
-    better, best, table = (max if direction == "maximize" else min), None, []
+    best, table = None, []
     for row in sorted(rows, key=lambda row: row.number):
         value = row.value if has_value(row) else None
         if value is not None:
-            best = value if best is None else better(best, value)
+            best = value if best is None else max(best, value, key=lambda one: sign_of(direction) * one)
         table.append(HistoryPoint(number=row.number, label=row.label, state=row.state, value=value, best=best))
     return table
 

@@ -11,7 +11,7 @@ from hw2tune.report.figures.drawing import CannotDrawError, Drawing, Recipe
 from hw2tune.report.figures.labels import objective_axis
 from hw2tune.report.figures.style import BLUE, GREY, legend_above, looks_of, marker, new_figure
 from hw2tune.report.study_data import StudyData
-from hw2tune.study.objectives import PARAMETERS
+from hw2tune.study.objectives import PARAMETERS, sign_of
 from hw2tune.text.numbers import counted, listed, measured
 
 
@@ -28,7 +28,7 @@ class ParetoPoint:
 
 def pareto_table(rows: Sequence[TrialRow], seconds: Mapping[int, float], direction: str) -> list[ParetoPoint]:
     """`seconds` holds the second objective by trial; by its size, smallest first."""
-    sign = 1 if direction == "maximize" else -1
+    sign = sign_of(direction)
     known = [(row, row.value, seconds[row.number]) for row in rows if row.state == COMPLETE and row.number in seconds]
     points = [(row, value, second) for row, value, second in known if value is not None]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from hw2tune.records.trials.rows import TrialRow, best_first
-from hw2tune.records.trials.states import COMPLETE, PRUNED
+from hw2tune.records.trials.states import RANKED
 from hw2tune.report.page.blocks import Block, Prose, Row, Table
 from hw2tune.report.page.claims import chosen_on_these_seeds
 from hw2tune.report.page.figures import figure_blocks
@@ -89,7 +89,7 @@ def _trials(results: StudyResults) -> Table:
     objective = overview.study.objective
     ranked = best_first(overview.rows, overview.study.direction)
     shown = {row.number: row for row in ranked[:BEST_TRIALS]}
-    shown |= {row.number: row for row in overview.rows if row.label or row.state not in (COMPLETE, PRUNED)}
+    shown |= {row.number: row for row in overview.rows if row.label or row.state not in RANKED}
     return Table(
         name="trials",
         title="Trials",
@@ -103,7 +103,7 @@ def _trials(results: StudyResults) -> Table:
 
 def _trial(row: TrialRow, objective: str) -> Row:
     return Row(
-        faded=row.state not in (COMPLETE, PRUNED),
+        faded=row.state not in RANKED,
         cells=[
             f"#{row.number} {row.label}".strip(),
             objective_value(row.value, objective),

@@ -11,6 +11,7 @@ from hw2tune.records.replicates.records import Candidate, Race
 from hw2tune.report.inference.selection import overtaken, race_summary
 from hw2tune.report.study_data import StudyData
 from hw2tune.report.tables.frames import FLAG, INTEGER, NUMBER, TEXT, frame, hyperparameter_columns
+from hw2tune.study.objectives import sign_of
 
 
 def trials_table(data: StudyData) -> pd.DataFrame:
@@ -36,7 +37,7 @@ def race_table(data: StudyData) -> pd.DataFrame:
     columns |= {"n": INTEGER, "race_mean": NUMBER, "race_rank": INTEGER, "expected": NUMBER, "probability": NUMBER}
     columns |= {"overtaken": FLAG, "winner": FLAG}
     table = frame([_race_row(race, rank, c) for rank, c in enumerate(candidates, 1)] if race else [], columns)
-    ascending = race is not None and race.direction == "minimize"
+    ascending = race is not None and sign_of(race.direction) < 0
     ranked = table["expected"].fillna(table["race_mean"])
     table["race_rank"] = ranked.rank(method="min", ascending=ascending).astype("Int64")
     return table
