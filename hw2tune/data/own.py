@@ -33,11 +33,6 @@ class OwnOptions:
     code: Mapping[str, str] = field(default_factory=dict)
 
 
-def is_own(dataset: str) -> bool:
-    """Return whether a data set is a folder's path or code, not a name in the catalog."""
-    return is_code(dataset) or "/" in dataset or dataset.startswith((".", "~"))
-
-
 def read_own(name: str, options: OwnOptions, progress: Progress | None = None) -> Unsplit:
     """Return the images of a folder or function. Raises DataError."""
     if is_code(name):

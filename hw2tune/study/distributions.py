@@ -120,8 +120,14 @@ class Interval(BaseModel):
         fits = not self.integer or (isinstance(value, int) and (value - int(self.low)) % self.step == 0)
         return fits and self.low <= value <= self.high
 
+    def meets(self, condition: Bounds) -> bool:
+        """Return whether a value of the range is within the bounds."""
+        low = self.low if condition.low is None else max(self.low, condition.low)
+        high = self.high if condition.high is None else min(self.high, condition.high)
+        return low <= high or (self.or_zero and condition.contains(0))
+
     def extremes(self) -> tuple[Value, ...]:
-        """The values to hold against the hyperparameter's own domain."""
+        """Values to be checked against the hyperparameter's own domain."""
         return (int(self.low), int(self.high)) if self.integer else (self.low, self.high)
 
     @property
@@ -178,8 +184,12 @@ class Choice(BaseModel):
         """Whether `value` can be drawn."""
         return value in self.choices
 
+    def meets(self, condition: Bounds) -> bool:
+        """Return whether a choice is within the bounds."""
+        return any(map(condition.contains, self.choices))
+
     def extremes(self) -> tuple[Value, ...]:
-        """The values to hold against the hyperparameter's own domain."""
+        """Values to be checked against the hyperparameter's own domain."""
         return tuple(self.choices)
 
     @property

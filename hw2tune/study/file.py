@@ -9,15 +9,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from hw2tune.data.own import is_own
 from hw2tune.errors import StudyFileError
 from hw2tune.paths import expand
+from hw2tune.study.faults import checked
 from hw2tune.study.names import shipped_studies
-from hw2tune.study.normal import normal_form
+from hw2tune.study.notation import normal_form
 from hw2tune.study.schema import Study
-from hw2tune.study.validation import validation_errors
 from hw2tune.text.plain import nearest
-from hw2tune.user_code.files import code_digest, flat, is_code, read_code
+from hw2tune.user_code.files import code_digest, flat, is_code, is_own, read_code
 
 # UTF-32 first: its mark begins with UTF-16's.
 _OTHER_ENCODINGS = (
@@ -54,10 +53,10 @@ def parse_study(
         if isinstance(table, dict):  # else a fault that is named below
             table[last] = value
     content = normal_form(content)
-    faults = validation_errors(content)
-    if faults:
+    study, faults = checked(content)
+    if study is None or faults:
         raise StudyFileError("\n".join(f"{place}: {fault}" for fault in faults))
-    return _with_code(Study.model_validate(content), place, missing_code_ok)
+    return _with_code(study, place, missing_code_ok)
 
 
 def _with_code(study: Study, place: str, missing_ok: bool) -> Study:

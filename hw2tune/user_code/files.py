@@ -45,6 +45,11 @@ def is_code(text: str) -> bool:
     return ":" in text
 
 
+def is_own(dataset: str) -> bool:
+    """Return whether a data set is a folder's path or code, not a name in the catalog."""
+    return is_code(dataset) or "/" in dataset or dataset.startswith((".", "~"))
+
+
 def code_reference(text: str) -> CodeReference:
     """The parts of a value for which `reference_error` is None."""
     place, _, name = text.rpartition(":")

@@ -1,0 +1,291 @@
+"""Faults of a study file's content as text, `key: condition, but got value`, all of them at once."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
+
+from hw2tune.data.catalog import DATASETS
+from hw2tune.study.claims import TUNED, Claim, Side
+from hw2tune.study.distributions import Bounds, Choice, Distribution, Interval, as_table
+from hw2tune.study.hyperparameters import HYPERPARAMETERS, KNOWN, REQUIRED, error_in_value, of_model
+from hw2tune.study.models import MODELS
+from hw2tune.study.notation import did_you_mean, foreign_notation
+from hw2tune.study.objectives import OBJECTIVES
+from hw2tune.study.schema import NAME_PATTERN, Pruner, Sampler, Study
+from hw2tune.study.space import CycleError, Space
+from hw2tune.user_code.files import is_code, is_own, reference_error
+
+_KINDS: dict[str, type[BaseModel]] = {"interval": Interval, "choice": Choice, "bounds": Bounds}
+_TABLES: dict[str, type[BaseModel]] = {"pruner": Pruner, "sampler": Sampler}
+_INNER = (*_KINDS, "[key]", "value", "values", "function-before")  # parts of a place that only pydantic knows
+_TYPES = ("bool", "int", "float", "str")  # of one value: pydantic names a fault for each of them
+
+
+def checked(content: Mapping[str, Any]) -> tuple[Study | None, list[str]]:
+    """Return the study in a content in `normal_form`, None if its schema is broken, and all faults.
+
+    Checks across fields see what could be read, so that they name their faults next to those of the schema.
+    """
+    space, training = (table if isinstance(table := content.get(key), Mapping) else {} for key in ("space", "training"))
+    foreign = foreign_notation(space)
+    ours = {name: raw for name, raw in space.items() if name not in foreign}
+    study: Study | None = None
+    faults: list[str] = []
+    try:
+        study = Study.model_validate({**content, "space": ours} if foreign else content)
+    except ValidationError as error:
+        faults += dict.fromkeys(map(_as_text, error.errors(include_url=False)))
+    faults += _of_names(content)
+    if isinstance(content.get("space"), Mapping):
+        distributions = study.space if study else _readable(ours)
+        faults += foreign.values()
+        faults += _of_space(distributions, space, training)
+        faults += _of_training(training, space)
+        searched = None
+        try:
+            searched = Space(distributions)
+        except CycleError as error:
+            names = " and ".join(error.args[0])
+            faults.append(f"space: the conditions of {names} wait for each other; take one `when` out")
+        faults += _of_configurations(content, searched if len(distributions) == len(space) else None)
+    return study, faults + list(_of_claims(content))
+
+
+def _as_text(details: ErrorDetails) -> str:
+    place = [part for part in map(str, details["loc"]) if part not in _INNER and "[" not in part]
+    key, got = ".".join(place), repr(details["input"])
+    match details["type"]:
+        case "missing":
+            return f"{key}: is missing"
+        case "extra_forbidden":
+            return f"{key}: unknown key{did_you_mean(place[-1], _known_keys(details))}"
+        case "value_error":
+            return f"{key}: {details['ctx']['error']}"
+        case "string_pattern_mismatch":
+            return (
+                f"{key}: must be 1 to 64 letters, digits, `.`, `_` or `-`, the first a letter or digit, but got {got}"
+            )
+        case _ if place[0] == "validation_size":
+            return f"validation_size: must be a number of images >= 1 or a share between 0 and 1, but got {got}"
+        case "bool_type" | "int_type" | "float_type" | "string_type" if place[-1] in _TYPES:
+            return f"{'.'.join(place[:-1])}: must be one value, but got {got}"
+        case _:
+            return f"{key}: {details['msg'].replace('Input should be', 'must be')}, but got {got}"
+
+
+def _known_keys(details: ErrorDetails) -> Iterable[str]:
+    loc = details["loc"]
+    if loc[0] == "claims":
+        return ("of", "with", "name") if len(loc) > 3 else Claim.model_fields
+    kind = next((_KINDS[str(part)] for part in loc if part in _KINDS), _TABLES.get(str(loc[0]), Study))
+    return [name for name in kind.model_fields if name != "code"]
+
+
+def _readable(space: Mapping[str, Any]) -> dict[str, Distribution]:
+    """The distributions without faults of their own, if another key of the file has one."""
+    adapter: TypeAdapter[Distribution] = TypeAdapter(Distribution)
+    readable = {}
+    for name, raw in space.items():
+        with contextlib.suppress(ValidationError):  # named by the schema
+            readable[name] = adapter.validate_python(as_table(raw))
+    return readable
+
+
+def _of_names(content: Mapping[str, Any]) -> Iterator[str]:
+    """Data set, network and objective: entries of our tables, or code of the user's."""
+    named = {key: content[key] for key in ("dataset", "model", "objective") if isinstance(content.get(key), str)}
+    for key, name in named.items():
+        if is_code(name) and (wrong := reference_error(name)) is not None:
+            yield f"{key}: {wrong}, but got {name!r}"
+    dataset, model, objective = (named.get(key, "") for key in ("dataset", "model", "objective"))
+    info, size = DATASETS.get(dataset), content.get("validation_size")
+    if dataset and not info and not is_own(dataset):
+        own = f"; a folder of images goes by its path (./{dataset}), a function by file.py:name"
+        yield f"dataset: no data set {dataset!r}{did_you_mean(dataset, DATASETS, own)}"
+    if model and model not in MODELS and not is_code(model):
+        own = "; one of your own goes by file.py:Name or package.module:factory"
+        yield f"model: no model {model!r}{did_you_mean(model, MODELS, own)}"
+    if objective and objective not in OBJECTIVES and not is_code(objective):
+        names = ", ".join(OBJECTIVES)
+        yield f"objective: must be one of {names}, or file.py:name of a function, but got {objective!r}"
+    if info is None:
+        return
+    if model in MODELS and MODELS[model].input_shape != info.image_shape:
+        takes, has = ("x".join(map(str, shape)) for shape in (MODELS[model].input_shape, info.image_shape))
+        yield f"model: {model} takes images of {takes}, but data set {dataset} has {has}"
+    if isinstance(size, int) and size >= info.trainval_size:
+        yield f"validation_size: must leave images to train on, but got {size} of {info.trainval_size}"
+    if content.get("test_share") is not None:
+        yield f"test_share: {dataset} has test images of its own; leave test_share out"
+    if content.get("resize") is not None:
+        yield f"resize: goes with a folder of images, and {dataset} is none; leave resize out"
+
+
+def _is_known(name: str) -> bool:
+    """Return whether a hyperparameter has this name, a network's own among them."""
+    return name in KNOWN or (of_model(name) and name.removeprefix("model.").isidentifier())
+
+
+def _unknown(name: str, *, searched: bool = False) -> str:
+    """The fault of an unknown hyperparameter; in [space] and [training] it may be meant for the user's network."""
+    own = f"; one of your network's own is written model.{name}" if searched and name.isidentifier() else ""
+    return f"unknown hyperparameter{did_you_mean(name, KNOWN, own)}"
+
+
+def _optimizers_with(name: str) -> tuple[str, ...]:
+    return HYPERPARAMETERS[name].optimizers if name in KNOWN else ()
+
+
+def _of_space(
+    distributions: Mapping[str, Distribution], space: Mapping[str, Any], training: Mapping[str, Any]
+) -> Iterator[str]:
+    for name in space:
+        if not _is_known(name):
+            yield f"space.{name}: {_unknown(name, searched=True)}"
+    for name in REQUIRED:
+        if name not in space and name not in training:
+            yield f"space.{name}: is missing; give a range, choices or one value"
+    for name, distribution in distributions.items():
+        if _is_known(name):
+            yield from _of_values(name, distribution)
+        for on, condition in distribution.when.items():
+            if fault := _of_condition(name, on, condition, distributions, space):
+                yield f"space.{name}.when.{on}: {fault}"
+    yield from _of_optimizers(distributions, training)
+
+
+def _of_training(training: Mapping[str, Any], space: Mapping[str, Any]) -> Iterator[str]:
+    for name, value in training.items():
+        if not _is_known(name):
+            yield f"training.{name}: {_unknown(name, searched=True)}"
+        elif isinstance(value, list | Mapping):
+            yield f"training.{name}: must be one value; what is to be searched stands in [space]"
+        elif fault := error_in_value(name, value):
+            yield f"training.{name}: {fault}"
+        if name in space:
+            yield f"training.{name}: stands in [space] as well; let it be searched there or fixed here"
+
+
+def _of_values(name: str, distribution: Distribution) -> Iterator[str]:
+    called = name.replace("_", " ")
+    if isinstance(distribution, Interval) and distribution.or_zero and error_in_value(name, 0):
+        yield f"space.{name}.or_zero: zero is no {called}; leave or_zero out"
+    for value in distribution.extremes():
+        if fault := error_in_value(name, value):
+            yield f"space.{name}: {fault}"
+    whole = name in KNOWN and HYPERPARAMETERS[name].kind == "integer"
+    if whole and isinstance(distribution, Interval) and not distribution.integer:
+        yield f"space.{name}: a range draws real numbers and a {called} is whole; add integer = true"
+
+
+def _of_condition(
+    name: str, on: str, condition: Any, distributions: Mapping[str, Distribution], space: Mapping[str, Any]
+) -> str | None:
+    if on not in space:
+        return f"condition on an unknown parameter{did_you_mean(on, [n for n in space if n != name])}"
+    other = distributions.get(on)
+    if other is None:  # has a fault of its own
+        return None
+    if isinstance(condition, Bounds):
+        return None if other.meets(condition) else f"no value of {on} ({other}) lies in {condition}"
+    for value in condition if isinstance(condition, list) else [condition]:
+        if not other.contains(value):
+            if isinstance(other, Choice):
+                shown = ", ".join(map(str, other.choices))
+                return f"must be one of the choices of {on} ({shown}), but got {value!r}"
+            return f"must lie in the range of {on} ({other}), but got {value!r}"
+    if other.values is None:
+        return f"{on} is a real number that hits one value almost never; write a range {{ low = .., high = .. }}"
+    return None
+
+
+def _of_optimizers(distributions: Mapping[str, Distribution], training: Mapping[str, Any]) -> Iterator[str]:
+    """A hyperparameter that only some optimizers have needs a condition on the optimizer."""
+    optimizer = distributions.get("optimizer")
+    choices = optimizer.choices if isinstance(optimizer, Choice) else [training.get("optimizer")]
+    names = [str(name) for name in choices if isinstance(name, str | int | float)]
+    for name, distribution in distributions.items():
+        having, condition = _optimizers_with(name), distribution.when.get("optimizer")
+        allowed = condition if isinstance(condition, list) else [condition]
+        if not having or set(names) <= set(having) or all(one in having for one in allowed):
+            continue
+        fitting = [one for one in names if one in having]
+        if not fitting:
+            yield f"space.{name}: none of {', '.join(names)} has {name}; leave it out"
+            continue
+        shown, verb = (json.dumps(fitting), "have") if len(fitting) > 1 else (json.dumps(fitting[0]), "has")
+        yield f"space.{name}: only {' and '.join(fitting)} {verb} {name}, so it needs when = {{ optimizer = {shown} }}"
+
+
+def _of_configurations(content: Mapping[str, Any], space: Space | None) -> Iterator[str]:
+    """References and [[enqueue]]; without a space that could be read, each value by itself."""
+    references, queue = content.get("references"), content.get("enqueue")
+    named: dict[str, Any] = {}
+    if isinstance(references, Mapping):
+        named |= {f"references.{name}": one for name, one in references.items()}
+        trials = content.get("trials", 50)
+        if isinstance(trials, int) and trials < (least := len(references)):
+            yield f"trials: must be {least} or more, as the references are the first trials, but got {trials}"
+        if TUNED in references:
+            yield f"references.{TUNED}: is what the winner of the search is called; take another name"
+    if isinstance(queue, list):
+        named |= {f"enqueue.{number}": one for number, one in enumerate(queue)}
+    for place, configuration in named.items():
+        if isinstance(configuration, Mapping):
+            outside = space.validation_errors(configuration) if space is not None else {}
+            for name in dict.fromkeys([*configuration, *outside]):
+                if fault := _of_value(name, configuration, outside):
+                    yield f"{place}.{name}: {fault}"
+
+
+def _of_value(name: str, configuration: Mapping[str, Any], outside: Mapping[str, str]) -> str | None:
+    """The fault of a configuration's value, or of a hyperparameter that its optimizer does not have."""
+    if name not in configuration:
+        return outside[name] if _is_known(name) else None
+    if not _is_known(name):
+        return _unknown(name)
+    if fault := error_in_value(name, configuration[name]) or outside.get(name):
+        return fault
+    optimizer, having = configuration.get("optimizer"), _optimizers_with(name)
+    return f"{optimizer} has none; leave it out" if having and optimizer and optimizer not in having else None
+
+
+def _of_claims(content: Mapping[str, Any]) -> Iterator[str]:
+    """Each side must exist and differ from the other, and no two configurations may share a name."""
+    claims, references = content.get("claims"), content.get("references")
+    known = [*references, TUNED] if isinstance(references, Mapping) else [TUNED]
+    named: dict[str, Any] = {name: (name, {}) for name in known}
+    for number, claim in enumerate(claims if isinstance(claims, list) else ()):
+        if not isinstance(claim, Mapping):
+            continue
+        for side in ("a", "b"):
+            yield from _of_side(f"claims.{number}.{side}", claim.get(side), known, named)
+        if claim.get("a") is not None and claim.get("a") == claim.get("b"):
+            yield f"claims.{number}: a and b are the same; a claim compares two configurations"
+
+
+def _of_side(place: str, side: Any, known: list[str], named: dict[str, Any]) -> Iterator[str]:
+    of = side.get("of", TUNED) if isinstance(side, Mapping) else side
+    if isinstance(of, str) and of not in known:
+        yield f"{place}: no configuration {of!r}{did_you_mean(of, known)}"
+    if not isinstance(side, Mapping):
+        return
+    changes, name = side.get("with"), side.get("name")
+    for hyperparameter, value in changes.items() if isinstance(changes, Mapping) else ():
+        fault = error_in_value(hyperparameter, value) if _is_known(hyperparameter) else _unknown(hyperparameter)
+        if fault:
+            yield f"{place}.with.{hyperparameter}: {fault}"
+    if isinstance(name, str) and name and (not re.fullmatch(NAME_PATTERN, name) or name in known):
+        yield f"{place}.name: must be a new name of letters, digits, `.`, `_` and `-`, but got {name!r}"
+        return
+    with contextlib.suppress(ValidationError):  # named by the schema
+        one = Side.model_validate(side)
+        if named.setdefault(one.variant, (one.of, one.changes)) != (one.of, one.changes):
+            yield f"{place}.name: {one.variant!r} is the name of another configuration; set a name of its own"
