@@ -12,165 +12,126 @@ import os
 from collections.abc import Iterator, MutableMapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from itertools import chain
 from typing import Literal
 
-Handling = Literal["set", "removed", "honoured", "handled"]
+from hw2tune.text.plain import markdown_table
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Variable:
-    """One variable, or several of one kind. `names` may hold `*`.
+    """One variable, or several of one kind: `patterns` are divided by spaces and may contain `*`.
 
     `set` gives it `value` whatever it was, `removed` takes it out of hw2tune's processes, `honoured` leaves it to the
     library that reads it, `handled` means that hw2tune itself looks at it.
     """
 
-    names: tuple[str, ...]
-    handling: Handling
+    patterns: str
+    handling: Literal["set", "removed", "honoured", "handled"]
     why: str
     value: str = ""
 
-    def covers(self, name: str) -> bool:
-        """Whether this entry speaks of the variable `name`."""
-        return any(fnmatchcase(name, pattern) for pattern in self.names)
-
-
-def _of(names: str, handling: Handling, why: str, value: str = "") -> Variable:
-    return Variable(names=tuple(names.split()), handling=handling, why=why, value=value)
+    @property
+    def names(self) -> list[str]:
+        """The variables' names, or patterns of them."""
+        return self.patterns.split()
 
 
 # The first entry that covers a name counts.
 VARIABLES: dict[str, tuple[Variable, ...]] = {
     "hw2tune": (
-        _of("HW2TUNE_TRUST", "handled", "installed packages whose code studies may call, as `--trust`; commas between"),
-        _of("HW2TUNE_DATA", "handled", "a folder with data sets, looked into behind `--data-dir`"),
-        _of("HW2TUNE_CACHE", "handled", "the cache, in place of the user's own"),
-        _of("HW2TUNE_MIRROR", "handled", "a base URL in place of the published addresses of MNIST and CIFAR-10"),
+        Variable("HW2TUNE_TRUST", "handled",
+            "installed packages whose code studies may call, as `--trust`; commas between"),
+        Variable("HW2TUNE_DATA", "handled", "a folder with data sets, looked into behind `--data-dir`"),
+        Variable("HW2TUNE_CACHE", "handled", "the cache, in place of the user's own"),
+        Variable("HW2TUNE_MIRROR", "handled", "a base URL in place of the published addresses of MNIST and CIFAR-10"),
     ),
     "Ray": (
-        _of(
-            "RAY_ADDRESS RAY_API_SERVER_ADDRESS", "handled",
-            "read for `--address auto` alone; an address that is typed counts, and without one Ray is started here",
-        ),
-        _of(
-            "RAY_AUTH_MODE RAY_AUTH_TOKEN RAY_AUTH_TOKEN_PATH", "handled",
-            "how to sign in to a cluster; a Ray started here has a token of its own, known to its processes alone",
-        ),
-        _of(
-            "RAY_TMPDIR", "handled",
-            "where Ray's sockets and logs of one command lie while it runs, if the path is short enough; else TMPDIR",
-        ),
-        _of("RAY_USAGE_STATS_ENABLED", "set", "nothing is reported to Ray's makers", "0"),
-        _of("RAY_AIR_NEW_OUTPUT", "set", "Ray 2.60: the new output prints its settings even with verbose=0", "0"),
-        _of("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "set", "else each worker starts through a `uv run` of its own", "0"),
-        _of(
-            "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "set",
-            "trials without a GPU keep the variables as they are; else a warning", "0",
-        ),
-        _of("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "set", "TensorBoard's logger imports torch: 3.8 s", "1"),
-        _of("TUNE_DISABLE_STRICT_METRIC_CHECKING", "set", "a failed trial reports why instead of a metric", "1"),
-        _of("TUNE_PRINT_ALL_TRIAL_ERRORS", "set", "hw2tune says what failed", "0"),
-        _of("TUNE_GLOBAL_CHECKPOINT_S", "set", "Tune's own state is thrown away: Optuna's storage counts", "86400"),
-        _of(
-            "TUNE_* RAY_AIR_* RAY_TRAIN_* RAY_CHDIR_TO_TRIAL_DIR", "removed",
-            "settings of the user's own Tune experiments; some change when a trial is stopped",
-        ),
-        _of(
-            "RAY_DEBUG* RAY_PDB RAY_POST_MORTEM RAY_LOG_TO_STDERR RAY_BACKEND_LOG_LEVEL RAY_PROFILING", "removed",
-            "a worker would wait for a debugger, or write into the terminal",
-        ),
-        _of(
-            "RAY_CLIENT_MODE RAY_ENABLE_AUTO_CONNECT RAY_RUNTIME_ENV_HOOK RAY_OVERRIDE_NODE_ID_FOR_TESTING "
+        Variable("RAY_ADDRESS RAY_API_SERVER_ADDRESS", "handled",
+            "read for `--address auto` alone; an address that is typed counts, and without one Ray is started here"),
+        Variable("RAY_AUTH_MODE RAY_AUTH_TOKEN RAY_AUTH_TOKEN_PATH", "handled",
+            "how to sign in to a cluster; a Ray started here has a token of its own, known to its processes alone"),
+        Variable("RAY_TMPDIR", "handled",
+            "where Ray's sockets and logs of one command lie while it runs, if the path is short enough; else TMPDIR"),
+        Variable("RAY_USAGE_STATS_ENABLED", "set", "nothing is reported to Ray's makers", "0"),
+        Variable("RAY_AIR_NEW_OUTPUT", "set", "Ray 2.60: the new output prints its settings even with verbose=0", "0"),
+        Variable("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "set", "else each worker starts through a `uv run` of its own", "0"),
+        Variable("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "set",
+            "trials without a GPU keep the variables as they are; else a warning", "0"),
+        Variable("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "set", "TensorBoard's logger imports torch: 3.8 s", "1"),
+        Variable("TUNE_DISABLE_STRICT_METRIC_CHECKING", "set", "a failed trial reports why instead of a metric", "1"),
+        Variable("TUNE_PRINT_ALL_TRIAL_ERRORS", "set", "hw2tune says what failed", "0"),
+        Variable("TUNE_GLOBAL_CHECKPOINT_S", "set",
+            "Tune's own state is thrown away: Optuna's storage counts", "86400"),
+        Variable("TUNE_* RAY_AIR_* RAY_TRAIN_* RAY_CHDIR_TO_TRIAL_DIR", "removed",
+            "settings of the user's own Tune experiments; some change when a trial is stopped"),
+        Variable("RAY_DEBUG* RAY_PDB RAY_POST_MORTEM RAY_LOG_TO_STDERR RAY_BACKEND_LOG_LEVEL RAY_PROFILING", "removed",
+            "a worker would wait for a debugger, or write into the terminal"),
+        Variable("RAY_CLIENT_MODE RAY_ENABLE_AUTO_CONNECT RAY_RUNTIME_ENV_HOOK RAY_OVERRIDE_NODE_ID_FOR_TESTING "
             "RAY_OVERRIDE_JOB_RUNTIME_ENV RAY_REDIS_ADDRESS RAY_STORAGE", "removed",
-            "ways of connecting that cannot run a study",
-        ),
-        _of("RAY_*", "honoured", "Ray's own settings, such as RAY_memory_usage_threshold"),
+            "ways of connecting that cannot run a study"),
+        Variable("RAY_*", "honoured", "Ray's own settings, such as RAY_memory_usage_threshold"),
     ),
     "processors": (
-        _of(
-            "CUDA_VISIBLE_DEVICES", "handled",
-            "which GPUs count; naming one that is not there makes none (a CUDA driver must list it)",
-        ),
-        _of(
-            "OMP_PROC_BIND OMP_PLACES GOMP_CPU_AFFINITY KMP_AFFINITY OMP_WAIT_POLICY", "removed",
-            "each trial's process would bind itself to the same first core, or spin there",
-        ),
-        _of(
-            "OMP_NUM_THREADS MKL_NUM_THREADS OPENBLAS_NUM_THREADS OMP_THREAD_LIMIT", "removed",
-            "a trial uses as many threads as it has CPUs (`--cpus-per-trial`)",
-        ),
-        _of(
-            "NVIDIA_TF32_OVERRIDE TORCH_ALLOW_TF32_CUBLAS_OVERRIDE DNNL_DEFAULT_FPMATH_MODE "
+        Variable("CUDA_VISIBLE_DEVICES", "handled",
+            "which GPUs count; naming one that is not there makes none (a CUDA driver must list it)"),
+        Variable("OMP_PROC_BIND OMP_PLACES GOMP_CPU_AFFINITY KMP_AFFINITY OMP_WAIT_POLICY", "removed",
+            "each trial's process would bind itself to the same first core, or spin there"),
+        Variable("OMP_NUM_THREADS MKL_NUM_THREADS OPENBLAS_NUM_THREADS OMP_THREAD_LIMIT", "removed",
+            "a trial uses as many threads as it has CPUs (`--cpus-per-trial`)"),
+        Variable("NVIDIA_TF32_OVERRIDE TORCH_ALLOW_TF32_CUBLAS_OVERRIDE DNNL_DEFAULT_FPMATH_MODE "
             "ONEDNN_DEFAULT_FPMATH_MODE", "removed",
-            "results are computed in float32 on every device, or they could not be compared",
-        ),
-        _of("TORCH_LOGS DNNL_VERBOSE ONEDNN_VERBOSE MKL_VERBOSE", "removed", "they write into the terminal"),
-        _of(
-            "ATEN_CPU_CAPABILITY ONEDNN_MAX_CPU_ISA PYTORCH_* CUBLAS_* CUDA_* NVIDIA_*", "honoured",
-            "they change speed and the last bits of results",
-        ),
+            "results are computed in float32 on every device, or they could not be compared"),
+        Variable("TORCH_LOGS DNNL_VERBOSE ONEDNN_VERBOSE MKL_VERBOSE", "removed", "they write into the terminal"),
+        Variable("ATEN_CPU_CAPABILITY ONEDNN_MAX_CPU_ISA PYTORCH_* CUBLAS_* CUDA_* NVIDIA_*", "honoured",
+            "they change speed and the last bits of results"),
     ),
     "loggers": (
-        _of(
-            "MLFLOW_TRACKING_URI MLFLOW_EXPERIMENT_NAME MLFLOW_EXPERIMENT_ID", "handled",
-            "where `--log mlflow` logs; else into the study's folder, and an experiment of the study's name",
-        ),
-        _of(
-            "WANDB_MODE WANDB_API_KEY NETRC WANDB_BASE_URL WANDB_PROJECT", "handled",
-            "whether `--log wandb` is online, and where; without a login it is offline",
-        ),
-        _of("MLFLOW_ALLOW_FILE_STORE", "set", "MLflow 3.17 refuses folders as stores without it", "true"),
-        _of("MLFLOW_DISABLE_TELEMETRY", "set", "nothing is reported to MLflow's makers", "true"),
-        _of("WANDB_ERROR_REPORTING", "set", "nothing is reported to W&B's makers", "false"),
-        _of(
-            "WANDB_RUN_ID WANDB_RESUME WANDB_SWEEP_ID WANDB_RUN_GROUP WANDB_NAME WANDB_JOB_TYPE WANDB_DIR", "removed",
-            "each run of a study has its own",
-        ),
-        _of("MLFLOW_* WANDB_*", "honoured", "the libraries' own settings, such as MLFLOW_TRACKING_TOKEN"),
+        Variable("MLFLOW_TRACKING_URI MLFLOW_EXPERIMENT_NAME MLFLOW_EXPERIMENT_ID", "handled",
+            "where `--log mlflow` logs; else into the study's folder, and an experiment of the study's name"),
+        Variable("WANDB_MODE WANDB_API_KEY NETRC WANDB_BASE_URL WANDB_PROJECT", "handled",
+            "whether `--log wandb` is online, and where; without a login it is offline"),
+        Variable("MLFLOW_ALLOW_FILE_STORE", "set", "MLflow 3.17 refuses folders as stores without it", "true"),
+        Variable("MLFLOW_DISABLE_TELEMETRY", "set", "nothing is reported to MLflow's makers", "true"),
+        Variable("WANDB_ERROR_REPORTING", "set", "nothing is reported to W&B's makers", "false"),
+        Variable("WANDB_RUN_ID WANDB_RESUME WANDB_SWEEP_ID WANDB_RUN_GROUP WANDB_NAME WANDB_JOB_TYPE WANDB_DIR",
+            "removed", "each run of a study has its own"),
+        Variable("MLFLOW_* WANDB_*", "honoured", "the libraries' own settings, such as MLFLOW_TRACKING_TOKEN"),
     ),
     "figures": (
-        _of(
-            "MPLBACKEND", "handled",
-            "figures are drawn on Agg; a notebook's variable names a backend that is not installed here",
-        ),
-        _of("MATPLOTLIBRC MPLCONFIGDIR", "handled", "a report looks the same everywhere: settings are not read"),
+        Variable("MPLBACKEND", "handled",
+            "figures are drawn on Agg; a notebook's variable names a backend that is not installed here"),
+        Variable("MATPLOTLIBRC MPLCONFIGDIR", "handled", "a report looks the same everywhere: settings are not read"),
     ),
     "terminal": (
-        _of("COLUMNS LINES TERM NO_COLOR", "honoured", "width, height and colours of what is shown"),
-        _of(
-            "FORCE_COLOR TTY_COMPATIBLE TTY_INTERACTIVE CLICOLOR_FORCE PY_COLORS GITHUB_ACTIONS", "handled",
-            "colours and a live display are for terminals, whatever they say",
-        ),
+        Variable("COLUMNS LINES TERM NO_COLOR", "honoured", "width, height and colours of what is shown"),
+        Variable("FORCE_COLOR TTY_COMPATIBLE TTY_INTERACTIVE CLICOLOR_FORCE PY_COLORS GITHUB_ACTIONS", "handled",
+            "colours and a live display are for terminals, whatever they say"),
     ),
     "Python": (
-        _of(
-            "PYTHONWARNINGS PYTHONDEVMODE PYTHONASYNCIODEBUG", "removed",
-            "libraries' warnings, made errors, would end a trial; `--debug` shows them",
-        ),
-        _of("PYTHONOPTIMIZE", "removed", "Ray 2.60 needs its docstrings: hw2tune starts itself anew without it"),
-        _of("PYTHONIOENCODING PYTHONUTF8 LANG LC_* LANGUAGE", "handled",
+        Variable("PYTHONWARNINGS PYTHONDEVMODE PYTHONASYNCIODEBUG", "removed",
+            "libraries' warnings, made errors, would end a trial; `--debug` shows them"),
+        Variable("PYTHONOPTIMIZE", "removed", "Ray 2.60 needs its docstrings: hw2tune starts itself anew without it"),
+        Variable("PYTHONIOENCODING PYTHONUTF8 LANG LC_* LANGUAGE", "handled",
             "files are UTF-8 whatever they say; a character that the terminal does not know is shown as `?`"),
-        _of("PYTHONDONTWRITEBYTECODE PYTHONPYCACHEPREFIX", "honoured",
+        Variable("PYTHONDONTWRITEBYTECODE PYTHONPYCACHEPREFIX", "honoured",
             "where no bytecode is kept each command compiles what it imports: `status` takes twice as long"),
-        _of("PYTHONHASHSEED PYTHONUNBUFFERED PYTHONSAFEPATH", "honoured",
+        Variable("PYTHONHASHSEED PYTHONUNBUFFERED PYTHONSAFEPATH", "honoured",
             "no result and no report depends on them"),
-        _of("PYTHONPATH PYTHONHOME PYTHONSTARTUP", "honoured", "where Python finds packages"),
+        Variable("PYTHONPATH PYTHONHOME PYTHONSTARTUP", "honoured", "where Python finds packages"),
     ),
     "machine": (
-        _of("HOME XDG_CACHE_HOME", "handled", "the cache lies there; where it cannot be written nothing is cached"),
-        _of(
-            "TMPDIR TEMP TMP", "handled",
+        Variable("HOME XDG_CACHE_HOME", "handled",
+            "the cache lies there; where it cannot be written nothing is cached"),
+        Variable("TMPDIR TEMP TMP", "handled",
             "Ray's sockets and logs of one command lie there while it runs; a path over 42 bytes is too long for "
-            "sockets, and a short place is taken",
-        ),
-        _of("TZ", "honoured", "times shown are local ones; those in files say their zone"),
-        _of(
-            "HTTP_PROXY HTTPS_PROXY ALL_PROXY http_proxy https_proxy all_proxy grpc_proxy", "honoured",
-            "for downloads and a job server elsewhere; never for this machine",
-        ),
-        _of("NO_PROXY no_proxy", "handled", "this machine's own addresses are added"),
-        _of("GIT_*", "removed", "they would name another repository than hw2tune's for the commit in the records"),
-        _of("SSL_CERT_FILE SSL_CERT_DIR REQUESTS_CA_BUNDLE", "honoured", "certificates for downloads"),
+            "sockets, and a short place is taken"),
+        Variable("TZ", "honoured", "times shown are local ones; those in files say their zone"),
+        Variable("HTTP_PROXY HTTPS_PROXY ALL_PROXY http_proxy https_proxy all_proxy grpc_proxy", "honoured",
+            "for downloads and a job server elsewhere; never for this machine"),
+        Variable("NO_PROXY no_proxy", "handled", "this machine's own addresses are added"),
+        Variable("GIT_*", "removed", "they would name another repository than hw2tune's for the commit in the records"),
+        Variable("SSL_CERT_FILE SSL_CERT_DIR REQUESTS_CA_BUNDLE", "honoured", "certificates for downloads"),
     ),
 }  # fmt: skip
 
@@ -178,22 +139,16 @@ removed: dict[str, str] = {}  # by `settle`, with their values: for `hw2tune doc
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
-def every_variable() -> Iterator[Variable]:
-    """The entries in the order in which they are asked."""
-    for entries in VARIABLES.values():
-        yield from entries
-
-
 def entry_for(name: str) -> Variable | None:
-    """What is done about the variable `name`; None where hw2tune has no word on it."""
-    return next((entry for entry in every_variable() if entry.covers(name)), None)
+    """Return the entry of the variable `name`, or None if hw2tune has none."""
+    every = chain.from_iterable(VARIABLES.values())
+    return next((entry for entry in every if any(fnmatchcase(name, pattern) for pattern in entry.names)), None)
 
 
 def as_markdown() -> str:
-    """The table as `docs/environment.md` holds it."""
-    lines = [
+    """Return `docs/environment.md`."""
+    parts = [
         "# What variables of the environment do",
-        "",
         "Made from `hw2tune/variables.py` by `uv run python -m hw2tune.variables > docs/environment.md`; a test holds "
         "it up to date. *set*: given this value whatever it was; *removed*: taken out of hw2tune's processes and of "
         "the workers that it starts; *handled*: hw2tune looks at it; *honoured*: left to the library that reads it. "
@@ -201,20 +156,21 @@ def as_markdown() -> str:
         "`hw2tune doctor --machine` shows those that are set.",
     ]
     for group, entries in VARIABLES.items():
-        lines += ["", f"## {group}", "", "| variables | | what for |", "|---|---|---|"]
-        for entry in entries:
-            names = " ".join(f"`{name}`" for name in entry.names)
-            lines.append(f"| {names} | {entry.handling}{f' {entry.value}' if entry.value else ''} | {entry.why} |")
-    return "\n".join(lines) + "\n"
+        rows = (
+            [" ".join(f"`{name}`" for name in entry.names), f"{entry.handling} {entry.value}".rstrip(), entry.why]
+            for entry in entries
+        )
+        parts += [f"## {group}", markdown_table(["variables", "", "what for"], rows)]
+    return "\n\n".join(parts) + "\n"
 
 
 def settle(environment: MutableMapping[str, str] = os.environ) -> None:
-    """Sets and removes variables as the table says, for this process and those that it starts."""
+    """Set and remove variables as the table says, for this process and those that it starts."""
     for name in list(environment):
         entry = entry_for(name)
         if entry is not None and entry.handling == "removed":
             removed[name] = environment.pop(name)
-    for entry in every_variable():
+    for entry in chain.from_iterable(VARIABLES.values()):
         if entry.handling == "set":
             environment.update(dict.fromkeys(entry.names, entry.value))
     for name in ("NO_PROXY", "no_proxy"):
@@ -224,7 +180,7 @@ def settle(environment: MutableMapping[str, str] = os.environ) -> None:
 
 @contextlib.contextmanager
 def settled() -> Iterator[None]:
-    """`settle` for the length of a `with`: the caller's environment is as before behind it."""
+    """Settle within the `with`, and restore the caller's environment after it."""
     before = dict(os.environ)
     settle()
     try:

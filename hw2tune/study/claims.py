@@ -18,9 +18,9 @@ class Side(BaseModel):
     """A configuration of a claim: a reference or `tuned`, and with `with` the same with other values (an ablation)."""
 
     model_config = STRICT
-    of: str = TUNED
-    changes: Annotated[dict[str, Value], Field(alias="with")] = Field(default_factory=dict)
-    name: str = ""
+    of: Annotated[str, Field(description="a reference, or `tuned`")] = TUNED
+    changes: Annotated[dict[str, Value], Field(alias="with", description="hyperparameters with other values")] = {}
+    name: Annotated[str, Field(description="what it is called in figures and tables")] = ""
 
     @property
     def variant(self) -> str:
@@ -47,9 +47,11 @@ class Claim(BaseModel):
     """One pair to be tested on the same seeds. `sentence` says what makes the difference, for people."""
 
     model_config = STRICT
-    a: Side
-    b: Side
-    sentence: str = ""
+    a: Annotated[Side, Field(description="a reference's name, `tuned`, or a table as below")]
+    b: Annotated[Side, Field(description="what it is held against")]
+    sentence: Annotated[
+        str, Field(description="what makes the difference; `changes test accuracy by ...` follows it")
+    ] = ""
 
     @field_validator("a", "b", mode="before")
     @classmethod

@@ -21,8 +21,7 @@ from hw2tune.study.hyperparameters import Value, is_number
 from hw2tune.text.plain import value_text
 
 STRICT = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
+Finite = Annotated[float, Field(allow_inf_nan=False)]
 COUNTED = 10_000  # configurations; no study tries as many
 
 
@@ -38,8 +37,8 @@ class Bounds(BaseModel):
     """A range of values in a condition; one of the two may be left out."""
 
     model_config = STRICT
-    low: Annotated[float, Field(allow_inf_nan=False)] | None = None
-    high: Annotated[float, Field(allow_inf_nan=False)] | None = None
+    low: Finite | None = None
+    high: Finite | None = None
 
     @model_validator(mode="after")
     def _something_is_bounded(self) -> Bounds:
@@ -80,12 +79,12 @@ class Interval(BaseModel):
     """
 
     model_config = STRICT
-    low: Annotated[float, Field(allow_inf_nan=False)]
-    high: Annotated[float, Field(allow_inf_nan=False)]
-    log: bool = False
-    or_zero: bool = False
-    integer: bool = False
-    step: Annotated[int, Field(ge=1)] = 1
+    low: Annotated[Finite, Field(description="smallest value")]
+    high: Annotated[Finite, Field(description="largest value")]
+    log: Annotated[bool, Field(description="log-uniform")] = False
+    or_zero: Annotated[bool, Field(description="exactly 0 as well, half of the time at first")] = False
+    integer: Annotated[bool, Field(description="whole numbers")] = False
+    step: Annotated[int, Field(ge=1, description="between whole numbers")] = 1
     when: When = Field(default_factory=dict)
 
     @model_validator(mode="after")
