@@ -59,7 +59,7 @@ _ELSEWHERE = {
 
 
 def __getattr__(name: str) -> Any:
-    """What `api` and others offer, imported when it is asked for: `import hw2tune` costs nothing."""
+    """Import an object of `api` or another module when it is first used: `import hw2tune` costs nothing."""
     if name not in __all__:
         raise AttributeError(f"module 'hw2tune' has no attribute {name!r}")
     from importlib import import_module

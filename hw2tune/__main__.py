@@ -7,7 +7,7 @@ from hw2tune.interrupt import INTERRUPTED, INTERRUPTED_TEXT, end_as_ctrl_c, end_
 
 
 def main() -> None:
-    """Listens to signals before anything that takes time is imported."""
+    """Listen to signals before anything slow is imported."""
     end_as_ctrl_c()
     if sys.flags.optimize > 1 and os.environ.pop("PYTHONOPTIMIZE", ""):  # Ray 2.60 needs its docstrings
         os.execv(sys.executable, sys.orig_argv)

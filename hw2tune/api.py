@@ -31,7 +31,7 @@ from hw2tune.records.trials.rows import trial_rows
 from hw2tune.records.trials.storage import read_trials
 from hw2tune.search.cost import Cost, estimate
 from hw2tune.study.names import RACE
-from hw2tune.study.protocol import PROTOCOLS
+from hw2tune.study.published import PROTOCOLS
 from hw2tune.study.schema import Study
 from hw2tune.study_result import StudyResult
 from hw2tune.study_run import run_on

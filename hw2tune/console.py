@@ -15,7 +15,7 @@ from hw2tune.variables import settle
 
 
 def main() -> None:
-    """The console script: an error that a user can mend is one line on stderr, and the exit code says which kind."""
+    """Run the console script: an error that a user can fix is one line on stderr, and the exit code names its kind."""
     settle(os.environ)
     end_as_ctrl_c()
     make_streams_last()
@@ -27,7 +27,7 @@ def main() -> None:
 
 
 def _run(arguments: list[str], *, debug: bool) -> int:
-    """Runs a command and returns the exit code."""
+    """Run a command and return the exit code."""
     try:
         from hw2tune.cli import app
 
@@ -44,14 +44,14 @@ def _run(arguments: list[str], *, debug: bool) -> int:
 
 
 def _interrupted(end: BaseException | None) -> bool:
-    """Whether a KeyboardInterrupt is behind it: Typer ends an interrupted command with 130, and without a word."""
+    """Return whether a KeyboardInterrupt is the cause: Typer ends an interrupted command with 130 and no text."""
     while end is not None and not isinstance(end, KeyboardInterrupt):
         end = end.__cause__ or end.__context__
     return end is not None
 
 
 def _tell(error: Exception) -> int:
-    """Prints an error in one line and returns the exit code."""
+    """Print an error in one line and return the exit code."""
     if isinstance(error, Hw2tuneError):
         print(f"hw2tune: {printable(without_secrets(str(error)))}", file=sys.stderr)
         return error.exit_code

@@ -1,8 +1,8 @@
-"""Errors that a user can mend. The CLI prints them in one line; all others are our own faults."""
+"""Errors that a user can fix. The CLI prints them in one line; all others are our own faults."""
 
 
 class Hw2tuneError(Exception):
-    """What went wrong, where, and the way out, in one message."""
+    """An error with its place and its fix in one message."""
 
     exit_code = 1
 

@@ -20,13 +20,13 @@ INTERRUPTED_TEXT = "interrupted; finished work is kept, run the same command aga
 
 
 def end_as_ctrl_c() -> None:
-    """From here on each of these signals raises KeyboardInterrupt, as Ctrl-C does."""
+    """Let each of these signals raise KeyboardInterrupt, as Ctrl-C does."""
     for number in _heard():
         signal.signal(number, signal.default_int_handler)
 
 
 def end_no_more() -> None:
-    """The command is over but for Python's own end, which a signal would only garble."""
+    """Ignore signals from now on: only Python's own end is left, which a signal would garble."""
     for number in ENDING:
         signal.signal(number, signal.SIG_IGN)
     # CPython 3.11 to 3.13: an interrupt within `eval` or `exec` of a string (a namedtuple or a dataclass being made)
@@ -60,7 +60,7 @@ def interruptible(stop: Callable[[], None]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def signals_wait() -> Iterator[None]:
-    """For the length of a `with` these signals wait; behind it the handlers of before are in force, and hear them.
+    """Hold these signals back within the `with`; the earlier handlers are restored and get them after it.
 
     For libraries that put handlers of their own in place, of C's own kind, which Python does not see.
     """
@@ -76,7 +76,7 @@ def signals_wait() -> Iterator[None]:
 
 
 def start_deaf_thread(work: Callable[[], object]) -> None:
-    """Starts a thread that no signal is delivered to: they are for the main thread."""
+    """Start a thread that gets no signals: they are for the main thread."""
     masked = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
     threading.Thread(target=work, daemon=True).start()
     signal.pthread_sigmask(signal.SIG_SETMASK, masked)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def silenced(*loggers: str) -> Iterator[None]:
-    """For the length of a `with`, these loggers say what is critical alone."""
+    """Let these loggers report critical messages only, within the `with`."""
     before = {name: logging.getLogger(name).level for name in loggers}
     for name in before:
         logging.getLogger(name).setLevel(logging.CRITICAL)
@@ -22,7 +22,7 @@ def silenced(*loggers: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def optuna_silenced() -> Iterator[None]:
-    """The same for Optuna, which sets its logger up when it is first asked."""
+    """Silence Optuna, which sets its logger up when first asked."""
     import optuna
 
     optuna.logging.get_verbosity()

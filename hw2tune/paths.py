@@ -1,4 +1,4 @@
-"""Paths that a user gives: one way to read them, and one way to say what is wrong with them."""
+"""Paths given by a user: how they are read, and the errors in them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hw2tune.errors import PathError
 
 
 def expand(text: str | Path, said_by: str) -> Path:
-    """The path, with `~` expanded; a relative one stays relative. Raises PathError, naming the option `said_by`."""
+    """Return the path with `~` expanded; relative ones stay relative. Raises PathError, naming the option `said_by`."""
     written = str(text)
     if not written.strip() or "\0" in written:
         raise PathError(f"{said_by} {written!r}: is no path; leave it out, or name a folder")
@@ -25,7 +25,7 @@ def expand(text: str | Path, said_by: str) -> Path:
 
 
 def existing_folder(text: str | Path, said_by: str) -> Path:
-    """A folder that must be there. Raises PathError."""
+    """Return a folder that must exist. Raises PathError."""
     path = folder(text, said_by)
     if not path.is_dir():
         raise PathError(f"{said_by} {path}: no such folder; look at how it is written, or make it")
@@ -33,7 +33,7 @@ def existing_folder(text: str | Path, said_by: str) -> Path:
 
 
 def folder(text: str | Path, said_by: str) -> Path:
-    """A folder that may be made later. Raises PathError where something else is in its place."""
+    """Return a folder that may be made later. Raises PathError if a file is in its place."""
     path = expand(text, said_by)
     for part in (path, *path.parents):
         try:
@@ -47,7 +47,7 @@ def folder(text: str | Path, said_by: str) -> Path:
 
 
 def results_folder(text: str | Path) -> Path:
-    """Where studies are kept. Raises PathError also for a study's own folder, which is one level too deep."""
+    """Return the folder of studies. Raises PathError also for a study's own folder, which is one level too deep."""
     path = folder(text, "--results-dir")
     if (path / "study.toml").exists() and (path / "optuna.journal").exists():
         raise PathError(f"--results-dir {path}: is a study's folder; name the one above it, {path.parent}")
@@ -71,7 +71,7 @@ def _links(folder: Path) -> Iterator[Path]:
 
 
 def refuse_unwritable(target: Path, said_by: str) -> None:
-    """Raises PathError where nothing could be written at `target`; makes nothing that stays."""
+    """Raise PathError if nothing could be written at `target`; leaves nothing behind."""
     there = next(part for part in (target.absolute(), *target.absolute().parents) if os.path.lexists(part))
     if not there.is_dir():
         what = "a file" if there.exists() else "a link to nowhere"
@@ -86,7 +86,7 @@ def refuse_unwritable(target: Path, said_by: str) -> None:
 
 
 def safe_name(text: str) -> str:
-    """A name for a file or folder, different for every text, on every file system.
+    """Return a name for a file or folder, different for every text, on every file system.
 
     Short lower-case words stay as they are. Other texts are shown as far as a file system allows, with a digest.
     """

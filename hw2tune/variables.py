@@ -1,4 +1,4 @@
-"""Every variable of the environment that can change what hw2tune does, and what is done about each.
+"""Variables of the environment that can change what hw2tune does, and the handling of each.
 
 `settle` acts on this table, once, before anything heavy is imported: Ray, matplotlib and OpenMP read most of these
 when they are imported, and the workers of a Ray that is started here inherit them. `docs/environment.md` is made of

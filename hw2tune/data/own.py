@@ -14,9 +14,8 @@ from hw2tune.data.catalog import DatasetInfo
 from hw2tune.data.dataset import BYTES, Progress, Split, Unsplit
 from hw2tune.data.image_folder import MOST_CLASSES, read_own_folder
 from hw2tune.errors import DataError
-from hw2tune.user_code.blame import in_words
 from hw2tune.user_code.files import code_reference, is_code
-from hw2tune.user_code.importer import load
+from hw2tune.user_code.importer import in_words, load
 from hw2tune.user_code.trust import refuse_untrusted
 
 KEYS = ("train", "test", "classes", "validation", "groups")

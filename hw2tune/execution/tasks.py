@@ -16,7 +16,7 @@ from hw2tune.records.trials.rows import TrialRow
 from hw2tune.records.trials.states import COMPLETE, DIVERGED
 from hw2tune.study.task import Job, PublishedEvaluation, Task, TrainingResult, TrialData
 from hw2tune.text.plain import last_line
-from hw2tune.user_code.blame import in_words
+from hw2tune.user_code.importer import in_words
 
 Replicate = tuple[str, int]  # variant and seed
 

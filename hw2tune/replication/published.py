@@ -14,7 +14,7 @@ from hw2tune.records.replicates.files import npz, read_replicates, write_current
 from hw2tune.records.replicates.records import Evaluation, Replicate, ReplicatesFolder
 from hw2tune.records.trials.states import COMPLETE, DIVERGED
 from hw2tune.replication.keys import key_of
-from hw2tune.study.protocol import Protocol
+from hw2tune.study.published import Protocol
 from hw2tune.study.schema import Study
 from hw2tune.study.task import Job, PublishedEvaluation, TrainingResult, TrialData, task_of
 

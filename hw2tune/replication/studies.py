@@ -19,7 +19,7 @@ from hw2tune.records.overview import find_folder, read_overview
 from hw2tune.records.replicates.files import read_replicates
 from hw2tune.records.replicates.records import ReplicatesFolder
 from hw2tune.study.file import find_study, may_change, parse_study
-from hw2tune.study.protocol import PROTOCOLS
+from hw2tune.study.published import PROTOCOLS
 from hw2tune.study.schema import Study
 
 

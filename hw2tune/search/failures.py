@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from hw2tune.errors import DataError
 from hw2tune.records.trials.states import DATA_ERROR, DIVERGED, FAILED, OUT_OF_MEMORY
-from hw2tune.user_code.blame import in_words
+from hw2tune.user_code.importer import in_words
 
 FRAMES = 8  # of a traceback: the innermost, where the fault is
 

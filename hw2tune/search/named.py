@@ -8,9 +8,8 @@ from typing import Any
 
 from hw2tune.errors import Hw2tuneError, StudyFileError, UserCodeError
 from hw2tune.study.notation import did_you_mean
-from hw2tune.user_code.blame import in_words, is_users
 from hw2tune.user_code.files import is_code
-from hw2tune.user_code.importer import load
+from hw2tune.user_code.importer import in_words, is_users, load
 
 
 @contextlib.contextmanager

@@ -1,1 +1,1 @@
-"""WHAT is searched: study files, the search space, the published configurations."""
+"""Subject of a search: study files, the search space, the published configurations."""

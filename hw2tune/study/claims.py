@@ -1,4 +1,4 @@
-"""What a study claims: side `a` against side `b`, each a reference, the winner, or one of them with changed values."""
+"""Claims of a study: side `a` against side `b`, each a reference, the winner, or one of them with changed values."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class Side(BaseModel):
 
     @property
     def variant(self) -> str:
-        """Its name in figures and tables, unique in a study; `safe_name` makes the names of files of it."""
+        """Name in figures and tables, unique in a study; `safe_name` turns it into names of files."""
         return self._called(lambda value: text if float(text := f"{value:g}") == value else repr(value))
 
     @property
     def earlier_variant(self) -> str:
-        """Its name in results of earlier versions, which rounded and cut, so that several could share it."""
+        """Name in results of earlier versions, which rounded and cut names, so that several sides could share it."""
         return self._called(lambda value: f"{value:g}")[:64]
 
     def _called(self, number: Callable[[float], str]) -> str:
@@ -60,17 +60,17 @@ class Claim(BaseModel):
 
 
 def is_tuning(claim: Claim) -> bool:
-    """Whether a claim holds the winner of the search against a reference."""
+    """Return whether a claim compares the winner of the search with a reference."""
     return claim.a.of == TUNED and not claim.a.changes and claim.b.of != TUNED and not claim.b.changes
 
 
 def default_claims(references: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """What is tested where a study file says nothing: the winner against the first reference."""
+    """Return the claims of a study file without any: the winner against the first reference."""
     return [{"a": TUNED, "b": next(iter(references))}] if references else []
 
 
 def variants_of(claims: Sequence[Claim], references: Mapping[str, Any]) -> dict[str, Side]:
-    """The configurations that the claims name: references in their order, the winner, then what is derived."""
+    """Return the configurations that the claims name: references in order, the winner, then derived ones."""
     sides = {side.variant: side for claim in claims for side in (claim.a, claim.b)} or {TUNED: Side()}
     order = [*references, TUNED]
     plain = {name: sides[name] for name in order if name in sides and not sides[name].changes}

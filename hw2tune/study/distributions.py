@@ -47,7 +47,7 @@ class Bounds(BaseModel):
         return self
 
     def contains(self, value: Any) -> bool:
-        """Whether a value lies in it."""
+        """Return whether a value is within the bounds."""
         if not is_number(value):
             return False
         return (self.low is None or value >= self.low) and (self.high is None or value <= self.high)
@@ -104,14 +104,14 @@ class Interval(BaseModel):
 
     @model_serializer(mode="wrap")
     def _as_written(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without what only whole numbers have where it is not used: studies of earlier versions stay as they are."""
+        """Leave out the keys of whole numbers if unused, so that studies of earlier versions stay the same."""
         content: dict[str, Any] = serialize(self)
         if self.integer:
             return content | {"low": int(self.low), "high": int(self.high)}
         return {name: value for name, value in content.items() if name not in ("integer", "step")}
 
     def contains(self, value: Any) -> bool:
-        """Whether `value` can be drawn."""
+        """Return whether `value` can be drawn."""
         if not is_number(value):
             return False
         if self.or_zero and value == 0:
@@ -131,7 +131,7 @@ class Interval(BaseModel):
 
     @property
     def values(self) -> list[Value] | None:
-        """All values where they can be counted, None where not."""
+        """All values, or None if they cannot be counted."""
         zero: list[Value] = [0] if self.or_zero and self.low > 0 else []
         if self.integer:
             steps = range(int(self.low), int(self.high) + 1, self.step)
@@ -141,7 +141,7 @@ class Interval(BaseModel):
         return [0.0, self.low] if self.or_zero and self.low else [self.low]
 
     def suggest(self, name: str, trial: Suggests) -> Value:
-        """Draws a value from `trial`."""
+        """Draw a value from `trial`."""
         if self.or_zero and trial.suggest_categorical(zero_key(name), [False, True]):
             return 0 if self.integer else 0.0
         if self.integer:
@@ -180,7 +180,7 @@ class Choice(BaseModel):
         return self
 
     def contains(self, value: Any) -> bool:
-        """Whether `value` can be drawn."""
+        """Return whether `value` can be drawn."""
         return value in self.choices
 
     def meets(self, condition: Bounds) -> bool:
@@ -197,7 +197,7 @@ class Choice(BaseModel):
         return self.choices
 
     def suggest(self, name: str, trial: Suggests) -> Value:
-        """Draws a value from `trial`."""
+        """Draw a value from `trial`."""
         return trial.suggest_categorical(name, self.choices)  # type: ignore[no-any-return]
 
     def __str__(self) -> str:
@@ -205,7 +205,7 @@ class Choice(BaseModel):
 
 
 def as_table(raw: Any) -> Mapping[str, Any]:
-    """A distribution as a table: a list is choices, a plain value a choice of one."""
+    """Return a distribution as a table: a list is choices, a plain value a single choice."""
     return raw if isinstance(raw, Mapping) else {"choices": raw if isinstance(raw, list) else [raw]}
 
 
@@ -222,7 +222,7 @@ Distribution = Annotated[
 
 
 def condition_text(when: Mapping[str, Any]) -> str:
-    """` when optimizer = sgd`; nothing without a condition."""
+    """Return ` when optimizer = sgd`, or an empty text without a condition."""
 
     def text(name: str, condition: Any) -> str:
         if isinstance(condition, list):
@@ -233,7 +233,7 @@ def condition_text(when: Mapping[str, Any]) -> str:
 
 
 def holds(condition: Any, value: Value) -> bool:
-    """Whether a value meets a condition: a value, a list of values, or a range."""
+    """Return whether a value meets a condition: a value, a list of values, or a range."""
     if isinstance(condition, Bounds):
         return condition.contains(value)
     allowed = condition if isinstance(condition, list) else [condition]
@@ -241,5 +241,5 @@ def holds(condition: Any, value: Value) -> bool:
 
 
 def zero_key(name: str) -> str:
-    """The name under which Optuna stores whether a parameter with `or_zero` is exactly zero."""
+    """Return the name under which Optuna stores whether a parameter with `or_zero` is exactly zero."""
     return f"{name}.zero"

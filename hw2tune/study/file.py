@@ -1,4 +1,4 @@
-"""Study files: TOML that says what is searched. Reading refuses a file with all of its faults at once."""
+"""Study files in TOML. Reading a faulty file names all of its faults at once."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _OTHER_ENCODINGS = (
 def parse_study(
     text: str, place: str, overrides: Mapping[str, Any] | None = None, *, missing_code_ok: bool = False
 ) -> Study:
-    """The study in a TOML `text`, with `overrides` (`max_epochs`, `pruner.name`, ...) laid over it.
+    """Return the study in a TOML `text`, with `overrides` (`max_epochs`, `pruner.name`, ...) laid over it.
 
     The modules of the user's own that it names are read from beside `place`. Raises StudyFileError with one line for
     each fault: file, key, condition, value; with `missing_code_ok` not for modules, which a report can do without.
@@ -60,7 +60,7 @@ def parse_study(
 
 
 def _with_code(study: Study, place: str, missing_ok: bool) -> Study:
-    """The study with the modules that it names, and with its folder of images as an absolute path."""
+    """Return the study with the modules that it names, and with its folder of images as an absolute path."""
     if in_folder(study):
         images = Path(place).parent / expand(study.dataset, f"{place}: dataset")
         study = study.model_copy(update={"dataset": str(images.absolute())})
@@ -82,7 +82,7 @@ def _with_code(study: Study, place: str, missing_ok: bool) -> Study:
 
 
 def find_study(name_or_path: str, *, results: Path | None = None) -> tuple[str, str]:
-    """The text of a study file and the place it came from.
+    """Return the text of a study file and its place.
 
     `name_or_path` is a path (with a slash or ending in .toml), a study that hw2tune ships, or one that stands in
     `results` already. Raises StudyFileError.
@@ -102,7 +102,7 @@ def find_study(name_or_path: str, *, results: Path | None = None) -> tuple[str, 
 
 
 def read_text(path: Path) -> str:
-    """A text file that a user may have written, in UTF-8 with or without a mark. Raises StudyFileError."""
+    """Return the text of a user's file in UTF-8, with or without a byte order mark. Raises StudyFileError."""
     try:
         content = path.read_bytes()
     except FileNotFoundError:
@@ -135,7 +135,7 @@ def _meant(path: Path) -> str:
 
 
 def dump_study(study: Study) -> str:
-    """The resolved study as TOML."""
+    """Return the resolved study as TOML."""
     import tomli_w
 
     return tomli_w.dumps(study.model_dump(exclude_none=True))
@@ -146,12 +146,12 @@ MAY_CHANGE = ("trials", "budget", "claims", "enqueue")
 
 
 def may_change(study: Study) -> dict[str, Any]:
-    """The keys of a study that may change between two runs, as JSON."""
+    """Return the keys of a study that may change between two runs, as JSON."""
     return study.model_dump(include=set(MAY_CHANGE))
 
 
 def differences(there: Study, here: Study) -> list[str]:
-    """What makes two studies different ones, a line for each key, written `key: there -> here`.
+    """Return the differences of two studies, a line for each key, written `key: there -> here`.
 
     A folder of images may lie elsewhere: the checksum of its images counts.
     """

@@ -1,4 +1,4 @@
-"""The hyperparameters: what each is called, what values it can take at all, and one configuration of them.
+"""The hyperparameters: their names and domains, and one configuration of them.
 
 Those of training stand in the table below. Those of a network are called `model.<name>`: the network's own code says
 what they mean.
@@ -23,13 +23,13 @@ _AUGMENT = ["none", *("+".join(parts) for n in (1, 2, 3) for parts in combinatio
 
 
 def is_number(value: Any) -> bool:
-    """True for a finite int or float; bool is no number here."""
+    """Return whether a value is a finite int or float, and not a bool."""
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < float("inf")
 
 
 @dataclass(frozen=True, kw_only=True)
 class HyperparameterSpec:
-    """All that study files, terminal and report know of a hyperparameter; what it does stands where training uses it.
+    """A hyperparameter as study files, terminal and report know it; training holds its effect.
 
     `absent` is the value that a configuration without it trains with, None where it must be there. `optimizers` are
     those that have it; empty where all do.
@@ -119,13 +119,13 @@ class Hyperparameters:
 
     @classmethod
     def of(cls, configuration: Mapping[str, Value]) -> Hyperparameters:
-        """A configuration by the names of study files, `model.<name>` among them."""
+        """Return the hyperparameters of a configuration by the names of study files, `model.<name>` among them."""
         training: dict[str, Any] = {name: value for name, value in configuration.items() if not of_model(name)}
         model = {name.removeprefix(MODEL): value for name, value in configuration.items() if of_model(name)}
         return cls(**training, model=model)
 
     def as_dict(self) -> dict[str, Value]:
-        """By the names of study files, only what this configuration has: no `momentum` where there is none.
+        """Return a dictionary by the names of study files, without hyperparameters that the configuration lacks.
 
         What was added after the five hyperparameters of the published runs is there where it changes something.
         """
@@ -142,12 +142,12 @@ _ALWAYS = (*REQUIRED, "momentum", "weight_decay", "nesterov", "beta1", "beta2")
 
 
 def of_model(name: str) -> bool:
-    """Whether this is the name of a network's own hyperparameter."""
+    """Return whether a name is that of a network's own hyperparameter."""
     return name.startswith(MODEL)
 
 
 def error_in_value(name: str, value: Any) -> str | None:
-    """The condition that `value` breaks as hyperparameter `name`, or None. `name` must be known or a network's."""
+    """Return the condition that `value` breaks as `name`, or None. `name` must be known or a network's."""
     if of_model(name):
         sound = is_number(value) or isinstance(value, bool | str)
         return None if sound else f"must be a finite number, true, false or text, but got {value!r}"
@@ -156,7 +156,7 @@ def error_in_value(name: str, value: Any) -> str | None:
 
 
 def completed(configuration: Mapping[str, Value]) -> dict[str, Value]:
-    """A configuration with the values of what it does not name, and without what its optimizer does not have."""
+    """Return a configuration with all defaults, and without hyperparameters that its optimizer lacks."""
     optimizer = OPTIMIZERS.get(str(configuration.get("optimizer")))
     takes = optimizer.takes if optimizer else {}
     absent = {
@@ -173,7 +173,7 @@ def completed(configuration: Mapping[str, Value]) -> dict[str, Value]:
 
 
 def identity(configuration: Mapping[str, Value]) -> Identity:
-    """What two configurations share if they train the same, whatever way each is written."""
+    """Return a key that two configurations share if they train the same, however they are written."""
     complete = completed(configuration)
     if complete["schedule"] == "constant" and not complete["warmup"]:
         del complete["warmup"]

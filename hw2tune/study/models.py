@@ -1,4 +1,4 @@
-"""What is known of each network that hw2tune ships without building it; the networks stand in `hw2tune.networks`."""
+"""Facts about each network that hw2tune ships, known without building it (see `hw2tune.networks`)."""
 
 from __future__ import annotations
 

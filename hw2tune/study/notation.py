@@ -40,7 +40,7 @@ _KINDS = ("distribution", "type", "dist", "kind", "sampling")
 
 
 def normal_form(content: Mapping[str, Any]) -> dict[str, Any]:
-    """The content of a study file in the form that is checked and written back.
+    """Return the content of a study file in the form that is checked and written back.
 
     `sampler = "tpe"` is a table with a name, as the pruner is; `[space.model]` holds hyperparameters called `model.*`;
     [published] is what references were called; claims that are left out are there. What is wrong stays as it is.
@@ -65,7 +65,7 @@ def normal_form(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _flat_model(configuration: Any) -> Any:
-    """`model.width = 32`, which TOML reads as a table in a table, under its full name."""
+    # TOML reads `model.width = 32` as a table in a table.
     if not isinstance(configuration, Mapping) or not isinstance(table := configuration.get(MODEL[:-1]), Mapping):
         return configuration
     others = {name: value for name, value in configuration.items() if name != MODEL[:-1]}
@@ -73,7 +73,7 @@ def _flat_model(configuration: Any) -> Any:
 
 
 def foreign_notation(space: Mapping[str, Any]) -> dict[str, str]:
-    """By hyperparameter, the fault of an entry that is written as in another tool, with what to write."""
+    """Return by hyperparameter the fault of an entry in the notation of another tool, with the right notation."""
     faults = {name: _fault(name, raw) for name, raw in space.items() if isinstance(raw, Mapping)}
     return {name: f"space.{name}: {fault}" for name, fault in faults.items() if fault}
 
@@ -100,7 +100,7 @@ def _fault(name: str, raw: Mapping[str, Any]) -> str | None:
 
 
 def did_you_mean(word: str, known: Iterable[str], otherwise: str = "") -> str:
-    """What may have been meant, to be put behind a fault: by another tool's name for it, or by its spelling.
+    """Return the likely meaning, to follow a fault: by another tool's name for it, or by its spelling.
 
     Where nothing is near, what there is, and `otherwise`.
     """
@@ -116,7 +116,7 @@ def _are_numbers(*values: Any) -> bool:
 
 
 def _powers_of_two(low: float, high: float) -> list[int]:
-    """Those within the bounds, and the bounds' nearest whole numbers where there is none."""
+    """Powers of two within the bounds, or the nearest whole numbers if there are none."""
     first = max(0, math.ceil(math.log2(max(1, low))))
     powers = [2**n for n in range(first, first + 20) if low <= 2**n <= high]
     return powers or sorted({max(1, round(low)), max(1, round(high))})

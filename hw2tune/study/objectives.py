@@ -1,4 +1,4 @@
-"""What a study can optimise, and how such quantities are written."""
+"""Objectives of a study, and how their values are written."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Objective:
         return f"{self.label} ({self.unit})" if self.unit else self.label
 
     def format(self, value: float) -> str:
-        """`96.58 %`, `1.5432`."""
+        """Return a value as text: `96.58 %`, `1.5432`."""
         return f"{100 * value:.2f} %" if self.unit == "%" else f"{value:.4f}"
 
 
@@ -48,7 +48,7 @@ OBJECTIVES = {
 
 
 def objective_of(name: str) -> Objective:
-    """What is known of an objective: one of the table, or a function of the user's, `metrics.py:name`, to maximise."""
+    """Return an objective of the table, or that of a user's function, `metrics.py:name`, to maximise."""
     if name in OBJECTIVES:
         return OBJECTIVES[name]
     return Objective(
@@ -74,5 +74,5 @@ def never_finite(objective: str, values: Mapping[int, float]) -> str:
 
 
 def is_loss(quantity: str) -> bool:
-    """Whether a quantity of any split is a loss, in nats; else it is an accuracy, a fraction."""
+    """Return whether a quantity of any split is a loss, in nats; else it is an accuracy, a fraction."""
     return quantity.endswith("loss")

@@ -1,4 +1,4 @@
-"""What is known of each optimizer without PyTorch: what it takes besides learning rate and weight decay."""
+"""Facts about each optimizer, without PyTorch: its arguments besides learning rate and weight decay."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class OptimizerSpec:
 
     @property
     def name(self) -> str:
-        """As study files say it."""
+        """Name in study files."""
         return self.torch_name.lower()
 
 
@@ -44,5 +44,5 @@ OPTIMIZERS = {
 
 
 def optimizers_with(hyperparameter: str) -> tuple[str, ...]:
-    """The names of the optimizers that take this hyperparameter."""
+    """Return the names of the optimizers that take this hyperparameter."""
     return tuple(name for name, spec in OPTIMIZERS.items() if hyperparameter in spec.takes)

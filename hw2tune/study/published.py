@@ -1,4 +1,4 @@
-"""The numbers that the published runs print, epoch by epoch: `published_runs.csv` beside this file.
+"""The published runs: their protocol, and the numbers that they print, in `published_runs.csv` next to this file.
 
 Source: a homework report on deep learning (assignment 2, autumn 2024) that trained two small CNNs with and without
 L2, one run each. Epochs 26-31 of CIFAR-10 are not printed there. Its CIFAR-10 "test" figures were taken on the
@@ -11,8 +11,25 @@ import csv
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from typing import Literal
 
 RUNS = ("baseline", "l2")  # of each data set
+
+
+@dataclass(frozen=True, kw_only=True)
+class Protocol:
+    """A published protocol: the shipped study with its configurations, and what was held out and evaluated."""
+
+    study: str
+    validation_size: int  # images held out of the training
+    evaluated: Literal["test", "train"]  # what the report calls its test set
+
+
+# The CIFAR-10 runs held nothing out, and their "test set" of 50,000 images is the training set.
+PROTOCOLS = {
+    "mnist": Protocol(study="mnist", validation_size=5_000, evaluated="test"),
+    "cifar10": Protocol(study="cifar10", validation_size=0, evaluated="train"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,13 +48,13 @@ class PublishedEpoch:
 
     @property
     def test_accuracy(self) -> float:
-        """As printed: what was called test there."""
+        """Accuracy on the images that were called test, as printed."""
         return self.test_correct / self.test_total
 
 
 @cache
 def published_epochs(dataset: str, run: str) -> tuple[PublishedEpoch, ...]:
-    """The printed epochs of one run, in order; empty for a data set that was not published."""
+    """Return the printed epochs of one run, in order; empty for a data set that was not published."""
     text = resources.files("hw2tune.study").joinpath("published_runs.csv").read_text(encoding="utf-8")
     rows = csv.DictReader(text.splitlines())
     return tuple(_epoch(row) for row in rows if (row["dataset"], row["run"]) == (dataset, run))

@@ -1,4 +1,4 @@
-"""What a study file may hold, and the study that comes of it."""
+"""Models of a study file, and the study itself."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ Share = Annotated[float, Field(gt=0, lt=1)]
 
 
 def _said(description: str, default: Any = ...) -> Any:
-    """A field with what is said of it in the schema for editors and in docs/study-file.md."""
+    """Return a field with its description for the schema for editors and docs/study-file.md."""
     return Field(default, description=description)
 
 
 class Sampler(BaseModel):
-    """What chooses the next configuration."""
+    """Choice of the next configuration."""
 
     model_config = STRICT
     name: Annotated[str, Field(min_length=1)] = _said(
@@ -39,7 +39,7 @@ class Sampler(BaseModel):
 
 
 class Pruner(BaseModel):
-    """When a trial is stopped. `halving` and `asha` are asynchronous successive halving (Li et al., 2020).
+    """Rule that stops a trial. `halving` and `asha` are asynchronous successive halving (Li et al., 2020).
 
     `halving` compares the best values so far, `asha` those of the epoch itself.
     """
@@ -58,7 +58,7 @@ class Pruner(BaseModel):
 
 
 class Study(BaseModel):
-    """What is searched and what is claimed: the content of a study file, with the options of the command line over it.
+    """A search and its claims: the content of a study file, overridden by the options of the command line.
 
     `code` holds the user's own modules that the study names, by file name: it is read from beside the study file.
     """
@@ -133,22 +133,22 @@ class Study(BaseModel):
 
     @property
     def objective_spec(self) -> Objective:
-        """What is known of the objective."""
+        """The objective with its direction and unit."""
         return objective_of(self.objective)
 
     @property
     def direction(self) -> Literal["maximize", "minimize"]:
-        """Which way the objective is better."""
+        """Direction in which the objective is better."""
         return self.objective_spec.direction
 
     @cached_property
     def search_space(self) -> Space:
-        """The space as what draws configurations."""
+        """The space, which draws configurations."""
         return Space(self.space)
 
     @cached_property
     def configurations(self) -> dict[Identity, Configuration] | None:
-        """What [space] can draw, each training once; None if they cannot be counted, or may be thousands."""
+        """Configurations in [space], each training once; None if they cannot be counted, or may be thousands."""
         listed = self.search_space.configurations()
         if listed is None:
             return None
@@ -162,7 +162,7 @@ class Study(BaseModel):
 
     @property
     def trials_possible(self) -> int:
-        """The trials that the study can hold: no configuration is trained twice."""
+        """Number of possible trials: no configuration is trained twice."""
         if self.configurations is None:
             return self.trials
         outside = self._kinds([*self.references.values(), *self.enqueue]) - self.configurations.keys()
@@ -170,37 +170,37 @@ class Study(BaseModel):
 
     @property
     def budget_epochs(self) -> int | None:
-        """The epochs that all trials may spend together; None where the number of trials alone ends the study."""
+        """Epochs that all trials may spend together; None if only the number of trials ends the study."""
         return None if self.budget is None else self.budget * self.max_epochs
 
     def trials_left(self, begun: int, epochs: int) -> int:
-        """How many trials may still begin behind `begun` ones that have spent so many epochs: references always."""
+        """Return the number of trials that may begin after `begun` ones with so many epochs: references always."""
         if self.budget_epochs is not None and epochs >= self.budget_epochs:
             return max(0, min(len(self._kinds(self.references.values())), self.trials_possible) - begun)
         return max(0, self.trials_possible - begun)
 
     @property
     def extent(self) -> tuple[int, str]:
-        """How much there is to do in all, and of what: trials, or with a budget epochs."""
+        """Size of the study and its unit: trials, or with a budget epochs."""
         return (self.trials_possible, "trials") if self.budget_epochs is None else (self.budget_epochs, "epochs")
 
     def done(self, trials: int, epochs: int) -> int:
-        """How much of the extent so many trials with so many epochs are."""
+        """Return the part of the extent that so many trials with so many epochs make up."""
         return trials if self.budget_epochs is None else epochs
 
     @cached_property
     def variants(self) -> dict[str, Side]:
-        """The configurations that replicates train, by name: those that the claims name."""
+        """Configurations that replicates train, by name: those that the claims name."""
         return variants_of(self.claims, self.references)
 
     def complete(self, configuration: Mapping[str, Value]) -> Configuration:
-        """A configuration with what [training] fixes for all of them."""
+        """Return a configuration with the values that [training] fixes."""
         return {**self.training, **configuration}
 
     def hyperparameters(self, configuration: Mapping[str, Value]) -> Hyperparameters:
-        """A configuration as it is trained."""
+        """Return the hyperparameters of a configuration."""
         return Hyperparameters.of(self.complete(configuration))
 
     def reference(self, name: str) -> Hyperparameters:
-        """The reference of this name as it is trained."""
+        """Return the hyperparameters of the reference of this name."""
         return self.hyperparameters(self.references[name])

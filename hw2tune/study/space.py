@@ -23,13 +23,13 @@ from hw2tune.study.hyperparameters import Value
 
 
 class Space:
-    """The distributions of a study by name, each behind those that it has conditions on: one pass decides them all."""
+    """The distributions of a study by name, each after those that its conditions name: one pass decides them all."""
 
     def __init__(self, distributions: Mapping[str, Distribution]) -> None:
         self.distributions = {name: distributions[name] for name in in_order(distributions)}
 
     def suggest(self, trial: Suggests) -> dict[str, Value]:
-        """Draws one configuration from `trial`; a trial taken up again returns what it drew before."""
+        """Draw one configuration from `trial`; a resumed trial returns its earlier draw."""
         drawn: dict[str, Value] = {}
         for name, distribution in self.distributions.items():
             if applies(distribution, drawn):
@@ -37,7 +37,7 @@ class Space:
         return drawn
 
     def encode(self, configuration: Mapping[str, Value]) -> dict[str, Value]:
-        """A configuration as Optuna stores it, for `enqueue_trial`."""
+        """Return a configuration as Optuna stores it, for `enqueue_trial`."""
         stored: dict[str, Value] = {}
         for name, value in configuration.items():
             distribution = self.distributions[name]
@@ -49,7 +49,7 @@ class Space:
         return stored
 
     def decode(self, stored: Mapping[str, Value]) -> dict[str, Value]:
-        """What Optuna stores as a configuration, in the order of the study file."""
+        """Return the configuration in Optuna's storage, in the order of the study file."""
         return {
             name: _zero(distribution) if stored.get(zero_key(name)) is True else stored[name]
             for name, distribution in self.distributions.items()
@@ -57,7 +57,7 @@ class Space:
         }
 
     def configurations(self) -> list[dict[str, Value]] | None:
-        """Every configuration; None if they cannot be counted, or may be thousands."""
+        """Return every configuration; None if they cannot be counted, or may be thousands."""
         counted = [one.values for one in self.distributions.values()]
         if None in counted or math.prod(len(values or ()) for values in counted) > distributions.COUNTED:
             return None
@@ -71,7 +71,7 @@ class Space:
         return drawn
 
     def validation_errors(self, configuration: Mapping[str, Value]) -> dict[str, str]:
-        """For each hyperparameter of a configuration that this space cannot draw, why.
+        """Return the fault of each hyperparameter of a configuration that this space cannot draw.
 
         What is not searched may be given as well: it takes the place of what [training] fixes, or of a default.
         """
@@ -91,7 +91,7 @@ class Space:
 
 
 def in_order(distributions: Mapping[str, Distribution]) -> list[str]:
-    """Names so that each comes behind those of its conditions, else as they stand. Raises CycleError.
+    """Return the names, each after those of its conditions, else in the given order. Raises CycleError.
 
     Unconditional ones come first.
     """
@@ -116,5 +116,5 @@ def _zero(distribution: Distribution) -> Value:
 
 
 def applies(distribution: Distribution, drawn: Mapping[str, Value]) -> bool:
-    """Whether a hyperparameter is there, given those before it."""
+    """Return whether a hyperparameter exists, given those before it."""
     return all(name in drawn and holds(condition, drawn[name]) for name, condition in distribution.when.items())

@@ -1,4 +1,4 @@
-"""A study file to begin with: commented, complete, and such that `check` finds no fault in it."""
+"""Template of a study file: commented, complete, and without a fault for `check`."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class Net(nn.Module):
 def new_files(
     name: str, *, like: str | None = None, images: str | None = None, model: str | None = None
 ) -> dict[str, str]:
-    """The files of a new study by name: a study file, and a network where none is named. Raises StudyFileError.
+    """Return the files of a new study by name: a study file, and a network if none is named. Raises StudyFileError.
 
     `like` is a study that hw2tune ships, `images` a folder, `model` what the study file shall name.
     """
@@ -117,7 +117,7 @@ def _quoted(text: str) -> str:
 
 
 def _shares(images: Path) -> str:
-    """The shares that a folder needs: of each split that has no folder there."""
+    """Shares that a folder needs: of each split without a subfolder."""
     from hw2tune.data.image_folder import split_folders
 
     there = split_folders(images) if images.is_dir() else {}
@@ -125,7 +125,7 @@ def _shares(images: Path) -> str:
 
 
 def write_new(files: Mapping[str, str]) -> None:
-    """Writes files into the current folder. Raises PathError where one is there already, or cannot be written."""
+    """Write files into the current folder. Raises PathError if one exists, or cannot be written."""
     for name in files:
         if os.path.lexists(name):
             raise PathError(f"{name}: is there already; take another name, or move it away")

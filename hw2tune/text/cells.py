@@ -74,5 +74,5 @@ def duration(seconds: float) -> str:
 
 
 def missing(value: Any) -> bool:
-    """None, NaN, and what pandas has for them."""
+    """Return whether a value is None, NaN or pandas' form of them."""
     return value is None or (isinstance(value, float) and math.isnan(value)) or str(value) == "<NA>"

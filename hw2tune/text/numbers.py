@@ -35,7 +35,7 @@ def measured(value: float, quantity: str) -> str:
 
 
 def is_user_metric(quantity: str) -> bool:
-    """Whether a quantity is a function of the user's, whose unit nobody knows."""
+    """Return whether a quantity is a function of the user's, whose unit is unknown."""
     return ":" in quantity
 
 
@@ -86,8 +86,10 @@ def label_of(name: str) -> str:
 
 
 def weight_decay_words(params: Mapping[str, Value]) -> str:
-    """What `weight_decay` means with this optimizer: `L2 1e-4` is coupled, that is part of the gradient (sgd, adam);
-    adamw takes it off the weights instead: `decoupled weight decay 1e-4`. `no weight decay` for 0.
+    """Return the meaning of `weight_decay` with this optimizer.
+
+    `L2 1e-4` is coupled, that is part of the gradient (sgd, adam); adamw takes it off the weights instead: `decoupled
+    weight decay 1e-4`. `no weight decay` for 0.
     """
     value = float(params.get("weight_decay", 0.0))
     if value == 0:
@@ -112,7 +114,7 @@ def value_words(name: str, value: Value) -> str:
 
 
 def changed_words(params: Mapping[str, Value], other: Mapping[str, Value]) -> str:
-    """What `params` have that `other` has not: `L2 1e-4`, `width 64 in place of 32`."""
+    """Return the changes of `params` from `other`: `L2 1e-4`, `width 64 in place of 32`."""
     names = [name for name in {**params, **other} if params.get(name) != other.get(name)]
     return listed([_changed(name, params, other) for name in names])
 
@@ -128,5 +130,5 @@ def _changed(name: str, params: Mapping[str, Value], other: Mapping[str, Value])
 
 
 def sentence(text: str) -> str:
-    """With a capital letter."""
+    """Return the text with a capital letter."""
     return text[:1].upper() + text[1:]

@@ -66,7 +66,7 @@ def markdown_table(columns: Sequence[str], rows: Iterable[Sequence[str]], rule: 
 
 
 def seconds(text: str) -> float:
-    """`90s`, `30m`, `1h30m`, `2d` in seconds. Raises ValueError, saying what would do."""
+    """Return `90s`, `30m`, `1h30m`, `2d` in seconds. Raises ValueError with the valid forms."""
     parts = re.findall(r"(\d+(?:\.\d+)?)([smhd])", text)
     total = sum(float(number) * _SECONDS[unit] for number, unit in parts)
     if not _FORM.fullmatch(text) or total <= 0:

@@ -41,7 +41,7 @@ class CodeReference:
 
 
 def is_code(text: str) -> bool:
-    """Whether a value of a study file names code and not an entry of a table."""
+    """Return whether a value of a study file names code, not an entry of a table."""
     return ":" in text
 
 
@@ -51,13 +51,13 @@ def is_own(dataset: str) -> bool:
 
 
 def code_reference(text: str) -> CodeReference:
-    """The parts of a value for which `reference_error` is None."""
+    """Return the parts of a value for which `reference_error` is None."""
     place, _, name = text.rpartition(":")
     return CodeReference(place, name)
 
 
 def reference_error(text: str) -> str | None:
-    """What is wrong with the form of a value that names code, or None."""
+    """Return the fault in the form of a value that names code, or None."""
     reference = code_reference(text)
     if not reference.name.isidentifier():
         return "behind the colon there must be a name, as in net.py:Wide"
@@ -72,7 +72,7 @@ def reference_error(text: str) -> str | None:
 
 
 def read_code(values: Mapping[str, str], folder: Path) -> tuple[dict[str, str], list[str]]:
-    """The files that these values of a study file name and what those import from beside them, by name; and faults.
+    """Return the files that these values of a study file name and their imports from the same folder; and faults.
 
     `values` are by key of the study file. Files lie beside the study file, in `folder`, or in `code/` there.
     """
@@ -100,13 +100,13 @@ def read_code(values: Mapping[str, str], folder: Path) -> tuple[dict[str, str], 
 
 
 def flat(text: str) -> str:
-    """A reference to a file as it is written where all files lie in one folder."""
+    """Return a reference to a file as written if all files are in one folder."""
     reference = code_reference(text)
     return text if reference.file is None else f"{PurePosixPath(reference.file).name}:{reference.name}"
 
 
 def code_digest(code: Mapping[str, str]) -> str:
-    """A digest of names and contents."""
+    """Return a digest of names and contents."""
     digest = hashlib.sha256()
     for name in sorted(code):
         digest.update(f"{name}\0{code[name]}\0".encode())
@@ -120,7 +120,7 @@ def _places(folder: Path, file: str) -> Iterator[Path]:
 
 
 def _with_imports(path: Path) -> Iterator[tuple[str, str]]:
-    """A file and every module beside it that it, or one of those, imports: names relative to its folder."""
+    """A file and every module in its folder that it, or one of those, imports: names relative to the folder."""
     beside, waiting, seen = path.parent, [path], set()
     while waiting:
         file = waiting.pop()
@@ -173,7 +173,7 @@ def _parsed(path: Path) -> tuple[str, ast.Module]:
 
 
 def _defines(text: str, path: Path, name: str) -> None:
-    """Raises StudyFileError where a module does not define `name`, as far as can be seen without running it."""
+    """Raise StudyFileError if a module does not define `name`, as far as its text shows."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):

@@ -10,18 +10,22 @@ import importlib
 import importlib.util
 import linecache
 import sys
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.abc import InspectLoader, MetaPathFinder
 from importlib.machinery import ModuleSpec
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from types import ModuleType
 from typing import Any
 
+from hw2tune.text.plain import first_line
 from hw2tune.user_code.files import code_reference
+
+OURS = str(Path(__file__).parents[1])
 
 
 def load(text: str, code: Mapping[str, str]) -> Any:
-    """What `net.py:Wide` or `package.module:factory` names. Raises what importing it raises, or AttributeError."""
+    """Return the object named `net.py:Wide` or `package.module:factory`. Raises any error of its import."""
     reference = code_reference(text)
     if reference.file is not None:
         _FINDER.serve(code)
@@ -30,7 +34,7 @@ def load(text: str, code: Mapping[str, str]) -> Any:
 
 @contextlib.contextmanager
 def callers_modules_kept() -> Iterator[None]:
-    """Around a function of the API: behind it an import in the caller's process finds the caller's modules again."""
+    """Give the caller of the API its own modules back after the `with`."""
     try:
         yield
     finally:
@@ -46,7 +50,7 @@ class _Finder(MetaPathFinder):
         self.callers: dict[str, ModuleType] = {}  # modules of these names that were imported before
 
     def serve(self, code: Mapping[str, str]) -> None:
-        """From here on these modules; those of a study before are forgotten."""
+        """Serve these modules from now on, and forget those of an earlier study."""
         if code == self.code and self in sys.meta_path:
             return
         self.withdraw()
@@ -57,7 +61,7 @@ class _Finder(MetaPathFinder):
         sys.meta_path.insert(0, self)
 
     def withdraw(self) -> None:
-        """Forgets the modules of the study, and puts those of the caller in their place."""
+        """Forget the modules of the study, and restore those of the caller."""
         for module in self.files:
             sys.modules.pop(module, None)
         sys.modules.update(self.callers)
@@ -68,7 +72,7 @@ class _Finder(MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """The module where it is the study's, None where it is not."""
+        """Return the spec of a module of the study, else None."""
         if fullname not in self.files:
             return None
         file = self.files[fullname]
@@ -87,11 +91,11 @@ class _Loader(InspectLoader):
         self.file, self.text = file, text
 
     def get_source(self, fullname: str) -> str:
-        """As it was beside the study file."""
+        """Return the source as it was next to the study file."""
         return self.text
 
     def exec_module(self, module: ModuleType) -> None:
-        """Runs it under its file's name."""
+        """Run the module under its file's name."""
         module.__file__ = self.file
         linecache.cache[self.file] = (len(self.text), None, self.text.splitlines(keepends=True), self.file)
         exec(compile(self.text, self.file, "exec", dont_inherit=True), module.__dict__)
@@ -100,6 +104,22 @@ class _Loader(InspectLoader):
 def _module(file: str) -> str:
     parts = PurePosixPath(file).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def is_users(error: BaseException, code: Mapping[str, str]) -> bool:
+    """Return whether an error from a call of the user's code is theirs, and neither ours nor the disk's."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return bool(_users_line(error, code)) or not (isinstance(error, OSError) or last.filename.startswith(OURS))
+
+
+def in_words(error: BaseException, code: Mapping[str, str]) -> str:
+    """Return an error as one line, `net.py, line 12: ValueError: too wide`, with the innermost line of the `code`."""
+    return _users_line(error, code) + ": ".join(filter(None, [type(error).__name__, first_line(error, "")]))
+
+
+def _users_line(error: BaseException, code: Mapping[str, str]) -> str:
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in code]
+    return f"{frames[-1].filename}, line {frames[-1].lineno}: " if frames else ""
 
 
 _FINDER = _Finder()
