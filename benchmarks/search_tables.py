@@ -175,10 +175,10 @@ def _train(call: tuple[str, str, int, dict[str, Value]]) -> tuple[Training, list
 
 def curve(task: Task, configuration: Mapping[str, Value], seed: int) -> Iterator[dict[str, Any]]:
     """Trains one configuration as the study would, and yields what MEASURED names, epoch by epoch."""
-    from hw2tune.study.task import Blueprint
     from hw2tune.train.loop import DivergedError, evaluate, train_epochs
     from hw2tune.train.loss import LOSSES
     from hw2tune.train.state import new_state
+    from hw2tune.train.task import Blueprint
 
     study, (data, test, device) = task.study, loaded(task.name)
     hyperparameters = Hyperparameters.of(study.complete(configuration))

@@ -152,9 +152,9 @@ def _trained(name: str) -> tuple[Any, Any, Any, Callable[[], None]]:
     """Study, a new state of its baseline, the device, and what waits for it."""
     import torch
 
-    from hw2tune.study.task import Blueprint
     from hw2tune.train.device import prepare_process
     from hw2tune.train.state import new_state
+    from hw2tune.train.task import Blueprint
 
     device = prepare_process(1, gpu=torch.cuda.is_available())
     study = parse_study(*find_study(name))

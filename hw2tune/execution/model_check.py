@@ -21,8 +21,8 @@ from hw2tune.study.models import MODELS, ModelSpec
 from hw2tune.study.objectives import OBJECTIVES
 from hw2tune.study.schema import Study
 from hw2tune.study.space import applies
-from hw2tune.study.task import ProbeRequest, TrialData, task_of
 from hw2tune.text.plain import last_line
+from hw2tune.train.task import ProbeRequest, TrialData, task_of
 
 IMAGES = 256  # of the training images, for the pass: a batch or more
 MOST_NETWORKS = 8

@@ -14,8 +14,8 @@ from hw2tune.events import Listeners, TrainingEpochFinished, TrainingFinished, T
 from hw2tune.execution.resources import Capacity
 from hw2tune.records.trials.rows import TrialRow
 from hw2tune.records.trials.states import COMPLETE, DIVERGED
-from hw2tune.study.task import Job, PublishedEvaluation, Task, TrainingResult, TrialData
 from hw2tune.text.plain import last_line
+from hw2tune.train.task import Job, PublishedEvaluation, Task, TrainingResult, TrialData
 from hw2tune.user_code.importer import in_words
 
 Replicate = tuple[str, int]  # variant and seed

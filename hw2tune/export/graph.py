@@ -12,11 +12,11 @@ from torch import Tensor, nn
 
 from hw2tune.data.dataset import Split
 from hw2tune.errors import ModelError
-from hw2tune.study.task import Blueprint
 from hw2tune.text.plain import first_line
 from hw2tune.train.batches import on_device
 from hw2tune.train.evaluate import Weights, network
 from hw2tune.train.loop import predict
+from hw2tune.train.task import Blueprint
 
 if TYPE_CHECKING:
     from hw2tune.export.trained import TrainedModel

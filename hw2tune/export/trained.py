@@ -26,8 +26,8 @@ from hw2tune.report.study_data import StudyData, read_study_data
 from hw2tune.study.claims import TUNED
 from hw2tune.study.hyperparameters import Hyperparameters
 from hw2tune.study.schema import Study
-from hw2tune.study.task import Blueprint, task_of
 from hw2tune.text.numbers import counted, listed
+from hw2tune.train.task import Blueprint, task_of
 from hw2tune.user_code.files import is_code
 
 if TYPE_CHECKING:

@@ -31,7 +31,7 @@ from hw2tune.records.replicates.trainings import Training
 from hw2tune.records.trials.states import COMPLETE, DIVERGED
 from hw2tune.replication.train import Context, trained
 from hw2tune.study.hyperparameters import Hyperparameters
-from hw2tune.study.task import Blueprint, task_of
+from hw2tune.train.task import Blueprint, task_of
 
 
 def write_shared_records(context: Context) -> Gallery:

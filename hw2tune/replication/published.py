@@ -16,7 +16,7 @@ from hw2tune.records.trials.states import COMPLETE, DIVERGED
 from hw2tune.replication.keys import key_of
 from hw2tune.study.published import Protocol
 from hw2tune.study.schema import Study
-from hw2tune.study.task import Job, PublishedEvaluation, TrainingResult, TrialData, task_of
+from hw2tune.train.task import Job, PublishedEvaluation, TrainingResult, TrialData, task_of
 
 
 def run_reproduction(

@@ -22,7 +22,7 @@ from hw2tune.replication.train import Context, train_missing, trained
 from hw2tune.study.claims import TUNED, Side
 from hw2tune.study.hyperparameters import Hyperparameters, Value
 from hw2tune.study.schema import Study
-from hw2tune.study.task import Job, task_of
+from hw2tune.train.task import Job, task_of
 
 RACE_SEEDS = 1001  # from the study's own
 

@@ -23,8 +23,8 @@ from hw2tune.records.trials.states import DIVERGED, RUNNING, WAITING
 from hw2tune.replication.rerun_result import ENDED_BY_ITSELF, Rerun, RerunEpoch
 from hw2tune.search.failures import failure_of
 from hw2tune.study.objectives import best_epoch, never_finite, objective_of
-from hw2tune.study.task import Task, TrialData, task_of
 from hw2tune.text.numbers import counted
+from hw2tune.train.task import Task, TrialData, task_of
 from hw2tune.user_code.importer import callers_modules_kept
 
 if TYPE_CHECKING:

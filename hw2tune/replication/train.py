@@ -14,8 +14,8 @@ from hw2tune.records.replicates.trainings import Training, read_training, write_
 from hw2tune.replication.keys import key_of
 from hw2tune.study.hyperparameters import Hyperparameters
 from hw2tune.study.schema import Study
-from hw2tune.study.task import Job, TrialData, task_of
 from hw2tune.text.numbers import listed
+from hw2tune.train.task import Job, TrialData, task_of
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,11 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from hw2tune.study.task import Blueprint
 from hw2tune.train.batches import DeviceSplit
 from hw2tune.train.loop import predict
 from hw2tune.train.loss import LOSSES
 from hw2tune.train.models import build_model, load_weights
+from hw2tune.train.task import Blueprint
 
 Weights = dict[str, NDArray[Any]]
 

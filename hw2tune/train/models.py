@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from hw2tune.errors import ModelError
 from hw2tune.study.hyperparameters import MODEL
 from hw2tune.study.models import MODELS
-from hw2tune.study.task import Blueprint
 from hw2tune.train.own_network import prepared
+from hw2tune.train.task import Blueprint
 from hw2tune.user_code.importer import load
 from hw2tune.user_code.trust import refuse_untrusted
 

@@ -21,7 +21,6 @@ import torch
 from torch import Tensor, nn
 
 from hw2tune.errors import Hw2tuneError, ModelError
-from hw2tune.study.task import ProbeRequest, Task
 from hw2tune.text.plain import first_line
 from hw2tune.train.batches import DeviceSplit, on_device
 from hw2tune.train.device import prepare_process
@@ -30,6 +29,7 @@ from hw2tune.train.loss import LOSSES
 from hw2tune.train.metrics import metric_of
 from hw2tune.train.models import build_model
 from hw2tune.train.optimizers import build_optimizers, step_of
+from hw2tune.train.task import ProbeRequest, Task
 
 STEPS = 3  # that are timed, behind one that is not
 CPU = torch.device("cpu")

@@ -17,10 +17,10 @@ import torch
 from torch import Tensor, nn
 
 from hw2tune.study.hyperparameters import Hyperparameters
-from hw2tune.study.task import Blueprint
 from hw2tune.train.dropout import draw_from
 from hw2tune.train.models import build_model, load_weights
 from hw2tune.train.optimizers import build_optimizers
+from hw2tune.train.task import Blueprint
 
 # Added to a training's seed, so that its weights, the order of its images and so on are drawn apart.
 ORDER_STREAM, DROPOUT_STREAM, AUGMENT_STREAM, OWN_STREAM = 1_000_003, 2_000_003, 3_000_003, 4_000_003

@@ -125,11 +125,11 @@ def test_the_best_weights_on_disk_score_the_value_of_their_trial(results):
     import torch
 
     from hw2tune.data.load import load_dataset
-    from hw2tune.study.task import Blueprint
     from hw2tune.train.batches import on_device
     from hw2tune.train.loop import evaluate
     from hw2tune.train.loss import cross_entropy
     from hw2tune.train.models import build_model
+    from hw2tune.train.task import Blueprint
 
     folder = StudyFolder(results / "ray_results" / "tiny")
     data = load_dataset("synthetic-mnist", validation_size=100)

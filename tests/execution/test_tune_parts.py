@@ -18,7 +18,7 @@ from hw2tune.execution.tune.run import _fit, _with_resources
 from hw2tune.execution.tune.trainable import TrainingTrial
 from hw2tune.execution.worker_death import worker_death
 from hw2tune.study.file import find_study, parse_study
-from hw2tune.study.task import TrialData
+from hw2tune.train.task import TrialData
 from tests.search.test_driver import Driver
 
 SHIPPED = parse_study(*find_study("quickstart"))

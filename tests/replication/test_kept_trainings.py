@@ -12,7 +12,7 @@ from hw2tune.records.replicates.trainings import Training, write_training
 from hw2tune.replication.keys import key_of
 from hw2tune.replication.train import Context, train_missing
 from hw2tune.study.file import find_study, parse_study
-from hw2tune.study.task import Job, task_of
+from hw2tune.train.task import Job, task_of
 
 STUDY = parse_study(*find_study("quickstart"))
 

@@ -9,7 +9,7 @@ from hw2tune.data.catalog import dataset_info
 from hw2tune.execution.resources import Capacity
 from hw2tune.replication.keys import key_of
 from hw2tune.study.hyperparameters import Hyperparameters
-from hw2tune.study.task import Task
+from hw2tune.train.task import Task
 
 DATA = SimpleNamespace(checksum="sha256:1", split_checksum="sha256:2", info=dataset_info("mnist"))
 CAPACITY = Capacity(cpus_per_trial=1, gpus_per_trial=0, concurrency=2, text="2 CPUs")

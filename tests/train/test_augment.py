@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from hw2tune.study.hyperparameters import Hyperparameters
-from hw2tune.study.task import Blueprint
 from hw2tune.train.augment import augmentation_of
 from hw2tune.train.loop import train_epochs
 from hw2tune.train.state import checkpoint, new_state, restore
+from hw2tune.train.task import Blueprint
 from tests.train.conftest import CPU, make_data
 
 

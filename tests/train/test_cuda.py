@@ -9,8 +9,8 @@ import torch
 
 from hw2tune.data.catalog import dataset_info
 from hw2tune.study.hyperparameters import Hyperparameters
-from hw2tune.study.task import Task, TrialData
 from hw2tune.train.device import prepare_process
+from hw2tune.train.task import Task, TrialData
 from hw2tune.train.trainer import Trainer
 from tests.train.conftest import random_split
 
@@ -91,7 +91,7 @@ from hw2tune.data.load import load_dataset
 from hw2tune.execution.tune.messages import WorkerBrokenError
 from hw2tune.execution.tune.trainable import TrainingTrial
 from hw2tune.study.file import find_study, parse_study
-from hw2tune.study.task import TrialData
+from hw2tune.train.task import TrialData
 
 NET = '''
 import torch

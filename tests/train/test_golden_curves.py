@@ -12,9 +12,9 @@ import torch
 from hw2tune.replication.keys import TRAINING_VERSION
 from hw2tune.study.hyperparameters import Hyperparameters
 from hw2tune.study.optimizers import OPTIMIZERS
-from hw2tune.study.task import Blueprint
 from hw2tune.train.loop import train_epochs
 from hw2tune.train.state import new_state
+from hw2tune.train.task import Blueprint
 from tests.train.conftest import CPU, make_data
 
 RECORDED = Path(__file__).with_name("golden_curves.json")

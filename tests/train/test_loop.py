@@ -11,10 +11,10 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from hw2tune.data.catalog import dataset_info
 from hw2tune.study.hyperparameters import Hyperparameters
-from hw2tune.study.task import Blueprint
 from hw2tune.train.loop import DivergedError, evaluate, train_epochs
 from hw2tune.train.loss import LOSSES
 from hw2tune.train.state import ORDER_STREAM, checkpoint, new_state, restore
+from hw2tune.train.task import Blueprint
 from tests.train.conftest import CPU, make_data
 from tests.train.test_models import as_published
 
@@ -177,7 +177,7 @@ def test_a_checkpoint_holds_the_networks_weights_and_loads_without_pickle():
 TRAIN_AND_RESUME = """
 import sys, torch
 from hw2tune.study.hyperparameters import Hyperparameters
-from hw2tune.study.task import Blueprint
+from hw2tune.train.task import Blueprint
 from hw2tune.train.loop import train_epochs
 from hw2tune.train.state import checkpoint, new_state, restore
 from tests.train.conftest import CPU, make_data

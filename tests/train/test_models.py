@@ -6,8 +6,8 @@ from torch import nn
 
 from hw2tune.networks import Cifar10Cnn, MnistCnn
 from hw2tune.study.models import MODELS
-from hw2tune.study.task import Blueprint
 from hw2tune.train.models import build_model
+from hw2tune.train.task import Blueprint
 
 
 def test_parameter_counts_are_those_computed_by_hand():

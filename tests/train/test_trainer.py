@@ -6,10 +6,10 @@ import torch
 
 from hw2tune.data.catalog import dataset_info
 from hw2tune.study.hyperparameters import Hyperparameters
-from hw2tune.study.task import Blueprint, Task, TrainingResult
 from hw2tune.train.evaluate import evaluation, network
 from hw2tune.train.loop import evaluate, predict
 from hw2tune.train.loss import LOSSES
+from hw2tune.train.task import Blueprint, Task, TrainingResult
 from hw2tune.train.trainer import Trainer
 from tests.train.conftest import CPU, make_data
 

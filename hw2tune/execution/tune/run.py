@@ -27,8 +27,8 @@ from hw2tune.execution.workarounds import (
 from hw2tune.interrupt import interruptible
 from hw2tune.records.atomic import not_writable
 from hw2tune.search.driver import RunEnd, StudyDriver
-from hw2tune.study.task import TrialData
 from hw2tune.text.plain import last_line
+from hw2tune.train.task import TrialData
 
 
 def run_tune(

@@ -19,7 +19,7 @@ from hw2tune.search.failures import failure_of
 from hw2tune.study.hyperparameters import Hyperparameters
 from hw2tune.study.objectives import PARAMETERS
 from hw2tune.study.schema import Study
-from hw2tune.study.task import TrialData, task_of
+from hw2tune.train.task import TrialData, task_of
 
 if TYPE_CHECKING:
     from hw2tune.train.state import Epoch

@@ -1,4 +1,4 @@
-"""One training to be done, apart from its images: what train does and tune hands out."""
+"""A training and its result, without the images: `train` carries it out, Tune and plain Ray tasks hand it out."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hw2tune.study.schema import Study
 
 @dataclass(frozen=True, kw_only=True)
 class Blueprint:
-    """What a network is built from.
+    """The arguments of a network.
 
     `model` is a name, or code as study files name it, of which `code` holds the study's own files. `input_shape` is
     that of an image as networks take it (channels, height, width); `classes` are the names of the labels.
@@ -29,7 +29,7 @@ class Blueprint:
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """One training: everything that its result depends on but the images."""
+    """A training: everything that its result depends on, except the images."""
 
     model: str
     loss: str
@@ -40,7 +40,7 @@ class Task:
     code: Mapping[str, str] = field(default_factory=dict)  # the study's own files, by name
 
     def blueprint(self, info: DatasetInfo) -> Blueprint:
-        """What its network is built from, for images of this data set."""
+        """Return the arguments of its network, for images of this data set."""
         height, width, channels = info.image_shape
         return Blueprint(
             model=self.model,
@@ -53,7 +53,7 @@ class Task:
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One training to be done; the label is for people."""
+    """A training with a label for people."""
 
     label: str
     task: Task
@@ -61,7 +61,7 @@ class Job:
 
 @dataclass(frozen=True, kw_only=True)
 class TrialData:
-    """What a trial gets of a data set, through Ray's object store. The test images are not among it."""
+    """The part of a data set that trials get through Ray's object store. The test images are not in it."""
 
     info: DatasetInfo
     train: Split
@@ -79,7 +79,7 @@ class ProbeRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingResult:
-    """What came of a task: its epochs and, for a training kept whole, its weights.
+    """The result of a task: its epochs and, for a training kept whole, its weights.
 
     `epochs` hold losses in nats per image, accuracies as fractions, seconds; `arrays` are numpy, named as in
     `records.replicates.trainings.Training`. `diverged` says how, and is empty where it went well.
@@ -94,14 +94,14 @@ class TrainingResult:
 
 @dataclass(frozen=True, kw_only=True)
 class PublishedEvaluation:
-    """Train as the published runs did: each epoch evaluated on what they called test, and on the real test images."""
+    """Train as the published runs did: each epoch evaluated on their "test" images, and on the real ones."""
 
     test: Split
     evaluated: Literal["test", "train"]  # what was called test
 
 
 def task_of(study: Study, hyperparameters: Hyperparameters, seed: int) -> Task:
-    """A training as the study trains."""
+    """Return a training of the study."""
     return Task(
         model=study.model,
         loss=study.loss,
