@@ -147,7 +147,7 @@ WIDER = {  # 83dc8fd loses trials in each: a process, what it finished and pushe
 }
 
 
-@pytest.mark.matrix
+@pytest.mark.machines
 @pytest.mark.parametrize("world", WIDER.values(), ids=WIDER)
 def test_no_trial_is_lost_in_any_of_many_more_orders(monkeypatch, world):
     switches = world.get("switches")
