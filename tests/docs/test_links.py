@@ -26,6 +26,12 @@ def test_every_relative_link_leads_to_a_file_and_to_a_heading(page):
             assert link["anchor"] in map(github_slug, headings), f"{page.name}: {link[0]}: {target.name} has none"
 
 
+def test_every_file_that_a_change_touches_exists():
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    paths = re.findall(r"`([a-z_]+/[\w/]+\.py)`", text.partition("## Where a change goes")[2].partition("\n## ")[0])
+    assert len(paths) > 20 and [path for path in paths if not (ROOT / "hw2tune" / path).is_file()] == []
+
+
 def test_a_headings_anchor_is_githubs():
     assert github_slug("`[training]`: what is fixed, and the hyperparameters") == (
         "training-what-is-fixed-and-the-hyperparameters"
