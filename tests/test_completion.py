@@ -73,6 +73,7 @@ def place(tmp_path_factory):
         ("hw2tune data fetch k", ["kmnist"]),
         ("hw2tune new mine --from q", ["quickstart"]),
         ("hw2tune status --format ", ["table", "json", "csv"]),
+        ("hw2tune study --log w", ["wandb"]),
         ("hw2tune reproduce ", ["mnist", "cifar10", "all"]),
         ("hw2tune status --wa", ["--watch"]),
     ],

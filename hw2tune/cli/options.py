@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,14 +13,18 @@ from hw2tune.study.names import PRUNERS, SAMPLERS
 from hw2tune.text.plain import seconds
 from hw2tune.user_code.trust import trusting
 
+LOGGERS = ("tensorboard", "mlflow", "wandb")  # the keys of `integrations.LOGGERS`, which would take time to import
 
-class LogTo(StrEnum):
-    """What `--log` takes: the keys of `integrations.LOGGERS`, which would take time to import."""
 
-    TENSORBOARD = "tensorboard"
-    MLFLOW = "mlflow"
-    WANDB = "wandb"
-    CSV = "csv"
+def _loggers(names: list[str] | None) -> list[str] | None:
+    for name in names or ():
+        if name == "csv":
+            from hw2tune.integrations import CSV_IS_GONE
+
+            raise typer.BadParameter(CSV_IS_GONE)
+        if name not in LOGGERS:
+            raise typer.BadParameter(f"{name!r} is not one of {', '.join(map(repr, LOGGERS))}.")
+    return names
 
 
 StudyName = Annotated[
@@ -146,11 +149,13 @@ GpusPerTrial = Annotated[
 ]
 Concurrency = Annotated[int | None, typer.Option(min=1, metavar="N", help="Trials at once; by default as many as fit.")]
 Log = Annotated[
-    list[LogTo] | None,
+    list[str] | None,
     typer.Option(
         "--log",
         metavar="LIBRARY",
-        help="Log trials and replicates to tensorboard, mlflow, wandb or csv too; may be given several times.",
+        help="Log trials and replicates to tensorboard, mlflow or wandb too; may be given several times.",
+        callback=_loggers,
+        autocompletion=completion.one_of(LOGGERS),
     ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show nothing while it runs.")]

@@ -9,17 +9,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
-from hw2tune.integrations.csv import CSVLogger
+from hw2tune.errors import LoggerError
 from hw2tune.integrations.logger import RecordsLogger
 from hw2tune.integrations.mlflow import MLflowLogger
 from hw2tune.integrations.tensorboard import TensorBoardLogger
 from hw2tune.integrations.wandb import WandbLogger
 
-__all__ = ["LOGGERS", "CSVLogger", "MLflowLogger", "TensorBoardLogger", "WandbLogger", "make_loggers"]
+__all__ = ["LOGGERS", "MLflowLogger", "TensorBoardLogger", "WandbLogger", "make_loggers"]
+
+CSV_IS_GONE = (
+    "the CSV logger is gone: `hw2tune.read_study(NAME).epochs` holds every epoch as a table, and `hw2tune summarize` "
+    "writes tables/*.csv into the report's folder"
+)
 
 LOGGERS: dict[str, type[RecordsLogger]] = {
-    logger.name: logger for logger in (TensorBoardLogger, MLflowLogger, WandbLogger, CSVLogger)
+    logger.name: logger for logger in (TensorBoardLogger, MLflowLogger, WandbLogger)
 }
 
 
@@ -34,3 +40,9 @@ def make_loggers(names: Sequence[str], folders: Sequence[Path] = ()) -> list[Rec
         for folder in folders:
             logger.check(folder)
     return loggers
+
+
+def __getattr__(name: str) -> NoReturn:
+    if name == "CSVLogger":
+        raise LoggerError(f"hw2tune.integrations.CSVLogger: {CSV_IS_GONE}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

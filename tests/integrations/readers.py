@@ -1,6 +1,5 @@
 """What each library's own reader gives back: every epoch of every run, doubles included."""
 
-import csv
 import json
 import struct
 from collections import defaultdict
@@ -59,15 +58,6 @@ def wandb(place: Path) -> Epochs:
             for name, value in row.items():
                 if not name.startswith("_") and name != "epoch":
                     found[run["name"]][name].append((int(row["_step"]), value))
-    return found
-
-
-def table(path: Path) -> Epochs:
-    found = defaultdict(lambda: defaultdict(list))
-    for row in csv.DictReader(path.read_text().splitlines()):
-        for name, value in row.items():
-            if name not in ("name", "epoch", "time"):
-                found[row["name"]][name].append((int(row["epoch"]), float(value)))
     return found
 
 

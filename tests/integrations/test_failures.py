@@ -8,8 +8,9 @@ import time
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
-from hw2tune.cli.options import LogTo
+from hw2tune.cli import app, options
 from hw2tune.errors import LoggerError, PathError
 from hw2tune.events import EpochFinished
 from hw2tune.integrations import LOGGERS, TensorBoardLogger, make_loggers
@@ -21,7 +22,22 @@ __all__ = ["without_a_login"]  # a fixture
 
 
 def test_the_command_line_takes_every_logger_there_is():
-    assert [one.value for one in LogTo] == list(LOGGERS)
+    assert list(options.LOGGERS) == list(LOGGERS)
+
+
+@pytest.mark.parametrize("command", ["study", "summarize"])
+def test_the_csv_logger_that_is_gone_answers_with_the_way_out(command):
+    refused = CliRunner().invoke(app, [command, "quickstart", "--log", "csv"], env={"COLUMNS": "400"})
+    way_out = (
+        "the CSV logger is gone: `hw2tune.read_study(NAME).epochs` holds every epoch as a table, and `hw2tune "
+        "summarize` writes tables/*.csv into the report's folder"
+    )
+    assert refused.exit_code == 2 and f"Invalid value for '--log': {way_out}" in refused.output
+    with pytest.raises(LoggerError) as gone:
+        from hw2tune.integrations import CSVLogger  # noqa: F401
+    assert str(gone.value) == f"hw2tune.integrations.CSVLogger: {way_out}"
+    unknown = CliRunner().invoke(app, [command, "quickstart", "--log", "neptune"], env={"COLUMNS": "400"})
+    assert "'neptune' is not one of 'tensorboard', 'mlflow', 'wandb'." in unknown.output
 
 
 def test_a_library_that_is_not_installed_is_named_with_its_extra(monkeypatch):
@@ -136,5 +152,5 @@ def test_an_epoch_costs_the_study_next_to_nothing(tmp_path):
         for logger in loggers:
             logger(event)
         costs.append(1000 * (time.perf_counter() - begun))
-    print(f"four loggers, ms an epoch: median {np.median(costs):.3f}, largest {max(costs):.3f}")
+    print(f"three loggers, ms an epoch: median {np.median(costs):.3f}, largest {max(costs):.3f}")
     assert np.median(costs) < 20

@@ -26,7 +26,7 @@ from hw2tune.events import (
     StudyFinished,
     TrainingFinished,
 )
-from hw2tune.integrations import CSVLogger, MLflowLogger, TensorBoardLogger, WandbLogger, make_loggers
+from hw2tune.integrations import MLflowLogger, TensorBoardLogger, WandbLogger, make_loggers
 from hw2tune.integrations.runs import read_trial, study_id
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.overview import read_overview, read_study
@@ -39,7 +39,7 @@ from tests.integrations.live_study import CAPACITY, LiveStudy
 from tests.integrations.readers import Epochs
 from tests.report.fake_study import write_fake_study
 
-NAMES = ("tensorboard", "mlflow", "wandb", "csv")
+NAMES = ("tensorboard", "mlflow", "wandb")
 
 
 @pytest.fixture(autouse=True)
@@ -59,8 +59,6 @@ def in_store(name: str, folder: Path) -> Epochs:
             return readers.mlflow((logs / "mlruns").as_uri(), folder.name)
         case "wandb":
             return readers.wandb(logs / "wandb")
-        case _:
-            return readers.table(logs / "csv" / "epochs.csv")
 
 
 def in_records(folder: Path) -> Epochs:
@@ -156,7 +154,7 @@ def trials_begun(results: Path) -> int:
 @pytest.mark.parametrize(
     "names",
     [
-        pytest.param(("tensorboard", "csv"), id="tensorboard and csv"),
+        pytest.param(("tensorboard",), id="tensorboard"),
         pytest.param(("mlflow",), id="mlflow", marks=pytest.mark.matrix),
         pytest.param(("wandb",), id="wandb", marks=pytest.mark.matrix),
     ],
@@ -193,8 +191,6 @@ def test_replicates_are_runs_of_their_own(name, tmp_path):
     tell(ReplicationFinished(folder=str(folder.root)))
     tell(ReportWritten(folders=[str(folder.root)], target=str(folder.root / "report")))
     stored = in_store(name, folder.root)
-    if name == "csv":
-        stored |= readers.table(folder.root / "logs" / "csv" / "replicate_epochs.csv")
     replicates = read_replicates(ReplicatesFolder.of(folder))
     runs = {f"{one.variant}-seed-{one.seed}": one for one in replicates}
     assert len(runs) == 8 and stored.keys() == in_records(folder.root).keys() | runs.keys()
@@ -216,11 +212,11 @@ def test_a_replicate_of_another_winner_takes_the_place_of_the_one_before(tmp_pat
     write_current(ReplicatesFolder.of(folder), ["fake", "tuned other"])
     tell = Listeners(make_loggers(NAMES))
     tell(ReplicationFinished(folder=str(folder.root)))
-    for name in NAMES[:3]:
+    for name in NAMES:
         assert {loss for _, loss in in_store(name, folder.root)["tuned-seed-0"]["validation_loss"]} == {9.0}
 
 
-@pytest.mark.parametrize("name", NAMES[:3])
+@pytest.mark.parametrize("name", NAMES)
 def test_replicates_of_more_seeds_than_the_last_report_has_stay(name, tmp_path):
     folder = write_fake_study(tmp_path, trials=4, seeds=2)
     for path in ReplicatesFolder.of(folder).records():
@@ -237,10 +233,10 @@ def test_replicates_of_more_seeds_than_the_last_report_has_stay(name, tmp_path):
 
 
 def test_a_study_that_is_begun_anew_under_one_logger_is_another(tmp_path):
-    logger = CSVLogger()
+    logger = TensorBoardLogger()
     first = LiveStudy(tmp_path, logger, trials=5).run().folder
     first.root.rename(tmp_path / "aside")
-    assert len(in_store("csv", LiveStudy(tmp_path, logger, trials=3).run().folder.root)) == 3
+    assert len(in_store("tensorboard", LiveStudy(tmp_path, logger, trials=3).run().folder.root)) == 3
 
 
 def test_a_training_of_a_replicate_is_logged_when_it_is_on_disk(tmp_path):
@@ -331,18 +327,13 @@ def test_a_wandb_run_has_group_configuration_and_summary(tmp_path):
     assert not [child for child in psutil.Process().children() if child.name() == "wandb-core"]
 
 
-def test_tables_grow_while_a_study_runs(tmp_path):
-    study = LiveStudy(tmp_path, CSVLogger()).start()
+def test_a_running_trial_is_in_the_store_before_it_has_ended(tmp_path):
+    study = LiveStudy(tmp_path, TensorBoardLogger()).start()
     study.whole_trial()
+    study.epoch(study.trial())
     wait_for_idle(study)
-    place = study.folder.logs / "csv"
-    assert len((place / "trials.csv").read_text().splitlines()) == 2
-    assert len((place / "epochs.csv").read_text().splitlines()) == 1 + 3
-    trial = study.trial()
-    study.epoch(trial)
-    wait_for_idle(study)
-    assert len((place / "trials.csv").read_text().splitlines()) == 2
-    assert len((place / "epochs.csv").read_text().splitlines()) == 1 + 4
+    stored = in_store("tensorboard", study.folder.root)
+    assert [len(metrics["train_loss"]) for _, metrics in sorted(stored.items())] == [3, 1]
 
 
 def test_a_moved_study_has_its_runs_and_artifacts_where_it_is_now(tmp_path):
