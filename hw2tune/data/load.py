@@ -1,4 +1,4 @@
-"""Data sets by name: load one, fetch one, list them all."""
+"""Data sets by name: load, fetch, list and verify them."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -118,7 +118,11 @@ def fetch_dataset(name: str, *, data_dir: Path | None = None, progress: Progress
 def list_datasets(*, data_dir: Path | None = None) -> list[DatasetStatus]:
     """Return the state of every data set. No file is read, so damage inside a file shows only on loading."""
     roots = data_roots(data_dir)
-    return [_status(info, roots) for info in DATASETS.values()]
+    glances = ((info, *_glance(info, roots)) for info in DATASETS.values())
+    return [
+        DatasetStatus(name=info.name, title=info.title, found=bool(source), source=source, problem=problem)
+        for info, source, problem in glances
+    ]
 
 
 def verify_datasets(*, data_dir: Path | None = None) -> list[DatasetStatus]:
@@ -170,11 +174,6 @@ def _find_or_download(info: DatasetInfo, roots: tuple[Path, ...], download: bool
     if not download:
         raise not_found(info, roots, "downloading is off")
     return fetch(info, roots, progress)
-
-
-def _status(info: DatasetInfo, roots: tuple[Path, ...]) -> DatasetStatus:
-    source, problem = _glance(info, roots)
-    return DatasetStatus(name=info.name, title=info.title, found=bool(source), source=source, problem=problem)
 
 
 def _glance(info: DatasetInfo, roots: tuple[Path, ...]) -> tuple[str, str | None]:
