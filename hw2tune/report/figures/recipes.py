@@ -93,7 +93,7 @@ def _make(recipe: Recipe, data: StudyData, folder: Path, boxes: set[str]) -> Dra
     caveat = data.dataset.caveat if data.dataset and recipe.section != "search" else ""
     png, pdf = save(drawing.figure, folder, recipe.name)
     width, height = pixels(png)
-    lacking = boxes & set("".join(text.get_text() for text in drawing.figure.findobj(Text)))
+    lacking = boxes and boxes & set("".join(text.get_text() for text in drawing.figure.findobj(Text)))
     lost = f" Boxes stand for {' '.join(sorted(lacking))}: no installed font has them." if lacking else ""
     caption = f"{drawing.caption} Caveat: {caveat}." if caveat else drawing.caption
     return DrawnFigure(

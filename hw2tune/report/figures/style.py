@@ -6,7 +6,7 @@ import io
 import re
 import struct
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import cycle
@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 import matplotlib as mpl
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -166,18 +167,25 @@ def new_figure(height: float, layout: Literal["constrained"] | None = "constrain
 
 
 def save(figure: Figure, folder: Path, name: str) -> tuple[Path, Path]:
-    """Writes `<name>.png` and `<name>.pdf`, without dates and versions: the same figure is the same bytes."""
+    """Write `<name>.png` and `<name>.pdf`, without dates and versions: the same figure is the same bytes.
+
+    `Figure.savefig` would draw a figure with a layout twice for each file.
+    """
+    figure.set_dpi(DPI)
+    if figure.axes and (layout := figure.get_layout_engine()):
+        layout.execute(figure)
+        figure.set_layout_engine("none")
     png, pdf = folder / f"{name}.png", folder / f"{name}.pdf"
-    write_atomically(png, _bytes(figure, "png", {"Software": None}))
-    figure.set_layout_engine("none")  # it stands as laid out: a second time would cost as long
+    write_atomically(png, _bytes(FigureCanvasAgg(figure).print_png, {"Software": None}))
     with fonts_of_glyphs_alone():
-        write_atomically(pdf, _bytes(figure, "pdf", {"Creator": None, "Producer": None, "CreationDate": None}))
+        metadata = {"Creator": None, "Producer": None, "CreationDate": None}
+        write_atomically(pdf, _bytes(FigureCanvasPdf(figure).print_pdf, metadata))
     return png, pdf
 
 
-def _bytes(figure: Figure, file_format: str, metadata: dict[str, None]) -> bytes:
+def _bytes(draw: Callable[..., None], metadata: dict[str, None]) -> bytes:
     buffer = io.BytesIO()
-    figure.savefig(buffer, format=file_format, dpi=DPI, metadata=metadata)
+    draw(buffer, metadata=metadata)
     return buffer.getvalue()
 
 
