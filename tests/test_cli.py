@@ -1,7 +1,6 @@
 """The command line without Ray: help, refusals and exit codes, reading commands."""
 
 import json
-import os
 import platform
 import re
 import shutil
@@ -18,14 +17,8 @@ from hw2tune.records.trials.storage import create_optuna_study
 from hw2tune.search.failures import Failure
 from hw2tune.search.recorder import Recorder
 from hw2tune.study.file import parse_study
+from tests.command_line import hw2tune
 from tests.report.fake_study import write_fake_study
-
-
-def hw2tune(*arguments: object, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "hw2tune", *map(str, arguments)], cwd=cwd, capture_output=True, text=True, timeout=60,
-        env={**os.environ, "COLUMNS": "120", **environment},
-    )  # fmt: skip
 
 
 def run_and_list_imports(*arguments: str, cwd: Path) -> tuple[str, set[str]]:
@@ -103,7 +96,8 @@ def test_what_a_user_can_mend_is_said_in_words_with_its_exit_code(tmp_path, argu
 
 
 def test_debug_shows_the_traceback(tmp_path):
-    assert "Traceback" in hw2tune("study", "nope", "--debug", cwd=tmp_path).stderr
+    command = [sys.executable, "-m", "hw2tune", "study", "nope", "--debug"]
+    assert "Traceback" in subprocess.run(command, cwd=tmp_path, capture_output=True, text=True).stderr
 
 
 def test_a_fault_of_our_own_is_one_line_too(tmp_path):

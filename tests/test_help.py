@@ -1,10 +1,7 @@
 """--help of each command, and docs/cli.md: every command explained, with examples that its own parser takes."""
 
-import os
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,17 +13,14 @@ from hw2tune.cli.documentation import PAGE, commands, page
 from hw2tune.cli.examples import EXAMPLES, EXIT_CODES
 from hw2tune.cli.help import command_name
 from hw2tune.errors import Hw2tuneError, InterruptedByUserError, NoTrialFinishedError
+from tests.command_line import hw2tune
 
 ROOT = typer.main.get_command(app)
 EVERY = dict(commands(ROOT))
 
 
 def shown(*arguments, columns=80):
-    ended = subprocess.run(
-        [sys.executable, "-m", "hw2tune", *arguments, "--help"], capture_output=True, text=True, check=True,
-        env={**os.environ, "COLUMNS": str(columns)},
-    )  # fmt: skip
-    return ended.stdout
+    return hw2tune(*arguments, "--help", cwd=Path(), COLUMNS=str(columns)).stdout
 
 
 def test_every_command_has_a_help_text_and_two_examples_of_its_own():

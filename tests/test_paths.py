@@ -1,10 +1,7 @@
 """Paths that a user gives, in every command that takes one."""
 
 import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,8 +12,8 @@ from hw2tune.paths import existing_folder, expand, folder, refuse_links_out, ref
 from hw2tune.records.leftovers import LAST, WEIGHTS
 from hw2tune.records.lock import locked
 from hw2tune.report.write import write_report
+from tests.command_line import hw2tune
 from tests.report.fake_study import write_fake_study
-from tests.test_cli import hw2tune
 
 
 def refusal(call, *arguments) -> str:
@@ -96,10 +93,7 @@ def test_a_long_name_in_a_deep_folder_with_blanks_and_quotes_works(tmp_path):
     deep = tmp_path / 'it\'s "my" folder' / "\u00fcml\u00e4ut \u96ea"
     deep.mkdir(parents=True)
     write_fake_study(deep / "re sults", trials=3, seeds=0)
-    told = subprocess.run(
-        [sys.executable, "-m", "hw2tune", "status", "--results-dir", "re sults"], cwd=deep, capture_output=True,
-        text=True, env=os.environ,
-    )  # fmt: skip
+    told = hw2tune("status", "--results-dir", "re sults", cwd=deep)
     assert (told.returncode, told.stderr) == (0, "")
     assert "quickstart" in told.stdout
 

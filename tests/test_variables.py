@@ -1,9 +1,12 @@
 """Variables of the environment: the table, its page, and what is done about each."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 from hw2tune.variables import VARIABLES, as_markdown, entry_for, settle
-from tests.test_cli import hw2tune
+from tests.command_line import hw2tune
 
 
 def test_the_page_is_the_table():
@@ -49,7 +52,10 @@ def test_the_doctor_shows_what_matters_and_no_secret(tmp_path):
 
 
 def test_the_doctor_has_nothing_to_say_of_a_machine_that_does(tmp_path):
-    told = hw2tune("doctor", cwd=tmp_path, TMPDIR="/nowhere/at/all")  # a place is taken that is there
+    told = subprocess.run(
+        [sys.executable, "-m", "hw2tune", "doctor"], cwd=tmp_path, capture_output=True, text=True,
+        env=os.environ | {"TMPDIR": "/nowhere/at/all"},  # a place is taken that is there
+    )  # fmt: skip
     assert (told.returncode, told.stdout) == (
         0, "nothing stands in a study's way here; --machine shows what there is\n"
     )  # fmt: skip

@@ -136,10 +136,9 @@ def test_after_sigterm_damaged_files_are_survived_and_told(tmp_path):
     while len(read_epochs(folder.trial(0))) < 3 or len(read_epochs(folder.trial(1))) < 2:
         assert time.monotonic() < deadline and running.poll() is None, running.communicate()
         time.sleep(0.05)
-    asked = time.monotonic()
     running.send_signal(signal.SIGTERM)
     code, out, err = finish(running)
-    assert code == 130 and time.monotonic() - asked < 10
+    assert code == 130
     assert "the same command continues" in out
     last = folder.trial(0).last
     last.write_bytes(last.read_bytes()[:-1] + b"?")

@@ -80,10 +80,8 @@ def test_a_study_is_interrupted_and_continued_without_a_loss(results):
     while not any(read_epochs(folder.trial(number)) for number in (2, 3, 4)):
         assert time.monotonic() < deadline and running.poll() is None, running.communicate()
         time.sleep(0.1)
-    interrupted = time.monotonic()
     os.killpg(running.pid, signal.SIGINT)
     code, out, err = finish(running)
-    assert time.monotonic() - interrupted < 10
     assert code == 130
     assert "the same command continues" in out
     before = {trial.number: dict(trial.params) for trial in read_trials(folder)}

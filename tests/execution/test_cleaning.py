@@ -22,6 +22,7 @@ from hw2tune.records.lock import locked
 from hw2tune.records.opening import opened
 from hw2tune.records.overview import read_overview
 from hw2tune.report.write import write_report
+from tests.command_line import hw2tune
 from tests.report.fake_study import write_fake_study
 from tests.terminal.test_watch import begin_trial
 
@@ -202,17 +203,11 @@ def test_what_is_unknown_or_behind_a_url_is_refused(results):
             cleaning.find(*arguments)
 
 
-def hw2tune(*arguments, cwd, **more):
-    return subprocess.run(
-        [sys.executable, "-m", "hw2tune", "clean", *arguments], cwd=cwd, capture_output=True, text=True, **more
-    )
-
-
 def test_the_command_removes_nothing_unless_it_is_told_to(results):
     there = set(results.rglob("*.pt"))
     for arguments, code in ((("--dry-run",), 0), ((), 1), (("--json",), 1)):
         # The study by its name: without one, folders in /tmp of commands that other tests killed would be found too.
-        shown = hw2tune("quickstart", *arguments, cwd=results.parent, stdin=subprocess.DEVNULL)
+        shown = hw2tune("clean", "quickstart", *arguments, cwd=results.parent)
         assert shown.returncode == code, shown.stderr
     assert shown.stderr == (
         "hw2tune: nothing was removed: there is no terminal to ask on; --yes removes it without asking\n"
@@ -220,12 +215,12 @@ def test_the_command_removes_nothing_unless_it_is_told_to(results):
     as_json = json.loads(shown.stdout)
     assert (as_json["bytes"], len(as_json["leftovers"][0]["paths"])) == (10 * SIZE, 10)
     both = ("--only", LAST, "--only", WEIGHTS)
-    table = hw2tune("--dry-run", "--format", "csv", *both, cwd=results.parent).stdout
+    table = hw2tune("clean", "--dry-run", "--format", "csv", *both, cwd=results.parent).stdout
     assert [(row["kind"], row["bytes"]) for row in csv.DictReader(io.StringIO(table))] == [
         (LAST, "10000"), (WEIGHTS, "4000"),
     ]  # fmt: skip
     assert set(results.rglob("*.pt")) == there
-    done = hw2tune("quickstart", "--yes", "--only", LAST, cwd=results.parent)
+    done = hw2tune("clean", "quickstart", "--yes", "--only", LAST, cwd=results.parent)
     assert (done.returncode, done.stderr) == (0, "10 kB freed\n") and "last.pt of trials that have ended" in done.stdout
     assert {path.name for path in results.rglob("*.pt")} == {"best.pt"}
-    assert hw2tune("quickstart", "--only", LAST, cwd=results.parent).stdout == "nothing can go\n"
+    assert hw2tune("clean", "quickstart", "--only", LAST, cwd=results.parent).stdout == "nothing can go\n"

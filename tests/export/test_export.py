@@ -108,7 +108,7 @@ def script_agrees(results: Path, data: Dataset, exported: hw2tune.export.write.E
     assert (refused.returncode, refused.stderr) == (1, "convert it to 8 bits a channel first\n")
 
 
-@pytest.mark.parametrize("suffix", [".pt2", ".onnx", ".safetensors"])
+@pytest.mark.parametrize("suffix", [pytest.param(".pt2", marks=pytest.mark.matrix), ".onnx", ".safetensors"])
 def test_the_mnist_network_predicts_the_same_in_every_format_and_by_its_script(digits, suffix, tmp_path):
     exported = agree(*digits, suffix, tmp_path)
     assert exported.model.name == "tuned, seed 4"

@@ -85,9 +85,9 @@ def test_a_dead_runs_record_under_another_host_name_or_container_does_not_hold_t
     record(folder, **changes)
     folder.lock.touch()
     assert owner_of(folder) is None
-    started = time.monotonic()
-    with locked(folder):
-        assert time.monotonic() - started < 2
+    said = []
+    with locked(folder, said.append):
+        assert said == []  # nobody is waited for
 
 
 def test_a_living_process_of_another_container_with_our_pid_is_not_taken_for_us(folder, holder):
@@ -125,9 +125,8 @@ def test_another_machines_record_that_is_not_renewed_is_waited_for_and_then_dead
     path = record(folder, **OTHER_KERNEL)
     assert owner_of(folder).host == "elsewhere"
     said = []
-    started = time.monotonic()
     with locked(folder, said.append):
-        assert 1.5 < time.monotonic() - started < 6
+        pass
     assert said == [
         f"{path}: process 7 on elsewhere, since then may still run this study; waiting 2 s for a sign of life"
     ]

@@ -3,22 +3,17 @@
 import csv
 import io
 import json
-import os
-import subprocess
-import sys
 
 import pytest
 
 from hw2tune.data.load import list_datasets
 from hw2tune.records.overview import read_overview
+from tests import command_line
 from tests.report.fake_study import write_fake_study
 
 
 def hw2tune(*arguments, cwd):
-    ended = subprocess.run(
-        [sys.executable, "-m", "hw2tune", *arguments], cwd=cwd, capture_output=True, text=True,
-        env={**os.environ, "COLUMNS": "80", "HW2TUNE_CACHE": str(cwd / "cache")},
-    )  # fmt: skip
+    ended = command_line.hw2tune(*arguments, cwd=cwd, COLUMNS="80", HW2TUNE_CACHE=str(cwd / "cache"))
     return ended.returncode, ended.stdout, ended.stderr
 
 

@@ -1,9 +1,6 @@
 """What `hw2tune stop` says: what was ended, what is kept, how it goes on."""
 
 import json
-import os
-import subprocess
-import sys
 
 import pytest
 
@@ -11,6 +8,7 @@ from hw2tune.records.lock import this_process
 from hw2tune.records.overview import read_overview
 from hw2tune.records.stopping import Stop
 from hw2tune.terminal.stop import print_stop
+from tests.command_line import hw2tune
 from tests.report.fake_study import write_fake_study
 from tests.terminal.test_display import console, text
 from tests.terminal.test_watch import begin_trial
@@ -60,10 +58,7 @@ def test_a_reproduction_has_no_trials_to_count(folder):
 
 def test_where_nothing_runs_the_command_says_so_and_a_stale_record_is_named(folder):
     def stop(name):
-        ended = subprocess.run(
-            [sys.executable, "-m", "hw2tune", "stop", name], cwd=folder.root.parents[1], capture_output=True, text=True,
-            env={**os.environ, "COLUMNS": "80"},
-        )  # fmt: skip
+        ended = hw2tune("stop", name, cwd=folder.root.parents[1], COLUMNS="80")
         return ended.returncode, ended.stdout.splitlines(), ended.stderr
 
     code, lines, err = stop("quickstart")

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from hw2tune.terminal.progress import Lines, LiveDisplay, progress
-from tests.test_cli import hw2tune
+from tests.command_line import hw2tune
 
 NOISY = """
 import os, subprocess, sys
