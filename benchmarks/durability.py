@@ -50,11 +50,11 @@ def main() -> None:
         for epoch in train_epochs(state, hyperparameters, data, loss=study.loss, max_epochs=EPOCHS):
             trained = time.perf_counter()
             content = checkpoint(state)
-            record = epoch.record() | {DIGEST: digest(content)}
+            record = epoch | {DIGEST: digest(content)}
             taken = time.perf_counter()
             recorder.record_epoch(trial, record, content)
             written = time.perf_counter()
-            for name, value in zip(seconds, (epoch.epoch_seconds, taken - trained, written - taken), strict=True):
+            for name, value in zip(seconds, (epoch["epoch_seconds"], taken - trained, written - taken), strict=True):
                 seconds[name].append(value)
     medians = {name: statistics.median(values) for name, values in seconds.items()}
     share = (medians["checkpoint (worker)"] + medians["files and journal (driver)"]) / medians["epoch"]

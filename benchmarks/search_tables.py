@@ -187,13 +187,13 @@ def curve(task: Task, configuration: Mapping[str, Value], seed: int) -> Iterator
         for epoch in train_epochs(state, hyperparameters, data, loss=study.loss, max_epochs=study.max_epochs):
             test_loss, test_accuracy = evaluate(state.model, test, LOSSES[study.loss])
             yield {
-                "epoch": epoch.epoch,
-                "train_loss": f"{epoch.train_loss:.5g}",
-                "validation_loss": f"{epoch.validation_loss:.5g}",
-                "validation_correct": round(epoch.validation_accuracy * len(data.validation)),
+                "epoch": epoch["epoch"],
+                "train_loss": f"{epoch['train_loss']:.5g}",
+                "validation_loss": f"{epoch['validation_loss']:.5g}",
+                "validation_correct": round(epoch["validation_accuracy"] * len(data.validation)),
                 "test_loss": f"{test_loss:.5g}",
                 "test_correct": round(test_accuracy * len(test)),
-                "seconds": f"{epoch.epoch_seconds:.3g}",
+                "seconds": f"{epoch['epoch_seconds']:.3g}",
             }
     except DivergedError:
         yield {"epoch": state.epoch + 1, **dict.fromkeys(MEASURED[1:], "")}

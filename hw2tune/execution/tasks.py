@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import ray
@@ -12,10 +13,11 @@ import ray
 from hw2tune.errors import TrainingFailedError
 from hw2tune.events import Listeners, TrainingEpochFinished, TrainingFinished, TrainingStarted
 from hw2tune.execution.resources import Capacity
+from hw2tune.records.replicates.trainings import Training
 from hw2tune.records.trials.rows import TrialRow
 from hw2tune.records.trials.states import COMPLETE, DIVERGED
 from hw2tune.text.plain import last_line
-from hw2tune.train.task import Job, PublishedEvaluation, Task, TrainingResult, TrialData
+from hw2tune.train.task import Job, PublishedEvaluation, Task, TrialData
 from hw2tune.user_code.importer import in_words
 
 Replicate = tuple[str, int]  # variant and seed
@@ -28,8 +30,8 @@ def train_all(
     tell: Listeners,
     *,
     published: PublishedEvaluation | None = None,
-) -> Iterator[tuple[Job, TrainingResult]]:
-    """Trains every job and yields each as it ends, in whatever order.
+) -> Iterator[Training]:
+    """Train every job; yield each training when it ends, in any order, with the key and the label of its job.
 
     With `published` the epochs carry both evaluations (`Trainer.train_as_published`), and no weights are kept.
     """
@@ -55,9 +57,9 @@ def train_all(
                 continue
             except ray.exceptions.RayError as error:
                 raise _failed(job.label, "training", error) from error
-            if isinstance(item, TrainingResult):
-                yield job, item  # who takes it writes it down
-                tell(TrainingFinished(row=_row(number, job.label, item)))
+            if isinstance(item, Training):
+                yield replace(item, key=job.key, label=job.label)  # the caller writes it to disk
+                tell(TrainingFinished(row=_row(number, job, item)))
             else:
                 tell(TrainingEpochFinished(training=number, record=item))
 
@@ -103,7 +105,7 @@ def told(code: Mapping[str, str]) -> Iterator[None]:
 
 
 def _stream(task: Task, shared: tuple[TrialData, PublishedEvaluation | None], threads: int, gpu: bool) -> Iterator[Any]:
-    """In the worker: each epoch's record, then the TrainingResult."""
+    """In the worker: each epoch's record, then the Training."""
     from hw2tune.train.trainer import Trainer
 
     data, published = shared
@@ -118,17 +120,17 @@ def _stream(task: Task, shared: tuple[TrialData, PublishedEvaluation | None], th
         yield result
 
 
-def _row(number: int, label: str, finished: TrainingResult) -> TrialRow:
+def _row(number: int, job: Job, finished: Training) -> TrialRow:
     best = next((e for e in finished.epochs if e["epoch"] == finished.chosen_epoch), None)
     last = finished.epochs[-1] if finished.epochs else {}
     return TrialRow(
         number=number,
-        label=label,
+        label=job.label,
         state=DIVERGED if finished.diverged else COMPLETE,
         reason=finished.diverged,
         epochs=len(finished.epochs),
-        value=best[finished.task.objective] if best else last.get("held_out_accuracy"),
+        value=best[job.task.objective] if best else last.get("held_out_accuracy"),
         best_epoch=finished.chosen_epoch,
-        seconds=sum(epoch["epoch_seconds"] for epoch in finished.epochs),
-        params=finished.task.hyperparameters.as_dict(),
+        seconds=finished.seconds,
+        params=finished.params,
     )

@@ -16,7 +16,7 @@ from hw2tune.records.damaged import read_record
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.replicates.files import every_replicate, read_replicates
 from hw2tune.records.replicates.records import Replicate, ReplicatesFolder
-from hw2tune.records.replicates.trainings import TrainingRecord
+from hw2tune.records.replicates.trainings import Training
 from hw2tune.records.trials.epochs import read_epochs
 from hw2tune.records.trials.rows import TrialRow
 from hw2tune.records.trials.states import COMPLETE, DIVERGED, INTERRUPTED, RANKED, RUNNING, WAITING
@@ -105,7 +105,7 @@ def read_replicate_runs(study: Study, folder: StudyFolder) -> list[Run]:
     replicates = [*every_replicate(there), *read_replicates(there)]
     tested = {replicate.key.rpartition(" ")[2] for replicate in replicates}
     for path in sorted(there.trainings.glob("*/training.json"), key=lambda path: (path.stat().st_mtime, path)):
-        training = read_record(path, TrainingRecord)
+        training = read_record(path, Training)
         if training and training.label and training.key not in tested:
             run = _of_training(study, training, path)
             runs[run.name] = run
@@ -115,7 +115,7 @@ def read_replicate_runs(study: Study, folder: StudyFolder) -> list[Run]:
     return list(runs.values())
 
 
-def _of_training(study: Study, training: TrainingRecord, path: Path) -> Run:
+def _of_training(study: Study, training: Training, path: Path) -> Run:
     race = training.label.startswith(RACE)
     best = next((one for one in training.epochs if one["epoch"] == training.chosen_epoch), None)
     return Run(

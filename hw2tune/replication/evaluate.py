@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -24,12 +25,9 @@ from hw2tune.records.replicates.records import (
     Evaluation,
     Gallery,
     Race,
-    Replicate,
-    ReplicatesFolder,
 )
 from hw2tune.records.replicates.trainings import Training
-from hw2tune.records.trials.states import COMPLETE, DIVERGED
-from hw2tune.replication.train import Context, trained
+from hw2tune.replication.train import Context, replicate_of
 from hw2tune.study.hyperparameters import Hyperparameters
 from hw2tune.train.task import Blueprint, task_of
 
@@ -63,78 +61,52 @@ def _levels(images: NDArray[Any], scale: tuple[float, float]) -> NDArray[np.uint
 
 
 def test_replicates(
-    context: Context, variants: dict[str, Hyperparameters], seeds: Sequence[int], gallery: Gallery, race: Race | None
+    context: Context,
+    variants: Mapping[str, Hyperparameters],
+    trainings: Mapping[tuple[str, int], Training],
+    gallery: Gallery,
+    race: Race | None,
 ) -> None:
-    """Reads the test images: each variant at the epoch that validation chose, and at the last."""
-    wanted = {
-        (variant, seed): trained(context, hyperparameters, seed)
-        for variant, hyperparameters in variants.items()
-        for seed in seeds
-    }
-    # Not before: an interrupted run leaves race and replicates of one winner.
-    write_current(context.folder, [f"{variant} {one.key}" for (variant, _), one in wanted.items()], race)
-    there = {
+    """Evaluate each training, by variant and seed, on the test images: at the epoch chosen by validation and the last.
+
+    Replicates that were tested before are not tested again.
+    """
+    study, folder = context.study, context.folder
+    keys = {run: f"{run[0]} {training.key}" for run, training in trainings.items()}
+    write_current(folder, keys.values(), race)  # first: an interrupted run leaves race and replicates of one winner
+    tested = {
         (one.variant, one.seed)
-        for one in read_replicates(context.folder)
-        if _has_arrays(context.folder, one) and not one.chosen_blindly(context.study.objective)
+        for one in read_replicates(folder)
+        if read_arrays(folder, one.variant, one.seed) is not None and not one.chosen_blindly(study.objective)
     }
-    missing = {key: training for key, training in wanted.items() if key not in there}
-    for (variant, seed), training in missing.items():
-        if training.diverged:
-            replicate = _replicate(context, variant, seed, variants[variant], training, {})
-            write_replicate(context.folder, replicate, npz({}))
-    calls: dict[tuple[str, int], tuple[Any, ...]] = {
-        key: (training,) for key, training in missing.items() if not training.diverged
-    }
-    if not calls:
+
+    def write(run: tuple[str, int], evaluations: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
+        read = {which: Evaluation(split="test", **values) for which, values in evaluations.items()}
+        record = replicate_of(study, *run, variants[run[0]], trainings[run], key=keys[run])
+        write_replicate(folder, replace(record, chosen=read.get("chosen"), last=read.get("last")), npz(arrays))
+
+    missing = {run: training for run, training in trainings.items() if run not in tested}
+    for run in [run for run, training in missing.items() if training.diverged]:
+        write(run, {}, {})
+        del missing[run]
+    if not missing:
         return
     context.connection.cluster()
     from hw2tune.execution.tasks import run_each
 
-    context.tell.stage(f"testing {len(calls)} replicates")
-    study, capacity, data = context.study, context.capacity, context.data
+    context.tell.stage(f"testing {len(missing)} replicates")
+    capacity, data = context.capacity, context.data
     blueprints = {variant: task_of(study, one, study.seed).blueprint(data.info) for variant, one in variants.items()}
-    calls = {(variant, seed): (blueprints[variant], *call) for (variant, seed), call in calls.items()}
+    calls = {run: (blueprints[run[0]], training) for run, training in missing.items()}
     shared = (study.loss, data.info, data.test, gallery.indices, capacity.gpus_per_trial > 0)
-    for (variant, seed), (evaluations, arrays) in run_each(_evaluate, calls, shared, capacity):
-        replicate = _replicate(context, variant, seed, variants[variant], wanted[variant, seed], evaluations)
-        write_replicate(context.folder, replicate, npz(arrays))
-
-
-def _has_arrays(folder: ReplicatesFolder, replicate: Replicate) -> bool:
-    return read_arrays(folder, replicate.variant, replicate.seed) is not None
-
-
-def _replicate(
-    context: Context,
-    variant: str,
-    seed: int,
-    hyperparameters: Hyperparameters,
-    training: Training,
-    evaluations: dict[str, dict[str, Any]],
-) -> Replicate:
-    read = {which: Evaluation(split="test", **values) for which, values in evaluations.items()}
-    return Replicate(
-        study=context.study.name,
-        variant=variant,
-        seed=seed,
-        params=hyperparameters.as_dict(),
-        model=context.study.model,
-        loss=context.study.loss,
-        state=DIVERGED if training.diverged else COMPLETE,
-        reason=training.diverged,
-        epochs=training.epochs,
-        chosen=read.get("chosen"),
-        last=read.get("last"),
-        seconds=training.seconds,
-        key=f"{variant} {training.key}",
-    )
+    for run, (evaluations, arrays) in run_each(_evaluate, calls, shared, capacity):
+        write(run, evaluations, arrays)
 
 
 def _evaluate(
     shared: tuple[str, DatasetInfo, Split, Any, bool], blueprint: Blueprint, training: Training
 ) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
-    """In a worker: the evaluations and the arrays of `records.replicates.write_replicate`."""
+    """In a worker: return the evaluations and the arrays of `records.replicates.files.write_replicate`."""
     from hw2tune.execution.tasks import told
     from hw2tune.train.batches import on_device
     from hw2tune.train.device import prepare_process

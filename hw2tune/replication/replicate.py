@@ -8,6 +8,7 @@ them is not in the next.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from hw2tune.data.dataset import Dataset
 from hw2tune.events import Listeners
@@ -18,7 +19,7 @@ from hw2tune.records.replicates.trainings import Training
 from hw2tune.records.trials.rows import TrialRow
 from hw2tune.replication.evaluate import test_replicates, write_shared_records
 from hw2tune.replication.race import TRAININGS, candidates, run_race
-from hw2tune.replication.train import Context, train_missing, trained
+from hw2tune.replication.train import Context, train_missing
 from hw2tune.study.claims import TUNED, Side
 from hw2tune.study.hyperparameters import Hyperparameters, Value
 from hw2tune.study.schema import Study
@@ -30,24 +31,22 @@ RACE_SEEDS = 1001  # from the study's own
 def run_replicates(
     overview: Overview, *, data: Dataset, connection: Connection, tell: Listeners, replicates: int, race: int
 ) -> None:
-    """Trains and tests what is not there yet. The guard has passed `data`; the study's folder is locked."""
+    """Train and test the missing replicates. The guard has passed `data`; the study's folder is locked."""
     study = overview.study
     folder = ReplicatesFolder.of(overview.folder)
     context = Context(study=study, folder=folder, data=data, connection=connection, tell=tell)
     gallery = write_shared_records(context)
     seeds = claim_seeds(study, replicates)
     variants = {name: side for name, side in study.variants.items() if side.of != TUNED}
-    configurations = {name: study.hyperparameters(_of_side(study, side, {})) for name, side in variants.items()}
-    train_missing(context, _jobs(study, configurations, seeds))
+    configurations = {name: _configuration(study, side, {}) for name, side in variants.items()}
+    trainings = _train(context, configurations, seeds)
     outcome = None
     if len(variants) < len(study.variants):
-        outcome = _race(context, overview, race)
+        outcome = _race(replace(context, trainings={}), overview, race)  # whose weights are not kept in memory
         winner = next(one.params for one in outcome.candidates if one.trial == outcome.winner)
-        configurations = {
-            name: study.hyperparameters(_of_side(study, side, winner)) for name, side in study.variants.items()
-        }
-        train_missing(context, _jobs(study, configurations, seeds))
-    test_replicates(context, configurations, seeds, gallery, outcome)
+        configurations = {name: _configuration(study, side, winner) for name, side in study.variants.items()}
+        trainings = _train(context, configurations, seeds)
+    test_replicates(context, configurations, trainings, gallery, outcome)
 
 
 def claim_seeds(study: Study, replicates: int) -> list[int]:
@@ -64,13 +63,14 @@ def _race(context: Context, overview: Overview, race: int) -> Race:
     study = overview.study
 
     def train(pairs: list[tuple[TrialRow, int]]) -> list[float | None]:
-        configurations = [(study.hyperparameters(row.params), seed) for row, seed in pairs]
         jobs = [
-            Job(label=f"race: trial {row.number} seed {seed}", task=task_of(study, configuration, seed))
-            for (row, _), (configuration, seed) in zip(pairs, configurations, strict=True)
+            Job(
+                label=f"race: trial {row.number} seed {seed}",
+                task=task_of(study, study.hyperparameters(row.params), seed),
+            )
+            for row, seed in pairs
         ]
-        train_missing(context, jobs)
-        return [_value(trained(context, one, seed), study.objective) for one, seed in configurations]
+        return [_value(training, study.objective) for training in train_missing(context, jobs)]
 
     rows = candidates(overview, race)
     return run_race(
@@ -84,13 +84,17 @@ def _value(training: Training, objective: str) -> float | None:
     return float(training.epochs[training.chosen_epoch - 1][objective])
 
 
-def _of_side(study: Study, side: Side, winner: Mapping[str, Value]) -> dict[str, Value]:
-    return {**(winner if side.of == TUNED else study.references[side.of]), **side.changes}
+def _configuration(study: Study, side: Side, winner: Mapping[str, Value]) -> Hyperparameters:
+    return study.hyperparameters({**(winner if side.of == TUNED else study.references[side.of]), **side.changes})
 
 
-def _jobs(study: Study, configurations: Mapping[str, Hyperparameters], seeds: Sequence[int]) -> list[Job]:
-    return [
-        Job(label=f"{name} seed {seed}", task=task_of(study, hyperparameters, seed))
-        for seed in seeds
-        for name, hyperparameters in configurations.items()
+def _train(
+    context: Context, configurations: Mapping[str, Hyperparameters], seeds: Sequence[int]
+) -> dict[tuple[str, int], Training]:
+    """Return the training of each variant on each seed."""
+    runs = [(variant, seed) for seed in seeds for variant in configurations]
+    jobs = [
+        Job(label=f"{variant} seed {seed}", task=task_of(context.study, configurations[variant], seed))
+        for variant, seed in runs
     ]
+    return dict(zip(runs, train_missing(context, jobs), strict=True))

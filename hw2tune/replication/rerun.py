@@ -106,7 +106,7 @@ def _trained(
             session = _trainer(images, threads, gpu).open(task)
             while len(records) < min(epochs, task.max_epochs):
                 tell.stage(f"training epoch {len(records) + 1} of {epochs}")
-                records.append(session.step().record())
+                records.append(session.step())
     except KeyboardInterrupt:
         raise InterruptedByUserError(
             f"interrupted after {len(records)} of {counted(epochs, 'epoch')}; a rerun keeps nothing"

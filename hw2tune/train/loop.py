@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +17,7 @@ from hw2tune.train.loss import LOSSES, Loss, training_loss
 from hw2tune.train.metrics import Metric
 from hw2tune.train.optimizers import step_of
 from hw2tune.train.schedules import schedule_of
-from hw2tune.train.state import Epoch, TrainingState, own_draws
+from hw2tune.train.state import TrainingState, own_draws
 
 EVALUATION_BATCH = 500  # images; larger ones leave the CPU's caches and were no faster
 EVALUATION_BYTES = 32_000_000  # of a batch's images as float32: 500 of 64 x 64 in three colours, 53 of 224 x 224
@@ -34,11 +35,14 @@ def train_epochs(
     loss: str,
     max_epochs: int,
     metric: Metric | None = None,
-) -> Iterator[Epoch]:
-    """Trains `state` up to `max_epochs` in all, yielding each epoch's record when it is in the state's history.
+) -> Iterator[dict[str, Any]]:
+    """Train `state` up to `max_epochs` in total; yield each epoch's record, as events and files have it.
 
-    A `metric` is computed on the validation images beside loss and accuracy. Raises DivergedError at the end of an
-    epoch whose loss is not finite.
+    A record has `epoch` (from 1), losses in nats per image and accuracies as fractions of training and validation,
+    `train_seconds`, `epoch_seconds` (validation included), `images_per_second` (training images over `train_seconds`),
+    and the values of `metric` on the validation images by name. The training figures are means over the epoch's
+    batches, in training mode, as the published runs report them. Raises DivergedError at the end of an epoch whose
+    loss is not finite.
     """
     while state.epoch < max_epochs:
         started = time.perf_counter()
@@ -48,20 +52,18 @@ def train_epochs(
         validation_loss, validation_accuracy = evaluated(logits, data.validation, LOSSES[loss])
         if not math.isfinite(train_loss) or (len(data.validation) and not math.isfinite(validation_loss)):
             raise DivergedError(f"loss {train_loss:g} (training), {validation_loss:g} (validation)")
-        state.history.append(
-            Epoch(
-                epoch=state.epoch + 1,
-                train_loss=train_loss,
-                train_accuracy=train_accuracy,
-                validation_loss=validation_loss,
-                validation_accuracy=validation_accuracy,
-                train_seconds=trained - started,
-                epoch_seconds=time.perf_counter() - started,
-                images_per_second=len(data.train) / (trained - started),
-                metrics={} if metric is None or logits is None else metric(logits, data.validation.labels),
-            )
-        )
-        yield state.history[-1]
+        record = {
+            "epoch": state.epoch + 1,
+            "train_loss": train_loss,
+            "train_accuracy": train_accuracy,
+            "validation_loss": validation_loss,
+            "validation_accuracy": validation_accuracy,
+            "train_seconds": trained - started,
+            "epoch_seconds": time.perf_counter() - started,
+            "images_per_second": len(data.train) / (trained - started),
+        } | ({} if metric is None or logits is None else metric(logits, data.validation.labels))
+        state.epoch += 1
+        yield record
 
 
 def train_epoch(

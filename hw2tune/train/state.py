@@ -9,9 +9,8 @@ from __future__ import annotations
 import contextlib
 import io
 import tempfile
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -26,34 +25,12 @@ from hw2tune.train.task import Blueprint
 ORDER_STREAM, DROPOUT_STREAM, AUGMENT_STREAM, OWN_STREAM = 1_000_003, 2_000_003, 3_000_003, 4_000_003
 
 
-@dataclass(frozen=True, kw_only=True)
-class Epoch:
-    """What one epoch gave. Losses in nats per image, accuracies as fractions.
-
-    The training figures are means over the epoch's batches, in training mode, as the published runs report them.
-    """
-
-    epoch: int  # counted from 1
-    train_loss: float
-    train_accuracy: float
-    validation_loss: float
-    validation_accuracy: float
-    train_seconds: float
-    epoch_seconds: float  # validation included
-    images_per_second: float  # training images over train_seconds
-    metrics: Mapping[str, float] = field(default_factory=dict)  # an objective beside these, by its name
-
-    def record(self) -> dict[str, Any]:
-        """Everything by name."""
-        return {name: value for name, value in asdict(self).items() if name != "metrics"} | dict(self.metrics)
-
-
 @dataclass(kw_only=True)
 class TrainingState:
-    """A network in training. `history` holds the finished epochs.
+    """A network in training, after `epoch` epochs.
 
-    `own_draws` is where PyTorch's own generators stand for this training: what a network draws from them, in a dropout
-    of PyTorch's for example, is the training's and nobody else's.
+    `own_draws` are the states of PyTorch's own generators for this training: a network that draws from them, in a
+    dropout of PyTorch's for example, leaves the draws of every other training alone.
     """
 
     model: nn.Module
@@ -63,18 +40,13 @@ class TrainingState:
     augment_generator: torch.Generator  # on the network's device
     own_draws: tuple[Tensor, ...]  # of the CPU and, where the network is there, of the GPU
     device: torch.device
-    history: list[Epoch] = field(default_factory=list)
-
-    @property
-    def epoch(self) -> int:
-        """The number of finished epochs."""
-        return len(self.history)
+    epoch: int = 0
 
 
 def new_state(
     blueprint: Blueprint, hyperparameters: Hyperparameters, *, seed: int, device: torch.device
 ) -> TrainingState:
-    """A training at epoch 0. One seed gives the same weights and the same order of images for every configuration."""
+    """Return a training at epoch 0. One seed gives every configuration the same weights and order of images."""
     with (
         torch.random.fork_rng(devices=[]),  # PyTorch's layers draw their weights from the process's generator
         tempfile.TemporaryDirectory() as empty,  # no file beside the study is read: it is not part of a training's key
@@ -98,35 +70,35 @@ def new_state(
 
 @contextlib.contextmanager
 def own_draws(state: TrainingState) -> Iterator[None]:
-    """Within it PyTorch's own generators are the training's; behind it they are as the process had them."""
+    """Set PyTorch's own generators to the training's states, and afterwards back to those of the process."""
     gpu = state.device.type == "cuda"
     with torch.random.fork_rng(devices=[state.device] if gpu else []):
         torch.set_rng_state(state.own_draws[0])
         if gpu:
             torch.cuda.set_rng_state(state.own_draws[1], state.device)
         yield
-        there = [torch.get_rng_state(), *([torch.cuda.get_rng_state(state.device)] if gpu else [])]
-        state.own_draws = tuple(there)
+        state.own_draws = (torch.get_rng_state(), *([torch.cuda.get_rng_state(state.device)] if gpu else []))
 
 
 def checkpoint(state: TrainingState) -> bytes:
-    """The whole state as `torch.save` writes it; `restore` continues from it exactly (on the CPU, bit for bit)."""
-    return _bytes(
-        {
-            "model": state.model.state_dict(),
-            "optimizers": [optimizer.state_dict() for optimizer in state.optimizers],
-            "order": state.shuffle_generator.get_state(),
-            "device": state.device.type,
-            "dropout": state.dropout_generator.get_state(),
-            "augment": state.augment_generator.get_state(),
-            "own_draws": list(state.own_draws),
-            "history": [asdict(epoch) for epoch in state.history],
-        }
-    )
+    """Return the whole state as `torch.save` writes it; `restore` continues exactly (on the CPU, bit for bit)."""
+    content = {
+        "model": state.model.state_dict(),
+        "optimizers": [optimizer.state_dict() for optimizer in state.optimizers],
+        "order": state.shuffle_generator.get_state(),
+        "device": state.device.type,
+        "dropout": state.dropout_generator.get_state(),
+        "augment": state.augment_generator.get_state(),
+        "own_draws": list(state.own_draws),
+        "epoch": state.epoch,
+    }
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    return buffer.getvalue()
 
 
 def restore(state: TrainingState, saved: bytes) -> None:
-    """Puts a new state where `checkpoint` was taken."""
+    """Bring a new state to the epoch at which `checkpoint` was taken."""
     content = torch.load(io.BytesIO(saved), map_location="cpu", weights_only=True)
     load_weights(state.model, content["model"])
     saved_optimizers = content.get("optimizers") or [content["optimizer"]]  # version 0.1 had one
@@ -137,10 +109,4 @@ def restore(state: TrainingState, saved: bytes) -> None:
         state.dropout_generator.set_state(content["dropout"])
         state.augment_generator.set_state(content["augment"])
         state.own_draws = tuple(content["own_draws"])
-    state.history[:] = [Epoch(**epoch) for epoch in content["history"]]
-
-
-def _bytes(content: dict[str, Any]) -> bytes:
-    buffer = io.BytesIO()
-    torch.save(content, buffer)
-    return buffer.getvalue()
+    state.epoch = content["epoch"] if "epoch" in content else len(content["history"])  # the records, until 83dc8fd

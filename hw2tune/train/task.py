@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from hw2tune.data.catalog import DatasetInfo
 from hw2tune.data.dataset import Split
@@ -53,10 +53,11 @@ class Task:
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """A training with a label for people."""
+    """One training to be done. The label is for people; the key is a digest of all that its result depends on."""
 
     label: str
     task: Task
+    key: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,21 +76,6 @@ class ProbeRequest:
     tasks: Sequence[Task]
     batch_sizes: Sequence[int]
     data: TrialData
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainingResult:
-    """The result of a task: its epochs and, for a training kept whole, its weights.
-
-    `epochs` hold losses in nats per image, accuracies as fractions, seconds; `arrays` are numpy, named as in
-    `records.replicates.trainings.Training`. `diverged` says how, and is empty where it went well.
-    """
-
-    task: Task
-    epochs: list[dict[str, Any]]
-    chosen_epoch: int | None
-    diverged: str
-    arrays: dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -58,7 +58,7 @@ class FaultyTrial(TrainingTrial):
         train = session.step
 
         def step():
-            if session.history:
+            if session.state.epoch:
                 _do(fault, number)
             return train()
 

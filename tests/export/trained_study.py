@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +94,7 @@ def _run_trial(study: Study, recorder: Recorder, trainer: Trainer) -> None:
     session = trainer.open(task_of(study, study.hyperparameters(recorder.configuration(trial)), study.seed))
     try:
         while not session.finished:
-            record, content = session.step().record(), session.checkpoint()
+            record, content = session.step(), session.checkpoint()
             recorder.record_epoch(trial, record | {DIGEST: digest(content)}, content)
     except Exception as error:
         recorder.close_failed(trial, failure_of(error, session.state.epoch + 1, study.code))
@@ -141,8 +142,4 @@ def _training(trainer: Trainer, task: Any, key: str) -> Training:
         try:
             next(running)
         except StopIteration as end:
-            result = end.value
-            return Training(
-                key=key, epochs=result.epochs, chosen_epoch=result.chosen_epoch, diverged=result.diverged,
-                arrays=result.arrays,
-            )  # fmt: skip
+            return replace(end.value, key=key)

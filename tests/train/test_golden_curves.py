@@ -40,7 +40,7 @@ def curve(name):
     loss = "double_softmax" if dataset == "mnist" else "cross_entropy"
     epochs = list(train_epochs(state, hyperparameters, make_data(dataset, 64, 32), loss=loss, max_epochs=2))
     way = sum((now - then).square().sum().item() for now, then in zip(state.model.parameters(), start, strict=True))
-    return [*(value for one in epochs for value in (one.train_loss, one.validation_loss)), way**0.5]
+    return [*(value for one in epochs for value in (one["train_loss"], one["validation_loss"])), way**0.5]
 
 
 def test_the_recorded_curves_are_those_of_this_training_version():

@@ -5,11 +5,12 @@ import pytest
 import torch
 
 from hw2tune.data.catalog import dataset_info
+from hw2tune.records.replicates.trainings import Training
 from hw2tune.study.hyperparameters import Hyperparameters
 from hw2tune.train.evaluate import evaluation, network
 from hw2tune.train.loop import evaluate, predict
 from hw2tune.train.loss import LOSSES
-from hw2tune.train.task import Blueprint, Task, TrainingResult
+from hw2tune.train.task import Blueprint, Task
 from hw2tune.train.trainer import Trainer
 from tests.train.conftest import CPU, make_data
 
@@ -29,7 +30,7 @@ def trainer_on(data) -> Trainer:
     return trainer
 
 
-def finish(training) -> tuple[list[dict], TrainingResult]:
+def finish(training) -> tuple[list[dict], Training]:
     """Epochs and result of a generator."""
     epochs = []
     while True:
@@ -39,13 +40,13 @@ def finish(training) -> tuple[list[dict], TrainingResult]:
             return epochs, end.value
 
 
-def trained(data, **changes) -> TrainingResult:
+def trained(data, **changes) -> Training:
     epochs, result = finish(trainer_on(data).train(task(**changes)))
     assert result.epochs == epochs
     return result
 
 
-def weights(result: TrainingResult, kind: str) -> dict:
+def weights(result: Training, kind: str) -> dict:
     return {name.removeprefix(f"{kind}/"): a for name, a in result.arrays.items() if name.startswith(f"{kind}/")}
 
 

@@ -20,6 +20,7 @@ from ray.tune.search import Searcher
 
 from hw2tune.execution.tune.messages import CHECKPOINT, FAILURE, RESUMED
 from hw2tune.execution.worker_death import kernel_kills, worker_death
+from hw2tune.records.trials.epochs import read_epochs
 from hw2tune.search.driver import Assignment, EpochResult, Outcome, StudyDriver, Verdict, Wait
 from hw2tune.search.failures import Failure
 
@@ -109,7 +110,8 @@ class TuneStopper(tune.Stopper):  # type: ignore[misc]  # Ray ships no types
         driver, number = self.running.driver, self.running.numbers[trial_id]
         with self.running.calling():
             if RESUMED in result:
-                return driver.resumed(number, result[RESUMED]) is Verdict.STOP
+                known = read_epochs(driver.recorder.folder.trial(number))
+                return driver.resumed(number, [e for e in known if e["epoch"] <= result[RESUMED]]) is Verdict.STOP
             checkpoint = result.pop(CHECKPOINT)  # ours alone; Tune keeps the last result of every trial
             record = {key: value for key, value in result.items() if key not in TUNES_OWN}
             return driver.epoch(number, EpochResult(record=record, checkpoint=checkpoint)) is Verdict.STOP

@@ -4,7 +4,7 @@ Checkpoints travel here rather than over a shared disk: they are about 1 MB at m
 """
 
 CHECKPOINT = "checkpoint"  # bytes: the whole training state after the epoch
-RESUMED = "resumed"  # the epochs that a continued trial has, on its first result: none was trained for it
+RESUMED = "resumed"  # the epoch of a resumed trial's checkpoint, on its first result: no epoch was trained for it
 FAILURE = "failure"  # in place of an epoch: the fields of `search.failures.Failure`
 
 

@@ -22,7 +22,6 @@ from hw2tune.study.schema import Study
 from hw2tune.train.task import TrialData, task_of
 
 if TYPE_CHECKING:
-    from hw2tune.train.state import Epoch
     from hw2tune.train.trainer import Session, Trainer
 
 # An illegal access or a failed assert breaks CUDA for the whole process: all that follows on it fails at once. Other
@@ -49,15 +48,16 @@ class TrainingTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
         return True
 
     def step(self) -> dict[str, Any]:
-        """One epoch; for a trial that goes on, first the epochs that its checkpoint holds."""
+        """Train one epoch; for a resumed trial, first return the epoch of its checkpoint."""
         try:
             if self.session is None:
                 self.session = self._open()
-                if self.session.history:
-                    return self._resumed(self.session)
-            epoch = self.session.step()
-            content = self.session.checkpoint()
-            return self._record(epoch) | {CHECKPOINT: content, DIGEST: digest(content), "done": self.session.finished}
+                if epoch := self.session.state.epoch:
+                    return {RESUMED: epoch, "epoch": epoch, "done": self.session.finished}
+            record, content = self.session.step(), self.session.checkpoint()
+            if self.study.second_objective is not None:
+                record[PARAMETERS] = self.session.parameters
+            return record | {CHECKPOINT: content, DIGEST: digest(content), "done": self.session.finished}
         except Exception as error:  # the user's network and objective may raise anything
             epoch_number = None if self.session is None else self.session.state.epoch + 1
             failure = failure_of(error, epoch_number, self.study.code)
@@ -75,16 +75,6 @@ class TrainingTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
         self.config = self.config | {"resume": None}  # Tune sends the configuration back with every result
         hyperparameters = Hyperparameters.of(self.config["hyperparameters"])
         return self.trainer.open(task_of(self.study, hyperparameters, self.study.seed), saved)
-
-    def _record(self, epoch: Epoch) -> dict[str, Any]:
-        """An epoch, with the size of the network where a study looks at it."""
-        assert self.session is not None
-        more = {} if self.study.second_objective is None else {PARAMETERS: self.session.parameters}
-        return epoch.record() | more
-
-    def _resumed(self, session: Session) -> dict[str, Any]:
-        history = [self._record(epoch) for epoch in session.history]
-        return {RESUMED: history, "epoch": len(history), "done": session.finished}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Tune saves nothing: each epoch's checkpoint travels with its result."""

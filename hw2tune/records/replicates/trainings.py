@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +22,12 @@ from hw2tune.study.hyperparameters import Value
 
 
 @dataclass(kw_only=True)
-class TrainingRecord:
-    """What `training.json` holds; `diverged` is empty where it went well.
+class Training:
+    """One finished training: the record of each epoch (`train.loop.train_epochs`) and, if it is kept, its weights.
 
-    `label` (`tuned seed 3`, `race: trial 5 seed 1001`) and `params` are for people; earlier versions had neither.
+    `diverged` says how, and is empty otherwise. `label` (`tuned seed 3`, `race: trial 5 seed 1001`) and `params` are
+    for people; earlier versions had neither. `arrays` are numpy: `chosen/<parameter>`, `last/<parameter>` and
+    `initial_norms/<parameter>`.
     """
 
     key: str
@@ -34,13 +36,7 @@ class TrainingRecord:
     diverged: str
     label: str = ""
     params: dict[str, Value] = field(default_factory=dict)
-
-
-@dataclass(kw_only=True)
-class Training(TrainingRecord):
-    """One finished training. `arrays` as in `weights.npz`."""
-
-    arrays: dict[str, Array]
+    arrays: dict[str, Any] = field(default_factory=dict)
 
     @property
     def seconds(self) -> float:
@@ -53,19 +49,19 @@ class Training(TrainingRecord):
 
 
 def training_key(depends_on: Mapping[str, Any]) -> str:
-    """A short digest of everything that a training depends on."""
+    """Return a short digest of everything that a training depends on."""
     return hashlib.sha256(json.dumps(depends_on, sort_keys=True).encode()).hexdigest()[:24]
 
 
 def write_training(folder: Path, training: Training) -> None:
-    """Writes a training, its record last: a record without weights is then no kill's doing."""
+    """Write a training, its record last: a kill never leaves a record without weights."""
     write_atomically(folder / training.key / "weights.npz", npz(training.arrays), durable=True)
-    record = {name: value for name, value in asdict(training).items() if name != "arrays"}
+    record = {name: value for name, value in vars(training).items() if name != "arrays"}
     write_json(folder / training.key / "training.json", record)
 
 
 def read_training(folder: Path, key: str) -> Training | None:
-    """The training of this key; None where it was not trained or a file is damaged, so that it is trained again."""
-    record = read_record(folder / key / "training.json", TrainingRecord)
+    """Return the training of this key, or None if it is missing or damaged and must be trained again."""
+    training = read_record(folder / key / "training.json", Training)
     arrays = read_npz(folder / key / "weights.npz")
-    return Training(**vars(record), arrays=arrays) if record and arrays else None
+    return replace(training, arrays=arrays) if training and arrays else None
