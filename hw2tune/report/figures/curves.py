@@ -26,7 +26,8 @@ from hw2tune.study.schema import Study
 from hw2tune.text.numbers import listed, measured
 
 Quantity = Literal["loss", "accuracy"]
-TRAIN, VALIDATION = "train", "validation"
+TRAIN, VALIDATION, HELD_OUT = "train", "validation", "held_out"
+IMAGES = {VALIDATION: "validation images", HELD_OUT: "test images that no training saw"}
 PUBLISHED_LOSS = {"mnist": "double_softmax", "cifar10": "cross_entropy"}  # under which the printed losses were taken
 MOST_MARKERS = 8  # on a line; more would hide it
 
@@ -95,13 +96,13 @@ def endings(replicates: Iterable[Replicate]) -> list[Ending]:
     ]
 
 
-def draw_curves(data: StudyData, quantity: Quantity) -> Drawing:
-    """Two panels, training above validation, with the variants' means and bands and the published points."""
+def draw_curves(data: StudyData, quantity: Quantity, below: str = VALIDATION) -> Drawing:
+    """Two panels, training and `below` it validation or HELD_OUT, with the variants' means and the published points."""
     if not data.replicates:
         raise CannotDrawError("No replicate was trained yet: curves are drawn from replicates.")
     variants, left_out = distinct_variants(data)
     data = replace(data, replicates=[r for r in data.replicates if r.variant in variants])
-    tables = {split: curve_table(data, f"{split}_{quantity}") for split in (TRAIN, VALIDATION)}
+    tables = {split: curve_table(data, f"{split}_{quantity}") for split in (TRAIN, below)}
     if tables[TRAIN].empty:
         raise CannotDrawError("No replicate finished an epoch: there is no curve to draw.")
     study, broken = data.overview.study, endings(data.replicates)
@@ -120,8 +121,8 @@ def draw_curves(data: StudyData, quantity: Quantity) -> Drawing:
     panels[1].xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     figure.supylabel(_unit(quantity, study.loss), fontsize=10)
     legend_above(figure, _legend(data, quantity, published, broken, looks), columns=2)
-    caption = f"{_caption(data, quantity, published, broken)} {left_out}".strip()
-    return Drawing(figure=figure, caption=caption, alt=_alt(tables[VALIDATION], quantity))
+    caption = f"{_caption(data, quantity, below, published, broken)} {left_out}".strip()
+    return Drawing(figure=figure, caption=caption, alt=_alt(tables[below], quantity, below))
 
 
 def _draw_panel(axes: Axes, table: pd.DataFrame, broken: list[Ending], scale: float, looks: Mapping[str, Look]) -> None:
@@ -164,7 +165,7 @@ def _unit(quantity: Quantity, loss: str) -> str:
 
 
 def _panel_title(data: StudyData, split: str) -> str:
-    label = {TRAIN: "Training", VALIDATION: "Validation"}[split]
+    label = {TRAIN: "Training", VALIDATION: "Validation", HELD_OUT: "Held-out test"}[split]
     size = data.dataset.sizes.get(split) if data.dataset else None
     return label if size is None else f"{label} ({size:,} images)"
 
@@ -190,14 +191,16 @@ def _legend(
     return handles + list({str(mark.get_label()): mark for mark in marks}.values())
 
 
-def _caption(data: StudyData, quantity: Quantity, published: list[PublishedPoint], broken: list[Ending]) -> str:
+def _caption(
+    data: StudyData, quantity: Quantity, below: str, published: list[PublishedPoint], broken: list[Ending]
+) -> str:
     study = data.overview.study
     seeds = {v: [r.seed for r in data.of(v)] for v in data.variants if data.of(v)}
     several = any(len(s) > 1 for s in seeds.values())
     what = f"Loss, {LOSSES[study.loss]}," if quantity == "loss" else "Accuracy"
     sentences = [
         f"{what} by epoch on {data_label(data)}: above on the training images, as a mean over the batches in "
-        "training mode, with the weights still moving; below on the validation images after the epoch.",
+        f"training mode, with the weights still moving; below on the {IMAGES[below]} after the epoch.",
         ("Lines are means over the seeds; bands span the smallest to the largest value over the seeds and are no "
         "confidence interval." if several else "One seed: there is no band.") + " " + seeds_sentence(seeds),
         _published_sentence(study, quantity, published),
@@ -224,11 +227,12 @@ def _published_sentence(study: Study, quantity: Quantity, published: list[Publis
     return sentence
 
 
-def _alt(validation: pd.DataFrame, quantity: Quantity) -> str:
-    last = validation.groupby("variant", sort=False).tail(1)
+def _alt(table: pd.DataFrame, quantity: Quantity, below: str) -> str:
+    kind = {VALIDATION: "validation", HELD_OUT: "held-out test"}[below]
+    last = table.groupby("variant", sort=False).tail(1)
     ends = [f"{v} {measured(float(m), quantity)}" for v, m in zip(last["variant"], last["mean"], strict=True)]
-    at_end = f" On validation they end at {listed(ends)}." if ends else ""
-    return f"Line chart of training and validation {quantity} by epoch, one line per variant.{at_end}"
+    at_end = f" On {kind} they end at {listed(ends)}." if ends else ""
+    return f"Line chart of training and {kind} {quantity} by epoch, one line per variant.{at_end}"
 
 
 RECIPES = [

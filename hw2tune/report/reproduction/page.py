@@ -18,22 +18,18 @@ from hw2tune.text.numbers import configuration_words, percent, sentence
 
 COLUMNS = ("epoch", "quantity", "published", "reproduced", "min to max", "held-out test", "tolerance", "verdict")
 TOTAL_COLUMNS = ("run", "mean of", *COLUMNS[2:])
-TABLE_FILE, TOTALS_FILE = "reproduction.csv", "totals.csv"  # beside the page
-PUBLISHED_ON = {"mnist": "MNIST", "cifar10": "CIFAR-10"}  # how the published runs call their data
+TABLE_FILE = "reproduction.csv"  # beside the page
+PUBLISHED_ON = {"mnist": "MNIST", "cifar10": "CIFAR-10"}  # the data sets as the published runs call them
 
 
 def cells(row: pd.Series) -> list[str]:
-    """One row of `Reproduction.rows` as text, under COLUMNS. Losses with four digits, accuracies in percent."""
-    cells = _numbers(row)
+    """Return a row of `Reproduction.rows` as text, under COLUMNS: losses with four digits, accuracies in percent."""
+    cells = number_cells(row)
     return [str(row["epoch"]), *cells[:-1], cells[-1] + (f" ({row['note']})" if row["note"] else "")]
 
 
-def total_cells(run: str, row: pd.Series) -> list[str]:
-    """One row of `Reproduction.totals` as text, under TOTAL_COLUMNS."""
-    return [run, *_numbers(row)]
-
-
-def _numbers(row: pd.Series) -> list[str]:
+def number_cells(row: pd.Series) -> list[str]:
+    """Return a row of `Reproduction.totals`, or of `rows` without its epoch and note, as text."""
     accuracy = str(row["quantity"]).endswith("accuracy")
 
     def number(value: float) -> str:
@@ -53,13 +49,13 @@ def _numbers(row: pd.Series) -> list[str]:
 
 
 def reproduction_title(dataset: str, label: str) -> str:
-    """`label` is how the data of the repetition are called: their pixels need not be the published ones."""
+    """Return the title. `label` names the data of the repetition: their pixels need not be the published ones."""
     published = PUBLISHED_ON.get(dataset, dataset)
     return f"The published {published} runs, repeated" + ("" if label == published else f" on {label}")
 
 
 def other_pixels(dataset: str, label: str) -> list[str]:
-    """A sentence where the repetition has other pixels than the published runs."""
+    """Return a sentence if the repetition has other pixels than the published runs."""
     published = PUBLISHED_ON.get(dataset, dataset)
     if label == published:
         return []
@@ -77,23 +73,22 @@ def reproduction_page(
     replicates: Sequence[Replicate],
     environment: Sequence[dict[str, Any]],
 ) -> str:
-    """The page as HTML. `label` is how the data are called; `environment` has an entry a start of the command."""
-    opening = Section(anchor="verdicts", title="Verdicts", columns=[_verdicts(runs, other_pixels(dataset, label))])
+    """Return the page as HTML. `label` names the data; `environment` has an entry for each start of the command."""
+    opening = Section(anchor="verdicts", title="Verdicts", columns=[_opening(runs, other_pixels(dataset, label))])
     sections = [
-        Section(anchor="totals", title="Means over the printed epochs", columns=[_totals(runs)]),
         Section(anchor="curves", title="Curves", columns=[figures]),
-        Section(anchor="numbers", title="Every printed number", columns=[_tables(runs)]),
+        Section(anchor="numbers", title="Every printed number", columns=[_verdicts(runs)]),
         Section(anchor="environment", title="How to repeat it", columns=[_repeating(label, replicates, environment)]),
     ]
     return render_page(title=reproduction_title(dataset, label), studies=[label], opening=opening, sections=sections)
 
 
-def _verdicts(runs: Mapping[str, Reproduction], pixels: Sequence[str]) -> list[Block]:
+def _opening(runs: Mapping[str, Reproduction], pixels: Sequence[str]) -> list[Block]:
     notes = list(dict.fromkeys(run.tolerance_note for run in runs.values()))
     if len(notes) > 1:
         notes = [f"{sentence(label)}: {run.tolerance_note}" for label, run in runs.items()]
     caveat = next((run.caveat for run in runs.values() if run.caveat), "")
-    marked = [Prose(name="caveat", caveat=caveat, paragraphs=[_test_told(runs, caveat)])] if caveat else []
+    marked = [Prose(name="caveat", caveat=caveat, paragraphs=[_hidden(runs, caveat)])] if caveat else []
     return [
         Prose(name="verdicts", lead=True, paragraphs=[*(run.sentence for run in runs.values()), *pixels]),
         *marked,
@@ -101,8 +96,8 @@ def _verdicts(runs: Mapping[str, Reproduction], pixels: Sequence[str]) -> list[B
     ]
 
 
-def _test_told(runs: Mapping[str, Reproduction], caveat: str) -> str:
-    """What the published test was, with the accuracies that it hides."""
+def _hidden(runs: Mapping[str, Reproduction], caveat: str) -> str:
+    """Return a sentence on the published test images, with the held-out accuracies that they hide."""
     cells = [f"What was published as test loss and test accuracy was {caveat}, and is repeated so."]
     for label, run in runs.items():
         last = run.rows[run.rows["quantity"] == "test_accuracy"].iloc[-1]
@@ -114,83 +109,36 @@ def _test_told(runs: Mapping[str, Reproduction], caveat: str) -> str:
     return " ".join(cells)
 
 
-def _totals(runs: Mapping[str, Reproduction]) -> list[Block]:
-    """What the verdicts rest on."""
+def _verdicts(runs: Mapping[str, Reproduction]) -> list[Block]:
+    """One table: of each run the means over the printed epochs, which its verdict rests on, and every number."""
     caveat = next((run.caveat for run in runs.values() if run.caveat), "")
-    rows = [
-        Row(cells=_marked(total_cells(label, row), row, run.caveat))
-        for label, run in runs.items()
-        for _, row in run.totals.iterrows()
-    ]
+    rows: list[Row] = []
+    for label, run in runs.items():
+        lines = [(row, ["mean", *number_cells(row)]) for _, row in run.totals.iterrows()]
+        lines += [(row, cells(row)) for _, row in run.rows.iterrows()]
+        rows += [Row(cells=[label, *_marked(line, row, run.caveat)]) for row, line in lines]
     table = Table(
-        name="totals",
-        title="What the verdicts rest on",
+        name="verdicts-table",
+        title="Published and reproduced",
         caption=(
-            "Each number is the mean over all printed epochs; a run is reproduced where every one of its rows is. "
-            "Reproduced: mean over the seeds that reached every printed epoch. Accuracies and their tolerances in "
-            "percent, losses in nats per image." + _marked_told(caveat)
+            "A run is reproduced if all of its means over the printed epochs are. Reproduced: mean over the seeds, of "
+            "means over the seeds that reached every printed epoch. Held-out test: the same on the test images that no "
+            "training saw. Accuracies and their tolerances in percent, losses in nats per image; in brackets how far a "
+            "number is outside the tolerance, in nats or as a fraction, and a possible reason."
+            + (f" What is marked “train images” was published as test and {caveat}." if caveat else "")
         ),
-        columns=[sentence(column) for column in TOTAL_COLUMNS],
-        numeric=frozenset(sentence(column) for column in TOTAL_COLUMNS[2:-1]),
+        columns=["Run", *(sentence(column) for column in COLUMNS)],
+        numeric=frozenset(sentence(column) for column in COLUMNS if column not in ("quantity", "verdict")),
         rows=rows,
-        file=TOTALS_FILE,
+        file=TABLE_FILE,
     )
-    return [*([Prose(name="caveat-totals", caveat=caveat, paragraphs=[])] if caveat else []), table]
-
-
-def _marked_told(caveat: str) -> str:
-    return f" What is marked “train images” was published as test and {caveat}." if caveat else ""
+    return [*([Prose(name="caveat-table", caveat=caveat, paragraphs=[])] if caveat else []), table]
 
 
 def _marked(cells: list[str], row: pd.Series, caveat: str) -> list[str]:
-    """Cells whose second is the quantity; what was published as test carries in short where it was taken."""
+    """Mark a quantity that was published as test and taken on the training images."""
     mark = " (train images)" if caveat and row["quantity"] in HELD_OUT else ""
     return [cells[0], cells[1] + mark, *cells[2:]]
-
-
-def _tables(runs: Mapping[str, Reproduction]) -> list[Block]:
-    return [block for label, run in runs.items() for block in _table(label, run)]
-
-
-def _table(label: str, run: Reproduction) -> list[Block]:
-    caption = (
-        "Reproduced: mean over the seeds. Held-out test: the same on the test images that no training saw. Accuracies "
-        "and their tolerances in percent, losses in nats per image." + _marked_told(run.caveat)
-    )
-    table = Table(
-        name=f"rows-{label}",
-        title=sentence(label),
-        caption=caption,
-        columns=[sentence(column) for column in COLUMNS],
-        numeric=frozenset(sentence(column) for column in COLUMNS if column not in ("quantity", "verdict")),
-        rows=[Row(cells=_page_cells(row, run.caveat)) for _, row in run.rows.iterrows()],
-        file=TABLE_FILE,
-    )
-    caveat = [Prose(name=f"caveat-{label}", caveat=run.caveat, paragraphs=[])] if run.caveat else []
-    return [*caveat, table, *_outside(label, run)]
-
-
-def _outside(label: str, run: Reproduction) -> list[Block]:
-    """The rows that are not reproduced, with what is known of why: in the table above it would not fit."""
-    noted = run.rows[run.rows["note"] != ""]
-    if noted.empty:
-        return []
-    return [
-        Table(
-            name=f"outside-{label}",
-            title=f"{sentence(label)}, not reproduced",
-            caption="How far outside the tolerance, in nats or as a fraction, and what it may come from.",
-            columns=["Epoch", "Quantity", "Note"],
-            numeric=frozenset({"Epoch"}),
-            rows=[Row(cells=[*_page_cells(row, run.caveat)[:2], str(row["note"])]) for _, row in noted.iterrows()],
-            file=TABLE_FILE,
-        )
-    ]
-
-
-def _page_cells(row: pd.Series, caveat: str) -> list[str]:
-    """As `cells`, the note apart."""
-    return _marked([str(row["epoch"]), *_numbers(row)], row, caveat)
 
 
 def _repeating(label: str, replicates: Sequence[Replicate], environment: Sequence[dict[str, Any]]) -> list[Block]:

@@ -16,9 +16,8 @@ from hw2tune.records.replicates.files import npz, write_replicate
 from hw2tune.records.replicates.records import Evaluation, Replicate, ReplicatesFolder
 from hw2tune.report.figures.curves import PUBLISHED_LOSS
 from hw2tune.report.inference.claims import CAVEAT
-from hw2tune.report.reproduction.figures import reproduction_curves
-from hw2tune.report.reproduction.page import total_cells
-from hw2tune.report.reproduction.write import COLUMNS, ReproductionReport, write_reproduction
+from hw2tune.report.reproduction.page import COLUMNS, number_cells
+from hw2tune.report.reproduction.write import ReproductionReport, write_reproduction
 from hw2tune.study.published import published_epochs
 from tests.report.html import Element, parse
 
@@ -98,9 +97,9 @@ def test_the_page_has_both_figures_with_alt_text_and_captions(
     images = page(report).all("img")
     assert len(images) == 2
     assert all(image.attributes["src"].startswith("data:image/png;base64,") for image in images)
-    assert all(image.attributes["alt"].startswith("Line chart of reproduced") for image in images)
+    assert all(image.attributes["alt"].startswith("Line chart of training and ") for image in images)
     for caption in captions(report):
-        assert DATA[dataset] in caption and "n = " in caption and "Training: on the training images" in caption
+        assert DATA[dataset] in caption and "n = " in caption and "on the training images" in caption
 
 
 def test_captions_say_n_what_the_band_means_and_the_convention_of_the_loss(
@@ -108,24 +107,23 @@ def test_captions_say_n_what_the_band_means_and_the_convention_of_the_loss(
 ) -> None:
     loss, accuracy = captions(reports["mnist"])
     assert "cross-entropy of softmax outputs (as published; minimum 1.4612)" in loss
-    assert "Validation: on" in accuracy and "Validation: on" not in loss  # no validation loss was published
+    assert "crosses are the published loss on the 10,000 test images" in loss  # no validation loss was published
+    assert "crosses" in accuracy and "test images" not in accuracy
     assert "n = 3 per variant (seeds 0, 1 and 2)" in loss
     assert "bands span the smallest to the largest value over the seeds" in loss
     assert "cross-entropy on logits" in captions(reports["cifar10"])[0]
-    assert "Epochs 26 to 31 are not printed" in captions(reports["cifar10"])[0]
-    assert "are not printed" not in loss
 
 
 def test_one_seed_has_no_band_and_the_caption_says_so(reports: dict[str, ReproductionReport]) -> None:
     for caption in captions(reports["cifar10"]):
-        assert "One seed a run: there is no band." in caption
+        assert "One seed: there is no band." in caption
         assert "bands span" not in caption
 
 
 def test_what_cifar10_published_as_test_is_marked_and_mnist_is_not(reports: dict[str, ReproductionReport]) -> None:
     caveats = [span.text for span in page(reports["cifar10"]).all("span") if span.attributes.get("class") == "caveat"]
-    # at the verdicts, at the totals, at each figure, at each table
-    assert caveats == [CAVEAT, CAVEAT, f"“test”: {CAVEAT}", f"“test”: {CAVEAT}", CAVEAT, CAVEAT]
+    # at the verdicts, at each figure, at the table
+    assert caveats == [CAVEAT, f"“test”: {CAVEAT}", f"“test”: {CAVEAT}", CAVEAT]
     tested = [row for row in page(reports["cifar10"]).all("tr") if "test " in row.text]
     assert len(tested) == 2 * 2 * (1 + 29) and all("(train images)" in row.text for row in tested)
     assert CAVEAT not in reports["mnist"].page.read_text(encoding="utf-8")
@@ -142,26 +140,27 @@ def test_the_page_opens_with_the_verdicts_and_the_tolerance(reports: dict[str, R
 
 def test_the_page_holds_every_row_and_what_it_takes_to_repeat_them(reports: dict[str, ReproductionReport]) -> None:
     report = reports["mnist"]
-    tables = page(report).all("table")
-    assert [len(table.all("tr")) for table in tables] == [1 + 10, 1 + 25, 1 + 25]
-    assert [cell.text.lower() for cell in tables[1].all("tr")[0].all("th")] == list(COLUMNS)
+    (table,) = page(report).all("table")
+    assert len(table.all("tr")) == 1 + 2 * (5 + 25)  # of each run the means, then every printed number
+    assert [cell.text.lower() for cell in table.all("tr")[0].all("th")] == ["run", *COLUMNS]
     text = page(report).all("main")[0].text
     assert "an invented processor" in text and "sha256:1234" in text and ENVIRONMENT["command"] in text
     assert "0, 1, 2" in text
 
 
-def test_what_is_not_reproduced_is_listed_with_its_note(tmp_path: Path) -> None:
+def test_a_number_that_is_not_reproduced_has_its_note(tmp_path: Path) -> None:
     folder = StudyFolder(tmp_path / "reproduce-mnist")
     for seed in range(3):  # seeds of the baseline as if they repeated L2, whose first epochs lack a digit
         write_replicate(
             ReplicatesFolder.of(folder), replace(invented("mnist", "baseline", seed), variant="l2"), npz({})
         )
     report = write_reproduction(folder)
-    rows = [[cell.text for cell in (*row.all("th"), *row.all("td"))] for row in page(report).all("table")[-1].all("tr")]
+    rows = [[cell.text for cell in (*row.all("th"), *row.all("td"))] for row in page(report).all("tr")]
+    shown = [row for row in rows if "outside by" in row[-1]]
     noted = report.runs["l2"].rows.query("note != ''")
-    assert len(rows) - 1 == len(noted) > 5
-    assert rows[1][0] == "1" and rows[1][2].endswith("did not predict one of the ten digits yet")
-    assert [row[2] for row in rows[1:]] == noted["note"].tolist()
+    assert len(shown) == len(noted) > 5
+    assert shown[0][:2] == ["l2", "1"] and shown[0][-1].endswith("did not predict one of the ten digits yet)")
+    assert [row[-1] for row in shown] == [f"not reproduced ({note})" for note in noted["note"]]
 
 
 def test_the_csv_equals_the_tables(reports: dict[str, ReproductionReport]) -> None:
@@ -179,9 +178,12 @@ def test_the_csv_equals_the_tables(reports: dict[str, ReproductionReport]) -> No
 
 def test_the_page_shows_the_totals_that_the_verdicts_rest_on(reports: dict[str, ReproductionReport]) -> None:
     for report in reports.values():
-        lines = page(report).all("table")[0].all("tr")
-        expected = [total_cells(label, row) for label, run in report.runs.items() for _, row in run.totals.iterrows()]
-        shown = [[cell.text.replace(" (train images)", "") for cell in (*r.all("th"), *r.all("td"))] for r in lines[1:]]
+        lines = page(report).all("tr")
+        expected = [
+            [label, *number_cells(row)] for label, run in report.runs.items() for _, row in run.totals.iterrows()
+        ]
+        read_off = [[cell.text.replace(" (train images)", "") for cell in (*r.all("th"), *r.all("td"))] for r in lines]
+        shown = [[line[0], *line[2:]] for line in read_off if line[1] == "mean"]
         assert [[text.replace("\N{NO-BREAK SPACE}", " ") for text in line] for line in shown] == expected
         markdown = report.markdown.read_text(encoding="utf-8")
         assert all(f"| {' | '.join(line)} |" in markdown for line in expected)
@@ -224,8 +226,7 @@ def test_the_same_folder_gives_the_same_bytes(reports: dict[str, ReproductionRep
 
 def test_a_run_without_seeds_is_told(tmp_path: Path) -> None:
     report = written(tmp_path, "mnist", seeds={"baseline": 1})
-    for caption in captions(report):
-        assert "No seed of l2 was trained: its panel shows published points alone." in caption
+    assert all("n = 1 per variant (seed 0)" in caption for caption in captions(report))
     assert "mnist l2: no repetition reached the last printed epoch." in page(report).text
     assert "L2: Nothing was repeated, so there is nothing to judge." in page(report).text
     assert "none yet" in page(report).text
@@ -237,25 +238,15 @@ def test_a_folder_without_seeds_has_a_page_that_says_so_and_keeps_no_earlier_fig
     report = written(tmp_path, "cifar10", seeds={})
     assert report.figures == [] and not stale.exists()
     text = page(report).text
-    assert "No seed of either run finished an epoch" in text
+    assert "No replicate was trained yet: curves are drawn from replicates." in text
     assert "Nothing was repeated, so there is nothing to judge." in text
 
 
-def test_the_curves_hold_every_seed_and_every_published_point() -> None:
-    replicates = [invented("mnist", "baseline", seed) for seed in (0, 1, 2)]
-    table = reproduction_curves("mnist", replicates, "accuracy", caveat="")
-    assert table["curve"].unique().tolist() == ["train", "validation", "test"]  # the held-out test is the published
-    rows = {(row["run"], row["curve"], row["epoch"]): row for row in table.to_dict("records")}
-    row = rows["baseline", "test", 5]
-    assert row["published"] == 0.9656
-    assert (row["n"], row["mean"], row["min"], row["max"]) == pytest.approx((3, 0.9666, 0.9656, 0.9676))
-    assert rows["l2", "validation", 5]["published"] == 0.9702
-    assert pd.isna(rows["l2", "validation", 5]["n"])  # no seed of it
-
-
-def test_the_held_out_curve_of_cifar10_stands_apart_and_has_no_published_point() -> None:
-    table = reproduction_curves("cifar10", [invented("cifar10", "l2", 0)], "accuracy", caveat=CAVEAT)
-    assert table["curve"].unique().tolist() == ["train", "test", "held_out"]
-    held_out = table[table["curve"] == "held_out"]
-    assert set(held_out["mean"]) == {HELD_OUT_ACCURACY}
-    assert held_out["published"].isna().all()
+def test_what_no_training_of_cifar10_saw_is_drawn_below_in_place_of_validation(
+    reports: dict[str, ReproductionReport],
+) -> None:
+    for caption in captions(reports["cifar10"]):
+        assert "below on the test images that no training saw" in caption
+    alts = [image.attributes["alt"] for image in page(reports["cifar10"]).all("img")]
+    assert alts[1].endswith("On held-out test they end at baseline 67.00 % and l2 67.00 %.")
+    assert all("below on the validation images" in caption for caption in captions(reports["mnist"]))
