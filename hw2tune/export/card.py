@@ -1,12 +1,13 @@
-"""The model card beside an exported file: what it is, how good, how to use it, and what it came from."""
+"""The model card next to an exported file: accuracy, use, preprocessing, data and training."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hw2tune.records.environment import run_facts
+from hw2tune.records.replicates.records import Evaluation
 from hw2tune.report.inference.statistics import Summary, summarize
 from hw2tune.study.claims import TUNED
 from hw2tune.study.objectives import objective_of
@@ -19,9 +20,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """The file against hw2tune's own evaluation: of `images` of a kind so many have the same class.
+    """Comparison of the file with hw2tune's own evaluation: `same` of `images` of a kind have the same class.
 
-    `difference` is the largest of a probability.
+    `difference` is the largest difference of a probability.
     """
 
     images: int
@@ -31,55 +32,46 @@ class Check:
 
     @property
     def sentence(self) -> str:
-        """In words."""
+        """The comparison as a phrase."""
         which = f"all of {self.images:,}" if self.same == self.images else f"{self.same:,} of {self.images:,}"
         return f"the same class as hw2tune's own evaluation for {which} {self.kind}, and probabilities " + (
             f"within {self.difference:.1g}" if self.difference else "equal to the last digit"
         )
 
 
-def accuracy(model: TrainedModel) -> Summary | None:
-    """The test accuracy of the variant over its seeds; None for a trial, which no test image has seen."""
-    if model.replicate is None:
+def accuracy(model: TrainedModel) -> tuple[Evaluation, Summary] | None:
+    """Return the test evaluation of these weights and the accuracy of their variant over its seeds, or None of a trial.
+
+    No test image is read of a trial.
+    """
+    if model.replicate is None or model.replicate.chosen is None:
         return None
     finished = [one.chosen.accuracy for one in model.data.of(model.replicate.variant) if one.chosen]
-    return summarize(finished)
+    return model.replicate.chosen, summarize(finished)
 
 
 def accuracy_words(model: TrainedModel) -> str:
-    """What is known of how good it is, on one line."""
-    summary, one = accuracy(model), model.replicate
-    if one is None or one.chosen is None or summary is None:
-        return f"{_objective(model)}; of a trial no test image is read: `hw2tune summarize {model.data.name}` tests"
-    text = f"{percent(one.chosen.accuracy)} of {one.chosen.total:,} test images"
+    """Return the test accuracy, or of a trial its objective, on one line."""
+    if (known := accuracy(model)) is None:
+        study, value = model.study, model.record.get(model.study.objective)
+        shown = "unknown" if value is None else measured(value, study.objective)
+        label = f"{study.objective_spec.label} {shown}"
+        return f"{label}; of a trial no test image is read: `hw2tune summarize {model.data.name}` tests"
+    one, summary = known
+    text = f"{percent(one.accuracy)} of {one.total:,} test images"
     if summary.low is None or summary.high is None:
         return f"{text}, a single run"
     mean = f"{percent(summary.mean)} (95 % interval {100 * summary.low:.2f} to {100 * summary.high:.2f})"
     return f"{text}; the mean of {counted(summary.n, 'seed')} is {mean}"
 
 
-def _objective(model: TrainedModel) -> str:
-    study = model.study
-    value = next((one.get(study.objective) for one in _epochs(model) if one["epoch"] == model.epoch), None)
-    return f"{study.objective_spec.label} {'unknown' if value is None else measured(value, study.objective)}"
-
-
-def _epochs(model: TrainedModel) -> list[dict[str, Any]]:
-    from hw2tune.records.trials.epochs import read_epochs
-
-    if model.replicate is not None:
-        return model.replicate.epochs
-    assert model.trial is not None, "one of the two"
-    return read_epochs(model.data.overview.folder.trial(model.trial.number))
-
-
 def chosen_words(model: TrainedModel) -> str:
-    """How the configuration was come by."""
+    """Return the origin of the configuration: the best trial, the race's winner, a reference or a claim's variant."""
     race, row = model.data.race, model.trial
     if row is not None:
         best = model.data.overview.best
         return "the best trial of the search" if best is not None and row.number == best.number else "a trial"
-    assert model.replicate is not None, "one of the two"
+    assert model.replicate is not None, "a replicate or a trial"
     if model.replicate.variant == TUNED:
         return "the winner of the search" + (f", trial {race.winner}, by a race on validation images" if race else "")
     return "a reference" if model.replicate.variant in model.data.references else "a variant of the claims"
@@ -88,7 +80,7 @@ def chosen_words(model: TrainedModel) -> str:
 def card(
     model: TrainedModel, *, file: str, script: str, needs: str, check: Check | None, checksums: Mapping[str, str]
 ) -> str:
-    """The card as Markdown. `checksums` are of the files, by name."""
+    """Return the card as Markdown. `checksums` are of the files, by name."""
     images, study = model.images, model.study
     used = "python {} IMAGE" if images.image_shape[2] in (1, 3) else "python {} PIXELS.npy"
     facts = run_facts()
@@ -121,21 +113,21 @@ def card(
 
 
 def _scores(model: TrainedModel) -> Iterable[tuple[str, str]]:
-    summary, one = accuracy(model), model.replicate
-    if one is not None and one.chosen is not None and summary is not None:
-        yield f"test accuracy of these weights, {one.chosen.total:,} images", percent(one.chosen.accuracy)
-        if summary.low is not None and summary.high is not None:
-            mean = f"{percent(summary.mean)}, 95 % interval {100 * summary.low:.2f} to {100 * summary.high:.2f}"
-            yield f"test accuracy of {one.variant}, mean of {counted(summary.n, 'seed')}", mean
-        else:
-            yield "interval", "none: a single run"
-        if one.chosen.loss is not None:
-            yield "test loss", measured(one.chosen.loss, "test_loss")
-    else:
+    if (known := accuracy(model)) is None:
         yield "test accuracy", "not known: no test image was read of a trial"
+    else:
+        one, summary = known
+        yield f"test accuracy of these weights, {one.total:,} images", percent(one.accuracy)
+        if summary.low is None or summary.high is None:
+            yield "interval", "none: a single run"
+        else:
+            assert model.replicate is not None, "it has an accuracy"
+            mean = f"{percent(summary.mean)}, 95 % interval {100 * summary.low:.2f} to {100 * summary.high:.2f}"
+            yield f"test accuracy of {model.replicate.variant}, mean of {counted(summary.n, 'seed')}", mean
+        if one.loss is not None:
+            yield "test loss", measured(one.loss, "test_loss")
     for quantity in dict.fromkeys(("validation_accuracy", model.study.objective)):
-        value = next((one.get(quantity) for one in _epochs(model) if one["epoch"] == model.epoch), None)
-        if value is not None:
+        if (value := model.record.get(quantity)) is not None:
             chose = ", by which the epoch was chosen" if quantity == model.study.objective else ""
             yield objective_of(quantity).label + chose, measured(value, quantity)
 
@@ -184,13 +176,16 @@ def _training(model: TrainedModel) -> Iterable[tuple[str, str]]:
     study = model.study
     yield "model", f"`{study.model}`"
     yield "loss", study.loss.replace("_", " ")
-    yield "epochs", f"{len(_epochs(model))} of at most {study.max_epochs}; these weights are of epoch {model.epoch}"
+    yield "epochs", f"{len(model.epochs)} of at most {study.max_epochs}; these weights are of epoch {model.epoch}"
     yield "seed", str(model.seed)
     yield from ((f"`{name}`", f"`{value}`") for name, value in model.hyperparameters.as_dict().items())
 
 
 def _environment(model: TrainedModel) -> list[str]:
-    run = _run(model)
+    # The last run that trained replicates, or of a trial the last one of the search: each names its seeds.
+    kind = "study" if model.replicate is None else "replicates"
+    every = list(reversed(model.data.environment))
+    run = next((run for run in every if kind in run.get("seeds", {})), every[0] if every else {})
     if not run:
         return ["Not recorded."]
     versions = ", ".join(f"{name} {version}" for name, version in run.get("versions", {}).items())
@@ -203,13 +198,6 @@ def _environment(model: TrainedModel) -> list[str]:
         f"```console\n{run.get('command', '')}\n```",
         _table(("what", "value"), ((name, str(fact)) for name, fact in facts.items() if fact)),
     ]
-
-
-def _run(model: TrainedModel) -> dict[str, Any]:
-    """The last run that trained such: replicates name their seeds, a search that of the study."""
-    kind = "study" if model.replicate is None else "replicates"
-    every = list(reversed(model.data.environment))
-    return next((run for run in every if kind in run.get("seeds", {})), every[0] if every else {})
 
 
 def _table(heads: tuple[str, str], rows: Iterable[tuple[str, str]]) -> str:

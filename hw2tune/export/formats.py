@@ -1,4 +1,4 @@
-"""A trained network as the content of a file, and what that file predicts."""
+"""A trained network as the content of a file, and the predictions of that file."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import json
 import logging
 import warnings
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,28 +16,16 @@ from numpy.typing import NDArray
 
 from hw2tune.errors import Hw2tuneError, ModelError
 from hw2tune.export.graph import Classifier, classifier
+from hw2tune.export.trained import TrainedModel
 from hw2tune.loggers import silenced
 from hw2tune.text.plain import first_line
-
-if TYPE_CHECKING:
-    from hw2tune.export.trained import TrainedModel
 
 Probabilities = NDArray[np.float32]  # (N, K)
 Predict = Callable[[NDArray[Any]], Probabilities]  # of pixels (N, C, H, W)
 
 
-def content_of(model: TrainedModel, suffix: str) -> bytes:
-    """The file of a format, by its suffix (one of `FORMATS`). Raises Hw2tuneError."""
-    return _CONTENT[suffix](model)
-
-
-def predict_with(model: TrainedModel, suffix: str, content: bytes) -> Predict | None:
-    """What a file predicts, loaded as others would load it; None where nothing here can load it."""
-    return _PREDICT[suffix](model, content)
-
-
 def metadata(model: TrainedModel) -> dict[str, str]:
-    """What stands in the file itself: the classes as JSON, the study, and which of its trainings it is."""
+    """Return the metadata inside the file: the classes as JSON, the study, and the training in it."""
     return {
         "classes": json.dumps(model.images.classes),
         "study": model.data.name,
@@ -79,9 +67,10 @@ def _safetensors(model: TrainedModel) -> bytes:
 
 
 def _exported(model: TrainedModel) -> torch.export.ExportedProgram:
-    """The graph, for batches of any size. Raises ModelError where the network's code does not allow it."""
+    """Return the graph, for batches of any size. Raises ModelError if the network's code does not allow it."""
     height, width, channels = model.images.image_shape
-    whole, example = classifier(model), torch.zeros(2, channels, height, width, dtype=_dtype(model))
+    dtype = torch.uint8 if model.unit == 255 else torch.float32
+    whole, example = classifier(model), torch.zeros(2, channels, height, width, dtype=dtype)
     try:
         with _quiet(), torch.no_grad():
             return torch.export.export(whole, (example,), dynamic_shapes=({0: torch.export.Dim("batch")},))
@@ -90,10 +79,6 @@ def _exported(model: TrainedModel) -> torch.export.ExportedProgram:
             f"{model.study.model}: torch.export cannot follow its code ({type(error).__name__}: {first_line(error)}); "
             "--to model.safetensors exports its weights with the code that they belong to"
         ) from error
-
-
-def _dtype(model: TrainedModel) -> torch.dtype:
-    return torch.uint8 if model.unit == 255 else torch.float32
 
 
 def _predict_pt2(model: TrainedModel, content: bytes) -> Predict:
@@ -136,14 +121,15 @@ def _extra(error: ImportError) -> Hw2tuneError:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """PyTorch's exporters talk to loggers, warnings and stdout; their errors still come through."""
+    """Silence loggers, warnings and stdout of PyTorch's exporters; their errors still come through."""
     loggers = [name for name in logging.root.manager.loggerDict if name.startswith(("torch", "onnx"))]
     with warnings.catch_warnings(), silenced("torch", *loggers), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         yield
 
 
-_CONTENT: dict[str, Callable[[TrainedModel], bytes]] = {".pt2": _pt2, ".onnx": _onnx, ".safetensors": _safetensors}
-_PREDICT: dict[str, Callable[[TrainedModel, bytes], Predict | None]] = {
+# By the file's suffix: its content, and the predictions of that content, loaded as others would load it.
+CONTENT: dict[str, Callable[[TrainedModel], bytes]] = {".pt2": _pt2, ".onnx": _onnx, ".safetensors": _safetensors}
+PREDICT: dict[str, Callable[[TrainedModel, bytes], Predict | None]] = {
     ".pt2": _predict_pt2, ".onnx": _predict_onnx, ".safetensors": _predict_safetensors,
 }  # fmt: skip

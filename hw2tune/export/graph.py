@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,17 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hw2tune.data.dataset import Split
-from hw2tune.errors import ModelError
-from hw2tune.text.plain import first_line
+from hw2tune.export.trained import TrainedModel
 from hw2tune.train.batches import on_device
-from hw2tune.train.evaluate import Weights, network
 from hw2tune.train.loop import predict
-from hw2tune.train.task import Blueprint
-
-if TYPE_CHECKING:
-    from hw2tune.export.trained import TrainedModel
-
-CPU = torch.device("cpu")
 
 
 class Classifier(nn.Module):
@@ -43,21 +35,8 @@ class Classifier(nn.Module):
         return torch.softmax(self.network(pixels.float() * self.scale + self.shift), 1)
 
 
-def built(blueprint: Blueprint, weights: Weights) -> nn.Module:
-    """The network with these weights. Raises ModelError, also for whatever the user's code raises."""
-    try:
-        return network(blueprint, weights, CPU)
-    except ModelError:
-        raise
-    except Exception as error:  # the user's code may raise anything
-        raise ModelError(
-            f"{blueprint.model}: cannot be built with these weights ({type(error).__name__}: {first_line(error)}); is "
-            "its code, or the package that it is from, another than when it was trained?"
-        ) from error
-
-
 def classifier(model: TrainedModel) -> Classifier:
-    """The network with its preprocessing, in evaluation mode and in PyTorch's usual order of memory."""
+    """Return the network with its preprocessing, in evaluation mode and in PyTorch's usual order of memory."""
     whole = Classifier(model.network(), model.images.mean, model.images.std, model.unit).eval()
     for parameter in whole.parameters():
         parameter.requires_grad_(False)
@@ -65,10 +44,10 @@ def classifier(model: TrainedModel) -> Classifier:
 
 
 def evaluated(model: TrainedModel, images: NDArray[Any]) -> Tensor:
-    """Probabilities (N, K) of images (N, H, W, C), uint8 or float32, as replicates are evaluated.
+    """Return probabilities (N, K) of images (N, H, W, C), uint8 or float32, as replicates are evaluated.
 
-    One image alone goes in twice: a network with a `squeeze()` trains well, and would take its batch axis for another.
+    A single image goes in twice: a network with a `squeeze()` trains well, and would drop the batch axis of one image.
     """
     several = np.ascontiguousarray(images if len(images) > 1 else np.repeat(images, 2, axis=0))
     split = Split(images=several, labels=np.zeros(len(several), np.int64))
-    return predict(model.network(), on_device(split, model.info, CPU))[: len(images)].softmax(1)
+    return predict(model.network(), on_device(split, model.info, torch.device("cpu")))[: len(images)].softmax(1)

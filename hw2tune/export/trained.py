@@ -1,4 +1,4 @@
-"""Which weights of a study a user means, and all that is known of them."""
+"""The weights of a study that a user asks for, with the facts about them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hw2tune.data.catalog import DATASETS, DatasetInfo
-from hw2tune.errors import StudyFolderError
+from hw2tune.errors import ModelError, StudyFolderError
 from hw2tune.events import Listeners
 from hw2tune.execution.request import load_for
 from hw2tune.records.dataset import DatasetRecord, record_of
@@ -27,6 +27,7 @@ from hw2tune.study.claims import TUNED
 from hw2tune.study.hyperparameters import Hyperparameters
 from hw2tune.study.schema import Study
 from hw2tune.text.numbers import counted, listed
+from hw2tune.text.plain import first_line
 from hw2tune.train.task import Blueprint, task_of
 from hw2tune.user_code.files import is_code
 
@@ -38,9 +39,9 @@ BEST = "best"  # the variant that is the best trial
 
 @dataclass(frozen=True, kw_only=True)
 class TrainedModel:
-    """Weights of one training, after `epoch`, by parameter name. Either a replicate or a trial of the study.
+    """Weights of one training after `epoch`, by parameter name: of a replicate or of a trial of the study.
 
-    `images` says what the network was trained on.
+    `images` are the facts about the images that it was trained on.
     """
 
     data: StudyData
@@ -54,7 +55,7 @@ class TrainedModel:
 
     @property
     def study(self) -> Study:
-        """The study that it is of."""
+        """The study of the training."""
         return self.data.overview.study
 
     @property
@@ -62,12 +63,12 @@ class TrainedModel:
         """`tuned, seed 1`, `trial 6 (baseline)`."""
         if self.replicate is not None:
             return f"{self.replicate.variant}, seed {self.seed}"
-        assert self.trial is not None, "one of the two"
+        assert self.trial is not None, "a replicate or a trial"
         return f"trial {self.trial.number}" + (f" ({self.trial.label})" if self.trial.label else "")
 
     @property
     def info(self) -> DatasetInfo:
-        """What is known of the images, as training takes it."""
+        """The facts about the images, as training takes them."""
         height, width, channels = self.images.image_shape
         sizes = self.images.sizes
         return DatasetInfo(
@@ -79,29 +80,52 @@ class TrainedModel:
 
     @property
     def blueprint(self) -> Blueprint:
-        """What the network is built from."""
+        """The blueprint of the network."""
         return task_of(self.study, self.hyperparameters, self.seed).blueprint(self.info)
 
     @property
     def unit(self) -> int:
-        """The value that is 1 on the scale of mean and deviation: 255 of uint8, 1 of float32."""
+        """The pixel value that is 1 on the scale of mean and deviation: 255 of uint8, 1 of float32."""
         return 1 if self.images.dtype == "float32" else 255
 
     @property
     def takes_files(self) -> bool:
-        """Whether image files have such pixels: one or three channels, and no values below 0."""
+        """Return whether image files have such pixels: one or three channels, and no values below 0."""
         return self.images.image_shape[2] in (1, 3) and self.images.black_and_white[0] == 0
 
     def pixels_of(self, levels: NDArray[np.uint8]) -> NDArray[Any]:
-        """Levels from 0 to 255, of an image file or noise, on the scale that the network was trained on."""
+        """Return levels from 0 to 255, of an image file or noise, on the scale of the training images."""
         black, white = self.images.black_and_white
         return levels if self.unit == 255 else (black + levels / 255 * (white - black)).astype(np.float32)
 
-    def network(self) -> nn.Module:
-        """The network with these weights, on the CPU; it returns logits. Raises ModelError."""
-        from hw2tune.export.graph import built
+    @property
+    def epochs(self) -> list[dict[str, Any]]:
+        """The records of the training's epochs."""
+        if self.replicate is not None:
+            return self.replicate.epochs
+        assert self.trial is not None, "a replicate or a trial"
+        return read_epochs(self.data.overview.folder.trial(self.trial.number))
 
-        return built(self.blueprint, self.weights)
+    @property
+    def record(self) -> dict[str, Any]:
+        """The record of the epoch whose weights these are; empty if it is lost."""
+        return next((one for one in self.epochs if one["epoch"] == self.epoch), {})
+
+    def network(self) -> nn.Module:
+        """Return the network with these weights, on the CPU; it returns logits. Raises ModelError."""
+        import torch
+
+        from hw2tune.train.evaluate import network
+
+        try:
+            return network(self.blueprint, self.weights, torch.device("cpu"))
+        except ModelError:
+            raise
+        except Exception as error:  # the user's code may raise anything
+            raise ModelError(
+                f"{self.study.model}: cannot be built with these weights ({type(error).__name__}: {first_line(error)}); "
+                "is its code, or the package that it is from, another than when it was trained?"
+            ) from error
 
 
 def find_model(
@@ -113,24 +137,42 @@ def find_model(
     trial: int | None = None,
     data_dir: Path | None = None,
 ) -> TrainedModel:
-    """The weights of a variant on a seed (its first), of a trial, or of the race's winner, else of the best trial.
+    """Return the weights of a variant on a seed (its first), of a trial, or of the race's winner, else the best trial.
 
-    A replicate's are those of the epoch that validation chose, a trial's those of its best epoch. Images are read, with
-    `data_dir`, only if a study of an earlier version did not record theirs. Raises Hw2tuneError.
+    The epoch is the one chosen by validation, of a trial its best one. Images are read, with `data_dir`, only if a
+    study of an earlier version did not record theirs. Raises Hw2tuneError.
     """
     data = read_study_data(reading_study(results, name))
     if trial is not None and (variant is not None or seed is not None):
         raise StudyFolderError(f"trial {trial}: is one training; leave the variant and its seed out")
-    images = _images(data, data_dir)
-    if trial is None and (replicate := _replicate(data, variant, seed)) is not None:
-        return _of_replicate(data, images, replicate)
+    study, images = data.overview.study, _images(data, data_dir)
+    replicate = _replicate(data, variant, seed) if trial is None else None
+    if replicate is not None and replicate.chosen is not None:
+        return TrainedModel(
+            data=data,
+            images=images,
+            hyperparameters=study.hyperparameters(replicate.params),
+            seed=replicate.seed,
+            epoch=replicate.chosen.epoch,
+            weights=_weights_of_replicate(data, replicate),
+            replicate=replicate,
+        )
     row = _trial(data, variant, trial)
-    folder = reading_checkpoints(results, name, row.number) / name
-    return _of_trial(data, images, row, TrialFolder(folder / "trials" / str(row.number)))
+    assert row.best_epoch is not None, "asked before"
+    folder = TrialFolder(reading_checkpoints(results, name, row.number) / name / "trials" / str(row.number))
+    return TrainedModel(
+        data=data,
+        images=images,
+        hyperparameters=study.hyperparameters(row.params),
+        seed=study.seed,
+        epoch=row.best_epoch,
+        weights=_weights_of_trial(data, folder, row),
+        trial=row,
+    )
 
 
 def _replicate(data: StudyData, variant: str | None, seed: int | None) -> Replicate | None:
-    """The replicate that is meant; None where a trial is."""
+    """Return the requested replicate, or None if a trial is requested."""
     finished = [one for one in data.of(variant or TUNED) if one.chosen is not None]
     if seed is None:
         return finished[0] if finished else None
@@ -166,36 +208,27 @@ def _trial(data: StudyData, variant: str | None, number: int | None) -> TrialRow
     return row
 
 
-def _of_replicate(data: StudyData, images: DatasetRecord, replicate: Replicate) -> TrainedModel:
-    assert replicate.chosen is not None, "asked before"
-    key, there = replicate.key.rpartition(" ")[2], ReplicatesFolder.of(data.overview.folder).trainings
-    training = read_training(there, key)
-    if training is None or not training.weights("chosen"):
+def _weights_of_replicate(data: StudyData, replicate: Replicate) -> dict[str, Array]:
+    key, folder = replicate.key.rpartition(" ")[2], ReplicatesFolder.of(data.overview.folder).trainings
+    training = read_training(folder, key)
+    if training is None or not (weights := training.weights("chosen")):
         raise StudyFolderError(
-            f"{there / key}: the weights of {replicate.variant} on seed {replicate.seed} are missing or damaged; "
+            f"{folder / key}: the weights of {replicate.variant} on seed {replicate.seed} are missing or damaged; "
             f"`hw2tune summarize {data.name}` trains them again"
         )
-    return TrainedModel(
-        data=data, images=images, hyperparameters=data.overview.study.hyperparameters(replicate.params),
-        seed=replicate.seed, epoch=replicate.chosen.epoch, weights=training.weights("chosen"), replicate=replicate,
-    )  # fmt: skip
+    return weights
 
 
-def _of_trial(data: StudyData, images: DatasetRecord, row: TrialRow, folder: TrialFolder) -> TrainedModel:
+def _weights_of_trial(data: StudyData, folder: TrialFolder, row: TrialRow) -> dict[str, Array]:
     import torch
 
-    assert row.best_epoch is not None, "asked before"
     content = torch.load(io.BytesIO(_checkpoint(data, folder, row)), map_location="cpu", weights_only=True)
     state = content["model"].items()
-    weights = {name: (one.float() if one.is_floating_point() else one).numpy().copy() for name, one in state}
-    return TrainedModel(
-        data=data, images=images, hyperparameters=data.overview.study.hyperparameters(row.params),
-        seed=data.overview.study.seed, epoch=row.best_epoch, weights=weights, trial=row,
-    )  # fmt: skip
+    return {name: (one.float() if one.is_floating_point() else one).numpy().copy() for name, one in state}
 
 
 def _checkpoint(data: StudyData, folder: TrialFolder, row: TrialRow) -> bytes:
-    """The checkpoint after the best epoch: `best.pt`, or while that is the last one, `last.pt`."""
+    """Return the checkpoint after the best epoch: `best.pt`, or `last.pt` if that is the best epoch."""
     lines = read_epochs(data.overview.folder.trial(row.number))
     wanted = next((line.get(DIGEST) for line in lines if line["epoch"] == row.best_epoch), None)
     for path in (folder.best, folder.last):
@@ -212,7 +245,7 @@ def _checkpoint(data: StudyData, folder: TrialFolder, row: TrialRow) -> bytes:
 
 
 def _images(data: StudyData, data_dir: Path | None) -> DatasetRecord:
-    """What the study's networks take: as it is recorded, by the data set's name, else by its images."""
+    """Return the facts about the study's images: as recorded, by the data set's name, else from the images."""
     study, record = data.overview.study, data.dataset
     if record is not None and (record.scale or not is_code(study.dataset) or _usual_scale(record)):
         return record
@@ -228,5 +261,5 @@ def _images(data: StudyData, data_dir: Path | None) -> DatasetRecord:
 
 
 def _usual_scale(record: DatasetRecord) -> bool:
-    """Whether moments that an earlier version recorded can be of pixels from 0 to 255, or from 0 to 1 of float32."""
+    """Return whether the moments recorded by an earlier version fit pixels from 0 to 255, or float32 from 0 to 1."""
     return bool(record.dtype) and all(0 <= mean <= 1 for mean in record.mean) and max(record.std) <= 0.5

@@ -1,4 +1,4 @@
-"""`hw2tune export`: a file that others load, and beside it its card, a script and, for bare weights, the code."""
+"""`hw2tune export`: a file that others load, with its card, a script and, for bare weights, the code."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ RANDOM_IMAGES = 64
 
 @dataclass(frozen=True, kw_only=True)
 class ExportedModel:
-    """What was written: the file itself, its card, a script, and for bare weights the network's code."""
+    """The written files: the network, its card, a script, and for bare weights the network's code."""
 
     model: TrainedModel
     file: Path
@@ -41,7 +41,7 @@ class ExportedModel:
 
     @property
     def accuracy(self) -> str:
-        """How good it is, on one line."""
+        """The accuracy on one line."""
         return accuracy_words(self.model)
 
 
@@ -57,56 +57,42 @@ def export_model(
     data_dir: Path | None = None,
     force: bool = False,
 ) -> ExportedModel:
-    """Writes a network of study `name` to a .pt2, .safetensors or .onnx file.
+    """Write a network of study `name` to a .pt2, .safetensors or .onnx file.
 
     Without `variant` and `trial` it is the race's winner on its first seed, without replicates the best trial. The
     graph of .pt2 and .onnx takes pixels (N, C, H, W), uint8, or float32 if the study's images are, and
-    returns probabilities (N, K); a .safetensors file holds weights, and the module beside it does the same. The file
+    returns probabilities (N, K); a .safetensors file has weights, and the module next to it does the same. The file
     is loaded again and compared with hw2tune's own evaluation before anything is written. Raises Hw2tuneError.
     """
     target = _target(to)
     model = find_model(results_dir, name, variant=variant, seed=seed, trial=trial, data_dir=data_dir)
-    names = _Names(target)
-    code = names.code_files(model) if target.suffix == ".safetensors" else {}
-    _refuse_existing([target, names.card, names.script, *code], force=force)
-    from hw2tune.export.formats import content_of, predict_with
+    # Every name is of the file and its format: several formats may be in one folder.
+    stem, suffix = module_name(target.stem), target.suffix
+    program, card_file = target.with_name(f"{stem}_{suffix[1:]}.py"), target.with_name(f"{target.name}.md")
+    module, folder = target.with_name(f"{stem}_network.py"), target.with_name(f"{stem}_code")
+    code: dict[Path, str] = {}
+    if suffix == ".safetensors":
+        code = {module: network_module(model, target, code=folder.name)}
+        code |= {folder / name: source for name, source in model.study.code.items()}
+    _refuse_existing([target, card_file, program, *code], force=force)
+    from hw2tune.export.formats import CONTENT, PREDICT
 
-    content = content_of(model, target.suffix)
-    predict = predict_with(model, target.suffix, content)
+    content = CONTENT[suffix](model)
+    predict = PREDICT[suffix](model, content)
     check = None if predict is None else _checked(model, predict, target)
-    files: dict[Path, bytes | str] = {
-        target: content,
-        names.script: script(model, target, name=names.script.name, module=names.network.stem),
-    }
-    files |= code
+    text = script(model, target, name=program.name, module=module.stem)
+    files: dict[Path, bytes | str] = {target: content, program: text, **code}
     checksums = {path.relative_to(target.parent).as_posix(): _digest(text) for path, text in files.items()}
-    files[names.card] = card(
-        model, file=target.name, script=names.script.name, needs=needs(model, target.suffix), check=check,
-        checksums=checksums,
-    )  # fmt: skip
-    for path, text in files.items():
-        write_atomically(path, text)
+    files[card_file] = card(
+        model, file=target.name, script=program.name, needs=needs(model, suffix), check=check, checksums=checksums
+    )
+    for path, written in files.items():
+        write_atomically(path, written)
     notes = [f"{model.study.model}: its code imports hw2tune, and so does what lies beside the weights"]
     return ExportedModel(
-        model=model, file=target, card=names.card, script=names.script, code=tuple(code), check=check,
+        model=model, file=target, card=card_file, script=program, code=tuple(code), check=check,
         notes=tuple(notes) if code and uses_hw2tune(model) else (),
     )  # fmt: skip
-
-
-class _Names:
-    """What lies beside a file, named after it and its format, so that several formats may lie in one folder."""
-
-    def __init__(self, target: Path) -> None:
-        self.target, stem = target, module_name(target.stem)
-        self.card = target.with_name(f"{target.name}.md")
-        self.script = target.with_name(f"{stem}_{target.suffix[1:]}.py")
-        self.network = target.with_name(f"{stem}_network.py")
-        self.code = target.with_name(f"{stem}_code")
-
-    def code_files(self, model: TrainedModel) -> dict[Path, str]:
-        """The network's code by its path."""
-        text = network_module(model, self.target, code=self.code.name)
-        return {self.network: text} | {self.code / name: source for name, source in model.study.code.items()}
 
 
 def _target(to: str | Path) -> Path:
@@ -126,7 +112,7 @@ def _refuse_existing(paths: list[Path], *, force: bool) -> None:
 
 
 def _checked(model: TrainedModel, predict: Predict, target: Path) -> Check:
-    """Compares the file with hw2tune's own evaluation. Raises ModelError where they differ by more than rounding."""
+    """Compare the file with hw2tune's own evaluation. Raises ModelError if they differ by more than rounding."""
     from hw2tune.export.graph import evaluated
 
     images, kind = _examples(model)
@@ -144,7 +130,7 @@ def _checked(model: TrainedModel, predict: Predict, target: Path) -> Check:
 
 
 def _examples(model: TrainedModel) -> tuple[NDArray[Any], str]:
-    """Images (N, H, W, C) to compare predictions on: test images where the replicates kept some, else noise."""
+    """Return images (N, H, W, C) to compare predictions on: test images if the replicates kept some, else noise."""
     gallery, shape = model.data.gallery, tuple(model.images.image_shape)
     if gallery is not None and gallery.images.shape[1:] == shape and len(gallery.images):
         levels, kind = gallery.images, "test images"
