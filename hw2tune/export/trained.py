@@ -123,8 +123,8 @@ class TrainedModel:
             raise
         except Exception as error:  # the user's code may raise anything
             raise ModelError(
-                f"{self.study.model}: cannot be built with these weights ({type(error).__name__}: {first_line(error)}); "
-                "is its code, or the package that it is from, another than when it was trained?"
+                f"{self.study.model}: cannot be built with these weights ({type(error).__name__}: "
+                f"{first_line(error)}); is its code, or the package that it is from, another than when it was trained?"
             ) from error
 
 

@@ -39,23 +39,24 @@ def run_replicates(
     seeds = claim_seeds(study, replicates)
     variants = {name: side for name, side in study.variants.items() if side.of != TUNED}
     configurations = {name: _configuration(study, side, {}) for name, side in variants.items()}
-    trainings = _train(context, configurations, seeds)
-    outcome = None
+    jobs, outcome = _jobs(study, configurations, seeds), None
+    trainings = train_missing(context, list(jobs.values()))
     if len(variants) < len(study.variants):
         outcome = _race(replace(context, trainings={}), overview, race)  # whose weights are not kept in memory
         winner = next(one.params for one in outcome.candidates if one.trial == outcome.winner)
         configurations = {name: _configuration(study, side, winner) for name, side in study.variants.items()}
-        trainings = _train(context, configurations, seeds)
-    test_replicates(context, configurations, trainings, gallery, outcome)
+        jobs = _jobs(study, configurations, seeds)
+        trainings = train_missing(context, list(jobs.values()))
+    test_replicates(context, configurations, dict(zip(jobs, trainings, strict=True)), gallery, outcome)
 
 
 def claim_seeds(study: Study, replicates: int) -> list[int]:
-    """The seeds of the claims: behind the study's own, on which the search trains."""
+    """Return the seeds of the claims: after the study's own, on which the search trains."""
     return [study.seed + 1 + number for number in range(replicates)]
 
 
 def race_seeds(study: Study, race: int) -> list[int]:
-    """The seeds of a race of so many finalists: far behind those of any claim."""
+    """Return the seeds of a race of so many finalists: far after those of any claim."""
     return [study.seed + RACE_SEEDS + number for number in range(TRAININGS * race)]
 
 
@@ -88,13 +89,11 @@ def _configuration(study: Study, side: Side, winner: Mapping[str, Value]) -> Hyp
     return study.hyperparameters({**(winner if side.of == TUNED else study.references[side.of]), **side.changes})
 
 
-def _train(
-    context: Context, configurations: Mapping[str, Hyperparameters], seeds: Sequence[int]
-) -> dict[tuple[str, int], Training]:
-    """Return the training of each variant on each seed."""
-    runs = [(variant, seed) for seed in seeds for variant in configurations]
-    jobs = [
-        Job(label=f"{variant} seed {seed}", task=task_of(context.study, configurations[variant], seed))
-        for variant, seed in runs
-    ]
-    return dict(zip(runs, train_missing(context, jobs), strict=True))
+def _jobs(
+    study: Study, configurations: Mapping[str, Hyperparameters], seeds: Sequence[int]
+) -> dict[tuple[str, int], Job]:
+    return {
+        (variant, seed): Job(label=f"{variant} seed {seed}", task=task_of(study, hyperparameters, seed))
+        for seed in seeds
+        for variant, hyperparameters in configurations.items()
+    }

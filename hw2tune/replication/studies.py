@@ -1,8 +1,9 @@
-"""`hw2tune summarize` and `hw2tune reproduce` up to the files that their reports are drawn from."""
+"""`hw2tune summarize` and `hw2tune reproduce` up to the files that their reports are generated from."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from hw2tune.data.dataset import Dataset
@@ -24,7 +25,7 @@ from hw2tune.study.schema import Study
 
 
 def chosen_folders(results: Path, names: Sequence[str]) -> list[StudyFolder]:
-    """The folders of the named studies; without names, of the only one there is. Raises StudyFolderError."""
+    """Return the folders of the named studies, or of the only study. Raises StudyFolderError."""
     if names:
         return [find_folder(results, name) for name in names]
     there = study_folders(results)
@@ -47,22 +48,22 @@ def replicate_studies(
     connection: Connection,
     tell: Listeners,
 ) -> None:
-    """Trains and tests the replicates of each study that are not there yet. Raises Hw2tuneError."""
+    """Train and test the missing replicates of each study. Raises Hw2tuneError."""
     from hw2tune.replication.race import candidates
     from hw2tune.replication.replicate import claim_seeds, run_replicates
 
-    for folder in folders:  # what may refuse comes before Ray's seconds
+    for folder in folders:  # a study without a value is refused before Ray's seconds
         candidates(read_overview(folder), race)
-
-    def work(folder: StudyFolder) -> None:
-        overview = read_overview(folder)
-        data = load_for(overview.study, data_dir, tell)
-        keep_images(folder, data)
-        _note_run(folder, tell, data, connection.capacity(), overview.study, claim_seeds(overview.study, replicates))
-        run_replicates(overview, data=data, connection=connection, tell=tell, replicates=replicates, race=race)
-        tell(ReplicationFinished(folder=str(folder.root)))
-
-    _each(folders, tell, work)
+    with _interruptible(folders):
+        for folder in folders:
+            with locked(folder, tell.note):
+                overview = read_overview(folder)
+                study, capacity = overview.study, connection.capacity()
+                data = load_for(study, data_dir, tell)
+                keep_images(folder, data)
+                _note_run(folder, tell, data, capacity, study, claim_seeds(study, replicates))
+                run_replicates(overview, data=data, connection=connection, tell=tell, replicates=replicates, race=race)
+                tell(ReplicationFinished(folder=str(folder.root)))
 
 
 def reproduce_published(
@@ -74,30 +75,31 @@ def reproduce_published(
     connection: Connection,
     tell: Listeners,
 ) -> None:
-    """Repeats the published runs into the folders named by `reproduction_name`. Raises Hw2tuneError."""
+    """Repeat the published runs in folders named by `reproduction_name`. Raises Hw2tuneError."""
     from hw2tune.replication.published import run_reproduction
 
-    def work(folder: StudyFolder) -> None:
-        protocol = PROTOCOLS[folder.name.removeprefix("reproduce-").partition(".")[0]]
-        study = parse_study(*find_study(protocol.study), {"max_epochs": max_epochs} if max_epochs else None)
-        data = load_for(study, data_dir, tell, validation_size=protocol.validation_size)
-        _note_run(folder, tell, data, connection.capacity(), study, range(replicates))
-        run_reproduction(study, protocol, folder, data=data, connection=connection, tell=tell, replicates=replicates)
-
-    _each(folders, tell, work)
+    with _interruptible(folders):
+        for folder in folders:
+            with locked(folder, tell.note):
+                protocol = PROTOCOLS[folder.name.removeprefix("reproduce-").partition(".")[0]]
+                study = parse_study(*find_study(protocol.study), {"max_epochs": max_epochs} if max_epochs else None)
+                data = load_for(study, data_dir, tell, validation_size=protocol.validation_size)
+                _note_run(folder, tell, data, connection.capacity(), study, range(replicates))
+                run_reproduction(
+                    study, protocol, folder, data=data, connection=connection, tell=tell, replicates=replicates
+                )
 
 
 def reproduction_name(dataset: str, max_epochs: int | None) -> str:
-    """The folder of a repetition. A shorter try gets one of its own: it must not stand in the whole run's place."""
+    """Return the folder's name of a repetition. A shorter try has its own: it must not replace the full run."""
     return f"reproduce-{dataset}" + ("" if max_epochs is None else f".{max_epochs}-epochs")
 
 
-def _each(folders: Sequence[StudyFolder], tell: Listeners, work: Callable[[StudyFolder], None]) -> None:
-    """Does the work in each folder, locked; says what is kept where it is interrupted."""
+@contextlib.contextmanager
+def _interruptible(folders: Sequence[StudyFolder]) -> Iterator[None]:
+    """Count the kept replicates at Ctrl-C. Raises InterruptedByUserError."""
     try:
-        for folder in folders:
-            with locked(folder, tell.note):
-                work(folder)
+        yield
     except KeyboardInterrupt:
         done = sum(len(read_replicates(ReplicatesFolder.of(folder))) for folder in folders)
         raise InterruptedByUserError(

@@ -15,8 +15,7 @@ from hw2tune.train.augment import augmentation_of
 from hw2tune.train.batches import DeviceSplit, TrainingData
 from hw2tune.train.loss import LOSSES, Loss, training_loss
 from hw2tune.train.metrics import Metric
-from hw2tune.train.optimizers import step_of
-from hw2tune.train.schedules import schedule_of
+from hw2tune.train.optimizers import schedule_of, step_of
 from hw2tune.train.state import TrainingState, own_draws
 
 EVALUATION_BATCH = 500  # images; larger ones leave the CPU's caches and were no faster

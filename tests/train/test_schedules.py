@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from hw2tune.study.hyperparameters import Hyperparameters
-from hw2tune.train.schedules import schedule_of
+from hw2tune.train.optimizers import schedule_of
 
 
 def factors(steps: int, **settings) -> list[float]:

@@ -49,6 +49,7 @@ from hw2tune.report.sound import sound_replicate, sound_run
 from hw2tune.report.study_data import StudyData
 from hw2tune.study.file import find_study, parse_study
 from hw2tune.study.published import PROTOCOLS, RUNS, published_epochs
+from hw2tune.text.plain import markdown_table
 
 TOTALS_FILE, MARKDOWN_FILE = "totals.csv", "reproduction.md"
 
