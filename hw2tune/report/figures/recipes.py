@@ -101,13 +101,13 @@ def recipes(data: StudyData) -> list[Recipe]:
 
 
 def _make(recipe: Recipe, data: StudyData, folder: Path, boxes: set[str]) -> DrawnFigure | MissingFigure:
+    gc.collect(0)  # the last figure
     try:
         drawing = recipe.draw(data)
     except CannotDrawError as error:
         return MissingFigure(name=recipe.name, section=recipe.section, title=recipe.title, reason=str(error))
     caveat = data.dataset.caveat if data.dataset and recipe.section != "search" else ""
     png, pdf = save(drawing.figure, folder, recipe.name)
-    gc.collect(0)  # what was made since the last figure
     width, height = pixels(png)
     lacking = boxes and boxes & set("".join(text.get_text() for text in drawing.figure.findobj(Text)))
     lost = f" Boxes stand for {' '.join(sorted(lacking))}: no installed font has them." if lacking else ""
