@@ -23,14 +23,11 @@ from hw2tune.report.inference.pairs import (
     same_configuration,
     same_sentence,
 )
-from hw2tune.report.inference.selection import Optimism, optimism, race_sentence
 from hw2tune.report.inference.statistics import McNemar, PairedComparison, compare_pairs, holm, mcnemar, median_seed
 from hw2tune.report.study_data import StudyData
 from hw2tune.study.claims import TUNED
 from hw2tune.study.hyperparameters import Value
 from hw2tune.text.numbers import changed_words, configuration_words, listed, sentence
-
-__all__ = ["CAVEAT", "Claim", "Optimism", "claims", "optimism", "race_sentence"]
 
 CAVEAT = "evaluated on the training images"
 UNCHOSEN = "has no epoch that validation chose"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from hw2tune.report.page.blocks import Block, Section
 from hw2tune.report.page.claims import damaged_prose, opening_prose, variants_blocks
@@ -13,30 +12,19 @@ from hw2tune.report.page.replicates import replicate_blocks
 from hw2tune.report.page.search import search_blocks
 from hw2tune.report.results import StudyResults
 
-__all__ = ["SECTIONS", "Part", "opening", "sections"]
-
-
-@dataclass(frozen=True)
-class Part:
-    """A section before it is filled."""
-
-    anchor: str
-    title: str
-    blocks: Callable[[StudyResults], list[Block]]
-
-
-SECTIONS = (
-    Part("variants", "Variants", variants_blocks),
-    Part("curves", "Learning curves", figure_blocks("curves")),
-    Part("weights", "Weights and biases", figure_blocks("weights")),
-    Part("examples", "Right and wrong", figure_blocks("examples")),
-    Part("features", "Feature maps", figure_blocks("features")),
-    Part("classes", "Classes", figure_blocks("classes")),
-    Part("preprocessing", "Preprocessing", figure_blocks("data")),
-    Part("search", "Search", search_blocks),
-    # The study doctor's place: Part("doctor", "Study doctor", doctor_blocks). Without blocks it does not show.
-    Part("replicates", "Replicates", replicate_blocks),
-    Part("environment", "How to repeat it", environment_blocks),
+# Anchor, title, and the blocks of one study.
+SECTIONS: Sequence[tuple[str, str, Callable[[StudyResults], list[Block]]]] = (
+    ("variants", "Variants", variants_blocks),
+    ("curves", "Learning curves", figure_blocks("curves")),
+    ("weights", "Weights and biases", figure_blocks("weights")),
+    ("examples", "Right and wrong", figure_blocks("examples")),
+    ("features", "Feature maps", figure_blocks("features")),
+    ("classes", "Classes", figure_blocks("classes")),
+    ("preprocessing", "Preprocessing", figure_blocks("data")),
+    ("search", "Search", search_blocks),
+    # The study doctor's place: ("doctor", "Study doctor", doctor_blocks). Without blocks it does not show.
+    ("replicates", "Replicates", replicate_blocks),
+    ("environment", "How to repeat it", environment_blocks),
 )
 
 
@@ -50,6 +38,6 @@ def opening(results: Sequence[StudyResults]) -> Section:
 def sections(results: Sequence[StudyResults]) -> list[Section]:
     """Every section; the page leaves out the empty ones."""
     return [
-        Section(anchor=part.anchor, title=part.title, columns=[part.blocks(one) for one in results])
-        for part in SECTIONS
+        Section(anchor=anchor, title=title, columns=[blocks(one) for one in results])
+        for anchor, title, blocks in SECTIONS
     ]

@@ -9,10 +9,7 @@ import numpy as np
 import pandas as pd
 
 from hw2tune.records.replicates.records import Array
-from hw2tune.report.inference.claims import Claim
-from hw2tune.report.inference.pairs import predictions
 from hw2tune.report.inference.statistics import wilson
-from hw2tune.report.study_data import StudyData
 from hw2tune.report.tables.frames import FLAG, INTEGER, NUMBER, TEXT, frame
 
 
@@ -51,40 +48,3 @@ def _class_row(name: str, counts: Array, k: int) -> dict[str, Any]:
         "precision": correct / predicted if predicted else None,
         "never_predicted": predicted == 0,
     }
-
-
-def fixed_broken_table(data: StudyData, claim: Claim) -> pd.DataFrame:
-    """The gallery's images that the claim's variant fixed or broke, on its median seed, in the gallery's order.
-
-    Columns: gallery (index into Gallery.images), index (into the test split), label, before (predicted by `against`),
-    after (by `variant`), confidence_before, confidence_after, change ("fixed" or "broken").
-    Empty where there is no median seed, or arrays or gallery are missing or do not fit.
-    """
-    columns = dict.fromkeys(("gallery", "index", "label", "before", "after"), INTEGER)
-    columns |= {"confidence_before": NUMBER, "confidence_after": NUMBER, "change": TEXT}
-    return frame(_changes(data, claim), columns)
-
-
-def _changes(data: StudyData, claim: Claim) -> list[dict[str, Any]]:
-    if claim.median_seed is None or data.gallery is None:
-        return []
-    arrays = predictions(data, claim.variant, claim.against, claim.median_seed)
-    indices = data.gallery.indices
-    if arrays is None or (len(indices) and int(indices.max()) >= len(arrays[0]["labels"])):
-        return []
-    after, before = arrays
-    right_after, right_before = (each["predicted"] == each["labels"] for each in arrays)
-    return [
-        {
-            "gallery": g,
-            "index": i,
-            "label": after["labels"][i],
-            "before": before["predicted"][i],
-            "after": after["predicted"][i],
-            "confidence_before": before["confidence"][i],
-            "confidence_after": after["confidence"][i],
-            "change": "fixed" if right_after[i] else "broken",
-        }
-        for g, i in enumerate(indices)
-        if right_after[i] != right_before[i]
-    ]
