@@ -11,7 +11,7 @@ from hw2tune.errors import NotComparableError
 from hw2tune.records.dataset import short
 from hw2tune.records.remote.mirror import reading_study
 from hw2tune.records.replicates.records import Replicate
-from hw2tune.report.inference.claims import MISSING, SAME, Claim, compared, corrected
+from hw2tune.report.inference.claims import MISSING, SAME, ClaimResult, compared, corrected
 from hw2tune.report.inference.pairs import both, paired, same_configuration
 from hw2tune.report.inference.statistics import Summary, summarize
 from hw2tune.report.study_data import StudyData, read_study_data
@@ -32,7 +32,7 @@ class StudyComparison:
 
     a: StudyData
     b: StudyData
-    pairs: list[Claim]
+    pairs: list[ClaimResult]
     notes: list[str]
 
     @property
@@ -122,23 +122,23 @@ def _evaluation(replicate: Replicate) -> str:
     return f"on {read.split}{seen}, {when}"
 
 
-def _pairs(a: StudyData, b: StudyData) -> list[Claim]:
+def _pairs(a: StudyData, b: StudyData) -> list[ClaimResult]:
     shared = [variant for variant in dict.fromkeys(one.variant for one in a.replicates) if b.of(variant)]
     return corrected([_pair(a, b, variant) for variant in shared])
 
 
-def _pair(a: StudyData, b: StudyData, variant: str) -> Claim:
+def _pair(a: StudyData, b: StudyData, variant: str) -> ClaimResult:
     ours, theirs = b.of(variant), a.of(variant)
     names = f"{variant} of {b.name}", f"{variant} of {a.name}"
     if _trained_alike(a, b) and same_configuration(ours[0].params, theirs[0].params):
-        return Claim(
+        return ClaimResult(
             variant=names[0], against=names[1], verdict=SAME,
             sentence=f"{names[0]} and {names[1]} are the same configuration, trained alike: nothing to compare.",
         )  # fmt: skip
     pair = paired(names[0], ours, names[1], theirs)
     if not pair.seeds:
         seeds = [listed([one.seed for one in each if one.chosen]) for each in (ours, theirs)]
-        return Claim(
+        return ClaimResult(
             variant=names[0], against=names[1], verdict=MISSING,
             sentence=f"{names[0]} and {names[1]}: no seed in common (finished are {seeds[0]}, and {seeds[1]}).",
         )  # fmt: skip

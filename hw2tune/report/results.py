@@ -11,7 +11,7 @@ from hw2tune.errors import StudyFolderError
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.trials.states import COMPLETE
 from hw2tune.report.figures import DrawnFigure, MissingFigure
-from hw2tune.report.inference.claims import CAVEAT, Claim, claims
+from hw2tune.report.inference.claims import CAVEAT, ClaimResult, claims
 from hw2tune.report.inference.selection import Optimism, optimism, race_sentence
 from hw2tune.report.study_data import StudyData, read_study_data
 from hw2tune.report.tables.curves import epochs_table
@@ -24,7 +24,7 @@ class StudyResults:
     """One study's claims, tables and figures. `place` is its own folder beside the page: "" or "mnist/"."""
 
     data: StudyData
-    claims: list[Claim]
+    claims: list[ClaimResult]
     race_sentence: str
     optimism: Optimism | None
     tables: dict[str, pd.DataFrame]  # by the name of their file

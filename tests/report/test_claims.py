@@ -17,11 +17,10 @@ from hw2tune.report.inference.claims import (
     REFUSED,
     SAME,
     SINGLE_RUN,
-    Claim,
+    ClaimResult,
     claims,
-    optimism,
-    race_sentence,
 )
+from hw2tune.report.inference.selection import optimism, race_sentence
 from hw2tune.report.study_data import StudyData, read_study_data
 from hw2tune.study.hyperparameters import Value
 from tests.report.fake_study import write_fake_study
@@ -72,7 +71,7 @@ def with_accuracies(fake: StudyData, **accuracies: list[float | None]) -> StudyD
     )
 
 
-def of_pair(data: StudyData, variant: str, against: str) -> Claim:
+def of_pair(data: StudyData, variant: str, against: str) -> ClaimResult:
     return next(claim for claim in claims(data) if (claim.variant, claim.against) == (variant, against))
 
 

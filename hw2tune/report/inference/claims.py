@@ -15,11 +15,11 @@ from hw2tune.records.trials.states import COMPLETE
 from hw2tune.report.inference.differences import difference_words, mcnemar_words
 from hw2tune.report.inference.pairs import (
     Pair,
+    both,
     overlaps_training,
-    pair,
+    paired,
     params_of,
     plain_tuned,
-    predictions,
     same_configuration,
     same_sentence,
 )
@@ -38,7 +38,7 @@ SINGLE_RUN, SAME, MISSING, REFUSED = "single run", "same configuration", "missin
 
 
 @dataclass(frozen=True, kw_only=True)
-class Claim:
+class ClaimResult:
     """One pair of variants in text and numbers. What could not be computed is None, and the sentence says why."""
 
     variant: str
@@ -54,38 +54,40 @@ class Claim:
     holm_p: float | None = None  # the sign-flip test's p, corrected for all claims of the study
 
 
-def claims(data: StudyData) -> list[Claim]:
+def claims(data: StudyData) -> list[ClaimResult]:
     """What became of each claim of the study, in its order, whatever is missing."""
     return corrected(
         [claim(data, one.a.variant, one.b.variant, sentence=one.sentence) for one in data.overview.study.claims]
     )
 
 
-def corrected(found: Sequence[Claim]) -> list[Claim]:
+def corrected(found: Sequence[ClaimResult]) -> list[ClaimResult]:
     """The same claims with their p corrected for their number, by Holm."""
     tested = [one.comparison.permutation_p for one in found if one.comparison and one.comparison.n > 1]
     values = iter(holm(tested))
     return [replace(one, holm_p=next(values)) if one.comparison and one.comparison.n > 1 else one for one in found]
 
 
-def claim(data: StudyData, variant: str, against: str, *, sentence: str = "") -> Claim:
+def claim(data: StudyData, variant: str, against: str, *, sentence: str = "") -> ClaimResult:
     """What the replicates say about `variant` - `against`, in test accuracy at the epoch that validation chose.
 
     `sentence` is what the study file says makes the difference; without it, what differs between the two is said.
     """
     params, other = params_of(data, variant), params_of(data, against)
     if same_configuration(params, other):
-        return Claim(variant=variant, against=against, verdict=SAME, sentence=same_sentence(data, variant, against))
+        return ClaimResult(
+            variant=variant, against=against, verdict=SAME, sentence=same_sentence(data, variant, against)
+        )
     if any(overlaps_training(replicate) for name in (variant, against) for replicate in data.of(name)):
-        return Claim(
+        return ClaimResult(
             variant=variant, against=against, verdict=REFUSED, sentence=_refused(variant, against), caveat=CAVEAT
         )
-    shared = pair(data, variant, against)
+    shared = paired(variant, data.of(variant), against, data.of(against))
     if not shared.seeds:
-        return Claim(variant=variant, against=against, verdict=MISSING, sentence=_missing(data, variant, against))
+        return ClaimResult(variant=variant, against=against, verdict=MISSING, sentence=_missing(data, variant, against))
     return compared(
         variant, against, shared, sentence or _subject(data, variant, against),
-        arrays=lambda seed: predictions(data, variant, against, seed),
+        arrays=lambda seed: both(data.arrays(variant, seed), data.arrays(against, seed)),
     )  # fmt: skip
 
 
@@ -96,7 +98,7 @@ def compared(
     subject: str,
     *,
     arrays: Callable[[int], Sequence[Mapping[str, Array]] | None],
-) -> Claim:
+) -> ClaimResult:
     """What a pair with seeds in common says; `arrays` gives the predictions of both on a seed."""
     accuracies = [
         [r.chosen.accuracy for r in replicates.values() if r.chosen] for replicates in (shared.variant, shared.against)
@@ -104,7 +106,7 @@ def compared(
     comparison = compare_pairs(*accuracies)
     seed = median_seed(shared.seeds, [a - b for a, b in zip(*accuracies, strict=True)])
     test = _mcnemar(arrays(seed))
-    return Claim(
+    return ClaimResult(
         variant=variant,
         against=against,
         verdict=_verdict(comparison),

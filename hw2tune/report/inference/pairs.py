@@ -30,13 +30,11 @@ class Pair:
         return list(self.variant)
 
 
-def pair(data: StudyData, variant: str, against: str) -> Pair:
-    """The pair on the seeds where both were evaluated; a diverged replicate takes its seed out of the comparison."""
-    return paired(variant, data.of(variant), against, data.of(against))
-
-
 def paired(variant: str, replicates: Sequence[Replicate], against: str, others: Sequence[Replicate]) -> Pair:
-    """The same of replicates that may be of two studies, called `variant` and `against`."""
+    """Pair replicates, called `variant` and `against`, on the seeds where both were evaluated.
+
+    A diverged replicate takes its seed out of the comparison.
+    """
     first, second = ({r.seed: r for r in each} for each in (replicates, others))
     seeds = [seed for seed in sorted(first.keys() & second.keys()) if first[seed].chosen and second[seed].chosen]
     return Pair(
@@ -97,11 +95,6 @@ def same_sentence(data: StudyData, variant: str, against: str) -> str:
     if plain_tuned(one) and not two.changes:
         return f"The winner of the search is {against} itself: tuning changed nothing."
     return f"{variant} and {against} are the same configuration: there is nothing to compare."
-
-
-def predictions(data: StudyData, variant: str, against: str, seed: int) -> tuple[Mapping[str, Array], ...] | None:
-    """The arrays of both variants on one seed; None where a file is missing or they saw different test images."""
-    return both(data.arrays(variant, seed), data.arrays(against, seed))
 
 
 def both(

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from hw2tune.records.replicates.records import Evaluation, Replicate
-from hw2tune.report.inference.claims import CAVEAT, Claim
+from hw2tune.report.inference.claims import CAVEAT, ClaimResult
 from hw2tune.report.inference.pairs import overlaps_training
 from hw2tune.report.inference.statistics import summarize
 from hw2tune.report.study_data import StudyData
@@ -101,7 +101,7 @@ def _mean(values: Any) -> float | None:
     return float(np.mean(known)) if known else None
 
 
-def pairs_table(claims: Sequence[Claim]) -> pd.DataFrame:
+def pairs_table(claims: Sequence[ClaimResult]) -> pd.DataFrame:
     """One row a claim; differences of test accuracy are fractions.
 
     Columns: variant, against, verdict, n, difference, sd, low, high, permutation_p, permutation_floor, holm_p,
@@ -115,7 +115,7 @@ def pairs_table(claims: Sequence[Claim]) -> pd.DataFrame:
     )
 
 
-def _pair_row(claim: Claim) -> dict[str, Any]:
+def _pair_row(claim: ClaimResult) -> dict[str, Any]:
     numbers = {"n": 0} if claim.comparison is None else asdict(claim.comparison)
     test = {} if claim.mcnemar is None else asdict(claim.mcnemar)
     return {**numbers, **asdict(claim), **test, "difference": numbers.get("mean"), "mcnemar_p": test.get("p")}
