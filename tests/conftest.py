@@ -28,13 +28,14 @@ LINGERING = 100  # seconds: Ray's agents outlive a raylet that was killed by a m
 
 @pytest.fixture(scope="session", autouse=True)
 def nothing_is_left_behind() -> Iterator[None]:
-    """Gives the suite a temporary folder of its own, short enough for sockets, and looks at both at its end."""
+    """Give the suite a temporary folder and a cache of its own, short enough for sockets, and look at it at its end."""
     place = Path(tempfile.mkdtemp(prefix="h", dir="/tmp"))
     for number in (signal.SIGINT, signal.SIGHUP):  # ignored in a shell's background job, and inherited
         signal.signal(number, signal.default_int_handler)
     with pytest.MonkeyPatch.context() as changed:
         changed.setenv(MARK, uuid.uuid4().hex)
         changed.setenv("TMPDIR", str(place))
+        changed.setenv("HW2TUNE_CACHE", str(place / "cache"))  # the user's own may hold anything
         if os.environ.get("PYTHONDONTWRITEBYTECODE"):  # hundreds of processes would compile PyTorch and Ray anew
             changed.delenv("PYTHONDONTWRITEBYTECODE")
             changed.setenv("PYTHONPYCACHEPREFIX", str(place / "bytecode"))
