@@ -77,6 +77,14 @@ def dataset_info(name: str) -> DatasetInfo:
     raise DataError(f"unknown data set '{name}'{hint} The data sets are {', '.join(DATASETS)}.")
 
 
+def incomplete(path: Path, title: str, alternative: str = "") -> DataError:
+    """Return the error for a missing file of a published data set next to others of the set."""
+    return DataError(
+        f"{path}: this file{alternative and f' (or {alternative})'} is missing, but others of {title} are present. "
+        "Add it, or remove the folder; an incomplete copy is never used or passed over."
+    )
+
+
 def damaged(place: Path | str, *, expected: str, found: str) -> DataError:
     """Return the error for a damaged file or folder of a published data set; no other copy is read in its place."""
     return DataError(

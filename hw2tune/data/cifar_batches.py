@@ -9,9 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from hw2tune.data.catalog import damaged
+from hw2tune.data.catalog import damaged, incomplete
 from hw2tune.data.dataset import Progress, Split, Unsplit
-from hw2tune.errors import DataError
 
 # md5 of each batch, from torchvision.datasets.CIFAR10.train_list and test_list (torchvision 0.29).
 TRAIN_MD5 = {
@@ -67,7 +66,4 @@ def _read_verified(path: Path, md5: str) -> bytes:
 def _present(path: Path) -> Path:
     if path.is_file():
         return path
-    raise DataError(
-        f"{path}: this file is missing beside the others of CIFAR-10. "
-        "Add it or remove the folder; an incomplete copy is never used or passed over."
-    )
+    raise incomplete(path, "CIFAR-10")

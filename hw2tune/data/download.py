@@ -50,13 +50,13 @@ def not_found(info: DatasetInfo, roots: tuple[Path, ...], why: str) -> DataError
         for near in (root.parent, root.parent.parent, *(p for p in _children(root))):
             if find_copy(info.name, (near,)) is not None:
                 return DataError(
-                    f"{info.name}: there is no copy of {info.title} in {root}, but in {near}: name that folder with "
+                    f"{info.name}: no copy of {info.title} in {root}, but one in {near}; use that folder with "
                     "--data-dir or HW2TUNE_DATA."
                 )
     patterns = ", or as ".join(str(roots[0] / layout.pattern) for layout in LAYOUTS[info.name])
     return DataError(
-        f"{info.name}: there is no copy of {info.title} in {', '.join(map(str, roots))}, and {why}. Three ways out: "
-        f"put the files at {patterns}; or name the folder that holds them with --data-dir or HW2TUNE_DATA; "
+        f"{info.name}: no copy of {info.title} in {', '.join(map(str, roots))}, and {why}. "
+        f"Put the files at {patterns}; or use --data-dir or HW2TUNE_DATA with the folder that has them; "
         f"or connect to the internet and run `hw2tune data fetch {info.name}`."
     )
 

@@ -13,9 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from hw2tune.data.catalog import damaged
+from hw2tune.data.catalog import damaged, incomplete
 from hw2tune.data.dataset import Labels, Pixels, Progress, Split, Unsplit
-from hw2tune.errors import DataError
 
 SIDE = 28  # pixels
 MAGIC = {1: 0x00000801, 3: 0x00000803}  # unsigned bytes in 1 dimension (labels) or 3 (images)
@@ -122,10 +121,7 @@ class IdxSet:
         path = file.path(folder)
         if path.is_file():
             return path
-        raise DataError(
-            f"{path}: this file (or {file.name}.gz) is missing beside the others of {self.title}. "
-            "Add it or remove the folder; an incomplete copy is never used or passed over."
-        )
+        raise incomplete(path, self.title, f"{file.name}.gz")
 
 
 def _check_form(path: Path, file: IdxFile, content: bytearray) -> None:

@@ -42,8 +42,8 @@ def test_a_missing_batch_is_named(tmp_path):
     (folder / "data_batch_4").unlink()
     problem = next(status.problem for status in list_datasets(data_dir=tmp_path) if status.name == "cifar10")
     assert problem == (
-        f"{folder}/data_batch_4: this file is missing beside the others of CIFAR-10. "
-        "Add it or remove the folder; an incomplete copy is never used or passed over."
+        f"{folder}/data_batch_4: this file is missing, but others of CIFAR-10 are present. "
+        "Add it, or remove the folder; an incomplete copy is never used or passed over."
     )
 
 

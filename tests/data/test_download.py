@@ -38,7 +38,7 @@ def left_in(root):
 
 def test_a_mirror_that_is_down_is_told_at_once_with_the_ways_out(tmp_path):
     said = message("mnist", tmp_path / "data")
-    assert "and downloading it failed (http://127.0.0.1:1/: Connection refused). Three ways out" in said
+    assert "and downloading it failed (http://127.0.0.1:1/: Connection refused). Put the files" in said
     assert said.endswith("or connect to the internet and run `hw2tune data fetch mnist`.")
     assert left_in(tmp_path / "data") == []
 
@@ -55,7 +55,7 @@ def test_an_address_that_is_none_is_told(monkeypatch, tmp_path):
 
 def test_no_folder_to_write_to_is_told(monkeypatch, tmp_path, cache):
     cache.touch()
-    assert "and none of these folders can be written to. Three ways out" in message("mnist", Path("/proc/below"))
+    assert "and none of these folders can be written to. Put the files" in message("mnist", Path("/proc/below"))
 
 
 @pytest.mark.real_data

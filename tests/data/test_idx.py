@@ -121,8 +121,8 @@ def test_a_missing_file_is_named(fake_mnist):
     file = fake_mnist / "MNIST/raw/t10k-labels-idx1-ubyte"
     file.unlink()
     assert _problem(fake_mnist) == (
-        f"{file}: this file (or t10k-labels-idx1-ubyte.gz) is missing beside the others of MNIST. "
-        "Add it or remove the folder; an incomplete copy is never used or passed over."
+        f"{file}: this file (or t10k-labels-idx1-ubyte.gz) is missing, but others of MNIST are present. "
+        "Add it, or remove the folder; an incomplete copy is never used or passed over."
     )
 
 

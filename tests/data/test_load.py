@@ -16,9 +16,9 @@ def test_a_data_set_that_is_nowhere_is_told_with_three_ways_out(tmp_path, cache,
     with pytest.raises(DataError) as error:
         load_dataset(name, data_dir=tmp_path, download=False)
     assert str(error.value) == (
-        f"{name}: there is no copy of {title} in {tmp_path}, {cache}/data, and downloading is off. "
-        f"Three ways out: put the files at {LAYOUTS[name].format(tmp_path)}; "
-        "or name the folder that holds them with --data-dir or HW2TUNE_DATA; "
+        f"{name}: no copy of {title} in {tmp_path}, {cache}/data, and downloading is off. "
+        f"Put the files at {LAYOUTS[name].format(tmp_path)}; "
+        "or use --data-dir or HW2TUNE_DATA with the folder that has them; "
         f"or connect to the internet and run `hw2tune data fetch {name}`."
     )
 
