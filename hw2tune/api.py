@@ -17,8 +17,7 @@ from hw2tune.execution.cleaning import Leftovers
 from hw2tune.execution.connection import Connection
 from hw2tune.execution.machine import this_machine
 from hw2tune.execution.model_check import model_facts
-from hw2tune.execution.plan import make_plan
-from hw2tune.execution.preflight import preflight
+from hw2tune.execution.preflight import make_plan, preflight
 from hw2tune.execution.request import Request, load_for, resolve
 from hw2tune.execution.resources import ResourceRequest, find_capacity
 from hw2tune.records.dataset import refuse_other_images

@@ -10,9 +10,9 @@ from hw2tune.console import _tell
 from hw2tune.errors import ResourceError
 from hw2tune.events import Listeners, Noted
 from hw2tune.execution import doctor
+from hw2tune.execution.jobs import submit_study
 from hw2tune.execution.request import Request
 from hw2tune.execution.resources import ResourceRequest
-from hw2tune.execution.submit import submit_study
 from hw2tune.records.environment import run_facts
 from hw2tune.records.remote.store import shown
 from hw2tune.text.plain import printable, without_secrets

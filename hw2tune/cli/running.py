@@ -74,7 +74,7 @@ def _submit(
     quiet: bool,
 ) -> None:  # fmt: skip
     """Hands the same command to a cluster's job server; exits with its code."""
-    from hw2tune.execution.submit import submit_study
+    from hw2tune.execution.jobs import submit_study
 
     more = ["--summarize", "--replicates", str(replicates)] if summarize else []
     more += [word for name in log for word in ("--log", name)]

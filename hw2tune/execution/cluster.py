@@ -16,9 +16,15 @@ import psutil
 import ray
 
 from hw2tune.errors import RayFailedError, ResourceError
-from hw2tune.execution.address import meant, reached, without_ray_address
-from hw2tune.execution.authentication import own_token, users_token, wanted_mode
-from hw2tune.execution.connection_errors import connection_error
+from hw2tune.execution.attaching import (
+    connection_error,
+    meant,
+    own_token,
+    reached,
+    users_token,
+    wanted_mode,
+    without_ray_address,
+)
 from hw2tune.execution.machine import this_machine
 from hw2tune.execution.node_check import unsuitable_nodes
 from hw2tune.execution.resources import Capacity, ResourceRequest, find_capacity

@@ -1,4 +1,4 @@
-"""A study handed over to a cluster through Ray's Jobs API: submitted, followed, left alone, followed again.
+"""`hw2tune study --address http://head:8265`: the same command, handed over through Ray's Jobs API and followed here.
 
 Nothing is kept here about a job: it is named after its study, so the same command with `--attach` finds it. The
 client needs the cluster's address and token only, and may sleep, be cut off or be closed while the job goes on.
@@ -7,22 +7,24 @@ client needs the cluster's address and token only, and may sleep, be cut off or 
 from __future__ import annotations
 
 import logging
+import os
 import shlex
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from hw2tune.errors import InterruptedByUserError, JobError, ResourceError
-from hw2tune.execution.address import without_ray_address
-from hw2tune.execution.authentication import users_token
-from hw2tune.execution.connection_errors import connection_error
-from hw2tune.study.file import dump_study
+from hw2tune.execution.attaching import connection_error, users_token, without_ray_address
+from hw2tune.execution.request import Request, resolve
+from hw2tune.study.file import dump_study, in_folder
 from hw2tune.study.schema import Study
-from hw2tune.text.plain import first_line
+from hw2tune.text.plain import first_line, without_secrets
+from hw2tune.user_code.trust import trust_variable
 
 POLL_SECONDS = 1.0
 PATIENCE = 120.0  # seconds without an answer before the client gives up; the job does not mind
@@ -33,6 +35,15 @@ ENVIRONMENT = {"COLUMNS": "120", "RAY_JOB_STOP_WAIT_TIME_S": "60"}  # a study ta
 # of the job and that one's parent the raylet, whose command line names it.
 RAYLET = r"$(sed -n 's/^PPid:[^0-9]*//p' /proc/$PPID/status)"
 PYTHON = rf"$(tr '\0' '\n' < /proc/{RAYLET}/cmdline | sed -n 's/^--python_worker_command=\([^ ]*\) .*/\1/p')"
+
+LOGGING = (
+    "MLFLOW_TRACKING_URI",
+    "MLFLOW_EXPERIMENT_NAME",
+    "MLFLOW_EXPERIMENT_ID",
+    "WANDB_MODE",
+    "WANDB_PROJECT",
+    "WANDB_ENTITY",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +61,78 @@ class JobServer:
     def stop(self, job: str) -> str:
         """The command that ends a job in order."""
         return f"ray job stop --address {self.url} {job}"
+
+
+def submit_study(request: Request, more: Sequence[str], *, attach: bool, logs: bool, out: TextIO) -> int:
+    """Submit the study, or with `attach` find its job, and copy the output to `out`; with `logs` the output so far.
+
+    Returns the job's exit code. Raises Hw2tuneError.
+    """
+    url = request.resources.address or ""
+    if not url.startswith(("http://", "https://")):
+        raise ResourceError("--attach and --logs need the cluster's dashboard: --address http://head:8265")
+    if not (attach or logs):
+        _refuse_credentials(str(request.results))
+    study = resolve(request)
+    cluster = JobServer(
+        url=url, study=study.name, rejoin=shlex.join(["hw2tune", "study", request.study, "--address", url, "--attach"])
+    )
+    if logs:
+        out.write(log(cluster, newest(cluster)))
+        return 0
+    if attach:
+        job = newest(cluster)
+    else:
+        if in_folder(study):
+            _note(f"dataset {study.dataset}: only its path is sent; the cluster needs the same images there")
+        environment = trust_variable() | (environment_of(os.environ) if "--log" in more else {})
+        job = submit(cluster, study, str(request.results), [*options_of(request), *more], environment)
+        _note(f"job {job} at {url}; Ctrl-C leaves it alone, `{cluster.rejoin}` follows it again")
+        _note(f"its results lie there, in {on_the_head(str(request.results))}/{study.name}")
+
+    def write(text: str) -> None:
+        out.write(text)
+        out.flush()
+
+    return follow(cluster, job, write, _note)
+
+
+def _refuse_credentials(results: str) -> None:
+    """Raise ResourceError if the address of the results holds credentials: the job's command line shows it."""
+    if (address := without_secrets(results)) != results:
+        raise ResourceError(
+            f"--results-dir {address}: the address holds credentials, and the cluster's dashboard would show them; "
+            "leave them out, and set them in the environment of the cluster's head"
+        )
+
+
+def options_of(request: Request) -> list[str]:
+    """What the study file does not hold of a request, as options."""
+    resources = request.resources
+    values = {
+        "--cpus-per-trial": f"{resources.cpus_per_trial:g}",
+        "--gpus-per-trial": None if resources.gpus_per_trial is None else f"{resources.gpus_per_trial:g}",
+        "--concurrency": resources.concurrency,
+        "--data-dir": request.data_dir,
+        "--retries": request.retries,
+        "--warm-start": request.warm_start,
+        "--time-budget": None if request.time_budget is None else f"{request.time_budget:g}s",
+    }
+    options = [word for name, value in values.items() if value is not None for word in (name, str(value))]
+    return [*options, "--fresh"] if request.fresh else options
+
+
+def environment_of(environment: Mapping[str, str]) -> dict[str, str]:
+    """The variables that say where `--log` logs. Logins stay here: whoever sees the cluster's dashboard sees these."""
+    there = {name: environment[name] for name in LOGGING if environment.get(name)}
+    kept = {name: value for name, value in there.items() if without_secrets(value) == value}
+    for name in there.keys() - kept.keys():
+        _note(f"{name} holds a login and is not sent: set it on the cluster, or the study logs into its folder there")
+    return kept
+
+
+def _note(text: str) -> None:
+    print(without_secrets(text), file=sys.stderr, flush=True)
 
 
 def on_the_head(results: str) -> str:

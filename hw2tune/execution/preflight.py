@@ -1,9 +1,9 @@
-"""What can be known before a search is said before it: the same by `check` and in the first second of `study`."""
+"""The look ahead of a search: notes, refusals and the plan, the same in `check` and in the first second of `study`."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import psutil
@@ -12,11 +12,15 @@ from hw2tune.data.dataset import Dataset
 from hw2tune.data.decoded_cache import cached_files
 from hw2tune.data.roots import cache_dir
 from hw2tune.errors import ResourceError
+from hw2tune.events import StudyStarted
 from hw2tune.execution.machine import machine_notes
+from hw2tune.execution.resources import Capacity
 from hw2tune.paths import refuse_unwritable
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.leftovers import DECODED, leftover
+from hw2tune.records.trials.epochs import read_epochs
 from hw2tune.records.trials.rows import TrialRow
+from hw2tune.records.trials.states import INTERRUPTED, RUNNING, WAITING
 from hw2tune.search.pruners import build_pruner
 from hw2tune.search.samplers import build_sampler
 from hw2tune.study.schema import Study
@@ -94,3 +98,20 @@ def _of_machine(study: Study, folder: StudyFolder, rows: list[TrialRow], paramet
 def trial_bytes(parameters: int) -> int:
     """About what a trial keeps on disk: its last and its best checkpoint."""
     return 2 * (4 * COPIES * parameters + CHECKPOINT_OVERHEAD)
+
+
+def make_plan(
+    study: Study, folder: StudyFolder, rows: Sequence[TrialRow], *, data: Dataset, capacity: Capacity
+) -> StudyStarted:
+    """The plan of a run, from its trials so far (`rows`) and the resources."""
+    resumed = [row.number for row in rows if row.state in (RUNNING, INTERRUPTED)]
+    return StudyStarted(
+        study=study,
+        finished=[row for row in rows if row.state not in (RUNNING, INTERRUPTED, WAITING)],
+        resumed={number: len(read_epochs(folder.trial(number))) for number in resumed},
+        capacity=capacity,
+        dataset=data.label,
+        dataset_checksum=data.checksum,
+        sizes={"train": len(data.train), "validation": len(data.validation), "test": len(data.test)},
+        folder=str(folder.root),
+    )

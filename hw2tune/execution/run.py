@@ -14,7 +14,7 @@ from hw2tune.data.dataset import Dataset
 from hw2tune.errors import NoTrialFinishedError, NotWritableError, RayFailedError
 from hw2tune.events import Listeners, StudyFinished
 from hw2tune.execution.cluster import Cluster
-from hw2tune.execution.plan import make_plan
+from hw2tune.execution.preflight import make_plan
 from hw2tune.execution.tune.run import run_tune
 from hw2tune.execution.tune.trainable import TrainingTrial
 from hw2tune.records.layout import StudyFolder

@@ -42,16 +42,6 @@ def patched(owner: Any, name: str, value: Any) -> Iterator[None]:
         setattr(owner, name, before)
 
 
-def silent_reporter() -> Any:
-    """What Tune reports progress with: in a notebook its own begins by clearing what the cell has shown so far.
-
-    Elsewhere None, as Tune warns of a reporter that it would not use.
-    """
-    from ray.tune.progress_reporter import IS_NOTEBOOK, CLIReporter
-
-    return CLIReporter() if IS_NOTEBOOK else None  # with `verbose=0` it says nothing
-
-
 @contextlib.contextmanager
 def translated_errors() -> Iterator[None]:
     """For the length of a `with`.

@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from ray.exceptions import ObjectLostError, OutOfMemoryError, RayActorError, RayTaskError
 
-from hw2tune.execution.tune.messages import WorkerBrokenError
+from hw2tune.execution.tune.trainable import WorkerBrokenError
 from hw2tune.records.trials.states import DATA_ERROR, FAILED, LOST, OUT_OF_MEMORY
 from hw2tune.search.failures import Failure
 from hw2tune.text.plain import last_line

@@ -11,7 +11,7 @@ import pytest
 import ray
 
 from hw2tune.errors import RayFailedError, ResourceError
-from hw2tune.execution.authentication import users_token
+from hw2tune.execution.attaching import users_token
 from hw2tune.execution.cluster import connected
 from hw2tune.execution.resources import ResourceRequest
 

@@ -5,7 +5,7 @@ from importlib import metadata
 
 import pytest
 
-from hw2tune.execution.connection_errors import connection_error
+from hw2tune.execution.attaching import connection_error
 
 
 def test_another_ray_or_python_is_named_with_the_command_that_uses_it():

@@ -12,14 +12,16 @@ from hw2tune.execution.jobs import (
     _exit_code,
     _without_rays,
     entrypoint,
+    environment_of,
     follow,
     newest,
     next_number,
+    options_of,
+    submit_study,
     write_study,
 )
 from hw2tune.execution.request import Request
 from hw2tune.execution.resources import ResourceRequest
-from hw2tune.execution.submit import environment_of, options_of, submit_study
 from hw2tune.study.file import find_study, parse_study
 
 

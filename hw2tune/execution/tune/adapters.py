@@ -18,7 +18,7 @@ from ray import tune
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
-from hw2tune.execution.tune.messages import CHECKPOINT, FAILURE, RESUMED
+from hw2tune.execution.tune.trainable import CHECKPOINT, FAILURE, RESUMED
 from hw2tune.execution.worker_death import kernel_kills, worker_death
 from hw2tune.records.trials.epochs import read_epochs
 from hw2tune.search.driver import Assignment, EpochResult, Outcome, StudyDriver, Verdict, Wait

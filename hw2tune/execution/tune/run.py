@@ -20,7 +20,6 @@ from hw2tune.execution.tune.adapters import Running, TuneScheduler, TuneSearcher
 from hw2tune.execution.tune.trainable import slot
 from hw2tune.execution.workarounds import (
     idle_workers_used,
-    silent_reporter,
     starting_workers_awaited,
     tune_without_handlers,
 )
@@ -53,7 +52,7 @@ def run_tune(
                 name="tune",
                 storage_path=scratch,
                 verbose=0,
-                progress_reporter=silent_reporter(),
+                progress_reporter=tune.CLIReporter(),  # silent at `verbose=0`; a notebook's own clears the cell
                 stop=TuneStopper(running),
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             ),

@@ -13,7 +13,6 @@ import ray
 from ray import tune
 
 from hw2tune.execution.resources import Capacity
-from hw2tune.execution.tune.messages import CHECKPOINT, FAILURE, RESUMED, WorkerBrokenError
 from hw2tune.records.trials.checkpoints import DIGEST, digest
 from hw2tune.search.failures import failure_of
 from hw2tune.study.hyperparameters import Hyperparameters
@@ -24,9 +23,19 @@ from hw2tune.train.task import TrialData, task_of
 if TYPE_CHECKING:
     from hw2tune.train.trainer import Session, Trainer
 
+# What travels in a trial's result from the worker to the driver, besides the epoch's record. Checkpoints travel here
+# rather than over a shared disk: they are about 1 MB at most, and no cluster then needs one.
+CHECKPOINT = "checkpoint"  # bytes: the whole training state after the epoch
+RESUMED = "resumed"  # the epoch of a resumed trial's checkpoint, on its first result: no epoch was trained for it
+FAILURE = "failure"  # in place of an epoch: the fields of `search.failures.Failure`
+
 # An illegal access or a failed assert breaks CUDA for the whole process: all that follows on it fails at once. Other
 # errors of this text are rare enough to end a process for.
 BROKEN = ("CUDA error", "cuDNN error")
+
+
+class WorkerBrokenError(Exception):
+    """A failure, by its fields, after which the worker's process can train nothing more."""
 
 
 class TrainingTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no types

@@ -1,0 +1,195 @@
+"""The way to a running Ray cluster: its address, the token it wants, and in one line why it could not be attached to.
+
+The typed address counts, and Ray's own variables only for `auto`. A Ray that is started here gets a token of its own,
+a running cluster the user's. Ray 2.60 reads mode and token once a process and keeps both; here they are read anew for
+each connection.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import re
+import secrets
+import socket
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+
+from hw2tune.errors import ResourceError
+from hw2tune.text.plain import first_line
+
+RAY_VARIABLES = ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS")
+MODE, TOKEN, TOKEN_PATH = "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"
+
+
+def meant(typed: str, named: str) -> tuple[str, str]:
+    """The address to attach to, and how to call it in messages: `auto` is what RAY_ADDRESS has `named`, if anything."""
+    if typed != "auto" or named in ("", "auto"):
+        return typed, typed
+    shown = f"auto (RAY_ADDRESS={named})"
+    if named == "local":
+        raise ResourceError(
+            f"--address {shown}: RAY_ADDRESS names no cluster; unset it, or give host:port of the cluster's head"
+        )
+    return named, shown
+
+
+@contextlib.contextmanager
+def without_ray_address() -> Iterator[dict[str, str]]:
+    """For the length of a `with`, Ray finds no address in the environment: it would take it before the one given.
+
+    Yields what stood there.
+    """
+    before = {name: os.environ.pop(name) for name in RAY_VARIABLES if name in os.environ}
+    try:
+        yield before
+    finally:
+        os.environ.update(before)
+
+
+def reached(address: str, shown: str) -> str:
+    """Where the cluster's head listens, as host:port. Raises ResourceError at once where nothing does.
+
+    Ray 2.60 itself goes on trying for many minutes.
+    """
+    from ray._private.services import canonicalize_bootstrap_address
+
+    if address.startswith("ray://"):
+        raise ResourceError(
+            f"--address {shown}: Ray Client cannot run a study; use --address auto on a machine of the cluster, "
+            "host:port of its head (6379), or http://host:8265 to hand the command over"
+        )
+    if "://" in address:
+        raise ResourceError(
+            f"--address {shown}: only `hw2tune study` is handed over to a job server; use --address auto on a "
+            "machine of the cluster, or host:port of its head (6379)"
+        )
+    try:
+        host, _, port = (canonicalize_bootstrap_address(address) or "").rpartition(":")
+        socket.create_connection((host, int(port)), timeout=5).close()
+    except (OSError, ValueError) as error:
+        raise connection_error(shown, str(error)) from None
+    return f"{host}:{port}"
+
+
+@contextlib.contextmanager
+def own_token() -> Iterator[None]:
+    """For a Ray that is started here: closed to others, and nothing is left on disk nor has to be there."""
+    with _variables({MODE: "token", TOKEN: secrets.token_hex(32)}):
+        yield
+
+
+@contextlib.contextmanager
+def users_token(mode: str | None = None) -> Iterator[None]:
+    """For a Ray that runs: with the user's token, in the `mode` that it wants, by default `token` if there is one."""
+    _keep_private(token_file())
+    with _variables({MODE: mode or ("token" if has_token() else "disabled")}):
+        yield
+
+
+def wanted_mode(address: str, shown: str) -> str:
+    """`disabled` for a cluster that asks nobody for a token, `token` for one that takes ours. Raises ResourceError.
+
+    `address` is host:port. Ray 2.60 itself goes by its variables alone: a token sent to a cluster that has none ends
+    each of its workers without a word, and a wrong one is tried for a minute.
+    """
+    for mode in ["disabled", "token"] if has_token() else ["disabled"]:
+        with users_token(mode):
+            if _lets_in(address):
+                return mode
+    raise token_refused(shown, here=has_token())
+
+
+def _lets_in(address: str) -> bool:
+    from ray._raylet import GcsClient  # type: ignore[attr-defined]  # compiled, without stubs
+    from ray.exceptions import AuthenticationError
+
+    with silent_stderr():  # Ray's C++ tells the terminal first
+        try:
+            GcsClient(address=address).internal_kv_get(b"CLUSTER_METADATA", b"cluster", timeout=5)
+        except AuthenticationError:
+            return False
+        except Exception:  # whatever else is wrong, `ray.init` says it better
+            return True
+    return True
+
+
+def has_token() -> bool:
+    """Whether this user has a token for clusters."""
+    return bool(os.environ.get(TOKEN)) or token_file().is_file()
+
+
+def token_file() -> Path:
+    """Where Ray looks for the user's token."""
+    return Path(os.environ.get(TOKEN_PATH) or "~/.ray/auth_token").expanduser()
+
+
+def _keep_private(token: Path) -> None:
+    """Ray 2.60 leaves the token file that it makes readable to everybody."""
+    with contextlib.suppress(OSError):  # no file, or another user's
+        if token.stat().st_mode & 0o077:
+            token.chmod(0o600)
+
+
+@contextlib.contextmanager
+def _variables(values: dict[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    _read_anew()
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _read_anew() -> None:
+    """As Ray's own tests do between two clusters (ray/_private/authentication_test_utils.py)."""
+    from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]  # compiled, without stubs
+
+    Config.initialize("")
+    AuthenticationTokenLoader.instance().reset_cache()
+
+
+@contextlib.contextmanager
+def silent_stderr() -> Iterator[None]:
+    """For the length of a `with`, file descriptor 2 writes nowhere."""
+    kept, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(null)
+
+
+def connection_error(address: str, said: str) -> ResourceError:
+    """Ray's own text, `said`, as an error that a user can act on."""
+    mismatch = re.search(r"cluster was started with:\s*Ray: (\S+)\s*Python: (\S+)", said)
+    if mismatch:
+        return ResourceError(
+            f"--address {address}: the cluster runs Ray {mismatch[1]} on Python {mismatch[2]}, this is Ray "
+            f"{metadata.version('ray')} on Python {platform.python_version()}; use the cluster's versions here "
+            f"(uv run --python {mismatch[2]} --with ray=={mismatch[1]} ...), or these on the cluster"
+        )
+    if re.search("token|unauthenticated|authentication", said, re.IGNORECASE):
+        return token_refused(address, here=True)
+    return ResourceError(
+        f"--address {address}: no Ray cluster could be reached ({first_line(said, 'no reason given')}); is it running "
+        "(`ray start --head`), and does this user have its token in RAY_AUTH_TOKEN or ~/.ray/auth_token?"
+    )
+
+
+def token_refused(address: str, *, here: bool) -> ResourceError:
+    """The error of a cluster that wants a token: another than the one that is `here`, or one at all."""
+    wants = "a token that is not the one here" if here else "a token, and there is none here"
+    return ResourceError(
+        f"--address {address}: the cluster wants {wants}; put its token into RAY_AUTH_TOKEN, or name its file in "
+        "RAY_AUTH_TOKEN_PATH (default ~/.ray/auth_token)"
+    )
