@@ -36,7 +36,7 @@ def dashboard(
     folders.refuse_none()
     for name, fault in folders.faults.items():
         typer.echo(printable(f"{name} is left out: {fault}"), err=True)
-    with serving(folders, port=port, at_once=True) as url:
+    with serving(folders, port=port) as url:
         typer.echo(f"dashboard: {url} (Ctrl-C ends it)", file=results())
         if open_page:
             typer.launch(url)

@@ -18,7 +18,6 @@ from hw2tune.events import Listeners
 from hw2tune.execution.cluster import trust_variable
 from hw2tune.execution.request import load_for
 from hw2tune.integrations.dashboard.folders import ShownFolders
-from hw2tune.integrations.dashboard.storage import DashboardStorage
 from hw2tune.records.layout import StudyFolder
 from hw2tune.search.pruners import build_pruner
 from hw2tune.search.samplers import build_sampler
@@ -167,8 +166,9 @@ def test_a_command_that_reads_runs_nothing_of_a_study(tracing, command):
 
 
 def test_the_dashboard_runs_nothing_of_a_study(tracing):
-    shown = DashboardStorage(ShownFolders("ray_results", []))
-    assert [shown.get_all_trials(one._study_id) for one in shown.get_all_studies()]
+    shown = ShownFolders("ray_results", [])
+    assert shown()
+    assert [shown.storage.get_all_trials(one._study_id) for one in shown.storage.get_all_studies()]
     assert not Path("trace").exists()
 
 

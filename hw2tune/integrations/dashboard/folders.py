@@ -1,42 +1,63 @@
-"""The studies that a dashboard shows: those that can be read, as they come and go."""
+"""The studies that a dashboard shows, as they come and go: copies in Optuna's storage in memory."""
 
 from __future__ import annotations
 
+import copy
+import json
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+from optuna.storages import InMemoryStorage
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
 
 from hw2tune.errors import Hw2tuneError, StoreError, StudyFolderError
+from hw2tune.loggers import optuna_silenced
 from hw2tune.records.layout import StudyFolder, study_folders
-from hw2tune.records.overview import read_overview
+from hw2tune.records.lock import owner_of
+from hw2tune.records.overview import Overview, read_overview
 from hw2tune.records.remote.mirror import PUSH_SECONDS, reading, reading_study
 from hw2tune.records.remote.store import is_url, shown
+from hw2tune.records.trials.rows import TrialRow
+from hw2tune.records.trials.states import INTERRUPTED
+from hw2tune.records.trials.storage import read_trials
+from hw2tune.report.outputs import PAGE, SUMMARY, default_target
+from hw2tune.text.cells import DASH, configuration, objective_value
 
-Stamp = tuple[tuple[int, int, int] | None, ...]
+METRIC_NAMES = "study:metric_names"  # Optuna's key, set by Study.set_metric_names with a warning
+TRACEBACK = 1500  # characters from the end of a failure's traceback
 
 
 class ShownFolders:
-    """The folders of studies `names` in `results`, of all where none is named.
+    """The studies `names` in `results`, or all of them, copied into `storage`. The folders are only read.
 
-    `faults` says of each study that cannot be read why not; it is looked at again when its files change.
+    `faults` holds the error of each unreadable study, which is read again when its files change.
     """
 
     def __init__(self, results: str | Path, names: Sequence[str] = ()) -> None:
         self.results, self.names = results, list(names)
         self.faults: dict[str, str] = {}
-        self._sound: dict[Path, Stamp] = {}  # with the stamp of the study file as it was read
-        self._refused: dict[str, Stamp] = {}
+        self.storage = InMemoryStorage()
+        self._copies: dict[str, tuple[int, bytes]] = {}  # number in the storage, first line of the journal
+        self._versions: dict[str, Any] = {}  # of the files that were read, with or without success
         self._fetched, self._here = float("-inf"), Path()
 
     def __call__(self) -> list[StudyFolder]:
-        """Those that are there now and can be read."""
-        there = study_folders(self._reading())
-        wanted = [folder for folder in there if not self.names or folder.name in self.names]
-        self._sound = {folder.root: self._sound[folder.root] for folder in wanted if folder.root in self._sound}
-        return [folder for folder in wanted if self._is_sound(folder)]
+        """Bring the copies up to date and return the folders of the copied studies. Not for two threads at once."""
+        folders = study_folders(self._reading())
+        there = {folder.name: folder for folder in folders if not self.names or folder.name in self.names}
+        for name in self._versions.keys() - there.keys():
+            self._forget(name)
+        for name, folder in there.items():
+            if self._versions.get(name) != (version := _version(folder)):
+                self._read(folder)
+                self._versions[name] = version
+        return [folder for name, folder in there.items() if name not in self.faults]
 
     def refuse_none(self) -> None:
-        """Raises StudyFolderError where a named study is not there, or none can be shown."""
+        """Raise StudyFolderError if a named study does not exist, or none can be shown."""
         for name in self.names:
             reading_study(self.results, name)
         if self():
@@ -46,7 +67,7 @@ class ShownFolders:
         raise StudyFolderError(f"no studies in {shown(self.results)} yet; `hw2tune study quickstart` makes one")
 
     def _reading(self) -> Path:
-        """The results; those behind a URL are fetched as often as they are pushed."""
+        """The results; behind a URL they are fetched as often as they are pushed."""
         if not is_url(self.results):
             return Path(self.results)
         if time.monotonic() - self._fetched > PUSH_SECONDS:
@@ -55,34 +76,131 @@ class ShownFolders:
             except StoreError:
                 if self._fetched == float("-inf"):
                     raise
-            self._fetched = time.monotonic()  # behind the work: a slow store is not asked all the time
+            self._fetched = time.monotonic()  # after the work: a slow store is not asked all the time
         return self._here
 
-    def _is_sound(self, folder: StudyFolder) -> bool:
-        study_file = _stamp((folder.study_file,))
-        if self._sound.get(folder.root) == study_file:
-            return True
-        self._sound.pop(folder.root, None)
-        stamp = _stamp((folder.study_file, folder.journal))
-        if self._refused.get(folder.name) == stamp:
-            return False
-        try:
-            read_overview(folder)
-        except Hw2tuneError as error:
-            self.faults[folder.name], self._refused[folder.name] = str(error), stamp
-            return False
+    def _read(self, folder: StudyFolder) -> None:
         self.faults.pop(folder.name, None)
-        self._sound[folder.root] = study_file
+        try:
+            self._copy(read_overview(folder))
+        except Exception as error:  # a stranger's records can hold anything, and must not hide other studies
+            self._forget(folder.name)
+            strange = f"{folder.root}: cannot be shown ({type(error).__name__}: {error})"
+            self.faults[folder.name] = str(error) if isinstance(error, Hw2tuneError) else strange
+
+    def _forget(self, name: str) -> None:
+        self._versions.pop(name, None)
+        self.faults.pop(name, None)
+        if name in self._copies:
+            self.storage.delete_study(self._copies.pop(name)[0])
+
+    def _copy(self, overview: Overview) -> None:
+        folder, name, journal = overview.folder, overview.folder.name, _first_line(overview.folder.journal)
+        trials = [_shown(trial, folder, row) for trial, row in zip(read_trials(folder), overview.rows, strict=False)]
+        study_id, known = self._copies.get(name, (0, None))
+        if known is not None and not (known == journal and self._update(study_id, trials)):
+            self._forget(name)  # another study has taken this one's place
+        if name not in self._copies:
+            direction = StudyDirection[overview.study.direction.upper()]
+            with optuna_silenced():
+                study_id = self.storage.create_new_study([direction], study_name=name)
+            self._copies[name] = study_id, journal
+            self._update(study_id, trials)
+        self.storage.set_study_system_attr(study_id, METRIC_NAMES, [overview.study.objective_spec.label])
+        for key, value in study_attributes(overview).items():
+            self.storage.set_study_user_attr(study_id, key, value)
+
+    def _update(self, study_id: int, trials: Sequence[FrozenTrial]) -> bool:
+        """Bring a copy's trials up to date. Return whether that was possible: finished trials cannot change."""
+        there = self.storage.get_all_trials(study_id, deepcopy=False)
+        if len(there) > len(trials):
+            return False
+        for copied, trial in zip(there, trials, strict=False):
+            if not copied.state.is_finished():
+                self._update_trial(self.storage.get_trial_id_from_study_id_trial_number(study_id, trial.number), trial)
+            elif (copied.state, copied.params) != (trial.state, trial.params):
+                return False
+        for trial in trials[len(there) :]:
+            self.storage.create_new_trial(study_id, template_trial=trial)
         return True
 
+    def _update_trial(self, trial_id: int, trial: FrozenTrial) -> None:
+        for name, distribution in trial.distributions.items():
+            internal = distribution.to_internal_repr(trial.params[name])
+            self.storage.set_trial_param(trial_id, name, internal, distribution)
+        for epoch, value in trial.intermediate_values.items():
+            self.storage.set_trial_intermediate_value(trial_id, epoch, value)
+        for key, value in trial.user_attrs.items():
+            self.storage.set_trial_user_attr(trial_id, key, value)
+        self.storage.set_trial_state_values(trial_id, trial.state, trial.values)
 
-def _stamp(paths: Iterable[Path]) -> Stamp:
-    return tuple(_identity(path) for path in paths)
+
+def _version(folder: StudyFolder) -> tuple[Any, ...]:
+    """A value that changes with what is read of a study: its files and the process that runs it."""
+    return (*map(_stamp, (folder.study_file, folder.journal, default_target([folder]) / SUMMARY)), owner_of(folder))
 
 
-def _identity(path: Path) -> tuple[int, int, int] | None:
+def _stamp(path: Path) -> tuple[int, int, int] | None:
     try:
         status = path.stat()
     except OSError:
         return None
     return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _first_line(journal: Path) -> bytes:
+    """The first line of a journal, which names a worker that no other journal has."""
+    if not journal.exists():
+        return b""
+    with journal.open("rb") as file:
+        return file.readline()
+
+
+def _shown(trial: FrozenTrial, folder: StudyFolder, row: TrialRow) -> FrozenTrial:
+    """The trial with hw2tune's attributes. An interrupted trial waits: the same command resumes it."""
+    shown = copy.copy(trial)
+    shown.user_attrs = trial_attributes(folder, row)
+    if row.state == INTERRUPTED:
+        shown.state = TrialState.WAITING
+    return shown
+
+
+def trial_attributes(folder: StudyFolder, row: TrialRow) -> dict[str, Any]:
+    """Return a trial's user attributes, without the empty ones."""
+    errors = folder.trial(row.number).errors
+    named = {
+        "label": row.label,
+        "state": row.state_text,
+        "reason": row.reason,
+        "best epoch": row.best_epoch,
+        "epochs": row.epochs,
+        "seconds": round(row.seconds, 1),
+        "configuration": configuration(row.params).replace("\N{NO-BREAK SPACE}", " "),
+        "traceback": errors.read_text("utf-8", "replace")[-TRACEBACK:] if row.reason and errors.is_file() else "",
+    }
+    return {name: value for name, value in named.items() if value not in ("", None, 0)}
+
+
+def study_attributes(overview: Overview) -> dict[str, Any]:
+    """Return a study's user attributes: progress, data set, objective, best value and the claims of its report."""
+    study, best, folder = overview.study, overview.best, overview.folder
+    whole, unit = study.extent
+    sentences = claims_of(folder)
+    return {
+        "state": overview.state,
+        "finished": f"{overview.done} of {whole} {unit}",
+        "dataset": study.dataset,
+        "objective": study.objective_spec.label,
+        "best": DASH if best is None else f"{objective_value(best.value, study.objective)} (trial {best.number})",
+        "claims": "\n".join(sentences) or f"not tested; run `hw2tune summarize {folder.name}`",
+        "report": str(default_target([folder]) / PAGE) if sentences else DASH,
+    }
+
+
+def claims_of(folder: StudyFolder) -> list[str]:
+    """Return the sentences of the claims in a study's report; none without a readable report."""
+    try:
+        summary = json.loads((default_target([folder]) / SUMMARY).read_text(encoding="utf-8"))
+        return [str(claim["sentence"]) for claim in summary["studies"][0]["claims"]]
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return []

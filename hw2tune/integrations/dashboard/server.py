@@ -26,16 +26,14 @@ Application = Callable[..., Iterable[bytes]]
 
 
 @contextlib.contextmanager
-def serving(folders: ShownFolders, *, port: int = 0, at_once: bool = False) -> Iterator[str]:
-    """Serves studies with optuna-dashboard while the `with` lasts, and yields the URL; `port` 0 is a free one.
+def serving(folders: ShownFolders, *, port: int = 0) -> Iterator[str]:
+    """Serve studies with optuna-dashboard while the `with` lasts, and yield the URL; `port` 0 takes a free port.
 
-    Studies that come later are shown too. The dashboard is imported by the first request, so that beside a study it
-    costs nothing before; or `at_once`. Raises DashboardError.
+    Later studies are shown too. Raises DashboardError.
     """
     refuse_missing()
     with _server(port) as server, optuna_silenced(), silenced("optuna_dashboard"):
-        application = _application(folders) if at_once else _when_asked(folders)
-        server.set_app(_reading_only(application))
+        server.set_app(_Dashboard(folders))
         start_deaf_thread(lambda: server.serve_forever(poll_interval=0.1))
         try:
             yield f"http://{HOST}:{server.server_port}/dashboard"
@@ -44,50 +42,36 @@ def serving(folders: ShownFolders, *, port: int = 0, at_once: bool = False) -> I
 
 
 def refuse_missing() -> None:
-    """Raises DashboardError where optuna-dashboard is not installed."""
+    """Raise DashboardError if optuna-dashboard is not installed."""
     if importlib.util.find_spec("optuna_dashboard") is None:
         raise DashboardError(
             "the dashboard needs a package that is not here: pip install '.[dashboard]' in hw2tune's checkout"
         )
 
 
-def _when_asked(folders: ShownFolders) -> Application:
-    """The dashboard, set up by the first request."""
-    lock = threading.Lock()
-    made: list[Application] = []
+class _Dashboard:
+    """A WSGI application over copies of the studies. The first request imports it: it costs a running study nothing."""
 
-    def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        with lock:
-            if not made:
-                made.append(_application(folders))
-        answer: Iterable[bytes] = made[0](environ, start_response)
-        return answer
+    def __init__(self, folders: ShownFolders) -> None:
+        self._folders, self._lock = folders, threading.Lock()
+        self._application: Application | None = None
 
-    return application
-
-
-def _application(folders: ShownFolders) -> Application:
-    from optuna_dashboard import wsgi
-
-    from hw2tune.integrations.dashboard.storage import DashboardStorage
-
-    application: Application = wsgi(DashboardStorage(folders))
-    return application
-
-
-def _reading_only(application: Application) -> Application:
-    """Let reading requests through and refuse all others, and those by a stranger's name for this machine."""
-
-    def guarded(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        """Refuse requests under another name for this machine, and those that would change a study."""
         if environ.get("HTTP_HOST", HOST).split(":")[0] not in (HOST, "localhost"):
-            start_response("403 Forbidden", [("Content-Type", "application/json")])
-            return [json.dumps({"reason": f"ask for {HOST} or localhost"}).encode()]
-        if environ["REQUEST_METHOD"] in ("GET", "HEAD"):
-            return application(environ, start_response)
-        start_response("403 Forbidden", [("Content-Type", "application/json")])
-        return [json.dumps({"reason": REFUSAL}).encode()]
+            refusal = f"ask for {HOST} or localhost"
+        elif environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
+            refusal = REFUSAL
+        else:
+            with self._lock:
+                if self._application is None:
+                    from optuna_dashboard import wsgi
 
-    return guarded
+                    self._application = wsgi(self._folders.storage)
+                self._folders()
+            return self._application(environ, start_response)
+        start_response("403 Forbidden", [("Content-Type", "application/json")])
+        return [json.dumps({"reason": refusal}).encode()]
 
 
 class _Server(socketserver.ThreadingMixIn, WSGIServer):

@@ -69,31 +69,30 @@ def test_references_states_and_reasons_can_be_read(both: Served):
     assert (said[4]["state"], trials[4]["state"]) == ("pruned at epoch 1", "Pruned")
     assert (said[7]["state"], trials[7]["state"]) == ("diverged", "Fail")
     assert said[7]["reason"] == "diverged in epoch 2: loss nan (training), nan (validation)"
-    notes = [trial["note"]["body"].replace("\N{NO-BREAK SPACE}", " ") for trial in trials]
-    assert notes[0] == (
-        "Reference **baseline**: complete, best validation accuracy 88.93 % at epoch 5 of 5, 6 s of training\n\n"
-        "adam, lr 0.001, batch 100, weight decay 0"
-    )
-    assert notes[4].startswith("Trial 4: pruned at epoch 1, best validation accuracy")
-    assert notes[7].startswith("Trial 7: diverged in epoch 2: loss nan (training), nan (validation), best")
+    assert {one.get("traceback") for one in said} == {None}
 
 
-def test_the_studys_note_tells_its_claims_and_where_the_report_is(both: Served, results):
-    study = both.study("quickstart")
+def test_the_traceback_of_a_failure_is_an_attribute(tmp_path):
+    folder = write_fake_study(tmp_path, trials=9, seeds=0)
+    folder.trial(7).errors.write_text("attempt 1\n" + 2000 * "." + "ZeroDivisionError: division by zero")
+    with served(tmp_path) as dashboard:
+        said = attributes(dashboard.study("quickstart")["trials"][7])["traceback"]
+    assert len(said) == 1500 and said.endswith("ZeroDivisionError: division by zero")
+
+
+def test_a_studys_attributes_tell_its_claims_and_where_the_report_is(both: Served, results):
     summary = json.loads((results / "quickstart/report/summary.json").read_text())["studies"][0]
     sentences = [claim["sentence"] for claim in summary["claims"]]
-    assert len(sentences) == 3 and all(f"- {sentence}\n" in study["note"]["body"] + "\n" for sentence in sentences)
-    assert f"The report is `{results}/quickstart/report/index.html`." in study["note"]["body"]
-    assert attributes(study) == {
+    assert len(sentences) == 3
+    assert attributes(both.study("quickstart")) == {
         "state": "complete", "finished": "10 of 10 trials", "dataset": "mnist-5k", "objective": "validation accuracy",
-        "best": "92.09 % (trial 3)",
+        "best": "92.09 % (trial 3)", "claims": "\n".join(sentences),
+        "report": f"{results}/quickstart/report/index.html",
     }  # fmt: skip
-    assert study["objective_names"] == ["validation accuracy"]
 
 
 def test_a_study_without_a_report_says_how_to_get_one(both: Served):
-    study = both.study("cifar10")
-    assert "No claim is tested yet: `hw2tune summarize cifar10` does" in study["note"]["body"]
+    assert attributes(both.study("cifar10"))["claims"] == "not tested; run `hw2tune summarize cifar10`"
 
 
 def test_no_file_is_served_whatever_a_summary_names(tmp_path):
@@ -125,8 +124,7 @@ def test_nothing_in_the_results_is_changed(results, tmp_path):
     before = every_file(tmp_path)
     with served(tmp_path) as dashboard:
         study_id = dashboard.study_ids()["quickstart"]
-        dashboard.study("quickstart")
-        note = dashboard.study("quickstart")["note"]
+        before_all = dashboard.study("quickstart")
         for method, path in (
             ("POST", "/api/studies"), ("DELETE", f"/api/studies/{study_id}"), ("POST", f"/api/artifacts/{study_id}"),
             ("POST", f"/api/studies/{study_id}/rename"), ("POST", "/api/trials/0/tell"),
@@ -134,7 +132,7 @@ def test_nothing_in_the_results_is_changed(results, tmp_path):
         ):  # fmt: skip
             status, body = dashboard.send(method, path, {"study_name": "x", "directions": ["minimize"]})
             assert status == 403 and b"shows studies and changes none" in body
-        assert dashboard.study("quickstart")["note"] == note
+        assert dashboard.study("quickstart") == before_all
     assert every_file(tmp_path) == before
 
 
@@ -148,7 +146,7 @@ def test_trials_of_another_process_arrive_and_the_journal_is_only_read(tmp_path)
             wait_until(lambda number=number: len(dashboard.study("quickstart")["trials"]) == number + 1)
             trial = dashboard.study("quickstart")["trials"][number]
             assert (trial["state"], trial["values"]) == ("Complete", [0.7])
-            assert trial["note"]["body"].startswith(f"Trial {number}: complete, best validation accuracy 70.00 %")
+            assert attributes(trial)["state"] == "complete" and attributes(trial)["best epoch"] == "2"
             assert (folder.journal.read_bytes(), folder.journal.stat().st_mtime_ns) == written
 
 
