@@ -12,6 +12,7 @@ from hw2tune.records.layout import StudyFolder
 from hw2tune.records.trials.states import COMPLETE
 from hw2tune.report.figures import DrawnFigure, MissingFigure
 from hw2tune.report.inference.claims import CAVEAT, ClaimResult, claims
+from hw2tune.report.inference.pairs import overlaps_training
 from hw2tune.report.inference.selection import Optimism, optimism, race_sentence
 from hw2tune.report.study_data import StudyData, read_study_data
 from hw2tune.report.tables.curves import epochs_table
@@ -32,19 +33,9 @@ class StudyResults:
     place: str
 
     @property
-    def label(self) -> str:
-        """How results on this data are called; the data set's name before anything was trained on it."""
-        dataset = self.data.dataset
-        return dataset.label if dataset else self.data.overview.study.dataset
-
-    @property
     def caveats(self) -> dict[str, str]:
         """The caveat of each variant whose evaluation saw training images."""
-        return {
-            replicate.variant: CAVEAT
-            for replicate in self.data.replicates
-            if any(e is not None and e.overlaps_training for e in (replicate.chosen, replicate.last))
-        }
+        return {replicate.variant: CAVEAT for replicate in self.data.replicates if overlaps_training(replicate)}
 
     @property
     def caveat(self) -> str:

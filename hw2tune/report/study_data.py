@@ -56,6 +56,11 @@ class StudyData:
         return self.overview.study.name
 
     @property
+    def label(self) -> str:
+        """The label of the images, or the data set's name before anything was trained on it."""
+        return self.dataset.label if self.dataset else self.overview.study.dataset
+
+    @property
     def images(self) -> dict[str, Any]:
         """`label`, `checksum`, `split_checksum` and `sizes` of the images, as far as they are recorded."""
         images = images_of(self.dataset, self.environment)

@@ -16,7 +16,7 @@ from hw2tune.records.replicates.records import Replicate
 from hw2tune.records.trials.states import COMPLETE
 from hw2tune.report.figures.chosen import distinct_variants
 from hw2tune.report.figures.drawing import CannotDrawError, Drawing, Recipe
-from hw2tune.report.figures.labels import DOUBLE_SOFTMAX_MINIMUM, LOSSES, data_label, seeds_sentence
+from hw2tune.report.figures.labels import DOUBLE_SOFTMAX_MINIMUM, LOSSES, seeds_sentence
 from hw2tune.report.figures.style import GREY, Look, legend_above, looks_of, new_figure, paper, variant_line
 from hw2tune.report.study_data import StudyData
 from hw2tune.report.tables.curves import curve_table
@@ -199,7 +199,7 @@ def _caption(
     several = any(len(s) > 1 for s in seeds.values())
     what = f"Loss, {LOSSES[study.loss]}," if quantity == "loss" else "Accuracy"
     sentences = [
-        f"{what} by epoch on {data_label(data)}: above on the training images, as a mean over the batches in "
+        f"{what} by epoch on {data.label}: above on the training images, as a mean over the batches in "
         f"training mode, with the weights still moving; below on the {IMAGES[below]} after the epoch.",
         ("Lines are means over the seeds; bands span the smallest to the largest value over the seeds and are no "
         "confidence interval." if several else "One seed: there is no band.") + " " + seeds_sentence(seeds),

@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from hw2tune.records.trials.rows import TrialRow
 from hw2tune.records.trials.states import RANKED
 from hw2tune.report.figures.drawing import CannotDrawError, Drawing, Recipe
-from hw2tune.report.figures.labels import data_label, objective_axis
+from hw2tune.report.figures.labels import objective_axis
 from hw2tune.report.figures.style import STATE_LOOKS, Look, ink, legend_above, looks_of, marker, new_figure, paper
 from hw2tune.report.study_data import StudyData
 from hw2tune.study.objectives import sign_of
@@ -127,7 +127,7 @@ def _caption(data: StudyData, table: list[HistoryPoint]) -> str:
     how_many = [f"{sum(p.state == state for p in table)} {state}" for state in dict.fromkeys(p.state for p in table)]
     without = any(p.value is None for p in table)
     return (
-        f"The search on {data_label(data)}, n = {len(table)} finished trials ({listed(how_many)}), one network "
+        f"The search on {data.label}, n = {len(table)} finished trials ({listed(how_many)}), one network "
         f"each: the best {study.objective_spec.label} over the epochs that a trial had; pruned trials had "
         f"fewer. The line is the best so far.{' Rings mark the references.' if study.references else ''}"
         f"{' Trials without a value lie on the lower edge.' if without else ''} The best of many "

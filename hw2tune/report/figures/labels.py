@@ -30,11 +30,6 @@ def parameter(name: str) -> str:
     return name.replace("_", " ")
 
 
-def data_label(data: StudyData) -> str:
-    """How the data are called: the record's label, or the study's data set where no replicate was trained."""
-    return data.dataset.label if data.dataset else data.overview.study.dataset
-
-
 def class_names(data: StudyData) -> list[str]:
     """The classes in the order of their labels; none where no replicate was trained."""
     return list(data.dataset.classes) if data.dataset else []

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from hw2tune.records.dataset import DatasetRecord
 from hw2tune.records.replicates.records import Array
 from hw2tune.report.figures.drawing import CannotDrawError, Drawing, Recipe
-from hw2tune.report.figures.labels import data_label
 from hw2tune.report.figures.style import BLACK, BLUE, GREEN, SMALL, VERMILLION, Look, legend_above, new_figure
 from hw2tune.report.study_data import StudyData
 from hw2tune.text.numbers import listed
@@ -93,7 +92,7 @@ def draw_preprocessing(data: StudyData) -> Drawing:
     return Drawing(
         figure=figure,
         caption=(
-            f"How often each pixel value occurs in the {images} of {data_label(data)}, after each step of "
+            f"How often each pixel value occurs in the {images} of {data.label}, after each step of "
             f"preprocessing; mean ± standard deviation over all pixels stand above. {_steps(stages, record)}"
         ),
         alt=f"Distributions of pixel values. {' '.join(f'{s.title}: {_moments(s, looks)}.' for s in stages)}",

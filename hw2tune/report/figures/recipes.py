@@ -27,7 +27,7 @@ from hw2tune.report.figures import (
 )
 from hw2tune.report.figures.drawing import CannotDrawError, Recipe, Section
 from hw2tune.report.figures.fonts import fonts_for
-from hw2tune.report.figures.labels import class_names, data_label
+from hw2tune.report.figures.labels import class_names
 from hw2tune.report.figures.style import pixels, save, style
 from hw2tune.report.study_data import StudyData
 
@@ -62,7 +62,7 @@ def make_figures(data: StudyData, folder: Path) -> list[DrawnFigure | MissingFig
 
     The same data give the same bytes. What cannot be drawn comes back with its reason.
     """
-    fonts, boxes = fonts_for("".join([*class_names(data), *data.variants, data.name, data_label(data)]))
+    fonts, boxes = fonts_for("".join([*class_names(data), *data.variants, data.name, data.label]))
     with style(), mpl.rc_context({"font.family": fonts}), _no_collection():
         return [_make(recipe, data, folder, boxes) for recipe in recipes(data)]
 

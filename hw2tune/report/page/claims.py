@@ -32,7 +32,7 @@ def opening_prose(results: StudyResults) -> Prose:
     overview = results.data.overview
     study = overview.study
     about = (
-        f"{study.model} on {results.label}, {study.loss.replace('_', ' ')} loss, {_chosen_by(study)}"
+        f"{study.model} on {results.data.label}, {study.loss.replace('_', ' ')} loss, {_chosen_by(study)}"
         f"{counted(study.max_epochs, 'epoch')}; {counted(len(overview.finished), 'trial')}, "
         f"{_n(results)}{_date(results)}."
     )
@@ -112,7 +112,7 @@ def variants_summary(results: StudyResults) -> Table:
         name="variants",
         title="Accuracy of the variants",
         caption=(
-            f"Means over the replicates, on {results.label}. Test is read at the epoch that validation "
+            f"Means over the replicates, on {results.data.label}. Test is read at the epoch that validation "
             "chose, and once more at the last epoch; the 95 % t-interval is about other seeds. n counts replicates."
         ),
         columns=["Variant", "Test", "95 % interval", "n", "Last epoch", "Validation", "Epochs", "Configuration"],

@@ -34,7 +34,7 @@ def machine_blocks(runs: Sequence[dict[str, Any]]) -> list[Block]:
 def _data(results: StudyResults) -> list[tuple[str, str]]:
     record = results.data.dataset
     if record is None:
-        return [("data set", results.label)]
+        return [("data set", results.data.label)]
     shape = " x ".join(map(str, record.image_shape))
     return [
         (
