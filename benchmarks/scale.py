@@ -26,10 +26,10 @@ import psutil
 from benchmarks.results import print_table, write_results
 from hw2tune.data.load import load_dataset
 from hw2tune.events import EpochFinished, Event, Listeners, TrialFinished
-from hw2tune.execution.resources import ResourceRequest
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.trials.checkpoints import DIGEST, digest
 from hw2tune.records.trials.storage import create_optuna_study
+from hw2tune.resources import ResourceRequest
 from hw2tune.search.driver import Assignment, EpochResult, Outcome, StudyDriver, Verdict
 from hw2tune.search.pruners import build_pruner
 from hw2tune.search.recorder import Recorder

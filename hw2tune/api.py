@@ -19,7 +19,6 @@ from hw2tune.execution.machine import this_machine
 from hw2tune.execution.model_check import model_facts
 from hw2tune.execution.preflight import make_plan, preflight
 from hw2tune.execution.request import Request, load_for, resolve
-from hw2tune.execution.resources import ResourceRequest, find_capacity
 from hw2tune.records.dataset import refuse_other_images
 from hw2tune.records.layout import StudyFolder, folders_in
 from hw2tune.records.opening import refuse_another_study
@@ -28,6 +27,7 @@ from hw2tune.records.remote.mirror import mirrored, reading, reading_study
 from hw2tune.records.stopping import Stop, stop_run
 from hw2tune.records.trials.rows import trial_rows
 from hw2tune.records.trials.storage import read_trials
+from hw2tune.resources import ResourceRequest, find_capacity
 from hw2tune.search.cost import Cost, estimate
 from hw2tune.study.names import RACE
 from hw2tune.study.published import PROTOCOLS

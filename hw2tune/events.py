@@ -14,8 +14,8 @@ from hw2tune.errors import Hw2tuneError
 from hw2tune.text.plain import without_secrets
 
 if TYPE_CHECKING:
-    from hw2tune.execution.resources import Capacity
     from hw2tune.records.trials.rows import TrialRow
+    from hw2tune.resources import Capacity
     from hw2tune.study.hyperparameters import Value
     from hw2tune.study.schema import Study
 

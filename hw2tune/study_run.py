@@ -14,7 +14,6 @@ from hw2tune.execution.machine import this_machine
 from hw2tune.execution.model_check import model_facts
 from hw2tune.execution.preflight import preflight
 from hw2tune.execution.request import Request, load_for, resolve
-from hw2tune.execution.resources import find_capacity
 from hw2tune.loggers import optuna_silenced
 from hw2tune.records.dataset import refuse_other_images
 from hw2tune.records.environment import add_run
@@ -25,6 +24,7 @@ from hw2tune.records.remote.mirror import mirrored, reading_study
 from hw2tune.records.trials.rows import trial_rows
 from hw2tune.records.trials.states import COMPLETE, INTERRUPTED
 from hw2tune.records.trials.storage import read_trials
+from hw2tune.resources import find_capacity
 from hw2tune.search.driver import RunEnd
 from hw2tune.search.warm_start import take_over
 from hw2tune.study.file import may_change

@@ -12,9 +12,9 @@ from hw2tune.events import Listeners, Noted
 from hw2tune.execution import doctor
 from hw2tune.execution.jobs import submit_study
 from hw2tune.execution.request import Request
-from hw2tune.execution.resources import ResourceRequest
 from hw2tune.records.environment import run_facts
 from hw2tune.records.remote.store import shown
+from hw2tune.resources import ResourceRequest
 from hw2tune.text.plain import printable, without_secrets
 
 SCHEMES = st.sampled_from(["s3", "gs", "abfss", "http", "https", "postgresql+psycopg2", "socks5h"])

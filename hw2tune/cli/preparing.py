@@ -49,7 +49,7 @@ def check(
     """Check a study, its data and the resources, and estimate the cost; nothing is trained."""
     from hw2tune.api import check_study
     from hw2tune.execution.request import Request
-    from hw2tune.execution.resources import ResourceRequest
+    from hw2tune.resources import ResourceRequest
     from hw2tune.terminal.plan import print_check
     from hw2tune.terminal.tables import stdout
 

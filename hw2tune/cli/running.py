@@ -51,7 +51,7 @@ def study(
 ) -> None:
     """Run a study, or continue it: the same command goes on to --trials in all."""
     from hw2tune.execution.request import Request
-    from hw2tune.execution.resources import ResourceRequest
+    from hw2tune.resources import ResourceRequest
 
     request = Request(
         study=name_or_file, overrides=opt.overrides(trials, budget, max_epochs, sampler, pruner, seed, name),

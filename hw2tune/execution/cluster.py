@@ -27,10 +27,10 @@ from hw2tune.execution.attaching import (
 )
 from hw2tune.execution.machine import this_machine
 from hw2tune.execution.node_check import unsuitable_nodes
-from hw2tune.execution.resources import Capacity, ResourceRequest, find_capacity
 from hw2tune.execution.scratch import RAYS, scratch
 from hw2tune.execution.workarounds import out_of_reach, signals_left_alone, translated_errors, without_servers
 from hw2tune.loggers import silenced
+from hw2tune.resources import Capacity, ResourceRequest, find_capacity
 from hw2tune.text.plain import last_line
 from hw2tune.user_code.trust import trust_variable
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from hw2tune.events import Listeners
 from hw2tune.execution.machine import this_machine
-from hw2tune.execution.resources import Capacity, ResourceRequest, find_capacity
 from hw2tune.interrupt import start_deaf_thread
 from hw2tune.loggers import silenced
+from hw2tune.resources import Capacity, ResourceRequest, find_capacity
 
 if TYPE_CHECKING:
     from hw2tune.execution.cluster import Cluster

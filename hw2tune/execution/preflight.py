@@ -14,13 +14,13 @@ from hw2tune.data.roots import cache_dir
 from hw2tune.errors import ResourceError
 from hw2tune.events import StudyStarted
 from hw2tune.execution.machine import machine_notes
-from hw2tune.execution.resources import Capacity
 from hw2tune.paths import refuse_unwritable
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.leftovers import DECODED, leftover
 from hw2tune.records.trials.epochs import read_epochs
 from hw2tune.records.trials.rows import TrialRow
 from hw2tune.records.trials.states import INTERRUPTED, RUNNING, WAITING
+from hw2tune.resources import Capacity
 from hw2tune.search.pruners import build_pruner
 from hw2tune.search.samplers import build_sampler
 from hw2tune.study.schema import Study

@@ -13,9 +13,9 @@ from hw2tune.data.guard import overlap_caveat, refuse_overlap
 from hw2tune.data.load import load_dataset
 from hw2tune.data.own import OwnOptions
 from hw2tune.events import Listeners
-from hw2tune.execution.resources import ResourceRequest
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.remote.mirror import reading
+from hw2tune.resources import ResourceRequest
 from hw2tune.study.file import find_study, parse_study
 from hw2tune.study.schema import NAME_PATTERN, Study
 from hw2tune.user_code.files import is_own

@@ -12,10 +12,10 @@ import ray
 
 from hw2tune.errors import TrainingFailedError
 from hw2tune.events import Listeners, TrainingEpochFinished, TrainingFinished, TrainingStarted
-from hw2tune.execution.resources import Capacity
 from hw2tune.records.replicates.trainings import Training
 from hw2tune.records.trials.rows import TrialRow
 from hw2tune.records.trials.states import COMPLETE, DIVERGED
+from hw2tune.resources import Capacity
 from hw2tune.text.plain import last_line
 from hw2tune.train.task import Job, PublishedEvaluation, Task, TrialData
 from hw2tune.user_code.importer import in_words

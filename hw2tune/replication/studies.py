@@ -11,7 +11,6 @@ from hw2tune.errors import InterruptedByUserError, StudyFolderError
 from hw2tune.events import Listeners, ReplicationFinished
 from hw2tune.execution.connection import Connection
 from hw2tune.execution.request import load_for
-from hw2tune.execution.resources import Capacity
 from hw2tune.records.dataset import keep_images
 from hw2tune.records.environment import add_run
 from hw2tune.records.layout import StudyFolder, study_folders
@@ -19,6 +18,7 @@ from hw2tune.records.lock import locked
 from hw2tune.records.overview import find_folder, read_overview
 from hw2tune.records.replicates.files import read_replicates
 from hw2tune.records.replicates.records import ReplicatesFolder
+from hw2tune.resources import Capacity
 from hw2tune.study.file import find_study, may_change, parse_study
 from hw2tune.study.published import PROTOCOLS
 from hw2tune.study.schema import Study

@@ -13,7 +13,7 @@ import ray
 from hw2tune.errors import RayFailedError, ResourceError
 from hw2tune.execution.attaching import users_token
 from hw2tune.execution.cluster import connected
-from hw2tune.execution.resources import ResourceRequest
+from hw2tune.resources import ResourceRequest
 
 
 def connection_error(address: str | None) -> str:
@@ -128,7 +128,7 @@ import json, sys
 from pathlib import Path
 import psutil
 from hw2tune.execution.cluster import connected
-from hw2tune.execution.resources import ResourceRequest
+from hw2tune.resources import ResourceRequest
 
 with connected(ResourceRequest()):
     import ray

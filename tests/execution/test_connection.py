@@ -10,8 +10,8 @@ from hw2tune.events import Listeners
 from hw2tune.execution import connection as module
 from hw2tune.execution.connection import Connection, _importing
 from hw2tune.execution.request import Request
-from hw2tune.execution.resources import ResourceRequest
 from hw2tune.records.lock import locked
+from hw2tune.resources import ResourceRequest
 from hw2tune.study_run import run_on
 from tests.report.fake_study import write_fake_study
 

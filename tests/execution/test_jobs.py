@@ -21,7 +21,7 @@ from hw2tune.execution.jobs import (
     write_study,
 )
 from hw2tune.execution.request import Request
-from hw2tune.execution.resources import ResourceRequest
+from hw2tune.resources import ResourceRequest
 from hw2tune.study.file import find_study, parse_study
 
 

@@ -3,8 +3,8 @@
 import pytest
 
 from hw2tune.errors import ResourceError
-from hw2tune.execution.resources import ResourceRequest, find_capacity
 from hw2tune.records.layout import StudyFolder
+from hw2tune.resources import ResourceRequest, find_capacity
 from hw2tune.search.cost import estimate, expected_epochs
 from hw2tune.study.file import find_study, parse_study
 

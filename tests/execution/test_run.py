@@ -11,10 +11,10 @@ from hw2tune.data.load import load_dataset
 from hw2tune.errors import RayFailedError, UserCodeError
 from hw2tune.events import Event, Listeners, Noted, StudyFinished
 from hw2tune.execution.cluster import Cluster
-from hw2tune.execution.resources import Capacity, ResourceRequest
 from hw2tune.execution.run import run_trials
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.trials.storage import read_trials
+from hw2tune.resources import Capacity, ResourceRequest
 from hw2tune.search.driver import Assignment, EpochResult, Outcome, RunEnd, StudyDriver, Verdict
 from hw2tune.study.file import find_study, parse_study
 
@@ -175,7 +175,7 @@ from hw2tune.study.file import find_study, parse_study
 from hw2tune.execution.run import run_trials
 from hw2tune.execution.cluster import Cluster
 from hw2tune.events import Listeners
-from hw2tune.execution.resources import ResourceRequest
+from hw2tune.resources import ResourceRequest
 from hw2tune.execution.scratch import scratch
 
 place = Path(sys.argv[1])

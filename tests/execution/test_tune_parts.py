@@ -11,11 +11,11 @@ from ray.exceptions import RayTaskError
 
 from hw2tune.data.load import load_dataset
 from hw2tune.errors import RayFailedError
-from hw2tune.execution.resources import Capacity
 from hw2tune.execution.tune.adapters import Running, TuneScheduler, TuneSearcher, TuneStopper
 from hw2tune.execution.tune.run import _fit, _with_resources
 from hw2tune.execution.tune.trainable import FAILURE, TrainingTrial, WorkerBrokenError
 from hw2tune.execution.worker_death import worker_death
+from hw2tune.resources import Capacity
 from hw2tune.study.file import find_study, parse_study
 from hw2tune.train.task import TrialData
 from tests.search.test_driver import Driver

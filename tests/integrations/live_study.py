@@ -13,7 +13,6 @@ from pathlib import Path
 from optuna.trial import Trial, TrialState
 
 from hw2tune.events import Listener, Listeners, StudyFinished, StudyStarted, TrialStarted
-from hw2tune.execution.resources import Capacity
 from hw2tune.integrations import make_loggers
 from hw2tune.loggers import optuna_silenced
 from hw2tune.records.layout import StudyFolder
@@ -22,6 +21,7 @@ from hw2tune.records.trials.epochs import read_epochs
 from hw2tune.records.trials.rows import configuration_of
 from hw2tune.records.trials.states import INTERRUPTED
 from hw2tune.records.trials.storage import create_optuna_study
+from hw2tune.resources import Capacity
 from hw2tune.search.recorder import FINISHED, Recorder
 from hw2tune.study.file import dump_study, find_study, parse_study
 from hw2tune.variables import settle

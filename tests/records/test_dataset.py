@@ -19,13 +19,13 @@ from hw2tune.errors import StudyFolderError
 from hw2tune.events import Listeners
 from hw2tune.execution.connection import Connection
 from hw2tune.execution.request import Request, load_for
-from hw2tune.execution.resources import ResourceRequest
 from hw2tune.records.dataset import read_dataset, record_of, refuse_other_images
 from hw2tune.records.environment import add_run
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.opening import opened
 from hw2tune.records.trials.storage import create_optuna_study
 from hw2tune.replication.studies import replicate_studies
+from hw2tune.resources import ResourceRequest
 from hw2tune.study.file import parse_study
 from tests.export.trained_study import write_trained_study
 

@@ -6,11 +6,11 @@ import pytest
 from hw2tune.data.load import load_dataset
 from hw2tune.events import Event, Listeners, Noted
 from hw2tune.execution.connection import Connection
-from hw2tune.execution.resources import ResourceRequest
 from hw2tune.records.replicates.records import ReplicatesFolder
 from hw2tune.records.replicates.trainings import Training, write_training
 from hw2tune.replication.keys import key_of
 from hw2tune.replication.train import Context, train_missing
+from hw2tune.resources import ResourceRequest
 from hw2tune.study.file import find_study, parse_study
 from hw2tune.train.task import Job, task_of
 

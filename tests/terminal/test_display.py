@@ -6,9 +6,9 @@ import pytest
 from rich.console import Console
 
 from hw2tune.events import EpochFinished, ReplicationStarted, StudyStarted, TrialFinished, TrialStarted
-from hw2tune.execution.resources import Capacity
 from hw2tune.records.overview import read_overview
 from hw2tune.records.trials.rows import TrialRow
+from hw2tune.resources import Capacity
 from hw2tune.study.file import find_study, parse_study
 from hw2tune.study.schema import Study
 from hw2tune.terminal.lines import configuration, objective_value, trial_name

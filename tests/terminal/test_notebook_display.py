@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 import hw2tune
 from hw2tune.events import EpochFinished, Noted, StageStarted, StudyFinished, StudyStarted, TrialFinished, TrialStarted
-from hw2tune.execution.resources import Capacity
+from hw2tune.resources import Capacity
 study = hw2tune.read_study("quickstart", results_dir="RESULTS")
 rows = study.overview.rows
 capacity = Capacity(cpus_per_trial=1, gpus_per_trial=0, concurrency=2, text="2 CPUs")

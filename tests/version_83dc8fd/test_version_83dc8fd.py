@@ -14,13 +14,13 @@ import pytest
 import hw2tune
 from hw2tune.events import Listeners
 from hw2tune.execution.connection import Connection
-from hw2tune.execution.resources import ResourceRequest
 from hw2tune.records.environment import add_run
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.overview import read_study
 from hw2tune.replication.studies import replicate_studies
 from hw2tune.report.page.claims import claims_added
 from hw2tune.report.study_data import read_study_data
+from hw2tune.resources import ResourceRequest
 from hw2tune.study.file import may_change
 
 TORCH = "2.15.0"  # with which they were trained

@@ -15,7 +15,6 @@ from ray import tune
 from hw2tune.data.dataset import Dataset
 from hw2tune.errors import NotWritableError, RayFailedError
 from hw2tune.execution.cluster import Cluster
-from hw2tune.execution.resources import Capacity
 from hw2tune.execution.tune.adapters import Running, TuneScheduler, TuneSearcher, TuneStopper
 from hw2tune.execution.tune.trainable import slot
 from hw2tune.execution.workarounds import (
@@ -25,6 +24,7 @@ from hw2tune.execution.workarounds import (
 )
 from hw2tune.interrupt import interruptible
 from hw2tune.records.atomic import not_writable
+from hw2tune.resources import Capacity
 from hw2tune.search.driver import RunEnd, StudyDriver
 from hw2tune.text.plain import last_line
 from hw2tune.train.task import TrialData

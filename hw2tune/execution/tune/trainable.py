@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import ray
 from ray import tune
 
-from hw2tune.execution.resources import Capacity
 from hw2tune.records.trials.checkpoints import DIGEST, digest
+from hw2tune.resources import Capacity
 from hw2tune.search.failures import failure_of
 from hw2tune.study.hyperparameters import Hyperparameters
 from hw2tune.study.objectives import PARAMETERS
