@@ -1,9 +1,8 @@
-"""One run of a study on a Ray that is there: looked over, searched, and judged by what is on disk at its end."""
+"""One run of a study on a connection to Ray: checks, the search, and the verdict from the records on disk."""
 
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import Any
 
 from hw2tune.data.dataset import Dataset
@@ -24,7 +23,7 @@ from hw2tune.records.remote.mirror import mirrored, reading_study
 from hw2tune.records.trials.rows import trial_rows
 from hw2tune.records.trials.states import COMPLETE, INTERRUPTED
 from hw2tune.records.trials.storage import read_trials
-from hw2tune.resources import find_capacity
+from hw2tune.resources import Capacity, find_capacity
 from hw2tune.search.driver import RunEnd
 from hw2tune.search.warm_start import take_over
 from hw2tune.study.file import may_change
@@ -35,58 +34,65 @@ from hw2tune.study_result import StudyResult
 def run_on(
     connection: Connection, request: Request, tell: Listeners, *, trainable: type[Any] | None = None
 ) -> StudyResult:
-    """`run_study` on a connection that others use as well; `trainable` stands in for what trains a trial."""
+    """Run a study on a connection that others use as well; `trainable` replaces the class that trains a trial."""
     deadline = None if request.time_budget is None else time.monotonic() + request.time_budget
     study = resolve(request)
     with optuna_silenced(), mirrored(request.results, [study.name], tell.note) as results:
-        return _run(study, results, request, connection, tell, deadline, trainable)
-
-
-def _run(
-    study: Study, results: Path, request: Request, connection: Connection, tell: Listeners, deadline: float | None,
-    trainable: type[Any] | None,
-) -> StudyResult:  # fmt: skip
-    folder = StudyFolder(results / study.name)
-    if request.fresh:
-        refuse_in_use(folder)
-    else:
-        refuse_another_study(folder, study)
-        if (there := _finished(folder, study)) is not None:
-            if (there.study.claims, there.study.dataset) != (study.claims, study.dataset):
-                with opened(results, study, say=tell.note):
-                    pass  # written
-                there = _judged(read_overview(folder), RunEnd.COMPLETE)
-            tell(StudyFinished(folder=str(folder.root), end=RunEnd.COMPLETE.value, rows=there.overview.rows))
+        folder = StudyFolder(results / study.name)
+        if request.fresh:
+            refuse_in_use(folder)
+        elif (there := _finished(study, folder, tell)) is not None:
             return there
-    known = None if request.warm_start is None else reading_study(request.results, request.warm_start)
-    data = _checked_images(study, folder, request, tell)
-    # Ray and Tune take seconds to import: not before everything that may refuse has been looked at. The folder is
-    # touched last: a command that is refused changes nothing.
-    cluster = connection.cluster(meanwhile="hw2tune.execution.run")
-    with opened(results, study, data, fresh=request.fresh, say=tell.note) as folder:
-        from hw2tune.execution.run import run_trials
+        known = None if request.warm_start is None else reading_study(request.results, request.warm_start)
+        data = _checked_images(study, folder, request, tell)
+        # Ray and Tune take seconds to import: not before everything that may refuse has been looked at. The folder is
+        # touched last: a command that is refused changes nothing.
+        cluster = connection.cluster(meanwhile="hw2tune.execution.run")
+        with opened(results, study, data, fresh=request.fresh, say=tell.note) as folder:
+            from hw2tune.execution.run import run_trials
 
-        if known is not None:
-            tell.note(take_over(study, folder, known))
-        capacity = cluster.capacity()
-        add_run(
-            folder,
-            tell.note,
-            study=may_change(study),
-            seeds={"study": study.seed, "split": study.split_seed},
-            data={"name": data.label, "checksum": data.checksum, "split_checksum": data.split_checksum},
-            resources={
-                "at": capacity.text,
-                "trials_at_once": capacity.concurrency,
-                "threads": capacity.threads,
-                "gpus_per_trial": capacity.gpus_per_trial,
-            },
-        )
-        end = run_trials(
-            study, folder=folder, data=data, cluster=cluster, tell=tell, retries=request.retries, deadline=deadline,
-            trainable=trainable,
-        )  # fmt: skip
-    return _judged(read_overview(folder), end)
+            if known is not None:
+                tell.note(take_over(study, folder, known))
+            _note_run(study, folder, data, cluster.capacity(), tell)
+            end = run_trials(
+                study, folder=folder, data=data, cluster=cluster, tell=tell, retries=request.retries,
+                deadline=deadline, trainable=trainable,
+            )  # fmt: skip
+        return _judged(read_overview(folder), end)
+
+
+def _finished(study: Study, folder: StudyFolder, tell: Listeners) -> StudyResult | None:
+    """Return the study if all its trials are there; claims and data set of the study file are then updated."""
+    refuse_another_study(folder, study)
+    if not folder.study_file.exists():
+        return None
+    overview = read_overview(folder)
+    begun = any(row.state == INTERRUPTED for row in overview.rows)
+    if begun or study.trials_left(len(overview.finished), sum(row.epochs_spent for row in overview.rows)):
+        return None
+    there = _judged(overview, RunEnd.COMPLETE)
+    if (there.study.claims, there.study.dataset) != (study.claims, study.dataset):
+        with opened(folder.root.parent, study, say=tell.note):
+            pass  # written
+        there = _judged(read_overview(folder), RunEnd.COMPLETE)
+    tell(StudyFinished(folder=str(folder.root), end=RunEnd.COMPLETE.value, rows=there.overview.rows))
+    return there
+
+
+def _note_run(study: Study, folder: StudyFolder, data: Dataset, capacity: Capacity, tell: Listeners) -> None:
+    add_run(
+        folder,
+        tell.note,
+        study=may_change(study),
+        seeds={"study": study.seed, "split": study.split_seed},
+        data={"name": data.label, "checksum": data.checksum, "split_checksum": data.split_checksum},
+        resources={
+            "at": capacity.text,
+            "trials_at_once": capacity.concurrency,
+            "threads": capacity.threads,
+            "gpus_per_trial": capacity.gpus_per_trial,
+        },
+    )
 
 
 def _checked_images(study: Study, folder: StudyFolder, request: Request, tell: Listeners) -> Dataset:
@@ -102,16 +108,6 @@ def _checked_images(study: Study, folder: StudyFolder, request: Request, tell: L
     for note in (*facts.notes, *notes):
         tell.note(note)
     return data
-
-
-def _finished(folder: StudyFolder, study: Study) -> StudyResult | None:
-    """The study where it has its trials already; nothing is started then."""
-    if not folder.study_file.exists():
-        return None
-    overview = read_overview(folder)
-    begun = [row for row in overview.rows if row.state == INTERRUPTED]
-    left = study.trials_left(len(overview.finished), sum(row.epochs_spent for row in overview.rows))
-    return None if left or begun else _judged(overview, RunEnd.COMPLETE)
 
 
 def _judged(overview: Overview, end: RunEnd) -> StudyResult:

@@ -18,6 +18,7 @@ from hw2tune.terminal.streams import results
 
 if TYPE_CHECKING:
     from hw2tune.execution.request import Request
+    from hw2tune.study_result import StudyResult
 
 
 def study(
@@ -50,7 +51,7 @@ def study(
     dashboard: Annotated[bool, typer.Option("--dashboard", help="Show it in the browser while it runs.")] = False,
 ) -> None:
     """Run a study, or continue it: the same command goes on to --trials in all."""
-    from hw2tune.execution.request import Request
+    from hw2tune.execution.request import Request, resolve
     from hw2tune.resources import ResourceRequest
 
     request = Request(
@@ -65,8 +66,29 @@ def study(
             request, log or (), attach=attach, logs=logs, summarize=summarize, replicates=replicates, json=json,
             quiet=quiet,
         )  # fmt: skip
+    # Here and not above: a study that is handed over needs none of these, which take time.
+    from hw2tune.api import replicate_on
+    from hw2tune.events import Listeners
+    from hw2tune.execution.connection import Connection
+    from hw2tune.study_run import run_on
+    from hw2tune.terminal.progress import progress
+
     with dashboard_beside(request) if dashboard else contextlib.nullcontext():
-        _run_study(request, replicates if summarize else None, log or (), json=json, quiet=quiet)
+        loggers = make_loggers(log, request.results, [resolve(request).name]) if log else []
+        tell = Listeners()
+        with Connection(request.resources, tell) as connection:
+            with progress(quiet=quiet) as display:
+                tell.listeners = [display, *loggers]
+                result = run_on(connection, request, tell)
+            # The result is printed behind the live display, which would draw over it.
+            if _print_search(result, request, summarize=summarize, json=json) and summarize:
+                with progress(quiet=quiet) as display:
+                    tell.listeners = [display, *loggers]
+                    report = replicate_on(
+                        connection, [result.name], replicates=replicates, race=RACE, results=request.results,
+                        data_dir=request.data_dir, output=None, tell=tell,
+                    )  # fmt: skip
+                print_files(report, open_page=False, json=json)
 
 
 def _submit(
@@ -82,39 +104,19 @@ def _submit(
     raise typer.Exit(submit_study(request, more, attach=attach, logs=logs, out=results()))
 
 
-def _run_study(request: Request, replicates: int | None, log: Sequence[str], *, json: bool, quiet: bool) -> None:
-    """Runs a study and, with `replicates`, its report on the same Ray; prints what came of it."""
-    from hw2tune.api import replicate_on
-    from hw2tune.events import Listeners
-    from hw2tune.execution.connection import Connection
-    from hw2tune.execution.request import resolve
+def _print_search(result: StudyResult, request: Request, *, summarize: bool, json: bool) -> bool:
+    """Print the search's outcome and return whether it is complete. Raises InterruptedByUserError."""
     from hw2tune.search.driver import RunEnd
-    from hw2tune.study_run import run_on
-    from hw2tune.terminal.progress import progress
     from hw2tune.terminal.tables import print_json, print_outcome, stdout
 
-    loggers = make_loggers(log, request.results, [resolve(request).name]) if log else []
-    tell = Listeners()
-    with Connection(request.resources, tell) as connection:
-        with progress(quiet=quiet) as display:
-            tell.listeners = [display, *loggers]
-            result = run_on(connection, request, tell)
-        # What is printed comes behind the live display, which would draw over it.
-        if not json:
-            print_outcome(result.overview, stdout())
-        elif replicates is None or result.end is not RunEnd.COMPLETE:
-            print_json(result.overview)
-        if result.end is RunEnd.OUT_OF_TIME:
-            unfinished = "" if replicates is None else " in the search: no report yet"
-            text = f"time budget of {request.time_budget:g} s used up{unfinished}; the same command continues"
-            typer.echo(text, err=True)
-        elif result.end is RunEnd.INTERRUPTED:
-            raise InterruptedByUserError(INTERRUPTED_TEXT)
-        elif replicates is not None:
-            with progress(quiet=quiet) as display:
-                tell.listeners = [display, *loggers]
-                report = replicate_on(
-                    connection, [result.name], replicates=replicates, race=RACE, results=request.results,
-                    data_dir=request.data_dir, output=None, tell=tell,
-                )  # fmt: skip
-            print_files(report, open_page=False, json=json)
+    if not json:
+        print_outcome(result.overview, stdout())
+    elif not summarize or result.end is not RunEnd.COMPLETE:
+        print_json(result.overview)
+    if result.end is RunEnd.OUT_OF_TIME:
+        unfinished = " in the search: no report yet" if summarize else ""
+        text = f"time budget of {request.time_budget:g} s used up{unfinished}; the same command continues"
+        typer.echo(text, err=True)
+    elif result.end is RunEnd.INTERRUPTED:
+        raise InterruptedByUserError(INTERRUPTED_TEXT)
+    return result.end is not RunEnd.OUT_OF_TIME

@@ -12,7 +12,7 @@ from ray.exceptions import RayTaskError
 from hw2tune.data.load import load_dataset
 from hw2tune.errors import RayFailedError
 from hw2tune.execution.tune.adapters import Running, TuneScheduler, TuneSearcher, TuneStopper
-from hw2tune.execution.tune.run import _fit, _with_resources
+from hw2tune.execution.tune.run import _faults_of, _with_resources
 from hw2tune.execution.tune.trainable import FAILURE, TrainingTrial, WorkerBrokenError
 from hw2tune.execution.worker_death import worker_death
 from hw2tune.resources import Capacity
@@ -43,7 +43,8 @@ def test_an_error_of_the_driver_comes_out_as_it_was_although_tune_drops_it(tmp_p
         assert TuneStopper(running).stop_all()
 
     with pytest.raises(AttributeError) as raised:
-        _fit(Tuner(fit), running)
+        with _faults_of(running):
+            Tuner(fit).fit()
     assert raised.value is heard[0]
 
 
@@ -58,7 +59,8 @@ def test_an_error_of_the_driver_comes_out_as_it_was_although_tune_wraps_it(tmp_p
 
     running.numbers["nobody"] = 99
     with pytest.raises(KeyError):
-        _fit(Tuner(fit), running)
+        with _faults_of(running):
+            Tuner(fit).fit()
 
 
 def test_any_other_error_of_a_run_is_rays_with_its_type_and_its_text(tmp_path):
@@ -66,7 +68,8 @@ def test_any_other_error_of_a_run_is_rays_with_its_type_and_its_text(tmp_path):
         raise RuntimeError("Traceback (most recent call last):\n  ...\nCaught unexpected exception: no memory")
 
     with pytest.raises(RayFailedError) as raised:
-        _fit(Tuner(fit), Running(Driver(tmp_path).driver))
+        with _faults_of(Running(Driver(tmp_path).driver)):
+            Tuner(fit).fit()
     assert str(raised.value) == "Ray Tune ended with RuntimeError: Caught unexpected exception: no memory"
 
 

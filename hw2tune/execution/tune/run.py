@@ -62,15 +62,17 @@ def run_tune(
             interruptible(driver.interrupt),
             idle_workers_used(),
             starting_workers_awaited(lambda: driver.has_more),
+            _faults_of(running),
         ):
-            _fit(tuner, running)
+            tuner.fit()
     return driver.ending or RunEnd.COMPLETE
 
 
-def _fit(tuner: tune.Tuner, running: Running) -> None:
-    """Runs Tune. Raises what a call of the driver raised as it was, and RayFailedError for all else."""
+@contextmanager
+def _faults_of(running: Running) -> Iterator[None]:
+    """Around Tune's run: raises an error of the driver's unchanged, and RayFailedError for all others."""
     try:
-        tuner.fit()
+        yield
     except Exception as error:  # Ray 2.60: whatever Tune's controller does not expect ends it
         if running.fault is None:
             raise RayFailedError(f"Ray Tune ended with {type(error).__name__}: {last_line(error)}") from error
