@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -135,11 +136,13 @@ def acted(study: Study, folder: StudyFolder, concurrency: int, clock: Clock) -> 
     from benchmarks.contestants.simulated_trial import SimulatedTrial
     from hw2tune.execution.cluster import Cluster
     from hw2tune.execution.run import run_trials
+    from hw2tune.execution.tune.run import run_tune
 
     data = load_dataset(study.dataset, validation_size=study.validation_size)
     ray.init("local", num_cpus=concurrency, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
     cluster = Cluster(resources=ResourceRequest(gpus_per_trial=0))
-    run_trials(study, folder=folder, data=data, cluster=cluster, tell=Listeners([clock]), trainable=SimulatedTrial)
+    execute = partial(run_tune, trainable=SimulatedTrial)
+    run_trials(study, folder=folder, data=data, cluster=cluster, tell=Listeners([clock]), execute=execute)
     ray.shutdown()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Any
 
 from hw2tune.data.dataset import Dataset
@@ -50,13 +51,15 @@ def run_on(
         cluster = connection.cluster(meanwhile="hw2tune.execution.run")
         with opened(results, study, data, fresh=request.fresh, say=tell.note) as folder:
             from hw2tune.execution.run import run_trials
+            from hw2tune.execution.tune.run import run_tune
 
             if known is not None:
                 tell.note(take_over(study, folder, known))
             _note_run(study, folder, data, cluster.capacity(), tell)
             end = run_trials(
                 study, folder=folder, data=data, cluster=cluster, tell=tell, retries=request.retries,
-                deadline=deadline, trainable=trainable,
+                deadline=deadline,
+                execute=run_tune if trainable is None else partial(run_tune, trainable=trainable),
             )  # fmt: skip
         return _judged(read_overview(folder), end)
 

@@ -6,7 +6,6 @@ import traceback
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 from optuna.trial import TrialState
 
@@ -16,7 +15,6 @@ from hw2tune.events import Listeners, StudyFinished
 from hw2tune.execution.cluster import Cluster
 from hw2tune.execution.preflight import make_plan
 from hw2tune.execution.tune.run import run_tune
-from hw2tune.execution.tune.trainable import TrainingTrial
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.trials.rows import write_trials_table
 from hw2tune.records.trials.states import LOST
@@ -39,7 +37,6 @@ def run_trials(
     tell: Listeners,
     retries: int = 2,
     deadline: float | None = None,
-    trainable: type[Any] | None = None,
     execute: Callable[..., RunEnd] = run_tune,
 ) -> RunEnd:
     """Runs a study until it holds its trials, is interrupted, or `deadline` (of `time.monotonic`) has passed.
@@ -47,7 +44,7 @@ def run_trials(
     The folder must be locked and Ray connected. Raises NotWritableError where the disk takes no more, and
     NoTrialFinishedError where the first trials all fail in the same way; both leave a study that the same command
     continues.
-    `trainable` takes what `TrainingTrial` takes (the default), `execute` what `run_tune` takes.
+    `execute` takes the arguments of `run_tune`.
     """
     recorder = Recorder(study, create_optuna_study(folder, study), folder, tell)
     recorder.enqueue_references()
@@ -55,9 +52,7 @@ def run_trials(
     tell(make_plan(study, folder, recorder.rows(), data=data, capacity=cluster.capacity()))
     for machine, why in cluster.unsuitable.items():
         tell.note(f"{machine} is excluded: {why}")
-    end = _run_all(
-        recorder, policy, cluster, deadline, partial(execute, data=data, trainable=trainable or TrainingTrial)
-    )
+    end = _run_all(recorder, policy, cluster, deadline, partial(execute, data=data))
     rows = recorder.rows()
     write_trials_table(folder, rows, list(study.space))
     tell(StudyFinished(folder=str(folder.root), end=end.value, rows=rows))

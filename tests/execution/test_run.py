@@ -165,6 +165,7 @@ def test_machines_that_go_after_the_beginning_refuse_no_concurrency_that_was_ask
 
 SLOW_STARTS = """
 import json, os, sys, time
+from functools import partial
 from pathlib import Path
 import ray
 from ray import tune
@@ -173,6 +174,7 @@ from hw2tune.records.trials.epochs import read_epochs
 from hw2tune.records.layout import StudyFolder
 from hw2tune.study.file import find_study, parse_study
 from hw2tune.execution.run import run_trials
+from hw2tune.execution.tune.run import run_tune
 from hw2tune.execution.cluster import Cluster
 from hw2tune.events import Listeners
 from hw2tune.resources import ResourceRequest
@@ -200,7 +202,7 @@ with scratch() as temporary:
     ray.init("local", num_cpus=3, include_dashboard=False, log_to_driver=False, logging_level="ERROR",
              _temp_dir=str(temporary))
     run_trials(study, folder=folder, data=data, cluster=Cluster(resources=ResourceRequest()), tell=Listeners(),
-               trainable=Quick)
+               execute=partial(run_tune, trainable=Quick))
     ray.shutdown()
 print(json.dumps([[epoch["pid"] for epoch in read_epochs(folder.trial(number))] for number in range(200)]))
 """

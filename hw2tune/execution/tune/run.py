@@ -16,7 +16,7 @@ from hw2tune.data.dataset import Dataset
 from hw2tune.errors import NotWritableError, RayFailedError
 from hw2tune.execution.cluster import Cluster
 from hw2tune.execution.tune.adapters import Running, TuneScheduler, TuneSearcher, TuneStopper
-from hw2tune.execution.tune.trainable import slot
+from hw2tune.execution.tune.trainable import TrainingTrial, slot
 from hw2tune.execution.workarounds import (
     idle_workers_used,
     starting_workers_awaited,
@@ -31,11 +31,12 @@ from hw2tune.train.task import TrialData
 
 
 def run_tune(
-    driver: StudyDriver, *, data: Dataset, cluster: Cluster, capacity: Capacity, trainable: type[Any]
+    driver: StudyDriver, *, data: Dataset, cluster: Cluster, capacity: Capacity, trainable: type[Any] = TrainingTrial
 ) -> RunEnd:
     """Runs the driver's trials and returns what ended them.
 
     Raises NotWritableError for a full temporary folder, RayFailedError where Ray fails, and what the driver raises.
+    `trainable` takes the arguments of `TrainingTrial`.
     """
     running = Running(driver)
     with _scratch(cluster.scratch) as scratch:
