@@ -1,9 +1,9 @@
 """What all loggers share: a listener that keeps a store up to date with a study's records.
 
-The records on disk are the truth, a store is a projection of them. An event only says which run has changed; a thread
-reads that run's records and the logger writes what its store lacks, which it finds out by looking. So nothing is lost
-or doubled when a study is killed and continued, when logging is switched on late, or when a server was away: whatever
-happened, what the records hold is written in the end. The study never waits for a logger but at its end.
+The records on disk are the truth, a store is a projection of them. A running trial's epochs come with the events; the
+records are read for what went before, and for replicates. A thread writes the runs that the store lacks. So nothing is
+lost or doubled if a study is killed and continued, if logging begins late, or if a server was away. The study waits for
+a logger only at its end.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from hw2tune.events import (
     TrialFinished,
     TrialStarted,
 )
-from hw2tune.integrations.runs import Run, read_replicate_runs, read_trial, read_trials
+from hw2tune.integrations.runs import Run, read_replicate_runs, read_trial, trial_epoch, trial_run
 from hw2tune.loggers import silenced
 from hw2tune.paths import refuse_unwritable
 from hw2tune.records.layout import StudyFolder
@@ -61,7 +61,8 @@ class RecordsLogger(ABC):
             self._import()
         self.overview: Overview | None = None  # of the study that is logged, as it was when last read
         self._identity: tuple[StudyFolder, int] | None = None
-        self._rows: dict[int, TrialRow] = {}
+        self._running: dict[int, Run] = {}  # trials by number
+        self._ended: dict[int, TrialRow] = {}  # trials whose end was logged
         self._written: dict[str, str] = {}  # digests of the runs in the store, by name
         self._pending: dict[str, Callable[[], None]] = {}
         self._changed = threading.Condition()
@@ -98,9 +99,6 @@ class RecordsLogger(ABC):
     def write(self, run: Run) -> None:
         """Brings the store up to date with a run, whatever it holds of it."""
 
-    def flush(self) -> None:  # noqa: B027
-        """Several runs may have been written: now the store must hold them."""
-
     def end(self, overview: Overview) -> None:  # noqa: B027
         """Every run that ended is written: what there is to say of the study as a whole."""
 
@@ -110,11 +108,13 @@ class RecordsLogger(ABC):
             case StudyStarted(folder=folder) | ReplicationStarted(folder=folder):
                 self._begin(StudyFolder(Path(folder)))
             case TrialStarted(trial=number, label=label, params=params):
-                self._trial_changed(_begun(number, label, params))
-            case EpochFinished(trial=number):
-                self._trial_changed(self._rows[number])
+                overview = self._overview()
+                self._trial_changed(number, read_trial(overview.study, overview.folder, _begun(number, label, params)))
+            case EpochFinished(trial=number, record=record):
+                epoch = trial_epoch(self._overview().study, record)
+                self._trial_changed(number, self._running[number].with_epoch(epoch))
             case TrialFinished(row=row):
-                self._trial_changed(row)
+                self._trial_ended(row)
             case TrainingFinished():
                 self._add("replicates", self._write_replicates)
             case StudyFinished(folder=folder) | ReplicationFinished(folder=folder):
@@ -135,7 +135,8 @@ class RecordsLogger(ABC):
         _active[self.name, folder] = self
         with self._changed:
             self._pending.clear()
-            self._rows.clear()
+            self._running.clear()
+            self._ended.clear()
             self._written.clear()
         self.overview = overview
         self._add("study", lambda: self.begin(overview))
@@ -156,21 +157,28 @@ class RecordsLogger(ABC):
         self._add("end", self._end)
         self._wait()
 
-    def _trial_changed(self, row: TrialRow) -> None:
-        self._rows[row.number] = row
-        self._add(f"trial {row.number}", lambda: self._write_trial(row))
+    def _trial_changed(self, number: int, run: Run) -> None:
+        self._running[number] = run
+        self._add(f"trial {number}", lambda: self._write(run))
+
+    def _trial_ended(self, row: TrialRow) -> None:
+        overview, running = self._overview(), self._running.pop(row.number, None)
+        if running is None:
+            run = read_trial(overview.study, overview.folder, row)
+        else:
+            run = trial_run(overview.study, row, running.epochs)
+        self._ended[row.number] = row
+        self._add(f"trial {row.number}", lambda: self._write(run))
 
     # What follows runs in the thread.
 
     def _write_everything(self) -> None:
         overview = self._overview()
-        for run in read_trials(overview.study, overview.folder, overview.rows):
-            self._write(run)
+        for row in overview.finished:
+            if self._ended.get(row.number) != row:
+                self._write(read_trial(overview.study, overview.folder, row))
+                self._ended[row.number] = row
         self._write_replicates()
-
-    def _write_trial(self, row: TrialRow) -> None:
-        overview = self._overview()
-        self._write(read_trial(overview.study, overview.folder, row))
 
     def _write_replicates(self) -> None:
         overview = self._overview()
@@ -208,7 +216,6 @@ class RecordsLogger(ABC):
             try:
                 with silenced(*self.loggers):
                     do()
-                    self.flush()
             except Exception as error:  # each library and store has its own; the study's end names it
                 self._failed(what, do, error)
                 return

@@ -1,16 +1,15 @@
-"""MLflow: a parent run a study, in it a run a trial and replicate, through the client alone.
+"""MLflow: a parent run per study, in it a run per trial and replicate, through the client only.
 
-The store that MLFLOW_TRACKING_URI names, else `logs/mlruns` in the study's folder. A run is found again by its tags:
-the study's own id, which lies beside the store, and the run's name. What the store holds of it is asked for once, and
-what is missing is sent. MLflow takes nothing back, so a run that holds what the records do not (an epoch was trained
-again) is deleted and written anew.
+The store is the one in MLFLOW_TRACKING_URI, else `logs/mlruns` in the study's folder. A run is found again by its tags:
+the study's own id, which is next to the store, and the run's name. An ended run with the digest of the records is
+complete. Any other run that this process did not write is deleted and written again: MLflow takes nothing back.
 """
 
 from __future__ import annotations
 
 import hashlib
-import math
 import os
+import shutil
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,8 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from hw2tune.errors import LoggerError
 from hw2tune.integrations.logger import RecordsLogger
-from hw2tune.integrations.mlflow_files import remove_torn
-from hw2tune.integrations.runs import Run, best_of, study_id
+from hw2tune.integrations.runs import Epoch, Run, best_of, study_id
 from hw2tune.loggers import silenced
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.overview import Overview
@@ -29,6 +27,7 @@ from hw2tune.variables import settled
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Experiment
 
 URI = "MLFLOW_TRACKING_URI"
 # Tags: which study, which run of it, which training of this name, in which state.
@@ -36,14 +35,13 @@ STUDY, RUN, KEY, DIGEST = "hw2tune.study", "hw2tune.run", "hw2tune.key", "hw2tun
 PARENT, PARENT_ID = "study", "mlflow.parentRunId"  # the value of RUN that the parent has; where the others name it
 BATCH = 1000  # metrics that MLflow takes at once
 NOTE = 5000  # characters of a tag that every store takes
+Point = tuple[str, float, float, int]  # a metric's name, value, time in seconds and step
 CHECK = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "20", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
-
-Point = tuple[str, int]  # a metric's name and step
 
 
 @dataclass
 class Stored:
-    """A run in the store. `points` is None until it was asked for."""
+    """A run in the store. `epochs` were sent by this process; None for an ended run or another process's."""
 
     id: str
     key: str
@@ -51,8 +49,8 @@ class Stored:
     status: str = "RUNNING"
     tags: dict[str, str] = field(default_factory=dict)
     params: dict[str, str] = field(default_factory=dict)
-    metrics: list[str] = field(default_factory=list)
-    points: dict[Point, float] | None = None
+    metrics: dict[str, float] = field(default_factory=dict)
+    epochs: list[Epoch] | None = None
 
 
 class MLflowLogger(RecordsLogger):
@@ -74,41 +72,65 @@ class MLflowLogger(RecordsLogger):
 
     def begin(self, overview: Overview) -> None:
         own = self.place(overview.folder).absolute()
-        if not self.uri:
-            remove_torn(own)
         self.client: MlflowClient = _client(self.uri or own.as_uri())
         self.study_id = study_id(overview.folder)
+        try:
+            self._open(overview)
+        except Exception:  # a kill tore one of the file store's own files
+            if self.uri:
+                raise
+            self._clear(own)
+            self._open(overview)
+        if not self.uri and not self.experiment.artifact_location.startswith(f"{own.as_uri()}/"):
+            self._clear(own)  # the folder was moved: artifacts would be written to its former place
+            self._open(overview)
+        self.parent = self._begin_parent(overview)
+
+    def _open(self, overview: Overview) -> None:
         self.experiment = self._experiment(overview.folder.name)
         self.stored = self._find_runs()
-        self.parent = self._begin_parent(overview)
+
+    @staticmethod
+    def _clear(store: Path) -> None:
+        """Empty the study's own store: the records have it all."""
+        for experiment in store.glob("[0-9]*"):
+            shutil.rmtree(experiment)
 
     def write(self, run: Run) -> None:
         there = self.stored.get(run.name)
         if there and there.digest == run.digest:
             return
-        points = {(name, one.number): (value, one.time) for one in run.epochs for name, value in one.metrics.items()}
+        if there and not self._continues(there, run):
+            self.client.delete_run(there.id)
+            there = None
+        there = there or self._create(run.name, run.name, run)
+        sent, there.epochs = there.epochs or [], None  # until all is sent it is not known what arrived
+        new = list(run.epochs[len(sent) :])
+        points = [(name, value, epoch.time, epoch.number) for epoch in new for name, value in epoch.metrics.items()]
         if run.ended:
-            last = run.epochs[-1] if run.epochs else None
-            points |= {(k, run.best_epoch or 0): (v, last.time if last else 0.0) for k, v in run.results.items()}
-        try:
-            if there and not self._agrees(there, run, points):
-                self.client.delete_run(there.id)
-                there = None
-            there = there or self._create(run.name, run.name, run)
-            self._send(there, points, {name: str(value) for name, value in run.params.items()})
+            at = run.epochs[-1].time if run.epochs else 0.0
+            points += [(name, value, at, run.best_epoch or 0) for name, value in run.results.items()]
+        self._send(there, points, {name: str(value) for name, value in run.params.items()})
+        if run.ended:
             self._close(there, run)
-        except BaseException:  # also Ctrl-C: what arrived is not known
-            self.stored.pop(run.name, None)
-            raise
+        else:
+            self._set_status(there, "RUNNING")
+            there.epochs = [*sent, *new]
+
+    @staticmethod
+    def _continues(there: Stored, run: Run) -> bool:
+        """Return whether the run in the store is a beginning of the run."""
+        sent = there.epochs
+        return sent is not None and there.key == run.key and list(run.epochs[: len(sent)]) == sent
 
     def end(self, overview: Overview) -> None:
         tags = {"state": "complete" if overview.is_complete else "interrupted"}
-        points: dict[Point, tuple[float, float]] = {}
-        if (best := overview.best) is not None and best.value is not None:
+        best, name = overview.best, best_of(overview.study)
+        if best is not None and best.value is not None:
             tags["best trial"] = str(best.number)
-            points[best_of(overview.study), len(overview.finished)] = (best.value, time.time())
-        known = self._points(self.parent)
-        self._send(self.parent, {point: value for point, value in points.items() if point not in known}, {})
+            if self.parent.metrics.get(name) != best.value:
+                self._send(self.parent, [(name, best.value, time.time(), len(overview.finished))], {})
+                self.parent.metrics[name] = best.value
         if best is not None:
             trial = overview.folder.trial(best.number)
             self._attach("best", [path for path in (trial.best, trial.params) if path.exists()])
@@ -133,48 +155,22 @@ class MLflowLogger(RecordsLogger):
             "sampler": study.sampler.name, "pruner": study.pruner.name, "max_epochs": study.max_epochs,
             "seed": study.seed, "split_seed": study.split_seed,
         }  # fmt: skip
-        self._send(parent, {}, {key: str(value) for key, value in params.items()})
+        self._send(parent, [], {key: str(value) for key, value in params.items()})
         return parent
 
-    def _agrees(self, there: Stored, run: Run, points: Mapping[Point, tuple[float, float]]) -> bool:
-        """Whether the store holds nothing of the run that the records do not."""
-        same_params = all(str(run.params.get(name)) == value for name, value in there.params.items())
-        known = self._points(there)
-        return (
-            there.key == run.key
-            and same_params
-            and all(point in points and _equal(value, points[point][0]) for point, value in known.items())
-        )
-
-    def _points(self, there: Stored) -> dict[Point, float]:
-        """The metrics that the store holds of a run; one that it holds twice counts as another value."""
-        if there.points is None:
-            points: dict[Point, float] = {}
-            for name in there.metrics:
-                for one in self.client.get_metric_history(there.id, name):
-                    points[name, one.step] = one.value if (name, one.step) not in points else math.inf
-            there.points = points
-        return there.points
-
-    def _send(self, there: Stored, points: Mapping[Point, tuple[float, float]], params: Mapping[str, str]) -> None:
+    def _send(self, there: Stored, points: Sequence[Point], params: Mapping[str, str]) -> None:
         from mlflow.entities import Metric, Param
 
         new = [Param(name, value) for name, value in params.items() if name not in there.params]
         if new:
             self.client.log_batch(there.id, params=new)
             there.params |= params
-        known = self._points(there)
-        missing = {point: value for point, value in points.items() if point not in known}
-        metrics = [Metric(name, value, int(1000 * at), step) for (name, step), (value, at) in missing.items()]
+        metrics = [Metric(name, value, int(1000 * at), step) for name, value, at, step in points]
         for first in range(0, len(metrics), BATCH):
             self.client.log_batch(there.id, metrics=metrics[first : first + BATCH])
-        known.update({point: value for point, (value, _) in missing.items()})
 
     def _close(self, there: Stored, run: Run) -> None:
-        """Says how a run ended; the digest last, as it says that all is there."""
-        if not run.ended:
-            self._set_status(there, "RUNNING")
-            return
+        """Log how a run ended. The digest is last: it says that all is there."""
         self._tag(there, {"state": run.state, "reason": run.reason})
         ended = int(1000 * run.epochs[-1].time) if run.epochs else None
         self._set_status(there, "FINISHED" if run.succeeded else "FAILED", ended)
@@ -216,9 +212,12 @@ class MLflowLogger(RecordsLogger):
             tags |= {KEY: run.key, "kind": run.kind, "label": run.label, PARENT_ID: self.parent.id}
         begun = int(1000 * run.epochs[0].time) if run and run.epochs else None
         made = self.client.create_run(
-            self.experiment, begun, {key: value for key, value in tags.items() if value} | {STUDY: self.study_id}, shown
+            self.experiment.experiment_id,
+            begun,
+            {key: value for key, value in tags.items() if value} | {STUDY: self.study_id},
+            shown,
         )
-        there = self.stored[name] = Stored(id=made.info.run_id, key=tags[KEY], points={})
+        there = self.stored[name] = Stored(id=made.info.run_id, key=run.key if run else "", epochs=[])
         return there
 
     def _find_runs(self) -> dict[str, Stored]:
@@ -229,7 +228,7 @@ class MLflowLogger(RecordsLogger):
             if tags.get(STUDY) == self.study_id and tags.get(RUN) not in found:
                 found[tags[RUN]] = Stored(
                     id=run.info.run_id, key=tags.get(KEY, ""), digest=tags.get(DIGEST, ""), status=run.info.status,
-                    params=dict(run.data.params), metrics=list(run.data.metrics), tags=tags,
+                    params=dict(run.data.params), metrics=dict(run.data.metrics), tags=tags,
                 )  # fmt: skip
             elif not tags.get(STUDY) and not self.uri:  # on a server it may be one that another process is making
                 self.client.delete_run(run.info.run_id)
@@ -238,23 +237,23 @@ class MLflowLogger(RecordsLogger):
     def _every_run(self) -> Iterable[Any]:
         token = None
         while True:
-            page = self.client.search_runs([self.experiment], max_results=1000, page_token=token)
+            page = self.client.search_runs([self.experiment.experiment_id], max_results=1000, page_token=token)
             yield from page
             token = page.token
             if not token:
                 return
 
-    def _experiment(self, name: str) -> str:
-        """The number of the experiment: MLFLOW_EXPERIMENT_ID, else that of this name, made if there is none."""
+    def _experiment(self, name: str) -> Experiment:
+        """The experiment in MLFLOW_EXPERIMENT_ID, else the one of this name, made if it does not exist."""
         if self.uri and (number := os.environ.get("MLFLOW_EXPERIMENT_ID")):
-            return str(self.client.get_experiment(number).experiment_id)
+            return self.client.get_experiment(number)
         name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or name
         there = self.client.get_experiment_by_name(name)
         if there is None:
-            return str(self.client.create_experiment(name))
+            return self.client.get_experiment(self.client.create_experiment(name))
         if there.lifecycle_stage == "deleted":
             self.client.restore_experiment(there.experiment_id)
-        return str(there.experiment_id)
+        return there
 
 
 def _client(uri: str) -> MlflowClient:
@@ -280,8 +279,3 @@ def _cause(error: BaseException) -> str:
     while error.__cause__ or error.__context__:
         error = error.__cause__ or error.__context__ or error
     return first_line(error, type(error).__name__)
-
-
-def _equal(one: float, other: float) -> bool:
-    """MLflow's stores keep numbers exactly, but each has its own way with those that are not finite."""
-    return one == other or not (math.isfinite(one) and math.isfinite(other))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -61,6 +62,10 @@ class Run:
         """Whether it ended as it should: trained to its end, or stopped by the pruner."""
         return self.state.split(" at ")[0] in RANKED
 
+    def with_epoch(self, epoch: Epoch) -> Run:
+        """Return the run after another epoch, which replaces itself and later epochs if it was trained again."""
+        return replace(self, epochs=[*(one for one in self.epochs if one.number < epoch.number), epoch])
+
     @property
     def digest(self) -> str:
         """What tells this state of the run from every other."""
@@ -68,8 +73,17 @@ class Run:
 
 
 def read_trial(study: Study, folder: StudyFolder, row: TrialRow) -> Run:
-    """A trial, with the epochs that are on disk now."""
-    records = read_epochs(folder.trial(row.number))
+    """Return a trial with the epochs on disk."""
+    return trial_run(study, row, [trial_epoch(study, record) for record in read_epochs(folder.trial(row.number))])
+
+
+def trial_epoch(study: Study, record: Mapping[str, Any]) -> Epoch:
+    """Return a trial's epoch from its record in `result.json` or an event."""
+    return _epoch(study, record, float(record.get("timestamp", 0)))
+
+
+def trial_run(study: Study, row: TrialRow, epochs: Sequence[Epoch]) -> Run:
+    """Return a trial with these epochs."""
     ended = row.state not in (RUNNING, INTERRUPTED, WAITING)
     label = safe_name(row.label) if "/" in row.label else row.label  # a stranger's may be a path
     results = {"seconds": row.seconds} if ended else {}
@@ -83,16 +97,11 @@ def read_trial(study: Study, folder: StudyFolder, row: TrialRow) -> Run:
         params=row.params,
         state=row.state_text,
         reason=row.reason,
-        epochs=[_epoch(study, record, float(record.get("timestamp", 0))) for record in records],
+        epochs=epochs,
         results=results,
         best_epoch=row.best_epoch,
         ended=ended,
     )
-
-
-def read_trials(study: Study, folder: StudyFolder, rows: Iterable[TrialRow]) -> list[Run]:
-    """The trials that ended, by number; the others are logged as they run."""
-    return [read_trial(study, folder, row) for row in rows if row.state not in (RUNNING, INTERRUPTED, WAITING)]
 
 
 def read_replicate_runs(study: Study, folder: StudyFolder) -> list[Run]:
@@ -174,8 +183,11 @@ def _epochs(study: Study, records: Sequence[Mapping[str, Any]], path: Path) -> l
 
 def _epoch(study: Study, record: Mapping[str, Any], time: float) -> Epoch:
     names = dict.fromkeys((*EPOCH_COLUMNS, study.objective))
-    metrics = {_short(name): float(record[name]) for name in names if record.get(name) is not None}
-    return Epoch(number=record["epoch"], time=time, metrics=metrics)
+    values = {_short(name): record.get(name) for name in names}
+    # A file has null in place of a number that is not finite, an event has the number.
+    metrics = {name: float(value) for name, value in values.items() if isinstance(value, (int, float))}
+    finite = {name: value for name, value in metrics.items() if math.isfinite(value)}
+    return Epoch(number=record["epoch"], time=time, metrics=finite)
 
 
 def study_id(folder: StudyFolder) -> str:
