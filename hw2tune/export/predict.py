@@ -34,7 +34,7 @@ class Prediction:
 
     @property
     def label(self) -> str:
-        """The class that is predicted."""
+        """The predicted class."""
         return next(iter(self.probabilities), "")
 
     @property
@@ -45,7 +45,7 @@ class Prediction:
 
 @dataclass(frozen=True, kw_only=True)
 class Predictions:
-    """What a network says of image files, in their order."""
+    """Predictions for image files, in their order."""
 
     model: TrainedModel
     images: list[Prediction]
@@ -62,7 +62,7 @@ def predict(
     results_dir: str | Path = "ray_results",
     data_dir: Path | None = None,
 ) -> Predictions:
-    """Classifies image files by a network of study `name`, chosen as `export_model` chooses it.
+    """Classify image files by a network of study `name`, chosen as `export_model` chooses it.
 
     Files are turned as their camera noted, laid on white where they are transparent, converted to the study's channels
     and resized to its size. One that cannot be used has an `error`, and the others are predicted. Raises Hw2tuneError.
@@ -91,7 +91,7 @@ def predict(
 
 
 def _read(model: TrainedModel, file: str | Path) -> tuple[Pixels, tuple[str, ...]] | Prediction:
-    """Pixels (H, W, C) and what was done to them, or why there are none."""
+    """Return pixels (H, W, C) with notes on the changes to them, or a prediction with the error."""
     height, width, channels = model.images.image_shape
     white = {**WHITE, **(model.images.white or {})}
     try:

@@ -1,4 +1,4 @@
-"""What lies beside an exported file, so that it is of use without hw2tune: a script, and the network's code."""
+"""Files next to an exported network, for its use without hw2tune: a script, and the network's code."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from hw2tune.data.image_file import FORMATS
 from hw2tune.study.models import MODELS
-from hw2tune.user_code.files import code_reference
+from hw2tune.user_code.files import CodeReference, code_reference
 
 if TYPE_CHECKING:
     from hw2tune.export.trained import TrainedModel
@@ -60,10 +60,10 @@ pixels = np.load(sys.argv[1]).reshape(1, {channels}, {height}, {width}).astype("
 
 
 def script(model: TrainedModel, file: Path, *, name: str, module: str) -> str:
-    """A program of at most 15 lines that loads `file`, which lies beside it, and predicts an image.
+    """Return a program of at most 15 lines that loads `file`, in its folder, and predicts an image.
 
-    `name` is its own, `module` that of `network_module`'s. Images of two channels, of more than three, or with
-    values below 0 come from no image file: these it reads from an .npy file.
+    `name` is the program's, `module` that of `network_module`. Images of two channels, of more than three, or with
+    values below 0 are not in image files: the program reads them from an .npy file.
     """
     height, width, channels = model.images.image_shape
     from_image, dtype = model.takes_files, "uint8" if model.unit == 255 else "float32"
@@ -85,30 +85,31 @@ def script(model: TrainedModel, file: Path, *, name: str, module: str) -> str:
 
 
 def needs(model: TrainedModel, suffix: str) -> str:
-    """What must be installed to use a file of this format, in words."""
-    package = _package(model) if suffix == ".safetensors" else ""
-    return NEEDS[suffix] + (f", and {package}" if package and package != "torch" else "")
+    """Return the packages that a file of this format needs, in words."""
+    reference = _reference(model)
+    package = reference.module.partition(".")[0]  # that an own network is imported from
+    imported = suffix == ".safetensors" and model.study.model not in MODELS and reference.file is None
+    return NEEDS[suffix] + (f", and {package}" if imported and package != "torch" else "")
 
 
 def module_name(stem: str) -> str:
-    """What a file's stem becomes in the name of a module."""
+    """Return a file's stem as the name of a module."""
     word = re.sub(r"\W", "_", stem, flags=re.ASCII)
     return word if word[:1].isalpha() or word[:1] == "_" else f"_{word}"
 
 
 def network_module(model: TrainedModel, file: Path, *, code: str) -> str:
-    """A module whose `load` gives the network of `file`, which lies beside it, between preprocessing and softmax.
+    """Return a module whose `load` gives the network of `file` between preprocessing and softmax.
 
-    A network that hw2tune ships stands in it, the user's own is in the folder `code` beside it, and an installed one
-    is imported.
+    The module has the source of a shipped network; the user's own is in the folder `code` next to it, and an installed
+    network is imported.
     """
     from hw2tune.export.graph import Classifier
     from hw2tune.train.models import arguments
     from hw2tune.user_code.importer import load
 
-    factory_name = MODELS[model.study.model].factory if model.study.model in MODELS else model.study.model
-    reference = code_reference(factory_name)
-    given = arguments(load(factory_name, model.study.code), model.blueprint)
+    reference = _reference(model)
+    given = arguments(load(_factory(model), model.study.code), model.blueprint)
     black, white = model.images.black_and_white
     called = ", ".join(f"{name}={value!r}" for name, value in given.items())
     parts = [
@@ -135,25 +136,25 @@ def _imports(*, beside: bool) -> str:
 
 
 def _network_source(model: TrainedModel, code: str) -> str:
-    """How the module comes by the network's class."""
+    """Return the source of a shipped network, or the import of another one."""
+    reference = _reference(model)
     if model.study.model in MODELS:
         from hw2tune.train.dropout import Dropout
 
-        reference = code_reference(MODELS[model.study.model].factory)
         network = getattr(import_module(reference.module), reference.name)
         return "\n\n".join(inspect.getsource(one) for one in (Dropout, network))
-    reference = code_reference(model.study.model)
     beside = f'sys.path.insert(0, str(Path(__file__).with_name("{code}")))\n' if reference.file else ""
     return f"{beside}from {reference.module} import {reference.name}  # noqa: E402\n"
 
 
-def _package(model: TrainedModel) -> str:
-    """The installed package that an own network is from; empty for what travels with the weights."""
-    if model.study.model in MODELS or code_reference(model.study.model).file is not None:
-        return ""
-    return code_reference(model.study.model).module.partition(".")[0]
+def _factory(model: TrainedModel) -> str:
+    return MODELS[model.study.model].factory if model.study.model in MODELS else model.study.model
+
+
+def _reference(model: TrainedModel) -> CodeReference:
+    return code_reference(_factory(model))
 
 
 def uses_hw2tune(model: TrainedModel) -> bool:
-    """Whether the user's own code imports hw2tune, so that its safetensors file cannot do without."""
+    """Return whether the user's own code imports hw2tune, which its safetensors file then needs."""
     return any(re.search(r"^\s*(from|import)\s+hw2tune\b", text, re.MULTILINE) for text in model.study.code.values())

@@ -1,4 +1,4 @@
-"""Replicates: each variant on each seed, at the epoch that validation chose, tested here and only here."""
+"""Replicates: each variant on each seed, at the epoch chosen by validation, tested only here."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def write_shared_records(context: Context) -> Gallery:
 
 
 def _shown(images: NDArray[Any], scale: tuple[float, float]) -> NDArray[np.uint8]:
-    """Images as they can be looked at: gray or three colours; of other numbers of channels the mean."""
+    """Return images to look at: gray or three colours; of other numbers of channels the mean."""
     levels = _levels(images, scale)
     if levels.shape[-1] in (1, 3):
         return levels
@@ -53,7 +53,7 @@ def _shown(images: NDArray[Any], scale: tuple[float, float]) -> NDArray[np.uint8
 
 
 def _levels(images: NDArray[Any], scale: tuple[float, float]) -> NDArray[np.uint8]:
-    """Pixels as levels, black 0 and white 255."""
+    """Return pixels as levels, black 0 and white 255."""
     if images.dtype == np.uint8:
         return images
     black, white = scale

@@ -21,7 +21,7 @@ TRAINING_VERSION = "0fe5ec21ca306c67"
 
 
 def key_of(task: Task, data: Dataset, capacity: Capacity, **more: str) -> str:
-    """A digest of everything that a training depends on: the same key, the same training."""
+    """Return a digest of everything that a training depends on: the same key, the same training."""
     depends_on = {
         "task": asdict(task) | {"hyperparameters": task.hyperparameters.as_dict(), "code": code_digest(task.code)},
         "data": data.checksum,
@@ -35,7 +35,7 @@ def key_of(task: Task, data: Dataset, capacity: Capacity, **more: str) -> str:
 
 
 def _versions(task: Task) -> dict[str, dict[str, str]]:
-    """The versions of the installed packages that a network or an objective comes from.
+    """Return the versions of the installed packages of a network and an objective.
 
     Python files of the study are in the key themselves, and a version of torchvision belongs to one of torch.
     """

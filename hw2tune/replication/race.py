@@ -1,4 +1,4 @@
-"""The race: which of the best trials is best on average over seeds that neither search nor claims use.
+"""The race for the trial that is best on average over seeds that neither search nor claims use.
 
 Each finalist is trained on a first seed, and then in pairs the leader and its likeliest rival on their next ones, until
 the leader is safe or the race has had its trainings. What counts is the posterior mean: the search's value and the
@@ -29,9 +29,9 @@ DRAWS = 4000  # of the posterior
 
 
 def candidates(overview: Overview, race: int) -> list[TrialRow]:
-    """The best `race` trials, stopped or not, no configuration twice, and no more than the better third of all.
+    """Return the best `race` trials, pruned or not, no configuration twice, and at most the better third of all.
 
-    Raises StudyFolderError where none has a value.
+    Raises StudyFolderError if no trial has a value.
     """
     ranked = best_first(overview.rows, overview.study.direction)
     if not ranked:
@@ -47,7 +47,7 @@ def candidates(overview: Overview, race: int) -> list[TrialRow]:
 
 @dataclass
 class Finalists:
-    """What a race knows. `search` (K,) and `values`, by finalist and seed: larger is better, None where it diverged."""
+    """State of a race. `search` (K,) and `values`, by finalist and seed: larger is better, None if it diverged."""
 
     search: Sequence[float]
     values: list[list[float | None]] = field(default_factory=list)
@@ -56,7 +56,7 @@ class Finalists:
         self.values = self.values or [[] for _ in self.search]
 
     def posterior(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Means and standard deviations (K,) of the finalists' true means; one that diverged has no chance."""
+        """Return means and standard deviations (K,) of the finalists' true means; -inf for a finalist that diverged."""
         seen = [[search, *(one for one in values if one is not None)] for search, values in self._pairs()]
         counts = np.array([len(one) for one in seen])
         means = np.array([np.mean(one) for one in seen])
@@ -69,7 +69,7 @@ class Finalists:
         return np.where(diverged, -np.inf, mean), 1 / np.sqrt(precision)
 
     def chances(self) -> NDArray[np.float64]:
-        """(K,) the probability of each finalist to be the best."""
+        """Return the probability of each finalist to be the best (K,)."""
         mean, deviation = self.posterior()
         if not np.isfinite(mean).any():
             return np.full(len(mean), 1 / len(mean))
@@ -77,7 +77,7 @@ class Finalists:
         return np.bincount(drawn.argmax(1), minlength=len(mean)) / DRAWS
 
     def next(self) -> list[int]:
-        """Which finalists are trained next, on the next seed of each; none where the race is over."""
+        """Return the finalists to train next, each on its next seed; none if the race is over."""
         if untried := [number for number, values in enumerate(self.values) if not values]:
             return untried
         chances, had = self.chances(), sum(map(len, self.values))
@@ -87,7 +87,7 @@ class Finalists:
 
     @property
     def winner(self) -> int:
-        """The best posterior mean, the first of equals."""
+        """The finalist with the best posterior mean, the first of ties."""
         return int(self.posterior()[0].argmax())
 
     def _pairs(self) -> list[tuple[float, list[float | None]]]:
@@ -96,7 +96,7 @@ class Finalists:
 
 @cache
 def _standard_normal(count: int) -> NDArray[np.float64]:
-    """(DRAWS, count), the same ones every time: a race that is run again goes the same way."""
+    """Return (DRAWS, count) draws, always the same: a race that is run again has the same course."""
     return np.random.default_rng(0).standard_normal((DRAWS, count))
 
 
@@ -108,7 +108,7 @@ def run_race(
     seeds: Sequence[int],
     train: Callable[[list[tuple[TrialRow, int]]], list[float | None]],
 ) -> Race:
-    """Runs the race. `train` returns for each trial and seed the objective's best value, None where it diverged."""
+    """Run the race. `train` returns for each trial and seed the objective's best value, None if it diverged."""
     sign = sign_of(direction)
     known = Finalists([sign * (row.value or 0.0) for row in rows])
     while numbers := known.next():

@@ -1,4 +1,4 @@
-"""`hw2tune rerun`: one trial of a study again, in this process, held against what the study recorded of it."""
+"""`hw2tune rerun`: one trial of a study again, in this process, compared with its records."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def rerun_trial(
     data_dir: Path | None = None,
     listeners: Sequence[Listener] = (),
 ) -> Rerun:
-    """Trains a trial's configuration again, on its own seed or on `seed`, for as many epochs as it had.
+    """Train a trial's configuration again, on its own seed or on `seed`, for as many epochs as it had.
 
     In this process, with the threads and on the kind of device that the study's workers had. Nothing is written.
     Raises Hw2tuneError, InterruptedByUserError at Ctrl-C.
@@ -68,7 +68,7 @@ def rerun_trial(
 
 
 def _run_of(folder: StudyFolder, recorded: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The run of the study that began the trial, the last one where that cannot be told; empty where none is known."""
+    """Return the run of the study that began the trial, the last run if it is not known; empty without any run."""
     studies = [run for run in runs(folder) if "study" in run.get("seeds", {})]
     begun = float(recorded[0].get("timestamp", math.inf)) if recorded else math.inf
     before = [run for run in studies if datetime.fromisoformat(run["started"]).timestamp() <= begun]
@@ -96,7 +96,7 @@ def _row(overview: Overview, number: int) -> TrialRow:
 def _trained(
     task: Task, data: Dataset, resources: dict[str, Any], epochs: int, tell: Listeners
 ) -> tuple[list[dict[str, Any]], str]:
-    """The epochs' records, and what ended the training before it had them all."""
+    """Return the epochs' records, and the reason if the training ended early."""
     images = TrialData(info=data.info, train=data.train, validation=data.validation)
     threads, gpu = int(resources.get("threads", 1)), bool(resources.get("gpus_per_trial"))
     records: list[dict[str, Any]] = []
@@ -119,7 +119,7 @@ def _trained(
 
 
 def _trainer(images: TrialData, threads: int, gpu: bool) -> Trainer:
-    """On a GPU where the study had one and there is one here; that there is none stands among the circumstances."""
+    """Return a trainer on a GPU if the study and this machine have one; its absence is one of the circumstances."""
     from hw2tune.train.trainer import Trainer
 
     try:
@@ -130,7 +130,7 @@ def _trainer(images: TrialData, threads: int, gpu: bool) -> Trainer:
 
 @contextlib.contextmanager
 def _process_kept() -> Iterator[None]:
-    """A training sets its process's threads and how it treats tiny numbers: behind it they are as before."""
+    """Restore the process's threads and its treatment of tiny numbers and TF32, which a training sets."""
     import torch
 
     threads, tf32 = torch.get_num_threads(), (torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32)
@@ -161,7 +161,7 @@ def _values(record: dict[str, Any], names: list[str]) -> dict[str, float]:
 
 
 def _circumstances(then: dict[str, Any], data: Dataset) -> list[str]:
-    """What differs between the run of the study that began the trial and now, of what a training may depend on."""
+    """Return the differences, of all that a training may depend on, between the run that began the trial and now."""
     import torch
 
     now = run_facts()

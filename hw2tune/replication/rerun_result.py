@@ -1,4 +1,4 @@
-"""What came of a trial that was trained again: epoch by epoch beside what was recorded, and in words."""
+"""The result of a trial that was trained again: epoch by epoch next to the record, and in words."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ class RerunEpoch:
 
     @property
     def same(self) -> bool:
-        """Whether every quantity is equal to the last digit."""
+        """Return whether every quantity is equal to the last digit."""
         return bool(self.again) and self.recorded == self.again
 
     @property
     def differences(self) -> dict[str, float]:
-        """By quantity how far off, again - recorded."""
+        """The differences by quantity, again - recorded."""
         return {name: self.again[name] - value for name, value in self.recorded.items() if name in self.again}
 
 
@@ -53,17 +53,17 @@ class Rerun:
 
     @property
     def other_seed(self) -> bool:
-        """Whether it was not meant to come out the same."""
+        """Return whether the training was on another seed and not meant to come out the same."""
         return self.seed != self.study.seed
 
     @property
     def expected(self) -> str:
-        """What should end the training; nothing does where the trial was stopped in order or its machine gave out."""
+        """The expected reason for the end; empty if the trial was stopped gracefully or its machine failed."""
         return self.trial.reason if self.trial.state in ENDED_BY_ITSELF else ""
 
     @property
     def same(self) -> bool:
-        """Whether every recorded epoch came out equal to the last digit, and the training ended as it had."""
+        """Return whether every recorded epoch came out equal to the last digit, and the training ended as before."""
         return not self.other_seed and all(one.same for one in self.epochs) and self.ended == self.expected
 
     @property
@@ -76,7 +76,7 @@ class Rerun:
 
     @property
     def sentence(self) -> str:
-        """What came of it."""
+        """The result in words."""
         if self.other_seed:
             return self._on_another_seed()
         if not self.same:
@@ -113,5 +113,5 @@ class Rerun:
 
 
 def _size(value: float, quantity: str) -> str:
-    """A difference without its sign, and with a digit of even the smallest."""
+    """Return a difference without its sign, the smallest with a digit too."""
     return f"{value:.1e}" if value < 1e-4 else difference(value, quantity).removeprefix("+")
