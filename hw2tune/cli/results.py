@@ -79,8 +79,8 @@ def stop(
     """
     from hw2tune.api import stop_study
     from hw2tune.terminal.progress import progress
-    from hw2tune.terminal.stop import print_stop
     from hw2tune.terminal.tables import stdout
+    from hw2tune.terminal.upkeep import print_stop
 
     with progress(quiet=quiet) as tell:
         stopped = stop_study(name, results_dir=results_dir, now=now, timeout=timeout, listeners=[tell])
@@ -111,9 +111,9 @@ def clean(
     """
     from hw2tune.api import find_leftovers, remove_leftovers
     from hw2tune.errors import Hw2tuneError
-    from hw2tune.terminal.leftovers import print_leftovers, print_removed
     from hw2tune.terminal.streams import results
     from hw2tune.terminal.tables import stdout
+    from hw2tune.terminal.upkeep import print_leftovers, print_removed
 
     form = opt.chosen_form(form, json=json)
     found = find_leftovers(names or (), results_dir=results_dir, kinds=only or ())

@@ -7,7 +7,7 @@ import pytest
 from hw2tune.records.lock import this_process
 from hw2tune.records.overview import read_overview
 from hw2tune.records.stopping import Stop
-from hw2tune.terminal.stop import print_stop
+from hw2tune.terminal.upkeep import print_stop
 from tests.command_line import hw2tune
 from tests.report.fake_study import write_fake_study
 from tests.terminal.test_display import console, text
