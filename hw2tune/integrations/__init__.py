@@ -1,8 +1,8 @@
-"""Libraries that users know, as listeners of a study's events: one small file a library.
+"""Loggers of other libraries as listeners of a study's events, one file per library.
 
     hw2tune.run_study("quickstart", listeners=[TensorBoardLogger(), MLflowLogger()])
 
-`--log` builds them by name. Each is imported here and its library where it is used.
+`--log` builds them by name. A library is imported when its logger is made.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ LOGGERS: dict[str, type[RecordsLogger]] = {
 
 
 def make_loggers(names: Sequence[str], folders: Sequence[Path] = ()) -> list[RecordsLogger]:
-    """Loggers by name, once each, for studies in `folders` (which may be made later).
+    """Return loggers by name, once each, for studies in `folders`, which may not exist yet.
 
-    Raises LoggerError or PathError where one of them could not log: its library is not installed, its server does not
-    answer, a folder cannot be written.
+    Raises LoggerError or PathError if a logger could not log: its library is not installed, its server does not answer,
+    a folder is not writable.
     """
     loggers = [LOGGERS[name]() for name in dict.fromkeys(names)]
     for logger in loggers:

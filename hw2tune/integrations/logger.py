@@ -1,4 +1,4 @@
-"""What all loggers share: a listener that keeps a store up to date with a study's records.
+"""Base class of the loggers: a listener that keeps a store up to date with a study's records.
 
 The records on disk are the truth, a store is a projection of them. A running trial's epochs come with the events; the
 records are read for what went before, and for replicates. A thread writes the runs that the store lacks. So nothing is
@@ -48,7 +48,7 @@ PATIENCE = 60.0  # seconds without a run written, until a study ends without the
 class RecordsLogger(ABC):
     """A listener that brings a store up to date with the records. Subclasses say how a run is written.
 
-    Raises LoggerError where the library is not installed. What it does to the store is idempotent.
+    Raises LoggerError if the library is not installed. Writing a run twice changes nothing.
     """
 
     name: ClassVar[str]  # of the library, as --log takes it
@@ -72,7 +72,7 @@ class RecordsLogger(ABC):
         self._failure: Exception | None = None
 
     def _import(self) -> None:
-        """Before the study: it takes seconds, and what a library says at its import is not for users of ours."""
+        """Import the library, which takes seconds, before the study and without its own messages."""
         with settled(), silenced(*self.loggers), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
@@ -85,25 +85,25 @@ class RecordsLogger(ABC):
                 ) from error
 
     def check(self, folder: Path) -> None:
-        """Raises LoggerError or PathError where the study in `folder`, which may be made later, cannot be logged."""
+        """Raise LoggerError or PathError if the study in `folder`, which may not exist yet, cannot be logged."""
         refuse_unwritable(self.place(StudyFolder(folder)), f"--log {self.name}")
 
     @abstractmethod
     def place(self, folder: StudyFolder) -> Path:
-        """Where this library's files lie in a study's folder."""
+        """Return the place of this library's files in a study's folder."""
 
     def begin(self, overview: Overview) -> None:  # noqa: B027  # not every store has a place for the study
-        """A study is about to be logged, for the first time in this process or after another one."""
+        """Prepare the store for a study, the first of this process or another one."""
 
     @abstractmethod
     def write(self, run: Run) -> None:
-        """Brings the store up to date with a run, whatever it holds of it."""
+        """Bring the store up to date with a run, whatever it holds of the run."""
 
     def end(self, overview: Overview) -> None:  # noqa: B027
-        """Every run that ended is written: what there is to say of the study as a whole."""
+        """Log the study as a whole, after every ended run is written."""
 
     def __call__(self, event: Event) -> None:
-        """Notes what has changed. Raises LoggerError at a study's end where something could not be written."""
+        """Mark the changed run. Raises LoggerError at a study's end if a run could not be written."""
         match event:
             case StudyStarted(folder=folder) | ReplicationStarted(folder=folder):
                 self._begin(StudyFolder(Path(folder)))
@@ -143,7 +143,7 @@ class RecordsLogger(ABC):
         self._add("everything", self._write_everything)
 
     def _abandon(self) -> None:
-        """Another logger goes on from what this one has written: two would each write what the store lacks."""
+        """Stop before another logger of the same study continues: two would write the same runs."""
         with self._changed:
             self._pending.clear()
             self._leaving = True
@@ -201,7 +201,7 @@ class RecordsLogger(ABC):
         return self.overview
 
     def _add(self, what: str, work: Callable[[], None]) -> None:
-        """Puts work behind what is to be done; the same work is done once. Costs the study microseconds."""
+        """Append work to the pending work, in place of the same work. Costs the study microseconds."""
         with self._changed:
             self._pending[what] = work
             self._changed.notify_all()
@@ -222,7 +222,7 @@ class RecordsLogger(ABC):
             self._failure = None
 
     def _next(self) -> tuple[str, Callable[[], None]] | None:
-        """What is to be done next; None, and the thread's end, where for a while there was nothing."""
+        """The next pending work; None, and the thread's end, if none came for a while."""
         with self._changed:
             self._working = False
             self._changed.notify_all()
@@ -236,7 +236,7 @@ class RecordsLogger(ABC):
             return what, self._pending.pop(what)
 
     def _failed(self, what: str, do: Callable[[], None], error: Exception) -> None:
-        """The next event tries it again: a server may have been away. Nothing goes before the study's own beginning."""
+        """Keep failed work for the next event: a server may have been away. The study's own beginning stays first."""
         with self._changed:
             self._working = False
             after = {} if what == "study" else self._pending
@@ -245,7 +245,7 @@ class RecordsLogger(ABC):
             self._changed.notify_all()
 
     def _wait(self) -> None:
-        """Until the store is up to date. Raises LoggerError where it cannot be brought there."""
+        """Wait until the store is up to date. Raises LoggerError if it cannot be."""
         with self._changed:
             while not self._idle() and self._changed.wait_for(partial(self._moved, self._progress), PATIENCE):
                 pass
@@ -266,7 +266,7 @@ class RecordsLogger(ABC):
         return self._idle() or self._progress > since
 
     def _leave(self) -> None:
-        """Ends the thread where it has nothing to do. The lock must be held."""
+        """End the idle thread. The lock must be held."""
         self._leaving = True
         self._changed.notify_all()
         if not self._working:

@@ -56,7 +56,7 @@ class Stored:
 class MLflowLogger(RecordsLogger):
     """Logs to the store that MLFLOW_TRACKING_URI names, else to `logs/mlruns` in the study's folder.
 
-    Raises LoggerError where mlflow is not installed or the store does not answer.
+    Raises LoggerError if mlflow is not installed or the store does not answer.
     """
 
     name, library, loggers = "mlflow", "mlflow", ("mlflow", "alembic", "urllib3")
@@ -192,7 +192,7 @@ class MLflowLogger(RecordsLogger):
         there.status = status
 
     def _attach(self, name: str, files: Sequence[Path], root: Path | None = None) -> None:
-        """Makes files artifacts of the study's run, unless these very files are."""
+        """Attach files to the study's run, unless the same content is attached."""
         content = hashlib.sha256()
         for path in sorted(files):
             content.update(str(path).encode() + path.read_bytes())
@@ -206,7 +206,7 @@ class MLflowLogger(RecordsLogger):
         self.parent.tags[tag] = content.hexdigest()
 
     def _create(self, name: str, shown: str, run: Run | None) -> Stored:
-        """A new run. A file store writes tags one by one: the study's is the last, and without it a run is none."""
+        """Create a run. A file store writes tags one by one: the study's tag is the last, and makes it a run."""
         tags = {RUN: name, KEY: "", "kind": PARENT}
         if run:
             tags |= {KEY: run.key, "kind": run.kind, "label": run.label, PARENT_ID: self.parent.id}
@@ -221,7 +221,7 @@ class MLflowLogger(RecordsLogger):
         return there
 
     def _find_runs(self) -> dict[str, Stored]:
-        """The study's runs in the store, by name. What a kill has left of making one is removed."""
+        """Return the study's runs in the store, by name. Deletes the remains of a run that a kill left half made."""
         found: dict[str, Stored] = {}
         for run in self._every_run():
             tags = run.data.tags

@@ -1,4 +1,4 @@
-"""What a study's records hold, run by run, as loggers show it: each trial, each replicate, each training of a race."""
+"""The runs of a study as loggers show them: each trial, each replicate, each training of a race."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Run:
 
     @property
     def succeeded(self) -> bool:
-        """Whether it ended as it should: trained to its end, or stopped by the pruner."""
+        """Return whether the run was trained to its end or pruned."""
         return self.state.split(" at ")[0] in RANKED
 
     def with_epoch(self, epoch: Epoch) -> Run:
@@ -68,7 +68,7 @@ class Run:
 
     @property
     def digest(self) -> str:
-        """What tells this state of the run from every other."""
+        """Digest of the run's whole content."""
         return _digest(asdict(self))
 
 
@@ -191,7 +191,7 @@ def _epoch(study: Study, record: Mapping[str, Any], time: float) -> Epoch:
 
 
 def study_id(folder: StudyFolder) -> str:
-    """Return what tells a study from all others in one store. It goes where the folder goes; a copy's is another."""
+    """Return the id of a study in a store. It moves with the folder; a copy gets another id."""
     path = folder.logs / "id"
     number, _, name = path.read_text(encoding="utf-8").strip().partition("\n") if path.exists() else ("", "", "")
     if not number or name not in ("", folder.name):  # 83dc8fd wrote no name
@@ -202,12 +202,12 @@ def study_id(folder: StudyFolder) -> str:
 
 
 def best_of(study: Study) -> str:
-    """What a run's best value of the objective is called."""
+    """Return the name of a run's best value of the objective."""
     return f"best_{_short(study.objective)}"
 
 
 def _short(quantity: str) -> str:
-    """A quantity's name where libraries allow no path: `f1` of a study's `metrics.py:f1`."""
+    """A quantity's name without its path: `f1` for `metrics.py:f1`."""
     return quantity.rpartition(":")[2]
 
 

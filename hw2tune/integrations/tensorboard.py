@@ -1,8 +1,8 @@
-"""TensorBoard: an event file a run, with its curves and what the hparams tab shows.
+"""TensorBoard: an event file per run, with its curves and the hyperparameters and results of the hparams tab.
 
-An event file is a function of the run's records, byte for byte. What a kill has left is then a beginning of what the
-file shall be, and the rest is appended; anything else is replaced by a file of the next number, which TensorBoard takes
-for newer.
+An event file is a function of the run, byte for byte, through TensorBoard's own RecordWriter. A kill leaves a beginning
+of the file, to which the rest is appended. Any other content is replaced by a file with the next number, which
+TensorBoard takes for newer.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class TensorBoardLogger(RecordsLogger):
 
 
 def bring_up_to_date(folder: Path, content: bytes) -> None:
-    """Makes the one event file in a folder hold `content`. Raises NotWritableError."""
+    """Make the event file in a folder hold `content`. Raises NotWritableError."""
     files = sorted(folder.glob(f"{PREFIX}*.hw2tune"))
     for old in files[:-1]:  # a kill came between the two steps below
         old.unlink()
@@ -63,9 +63,13 @@ def bring_up_to_date(folder: Path, content: bytes) -> None:
 
 
 def event_file(study: Study, run: Run) -> bytes:
-    """A run's event file: hyperparameters, then the epochs, then the results of one that has ended."""
+    """Return a run's event file: hyperparameters, epochs, and the results of an ended run."""
     times = [epoch.time for epoch in run.epochs] or [0.0]
-    parts = [_header(), _experiment(study, times[0]), _session_start(run, times[0])]
+    parts = [
+        _record(wall_time=0.0, file_version="brain.Event:2"),
+        _experiment(study, times[0]),
+        _session_start(run, times[0]),
+    ]
     for epoch in run.epochs:
         tags = {TAGS.get(name, name): value for name, value in epoch.metrics.items()}
         parts.append(_scalars(epoch.time, epoch.number, tuple(tags.items())))
@@ -73,10 +77,6 @@ def event_file(study: Study, run: Run) -> bytes:
         results = {f"result/{name}": value for name, value in run.results.items()}
         parts += [_scalars(times[-1], run.best_epoch or 0, tuple(results.items())), _session_end(run, times[-1])]
     return b"".join(parts)
-
-
-def _header() -> bytes:
-    return _record(wall_time=0.0, file_version="brain.Event:2")
 
 
 @lru_cache(maxsize=1 << 16)  # of a running trial the epochs before are written again
@@ -88,7 +88,7 @@ def _scalars(time: float, step: int, values: tuple[tuple[str, float], ...]) -> b
 
 
 def _experiment(study: Study, time: float) -> bytes:
-    """The columns of the hparams tab: the same from every run."""
+    """The columns of the hparams tab, the same in every run."""
     from tensorboard.plugins.hparams import api_pb2
 
     named: list[Iterable[str]] = [study.space, *study.references.values()]
@@ -132,7 +132,7 @@ def _session_end(run: Run, time: float) -> bytes:
 
 
 def _plugin_data(time: float, what: str, message: Any) -> bytes:
-    """What TensorBoard's own hparams API writes, but the same bytes every time."""
+    """An event as TensorBoard's hparams API writes it, but with the same bytes every time."""
     from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
     from tensorboard.plugins.hparams import metadata
     from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
@@ -156,5 +156,5 @@ def _record(**content: Any) -> bytes:
 
 
 def _float32(value: float) -> float:
-    """TensorBoard keeps scalars as float32; what is too large for it is infinite there."""
+    """The value in TensorBoard's float32, in which too large a value is infinite."""
     return value if not math.isfinite(value) or abs(value) <= FLOAT32_MAX else math.copysign(math.inf, value)

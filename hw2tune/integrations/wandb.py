@@ -1,7 +1,7 @@
-"""W&B: a group a study, in it a run a trial and replicate, offline unless there is a login.
+"""W&B: a group per study, in it a run per trial and replicate, offline without a login.
 
-A run is written when it has ended, as a whole: beside its place, and then moved there. What a kill leaves half written
-is thrown away and written again, and what stands in its place is not written twice.
+A run is written as a whole when it has ended: next to its place, and then moved there. A run that a kill leaves half
+written is deleted and written again. A run in its place is not written twice.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ SETTINGS: dict[str, Any] = {
 class WandbLogger(RecordsLogger):
     """Writes `logs/wandb/` in the study's folder, which `wandb sync` takes, and with a login to W&B's server.
 
-    WANDB_MODE says `online` or `offline`; without it a login decides. Raises LoggerError where wandb is not installed,
-    where `online` has no login, and where the server does not answer.
+    WANDB_MODE is `online` or `offline`; without it a login decides. Raises LoggerError if wandb is not installed, if
+    `online` has no login, or if the server does not answer.
     """
 
     service_is_ours: ClassVar[bool] = False  # of this process: W&B has one for all runs
@@ -64,7 +64,9 @@ class WandbLogger(RecordsLogger):
         folder = self._overview().folder
         one = self.ids[run.name] = hashlib.sha256(f"{self.study_id} {run.name} {run.key}".encode()).hexdigest()[:12]
         if not any(self.place(folder).glob(f"*run-*-{one}")):
-            self._move(self._write_beside(run, one), self.place(folder))
+            written, place = self._write_beside(run, one), self.place(folder)
+            place.mkdir(parents=True, exist_ok=True)
+            written.rename(place / written.name)
 
     def end(self, overview: Overview) -> None:
         for there in self.place(overview.folder).glob("*run-*"):
@@ -81,7 +83,7 @@ class WandbLogger(RecordsLogger):
         return folder.logs / "wandb.part"
 
     def _write_beside(self, run: Run, one: str) -> Path:
-        """Writes a whole run and returns its folder."""
+        """Write a whole run and return its folder."""
         import wandb
 
         overview, beside = self._overview(), self._beside(self._overview().folder)
@@ -102,14 +104,9 @@ class WandbLogger(RecordsLogger):
         begun.finish(exit_code=0 if run.succeeded else 1)
         return place
 
-    @staticmethod
-    def _move(written: Path, place: Path) -> None:
-        place.mkdir(parents=True, exist_ok=True)
-        written.rename(place / written.name)
-
 
 def _mode() -> Mode:
-    """How W&B is to be used. Raises LoggerError for what cannot be."""
+    """The mode of W&B. Raises LoggerError for an unknown mode and `online` without a login."""
     asked = os.environ.get("WANDB_MODE") or _mode_of_settings()
     if asked and asked not in MODES:
         raise LoggerError(
