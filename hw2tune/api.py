@@ -97,7 +97,7 @@ def run_study(
     trust: Sequence[str] = (),
     listeners: Sequence[Listener] | None = None,
 ) -> StudyResult:
-    """Runs a study until it holds its trials, or continues it there.
+    """Run a study until it holds its trials, or continues it there.
 
     `study` as in `load_study`; `trials`, `budget` (in whole trainings), `max_epochs`, `seed` and `name` lie over the
     file, as `overrides` do.
@@ -129,7 +129,7 @@ def stop_study(
     name: str, *, results_dir: str | Path = "ray_results", now: bool = False, timeout: float = 120.0,
     listeners: Sequence[Listener] = (),
 ) -> Stop:  # fmt: skip
-    """Ends the run of study `name` that another process of this machine is at, as Ctrl-C there would.
+    """End the run of study `name` that another process of this machine is at, as Ctrl-C there would.
 
     Waits until the study is free, `timeout` seconds at most; `now` asks twice, which ends it at once. Where nothing
     runs, nothing is done. Raises StudyFolderError where the process is elsewhere, of another user, or does not end.
@@ -149,14 +149,14 @@ def find_leftovers(
 
 
 def remove_leftovers(leftovers: Leftovers) -> Leftovers:
-    """Removes what `find_leftovers` found and still can go; returns what has gone, with notes on what has not."""
+    """Remove what `find_leftovers` found and still can go; return what has gone, with notes on what has not."""
     return cleaning.remove(leftovers)
 
 
 def write_report(
     names: str | Sequence[str], *, results_dir: str | Path = "ray_results", output: Path | None = None
 ) -> ReportFiles:
-    """Draws the report of studies from what is there; nothing is trained. Raises Hw2tuneError."""
+    """Draw the report of studies from what is there; nothing is trained. Raises Hw2tuneError."""
     from hw2tune.report import write
 
     folders = [reading_study(results_dir, name) for name in ([names] if isinstance(names, str) else names)]
@@ -179,7 +179,7 @@ def replicate_study(
     trust: Sequence[str] = (),
     listeners: Sequence[Listener] | None = None,
 ) -> ReportFiles:
-    """Trains what the claims of studies name on `replicates` seeds, tests them, and writes the report.
+    """Train what the claims of studies name on `replicates` seeds, test them, and write the report.
 
     Without a name the only study in the results is meant. What is trained already is not trained again. The `race` best
     trials compete for the winner. `trust` as in `run_study`. Raises Hw2tuneError.
@@ -232,7 +232,7 @@ def reproduce(
     output: Path | None = None,
     listeners: Sequence[Listener] | None = None,
 ) -> list[ReproductionReport]:
-    """Repeats published runs exactly as published, `what` of `PROTOCOLS` or all, and writes a report of each.
+    """Repeat published runs exactly as published, `what` of `PROTOCOLS` or all, and write a report of each.
 
     Raises Hw2tuneError.
     """
@@ -260,7 +260,7 @@ def reproduce(
 
 
 def report_from_files(place: str | Path, output: Path | None = None) -> ReportFiles:
-    """Draws the report of a study's folder, of a folder of studies or of a URL. Raises Hw2tuneError."""
+    """Draw the report of a study's folder, of a folder of studies or of a URL. Raises Hw2tuneError."""
     from hw2tune.report import write
 
     return write.write_report(folders_in(reading(place)), output)

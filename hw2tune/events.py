@@ -175,7 +175,7 @@ Listener = Callable[[Event], None]
 
 
 class Listeners:
-    """Sends each listener every event. One that fails is named and gets no more: it must not end a study.
+    """Send each listener every event. One that fails is named and gets no more: it must not end a study.
 
     What it raises as an Hw2tuneError is said in its own words.
     """

@@ -149,7 +149,7 @@ class Figures(Mapping[str, "Figure"]):
         self._recipes = {recipe.name: recipe for recipe in recipes(data)}
 
     def __getitem__(self, name: str) -> Figure:
-        """Draws a figure. Raises KeyError for a name that there is not, CannotDrawError where data are missing."""
+        """Draw a figure. Raises KeyError for a name that there is not, CannotDrawError where data are missing."""
         from hw2tune.report.figures.style import callers_style, resized
 
         recipe = self._recipes[name]

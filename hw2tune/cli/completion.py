@@ -16,7 +16,7 @@ LEFTOVERS = ("last-checkpoints", "weights", "set-aside", "decoded-images", "scra
 
 
 def one_of(names: Iterable[str]) -> Callable[[str], list[str]]:
-    """Completes one of these names."""
+    """Complete one of these names."""
     return lambda incomplete: [name for name in names if name.startswith(incomplete)]
 
 

@@ -94,7 +94,7 @@ def _cell(text: str) -> str:
 
 
 def write(folder: Path) -> None:
-    """Writes the page into the documentation's folder."""
+    """Write the page into the documentation's folder."""
     (folder / PAGE).write_text(page(), encoding="utf-8")
 
 

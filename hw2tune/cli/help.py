@@ -27,7 +27,7 @@ class HelpedCommand(TyperCommand):
         return [piece.replace("{", "").replace("}", "") for piece in super().collect_usage_pieces(ctx)]
 
     def format_options(self, ctx: Context, formatter: HelpFormatter) -> None:
-        """Writes arguments and options, without the types of arguments: they are all text."""
+        """Write arguments and options, without the types of arguments: they are all text."""
         for title, kind in (("Arguments", TyperArgument), ("Options", TyperOption)):
             records = [param.get_help_record(ctx) for param in self.get_params(ctx) if isinstance(param, kind)]
             if rows := [
@@ -38,7 +38,7 @@ class HelpedCommand(TyperCommand):
                     formatter.write_dl(rows)
 
     def format_epilog(self, ctx: Context, formatter: HelpFormatter) -> None:
-        """Writes the examples."""
+        """Write the examples."""
         write_examples(ctx, formatter)
 
 
@@ -46,7 +46,7 @@ class HelpedGroup(TyperGroup):
     """A group whose commands stand under their panels, each with its first sentence."""
 
     def format_commands(self, ctx: Context, formatter: HelpFormatter) -> None:
-        """Writes the commands."""
+        """Write the commands."""
         panels: dict[str, list[tuple[str, str]]] = {}
         for name in self.list_commands(ctx):
             command = self.get_command(ctx, name)
@@ -58,7 +58,7 @@ class HelpedGroup(TyperGroup):
                 formatter.write_dl(rows, col_spacing=14 - max(map(len, dict(rows))))
 
     def format_epilog(self, ctx: Context, formatter: HelpFormatter) -> None:
-        """Writes the examples; of the whole what is printed where, and the exit codes."""
+        """Write the examples; of the whole what is printed where, and the exit codes."""
         write_examples(ctx, formatter)
         if ctx.parent is None:
             formatter.write_paragraph()

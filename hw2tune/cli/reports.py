@@ -116,7 +116,7 @@ def compare(
 
 
 def print_files(files: ReportFiles, *, open_page: bool, json: bool) -> None:
-    """Says what the report found and where it is."""
+    """Print the report's findings and its place."""
     from hw2tune.terminal.tables import print_report, stdout
 
     if json:

@@ -95,7 +95,7 @@ def _submit(
     request: Request, log: Sequence[str], *, attach: bool, logs: bool, summarize: bool, replicates: int, json: bool,
     quiet: bool,
 ) -> None:  # fmt: skip
-    """Hands the same command to a cluster's job server; exits with its code."""
+    """Hand the same command to a cluster's job server; exit with its code."""
     from hw2tune.execution.jobs import submit_study
 
     more = ["--summarize", "--replicates", str(replicates)] if summarize else []

@@ -117,7 +117,7 @@ def _lets_in(address: str) -> bool:
 
 
 def has_token() -> bool:
-    """Whether this user has a token for clusters."""
+    """Return whether this user has a token for clusters."""
     return bool(os.environ.get(TOKEN)) or token_file().is_file()
 
 

@@ -87,7 +87,7 @@ def find(results: str | Path, names: Sequence[str] = (), kinds: Collection[str] 
 
 
 def remove(leftovers: Leftovers) -> Leftovers:
-    """Removes what was found and still can go; returns what has gone. A study that runs meanwhile is left alone."""
+    """Remove what was found and still can go; return what has gone. A study that runs meanwhile is left alone."""
     gone, notes = list[Leftover](), list[str]()
     for study in dict.fromkeys(one.study for one in leftovers.found):
         asked = [one for one in leftovers.found if one.study == study]
@@ -125,7 +125,7 @@ def _of_study(results: Path, name: str, notes: list[str]) -> list[Leftover]:
 
 @contextlib.contextmanager
 def _held(results: Path, study: str) -> Iterator[None]:
-    """Keeps runs off a study while something of it is removed. Raises StudyFolderError where one is under way."""
+    """Keep runs off a study while something of it is removed. Raises StudyFolderError where one is under way."""
     folder = StudyFolder(results / study)
     if not study or not folder.root.is_dir():
         yield
@@ -192,7 +192,7 @@ def scratch() -> Iterator[Path]:
 
 
 def remove_abandoned(place: Path) -> list[Path]:
-    """Removes the folders in `place` whose command is dead; returns them."""
+    """Remove the folders in `place` whose command is dead; return them."""
     return [folder for folder in place.glob(PREFIX + "*") if remove_if_abandoned(folder)]
 
 
@@ -207,7 +207,7 @@ def find_abandoned() -> list[Path]:
 
 
 def remove_if_abandoned(folder: Path) -> bool:
-    """Removes a command's folder if the command is dead; returns whether it was."""
+    """Remove a command's folder if the command is dead; return whether it was."""
     with _abandoned(folder) as dead:
         if dead:
             _end_what_writes_there(folder)
@@ -217,7 +217,7 @@ def remove_if_abandoned(folder: Path) -> bool:
 
 @contextlib.contextmanager
 def _abandoned(folder: Path) -> Iterator[bool]:
-    """Whether the command of a folder is dead; nobody else removes it within."""
+    """Yield whether the command of a folder is dead; nobody else removes it within."""
     with contextlib.ExitStack() as held:
         dead = False
         with contextlib.suppress(OSError, NotImplementedError, filelock.Timeout):

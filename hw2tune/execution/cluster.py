@@ -158,12 +158,12 @@ def _start(folder: Path) -> None:
 
 
 def _too_slow(error: Exception) -> bool:
-    """Whether `ray.init` gave its own processes up, which Ray 2.60 does after 30 s with any setting."""
+    """Return whether `ray.init` gave its own processes up, which Ray 2.60 does after 30 s with any setting."""
     return "timed out" in str(error) or "Failed to connect to GCS" in str(error)
 
 
 def _end_processes(folder: Path) -> None:
-    """Ends what a start that failed has left: it would take the time of the next one."""
+    """End what a start that failed has left: it would take the time of the next one."""
     ray.shutdown()
     _see_off(_processes(folder), seconds=0)
 
@@ -179,7 +179,7 @@ def _processes(folder: Path) -> list[psutil.Process]:
 
 
 def _see_off(processes: list[psutil.Process], seconds: float = 0.5) -> None:
-    """Waits so long for processes whose Ray has gone, and ends those that have not seen it, as one that is starting."""
+    """Wait so long for processes whose Ray has gone, and end those that have not seen it, as one that is starting."""
     _, alive = psutil.wait_procs(processes, timeout=seconds)
     for process in alive:
         with contextlib.suppress(psutil.Error):

@@ -151,7 +151,7 @@ def entrypoint(study_file: str, results: str, options: Sequence[str]) -> str:
 def submit(
     cluster: JobServer, study: Study, results: str, options: Sequence[str], environment: Mapping[str, str]
 ) -> str:
-    """Hands the study over and returns its job's name. Raises ResourceError, and JobError where one runs already."""
+    """Hand the study over and return its job's name. Raises ResourceError, and JobError where one runs already."""
     from hw2tune.execution.cluster import package_folder
 
     client = _client(cluster)
@@ -218,7 +218,7 @@ def log(cluster: JobServer, job: str) -> str:
 
 
 def follow(cluster: JobServer, job: str, write: Callable[[str], object], note: Callable[[str], object]) -> int:
-    """Writes what the job prints until it ends and returns its exit code. Raises InterruptedByUserError on Ctrl-C.
+    """Write what the job prints until it ends and return its exit code. Raises InterruptedByUserError on Ctrl-C.
 
     An answer that does not come is asked for again for PATIENCE seconds, then ResourceError is raised.
     """

@@ -52,7 +52,7 @@ def preflight(
 
 
 def refuse_too_large(data: Dataset) -> None:
-    """Raises ResourceError where the images do not fit into Ray's shared memory, which all trials read them from."""
+    """Raise ResourceError where the images do not fit into Ray's shared memory, which all trials read them from."""
     wanted = sum(split.images.nbytes + split.labels.nbytes for split in (data.train, data.validation, data.test))
     there = int(OBJECT_STORE_SHARE * psutil.virtual_memory().total)
     if SHARED_MEMORY.is_dir():

@@ -39,7 +39,7 @@ def run_trials(
     deadline: float | None = None,
     execute: Callable[..., RunEnd] = run_tune,
 ) -> RunEnd:
-    """Runs a study until it holds its trials, is interrupted, or `deadline` (of `time.monotonic`) has passed.
+    """Run a study until it holds its trials, is interrupted, or `deadline` (of `time.monotonic`) has passed.
 
     The folder must be locked and Ray connected. Raises NotWritableError where the disk takes no more, and
     NoTrialFinishedError where the first trials all fail in the same way; both leave a study that the same command
@@ -124,7 +124,7 @@ def _driver(
 
 
 def _close_lost(recorder: Recorder, driver: StudyDriver, error: Exception) -> None:
-    """Closes the trial that was running alone."""
+    """Close the trial that was running alone."""
     failure = Failure(state=LOST, reason=f"{LOST}: {error}", traceback="".join(traceback.format_exception(error)))
     for live in driver.live.values():
         recorder.append_error(live.trial.number, failure)

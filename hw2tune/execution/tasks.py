@@ -67,7 +67,7 @@ def train_all(
 def run_each(
     function: Callable[..., Any], calls: Mapping[Replicate, Sequence[Any]], shared: Any, capacity: Capacity
 ) -> Iterator[tuple[Replicate, Any]]:
-    """Runs `function(shared, *arguments)` in workers for each of `calls`; yields replicate and result as they end.
+    """Run `function(shared, *arguments)` in workers for each of `calls`; yield replicate and result as they end.
 
     `shared` travels once. Raises TrainingFailedError, naming the replicate.
     """

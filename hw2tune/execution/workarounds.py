@@ -86,7 +86,7 @@ class OutOfReach(ray._private.services.ConsolePopen):  # type: ignore[misc]  # R
         super().__init__(*arguments, preexec_fn=prepare, start_new_session=True, **more)
 
     def kill(self) -> None:
-        """Ends it at once, with all that it has started: nothing of it is kept, and Ray's agents would linger."""
+        """End it at once, with all that it has started: nothing of it is kept, and Ray's agents would linger."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
 

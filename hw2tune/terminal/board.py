@@ -35,7 +35,7 @@ class Running:
     images_per_second: float = 0.0
 
     def epoch_finished(self, record: Mapping[str, Any]) -> None:
-        """Shows an epoch's record: its validation accuracy, or training's where nothing was held out."""
+        """Show an epoch's record: its validation accuracy, or training's where nothing was held out."""
         self.epoch = int(record["epoch"])
         self.accuracy = record.get("validation_accuracy", record.get("train_accuracy"))
         self.images_per_second = float(record.get("images_per_second", 0.0))

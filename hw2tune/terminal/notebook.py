@@ -33,7 +33,7 @@ PAGE = (
 
 
 def in_notebook() -> bool:
-    """Whether a kernel runs this: Jupyter's, Colab's, or what executes a notebook without a page."""
+    """Return whether a notebook's kernel runs this process: Jupyter's, Colab's, or a run without a page."""
     ipython = sys.modules.get("IPython")
     return ipython is not None and hasattr(ipython.get_ipython(), "kernel")
 
@@ -49,7 +49,7 @@ class NotebookDisplay(BoardListener):
         self._over: str | None = None  # what stands there when nothing runs any more
 
     def __call__(self, event: Event) -> None:
-        """Shows what an event says."""
+        """Show what an event says."""
         super().__call__(event)
         match event:
             case StudyStarted():

@@ -17,7 +17,7 @@ from hw2tune.text.numbers import counted
 
 
 def print_plan(plan: StudyStarted, console: Console) -> None:
-    """Prints space, budget, resources and data set."""
+    """Print space, budget, resources and data set."""
     study = plan.study
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim", no_wrap=True)
@@ -76,7 +76,7 @@ def replication_line(plan: ReplicationStarted) -> str:
 
 
 def print_check(plan: StudyStarted, cost: Cost, notes: Sequence[str], console: Console) -> None:
-    """Prints the plan, what it will cost, and what else should be known."""
+    """Print the plan, what it will cost, and what else should be known."""
     print_plan(plan, console)
     where = "measured in this study" if cost.measured else "estimated; the study's own speed counts once it has run"
     console.print(

@@ -41,7 +41,7 @@ class Lines:
         self.study: Study | None = None  # whose trials run, None while replicates do
 
     def __call__(self, event: Event) -> None:
-        """Prints what an event says."""
+        """Print what an event says."""
         match event:
             case StudyStarted():
                 print_plan(event, self.console)
@@ -61,7 +61,7 @@ class Lines:
 
 
 class BoardListener:
-    """Keeps a board: bar with the time left, running trials with epoch and accuracy, the best five."""
+    """Keep a board: bar with the time left, running trials with epoch and accuracy, the best five."""
 
     def __init__(self, console: Console) -> None:
         self.console = console

@@ -100,7 +100,7 @@ def _kept(overview: Overview) -> str:
 
 
 def _goes_on(stop: Stop) -> bool:
-    """Whether something is left to do: trials, or what another command than the search was at."""
+    """Return whether something is left to do: trials, or what another command than the search was at."""
     if stop.overview is None or not stop.overview.is_complete:
         return True
     return stop.ended is not None and not _command(stop).startswith(": hw2tune study")

@@ -36,7 +36,7 @@ class Look:
 
     @property
     def runs(self) -> bool:
-        """Whether something runs."""
+        """Return whether something runs."""
         return any(overview.running for overview in self.overviews)
 
     def lines(self) -> dict[str, str]:
@@ -57,7 +57,7 @@ def look_at(results_dir: str, name: str | None) -> Look:
 
 
 def watch(look: Callable[[], Look], *, every: float, one: bool, form: str, console: Console) -> None:
-    """Shows a `look` every so many seconds until what ran has ended, `one` study is complete, or Ctrl-C."""
+    """Show a `look` at intervals until the run has ended, `one` study is complete, or Ctrl-C."""
     with contextlib.suppress(KeyboardInterrupt):
         if console.is_terminal and not console.is_dumb_terminal and form == "table":
             with Live(console=console, auto_refresh=False, vertical_overflow="crop") as live:
@@ -79,7 +79,7 @@ def _follow(look: Callable[[], Look], every: float, one: bool, show: Callable[[L
 
 
 class _Changes:
-    """Prints what differs from the last look, a line a study."""
+    """Print what differs from the last look, a line a study."""
 
     def __init__(self, form: str) -> None:
         self.form, self.before = form, dict[str, str]()

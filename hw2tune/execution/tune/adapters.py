@@ -103,7 +103,7 @@ class TuneStopper(tune.Stopper):  # type: ignore[misc]  # Ray ships no types
         self.running = running
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        """Whether this trial ends here."""
+        """Return whether this trial ends here."""
         if FAILURE in result:
             self.running.failures[trial_id] = Failure(**result[FAILURE])
             return True
@@ -117,7 +117,7 @@ class TuneStopper(tune.Stopper):  # type: ignore[misc]  # Ray ships no types
             return driver.epoch(number, EpochResult(record=record, checkpoint=checkpoint)) is Verdict.STOP
 
     def stop_all(self) -> bool:
-        """Whether the run ends here."""
+        """Return whether the run ends here."""
         return self.running.fault is not None or self.running.driver.end is not None
 
     def __getstate__(self) -> dict[str, Any]:

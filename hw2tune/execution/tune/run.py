@@ -33,7 +33,7 @@ from hw2tune.train.task import TrialData
 def run_tune(
     driver: StudyDriver, *, data: Dataset, cluster: Cluster, capacity: Capacity, trainable: type[Any] = TrainingTrial
 ) -> RunEnd:
-    """Runs the driver's trials and returns what ended them.
+    """Run the driver's trials and return what ended them.
 
     Raises NotWritableError for a full temporary folder, RayFailedError where Ray fails, and what the driver raises.
     `trainable` takes the arguments of `TrainingTrial`.
@@ -103,7 +103,7 @@ def _scratch(place: Path) -> Iterator[str]:
 
 
 def _refuse_full(error: BaseException | None) -> None:
-    """Raises NotWritableError where Tune failed for want of space, in the temporary folder: ours is handled."""
+    """Raise NotWritableError where Tune failed for want of space, in the temporary folder: ours is handled."""
     while error is not None:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             place = Path(str(error.filename or tempfile.gettempdir() + "/hw2tune"))

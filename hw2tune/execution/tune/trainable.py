@@ -39,7 +39,7 @@ class WorkerBrokenError(Exception):
 
 
 class TrainingTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
-    """Trains one configuration; a step is an epoch. What goes wrong is a result with a reason, not a dead process.
+    """Train one configuration; a step is an epoch. What goes wrong is a result with a reason, not a dead process.
 
     But a step raises WorkerBrokenError after an error of CUDA's: Tune ends a worker that raised, and reuses all others.
     """
