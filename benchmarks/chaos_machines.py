@@ -20,8 +20,8 @@ import psutil
 
 from benchmarks.chaos import AT_MOST, account, counted, epochs_on_disk, start, unchanged, wait_for_epochs, workers
 from hw2tune.records.layout import StudyFolder
+from hw2tune.records.lock import STALE_SECONDS
 from hw2tune.records.remote.mirror import reading_study
-from hw2tune.records.remote.runs import STALE_SECONDS
 
 BOTH_MOVED_ON = "move that folder away to continue from the URL"  # what a user is told to do, and does
 ENDS = ("dies", "dies with its disk", "ends in order", "sleeps")

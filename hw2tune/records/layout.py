@@ -22,6 +22,8 @@ from pathlib import Path
 from hw2tune.errors import StudyFolderError
 from hw2tune.user_code.files import FOLDER as CODE
 
+KEPT_FILES = ("lock", "running.json", "mirror.json")  # of the place: neither set aside nor mirrored
+
 
 @dataclass(frozen=True)
 class StudyFolder:

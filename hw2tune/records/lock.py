@@ -38,7 +38,7 @@ from hw2tune.records.damaged import parse_record, read_record
 from hw2tune.records.layout import StudyFolder
 
 BEAT_SECONDS = 10.0
-STALE_SECONDS = 60.0
+STALE_SECONDS = 60.0  # a run that was silent for longer may be taken over
 SETTLE_SECONDS = 2.0  # of hosts that start at once the one that wrote its record last goes on
 # Beginnings of the names of file systems that several hosts may see.
 SHARED = ("afs", "beegfs", "ceph", "cifs", "fuse", "gluster", "gpfs", "lustre", "nfs", "orangefs", "smb")

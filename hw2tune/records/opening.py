@@ -14,14 +14,12 @@ from hw2tune.data.dataset import Dataset
 from hw2tune.errors import StudyFolderError
 from hw2tune.records.atomic import not_writable, write_atomically
 from hw2tune.records.dataset import keep_images
-from hw2tune.records.layout import StudyFolder
+from hw2tune.records.layout import KEPT_FILES, StudyFolder
 from hw2tune.records.leftovers import set_aside
 from hw2tune.records.lock import Say, in_use, locked, make_folder, owner_of
 from hw2tune.records.overview import read_study
 from hw2tune.study.file import differences, dump_study
 from hw2tune.study.schema import Study
-
-KEPT_FILES = ("lock", "running.json", "mirror.json")  # these stay when a study is set aside
 
 
 @contextlib.contextmanager

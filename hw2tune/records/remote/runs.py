@@ -22,12 +22,11 @@ from pydantic import TypeAdapter, ValidationError
 
 from hw2tune.errors import StudyFolderError
 from hw2tune.records.atomic import write_atomically
-from hw2tune.records.lock import Owner, parse_owner
+from hw2tune.records.layout import KEPT_FILES
+from hw2tune.records.lock import STALE_SECONDS, Owner, parse_owner
 from hw2tune.records.remote.store import PART, FileVersion, Store
 
 READS = 3  # of a record that cannot be parsed
-STALE_SECONDS = 60.0  # a run that was silent for longer may be taken over
-OWN = ("lock", "running.json", "mirror.json")  # files that are not mirrored
 RUN = re.compile(r"(\d{6}-[0-9a-f]{8})\.json")
 
 
@@ -141,7 +140,9 @@ class RemoteStudy:
             last = _MANIFEST.validate_json(self.store.read(f"{self.name}/mirror.json") or b"{}")
         except ValidationError:
             last = Manifest()
-        mirrored = {key: v for key, v in files.items() if key.rpartition("/")[2] not in OWN and not key.endswith(PART)}
+        mirrored = {
+            key: v for key, v in files.items() if key.rpartition("/")[2] not in KEPT_FILES and not key.endswith(PART)
+        }
         return Manifest(by=last.by, push=last.push, files=mirrored)
 
     def key(self, path: str, run_id: str) -> str:
@@ -173,7 +174,7 @@ class RemoteStudy:
         """Removes wanted files of the study here that are not in the manifest."""
         for file in (here / self.name).rglob("*"):
             path = file.relative_to(here).as_posix()
-            ours = file.name not in OWN and file.suffix != PART and wanted(path)
+            ours = file.name not in KEPT_FILES and file.suffix != PART and wanted(path)
             if ours and path not in manifest.files and file.is_file():
                 file.unlink(missing_ok=True)  # another reader does the same
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from hw2tune.errors import LostStudyError, StudyFolderError
 from hw2tune.records.atomic import write_atomically
 from hw2tune.records.damaged import read_record
-from hw2tune.records.layout import StudyFolder
+from hw2tune.records.layout import KEPT_FILES, StudyFolder
 from hw2tune.records.lock import in_use, this_process
 from hw2tune.records.remote import runs
 from hw2tune.records.remote.runs import Manifest, RemoteStudy, Run, generation, reading_order, version_of
@@ -231,7 +231,7 @@ class Mirror:
         versions = {}
         for root in (self.folder.root, *self._aside(), *self._shared_reports()):
             for path in root.rglob("*"):
-                if path.name in runs.OWN or any(part.endswith(PART) for part in path.relative_to(root).parts):
+                if path.name in KEPT_FILES or any(part.endswith(PART) for part in path.relative_to(root).parts):
                     continue
                 with contextlib.suppress(OSError):  # replaced or removed under our eyes
                     if path.is_file():
