@@ -37,7 +37,7 @@ from benchmarks.replay.searches import Contestant, World, search, world
 from benchmarks.replay.table import Found
 from benchmarks.results import print_table, write_results
 from hw2tune.search.guided import GuidedSampler
-from hw2tune.search.halving import HalvingPruner
+from hw2tune.search.pruners import HalvingPruner
 from hw2tune.study.schema import Study
 
 Array = NDArray[np.float64]

@@ -19,8 +19,8 @@ from syne_tune.optimizer.scheduler import SchedulerDecision
 from syne_tune.optimizer.schedulers.asha import AsynchronousSuccessiveHalving
 
 from benchmarks.contestants.unit_cube import choices
-from hw2tune.search.by_name import ByNameSampler, suggest
 from hw2tune.search.design import Cube, UnitPoint
+from hw2tune.search.guided import ByNameSampler, suggest
 from hw2tune.study.hyperparameters import Value
 from hw2tune.study.schema import Study
 

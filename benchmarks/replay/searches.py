@@ -24,9 +24,8 @@ from hw2tune.records.layout import StudyFolder
 from hw2tune.records.trials.rows import TrialRow
 from hw2tune.records.trials.storage import create_optuna_study
 from hw2tune.search.driver import Assignment, EpochResult, Outcome, StudyDriver, Verdict
-from hw2tune.search.failures import Failure
+from hw2tune.search.failures import Failure, FailurePolicy
 from hw2tune.search.recorder import Recorder
-from hw2tune.search.retries import FailurePolicy
 from hw2tune.study.hyperparameters import Value
 from hw2tune.study.schema import Study
 

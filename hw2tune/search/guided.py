@@ -9,15 +9,15 @@ from typing import Any
 
 import numpy as np
 import optuna
-from optuna.distributions import BaseDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 from threadpoolctl import ThreadpoolController
 
 from hw2tune.records.trials.rows import LABEL
-from hw2tune.search.by_name import ByNameSampler, suggest
 from hw2tune.search.design import Cube, UnitPoint
 from hw2tune.search.surrogate import GaussianProcess, expected_improvement
-from hw2tune.study.distributions import Choice
+from hw2tune.study.distributions import Choice, Suggests
 from hw2tune.study.hyperparameters import Value
 from hw2tune.study.objectives import sign_of
 from hw2tune.study.schema import Study
@@ -26,6 +26,34 @@ USED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
 LEAST = 3  # values that a model needs
 CENTRES, NEAR, ANYWHERE = 3, 192, 64  # candidates of a model: near so many of the best, and anywhere
 BEST, OTHERS = 100, 50  # trials that a model sees at most
+
+
+class ByNameSampler(BaseSampler):
+    """Draws nothing together: `sample_independent` is all that a subclass needs."""
+
+    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        """Nothing: each parameter is asked for by name."""
+        return {}
+
+    def sample_relative(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: Mapping[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """Nothing: see above."""
+        return {}
+
+
+def suggest(source: Suggests, name: str, distribution: BaseDistribution) -> Any:
+    """What `source` suggests for a distribution of Optuna's."""
+    match distribution:
+        case CategoricalDistribution():
+            return source.suggest_categorical(name, distribution.choices)
+        case FloatDistribution():
+            return source.suggest_float(name, distribution.low, distribution.high, log=distribution.log)
+        case IntDistribution():
+            return source.suggest_int(
+                name, distribution.low, distribution.high, step=distribution.step, log=distribution.log
+            )
+    raise AssertionError(f"a space has no {type(distribution).__name__}")
 
 
 @dataclass(frozen=True)

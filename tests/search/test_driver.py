@@ -26,10 +26,9 @@ from hw2tune.search.driver import (
     Verdict,
     Wait,
 )
-from hw2tune.search.failures import Failure
+from hw2tune.search.failures import Failure, FailurePolicy
 from hw2tune.search.pruners import build_pruner
 from hw2tune.search.recorder import FINISHED, Recorder
-from hw2tune.search.retries import FailurePolicy
 from hw2tune.search.samplers import build_sampler
 from hw2tune.study.file import find_study, parse_study
 
