@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import threading
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -25,6 +26,7 @@ from hw2tune.study.hyperparameters import Value
 from hw2tune.study.schema import Study
 from hw2tune.study_result import EPOCH_COLUMNS
 
+_ID_LOCK = threading.Lock()
 RACE = "race: "  # what the label of a training in the race begins with
 
 
@@ -193,11 +195,12 @@ def _epoch(study: Study, record: Mapping[str, Any], time: float) -> Epoch:
 def study_id(folder: StudyFolder) -> str:
     """Return the id of a study in a store. It moves with the folder; a copy gets another id."""
     path = folder.logs / "id"
-    number, _, name = path.read_text(encoding="utf-8").strip().partition("\n") if path.exists() else ("", "", "")
-    if not number or name not in ("", folder.name):  # 83dc8fd wrote no name
-        number = uuid.uuid4().hex
-    if name != folder.name:
-        write_atomically(path, f"{number}\n{folder.name}\n", durable=True)
+    with _ID_LOCK:  # two loggers of one process may ask at the same time
+        number, _, name = path.read_text(encoding="utf-8").strip().partition("\n") if path.exists() else ("", "", "")
+        if not number or name not in ("", folder.name):  # 83dc8fd wrote no name
+            number = uuid.uuid4().hex
+        if name != folder.name:
+            write_atomically(path, f"{number}\n{folder.name}\n", durable=True)
     return number
 
 

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -360,6 +361,22 @@ def test_a_copied_study_deletes_no_run_of_the_first_one(tmp_path, monkeypatch):
     assert study_id(first) == before != study_id(copy) == study_id(copy)
     (first.logs / "id").write_text(before)  # as 83dc8fd wrote it
     assert study_id(first) == before
+
+
+def test_loggers_that_begin_at_once_know_the_study_by_one_id(tmp_path):
+    for number in range(20):
+        folder, gate, found = StudyFolder(tmp_path / str(number)), threading.Barrier(2), []
+
+        def ask(folder=folder, gate=gate, found=found):
+            gate.wait()
+            found.append(study_id(folder))
+
+        threads = [threading.Thread(target=ask) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(set(found)) == 1
 
 
 def test_runs_whose_parent_somebody_deleted_get_another(tmp_path):
