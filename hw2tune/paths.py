@@ -66,7 +66,9 @@ def _links(folder: Path) -> Iterator[Path]:
         for entry in entries:
             if entry.is_symlink():
                 yield Path(entry.path)
-            elif entry.is_dir() and not entry.path.endswith("/logs/wandb"):  # W&B links each run's log to its cache
+            elif entry.is_dir() and not entry.path.endswith(
+                ("/logs/wandb", "/logs/wandb.part")
+            ):  # W&B links each run's log to its cache
                 yield from _links(Path(entry.path))
 
 

@@ -131,6 +131,8 @@ def test_links_within_a_folder_and_a_folder_that_is_itself_a_link_are_left_alone
     (real / "round").symlink_to("round")
     (real / "logs" / "wandb" / "run-1").mkdir(parents=True)
     (real / "logs" / "wandb" / "run-1" / "debug-core.log").symlink_to("/elsewhere/core-debug.log")  # as W&B 0.31 does
+    (real / "logs" / "wandb.part" / "run-2").mkdir(parents=True)  # a kill came while W&B wrote
+    (real / "logs" / "wandb.part" / "run-2" / "debug-core.log").symlink_to("/elsewhere/core-debug.log")
     link.symlink_to(real)
     refuse_links_out(link)
     (real / "out").symlink_to("../other")
