@@ -54,7 +54,9 @@ def faults_of(folder: StudyFolder, forms: Sequence[str] = ("table", "json", "csv
     seen = look_at(results, None)
     assert {"mnist", "quickstart"} == seen.lines().keys()
     shown = ShownFolders(results)
-    assert "mnist" in {one.name for one in shown()} and shown.faults.keys() == seen.faults.keys()
+    copied = {one.name for one in shown()}
+    # Optuna's storage refuses values that the records only show, such as a complete trial without one: named, too.
+    assert "mnist" in copied and seen.faults.keys() <= shown.faults.keys() == {"mnist", "quickstart"} - copied
     return dict(seen.faults)
 
 
