@@ -8,21 +8,28 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
+import hw2tune
+from hw2tune.data.load import load_dataset
 from hw2tune.records.layout import StudyFolder
-from hw2tune.records.replicates.files import read_race, read_replicates
+from hw2tune.records.replicates.files import read_arrays, read_race, read_replicates
 from hw2tune.records.replicates.records import ReplicatesFolder
 from tests.end_to_end.test_study import STUDY, assert_nothing_of_rays, finish, start
+from tests.integrations.dashboard.served import served
+from tests.integrations.test_loggers import assert_same, in_records, in_store
 
 pytestmark = pytest.mark.ray
 
 
 @pytest.fixture(scope="module")
 def summarized(tmp_path_factory) -> Path:
-    """A folder with a small study, summarized on two seeds."""
+    """A folder with a small study that TensorBoard logs, summarized on two seeds: one search for all that reads it."""
     folder = tmp_path_factory.mktemp("summaries")
     (folder / "tiny.toml").write_text(STUDY)
-    code, out, err = finish(start("study", "tiny.toml", "--summarize", "--replicates", "2", cwd=folder))
+    code, out, err = finish(
+        start("study", "tiny.toml", "--summarize", "--replicates", "2", "--log", "tensorboard", cwd=folder)
+    )
     assert code == 0, err
     assert_nothing_of_rays(out, err)
     assert re.search(r"^- L2 1e-4 changes test accuracy by", out, re.MULTILINE)
@@ -47,6 +54,33 @@ def test_four_variants_are_tested_on_the_same_seeds_which_the_search_did_not_use
         best = max(replicate.epochs, key=lambda epoch: (epoch["validation_accuracy"], -epoch["epoch"]))
         assert replicate.chosen.epoch == best["epoch"]
     assert next(r for r in replicates if r.variant == "tuned-no-l2").params["weight_decay"] == 0
+
+
+def test_a_logger_has_every_epoch_of_every_trial_once(summarized):
+    folder = summarized / "ray_results" / "tiny"
+    recorded, stored = in_records(folder), in_store("tensorboard", folder)
+    assert len(recorded) == 6
+    assert_same({run: stored[run] for run in recorded}, recorded, float32=True)
+
+
+def test_the_tuned_network_is_exported_and_predicts_what_its_replicate_did(summarized, tmp_path):
+    results = summarized / "ray_results"
+    exported = hw2tune.export_model("tiny", tmp_path / "model.safetensors", results_dir=results)
+    assert exported.model.name.startswith("tuned, seed ") and exported.check.same == exported.check.images
+    data = load_dataset("synthetic-mnist", validation_size=100)
+    for n in range(20):
+        Image.fromarray(data.test.images[n, ..., 0]).save(tmp_path / f"{n:02}.png")
+    predicted = hw2tune.predict("tiny", sorted(tmp_path.glob("*.png")), results_dir=results).images
+    arrays = read_arrays(ReplicatesFolder.of(StudyFolder(results / "tiny")), "tuned", exported.model.replicate.seed)
+    assert [image.label for image in predicted] == [data.info.classes[label] for label in arrays["predicted"][:20]]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
+def test_the_dashboard_shows_its_trials(summarized):
+    with served(summarized / "ray_results") as dashboard:
+        trials = dashboard.study("tiny")["trials"]
+    assert [trial["number"] for trial in trials] == list(range(6))
+    assert {trial["state"] for trial in trials} <= {"Complete", "Pruned"}
 
 
 @pytest.mark.matrix
