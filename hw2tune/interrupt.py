@@ -62,7 +62,8 @@ def interruptible(stop: Callable[[], None]) -> Iterator[None]:
 def signals_wait() -> Iterator[None]:
     """Hold these signals back within the `with`; the earlier handlers are restored and get them after it.
 
-    For libraries that put handlers of their own in place, of C's own kind, which Python does not see.
+    For libraries that put handlers of their own in place, of C's own kind, which Python does not see: Ray 2.60 replaces
+    that of SIGTERM three times at its start, and at its end sets it to the system's, which kills the process.
     """
     before = {number: signal.getsignal(number) for number in ENDING}
     masked = signal.pthread_sigmask(signal.SIG_BLOCK, _WAITING)

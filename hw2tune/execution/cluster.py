@@ -28,7 +28,8 @@ from hw2tune.execution.attaching import (
 from hw2tune.execution.cleaning import RAYS, scratch
 from hw2tune.execution.machine import this_machine
 from hw2tune.execution.node_check import unsuitable_nodes
-from hw2tune.execution.workarounds import out_of_reach, signals_left_alone, translated_errors, without_servers
+from hw2tune.execution.workarounds import out_of_reach, translated_errors, without_servers
+from hw2tune.interrupt import signals_wait
 from hw2tune.loggers import silenced
 from hw2tune.resources import Capacity, ResourceRequest, find_capacity
 from hw2tune.text.plain import last_line
@@ -94,7 +95,8 @@ def connected(resources: ResourceRequest, note: Callable[[str], None] = lambda t
                 yield Cluster(resources=resources, scratch=folder, unsuitable=unsuitable)
         finally:
             started = _processes(folder) if resources.address is None else []
-            ray.shutdown()
+            with signals_wait():
+                ray.shutdown()
             _see_off(started)
 
 
@@ -146,7 +148,7 @@ def _started(folder: Path, note: Callable[[str], None]) -> Iterator[None]:
 
 
 def _start(folder: Path) -> None:
-    with without_servers(), out_of_reach(), signals_left_alone():
+    with without_servers(), out_of_reach(), signals_wait():
         ray.init(
             "local",  # without it Ray joins a cluster that happens to run on this machine
             num_cpus=int(this_machine()["CPU"]),  # Ray counts neither affinity nor quotas
@@ -197,7 +199,7 @@ def _attached(typed: str, note: Callable[[str], None]) -> Iterator[None]:
             sent = {"py_modules": [package_folder()], "env_vars": trust_variable()}
             shipped = {} if "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ else sent
             try:
-                with signals_left_alone():
+                with signals_wait():
                     ray.init(address=address, runtime_env=shipped, **_QUIET)
             except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
                 raise connection_error(shown, str(error)) from error

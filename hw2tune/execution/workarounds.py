@@ -17,7 +17,7 @@ import ray._private.utils
 import ray._private.worker
 from ray.exceptions import OutOfMemoryError, RayActorError
 
-from hw2tune.interrupt import ENDING, signals_wait
+from hw2tune.interrupt import ENDING
 
 
 class WorkerOutOfMemoryError(OutOfMemoryError, RayActorError):  # type: ignore[misc]  # Ray ships no types
@@ -58,17 +58,6 @@ def translated_errors() -> Iterator[None]:
 
 
 def _do_nothing(*_: object, **__: object) -> None: ...
-
-
-@contextlib.contextmanager
-def signals_left_alone() -> Iterator[None]:
-    """Around `ray.init`: this process's handlers of signals stay as they are.
-
-    Ray 2.60 replaces that of SIGTERM three times, in Python and in C++: SIGTERM would then end the command with a stack
-    trace of Ray's, and its records as they are.
-    """
-    with signals_wait(), patched(ray._private.utils, "set_sigterm_handler", _do_nothing):
-        yield
 
 
 class OutOfReach(ray._private.services.ConsolePopen):  # type: ignore[misc]  # Ray ships no types

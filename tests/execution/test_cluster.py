@@ -149,6 +149,25 @@ def test_a_local_ray_has_no_servers_and_its_idle_workers_have_imported_what_tria
     assert {"torch", "hw2tune.train.trainer", "hw2tune.execution.tune.trainable"} <= imported
 
 
+HANDLED = """
+import os, signal
+from hw2tune.execution.cluster import connected
+from hw2tune.resources import ResourceRequest
+
+signal.signal(signal.SIGTERM, lambda *_: print("heard"))
+with connected(ResourceRequest()):
+    os.kill(os.getpid(), signal.SIGTERM)
+os.kill(os.getpid(), signal.SIGTERM)  # a report is drawn then, or the last records pushed
+"""
+
+
+@pytest.mark.matrix
+@pytest.mark.ray
+def test_a_signal_reaches_the_handler_that_was_there_during_ray_and_after_it():
+    shown = subprocess.run([sys.executable, "-c", HANDLED], check=True, stdout=subprocess.PIPE, text=True)
+    assert shown.stdout == "heard\nheard\n"
+
+
 SLOW = Exception("The current node timed out during startup. This could happen because ...")
 
 
