@@ -48,6 +48,8 @@ class TensorBoardLogger(RecordsLogger):
 
 def bring_up_to_date(folder: Path, content: bytes) -> None:
     """Make the event file in a folder hold `content`. Raises NotWritableError."""
+    for part in folder.glob(f"{PREFIX}*.part"):  # a kill came within a write, and TensorBoard would read it too
+        part.unlink()
     files = sorted(folder.glob(f"{PREFIX}*.hw2tune"))
     for old in files[:-1]:  # a kill came between the two steps below
         old.unlink()

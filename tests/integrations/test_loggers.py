@@ -29,6 +29,7 @@ from hw2tune.events import (
 )
 from hw2tune.integrations import MLflowLogger, TensorBoardLogger, WandbLogger, make_loggers
 from hw2tune.integrations.runs import read_trial, study_id
+from hw2tune.integrations.tensorboard import bring_up_to_date
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.overview import read_overview, read_study
 from hw2tune.records.replicates.files import read_replicates, write_current
@@ -255,6 +256,14 @@ def test_a_training_of_a_replicate_is_logged_when_it_is_on_disk(tmp_path):
     logger._wait()
     stored = in_store("tensorboard", folder.root)
     assert stored["tuned-seed-1"]["train_loss"] == stored["race-trial-3-seed-1001"]["train_loss"] == [(1, 0.5)]
+
+
+def test_what_a_kill_left_half_written_is_no_event_file_of_tensorboards(tmp_path):
+    bring_up_to_date(tmp_path, b"an epoch")
+    (file,) = tmp_path.iterdir()
+    file.with_name(f"{file.name}.0123456789abcdef.part").write_bytes(b"an epoch")  # as `write_atomically` names it
+    bring_up_to_date(tmp_path, b"an epoch and another")
+    assert [one.read_bytes() for one in tmp_path.iterdir()] == [b"an epoch and another"]
 
 
 def test_tensorboards_hparams_tab_has_hyperparameters_and_results(tmp_path):
