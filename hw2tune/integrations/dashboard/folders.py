@@ -157,11 +157,18 @@ def _first_line(journal: Path) -> bytes:
 
 
 def _shown(trial: FrozenTrial, folder: StudyFolder, row: TrialRow) -> FrozenTrial:
-    """The trial with hw2tune's attributes. An interrupted trial waits: the same command resumes it."""
+    """The trial with hw2tune's attributes. An interrupted trial waits: the same command resumes it.
+
+    A complete trial has the value of its row, a function of its epochs: the journal's own may be a stranger's, and
+    Optuna's storage compares it with others.
+    """
     shown = copy.copy(trial)
     shown.user_attrs = trial_attributes(folder, row)
     if row.state == INTERRUPTED:
         shown.state = TrialState.WAITING
+    elif trial.state == TrialState.COMPLETE:
+        shown.state = TrialState.FAIL if row.value is None else TrialState.COMPLETE
+        shown.values = None if row.value is None else [row.value]
     return shown
 
 
