@@ -9,7 +9,7 @@ ray_results/<name>/
     trials/<number>/    params.json, result.json (one JSON line an epoch), best.pt, last.pt
     trials.csv          one row a trial, written when a run ends
     lock                held while a process runs the study
-    logs/               what --log writes: tensorboard/, mlruns/, wandb/, csv/
+    logs/               what --log writes: tensorboard/, mlruns/, wandb/
     mirror.json         in a working copy of a URL: what both last agreed on
 """
 

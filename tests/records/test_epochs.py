@@ -1,6 +1,7 @@
 """A trial's epochs on disk."""
 
 from hw2tune.records.layout import TrialFolder
+from hw2tune.records.trials.checkpoints import DIGEST, Checkpoint, digest, find_checkpoint
 from hw2tune.records.trials.epochs import append_epoch, read_epochs, write_epochs
 
 
@@ -28,3 +29,16 @@ def test_epochs_are_replaced_as_a_whole(tmp_path):
     write_epochs(folder, [{"epoch": 1}, {"epoch": 2}])
     assert [record["epoch"] for record in read_epochs(folder)] == [1, 2]
     assert read_epochs(TrialFolder(tmp_path / "none")) == []
+
+
+def test_a_checkpoint_counts_only_if_each_epoch_before_it_has_its_line(tmp_path):
+    trial = TrialFolder(tmp_path)
+    records = [{"epoch": epoch, DIGEST: digest(b"%d" % epoch)} for epoch in (1, 2, 3)]
+    write_epochs(trial, records)
+    trial.best.write_bytes(b"1")
+    trial.last.write_bytes(b"3")
+    assert find_checkpoint(trial).epoch == 3
+    write_epochs(trial, [records[0], records[2]])
+    assert find_checkpoint(trial) == Checkpoint(content=b"1", epoch=1, damaged=(trial.last,))
+    write_epochs(trial, records[1:])
+    assert find_checkpoint(trial) == Checkpoint(content=None, epoch=0, damaged=(trial.last, trial.best))

@@ -50,8 +50,12 @@ def keep_last(folder: TrialFolder) -> None:
 
 
 def find_checkpoint(folder: TrialFolder) -> Checkpoint:
-    """The last checkpoint; if it is damaged the best one; if that is too, epoch 0."""
-    epochs = {record[DIGEST]: int(record["epoch"]) for record in read_epochs(folder) if DIGEST in record}
+    """Return the last checkpoint; if it is damaged the best one; if that is too, epoch 0.
+
+    No checkpoint holds records, so a line that is missing before it makes it as useless as damage does.
+    """
+    known = [record for number, record in enumerate(read_epochs(folder), start=1) if record["epoch"] == number]
+    epochs = {record[DIGEST]: int(record["epoch"]) for record in known if DIGEST in record}
     damaged: list[Path] = []
     for path in (folder.last, folder.best):
         try:
