@@ -25,9 +25,9 @@ from hw2tune.execution.attaching import (
     wanted_mode,
     without_ray_address,
 )
-from hw2tune.execution.cleaning import RAYS, scratch
 from hw2tune.execution.machine import this_machine
 from hw2tune.execution.node_check import unsuitable_nodes
+from hw2tune.execution.scratch import RAYS, scratch
 from hw2tune.execution.workarounds import out_of_reach, translated_errors, without_servers
 from hw2tune.interrupt import signals_wait
 from hw2tune.loggers import silenced

@@ -15,8 +15,8 @@ import psutil
 
 from hw2tune.data.load import list_datasets
 from hw2tune.errors import Hw2tuneError
-from hw2tune.execution.cleaning import temporary_place
 from hw2tune.execution.machine import NVIDIA_SECONDS, gpus, granted_cpus, machine_notes, memory_limit, nvidia_smi
+from hw2tune.execution.scratch import temporary_place
 from hw2tune.records.environment import PACKAGES, processor
 from hw2tune.text.plain import without_secrets
 from hw2tune.variables import entry_for, removed

@@ -15,7 +15,7 @@ import pytest
 from hw2tune.data import decoded_cache
 from hw2tune.errors import StudyFolderError
 from hw2tune.execution import cleaning
-from hw2tune.execution.cleaning import PREFIX
+from hw2tune.execution.scratch import PREFIX
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.leftovers import DECODED, KINDS, LAST, SCRATCH, SET_ASIDE, WEIGHTS
 from hw2tune.records.lock import locked
@@ -35,7 +35,7 @@ def results(tmp_path, monkeypatch):
     for name in ("TMPDIR", "HW2TUNE_CACHE"):
         (tmp_path / name).mkdir()
         monkeypatch.setenv(name, str(tmp_path / name))
-    monkeypatch.setattr("hw2tune.execution.cleaning.ELSEWHERE", ())
+    monkeypatch.setattr("hw2tune.execution.scratch.ELSEWHERE", ())
     folder = write_fake_study(tmp_path / "ray_results", trials=10, seeds=2)
     add_checkpoints(folder)
     return tmp_path / "ray_results"

@@ -13,7 +13,7 @@ import logging
 import ray
 from hw2tune.errors import ResourceError
 from hw2tune.execution.node_check import unsuitable_nodes
-from hw2tune.execution.cleaning import scratch
+from hw2tune.execution.scratch import scratch
 
 with scratch() as folder:
     ray.init("local", num_cpus=1, _temp_dir=str(folder), include_dashboard=False, log_to_driver=False,

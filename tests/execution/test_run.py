@@ -178,7 +178,7 @@ from hw2tune.execution.tune.run import run_tune
 from hw2tune.execution.cluster import Cluster
 from hw2tune.events import Listeners
 from hw2tune.resources import ResourceRequest
-from hw2tune.execution.cleaning import scratch
+from hw2tune.execution.scratch import scratch
 
 place = Path(sys.argv[1])
 

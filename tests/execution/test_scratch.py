@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from hw2tune.errors import ResourceError
-from hw2tune.execution import cleaning as module
-from hw2tune.execution.cleaning import remove_abandoned, scratch
+from hw2tune.execution import scratch as module
+from hw2tune.execution.scratch import remove_abandoned, scratch
 
 
 @pytest.fixture
@@ -87,7 +87,7 @@ def test_a_full_place_is_named_with_its_room(short, monkeypatch):
 
 def test_what_a_killed_command_left_is_removed_and_what_a_living_one_has_is_not(short):
     code = (
-        "import sys; from hw2tune.execution.cleaning import scratch\n"
+        "import sys; from hw2tune.execution.scratch import scratch\n"
         "with scratch() as folder: print(folder, flush=True); sys.stdin.read()"
     )
     others = [
