@@ -56,9 +56,9 @@ class Command:
             if child.is_running():
                 child.send_signal(number)
 
-    def finish(self) -> tuple[int, str, str]:
-        """Exit code, stdout, stderr."""
-        out, err = self.process.communicate(timeout=AT_MOST)
+    def finish(self, within: float = AT_MOST) -> tuple[int, str, str]:
+        """Exit code, stdout, stderr of a command that must end in so many seconds."""
+        out, err = self.process.communicate(timeout=within)
         return self.process.returncode, out, err
 
     def left_running(self) -> list[str]:

@@ -57,7 +57,7 @@ def test_a_search_is_ended_in_order_whoever_gets_the_signal(place, end):
     command = Command("study", "tiny.toml", "--trials", 400, "--retries", 0, cwd=place)
     command.wait_until(lambda: searching(place))
     end(command)
-    code, out, err = command.finish()
+    code, out, err = command.finish(within=20)
     assert code == INTERRUPTED, err
     assert "the same command continues" in out
     assert_nothing_of_rays(out + err)

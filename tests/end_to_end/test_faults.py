@@ -137,7 +137,7 @@ def test_after_sigterm_damaged_files_are_survived_and_told(tmp_path):
         assert time.monotonic() < deadline and running.poll() is None, running.communicate()
         time.sleep(0.05)
     running.send_signal(signal.SIGTERM)
-    code, out, err = finish(running)
+    code, out, err = finish(running, within=10)
     assert code == 130
     assert "the same command continues" in out
     last = folder.trial(0).last

@@ -87,7 +87,9 @@ def test_a_cluster_with_a_token_says_at_once_which_one_is_missing(home):
             ({}, "a token, and there is none here"),
             ({"RAY_AUTH_TOKEN": "a" * 64}, "a token that is not the one here"),
         ):
-            code, out, err = Command(*STUDIES, "--address", address, cwd=home, env=here).finish()
+            code, out, err = Command(*STUDIES, "--address", address, cwd=home, env=here).finish(
+                within=30  # Ray itself tries for a minute and more
+            )
             assert (code, out, err) == (1, "", f"hw2tune: --address {address}: the cluster wants {wants}; {way_out}\n")
         right = {"RAY_AUTH_TOKEN": token, "RAY_AUTH_MODE": "disabled"}
         code, _, err = Command(*STUDIES, "--address", address, cwd=home, env=right).finish()

@@ -60,8 +60,8 @@ def start(*arguments: object, cwd: Path) -> subprocess.Popen[str]:
     )  # fmt: skip
 
 
-def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
-    out, err = process.communicate(timeout=240)
+def finish(process: subprocess.Popen[str], within: float = 240) -> tuple[int, str, str]:
+    out, err = process.communicate(timeout=within)
     return process.returncode, out, err
 
 
@@ -81,7 +81,7 @@ def test_a_study_is_interrupted_and_continued_without_a_loss(results):
         assert time.monotonic() < deadline and running.poll() is None, running.communicate()
         time.sleep(0.1)
     os.killpg(running.pid, signal.SIGINT)
-    code, out, err = finish(running)
+    code, out, err = finish(running, within=10)
     assert code == 130
     assert "the same command continues" in out
     before = {trial.number: dict(trial.params) for trial in read_trials(folder)}

@@ -125,8 +125,9 @@ def test_another_machines_record_that_is_not_renewed_is_waited_for_and_then_dead
     path = record(folder, **OTHER_KERNEL)
     assert owner_of(folder).host == "elsewhere"
     said = []
+    started = time.monotonic()
     with locked(folder, said.append):
-        pass
+        assert 1.5 < time.monotonic() - started < 6
     assert said == [
         f"{path}: process 7 on elsewhere, since then may still run this study; waiting 2 s for a sign of life"
     ]
