@@ -95,9 +95,11 @@ def connected(resources: ResourceRequest, note: Callable[[str], None] = lambda t
                 yield Cluster(resources=resources, scratch=folder, unsuitable=unsuitable)
         finally:
             started = _processes(folder) if resources.address is None else []
-            with signals_wait():
-                ray.shutdown()
-            _see_off(started)
+            try:
+                with signals_wait():
+                    ray.shutdown()
+            finally:  # a second Ctrl-C may end the shutdown, and Ray's processes would write on into the folder
+                _see_off(started)
 
 
 _RUN = threading.Lock()

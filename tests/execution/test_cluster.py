@@ -58,6 +58,18 @@ def test_a_second_run_in_one_process_is_refused_and_the_first_goes_on(monkeypatc
             )
 
 
+def test_a_second_ctrl_c_while_ray_shuts_down_leaves_neither_its_processes_nor_the_folder(monkeypatch):
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ray.init", lambda *arguments, **options: None)
+    monkeypatch.setattr("ray.shutdown", interrupted)
+    with pytest.raises(KeyboardInterrupt), connected(ResourceRequest()) as cluster:
+        asleep = [sys.executable, "-c", "import time; time.sleep(30)", str(cluster.scratch)]
+        process = subprocess.Popen(asleep)
+    assert not psutil.pid_exists(process.pid) and not cluster.scratch.exists()
+
+
 def test_an_error_of_rays_is_told_as_rays(monkeypatch):
     monkeypatch.setattr(ray, "is_initialized", lambda: True)
     monkeypatch.setattr("hw2tune.execution.cluster.unsuitable_nodes", lambda nodes: {})
