@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 
+import psutil
 import pytest
 import ray
 
@@ -67,7 +68,9 @@ def test_a_second_ctrl_c_while_ray_shuts_down_leaves_neither_its_processes_nor_t
     with pytest.raises(KeyboardInterrupt), connected(ResourceRequest()) as cluster:
         asleep = [sys.executable, "-c", "import time; time.sleep(30)", str(cluster.scratch)]
         process = subprocess.Popen(asleep)
-    assert not psutil.pid_exists(process.pid) and not cluster.scratch.exists()
+    ended = not psutil.pid_exists(process.pid)
+    process.wait()
+    assert ended and not cluster.scratch.exists()
 
 
 def test_an_error_of_rays_is_told_as_rays(monkeypatch):
