@@ -18,6 +18,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hw2tune.errors import StudyFolderError
 from hw2tune.user_code.files import FOLDER as CODE
@@ -25,11 +26,30 @@ from hw2tune.user_code.files import FOLDER as CODE
 KEPT_FILES = ("lock", "running.json", "mirror.json")  # of the place: neither set aside nor mirrored
 
 
+class Below:
+    """A path below the root of its folder."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def __get__(self, folder: Any, kind: type) -> Path:
+        return Path(folder.root, self.path)
+
+
 @dataclass(frozen=True)
 class StudyFolder:
-    """Where a study lies."""
+    """The folder of a study."""
 
     root: Path
+
+    study_file = Below("study.toml")  # resolved
+    code = Below(CODE)
+    journal = Below("optuna.journal")
+    environment = Below("environment.json")
+    trials_table = Below("trials.csv")
+    lock = Below("lock")
+    mirror = Below("mirror.json")
+    logs = Below("logs")
 
     @property
     def name(self) -> str:
@@ -37,85 +57,26 @@ class StudyFolder:
         return self.root.name
 
     @property
-    def study_file(self) -> Path:
-        """The resolved study."""
-        return self.root / "study.toml"
-
-    @property
-    def code(self) -> Path:
-        """The modules of the user's own that the study names."""
-        return self.root / CODE
-
-    @property
-    def journal(self) -> Path:
-        """Optuna's journal."""
-        return self.root / "optuna.journal"
-
-    @property
-    def environment(self) -> Path:
-        """What the study ran on."""
-        return self.root / "environment.json"
-
-    @property
     def datasets(self) -> tuple[Path, Path]:
         """Facts about the images; then the place where earlier versions kept them."""
         return self.root / "dataset.json", self.root / "replicates" / "dataset.json"
 
-    @property
-    def trials_table(self) -> Path:
-        """One row a trial."""
-        return self.root / "trials.csv"
-
-    @property
-    def lock(self) -> Path:
-        """Held by the process that runs the study."""
-        return self.root / "lock"
-
-    @property
-    def mirror(self) -> Path:
-        """What a working copy and its store last agreed on."""
-        return self.root / "mirror.json"
-
-    @property
-    def logs(self) -> Path:
-        """What loggers write."""
-        return self.root / "logs"
-
     def trial(self, number: int) -> TrialFolder:
-        """Where one trial lies."""
+        """The folder of one trial."""
         return TrialFolder(self.root / "trials" / str(number))
 
 
 @dataclass(frozen=True)
 class TrialFolder:
-    """Where one trial lies."""
+    """The folder of one trial."""
 
     root: Path
 
-    @property
-    def params(self) -> Path:
-        """The configuration."""
-        return self.root / "params.json"
-
-    @property
-    def epochs(self) -> Path:
-        """One JSON line an epoch."""
-        return self.root / "result.json"
-
-    @property
-    def best(self) -> Path:
-        """The whole training state after the best epoch."""
-        return self.root / "best.pt"
-
-    @property
-    def last(self) -> Path:
-        """The whole training state after the last epoch."""
-        return self.root / "last.pt"
-
-    @property
-    def errors(self) -> Path:
-        """What went wrong, attempt by attempt."""
-        return self.root / "error.txt"
+    params = Below("params.json")
+    epochs = Below("result.json")  # one JSON line per epoch
+    best = Below("best.pt")  # the whole training state after the best epoch
+    last = Below("last.pt")  # and after the last
+    errors = Below("error.txt")  # attempt by attempt
 
     def clear(self) -> None:
         """Removes what an earlier attempt left, but for the configuration and what went wrong."""

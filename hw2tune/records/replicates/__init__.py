@@ -1,1 +1,0 @@
-"""Replicates and finished trainings on disk."""
