@@ -12,7 +12,7 @@ import ray
 
 from hw2tune.errors import TrainingFailedError
 from hw2tune.events import Listeners, TrainingEpochFinished, TrainingFinished, TrainingStarted
-from hw2tune.records.replicates.trainings import Training
+from hw2tune.records.replicates import Training
 from hw2tune.records.trials.rows import TrialRow
 from hw2tune.records.trials.states import COMPLETE, DIVERGED
 from hw2tune.resources import Capacity

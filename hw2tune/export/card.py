@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hw2tune.records.environment import run_facts
-from hw2tune.records.replicates.records import Evaluation
+from hw2tune.records.replicates import Evaluation
 from hw2tune.report.inference.statistics import Summary, summarize
 from hw2tune.study.claims import TUNED
 from hw2tune.study.objectives import objective_of

@@ -17,8 +17,7 @@ from hw2tune.execution.request import load_for
 from hw2tune.records.dataset import DatasetRecord, record_of
 from hw2tune.records.layout import TrialFolder
 from hw2tune.records.remote.mirror import reading_checkpoints, reading_study
-from hw2tune.records.replicates.records import Array, Replicate, ReplicatesFolder
-from hw2tune.records.replicates.trainings import read_training
+from hw2tune.records.replicates import Array, Replicate, ReplicatesFolder, read_training
 from hw2tune.records.trials.checkpoints import DIGEST, digest
 from hw2tune.records.trials.epochs import read_epochs
 from hw2tune.records.trials.rows import TrialRow

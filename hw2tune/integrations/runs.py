@@ -16,9 +16,7 @@ from hw2tune.paths import safe_name
 from hw2tune.records.atomic import write_atomically
 from hw2tune.records.damaged import read_record
 from hw2tune.records.layout import StudyFolder
-from hw2tune.records.replicates.files import every_replicate, read_replicates
-from hw2tune.records.replicates.records import Replicate, ReplicatesFolder
-from hw2tune.records.replicates.trainings import Training
+from hw2tune.records.replicates import Replicate, ReplicatesFolder, Training, every_replicate, read_replicates
 from hw2tune.records.trials.epochs import read_epochs
 from hw2tune.records.trials.rows import TrialRow
 from hw2tune.records.trials.states import COMPLETE, DIVERGED, INTERRUPTED, RANKED, RUNNING, WAITING

@@ -11,7 +11,13 @@ from numpy.typing import NDArray
 
 from hw2tune.data.catalog import DatasetInfo
 from hw2tune.data.dataset import Split
-from hw2tune.records.replicates.files import (
+from hw2tune.records.replicates import (
+    FEATURE_IMAGES,
+    GALLERY_SIZE,
+    Evaluation,
+    Gallery,
+    Race,
+    Training,
     npz,
     read_arrays,
     read_replicates,
@@ -19,14 +25,6 @@ from hw2tune.records.replicates.files import (
     write_replicate,
     write_shared,
 )
-from hw2tune.records.replicates.records import (
-    FEATURE_IMAGES,
-    GALLERY_SIZE,
-    Evaluation,
-    Gallery,
-    Race,
-)
-from hw2tune.records.replicates.trainings import Training
 from hw2tune.replication.train import Context, replicate_of
 from hw2tune.study.hyperparameters import Hyperparameters
 from hw2tune.train.task import Blueprint, task_of
@@ -106,7 +104,7 @@ def test_replicates(
 def _evaluate(
     shared: tuple[str, DatasetInfo, Split, Any, bool], blueprint: Blueprint, training: Training
 ) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
-    """In a worker: return the evaluations and the arrays of `records.replicates.files.write_replicate`."""
+    """In a worker: return the evaluations and the arrays of `records.replicates.write_replicate`."""
     from hw2tune.execution.tasks import told
     from hw2tune.train.batches import on_device
     from hw2tune.train.device import prepare_process

@@ -7,7 +7,7 @@ from functools import cache
 from importlib import metadata
 from typing import TYPE_CHECKING
 
-from hw2tune.records.replicates.trainings import training_key
+from hw2tune.records.replicates import training_key
 from hw2tune.resources import Capacity
 from hw2tune.train.task import Task
 from hw2tune.user_code.files import code_digest, code_reference, is_code

@@ -11,8 +11,14 @@ from hw2tune.data.guard import overlap
 from hw2tune.events import Listeners, ReplicationStarted
 from hw2tune.execution.connection import Connection
 from hw2tune.records.layout import StudyFolder
-from hw2tune.records.replicates.files import npz, read_replicates, write_current, write_replicate
-from hw2tune.records.replicates.records import Evaluation, ReplicatesFolder
+from hw2tune.records.replicates import (
+    Evaluation,
+    ReplicatesFolder,
+    npz,
+    read_replicates,
+    write_current,
+    write_replicate,
+)
 from hw2tune.replication.keys import key_of
 from hw2tune.replication.train import replicate_of
 from hw2tune.study.published import Protocol

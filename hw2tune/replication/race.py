@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from hw2tune.errors import StudyFolderError
 from hw2tune.records.overview import Overview
-from hw2tune.records.replicates.records import Candidate, Race
+from hw2tune.records.replicates import Candidate, Race
 from hw2tune.records.trials.rows import TrialRow, best_first
 from hw2tune.study.hyperparameters import identity
 from hw2tune.study.objectives import sign_of

@@ -14,8 +14,7 @@ from hw2tune.data.dataset import Dataset
 from hw2tune.events import Listeners
 from hw2tune.execution.connection import Connection
 from hw2tune.records.overview import Overview
-from hw2tune.records.replicates.records import Race, ReplicatesFolder
-from hw2tune.records.replicates.trainings import Training
+from hw2tune.records.replicates import Race, ReplicatesFolder, Training
 from hw2tune.records.trials.rows import TrialRow
 from hw2tune.replication.evaluate import test_replicates, write_shared_records
 from hw2tune.replication.race import TRAININGS, candidates, run_race

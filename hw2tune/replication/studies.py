@@ -16,8 +16,7 @@ from hw2tune.records.environment import add_run
 from hw2tune.records.layout import StudyFolder, study_folders
 from hw2tune.records.lock import locked
 from hw2tune.records.overview import find_folder, read_overview
-from hw2tune.records.replicates.files import read_replicates
-from hw2tune.records.replicates.records import ReplicatesFolder
+from hw2tune.records.replicates import ReplicatesFolder, read_replicates
 from hw2tune.resources import Capacity
 from hw2tune.study.file import find_study, may_change, parse_study
 from hw2tune.study.published import PROTOCOLS

@@ -8,8 +8,14 @@ from dataclasses import dataclass, field, replace
 from hw2tune.data.dataset import Dataset
 from hw2tune.events import Listeners, ReplicationStarted
 from hw2tune.execution.connection import Connection
-from hw2tune.records.replicates.records import Replicate, ReplicatesFolder, chosen_blindly
-from hw2tune.records.replicates.trainings import Training, read_training, write_training
+from hw2tune.records.replicates import (
+    Replicate,
+    ReplicatesFolder,
+    Training,
+    chosen_blindly,
+    read_training,
+    write_training,
+)
 from hw2tune.records.trials.states import COMPLETE, DIVERGED
 from hw2tune.replication.keys import key_of
 from hw2tune.resources import Capacity

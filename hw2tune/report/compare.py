@@ -10,7 +10,7 @@ from typing import Any
 from hw2tune.errors import NotComparableError
 from hw2tune.records.dataset import short
 from hw2tune.records.remote.mirror import reading_study
-from hw2tune.records.replicates.records import Replicate
+from hw2tune.records.replicates import Replicate
 from hw2tune.report.inference.claims import MISSING, SAME, ClaimResult, compared, corrected
 from hw2tune.report.inference.pairs import both, paired, same_configuration
 from hw2tune.report.inference.statistics import Summary, summarize

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from hw2tune.records.dataset import DatasetRecord
-from hw2tune.records.replicates.records import Array, Evaluation, Gallery, Race, Replicate
+from hw2tune.records.replicates import Array, Evaluation, Gallery, Race, Replicate
 from hw2tune.study.hyperparameters import HYPERPARAMETERS, Value
 
 QUANTITIES = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")  # of every epoch

@@ -13,21 +13,19 @@ from hw2tune.records.dataset import DatasetRecord, images_of, read_dataset, shor
 from hw2tune.records.environment import runs
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.overview import Overview, read_overview
-from hw2tune.records.replicates.files import (
-    every_replicate,
-    read_arrays,
-    read_gallery,
-    read_pixel_counts,
-    read_race,
-    read_replicates,
-)
-from hw2tune.records.replicates.records import (
+from hw2tune.records.replicates import (
     Array,
     Current,
     Gallery,
     Race,
     Replicate,
     ReplicatesFolder,
+    every_replicate,
+    read_arrays,
+    read_gallery,
+    read_pixel_counts,
+    read_race,
+    read_replicates,
 )
 from hw2tune.records.trials.epochs import read_epochs
 from hw2tune.report.sound import sound_arrays, sound_counts, sound_gallery, sound_race, sound_replicate, sound_run

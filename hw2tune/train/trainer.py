@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from hw2tune.data.dataset import Split
-from hw2tune.records.replicates.trainings import Training
+from hw2tune.records.replicates import Training
 from hw2tune.study.objectives import best_epoch, never_finite, objective_of
 from hw2tune.train.batches import DeviceSplit, TrainingData, on_device
 from hw2tune.train.device import prepare_process

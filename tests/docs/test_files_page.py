@@ -7,8 +7,7 @@ from dataclasses import fields
 from hw2tune.records.dataset import DatasetRecord
 from hw2tune.records.environment import add_run
 from hw2tune.records.layout import StudyFolder
-from hw2tune.records.replicates.records import Candidate, Current, Evaluation, Race, Replicate
-from hw2tune.records.replicates.trainings import Training
+from hw2tune.records.replicates import Candidate, Current, Evaluation, Race, Replicate, Training
 from hw2tune.records.trials.rows import write_trials_table
 from tests.docs.pages import ROOT
 
@@ -46,8 +45,7 @@ def test_every_column_of_the_trials_and_key_of_a_run_is_explained(tmp_path):
 
 def test_every_path_of_a_studys_folder_is_there():
     folder = StudyFolder(ROOT)
-    paths = [value.fget(folder).name for value in vars(StudyFolder).values() if isinstance(value, property)
-             and isinstance(value.fget(folder), type(ROOT))]  # fmt: skip
+    paths = [path.name for name in vars(StudyFolder) if isinstance(path := getattr(folder, name), type(ROOT))]
     trial = folder.trial(0)
     paths += [getattr(trial, name).name for name in ("params", "epochs", "best", "last", "errors")]
     assert len(paths) >= 12 and not [name for name in paths if name not in PAGE]

@@ -5,8 +5,7 @@ import signal
 import pytest
 
 from hw2tune.records.layout import StudyFolder
-from hw2tune.records.replicates.files import read_replicates
-from hw2tune.records.replicates.records import ReplicatesFolder
+from hw2tune.records.replicates import ReplicatesFolder, read_replicates
 from hw2tune.records.trials.epochs import read_epochs
 from tests.end_to_end.command import Command
 from tests.end_to_end.test_study import STUDY

@@ -7,8 +7,7 @@ import pytest
 from PIL import Image
 
 from hw2tune.records.layout import StudyFolder
-from hw2tune.records.replicates.files import read_replicates
-from hw2tune.records.replicates.records import ReplicatesFolder
+from hw2tune.records.replicates import ReplicatesFolder, read_replicates
 from tests.end_to_end.command import Command
 from tests.end_to_end.test_study import assert_nothing_of_rays
 

@@ -13,8 +13,7 @@ from PIL import Image
 import hw2tune
 from hw2tune.data.load import load_dataset
 from hw2tune.records.layout import StudyFolder
-from hw2tune.records.replicates.files import read_arrays, read_race, read_replicates
-from hw2tune.records.replicates.records import ReplicatesFolder
+from hw2tune.records.replicates import ReplicatesFolder, read_arrays, read_race, read_replicates
 from tests.end_to_end.test_study import STUDY, assert_nothing_of_rays, finish, start
 from tests.integrations.dashboard.served import served
 from tests.integrations.test_loggers import assert_same, in_records, in_store

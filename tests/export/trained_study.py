@@ -14,9 +14,18 @@ from hw2tune.execution.request import load_for
 from hw2tune.records.environment import add_run
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.opening import opened
-from hw2tune.records.replicates.files import npz, write_current, write_replicate
-from hw2tune.records.replicates.records import Candidate, Evaluation, Race, Replicate, ReplicatesFolder
-from hw2tune.records.replicates.trainings import Training, write_training
+from hw2tune.records.replicates import (
+    Candidate,
+    Evaluation,
+    Race,
+    Replicate,
+    ReplicatesFolder,
+    Training,
+    npz,
+    write_current,
+    write_replicate,
+    write_training,
+)
 from hw2tune.records.trials.checkpoints import DIGEST, digest
 from hw2tune.records.trials.storage import create_optuna_study
 from hw2tune.replication.evaluate import write_shared_records

@@ -32,9 +32,7 @@ from hw2tune.integrations.runs import read_trial, study_id
 from hw2tune.integrations.tensorboard import bring_up_to_date
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.overview import read_overview, read_study
-from hw2tune.records.replicates.files import read_replicates, write_current
-from hw2tune.records.replicates.records import ReplicatesFolder
-from hw2tune.records.replicates.trainings import Training, write_training
+from hw2tune.records.replicates import ReplicatesFolder, Training, read_replicates, write_current, write_training
 from hw2tune.records.trials.epochs import read_epochs, write_epochs
 from tests.integrations import readers
 from tests.integrations.live_study import CAPACITY, LiveStudy

@@ -4,7 +4,8 @@ from dataclasses import asdict, replace
 
 import numpy as np
 
-from hw2tune.records.replicates.files import (
+from hw2tune.records.replicates import (
+    ReplicatesFolder,
     every_replicate,
     npz,
     read_arrays,
@@ -15,7 +16,6 @@ from hw2tune.records.replicates.files import (
     write_json,
     write_replicate,
 )
-from hw2tune.records.replicates.records import ReplicatesFolder
 from tests.report.fake_study import write_fake_study
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from hw2tune.records.replicates.trainings import Training, read_training, training_key, write_training
+from hw2tune.records.replicates import Training, read_training, training_key, write_training
 
 TRAINING = Training(
     key="abc", epochs=[{"epoch": 1, "epoch_seconds": 1.5}], chosen_epoch=1, diverged="",

@@ -6,8 +6,7 @@ import pytest
 from hw2tune.data.load import load_dataset
 from hw2tune.events import Event, Listeners, Noted
 from hw2tune.execution.connection import Connection
-from hw2tune.records.replicates.records import ReplicatesFolder
-from hw2tune.records.replicates.trainings import Training, write_training
+from hw2tune.records.replicates import ReplicatesFolder, Training, write_training
 from hw2tune.replication.keys import key_of
 from hw2tune.replication.train import Context, train_missing
 from hw2tune.resources import ResourceRequest

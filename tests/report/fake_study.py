@@ -11,8 +11,7 @@ import optuna
 
 from hw2tune.records.dataset import DatasetRecord
 from hw2tune.records.layout import StudyFolder
-from hw2tune.records.replicates.files import npz, write_current, write_json, write_replicate, write_shared
-from hw2tune.records.replicates.records import (
+from hw2tune.records.replicates import (
     FEATURE_IMAGES,
     Candidate,
     Evaluation,
@@ -20,6 +19,11 @@ from hw2tune.records.replicates.records import (
     Race,
     Replicate,
     ReplicatesFolder,
+    npz,
+    write_current,
+    write_json,
+    write_replicate,
+    write_shared,
 )
 from hw2tune.records.trials.epochs import append_epoch
 from hw2tune.records.trials.storage import create_optuna_study

@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hw2tune.records.replicates.files import npz
-from hw2tune.records.replicates.records import Candidate, Evaluation, Replicate
+from hw2tune.records.replicates import Candidate, Evaluation, Replicate, npz
 from hw2tune.report.inference.claims import (
     CAVEAT,
     DECREASE,

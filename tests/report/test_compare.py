@@ -11,8 +11,7 @@ import pytest
 import hw2tune
 from hw2tune.errors import NotComparableError
 from hw2tune.records.dataset import read_dataset
-from hw2tune.records.replicates.files import read_replicates, write_json
-from hw2tune.records.replicates.records import ReplicatesFolder
+from hw2tune.records.replicates import ReplicatesFolder, read_replicates, write_json
 from tests.report.fake_study import write_fake_study
 
 

@@ -13,7 +13,8 @@ import pytest
 from hw2tune.errors import StudyFolderError
 from hw2tune.records.dataset import read_dataset
 from hw2tune.records.layout import StudyFolder
-from hw2tune.records.replicates.files import (
+from hw2tune.records.replicates import (
+    ReplicatesFolder,
     npz,
     read_arrays,
     read_race,
@@ -22,7 +23,6 @@ from hw2tune.records.replicates.files import (
     write_json,
     write_replicate,
 )
-from hw2tune.records.replicates.records import ReplicatesFolder
 from hw2tune.report.figures import DrawnFigure
 from hw2tune.report.page.markdown import escape, summary_markdown
 from hw2tune.report.results import compute

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from hw2tune.errors import StudyFileError
 from hw2tune.paths import safe_name
-from hw2tune.records.replicates.records import ReplicatesFolder
+from hw2tune.records.replicates import ReplicatesFolder
 from hw2tune.study.claims import Side
 from hw2tune.study.file import parse_study
 from hw2tune.study.hyperparameters import identity

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from hw2tune.data.catalog import dataset_info
-from hw2tune.records.replicates.trainings import Training
+from hw2tune.records.replicates import Training
 from hw2tune.study.hyperparameters import Hyperparameters
 from hw2tune.train.evaluate import evaluation, network
 from hw2tune.train.loop import evaluate, predict

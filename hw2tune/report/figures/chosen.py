@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hw2tune.records.replicates.records import Array
+from hw2tune.records.replicates import Array
 from hw2tune.records.trials.states import COMPLETE
 from hw2tune.report.figures.drawing import CannotDrawError
 from hw2tune.report.inference.pairs import params_of, same_configuration, same_sentence

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from hw2tune.records.replicates.records import Replicate
+from hw2tune.records.replicates import Replicate
 from hw2tune.records.trials.states import COMPLETE
 from hw2tune.report.figures.chosen import distinct_variants
 from hw2tune.report.figures.drawing import CannotDrawError, Drawing, Recipe

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from hw2tune.paths import safe_name
-from hw2tune.records.replicates.records import Array, Gallery
+from hw2tune.records.replicates import Array, Gallery
 from hw2tune.report.figures.chosen import PREDICTIONS, Arrays, choose, plain_variants
 from hw2tune.report.figures.drawing import CannotDrawError, Drawing, Recipe
 from hw2tune.report.figures.labels import class_names, short, whole_percent

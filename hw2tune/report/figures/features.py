@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.image import AxesImage
 from numpy.typing import NDArray
 
-from hw2tune.records.replicates.records import Array
+from hw2tune.records.replicates import Array
 from hw2tune.report.figures.chosen import choose, distinct_variants
 from hw2tune.report.figures.drawing import CannotDrawError, Drawing, Recipe
 from hw2tune.report.figures.examples import show_image

@@ -11,7 +11,7 @@ from matplotlib.ticker import FuncFormatter
 from numpy.typing import NDArray
 
 from hw2tune.records.dataset import DatasetRecord
-from hw2tune.records.replicates.records import Array
+from hw2tune.records.replicates import Array
 from hw2tune.report.figures.drawing import CannotDrawError, Drawing, Recipe
 from hw2tune.report.figures.style import BLACK, BLUE, GREEN, SMALL, VERMILLION, Look, legend_above, new_figure
 from hw2tune.report.study_data import StudyData

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from hw2tune.records.replicates.records import Array
+from hw2tune.records.replicates import Array
 from hw2tune.records.trials.states import COMPLETE
 from hw2tune.report.inference.pairs import (
     Pair,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hw2tune.records.replicates.records import Array, Replicate
+from hw2tune.records.replicates import Array, Replicate
 from hw2tune.report.study_data import StudyData
 from hw2tune.study.claims import TUNED, Side
 from hw2tune.study.hyperparameters import Value, identity

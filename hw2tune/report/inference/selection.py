@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from hw2tune.records.replicates.records import Candidate, Race
+from hw2tune.records.replicates import Candidate, Race
 from hw2tune.records.trials.rows import best_first
 from hw2tune.report.inference.pairs import overlaps_training
 from hw2tune.report.inference.statistics import Summary, summarize

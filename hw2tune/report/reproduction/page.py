@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from hw2tune.records.replicates.records import Replicate
+from hw2tune.records.replicates import Replicate
 from hw2tune.report.figures.labels import LOSSES
 from hw2tune.report.page.blocks import Absent, Block, Facts, Figure, Prose, Row, Section, Table
 from hw2tune.report.page.environment import machine_blocks

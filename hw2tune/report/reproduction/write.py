@@ -25,8 +25,7 @@ from hw2tune.records.dataset import DatasetRecord
 from hw2tune.records.environment import runs as environment_runs
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.overview import Overview
-from hw2tune.records.replicates.files import read_replicates
-from hw2tune.records.replicates.records import ReplicatesFolder
+from hw2tune.records.replicates import ReplicatesFolder, read_replicates
 from hw2tune.report.figures.curves import HELD_OUT, VALIDATION, Quantity, draw_curves
 from hw2tune.report.figures.drawing import CannotDrawError
 from hw2tune.report.figures.style import pixels, save, style

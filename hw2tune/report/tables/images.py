@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hw2tune.records.replicates.records import Array
+from hw2tune.records.replicates import Array
 from hw2tune.report.inference.statistics import wilson
 from hw2tune.report.tables.frames import FLAG, INTEGER, NUMBER, TEXT, frame
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from hw2tune.records.replicates.records import Candidate, Race
+from hw2tune.records.replicates import Candidate, Race
 from hw2tune.report.inference.selection import overtaken, race_summary
 from hw2tune.report.study_data import StudyData
 from hw2tune.report.tables.frames import FLAG, INTEGER, NUMBER, TEXT, frame, hyperparameter_columns

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hw2tune.records.replicates.records import Evaluation, Replicate
+from hw2tune.records.replicates import Evaluation, Replicate
 from hw2tune.report.inference.claims import CAVEAT, ClaimResult
 from hw2tune.report.inference.pairs import overlaps_training
 from hw2tune.report.inference.statistics import summarize

@@ -14,7 +14,7 @@ import pytest
 from matplotlib.figure import SubFigure
 
 from hw2tune.records.layout import StudyFolder
-from hw2tune.records.replicates.files import npz
+from hw2tune.records.replicates import npz
 from hw2tune.report.figures.drawing import CannotDrawError, Drawing
 from hw2tune.report.figures.recipes import recipes
 from hw2tune.report.inference.claims import claim

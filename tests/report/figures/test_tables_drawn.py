@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hw2tune.records.dataset import DatasetRecord
-from hw2tune.records.replicates.records import Gallery
+from hw2tune.records.replicates import Gallery
 from hw2tune.records.trials.rows import TrialRow
 from hw2tune.report.figures.chosen import Shown
 from hw2tune.report.figures.classes import accuracy_table, pooled_confusion, row_shares

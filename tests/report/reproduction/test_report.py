@@ -12,8 +12,7 @@ import pytest
 
 from hw2tune.records.atomic import write_atomically
 from hw2tune.records.layout import StudyFolder
-from hw2tune.records.replicates.files import npz, write_replicate
-from hw2tune.records.replicates.records import Evaluation, Replicate, ReplicatesFolder
+from hw2tune.records.replicates import Evaluation, Replicate, ReplicatesFolder, npz, write_replicate
 from hw2tune.report.figures.curves import PUBLISHED_LOSS
 from hw2tune.report.inference.claims import CAVEAT
 from hw2tune.report.reproduction.page import COLUMNS, number_cells

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from hw2tune.records.replicates.records import Candidate, Race
+from hw2tune.records.replicates import Candidate, Race
 from hw2tune.report.study_data import StudyData, read_study_data
 from hw2tune.report.tables.search import race_table, trials_table
 from tests.report.fake_study import write_fake_study
