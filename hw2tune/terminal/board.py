@@ -17,8 +17,8 @@ from hw2tune.events import ReplicationStarted, StudyStarted
 from hw2tune.records.trials.rows import TrialRow, best_first
 from hw2tune.study.hyperparameters import Value
 from hw2tune.study.schema import Study
-from hw2tune.terminal.lines import configuration, objective_value, trial_name
-from hw2tune.text.cells import duration
+from hw2tune.terminal.plan import trial_name, value_of
+from hw2tune.text.numbers import configuration_line, duration
 
 SHOWN_BEST = 5
 SHOWN_RUNNING = 16  # more would push the bar off a terminal of 24 lines
@@ -103,7 +103,7 @@ class Board:
         best = best_first(self.finished, goal.study.direction)
         parts = [f"{done}/{goal.total} {goal.noun}"]
         if best and goal.noun != "trainings":
-            parts.append(f"best {objective_value(best[0].value, goal.study.objective)} (#{best[0].number})")
+            parts.append(f"best {value_of(best[0].value, goal.study.objective)} (#{best[0].number})")
         left = self._seconds_left(goal)
         parts.append(f"{duration(left)} left" if left is not None else f"{duration(self._elapsed())} so far")
         grid = Table.grid(padding=(0, 2))
@@ -136,12 +136,12 @@ class Board:
             speed = f"  {trial.images_per_second:,.0f} images/s" if trial.images_per_second else ""
             table.add_row(
                 trial_name(number, trial.label), f"epoch {trial.epoch}/{epochs}", accuracy,
-                configuration(trial.params) + speed,
+                configuration_line(trial.params) + speed,
             )  # fmt: skip
         more = len(self.running) - SHOWN_RUNNING
         if more > 0:
             table.add_row("", f"{more} more run", "", "")
         for row in best_first(self.finished, goal.study.direction)[:SHOWN_BEST]:
-            cells = (trial_name(row.number, row.label), row.state_text, objective_value(row.value, objective))
-            table.add_row(*(Text(cell, style="dim") for cell in (*cells, configuration(row.params))))
+            cells = (trial_name(row.number, row.label), row.state_text, value_of(row.value, objective))
+            table.add_row(*(Text(cell, style="dim") for cell in (*cells, configuration_line(row.params))))
         return table

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from hw2tune.terminal.lines import configuration, objective_value
+from hw2tune.terminal.plan import value_of
 from hw2tune.terminal.tables import plain_table
-from hw2tune.text.numbers import counted, p_value, percent
+from hw2tune.text.numbers import configuration_line, counted, p_value, percent
 
 if TYPE_CHECKING:
     from hw2tune.report.compare import StudyComparison
@@ -31,7 +31,7 @@ def print_comparison(comparison: StudyComparison, console: Console) -> None:
         "objective": lambda data: data.overview.study.objective_spec.label,
         "trials": extent,
         "best": _best,
-        "configuration": lambda data: configuration(best.params) if (best := data.overview.best) else "-",
+        "configuration": lambda data: configuration_line(best.params) if (best := data.overview.best) else "-",
     }
     for name, fact in facts.items():
         table.add_row(name, *(fact(data) for data in both))
@@ -55,7 +55,7 @@ def _best(data: StudyData) -> str:
     if best is None:
         return "-"
     where = f"#{best.number}, epoch {best.best_epoch} of {study.max_epochs}"
-    return f"{objective_value(best.value, study.objective)} ({where})"
+    return f"{value_of(best.value, study.objective)} ({where})"
 
 
 def _accuracy(summary: Summary | None) -> str:

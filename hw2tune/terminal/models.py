@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from hw2tune.terminal.lines import configuration, trial_name
+from hw2tune.terminal.plan import trial_name
 from hw2tune.terminal.streams import results
 from hw2tune.terminal.tables import plain_table
-from hw2tune.text.numbers import label_of, measured, percent
+from hw2tune.text.numbers import configuration_line, label_of, measured, percent
 from hw2tune.text.plain import SCHEMA, strict_json
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def _image(one: Prediction, top: int) -> dict[str, Any]:
 def print_rerun(rerun: Rerun, console: Console) -> None:
     """Every epoch as it was recorded and as it came out, the verdict, and what differs between then and now."""
     row, objective = rerun.trial, rerun.study.objective
-    state = f"{row.state_text}; {configuration(row.params)}"
+    state = f"{row.state_text}; {configuration_line(row.params)}"
     console.print(f"{trial_name(row.number, row.label)} of {rerun.study.name}: {state}", soft_wrap=True)
     shown = list(dict.fromkeys(("train_loss", "validation_loss", objective)))
     lines = plain_table("epoch", *(heading for name in shown for heading in (_label(name), "again")), "")

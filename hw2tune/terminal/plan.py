@@ -1,4 +1,4 @@
-"""The plan: what is about to run, printed before it runs."""
+"""A study in lines of text: the plan before it runs, its trials, its replicates."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from rich.table import Table
 from rich.text import Text
 
 from hw2tune.events import ReplicationStarted, StudyStarted
+from hw2tune.records.trials.rows import TrialRow
 from hw2tune.search.cost import Cost
 from hw2tune.study.schema import Study
-from hw2tune.terminal.lines import configuration
-from hw2tune.text.cells import duration
-from hw2tune.text.numbers import counted
+from hw2tune.text.numbers import configuration_line, counted, duration, objective_value
 
 
 def print_plan(plan: StudyStarted, console: Console) -> None:
@@ -28,7 +27,7 @@ def print_plan(plan: StudyStarted, console: Console) -> None:
     for name, distribution in study.search_space.distributions.items():
         grid.add_row("space" if name == next(iter(study.search_space.distributions)) else "", f"{name}: {distribution}")
     if study.training:
-        grid.add_row("fixed", configuration(study.training))
+        grid.add_row("fixed", configuration_line(study.training))
     for claim in study.claims:
         against = f"{claim.a.variant} against {claim.b.variant}"
         grid.add_row(
@@ -73,6 +72,26 @@ def replication_line(plan: ReplicationStarted) -> str:
     there = f", {plan.cached} {'is' if plan.cached == 1 else 'are'} there already" if plan.cached else ""
     what = f"{counted(plan.total, 'training')} of {counted(plan.study.max_epochs, 'epoch')}{there}"
     return f"{plan.study.name}: {what}; {plan.capacity.concurrency} at once ({plan.capacity.text})"
+
+
+def value_of(value: float | None, objective: str) -> str:
+    """An accuracy in percent, a loss as it is, a hyphen for None."""
+    return objective_value(value, objective, "-")
+
+
+def trial_name(number: int, label: str) -> str:
+    """`#7`, with the name of a reference."""
+    return f"#{number} {label}".strip()
+
+
+def finished_line(row: TrialRow, objective: str) -> str:
+    """One finished trial on one line."""
+    reason = f" ({row.reason})" if row.reason else ""
+    at = f" at epoch {row.best_epoch} of {row.epochs}" if row.best_epoch else ""
+    return (
+        f"{trial_name(row.number, row.label)}: {row.state_text}{reason}, {value_of(row.value, objective)}{at}, "
+        f"{duration(row.seconds)}, {configuration_line(row.params)}"
+    )
 
 
 def print_check(plan: StudyStarted, cost: Cost, notes: Sequence[str], console: Console) -> None:

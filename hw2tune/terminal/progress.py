@@ -26,8 +26,7 @@ from hw2tune.events import (
 )
 from hw2tune.study.schema import Study
 from hw2tune.terminal.board import Board, Goal, Running
-from hw2tune.terminal.lines import finished_line
-from hw2tune.terminal.plan import print_plan, replication_line
+from hw2tune.terminal.plan import finished_line, print_plan, replication_line
 from hw2tune.terminal.tables import PlainConsole
 
 

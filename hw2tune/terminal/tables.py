@@ -13,9 +13,9 @@ from hw2tune.records.overview import UNREADABLE, Overview
 from hw2tune.records.trials.rows import TrialRow, best_first
 from hw2tune.records.trials.states import INTERRUPTED
 from hw2tune.study.objectives import objective_of
-from hw2tune.terminal.lines import configuration, objective_value, trial_name
+from hw2tune.terminal.plan import trial_name, value_of
 from hw2tune.terminal.streams import results
-from hw2tune.text.cells import duration
+from hw2tune.text.numbers import configuration_line, duration
 from hw2tune.text.plain import printable, strict_json
 
 if TYPE_CHECKING:
@@ -52,8 +52,8 @@ def print_outcome(overview: Overview, console: Console) -> None:
         if row is not None:
             loss = _train_loss(overview, row)
             table.add_row(
-                name, f"#{row.number}", objective_value(row.value, objective), str(row.best_epoch or "-"), loss,
-                configuration(row.params),
+                name, f"#{row.number}", value_of(row.value, objective), str(row.best_epoch or "-"), loss,
+                configuration_line(row.params),
             )  # fmt: skip
     console.print()
     console.print(table)
@@ -109,8 +109,8 @@ def status_cells(overview: Overview, rows: Sequence[TrialRow]) -> list[tuple[str
     return [
         (
             trial_name(row.number, row.label), row.reason or row.state_text,
-            objective_value(row.value, overview.study.objective),
-            f"{row.best_epoch or '-'} of {row.epochs}", f"{row.seconds:.1f}", configuration(row.params),
+            value_of(row.value, overview.study.objective),
+            f"{row.best_epoch or '-'} of {row.epochs}", f"{row.seconds:.1f}", configuration_line(row.params),
         )
         for row in rows
     ]  # fmt: skip
@@ -157,7 +157,7 @@ def studies_table(overviews: Sequence[Overview]) -> Table:
         best = overview.best
         table.add_row(
             overview.folder.name, overview.state, _extent(overview),
-            objective_value(best.value if best else None, overview.study.objective),
+            value_of(best.value if best else None, overview.study.objective),
             overview.study.objective_spec.label, duration(sum(row.seconds for row in overview.rows)),
         )  # fmt: skip
     return table

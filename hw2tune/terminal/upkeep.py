@@ -16,7 +16,7 @@ from hw2tune.records.trials.states import INTERRUPTED
 from hw2tune.terminal.formats import print_csv
 from hw2tune.terminal.streams import results
 from hw2tune.terminal.tables import table_of
-from hw2tune.text.cells import duration
+from hw2tune.text.numbers import duration
 from hw2tune.text.plain import SCHEMA, printable
 
 COLUMNS = ("kind", "study", "count", "bytes", "what")

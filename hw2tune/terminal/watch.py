@@ -19,7 +19,7 @@ from hw2tune.records.overview import Overview, read_overview, read_overviews
 from hw2tune.records.remote.mirror import reading, reading_study
 from hw2tune.records.trials.rows import best_first
 from hw2tune.records.trials.states import COMPLETE, RUNNING
-from hw2tune.terminal.lines import objective_value
+from hw2tune.terminal.plan import value_of
 from hw2tune.terminal.streams import results
 from hw2tune.terminal.tables import status_cells, status_headings, status_title, studies_table, table_of
 from hw2tune.text.plain import printable, strict_json
@@ -103,7 +103,7 @@ def _line(overview: Overview) -> str:
     best = next(iter(best_first(overview.rows, overview.study.direction)), None)
     text = f"{overview.folder.name}: {overview.state}, {overview.done} of {whole} {unit} finished"
     if best is not None:
-        text += f", best {objective_value(best.value, overview.study.objective)} (#{best.number})"
+        text += f", best {value_of(best.value, overview.study.objective)} (#{best.number})"
     begun = [f"#{row.number} epoch {row.epochs}" for row in overview.rows if row.state == RUNNING]
     return f"{text}; {', '.join(begun)}" if begun else text
 

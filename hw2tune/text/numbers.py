@@ -1,30 +1,57 @@
-"""Numbers and configurations as text."""
+"""Numbers, durations and configurations as text, in sentences, tables and on the terminal."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
 
 from hw2tune.study.hyperparameters import HYPERPARAMETERS, MODEL, Value
 from hw2tune.study.objectives import is_loss, objective_of
 from hw2tune.study.optimizers import OPTIMIZERS
 from hw2tune.text.plain import value_text
 
+DASH = "\N{EN DASH}"  # a table's cell without a value
+TIGHT = "\N{NO-BREAK SPACE}"  # a value stays beside its name
 
-def points(fraction: float) -> str:
+
+def missing(value: Any) -> bool:
+    """Return whether a value is None, NaN or pandas' form of them."""
+    return value is None or (isinstance(value, float) and math.isnan(value)) or str(value) == "<NA>"
+
+
+def points(fraction: Any) -> str:
     """A difference of accuracies in points, with its sign: `-0.05`, `+1.20`, `0.00`.
 
     Two decimals, more where a difference from zero would be rounded away: an interval that excludes zero must not
     seem to touch it.
     """
+    if missing(fraction):
+        return DASH
     value = 100 * fraction
     if abs(value) < 1e-9:
         return "0.00"
     return f"{value:+.2f}" if abs(value) >= 0.005 else f"{value:+.1g}"
 
 
-def percent(fraction: float) -> str:
+def percent(fraction: Any) -> str:
     """An accuracy: `96.58 %`."""
-    return f"{100 * fraction:.2f} %"
+    return DASH if missing(fraction) else f"{100 * fraction:.2f} %"
+
+
+def percent_interval(low: Any, high: Any) -> str:
+    """An interval of fractions, in percent: `94.20 to 95.95`."""
+    return DASH if missing(low) or missing(high) else f"{100 * low:.2f} to {100 * high:.2f}"
+
+
+def points_interval(low: Any, high: Any) -> str:
+    """An interval of differences, in points: `-0.31 to +0.21`."""
+    return DASH if missing(low) or missing(high) else f"{points(low)} to {points(high)}"
+
+
+def objective_value(value: Any, objective: str, otherwise: str = DASH) -> str:
+    """An accuracy in percent, a loss as it is."""
+    return otherwise if missing(value) else objective_of(objective).format(value)
 
 
 def measured(value: float, quantity: str) -> str:
@@ -46,8 +73,10 @@ def difference(value: float, quantity: str) -> str:
     return f"{value:+.4f} nats" if is_loss(quantity) else f"{points(value)} points"
 
 
-def p_number(p: float) -> str:
+def p_number(p: Any) -> str:
     """`0.0625`, `< 0.001`."""
+    if missing(p):
+        return DASH
     return "< 0.001" if p < 0.001 else f"{p:.3g}"
 
 
@@ -67,6 +96,16 @@ def scientific(value: float) -> str:
         return f"{value:.2g}" if abs(value) < 1 else f"{value:g}"
     mantissa, exponent = f"{value:.1e}".split("e")
     return f"{mantissa.removesuffix('.0')}e{int(exponent)}"
+
+
+def duration(seconds: float) -> str:
+    """`42 s`, `3 min 20 s`, `2 h 05 min`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
 def listed(items: Sequence[object]) -> str:
@@ -96,6 +135,26 @@ def weight_decay_words(params: Mapping[str, Value]) -> str:
         return "no weight decay"
     optimizer = OPTIMIZERS.get(str(params.get("optimizer")))
     return f"{'decoupled weight decay' if optimizer and optimizer.decoupled else 'L2'} {scientific(value)}"
+
+
+def configuration(params: Mapping[str, Any]) -> str:
+    """`adam, lr 0.001, batch 100, weight decay 1e-4`, for a table; the optimizer first."""
+    return ", ".join(part.replace(" ", TIGHT) for part in _parts(params, ("momentum", "weight_decay"), scientific))
+
+
+def configuration_line(params: Mapping[str, Any]) -> str:
+    """`adam lr 0.0012 batch 64 wd 1.3e-05`, for a terminal; the optimizer first."""
+    return " ".join(_parts(params, (), "{:.2g}".format))
+
+
+def _parts(params: Mapping[str, Any], long: Collection[str], number: Callable[[float], str]) -> list[str]:
+    names = {name: spec.label if name in long else spec.short for name, spec in HYPERPARAMETERS.items()}
+    rest = [
+        f"{names.get(name, name.removeprefix(MODEL))} {value_text(value, number)}"
+        for name, value in params.items()
+        if name != "optimizer"
+    ]
+    return [str(params["optimizer"]), *rest] if "optimizer" in params else rest
 
 
 def configuration_words(params: Mapping[str, Value]) -> str:

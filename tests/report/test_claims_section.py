@@ -12,7 +12,7 @@ from hw2tune.report.page.search import search_blocks
 from hw2tune.report.results import StudyResults, compute
 from hw2tune.report.study_data import read_study_data
 from hw2tune.report.tables.search import race_table
-from hw2tune.text.cells import DASH
+from hw2tune.text.numbers import DASH
 from tests.report.fake_study import write_fake_study
 
 FAVOURED = "chosen by validation on the same seeds that are then tested"

@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from hw2tune.text import cells
-from hw2tune.text.numbers import listed, p_value, points, scientific, two_digits, weight_decay_words
+from hw2tune.text.numbers import listed, p_number, p_value, points, scientific, two_digits, weight_decay_words
 
 
 @pytest.mark.parametrize(
@@ -45,5 +44,5 @@ def test_weight_decay_is_called_l2_only_where_it_is_coupled() -> None:
     ("p", "number"), [(0.0625, "0.0625"), (0.00123, "0.00123"), (0.001, "0.001"), (0.0005, "< 0.001"), (1.0, "1")]
 )
 def test_a_p_value_is_the_same_in_a_sentence_and_in_the_table_beside_it(p: float, number: str) -> None:
-    assert cells.p_value(p) == number
+    assert p_number(p) == number
     assert p_value(p) == (f"p {number}" if number.startswith("<") else f"p = {number}")

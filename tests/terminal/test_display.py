@@ -11,11 +11,10 @@ from hw2tune.records.trials.rows import TrialRow
 from hw2tune.resources import Capacity
 from hw2tune.study.file import find_study, parse_study
 from hw2tune.study.schema import Study
-from hw2tune.terminal.lines import configuration, objective_value, trial_name
-from hw2tune.terminal.plan import replication_line, resumed_line
+from hw2tune.terminal.plan import replication_line, resumed_line, trial_name, value_of
 from hw2tune.terminal.progress import Lines, LiveDisplay
 from hw2tune.terminal.tables import LONG, print_status
-from hw2tune.text.cells import duration
+from hw2tune.text.numbers import configuration_line, duration
 from tests.report.fake_study import write_fake_study
 
 STUDY = parse_study(*find_study("mnist"), overrides={"trials": 20})
@@ -55,11 +54,11 @@ def test_a_duration_is_said_in_its_largest_units(seconds, words):
 
 
 def test_a_configuration_stands_on_one_short_line():
-    assert configuration(PARAMS) == "sgd lr 0.0012 batch 64 mom 0.95 wd 0"
+    assert configuration_line(PARAMS) == "sgd lr 0.0012 batch 64 mom 0.95 wd 0"
     assert trial_name(0, "baseline") == "#0 baseline" and trial_name(12, "") == "#12"
-    assert objective_value(0.96384, "validation_accuracy") == "96.38 %"
-    assert objective_value(1.54321, "validation_loss") == "1.5432"
-    assert objective_value(None, "validation_loss") == "-"
+    assert value_of(0.96384, "validation_accuracy") == "96.38 %"
+    assert value_of(1.54321, "validation_loss") == "1.5432"
+    assert value_of(None, "validation_loss") == "-"
 
 
 def test_a_resumed_study_says_what_was_there_and_what_goes_on():

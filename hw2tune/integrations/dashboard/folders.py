@@ -24,7 +24,7 @@ from hw2tune.records.trials.rows import TrialRow
 from hw2tune.records.trials.states import INTERRUPTED
 from hw2tune.records.trials.storage import read_trials
 from hw2tune.report.outputs import PAGE, SUMMARY, default_target
-from hw2tune.text.cells import DASH, configuration, objective_value
+from hw2tune.text.numbers import DASH, configuration, objective_value
 
 METRIC_NAMES = "study:metric_names"  # Optuna's key, set by Study.set_metric_names with a warning
 TRACEBACK = 1500  # characters from the end of a failure's traceback

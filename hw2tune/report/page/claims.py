@@ -14,17 +14,18 @@ from hw2tune.report.results import StudyResults
 from hw2tune.report.study_data import StudyData
 from hw2tune.study.claims import TUNED, Claim
 from hw2tune.study.schema import Study
-from hw2tune.text.cells import (
+from hw2tune.text.numbers import (
     DASH,
     configuration,
+    counted,
+    listed,
     objective_value,
-    p_value,
+    p_number,
     percent,
     percent_interval,
     points,
     points_interval,
 )
-from hw2tune.text.numbers import counted, listed
 
 
 def opening_prose(results: StudyResults) -> Prose:
@@ -135,7 +136,7 @@ def pairs_summary(results: StudyResults) -> Table:
                 str(pair.n),
                 _both(pair.permutation_p, claim.holm_p),
                 f"{tests.fixed} / {tests.broken}" if tests else DASH,
-                p_value(tests and tests.p),
+                p_number(tests and tests.p),
             ]
         rows.append(Row(caveat=claim.caveat, cells=[f"{claim.variant} against {claim.against}", *cells, claim.verdict]))
     return Table(
@@ -167,7 +168,7 @@ def pairs_summary(results: StudyResults) -> Table:
 
 def _both(p: float | None, corrected: float | None) -> str:
     """`0.0625 (0.188)`; one number where nothing had to be corrected."""
-    return p_value(p) if corrected is None or corrected == p else f"{p_value(p)} ({p_value(corrected)})"
+    return p_number(p) if corrected is None or corrected == p else f"{p_number(p)} ({p_number(corrected)})"
 
 
 def pairs_details(results: StudyResults) -> list[Prose]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hw2tune.records.trials.states import COMPLETE
 from hw2tune.report.page.blocks import Block, Row, Table
 from hw2tune.report.results import StudyResults
-from hw2tune.text.cells import DASH, duration, missing, percent
+from hw2tune.text.numbers import DASH, duration, missing, percent
 
 
 def replicate_blocks(results: StudyResults) -> list[Block]:

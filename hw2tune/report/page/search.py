@@ -11,8 +11,7 @@ from hw2tune.report.page.claims import chosen_on_these_seeds
 from hw2tune.report.page.figures import figure_blocks
 from hw2tune.report.results import StudyResults
 from hw2tune.study.objectives import objective_of
-from hw2tune.text.cells import DASH, configuration, duration, objective_value
-from hw2tune.text.numbers import counted, listed
+from hw2tune.text.numbers import DASH, configuration, counted, duration, listed, objective_value
 
 ADAPTIVE = (
     "the leader and its likeliest rival run on, no seed is one of search or claims, and the best posterior mean of "
