@@ -1,4 +1,4 @@
-"""Paths given by a user: how they are read, and the errors in them."""
+"""Paths given by a user: how they are read, the errors in them, and the default folders."""
 
 from __future__ import annotations
 
@@ -96,3 +96,19 @@ def safe_name(text: str) -> str:
         return text
     shown = re.sub(r"[^a-z0-9_-]+", "-", text.lower())[:40]
     return f"{shown}~{hashlib.sha256(text.encode()).hexdigest()[:12]}"  # no short name has a `~`
+
+
+def cache_dir() -> Path:
+    """Return the folder in HW2TUNE_CACHE, or the user's cache folder for hw2tune."""
+    if named := os.environ.get("HW2TUNE_CACHE"):
+        return expand(named, "HW2TUNE_CACHE").absolute()
+    from platformdirs import user_cache_dir
+
+    return Path(user_cache_dir("hw2tune"))
+
+
+def data_roots(data_dir: Path | None = None) -> tuple[Path, ...]:
+    """Return the folders for data sets in the order of the search: `data_dir`, HW2TUNE_DATA, the user's cache."""
+    named = [("--data-dir", data_dir), ("HW2TUNE_DATA", os.environ.get("HW2TUNE_DATA"))]
+    roots = [folder(value, said_by).absolute() for said_by, value in named if value]
+    return tuple(dict.fromkeys([*roots, cache_dir() / "data"]))

@@ -3,24 +3,36 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
+import tempfile
+import zipfile
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from hw2tune.data import decoded_cache
-from hw2tune.data.class_folders import ImageFile, shown
 from hw2tune.data.dataset import Pixels, Progress
 from hw2tune.data.image_file import Header, largest_value, read_header, read_pixels, scale_note, white_of
 from hw2tune.errors import DataError, ImageError
+from hw2tune.paths import cache_dir
 
 CHUNK = 500  # images between two reports of progress
 SHOWN = 10  # files named in one message
 
 Unfit = Callable[[Path, Header], str]  # the reason why an image cannot be in this data set, or an empty string
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """An image on disk, not yet opened."""
+
+    path: Path
+    label: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,16 +59,16 @@ def decode(
     """
     try:
         key, fingerprint = _key(folder, resize, channels), _fingerprint(files)
-        if (cached := decoded_cache.load(key, fingerprint)) is not None:
+        if (cached := load_decoded(key, fingerprint)) is not None:
             images, facts = cached
             return Decoded(images=images, notes=tuple(facts["notes"]), white=facts["white"])
         decoded = _decoded(files, folder, resize, channels, unfit, progress)
     except (ImageError, OSError):
         raise _unusable(files, folder, unfit, progress) from None
-    digests = {str(file.path.relative_to(folder)): decoded_cache.file_digest(file.path) for file in files}
-    sources = decoded_cache.Sources(folder=str(folder.absolute()), digests=digests)
+    digests = {str(file.path.relative_to(folder)): file_digest(file.path) for file in files}
+    sources = Sources(folder=str(folder.absolute()), digests=digests)
     facts = {"notes": decoded.notes, "white": decoded.white}
-    decoded_cache.store(key, fingerprint, decoded.images, facts, sources)
+    store_decoded(key, fingerprint, decoded.images, facts, sources)
     return decoded
 
 
@@ -177,3 +189,81 @@ def _fingerprint(files: Sequence[ImageFile]) -> str:
         stat = file.path.stat()
         digest.update(os.fsencode(f"{file.path}\0{file.label}\0{stat.st_size}\0{stat.st_mtime_ns}\n"))
     return digest.hexdigest()[:32]
+
+
+def shown(path: Path, folder: Path) -> str:
+    """Return the path below `folder` as text; bytes that are not UTF-8 are escaped, for records in UTF-8."""
+    return os.fsencode(path.relative_to(folder)).decode(errors="backslashreplace")
+
+
+# Errors from reading a cache file that is damaged or from an earlier version.
+UNUSABLE = (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sources:
+    """Decoded image files: SHA-256 of each by its path in the folder."""
+
+    folder: str
+    digests: dict[str, str]
+
+    def changed(self) -> list[str]:
+        """Return the files that are missing or changed since they were decoded."""
+        return [file for file, digest in self.digests.items() if file_digest(Path(self.folder, file)) != digest]
+
+
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file; empty if it cannot be read."""
+    with suppress(OSError), path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+    return ""
+
+
+def cache_file(key: str) -> Path:
+    """Return the path of the images of `key`."""
+    return cache_dir() / "decoded" / f"{key}.npz"
+
+
+def cached_files() -> list[Path]:
+    """Return all files of the cache, also unfinished ones left by a kill. A removed file is decoded again if needed."""
+    return sorted(path for path in cache_file("").parent.glob("*") if path.suffix in (".npz", ".part"))
+
+
+def load_decoded(key: str, fingerprint: str) -> tuple[Pixels, dict[str, Any]] | None:
+    """Return the stored images (N, H, W, C) and their facts, or None if they are missing, damaged or outdated."""
+    try:
+        with cache_file(key).open("rb") as file, np.load(file) as stored:  # the zip inside checks its CRC
+            if stored["fingerprint"].item() == fingerprint:
+                return stored["images"], json.loads(stored["facts"].item())
+    except UNUSABLE:
+        pass
+    return None
+
+
+def decoded_folders() -> Iterator[tuple[Path, Sources]]:
+    """Yield each decoded image folder with its source files."""
+    for path in cached_files():
+        with suppress(*UNUSABLE), path.open("rb") as file, np.load(file) as stored:
+            yield path, Sources(**json.loads(stored["sources"].item()))
+
+
+def store_decoded(key: str, fingerprint: str, images: Pixels, facts: Mapping[str, Any], sources: Sources) -> None:
+    """Store `images` and `facts` (JSON) in place of an older copy; a cache that cannot be written only costs time."""
+    file = cache_file(key)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=file.parent, suffix=".part", delete=False) as part:
+            texts = {"fingerprint": fingerprint, "facts": json.dumps(facts), "sources": json.dumps(asdict(sources))}
+            _write_whole(Path(part.name), file, images=images, **texts)
+    except OSError:
+        return
+
+
+def _write_whole(part: Path, file: Path, **content: Any) -> None:
+    """Write the file atomically, under another name first."""
+    try:
+        with part.open("wb") as out:
+            np.savez(out, **content)
+        part.replace(file)
+    finally:
+        part.unlink(missing_ok=True)

@@ -7,18 +7,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hw2tune.data import decoded_cache, synthetic
 from hw2tune.data.catalog import DATASETS, DatasetInfo, dataset_info
 from hw2tune.data.dataset import Dataset, Progress, Unsplit, checksum, fingerprints
+from hw2tune.data.decoding import decoded_folders
 from hw2tune.data.download import download as fetch
 from hw2tune.data.download import finish_moves, not_found
-from hw2tune.data.guard import groups_of_equals
 from hw2tune.data.layouts import Copy, find_copy
 from hw2tune.data.own import OwnOptions, absent_classes, own_info, read_own
-from hw2tune.data.packaged import PACKAGED
-from hw2tune.data.roots import data_roots
-from hw2tune.data.splits import group_indices, validation_indices
+from hw2tune.data.packaged import PACKAGED, SYNTHETIC_SOURCE, make_synthetic
+from hw2tune.data.splits import group_indices, groups_of_equals, validation_indices
 from hw2tune.errors import DataError
+from hw2tune.paths import data_roots
 
 SHOWN = 3  # changed files named
 OWN_SHARE = 0.1  # default fraction of the trainval of own images for validation
@@ -143,7 +142,7 @@ def _verified(status: DatasetStatus, roots: tuple[Path, ...]) -> DatasetStatus:
 
 
 def _verified_folders() -> Iterator[DatasetStatus]:
-    for copy, sources in decoded_cache.sources():
+    for copy, sources in decoded_folders():
         changed, folder, count = sources.changed(), Path(sources.folder), len(sources.digests)
         if changed:
             copy.unlink(missing_ok=True)
@@ -160,7 +159,7 @@ def _verified_folders() -> Iterator[DatasetStatus]:
 
 def _read(info: DatasetInfo, roots: tuple[Path, ...], download: bool, progress: Progress | None) -> Unsplit:
     if info.synthetic:
-        return synthetic.make(info)
+        return make_synthetic(info)
     if (shipped := PACKAGED.get(info.name)) is not None:
         return shipped.read(info)
     copy = _find_or_download(info, roots, download, progress)
@@ -179,7 +178,7 @@ def _find_or_download(info: DatasetInfo, roots: tuple[Path, ...], download: bool
 def _glance(info: DatasetInfo, roots: tuple[Path, ...]) -> tuple[str, str | None]:
     """Return the source (empty if not found) and the problem."""
     if info.synthetic:
-        return synthetic.SOURCE, None
+        return SYNTHETIC_SOURCE, None
     source = ""
     try:
         if (shipped := PACKAGED.get(info.name)) is not None:

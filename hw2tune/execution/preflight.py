@@ -9,12 +9,11 @@ from pathlib import Path
 import psutil
 
 from hw2tune.data.dataset import Dataset
-from hw2tune.data.decoded_cache import cached_files
-from hw2tune.data.roots import cache_dir
+from hw2tune.data.decoding import cached_files
 from hw2tune.errors import ResourceError
 from hw2tune.events import StudyStarted
 from hw2tune.execution.machine import machine_notes
-from hw2tune.paths import refuse_unwritable
+from hw2tune.paths import cache_dir, refuse_unwritable
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.leftovers import DECODED, leftover
 from hw2tune.records.trials.epochs import read_epochs

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from hw2tune.data.dataset import Dataset
-from hw2tune.data.guard import overlap_caveat, refuse_overlap
 from hw2tune.data.load import load_dataset
 from hw2tune.data.own import OwnOptions
+from hw2tune.data.splits import overlap_caveat, refuse_overlap
 from hw2tune.events import Listeners
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.remote.mirror import reading

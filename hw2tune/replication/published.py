@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from hw2tune.data.dataset import Dataset
-from hw2tune.data.guard import overlap
+from hw2tune.data.splits import overlap
 from hw2tune.events import Listeners, ReplicationStarted
 from hw2tune.execution.connection import Connection
 from hw2tune.records.layout import StudyFolder

@@ -4,7 +4,7 @@ import pickle
 import numpy as np
 import pytest
 
-from hw2tune.data import cifar_batches
+from hw2tune.data import layouts
 from hw2tune.data.load import list_datasets, load_dataset
 from hw2tune.errors import DataError
 
@@ -51,7 +51,7 @@ def test_rows_of_red_green_and_blue_planes_become_images(tmp_path):
     planes = np.random.default_rng(0).integers(0, 256, (4, 3072), dtype=np.uint8)
     blob = pickle.dumps({b"data": planes, b"labels": [3, 1, 4, 1]}, protocol=2)
     (tmp_path / "a_batch").write_bytes(blob)
-    split = cifar_batches.read_batches(tmp_path, {"a_batch": hashlib.md5(blob).hexdigest()})
+    split = layouts.read_batches(tmp_path, {"a_batch": hashlib.md5(blob).hexdigest()})
     assert split.labels.tolist() == [3, 1, 4, 1]
     # https://www.cs.toronto.edu/~kriz/cifar.html: 1,024 red, then green, then blue values, in rows.
     for image, row, column, channel in [(0, 0, 0, 0), (2, 5, 7, 1), (3, 31, 30, 2)]:

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from hw2tune.data.class_folders import left_out_note, list_images
+from hw2tune.data.image_folder import left_out_note, list_images
 from hw2tune.data.load import load_dataset
 from hw2tune.data.own import OwnOptions
 from hw2tune.errors import DataError

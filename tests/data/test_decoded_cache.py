@@ -9,7 +9,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from hw2tune.cli import app
-from hw2tune.data import decoded_cache
+from hw2tune.data import decoding
 from hw2tune.data.load import load_dataset, verify_datasets
 from hw2tune.data.own import OwnOptions
 
@@ -49,9 +49,9 @@ def test_a_newer_copy_of_a_folder_replaces_the_older_one(imgs):
         load(imgs)
         for path in imgs.glob("*/*.bmp"):
             os.utime(path, ns=(0, path.stat().st_mtime_ns + 1_000_000))
-    assert len(decoded_cache.cached_files()) == 1
+    assert len(decoding.cached_files()) == 1
     load(imgs, resize=(4, 4))
-    assert len(decoded_cache.cached_files()) == 2  # two studies that differ in it do not take turns
+    assert len(decoding.cached_files()) == 2  # two studies that differ in it do not take turns
 
 
 def test_a_file_changed_in_silence_is_found_by_verify_and_decoded_again(imgs):

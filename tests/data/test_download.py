@@ -7,7 +7,7 @@ from pathlib import Path
 import filelock
 import pytest
 
-from hw2tune.data import cifar_batches
+from hw2tune.data import layouts
 from hw2tune.data.layouts import ARCHIVES
 from hw2tune.data.load import fetch_dataset, load_dataset
 from hw2tune.errors import DataError
@@ -130,8 +130,8 @@ def test_addresses_and_sums_are_those_of_torchvision(real_data_dir):
     assert list(ARCHIVES["mnist"].md5_of) == [name for name, _ in MNIST.resources]
     assert ARCHIVES["cifar10"].mirrors[0] + CIFAR10.filename == CIFAR10.url
     assert ARCHIVES["cifar10"].md5_of == {CIFAR10.filename: CIFAR10.tgz_md5}
-    assert dict(CIFAR10.train_list + CIFAR10.test_list) == {**cifar_batches.TRAIN_MD5, **cifar_batches.TEST_MD5}
-    assert cifar_batches.CifarBatches.place == CIFAR10.base_folder
+    assert dict(CIFAR10.train_list + CIFAR10.test_list) == {**layouts.TRAIN_MD5, **layouts.TEST_MD5}
+    assert layouts.CifarBatches.place == CIFAR10.base_folder
 
 
 def test_a_zipped_file_that_unpacks_to_more_than_the_published_one_is_given_up(mirror, tmp_path):

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from hw2tune.data.dataset import Split
-from hw2tune.data.guard import overlap, refuse_overlap
 from hw2tune.data.load import load_dataset
+from hw2tune.data.splits import overlap, refuse_overlap
 from hw2tune.errors import DataError
 from tests.data.small_image_folders import write_image_folder
 

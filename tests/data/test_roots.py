@@ -3,8 +3,8 @@ from pathlib import Path
 import platformdirs
 import pytest
 
-from hw2tune.data.roots import cache_dir, data_roots
 from hw2tune.errors import PathError
+from hw2tune.paths import cache_dir, data_roots
 
 
 def test_the_named_folder_comes_before_the_environment_and_the_cache(monkeypatch, tmp_path, cache):

@@ -12,7 +12,7 @@ import filelock
 import numpy as np
 import pytest
 
-from hw2tune.data import decoded_cache
+from hw2tune.data import decoding
 from hw2tune.errors import StudyFolderError
 from hw2tune.execution import cleaning
 from hw2tune.execution.scratch import PREFIX
@@ -169,8 +169,8 @@ def test_studies_set_aside_can_go_each_for_itself_also_by_name(results):
 
 
 def test_decoded_images_and_the_folders_of_dead_commands_are_the_machines(results, tmp_path):
-    sources = decoded_cache.Sources(folder="imgs", digests={})
-    decoded_cache.store("own-1", "f", np.zeros((4, 8, 8, 1), np.uint8), {}, sources)
+    sources = decoding.Sources(folder="imgs", digests={})
+    decoding.store_decoded("own-1", "f", np.zeros((4, 8, 8, 1), np.uint8), {}, sources)
     for name in ("dead", "alive", "foreign"):
         (tmp_path / "TMPDIR" / f"{PREFIX}{name}").mkdir()
         (tmp_path / "TMPDIR" / f"{PREFIX}{name}" / ("lock" if name != "foreign" else "x")).touch()
@@ -182,7 +182,7 @@ def test_decoded_images_and_the_folders_of_dead_commands_are_the_machines(result
         gone = cleaning.remove(found)
     assert len(gone.found) == 2
     assert sorted(path.name for path in (tmp_path / "TMPDIR").iterdir()) == [f"{PREFIX}alive", f"{PREFIX}foreign"]
-    assert decoded_cache.load("own-1", "f") is None
+    assert decoding.load_decoded("own-1", "f") is None
     assert (tmp_path / "HW2TUNE_CACHE" / "data" / "mnist").exists()
 
 

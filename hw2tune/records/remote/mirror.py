@@ -18,8 +18,8 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from hw2tune.data.roots import cache_dir
 from hw2tune.errors import Hw2tuneError, LostStudyError, StoreError
+from hw2tune.paths import cache_dir
 from hw2tune.records.atomic import write_atomically
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.lock import Owner, dump_owner, owner_of
