@@ -98,7 +98,7 @@ class StudyResult:
     @property
     def variants(self) -> pd.DataFrame:
         """One row a variant that replicates were trained of, with means, intervals and test accuracy; may be empty."""
-        from hw2tune.report.tables.variants import variants_table
+        from hw2tune.report.tables import variants_table
 
         return variants_table(self._data)
 
@@ -106,7 +106,7 @@ class StudyResult:
     def pairs(self) -> pd.DataFrame:
         """One row a claim: two variants on the same seeds, their difference with its interval and p; may be empty."""
         from hw2tune.report.inference.claims import claims
-        from hw2tune.report.tables.variants import pairs_table
+        from hw2tune.report.tables import pairs_table
 
         return pairs_table(claims(self._data))
 

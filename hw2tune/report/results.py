@@ -15,9 +15,7 @@ from hw2tune.report.inference.claims import CAVEAT, ClaimResult, claims
 from hw2tune.report.inference.pairs import overlaps_training
 from hw2tune.report.inference.selection import Optimism, optimism, race_sentence
 from hw2tune.report.study_data import StudyData, read_study_data
-from hw2tune.report.tables.curves import epochs_table
-from hw2tune.report.tables.search import race_table, trials_table
-from hw2tune.report.tables.variants import pairs_table, replicates_table, variants_table
+from hw2tune.report.tables import epochs_table, pairs_table, race_table, replicates_table, trials_table, variants_table
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,7 +26,7 @@ from hw2tune.report.figures.style import (
     new_figure,
 )
 from hw2tune.report.study_data import StudyData
-from hw2tune.report.tables.images import confusion_table, per_class_table
+from hw2tune.report.tables import confusion_table, per_class_table
 from hw2tune.study.claims import TUNED, is_tuning
 from hw2tune.text.numbers import listed
 

@@ -20,7 +20,7 @@ from hw2tune.report.reproduction.tolerance import (
     spread_of_means,
     tolerance,
 )
-from hw2tune.report.tables.frames import INTEGER, NUMBER, TEXT, frame
+from hw2tune.report.tables import INTEGER, NUMBER, TEXT, frame
 from hw2tune.study.published import PublishedEpoch
 from hw2tune.text.numbers import counted, points
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from hw2tune.report.study_data import StudyData, read_study_data
-from hw2tune.report.tables.curves import curve_of, curve_table, epochs_frame, epochs_table
+from hw2tune.report.tables import curve_of, curve_table, epochs_frame, epochs_table
 from tests.report.fake_study import write_fake_study
 
 ROWS = [

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from hw2tune.report.inference.statistics import wilson
-from hw2tune.report.tables.images import confusion_table, per_class_table
+from hw2tune.report.tables import confusion_table, per_class_table
 
 LABELS = np.array([0, 0, 0, 1, 1, 2], dtype=np.uint8)
 PREDICTED = np.array([0, 0, 1, 1, 1, 0], dtype=np.uint8)

@@ -7,7 +7,7 @@ import pytest
 
 from hw2tune.records.replicates import Candidate, Race
 from hw2tune.report.study_data import StudyData, read_study_data
-from hw2tune.report.tables.search import race_table, trials_table
+from hw2tune.report.tables import race_table, trials_table
 from tests.report.fake_study import write_fake_study
 
 

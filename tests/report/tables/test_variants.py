@@ -10,7 +10,7 @@ from scipy import stats
 
 from hw2tune.report.inference.claims import CAVEAT, claims
 from hw2tune.report.study_data import StudyData, read_study_data
-from hw2tune.report.tables.variants import pairs_table, replicates_table, variants_table
+from hw2tune.report.tables import pairs_table, replicates_table, variants_table
 from tests.report.fake_study import write_fake_study
 
 
