@@ -24,12 +24,11 @@ from hw2tune.records.atomic import write_atomically
 from hw2tune.records.layout import StudyFolder
 from hw2tune.report.figures import DrawnFigure, make_figures
 from hw2tune.report.outputs import PAGE, SUMMARY, default_target, replacing
-from hw2tune.report.page.html import render_page
-from hw2tune.report.page.markdown import summary_markdown
+from hw2tune.report.page.blocks import render_page
 from hw2tune.report.page.sections import opening, sections
 from hw2tune.report.results import StudyResults, compute, read_finished
 from hw2tune.report.study_data import StudyData
-from hw2tune.report.summary import summary_json
+from hw2tune.report.summary import summary_json, summary_markdown
 from hw2tune.text.numbers import listed
 
 

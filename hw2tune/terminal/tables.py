@@ -189,7 +189,7 @@ def print_datasets(statuses: Sequence[DatasetStatus], console: Console) -> None:
 
 def print_reproduction(report: ReproductionReport, console: Console) -> None:
     """Published beside reproduced beside held-out test, with the verdicts."""
-    from hw2tune.report.reproduction.page import COLUMNS, cells
+    from hw2tune.report.reproduction.write import COLUMNS, cells
 
     for label, run in report.runs.items():
         table = plain_table(*COLUMNS)

@@ -6,8 +6,20 @@ from itertools import pairwise
 
 import pytest
 
-from hw2tune.report.page.blocks import Absent, Block, Commands, Facts, Figure, Prose, Row, Section, Table, embedded
-from hw2tune.report.page.html import prose, render_page
+from hw2tune.report.page.blocks import (
+    Absent,
+    Block,
+    Commands,
+    Facts,
+    Figure,
+    Prose,
+    Row,
+    Section,
+    Table,
+    embedded,
+    prose,
+    render_page,
+)
 from tests.report.html import parse
 
 HOSTILE = "<script>alert('1')</script>\" onload=\"x"

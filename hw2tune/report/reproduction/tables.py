@@ -32,7 +32,7 @@ FIELDS = {  # what the report prints: the field of a repetition's epochs that re
     "test_loss": "published_test_loss",
     "test_accuracy": "published_test_accuracy",
 }
-HELD_OUT = {"test_loss": "held_out_loss", "test_accuracy": "held_out_accuracy"}
+HELD_OUT_FIELDS = {"test_loss": "held_out_loss", "test_accuracy": "held_out_accuracy"}
 NUMBERS = {"published": NUMBER, "n": INTEGER, "mean": NUMBER, "min": NUMBER, "max": NUMBER, "held_out": NUMBER}
 JUDGEMENT = {"tolerance": NUMBER, "verdict": TEXT}
 TRAINING_IMAGES = {"cifar10": 50_000}  # a published "test set" of this size is the training set, so far as one knows
@@ -107,7 +107,7 @@ def _values(replicates: Sequence[Epochs], field: str) -> Values:
 
 def _row(epoch: PublishedEpoch, quantity: str, replicates: Sequence[Epochs]) -> dict[str, Any]:
     values = _values(replicates, FIELDS[quantity])
-    held_out = _values(replicates, HELD_OUT.get(quantity, "")).get(epoch.epoch)
+    held_out = _values(replicates, HELD_OUT_FIELDS.get(quantity, "")).get(epoch.epoch)
     spread = spread_at(epoch.epoch, values, epoch.dataset, quantity) if epoch.epoch in values else None
     at = values.get(epoch.epoch, np.array([]))
     return {"epoch": epoch.epoch, **_judged(quantity, getattr(epoch, quantity), at, held_out, spread)}
@@ -116,7 +116,7 @@ def _row(epoch: PublishedEpoch, quantity: str, replicates: Sequence[Epochs]) -> 
 def _total(published: Sequence[PublishedEpoch], quantity: str, replicates: Sequence[Epochs]) -> dict[str, Any]:
     printed = [epoch.epoch for epoch in published]
     whole = [epochs for epochs in replicates if _reaches(epochs, FIELDS[quantity], printed)]
-    values, held_out = (_values(whole, field) for field in (FIELDS[quantity], HELD_OUT.get(quantity, "")))
+    values, held_out = (_values(whole, field) for field in (FIELDS[quantity], HELD_OUT_FIELDS.get(quantity, "")))
     means = np.mean([values[e] for e in printed], axis=0) if whole else np.array([])  # (n,)
     held_out_means = np.array([values.mean() for e, values in held_out.items() if e in printed])
     spread = spread_of_means(printed, values, published[0].dataset, quantity) if whole else None
