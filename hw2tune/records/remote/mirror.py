@@ -22,23 +22,21 @@ from hw2tune.errors import Hw2tuneError, LostStudyError, StoreError
 from hw2tune.paths import cache_dir
 from hw2tune.records.atomic import write_atomically
 from hw2tune.records.layout import StudyFolder
-from hw2tune.records.lock import Owner, dump_owner, owner_of
+from hw2tune.records.lock import Owner, Say, dump_owner, owner_of
 from hw2tune.records.overview import find_folder
 from hw2tune.records.remote.runs import RemoteStudy
-from hw2tune.records.remote.store import is_url, open_store
+from hw2tune.records.remote.store import Store, is_url, open_store
 from hw2tune.records.remote.working_copy import Mirror
 from hw2tune.text.plain import without_secrets
 
 PUSH_SECONDS = 5.0  # between two pushes, and two signs of life
-
-Say = Callable[[str], None]
 
 
 def reading(results: str | Path, *names: str) -> Path:
     """A results folder to read: a path as it is; of a URL a copy of named or all studies, without checkpoints."""
     if not is_url(results):
         return Path(results)
-    store, here = open_store(str(results)), _copies(str(results)) / "reading"
+    store, here = _store(results, "reading")
     there = store.entries()
     for name in {*names} & {*there} if names else there:
         _read(RemoteStudy(store, name), here)
@@ -51,8 +49,8 @@ def reading(results: str | Path, *names: str) -> Path:
 def _read(study: RemoteStudy, here: Path) -> None:
     if (newest := study.newest()) is None:
         return
-    study.fetch(newest, here, _read_by_readers)
-    study.remove_others(newest, here, _read_by_readers)
+    study.fetch(newest, here, _is_for_readers)
+    study.remove_others(newest, here, _is_for_readers)
     living, note = study.living(), here / study.name / "running.json"
     if living is not None and living.owner is not None:
         write_atomically(note, dump_owner(living.owner))
@@ -60,13 +58,12 @@ def _read(study: RemoteStudy, here: Path) -> None:
         note.unlink(missing_ok=True)
 
 
-def _read_by_readers(path: str) -> bool:
-    """Whether `status` and the report need a file."""
+def _is_for_readers(path: str) -> bool:
     return not path.endswith(".pt") and not {"report", "set-aside", "logs"} & {*path.split("/")}
 
 
 def reading_study(results: str | Path, name: str) -> StudyFolder:
-    """The folder of study `name` to read. Raises StudyFolderError, naming the ones that are there."""
+    """The folder of study `name` to read. Raises StudyFolderError, naming the existing ones."""
     here = reading(results, name)
     if is_url(results) and not StudyFolder(here / name).study_file.exists():
         here = reading(results)
@@ -77,18 +74,25 @@ def reading_checkpoints(results: str | Path, name: str, trial: int) -> Path:
     """A results folder as `reading` gave it; of a URL with the checkpoints of one trial of study `name` besides."""
     if not is_url(results):
         return Path(results)
-    study, here = RemoteStudy(open_store(str(results)), name), _copies(str(results)) / "reading"
+    store, here = _store(results, "reading")
+    study = RemoteStudy(store, name)
     if (newest := study.newest()) is not None:
         study.fetch(newest, here, lambda path: path.startswith(f"{name}/trials/{trial}/") and path.endswith(".pt"))
     return here
 
 
 def owner_at(results: str | Path, name: str) -> Owner | None:
-    """Who runs study `name` now, in a results folder or behind a URL; None where nobody does."""
+    """Who runs study `name` now, in a results folder or behind a URL; None if nobody does."""
     if not is_url(results):
         return owner_of(StudyFolder(Path(results) / name))
     living = RemoteStudy(open_store(str(results)), name).living()
     return living.owner if living else None
+
+
+def _store(results: str | Path, use: str) -> tuple[Store, Path]:
+    """The store behind a URL, and the folder of its copies here: one a URL, which keys that change leave the same."""
+    digest = hashlib.sha256(without_secrets(str(results)).encode()).hexdigest()[:16]
+    return open_store(str(results)), cache_dir() / "mirrors" / digest / use
 
 
 @contextlib.contextmanager
@@ -101,7 +105,7 @@ def mirrored(results: str | Path, names: Sequence[str], say: Say) -> Iterator[Pa
     if not is_url(results):
         yield Path(results)
         return
-    store, here = open_store(str(results)), _copies(str(results)) / "work"
+    store, here = _store(results, "work")
     with contextlib.ExitStack() as stack:
         for name in names:
             stack.enter_context(_pushed(Mirror(store, name, here, say), say))
@@ -119,7 +123,7 @@ def _pushed(mirror: Mirror, say: Say) -> Iterator[None]:
         told.set()
 
     mirror.claim()
-    beat, pushing = (_Repeated(work, tell) for work in (mirror.renew, mirror.push))
+    beat, pushing = _Repeated(mirror.renew, tell), _Repeated(mirror.push, tell)
     try:
         beat.start()
         mirror.fetch()
@@ -131,7 +135,7 @@ def _pushed(mirror: Mirror, say: Say) -> Iterator[None]:
         beat.end()  # after the last push: one that came too late is told
         with contextlib.suppress(StoreError):
             mirror.release()
-        fault = beat.lost or pushing.lost or pushing.fault
+        fault = beat.fault if isinstance(beat.fault, LostStudyError) else pushing.fault
         if isinstance(fault, Hw2tuneError | OSError) and not isinstance(fault, LostStudyError):
             fault = StoreError(f"{fault}; everything is {kept}, and the same command continues")
         if fault is not None and whole:
@@ -140,45 +144,31 @@ def _pushed(mirror: Mirror, say: Say) -> Iterator[None]:
             say(str(fault))  # beside what ended the run
 
 
-class _Repeated:
-    """Pushes, or signs of life, in a thread of its own; where the study is lost it ends the run as Ctrl-C would."""
+class _Repeated(threading.Thread):
+    """Pushes, or signs of life; if the study is lost, this thread ends the run as Ctrl-C would."""
 
     def __init__(self, work: Callable[[], None], tell: Callable[[Exception], None]) -> None:
-        self.work, self.tell = work, tell
+        super().__init__(daemon=True)
+        self.work, self.tell, self.ended = work, tell, threading.Event()
         self.fault: Exception | None = None  # of the last time
-        self.lost: LostStudyError | None = None
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._repeat, daemon=True)
 
-    def start(self) -> None:
-        self._thread.start()
+    def run(self) -> None:
+        while True:
+            ended = self.ended.wait(PUSH_SECONDS)
+            try:
+                self.work()
+                self.fault = None
+            except Exception as error:  # whatever it is: a thread that ended would leave a living run without its claim
+                self.fault = error
+            if isinstance(self.fault, LostStudyError) and not ended:
+                os.kill(os.getpid(), signal.SIGTERM)
+            if isinstance(self.fault, LostStudyError) or ended:
+                return
+            if self.fault is not None:
+                self.tell(self.fault)
 
     def end(self) -> None:
-        """Returns when the work is done for the last time."""
-        self._ended.set()
-        if self._thread.ident is not None:
-            self._thread.join()
-
-    def _repeat(self) -> None:
-        while not self._ended.wait(PUSH_SECONDS) and self.lost is None:
-            self._do()
-            if self.lost is not None:
-                os.kill(os.getpid(), signal.SIGTERM)
-            elif self.fault is not None:
-                self.tell(self.fault)
-        if self.lost is None:  # here, where no second Ctrl-C cuts a file short
-            self._do()
-
-    def _do(self) -> None:
-        try:
-            self.work()
-            self.fault = None
-        except LostStudyError as error:
-            self.fault = self.lost = error
-        except Exception as error:  # whatever it is: a thread that ended would leave a living run without its claim
-            self.fault = error
-
-
-def _copies(url: str) -> Path:
-    """One folder a URL: keys that change leave it the same."""
-    return cache_dir() / "mirrors" / hashlib.sha256(without_secrets(url).encode()).hexdigest()[:16]
+        """Returns when the work is done for the last time, here, where no second Ctrl-C cuts a file short."""
+        self.ended.set()
+        if self.ident is not None:
+            self.join()

@@ -10,20 +10,18 @@ read as the generation before the first.
 
 from __future__ import annotations
 
-import contextlib
+import json
 import re
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
-
-from pydantic import TypeAdapter, ValidationError
 
 from hw2tune.errors import StudyFolderError
 from hw2tune.records.atomic import write_atomically
+from hw2tune.records.damaged import Record, parse_record
 from hw2tune.records.layout import KEPT_FILES
-from hw2tune.records.lock import STALE_SECONDS, Owner, parse_owner
+from hw2tune.records.lock import STALE_SECONDS, Owner
 from hw2tune.records.remote.store import PART, FileVersion, Store
 
 READS = 3  # of a record that cannot be parsed
@@ -76,14 +74,17 @@ class RemoteStudy:
         there = self.store.entries(f"{self.name}/runs").items()
         return dict(sorted((found[1], seconds) for name, seconds in there if (found := RUN.fullmatch(name))))
 
+    def next_id(self) -> str:
+        """A name of our own in the generation after the last one."""
+        return f"{max(map(generation, self.claims()), default=0) + 1:06}-{uuid.uuid4().hex[:8]}"
+
     def run(self, run_id: str) -> Run:
         """What a run says of itself."""
-        found: Run | None = self._record(f"{self.name}/runs/{run_id}.json", _RUN)
-        return found or Run(id=run_id)  # half-written at a kill
+        return self._record(f"{run_id}.json", Run) or Run(id=run_id)  # half-written at a kill
 
     def write_run(self, run: Run) -> None:
         """Renews the claim of our own run."""
-        self.store.write(f"{self.name}/runs/{run.id}.json", _RUN.dump_json(run))
+        self.store.write(f"{self.name}/runs/{run.id}.json", json.dumps(asdict(run)).encode())
 
     def living(self) -> Run | None:
         """The run that holds the study now: the latest, unless it is over or silent."""
@@ -93,20 +94,18 @@ class RemoteStudy:
         else:
             renewed = self.store.entries(self.name).get("running.json", 0.0)
             note = self.store.read(f"{self.name}/running.json") if renewed else None
-            run = Run(owner=parse_owner(note.decode(errors="replace"))) if note else Run(ended=True)
+            run = Run(owner=parse_record(note, Owner)) if note else Run(ended=True)
         silent = run.is_over or self.store.clock(f"{self.name}/runs") - renewed > STALE_SECONDS
         return None if silent else run
 
     def newest(self) -> Manifest | None:
-        """What the latest generation that pushed has left; None where the study is not there."""
-        for run_id in reversed(self.claims()):
-            if manifest := self.manifest(run_id):
-                return manifest
-        return self._without_runs()
+        """What the latest generation that pushed has left; None if the study is not there."""
+        manifests = (self.manifest(run_id) for run_id in reversed(self.claims()))
+        return next(filter(None, manifests), None) or self._without_runs()
 
     def manifest(self, run_id: str) -> Manifest | None:
-        """What a run has left; None where it never pushed. Raises StudyFolderError for a damaged record."""
-        found: Manifest | None = self._record(f"{self.name}/runs/{run_id}/files.json", _MANIFEST)
+        """What a run has left; None if it never pushed. Raises StudyFolderError for a damaged record."""
+        found = self._record(f"{run_id}/files.json", Manifest)
         if found is None and self.run(run_id).listed:  # else a kill during its first push
             raise StudyFolderError(
                 f"{self.place}/runs/{run_id}/files.json: missing or damaged; put a copy in its place, or remove "
@@ -114,35 +113,30 @@ class RemoteStudy:
             )
         return found
 
-    def _record(self, key: str, adapter: TypeAdapter[Any]) -> Any:
-        """A record, or None if it is missing or damaged.
+    def _record(self, path: str, kind: type[Record]) -> Record | None:
+        """A record in `runs`, or None if it is missing or damaged.
 
         It is read again if it cannot be parsed: pyarrow asks for an object's size first, and its run may overwrite it
         before the content is sent.
         """
         for _ in range(READS):
-            if (content := self.store.read(key)) is None:
+            if (content := self.store.read(f"{self.name}/runs/{path}")) is None:
                 return None
-            with contextlib.suppress(ValidationError):
-                return adapter.validate_json(content)
+            if (record := parse_record(content, kind)) is not None:
+                return record
         return None
 
     def write_manifest(self, manifest: Manifest) -> None:
         """Makes a push count."""
-        self.store.write(f"{self.name}/runs/{manifest.by}/files.json", _MANIFEST.dump_json(manifest))
+        self.store.write(f"{self.name}/runs/{manifest.by}/files.json", json.dumps(asdict(manifest)).encode())
 
     def _without_runs(self) -> Manifest | None:
-        there = self.store.list_files(self.name)
-        files = {key: version for key, version in there.items() if not key.startswith(f"{self.name}/runs/")}
+        there = self.store.list_files(self.name).items()
+        files = {key: version for key, version in there if not key.startswith(f"{self.name}/runs/")}
         if not files:
             return None
-        try:
-            last = _MANIFEST.validate_json(self.store.read(f"{self.name}/mirror.json") or b"{}")
-        except ValidationError:
-            last = Manifest()
-        mirrored = {
-            key: v for key, v in files.items() if key.rpartition("/")[2] not in KEPT_FILES and not key.endswith(PART)
-        }
+        last = parse_record(self.store.read(f"{self.name}/mirror.json") or "", Manifest) or Manifest()
+        mirrored = {key: version for key, version in files.items() if is_mirrored(Path(key).relative_to(self.name))}
         return Manifest(by=last.by, push=last.push, files=mirrored)
 
     def key(self, path: str, run_id: str) -> str:
@@ -173,20 +167,19 @@ class RemoteStudy:
     def remove_others(self, manifest: Manifest, here: Path, wanted: Callable[[str], bool] = lambda path: True) -> None:
         """Removes wanted files of the study here that are not in the manifest."""
         for file in (here / self.name).rglob("*"):
-            path = file.relative_to(here).as_posix()
-            ours = file.name not in KEPT_FILES and file.suffix != PART and wanted(path)
-            if ours and path not in manifest.files and file.is_file():
+            path, ours = file.relative_to(here).as_posix(), is_mirrored(file.relative_to(here / self.name))
+            if ours and wanted(path) and path not in manifest.files and file.is_file():
                 file.unlink(missing_ok=True)  # another reader does the same
-
-
-def next_id(run_ids: dict[str, float]) -> str:
-    """A name of our own in the generation after the last one."""
-    return f"{max((generation(one) for one in run_ids), default=0) + 1:06}-{uuid.uuid4().hex[:8]}"
 
 
 def generation(run_id: str) -> int:
     """The number of runs that the study had, this one included; 0 before there were runs."""
     return int(run_id.partition("-")[0]) if "-" in run_id else 0
+
+
+def is_mirrored(path: Path) -> bool:
+    """Return whether a file of a study's folder is neither of its place nor half-written."""
+    return path.name not in KEPT_FILES and not any(part.endswith(PART) for part in path.parts)
 
 
 def inside(here: Path, path: str, place: str) -> Path:
@@ -206,6 +199,3 @@ def version_of(file: Path) -> FileVersion:
     """Size and time of a file here."""
     stat = file.stat()
     return stat.st_size, stat.st_mtime_ns
-
-
-_RUN, _MANIFEST = TypeAdapter(Run), TypeAdapter(Manifest)

@@ -11,7 +11,7 @@ import re
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, replace
 from itertools import groupby
 from pathlib import Path
@@ -19,15 +19,13 @@ from pathlib import Path
 from hw2tune.errors import LostStudyError, StudyFolderError
 from hw2tune.records.atomic import write_atomically
 from hw2tune.records.damaged import read_record
-from hw2tune.records.layout import KEPT_FILES, StudyFolder
-from hw2tune.records.lock import in_use, this_process
-from hw2tune.records.remote import runs
-from hw2tune.records.remote.runs import Manifest, RemoteStudy, Run, generation, reading_order, version_of
-from hw2tune.records.remote.store import PART, FileVersion, Store
+from hw2tune.records.layout import StudyFolder
+from hw2tune.records.leftovers import DATED
+from hw2tune.records.lock import Say, in_use, this_process
+from hw2tune.records.remote.runs import Manifest, RemoteStudy, Run, generation, is_mirrored, reading_order, version_of
+from hw2tune.records.remote.store import FileVersion, Store
 
 ATTEMPTS, APART_SECONDS = 8, 2.0  # of machines that start in the same moment
-
-Say = Callable[[str], None]
 
 
 class Mirror:
@@ -37,9 +35,11 @@ class Mirror:
         self.study, self.here, self.say = RemoteStudy(store, name), here, say
         self.folder, self.journal = StudyFolder(here / name), f"{name}/optuna.journal"
         self.run = Run(owner=this_process())
-        self.synced = _read_manifest(self.folder)
+        self.synced = read_record(self.folder.mirror, Manifest)
+        if not os.path.lexists(self.folder.mirror) and not self.folder.journal.exists():
+            self.synced = Manifest()
         self.at = dict[str, str]()  # the files that need not be pushed, and the run that holds each
-        self.known = (0, hashlib.sha256().hexdigest())  # length and digest of the journal in the store
+        self.known = _known(b"")  # the journal in the store
         self.writing = threading.RLock()  # a claim is renewed while files are pushed
 
     def claim(self) -> None:
@@ -51,7 +51,7 @@ class Mirror:
             living = self.study.living()
             if living is not None and living.owner != this_process():
                 raise in_use(self.study.place, living.owner)
-            self.run = replace(self.run, id=runs.next_id(self.study.claims()))
+            self.run = replace(self.run, id=self.study.next_id())
             self.study.write_run(self.run)
             if self._later() is None:
                 return
@@ -129,8 +129,8 @@ class Mirror:
         """Whether the journal here begins with the store's, or is to be fetched."""
         where = self.study.key(self.journal, newest.at.get(self.journal, newest.by))
         there = (self.study.store.read(where) if self.journal in newest.files else None) or b""
-        self.known = len(there), hashlib.sha256(there).hexdigest()
-        here = _content(self.folder.journal)
+        self.known = _known(there)
+        here = self._content(self.journal)
         return here is None or here.startswith(there)
 
     def _refuse_changed(self, synced: Manifest, newest: Manifest) -> None:
@@ -153,21 +153,21 @@ class Mirror:
     def push(self) -> None:
         """Writes what changed here since the last push. Raises LostStudyError for a working copy that was cleared."""
         assert self.synced is not None, "fetched before it is pushed"
-        inode = _inode(self.folder.journal)
-        journal = _versioned(self.folder.journal)  # what knows least is read first and written last
-        versions = self._versions() | ({self.journal: journal[0]} if journal else {})
-        if _inode(self.folder.journal) != inode:  # --fresh has set it aside meanwhile: files of two studies
+        version, inode = _look(self.folder.journal)
+        journal = self._content(self.journal) or b""  # what knows least is read first and written last
+        versions = self._versions() | ({self.journal: version} if version else {})
+        if _look(self.folder.journal)[1] != inode:  # --fresh has set it aside meanwhile: files of two studies
             self.push()
             return
         self._begin_anew(versions)
-        self._refuse_cleared(journal[1] if journal else b"")
+        self._refuse_cleared(journal)
         pushed = {path: version for path, version in self.synced.files.items() if path in self.at}
         changed = [path for path, version in versions.items() if pushed.get(path) != version]
         removed = self._removed(versions)
         if not (changed or removed):
             return
         at = dict(self.at)
-        for path, content in self._contents(changed, journal[1] if journal else b""):
+        for path, content in self._contents(changed, journal):
             self.study.store.write(self.study.key(path, self.run.id), content)
             pushed[path], at[path] = versions[path], self.run.id
         files = {path: version for path, version in pushed.items() if path not in removed}
@@ -178,17 +178,23 @@ class Mirror:
         self._write_synced(manifest)  # at a kill here the working copy leads
         self.study.write_manifest(manifest)
         self.synced, self.at = manifest, manifest.at
-        if journal and self.journal in changed:
-            self.known = len(journal[1]), hashlib.sha256(journal[1]).hexdigest()
+        if self.journal in changed:
+            self.known = _known(journal)
         for path in removed:
             if at[path] == self.run.id:
                 self.study.store.delete(self.study.key(path, self.run.id))
+
+    def _content(self, path: str) -> bytes | None:
+        try:
+            return (self.here / path).read_bytes()
+        except FileNotFoundError:
+            return None
 
     def _contents(self, paths: Iterable[str], journal: bytes) -> Iterator[tuple[str, bytes]]:
         """The files in the order of writing, one folder in memory at a time."""
         rest = sorted((path for path in paths if path != self.journal), key=reading_order)
         for _, group in groupby(rest, key=os.path.dirname):
-            held = [(path, _content(self.here / path)) for path in group]
+            held = [(path, self._content(path)) for path in group]
             yield from ((path, content) for path, content in reversed(held) if content is not None)
         if self.journal in paths:
             yield self.journal, journal
@@ -206,7 +212,7 @@ class Mirror:
                 self.run = Run(owner=self.run.owner, parent=self.run.id, parent_push=self.run.push)
                 self.claim()
         self.at = {path: run for path, run in self.at.items() if not path.startswith(f"{self.study.name}/")}
-        self.known = 0, hashlib.sha256().hexdigest()
+        self.known = _known(b"")
 
     def _refuse_cleared(self, journal: bytes) -> None:
         length, digest = self.known
@@ -218,8 +224,8 @@ class Mirror:
 
     def _removed(self, versions: dict[str, FileVersion]) -> list[str]:
         """Pushed files that this run has removed: others beside them are its own. A cleared cache removes nothing."""
-        alive = {self._area(path) for path in versions if self.at.get(path) == self.run.id}
-        return [path for path in self.at if path not in versions and self._area(path) in alive - {""}]
+        alive = {self._area(path) for path in versions if self.at.get(path) == self.run.id} - {""}
+        return [path for path in self.at if path not in versions and self._area(path) in alive]
 
     def _area(self, path: str) -> str:
         """The folder of one trial, report or logger, from which a run removes files; else nothing."""
@@ -228,20 +234,15 @@ class Mirror:
 
     def _versions(self) -> dict[str, FileVersion]:
         """The files of the study, of those set aside with --fresh, and of reports on several studies."""
+        dated = {path: DATED.fullmatch(path.name) for path in self.here.glob("set-aside/*")}
+        aside = [path for path, found in dated.items() if found and found["name"] == self.study.name]
         versions = {}
-        for root in (self.folder.root, *self._aside(), *self._shared_reports()):
+        for root in (self.folder.root, *aside, *self._shared_reports()):
             for path in root.rglob("*"):
-                if path.name in KEPT_FILES or any(part.endswith(PART) for part in path.relative_to(root).parts):
-                    continue
                 with contextlib.suppress(OSError):  # replaced or removed under our eyes
-                    if path.is_file():
+                    if is_mirrored(path.relative_to(root)) and path.is_file():
                         versions[path.relative_to(self.here).as_posix()] = version_of(path)
         return versions
-
-    def _aside(self) -> list[Path]:
-        """Of this study: another's name may begin with this one's and a dot."""
-        dated = re.compile(re.escape(self.study.name) + r"\.\d{4}-\d\d-\d\d-\d{6}(-\d+)?")
-        return [path for path in self.here.glob("set-aside/*") if dated.fullmatch(path.name)]
 
     def _shared_reports(self) -> list[Path]:
         """Reports on this study and others, by what their summary says."""
@@ -264,29 +265,15 @@ def _leads(synced: Manifest, newest: Manifest) -> bool:
     return generation(newest.by) < generation(synced.by)
 
 
-def _content(path: Path) -> bytes | None:
+def _look(path: Path) -> tuple[FileVersion, int] | tuple[None, None]:
+    """Version and inode of a file that may be replaced."""
     try:
-        return path.read_bytes()
+        stat = path.stat()
     except FileNotFoundError:
-        return None
+        return None, None
+    return (stat.st_size, stat.st_mtime_ns), stat.st_ino
 
 
-def _inode(path: Path) -> int | None:
-    try:
-        return path.stat().st_ino
-    except FileNotFoundError:
-        return None
-
-
-def _versioned(path: Path) -> tuple[FileVersion, bytes] | None:
-    try:
-        return version_of(path), path.read_bytes()  # one that grows between the two is pushed again
-    except FileNotFoundError:
-        return None
-
-
-def _read_manifest(folder: StudyFolder) -> Manifest | None:
-    """What both agreed on; None where the record is damaged, or lost beside a study."""
-    if not os.path.lexists(folder.mirror) and not folder.journal.exists():
-        return Manifest()
-    return read_record(folder.mirror, Manifest)
+def _known(journal: bytes) -> tuple[int, str]:
+    """Length and digest, by which a longer journal is known to continue this one."""
+    return len(journal), hashlib.sha256(journal).hexdigest()
