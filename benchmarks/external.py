@@ -23,8 +23,7 @@ from scipy import stats
 
 from benchmarks.results import print_table, write_results
 from hw2tune.search.guided import GuidedSampler
-from hw2tune.study.distributions import Choice, Interval
-from hw2tune.study.space import Space
+from hw2tune.study.space import Choice, Interval, Space
 
 COUNTS = (12, 25, 50)
 TRUTH = 30  # draws whose mean is a cell's quality

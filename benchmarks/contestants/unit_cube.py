@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from hw2tune.search.design import Cube
-from hw2tune.study.distributions import Choice
 from hw2tune.study.schema import Study
+from hw2tune.study.space import Choice
 
 NOT_ZERO, ZERO = 0.25, 0.75  # of a flag's coordinate, as `Cube.coordinates` gives them
 

@@ -17,7 +17,7 @@ import numpy as np
 from hw2tune.data.dataset import Dataset, Split
 from hw2tune.errors import ModelError
 from hw2tune.study.hyperparameters import Hyperparameters, Value, is_number
-from hw2tune.study.models import MODELS, ModelSpec
+from hw2tune.study.names import MODELS, ModelSpec
 from hw2tune.study.objectives import OBJECTIVES
 from hw2tune.study.schema import Study
 from hw2tune.study.space import applies

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hw2tune.data.image_file import FORMATS
-from hw2tune.study.models import MODELS
+from hw2tune.study.names import MODELS
 from hw2tune.user_code.files import CodeReference, code_reference
 
 if TYPE_CHECKING:

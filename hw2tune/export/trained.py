@@ -22,9 +22,8 @@ from hw2tune.records.trials.checkpoints import DIGEST, digest
 from hw2tune.records.trials.epochs import read_epochs
 from hw2tune.records.trials.rows import TrialRow
 from hw2tune.report.study_data import StudyData, read_study_data
-from hw2tune.study.claims import TUNED
 from hw2tune.study.hyperparameters import Hyperparameters
-from hw2tune.study.schema import Study
+from hw2tune.study.schema import TUNED, Study
 from hw2tune.text.numbers import counted, listed
 from hw2tune.text.plain import first_line
 from hw2tune.train.task import Blueprint, task_of

@@ -19,9 +19,8 @@ from hw2tune.records.trials.rows import TrialRow
 from hw2tune.replication.evaluate import test_replicates, write_shared_records
 from hw2tune.replication.race import TRAININGS, candidates, run_race
 from hw2tune.replication.train import Context, train_missing
-from hw2tune.study.claims import TUNED, Side
 from hw2tune.study.hyperparameters import Hyperparameters, Value
-from hw2tune.study.schema import Study
+from hw2tune.study.schema import TUNED, Side, Study
 from hw2tune.train.task import Job, task_of
 
 RACE_SEEDS = 1001  # from the study's own

@@ -29,9 +29,9 @@ from hw2tune.records.replicates import (
 )
 from hw2tune.records.trials.epochs import read_epochs
 from hw2tune.report.sound import sound_arrays, sound_counts, sound_gallery, sound_race, sound_replicate, sound_run
-from hw2tune.study.claims import TUNED, Side
 from hw2tune.study.hyperparameters import identity
 from hw2tune.study.objectives import PARAMETERS
+from hw2tune.study.schema import TUNED, Side
 from hw2tune.text.numbers import listed
 
 

@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import qmc
 
-from hw2tune.study.distributions import Choice, Interval, zero_key
 from hw2tune.study.hyperparameters import Value, is_number
-from hw2tune.study.space import Space
+from hw2tune.study.space import Choice, Interval, Space, zero_key
 
 ZERO = 0.1  # the part of a coordinate that a model sees below the range for exactly 0
 

@@ -17,10 +17,10 @@ from threadpoolctl import ThreadpoolController
 from hw2tune.records.trials.rows import LABEL
 from hw2tune.search.design import Cube, UnitPoint
 from hw2tune.search.surrogate import GaussianProcess, expected_improvement
-from hw2tune.study.distributions import Choice, Suggests
 from hw2tune.study.hyperparameters import Value
 from hw2tune.study.objectives import sign_of
 from hw2tune.study.schema import Study
+from hw2tune.study.space import Choice, Suggests
 
 USED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
 LEAST = 3  # values that a model needs

@@ -35,10 +35,10 @@ from hw2tune.search.failures import Failure
 from hw2tune.search.named import told_as_users
 from hw2tune.search.view import View, as_stored
 from hw2tune.search.warm_start import read_observations
-from hw2tune.study.distributions import COUNTED
 from hw2tune.study.hyperparameters import Identity, Value, identity
 from hw2tune.study.objectives import PARAMETERS, SECONDS, best_epoch, never_finite
 from hw2tune.study.schema import Study
+from hw2tune.study.space import COUNTED
 
 JOURNAL_ENTRY = 300  # bytes, about
 DRAWS = 20  # of configurations that were there before, until another one is taken

@@ -15,9 +15,9 @@ from optuna.samplers import BaseSampler, RandomSampler
 from hw2tune.errors import StudyFileError
 from hw2tune.search.guided import GuidedSampler
 from hw2tune.search.named import class_at
-from hw2tune.study.distributions import Choice, Interval
 from hw2tune.study.notation import did_you_mean
 from hw2tune.study.schema import Study
+from hw2tune.study.space import Choice, Interval
 
 OURS = ("seed", "study")  # what a sampler gets from us where it takes it
 SEED_STRIDE = 1_000_003  # prime, so that no two pairs of seed and number of trials meet by accident

@@ -11,11 +11,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from hw2tune.study.claims import Claim, Side
-from hw2tune.study.distributions import Interval
-from hw2tune.study.hyperparameters import HYPERPARAMETERS
-from hw2tune.study.optimizers import OPTIMIZERS
-from hw2tune.study.schema import Pruner, Sampler, Study
+from hw2tune.study.hyperparameters import HYPERPARAMETERS, OPTIMIZERS
+from hw2tune.study.schema import Claim, Pruner, Sampler, Side, Study
+from hw2tune.study.space import Interval
 from hw2tune.text.plain import markdown_table
 
 SCHEMA, PAGE = "study.schema.json", "study-file.md"

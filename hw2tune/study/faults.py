@@ -12,14 +12,12 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from hw2tune.data.catalog import DATASETS
-from hw2tune.study.claims import TUNED, Claim, Side
-from hw2tune.study.distributions import Bounds, Choice, Distribution, Interval, as_table
 from hw2tune.study.hyperparameters import HYPERPARAMETERS, KNOWN, REQUIRED, error_in_value, of_model
-from hw2tune.study.models import MODELS
+from hw2tune.study.names import MODELS
 from hw2tune.study.notation import did_you_mean, foreign_notation
 from hw2tune.study.objectives import OBJECTIVES
-from hw2tune.study.schema import NAME_PATTERN, Pruner, Sampler, Study
-from hw2tune.study.space import CycleError, Space
+from hw2tune.study.schema import NAME_PATTERN, TUNED, Claim, Pruner, Sampler, Side, Study
+from hw2tune.study.space import Bounds, Choice, CycleError, Distribution, Interval, Space, as_table
 from hw2tune.user_code.files import is_code, is_own, reference_error
 
 _KINDS: dict[str, type[BaseModel]] = {"interval": Interval, "choice": Choice, "bounds": Bounds}

@@ -1,7 +1,8 @@
-"""Names that a command line or a study file may give. Light on purpose: a shell's completion imports this."""
+"""Names in study files and command lines, and the shipped networks. Light, as a shell's completion imports it."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
@@ -16,3 +17,35 @@ def shipped_studies() -> dict[str, Path]:
     # In a wheel they are inside the package, in a checkout next to it: one place, `studies/`, in the sources.
     folder = next(f for f in (package / "shipped_studies", package.parent / "studies") if f.is_dir())
     return {path.stem: path for path in sorted(folder.glob("*.toml"), key=lambda path: path.stem)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSpec:
+    """A network by its name in study files.
+
+    `factory` is where its code is; `input_shape` that of the images it takes (height, width, channels); `parameters`
+    counts the numbers trained. `images_per_second` is a speed of training on one core, for estimates before anything
+    was measured: the published batch size on a Xeon of 2 cores, torch 2.15, 2026-11-23.
+    """
+
+    name: str
+    factory: str
+    input_shape: tuple[int, int, int]
+    parameters: int
+    images_per_second: float
+    classes: int = 10
+
+
+MODELS = {
+    spec.name: spec
+    for spec in (
+        ModelSpec(
+            name="mnist_cnn", factory="hw2tune.networks:MnistCnn", input_shape=(28, 28, 1), parameters=21_840,
+            images_per_second=12_500.0,
+        ),
+        ModelSpec(
+            name="cifar10_cnn", factory="hw2tune.networks:Cifar10Cnn", input_shape=(32, 32, 3), parameters=91_270,
+            images_per_second=6_400.0,
+        ),
+    )
+}  # fmt: skip

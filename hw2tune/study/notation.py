@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from hw2tune.study.claims import default_claims
 from hw2tune.study.hyperparameters import MODEL
+from hw2tune.study.schema import default_claims
 from hw2tune.text.plain import nearest, value_text
 
 # What a study with [published] (the key of version 0.1) claims.

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from hw2tune.study.claims import Claim, Side, variants_of
-from hw2tune.study.distributions import STRICT, Distribution, as_table
 from hw2tune.study.hyperparameters import Hyperparameters, Identity, Value, identity
 from hw2tune.study.names import PRUNERS, SAMPLERS
 from hw2tune.study.objectives import Objective, objective_of
-from hw2tune.study.space import Space
+from hw2tune.study.space import STRICT, Distribution, Space, as_table
+from hw2tune.text.plain import value_text
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"  # a name becomes a folder: nothing that could leave the results
 
@@ -55,6 +54,72 @@ class Pruner(BaseModel):
         "epochs without a new best after which a trial is complete; left out, it is trained to the end", None
     )
     arguments: dict[str, Any] = _said("given to its class", {})
+
+
+TUNED = "tuned"  # the winner of the search
+
+
+class Side(BaseModel):
+    """A configuration of a claim: a reference or `tuned`, and with `with` the same with other values (an ablation)."""
+
+    model_config = ConfigDict(**STRICT, populate_by_name=True, serialize_by_alias=True)
+    of: Annotated[str, Field(description="a reference, or `tuned`")] = TUNED
+    changes: Annotated[dict[str, Value], Field(alias="with", description="hyperparameters with other values")] = {}
+    name: Annotated[str, Field(description="what it is called in figures and tables")] = ""
+
+    @property
+    def variant(self) -> str:
+        """Name in figures and tables, unique in a study; `safe_name` turns it into names of files."""
+        return self._called(lambda value: text if float(text := f"{value:g}") == value else repr(value))
+
+    @property
+    def earlier_variant(self) -> str:
+        """Name in results of earlier versions, which rounded and cut names, so that several sides could share it."""
+        return self._called(lambda value: f"{value:g}")[:64]
+
+    def _called(self, number: Callable[[float], str]) -> str:
+        if self.name or not self.changes:
+            return self.name or self.of
+        texts = (f"{name.removeprefix('model.')}-{value_text(value, number)}" for name, value in self.changes.items())
+        return "-".join([self.of, *texts])
+
+    def agrees(self, configuration: Mapping[str, Value]) -> bool:
+        """Return whether a configuration has the values that this side changes."""
+        return identity({**configuration, **self.changes}) == identity(configuration)
+
+
+class Claim(BaseModel):
+    """One pair to be tested on the same seeds. `sentence` says what makes the difference, for people."""
+
+    model_config = ConfigDict(**STRICT, populate_by_name=True, serialize_by_alias=True)
+    a: Annotated[Side, Field(description="a reference's name, `tuned`, or a table as below")]
+    b: Annotated[Side, Field(description="what it is held against")]
+    sentence: Annotated[
+        str, Field(description="what makes the difference; `changes test accuracy by ...` follows it")
+    ] = ""
+
+    @field_validator("a", "b", mode="before")
+    @classmethod
+    def _a_name_is_a_side(cls, side: Any) -> Any:
+        return {"of": side} if isinstance(side, str) else side
+
+
+def is_tuning(claim: Claim) -> bool:
+    """Return whether a claim compares the winner of the search with a reference."""
+    return claim.a.of == TUNED and not claim.a.changes and claim.b.of != TUNED and not claim.b.changes
+
+
+def default_claims(references: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the claims of a study file without any: the winner against the first reference."""
+    return [{"a": TUNED, "b": next(iter(references))}] if references else []
+
+
+def variants_of(claims: Sequence[Claim], references: Mapping[str, Any]) -> dict[str, Side]:
+    """Return the configurations that the claims name: references in order, the winner, then derived ones."""
+    sides = {side.variant: side for claim in claims for side in (claim.a, claim.b)} or {TUNED: Side()}
+    order = [*references, TUNED]
+    plain = {name: sides[name] for name in order if name in sides and not sides[name].changes}
+    return plain | {name: side for name, side in sides.items() if name not in plain}
 
 
 class Study(BaseModel):

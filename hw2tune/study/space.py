@@ -8,18 +8,247 @@ translate between a configuration and what Optuna stores for it. The two differ 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Protocol
 
-from hw2tune.study import distributions
-from hw2tune.study.distributions import (
-    Distribution,
-    Interval,
-    Suggests,
-    condition_text,
-    holds,
-    zero_key,
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    SerializerFunctionWrapHandler,
+    Tag,
+    field_validator,
+    model_serializer,
+    model_validator,
 )
-from hw2tune.study.hyperparameters import Value
+
+from hw2tune.study.hyperparameters import Value, is_number
+from hw2tune.text.plain import value_text
+
+STRICT = ConfigDict(frozen=True, extra="forbid", strict=True)
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+COUNTED = 10_000  # configurations; no study tries as many
+
+
+class Suggests(Protocol):
+    """The part of `optuna.Trial` that a space needs."""
+
+    def suggest_float(self, name: str, low: float, high: float, *, log: bool = ...) -> float: ...
+    def suggest_int(self, name: str, low: int, high: int, *, step: int = ..., log: bool = ...) -> int: ...
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any: ...
+
+
+class Bounds(BaseModel):
+    """A range of values in a condition; one of the two may be left out."""
+
+    model_config = STRICT
+    low: Finite | None = None
+    high: Finite | None = None
+
+    @model_validator(mode="after")
+    def _something_is_bounded(self) -> Bounds:
+        if self.low is None and self.high is None:
+            raise ValueError("a range needs low, high or both")
+        return self
+
+    def contains(self, value: Any) -> bool:
+        """Return whether a value is within the bounds."""
+        if not is_number(value):
+            return False
+        return (self.low is None or value >= self.low) and (self.high is None or value <= self.high)
+
+    def __str__(self) -> str:
+        return f"{'' if self.low is None else f'{self.low:g}'}..{'' if self.high is None else f'{self.high:g}'}"
+
+
+def _condition_kind(raw: Any) -> str:
+    if isinstance(raw, Mapping | Bounds):
+        return "bounds"
+    return "values" if isinstance(raw, list) else "value"
+
+
+# A value, a list of values, or a range, of another hyperparameter.
+Condition = Annotated[
+    Annotated[Bounds, Tag("bounds")]
+    | Annotated[Annotated[list[Value], Field(min_length=1)], Tag("values")]
+    | Annotated[Value, Tag("value")],
+    Discriminator(_condition_kind),
+]
+When = dict[str, Condition]
+
+
+class Interval(BaseModel):
+    """A real number in [low, high], uniform or log-uniform; with `or_zero`, exactly 0 as well.
+
+    With `integer`, a whole number: low, low + step, ... up to high, or log-uniform. `high` is the last one of these.
+    """
+
+    model_config = STRICT
+    low: Annotated[Finite, Field(description="smallest value")]
+    high: Annotated[Finite, Field(description="largest value")]
+    log: Annotated[bool, Field(description="log-uniform")] = False
+    or_zero: Annotated[bool, Field(description="exactly 0 as well, half of the time at first")] = False
+    integer: Annotated[bool, Field(description="whole numbers")] = False
+    step: Annotated[int, Field(ge=1, description="between whole numbers")] = 1
+    when: When = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _bounds_fit(self) -> Interval:
+        if not self.low <= self.high:
+            raise ValueError(f"`low <= high` must hold, but got low={self.low}, high={self.high}")
+        if self.log and not self.low > 0:
+            raise ValueError(f"`low > 0` must hold with log = true, but got low={self.low}")
+        if self.integer and not (self.low.is_integer() and self.high.is_integer()):
+            raise ValueError(f"whole bounds must stand with integer = true, but got low={self.low}, high={self.high}")
+        if self.step != 1 and not self.integer:
+            raise ValueError(f"`step` goes with integer = true alone, but got step={self.step}")
+        if self.step != 1 and self.log:
+            raise ValueError(f"`step` and log = true exclude each other, but got step={self.step}")
+        object.__setattr__(self, "high", self.high - (self.high - self.low) % self.step if self.integer else self.high)
+        return self
+
+    @model_serializer(mode="wrap")
+    def _as_written(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out the keys of whole numbers if unused, so that studies of earlier versions stay the same."""
+        content: dict[str, Any] = serialize(self)
+        if self.integer:
+            return content | {"low": int(self.low), "high": int(self.high)}
+        return {name: value for name, value in content.items() if name not in ("integer", "step")}
+
+    def contains(self, value: Any) -> bool:
+        """Return whether `value` can be drawn."""
+        if not is_number(value):
+            return False
+        if self.or_zero and value == 0:
+            return True
+        fits = not self.integer or (isinstance(value, int) and (value - int(self.low)) % self.step == 0)
+        return fits and self.low <= value <= self.high
+
+    def meets(self, condition: Bounds) -> bool:
+        """Return whether a value of the range is within the bounds."""
+        low = self.low if condition.low is None else max(self.low, condition.low)
+        high = self.high if condition.high is None else min(self.high, condition.high)
+        return low <= high or (self.or_zero and condition.contains(0))
+
+    def extremes(self) -> tuple[Value, ...]:
+        """Values to be checked against the hyperparameter's own domain."""
+        return (int(self.low), int(self.high)) if self.integer else (self.low, self.high)
+
+    @property
+    def values(self) -> list[Value] | None:
+        """All values, or None if they cannot be counted."""
+        zero: list[Value] = [0] if self.or_zero and self.low > 0 else []
+        if self.integer:
+            steps = range(int(self.low), int(self.high) + 1, self.step)
+            return [*zero, *steps] if len(steps) <= COUNTED else None
+        if self.low < self.high:
+            return None
+        return [0.0, self.low] if self.or_zero and self.low else [self.low]
+
+    def suggest(self, name: str, trial: Suggests) -> Value:
+        """Draw a value from `trial`."""
+        if self.or_zero and trial.suggest_categorical(zero_key(name), [False, True]):
+            return 0 if self.integer else 0.0
+        if self.integer:
+            return trial.suggest_int(name, int(self.low), int(self.high), step=self.step, log=self.log)
+        return trial.suggest_float(name, self.low, self.high, log=self.log)
+
+    def __str__(self) -> str:
+        log, zero = " log" if self.log else "", " or 0" if self.or_zero else ""
+        whole = "" if not self.integer else " whole" if self.step == 1 else f" in steps of {self.step}"
+        return f"{self.low:g}..{self.high:g}{whole}{log}{zero}{condition_text(self.when)}"
+
+
+class Choice(BaseModel):
+    """One of the listed values."""
+
+    model_config = STRICT
+    choices: Annotated[list[Value], Field(min_length=1)]
+    when: When = Field(default_factory=dict)
+
+    @field_validator("choices", mode="before")
+    @classmethod
+    def _each_choice_is_one_value(cls, choices: Any) -> Any:
+        for one in choices if isinstance(choices, list) else ():
+            if not isinstance(one, bool | int | float | str):
+                raise ValueError(
+                    f"each choice must be one number, text, true or false, but got {one!r}; name lists by a word "
+                    "(small, large) and look them up in the network"
+                )
+        return choices
+
+    @model_validator(mode="after")
+    def _no_choice_twice(self) -> Choice:
+        twice = [value for i, value in enumerate(self.choices) if value in self.choices[:i]]
+        if twice:
+            raise ValueError(f"each choice must stand once, but {twice[0]!r} stands twice")
+        return self
+
+    def contains(self, value: Any) -> bool:
+        """Return whether `value` can be drawn."""
+        return value in self.choices
+
+    def meets(self, condition: Bounds) -> bool:
+        """Return whether a choice is within the bounds."""
+        return any(map(condition.contains, self.choices))
+
+    def extremes(self) -> tuple[Value, ...]:
+        """Values to be checked against the hyperparameter's own domain."""
+        return tuple(self.choices)
+
+    @property
+    def values(self) -> list[Value]:
+        """All values."""
+        return self.choices
+
+    def suggest(self, name: str, trial: Suggests) -> Value:
+        """Draw a value from `trial`."""
+        return trial.suggest_categorical(name, self.choices)  # type: ignore[no-any-return]
+
+    def __str__(self) -> str:
+        return "{" + ", ".join(value_text(value) for value in self.choices) + "}" + condition_text(self.when)
+
+
+def as_table(raw: Any) -> Mapping[str, Any]:
+    """Return a distribution as a table: a list is choices, a plain value a single choice."""
+    return raw if isinstance(raw, Mapping) else {"choices": raw if isinstance(raw, list) else [raw]}
+
+
+def _kind(raw: Any) -> str:
+    listed = "choices" in raw if isinstance(raw, Mapping) else isinstance(raw, Choice)
+    return "choice" if listed else "interval"
+
+
+# Distinguished by `choices`, so that a fault is reported for the kind that was meant and not for both.
+Distribution = Annotated[
+    Annotated[Interval, Tag("interval")] | Annotated[Choice, Tag("choice")],
+    Discriminator(_kind),
+]
+
+
+def condition_text(when: Mapping[str, Any]) -> str:
+    """Return ` when optimizer = sgd`, or an empty text without a condition."""
+
+    def text(name: str, condition: Any) -> str:
+        if isinstance(condition, list):
+            return f"{name} = {' or '.join(value_text(value) for value in condition)}"
+        return f"{name} in {condition}" if isinstance(condition, Bounds) else f"{name} = {value_text(condition)}"
+
+    return "".join(f" when {text(name, condition)}" for name, condition in when.items())
+
+
+def holds(condition: Any, value: Value) -> bool:
+    """Return whether a value meets a condition: a value, a list of values, or a range."""
+    if isinstance(condition, Bounds):
+        return condition.contains(value)
+    allowed = condition if isinstance(condition, list) else [condition]
+    return any(value == one and isinstance(value, bool) == isinstance(one, bool) for one in allowed)
+
+
+def zero_key(name: str) -> str:
+    """Return the name under which Optuna stores whether a parameter with `or_zero` is exactly zero."""
+    return f"{name}.zero"
 
 
 class Space:
@@ -59,7 +288,7 @@ class Space:
     def configurations(self) -> list[dict[str, Value]] | None:
         """Return every configuration; None if they cannot be counted, or may be thousands."""
         counted = [one.values for one in self.distributions.values()]
-        if None in counted or math.prod(len(values or ()) for values in counted) > distributions.COUNTED:
+        if None in counted or math.prod(len(values or ()) for values in counted) > COUNTED:
             return None
         drawn: list[dict[str, Value]] = [{}]
         for name, one in self.distributions.items():

@@ -6,9 +6,8 @@ import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
-from hw2tune.study.hyperparameters import HYPERPARAMETERS, MODEL, Value
+from hw2tune.study.hyperparameters import HYPERPARAMETERS, MODEL, OPTIMIZERS, Value
 from hw2tune.study.objectives import is_loss, objective_of
-from hw2tune.study.optimizers import OPTIMIZERS
 from hw2tune.text.plain import value_text
 
 DASH = "\N{EN DASH}"  # a table's cell without a value

@@ -16,7 +16,7 @@ from torch.nn.parameter import is_lazy
 
 from hw2tune.errors import ModelError
 from hw2tune.study.hyperparameters import MODEL
-from hw2tune.study.models import MODELS
+from hw2tune.study.names import MODELS
 from hw2tune.train.task import Blueprint
 from hw2tune.user_code.importer import load
 from hw2tune.user_code.trust import refuse_untrusted

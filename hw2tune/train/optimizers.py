@@ -11,8 +11,7 @@ import torch
 from torch import nn
 from torch.optim import SGD, Adagrad, Adam, AdamW, NAdam, Optimizer, RAdam, RMSprop
 
-from hw2tune.study.hyperparameters import Hyperparameters
-from hw2tune.study.optimizers import OPTIMIZERS
+from hw2tune.study.hyperparameters import OPTIMIZERS, Hyperparameters
 from hw2tune.train.workarounds import keep_compiler_out
 
 _PLAIN: dict[str, type[Optimizer]] = {"rmsprop": RMSprop, "radam": RAdam, "nadam": NAdam}

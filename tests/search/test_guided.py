@@ -13,9 +13,8 @@ from hw2tune.search.guided import BEST, OTHERS, GuidedSampler, _few, _Known
 from hw2tune.search.samplers import build_sampler
 from hw2tune.search.surrogate import GaussianProcess, expected_improvement
 from hw2tune.search.view import as_stored
-from hw2tune.study.distributions import Interval
 from hw2tune.study.file import find_study, parse_study
-from hw2tune.study.space import Space
+from hw2tune.study.space import Interval, Space
 
 
 @pytest.fixture(scope="module")

@@ -2,10 +2,9 @@
 
 import optuna
 
-from hw2tune.study import distributions
-from hw2tune.study.distributions import Interval
 from hw2tune.study.file import find_study, parse_study
 from hw2tune.study.hyperparameters import identity
+from hw2tune.study.space import Interval
 
 SPACE = parse_study(*find_study("cifar10")).search_space
 
@@ -125,6 +124,6 @@ def test_references_that_are_equal_are_one_trial():
 
 
 def test_a_space_of_very_many_choices_is_not_counted_one_by_one(monkeypatch):
-    monkeypatch.setattr(distributions, "COUNTED", 7)
+    monkeypatch.setattr("hw2tune.study.space.COUNTED", 7)
     study = small('batch_size = [32, 64]\noptimizer = ["adam", "adamw"]')
     assert study.configurations is None and study.trials_possible == 50

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from hw2tune.errors import StudyFileError
 from hw2tune.paths import safe_name
 from hw2tune.records.replicates import ReplicatesFolder
-from hw2tune.study.claims import Side
 from hw2tune.study.file import parse_study
 from hw2tune.study.hyperparameters import identity
+from hw2tune.study.schema import Side
 from tests.study.test_own_study import OWN
 
 TEXTS = st.text(max_size=80) | st.sampled_from(["../../../x", "a:b", "con", "A", "a", "ä", "a\u0308", "x" * 300])

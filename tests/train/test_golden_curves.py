@@ -10,8 +10,7 @@ import pytest
 import torch
 
 from hw2tune.replication.keys import TRAINING_VERSION
-from hw2tune.study.hyperparameters import Hyperparameters
-from hw2tune.study.optimizers import OPTIMIZERS
+from hw2tune.study.hyperparameters import OPTIMIZERS, Hyperparameters
 from hw2tune.train.loop import train_epochs
 from hw2tune.train.state import new_state
 from hw2tune.train.task import Blueprint

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from hw2tune.networks import Cifar10Cnn, MnistCnn
-from hw2tune.study.models import MODELS
+from hw2tune.study.names import MODELS
 from hw2tune.train.models import build_model
 from hw2tune.train.task import Blueprint
 

@@ -4,8 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from hw2tune.study.hyperparameters import Hyperparameters
-from hw2tune.study.optimizers import OPTIMIZERS
+from hw2tune.study.hyperparameters import OPTIMIZERS, Hyperparameters
 from hw2tune.train.optimizers import build_optimizers, step_of
 
 

@@ -27,7 +27,7 @@ from hw2tune.report.figures.style import (
 )
 from hw2tune.report.study_data import StudyData
 from hw2tune.report.tables import confusion_table, per_class_table
-from hw2tune.study.claims import TUNED, is_tuning
+from hw2tune.study.schema import TUNED, is_tuning
 from hw2tune.text.numbers import listed
 
 Shares = NDArray[np.float64]

@@ -30,9 +30,8 @@ from hw2tune.report.figures.style import (
     power_of_ten,
 )
 from hw2tune.report.study_data import StudyData
-from hw2tune.study.distributions import Choice, Interval
 from hw2tune.study.hyperparameters import Value
-from hw2tune.study.space import Space
+from hw2tune.study.space import Choice, Interval, Space
 from hw2tune.text.numbers import counted, listed, scientific
 
 BELOW = -0.16  # where a value lies that has no place on its axis: exactly 0, or not there at all

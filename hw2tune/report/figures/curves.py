@@ -20,7 +20,7 @@ from hw2tune.report.figures.labels import DOUBLE_SOFTMAX_MINIMUM, LOSSES, seeds_
 from hw2tune.report.figures.style import GREY, Look, legend_above, looks_of, new_figure, paper, variant_line
 from hw2tune.report.study_data import StudyData
 from hw2tune.report.tables import curve_table
-from hw2tune.study.models import MODELS
+from hw2tune.study.names import MODELS
 from hw2tune.study.published import PublishedEpoch, published_epochs
 from hw2tune.study.schema import Study
 from hw2tune.text.numbers import listed, measured

@@ -17,7 +17,7 @@ from hw2tune.report.figures.labels import class_names, short, whole_percent
 from hw2tune.report.figures.style import GREY, SMALL, new_figure
 from hw2tune.report.inference.claims import SAME, claim
 from hw2tune.report.study_data import StudyData
-from hw2tune.study.claims import Claim, is_tuning
+from hw2tune.study.schema import Claim, is_tuning
 from hw2tune.text.numbers import counted
 
 PER_ROW = 5

@@ -18,7 +18,7 @@ from hw2tune.report.figures.examples import show_image
 from hw2tune.report.figures.labels import class_names, short
 from hw2tune.report.figures.style import SEQUENTIAL, SMALL, WIDTH, new_figure
 from hw2tune.report.study_data import StudyData
-from hw2tune.study.models import MODELS
+from hw2tune.study.names import MODELS
 from hw2tune.text.numbers import counted, listed
 
 PREFIX = "features/"

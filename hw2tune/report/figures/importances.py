@@ -14,9 +14,9 @@ from hw2tune.report.figures.history import has_value
 from hw2tune.report.figures.labels import parameter
 from hw2tune.report.figures.style import BLUE, SMALL, new_figure
 from hw2tune.report.study_data import StudyData
-from hw2tune.study.distributions import Choice, Distribution, Interval
 from hw2tune.study.hyperparameters import Value
 from hw2tune.study.schema import Study
+from hw2tune.study.space import Choice, Distribution, Interval
 from hw2tune.text.numbers import listed
 
 if TYPE_CHECKING:

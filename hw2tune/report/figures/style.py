@@ -23,8 +23,7 @@ from matplotlib.lines import Line2D
 from hw2tune.records.atomic import write_atomically
 from hw2tune.records.trials.states import COMPLETE, DIVERGED, FAILED, INTERRUPTED, LOST, PRUNED, RUNNING
 from hw2tune.report.figures.workarounds import FONT, fonts_of_glyphs_alone, undisturbed
-from hw2tune.study.claims import TUNED
-from hw2tune.study.schema import Study
+from hw2tune.study.schema import TUNED, Study
 
 # Okabe and Ito, "Color Universal Design" (2008): distinct with every common colour blindness.
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"

@@ -28,9 +28,8 @@ from hw2tune.report.figures.style import (
     power_of_ten,
 )
 from hw2tune.report.study_data import StudyData
-from hw2tune.study.claims import Claim
-from hw2tune.study.hyperparameters import Value
-from hw2tune.study.optimizers import OPTIMIZERS
+from hw2tune.study.hyperparameters import OPTIMIZERS, Value
+from hw2tune.study.schema import Claim
 from hw2tune.text.numbers import counted, listed
 
 BREAK = 0.9  # decades between zero and the smallest value

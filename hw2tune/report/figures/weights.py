@@ -16,7 +16,7 @@ from hw2tune.report.figures.drawing import CannotDrawError, Drawing, Recipe
 from hw2tune.report.figures.style import SMALL, Dashes, Look, legend_above, looks_of, new_figure
 from hw2tune.report.inference.pairs import params_of, same_configuration, same_sentence
 from hw2tune.report.study_data import StudyData
-from hw2tune.study.claims import is_tuning
+from hw2tune.study.schema import is_tuning
 from hw2tune.text.numbers import listed
 
 PREFIX = "weights/"

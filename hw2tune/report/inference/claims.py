@@ -32,8 +32,8 @@ from hw2tune.report.inference.statistics import (
     median_seed,
 )
 from hw2tune.report.study_data import StudyData
-from hw2tune.study.claims import TUNED
 from hw2tune.study.hyperparameters import Value
+from hw2tune.study.schema import TUNED
 from hw2tune.text.numbers import (
     changed_words,
     configuration_words,

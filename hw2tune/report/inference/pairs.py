@@ -9,8 +9,8 @@ import numpy as np
 
 from hw2tune.records.replicates import Array, Replicate
 from hw2tune.report.study_data import StudyData
-from hw2tune.study.claims import TUNED, Side
 from hw2tune.study.hyperparameters import Value, identity
+from hw2tune.study.schema import TUNED, Side
 from hw2tune.text.numbers import listed, value_words
 
 Params = Mapping[str, Value]

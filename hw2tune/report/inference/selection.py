@@ -10,8 +10,8 @@ from hw2tune.records.trials.rows import best_first
 from hw2tune.report.inference.pairs import overlaps_training
 from hw2tune.report.inference.statistics import Summary, summarize
 from hw2tune.report.study_data import StudyData
-from hw2tune.study.claims import TUNED
 from hw2tune.study.objectives import is_loss, objective_of
+from hw2tune.study.schema import TUNED
 from hw2tune.text.numbers import counted, difference, listed, measured
 
 

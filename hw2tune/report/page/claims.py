@@ -12,8 +12,7 @@ from hw2tune.records.trials.states import COMPLETE
 from hw2tune.report.page.blocks import Block, Prose, Row, Table
 from hw2tune.report.results import StudyResults
 from hw2tune.report.study_data import StudyData
-from hw2tune.study.claims import TUNED, Claim
-from hw2tune.study.schema import Study
+from hw2tune.study.schema import TUNED, Claim, Study
 from hw2tune.text.numbers import (
     DASH,
     configuration,
