@@ -9,25 +9,39 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import ClassVar
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 
 @dataclass(frozen=True, kw_only=True)
-class Prose:
+class Block:
+    """A part of a section. Blocks of one name stand side by side."""
+
+    name: str
+    title: str = ""
+    caption: str = ""
+    caveat: str = ""
+    file: str = ""  # the same in full or for papers, beside the page
+
+    @property
+    def kind(self) -> str:
+        """The macro that shows it."""
+        return type(self).__name__.lower()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prose(Block):
     """Paragraphs, under a quiet note and a caveat where they have one. `lead` sets them as the headline."""
 
-    kind: ClassVar[str] = "prose"
-    name: str
     paragraphs: Sequence[str]
     note: str = ""
-    caveat: str = ""
     lead: bool = False
 
 
@@ -41,67 +55,43 @@ class Row:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Table:
+class Table(Block):
     """A table of text, already formatted; `numeric` names the columns that are set flush right."""
 
-    kind: ClassVar[str] = "table"
-    name: str
-    title: str
-    caption: str
     columns: Sequence[str]
-    numeric: frozenset[str] = frozenset()
+    numeric: Collection[str] = ()
     rows: Sequence[Row]
-    file: str = ""  # the same numbers in full, beside the page
 
 
 @dataclass(frozen=True, kw_only=True)
-class Figure:
-    """A picture with its caption. `number` is given by the page."""
+class Figure(Block):
+    """A picture with its caption, numbered by the page; width and height in pixels."""
 
-    kind: ClassVar[str] = "figure"
-    name: str
-    title: str
-    caption: str
     alt: str
     image: str  # data URI
-    width: int  # pixels of the picture
+    width: int
     height: int
-    file: str = ""  # the same figure for papers, beside the page
-    caveat: str = ""
-    number: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Absent:
+class Absent(Block):
     """A figure or table that could not be made, and why."""
 
-    kind: ClassVar[str] = "absent"
-    name: str
-    title: str
     reason: str
 
 
 @dataclass(frozen=True, kw_only=True)
-class Facts:
+class Facts(Block):
     """Terms and what they are: an environment, a data set."""
 
-    kind: ClassVar[str] = "facts"
-    name: str
-    title: str = ""
     facts: Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Commands:
+class Commands(Block):
     """Lines for a terminal."""
 
-    kind: ClassVar[str] = "commands"
-    name: str
-    title: str = ""
     lines: Sequence[str]
-
-
-Block = Prose | Table | Figure | Absent | Facts | Commands
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,22 +103,21 @@ class Section:
     columns: Sequence[Sequence[Block]]
 
     @property
-    def empty(self) -> bool:
-        """Whether there is nothing to show; the page leaves such a section out."""
-        return not any(self.columns)
-
-    @property
     def rows(self) -> list[tuple[Block | None, ...]]:
         """Blocks of one name side by side, in the order of the first study that has them; None leaves a gap."""
-        names = dict.fromkeys(name for column in self.columns for name in _named(column))
         columns = [_named(column) for column in self.columns]
+        names = dict.fromkeys(name for column in columns for name in column)
         return [tuple(column.get(name) for column in columns) for name in names]
 
 
 def _named(column: Sequence[Block]) -> dict[tuple[str, int], Block]:
     """Blocks by their name, and by their place where several have the same."""
-    seen: dict[str, count[int]] = {}
-    return {(block.name, next(seen.setdefault(block.name, count()))): block for block in column}
+    seen: Counter[str] = Counter()
+    named = {}
+    for block in column:
+        named[block.name, seen[block.name]] = block
+        seen[block.name] += 1
+    return named
 
 
 def embedded(path: Path) -> str:
@@ -139,17 +128,16 @@ def embedded(path: Path) -> str:
 def render_page(*, title: str, studies: Sequence[str], opening: Section, sections: Sequence[Section]) -> str:
     """The page as HTML. `studies` name the columns; sections with nothing to show are omitted.
 
-    Every text is escaped; figures are numbered in reading order.
+    Every text is escaped; figures are numbered in reading order, side by side.
     """
-    environment = _environment()
-    style, _, _ = environment.loader.get_source(environment, "style.css")  # type: ignore[union-attr]
-    return environment.get_template("page.html.j2").render(
-        css=Markup(style.strip()),  # our own file
-        title=title,
-        studies=studies,
-        opening=opening,
-        sections=_numbered([section for section in sections if not section.empty]),
-    )
+    whitespace: dict[str, Any] = {"trim_blocks": True, "lstrip_blocks": True, "keep_trailing_newline": True}
+    loader = PackageLoader("hw2tune.report")
+    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, **whitespace)
+    environment.filters["prose"] = prose
+    environment.globals["next_number"] = count(1).__next__
+    shown = [section for section in sections if any(section.columns)]
+    template = environment.get_template("page.html.j2")
+    return template.render(title=title, studies=studies, opening=opening, sections=shown)
 
 
 def prose(text: str) -> Markup:
@@ -162,30 +150,3 @@ def prose(text: str) -> Markup:
     return Markup("").join(
         Markup("<code>{}</code>").format(part) if place % 2 else escape(part) for place, part in enumerate(parts)
     )
-
-
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("hw2tune.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters["prose"] = prose
-    return environment
-
-
-def _numbered(sections: Sequence[Section]) -> list[Section]:
-    """Figures numbered from 1, row by row: side by side they follow each other."""
-    numbers = count(1)
-    numbered: dict[int, Block] = {}
-    for section in sections:
-        for block in (block for row in section.rows for block in row):
-            if isinstance(block, Figure):
-                numbered[id(block)] = replace(block, number=next(numbers))
-    return [
-        replace(section, columns=[[numbered.get(id(block), block) for block in column] for column in section.columns])
-        for section in sections
-    ]
