@@ -101,7 +101,7 @@ VARIABLES: dict[str, tuple[Variable, ...]] = {
     "figures": (
         Variable("MPLBACKEND", "handled",
             "figures are drawn on Agg; a notebook's variable names a backend that is not installed here"),
-        Variable("MATPLOTLIBRC MPLCONFIGDIR", "handled", "a report looks the same everywhere: settings are not read"),
+        Variable("MATPLOTLIBRC MPLCONFIGDIR", "handled", "a report looks the same, whatever settings they name"),
     ),
     "terminal": (
         Variable("COLUMNS LINES TERM NO_COLOR", "honoured", "width, height and colours of what is shown"),

@@ -22,7 +22,7 @@ from matplotlib.lines import Line2D
 
 from hw2tune.records.atomic import write_atomically
 from hw2tune.records.trials.states import COMPLETE, DIVERGED, FAILED, INTERRUPTED, LOST, PRUNED, RUNNING
-from hw2tune.report.figures.workarounds import FONT, fonts_of_glyphs_alone, undisturbed
+from hw2tune.report.figures.fonts import FONT, fonts_of_glyphs_alone
 from hw2tune.study.schema import TUNED, Study
 
 # Okabe and Ito, "Color Universal Design" (2008): distinct with every common colour blindness.
@@ -143,7 +143,8 @@ def style() -> Iterator[None]:
     """Draws in the style of the report, whatever the user's own matplotlib is set to."""
     # Not `rcdefaults`: it keeps some of the user's settings, and reads the user's style files.
     defaults = {name: value for name, value in mpl.rcParamsDefault.items() if name != "backend"}
-    with undisturbed(), mpl.rc_context(defaults | _SETTINGS):  # type: ignore[arg-type]  # the stubs know literal keys
+    settings = mpl.rc_context(defaults | _SETTINGS)  # type: ignore[arg-type]  # the stubs know literal keys
+    with warnings.catch_warnings(), settings:
         # A caption says which characters are drawn as boxes; a warning does not belong into a report.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         yield
