@@ -176,7 +176,7 @@ def _train(call: tuple[str, str, int, dict[str, Value]]) -> tuple[Training, list
 def curve(task: Task, configuration: Mapping[str, Value], seed: int) -> Iterator[dict[str, Any]]:
     """Trains one configuration as the study would, and yields what MEASURED names, epoch by epoch."""
     from hw2tune.train.loop import DivergedError, evaluate, train_epochs
-    from hw2tune.train.loss import LOSSES
+    from hw2tune.train.metrics import LOSSES
     from hw2tune.train.state import new_state
     from hw2tune.train.task import Blueprint
 

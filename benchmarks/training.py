@@ -132,7 +132,7 @@ def _ours(name: str, batch_size: int, pixels: np.ndarray, labels: np.ndarray) ->
 def _bare(name: str, batch_size: int, pixels: np.ndarray, labels: np.ndarray) -> Prepared:
     from hw2tune.data.dataset import Split
     from hw2tune.train.batches import on_device
-    from hw2tune.train.loss import LOSSES
+    from hw2tune.train.metrics import LOSSES
 
     study, state, device, finish = _trained(name)
     split = on_device(Split(images=pixels, labels=labels), dataset_info(study.dataset), device)
@@ -167,7 +167,7 @@ def _tutorial(name: str, batch_size: int, pixels: np.ndarray, labels: np.ndarray
     from torch.utils.data import DataLoader
 
     from benchmarks.contestants import tutorial
-    from hw2tune.train.loss import LOSSES
+    from hw2tune.train.metrics import LOSSES
 
     torch.set_num_threads(1)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hw2tune.train.dropout import Dropout
+from hw2tune.train.models import Dropout
 
 # ReLU stands behind the max-pool everywhere: max and ReLU commute, and ReLU on a quarter of the values is cheaper.
 

@@ -24,7 +24,7 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from hw2tune.train.loss import LOSSES
+from hw2tune.train.metrics import LOSSES
 
 
 class Images(Dataset):

@@ -139,7 +139,7 @@ def _network_source(model: TrainedModel, code: str) -> str:
     """Return the source of a shipped network, or the import of another one."""
     reference = _reference(model)
     if model.study.model in MODELS:
-        from hw2tune.train.dropout import Dropout
+        from hw2tune.train.models import Dropout
 
         network = getattr(import_module(reference.module), reference.name)
         return "\n\n".join(inspect.getsource(one) for one in (Dropout, network))

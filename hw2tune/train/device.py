@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import ctypes
+import inspect
+from functools import cache
 
 import torch
+from torch.optim import Optimizer
 
 from hw2tune.errors import DeviceError
 
@@ -46,3 +49,15 @@ def _keep_freed_memory() -> None:
     if hasattr(libc, "mallopt"):
         libc.mallopt(MMAP_THRESHOLD, MMAP_THRESHOLD_MAX)
         libc.mallopt(TRIM_THRESHOLD, 2**31 - 1)
+
+
+@cache
+def keep_compiler_out() -> None:
+    """From here on optimizers do without PyTorch's compiler.
+
+    They import `torch._dynamo` when one is made and again when it steps: 2 s a process and more, longer than most
+    trials' first epoch. Nothing is compiled here.
+    """
+    for method in (Optimizer.add_param_group, Optimizer.zero_grad, Optimizer.state_dict, Optimizer.load_state_dict):
+        # torch/_compile.py: what this attribute names is called in place of `torch._dynamo.disable(method)`.
+        setattr(inspect.unwrap(method), "__dynamo_disable", inspect.unwrap(method))

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from hw2tune.train.batches import DeviceSplit
 from hw2tune.train.loop import predict
-from hw2tune.train.loss import LOSSES
+from hw2tune.train.metrics import LOSSES
 from hw2tune.train.models import build_model, load_weights
 from hw2tune.train.task import Blueprint
 

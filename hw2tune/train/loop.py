@@ -11,10 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from hw2tune.study.hyperparameters import Hyperparameters
-from hw2tune.train.augment import augmentation_of
-from hw2tune.train.batches import DeviceSplit, TrainingData
-from hw2tune.train.loss import LOSSES, Loss, training_loss
-from hw2tune.train.metrics import Metric
+from hw2tune.train.batches import DeviceSplit, TrainingData, augmentation_of
+from hw2tune.train.metrics import LOSSES, Loss, Metric, training_loss
 from hw2tune.train.optimizers import schedule_of, step_of
 from hw2tune.train.state import TrainingState, own_draws
 

@@ -12,7 +12,7 @@ from torch import nn
 from torch.optim import SGD, Adagrad, Adam, AdamW, NAdam, Optimizer, RAdam, RMSprop
 
 from hw2tune.study.hyperparameters import OPTIMIZERS, Hyperparameters
-from hw2tune.train.workarounds import keep_compiler_out
+from hw2tune.train.device import keep_compiler_out
 
 _PLAIN: dict[str, type[Optimizer]] = {"rmsprop": RMSprop, "radam": RAdam, "nadam": NAdam}
 _FUSED: dict[str, type[Optimizer]] = {"sgd": SGD, "adam": Adam, "adamw": AdamW, "adagrad": Adagrad}

@@ -25,8 +25,7 @@ from hw2tune.text.plain import first_line
 from hw2tune.train.batches import DeviceSplit, on_device
 from hw2tune.train.device import prepare_process
 from hw2tune.train.loop import evaluation_batch
-from hw2tune.train.loss import LOSSES
-from hw2tune.train.metrics import metric_of
+from hw2tune.train.metrics import LOSSES, metric_of
 from hw2tune.train.models import build_model
 from hw2tune.train.optimizers import build_optimizers, step_of
 from hw2tune.train.task import ProbeRequest, Task

@@ -16,8 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from hw2tune.study.hyperparameters import Hyperparameters
-from hw2tune.train.dropout import draw_from
-from hw2tune.train.models import build_model, load_weights
+from hw2tune.train.models import build_model, draw_from, load_weights
 from hw2tune.train.optimizers import build_optimizers
 from hw2tune.train.task import Blueprint
 

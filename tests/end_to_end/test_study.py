@@ -125,7 +125,7 @@ def test_the_best_weights_on_disk_score_the_value_of_their_trial(results):
     from hw2tune.data.load import load_dataset
     from hw2tune.train.batches import on_device
     from hw2tune.train.loop import evaluate
-    from hw2tune.train.loss import cross_entropy
+    from hw2tune.train.metrics import cross_entropy
     from hw2tune.train.models import build_model
     from hw2tune.train.task import Blueprint
 

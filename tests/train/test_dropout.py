@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from hw2tune.train.dropout import Dropout, draw_from
+from hw2tune.train.models import Dropout, draw_from
 
 
 def test_values_are_dropped_with_their_probability_and_the_others_scaled():

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from hw2tune.data.catalog import dataset_info
 from hw2tune.study.hyperparameters import Hyperparameters
 from hw2tune.train.loop import DivergedError, evaluate, train_epochs
-from hw2tune.train.loss import LOSSES
+from hw2tune.train.metrics import LOSSES
 from hw2tune.train.state import ORDER_STREAM, checkpoint, new_state, restore
 from hw2tune.train.task import Blueprint
 from tests.train.conftest import CPU, make_data

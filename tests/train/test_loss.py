@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from hw2tune.train.loss import cross_entropy, double_softmax
+from hw2tune.train.metrics import cross_entropy, double_softmax
 
 
 def test_double_softmax_lies_between_its_two_published_bounds():

@@ -9,7 +9,7 @@ from hw2tune.records.replicates import Training
 from hw2tune.study.hyperparameters import Hyperparameters
 from hw2tune.train.evaluate import evaluation, network
 from hw2tune.train.loop import evaluate, predict
-from hw2tune.train.loss import LOSSES
+from hw2tune.train.metrics import LOSSES
 from hw2tune.train.task import Blueprint, Task
 from hw2tune.train.trainer import Trainer
 from tests.train.conftest import CPU, make_data
