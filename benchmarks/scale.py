@@ -136,7 +136,7 @@ def acted(study: Study, folder: StudyFolder, concurrency: int, clock: Clock) -> 
     from benchmarks.contestants.simulated_trial import SimulatedTrial
     from hw2tune.execution.cluster import Cluster
     from hw2tune.execution.run import run_trials
-    from hw2tune.execution.tune.run import run_tune
+    from hw2tune.execution.tune import run_tune
 
     data = load_dataset(study.dataset, validation_size=study.validation_size)
     ray.init("local", num_cpus=concurrency, include_dashboard=False, log_to_driver=False, logging_level="ERROR")

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from hw2tune.report.compare import compare_studies
     from hw2tune.study_result import StudyResult
     from hw2tune.terminal.notebook import NotebookDisplay
-    from hw2tune.user_code.trust import trusting
+    from hw2tune.user_code.importer import trusting
 
 # What is not in `api`, by its module.
 _ELSEWHERE = {
@@ -54,7 +54,7 @@ _ELSEWHERE = {
     "export_model": "hw2tune.export.write",
     "predict": "hw2tune.export.predict",
     "rerun_trial": "hw2tune.replication.rerun",
-    "trusting": "hw2tune.user_code.trust",
+    "trusting": "hw2tune.user_code.importer",
 }
 
 

@@ -16,8 +16,7 @@ from hw2tune.execution import cleaning
 from hw2tune.execution.cleaning import Leftovers
 from hw2tune.execution.connection import Connection
 from hw2tune.execution.machine import this_machine
-from hw2tune.execution.model_check import model_facts
-from hw2tune.execution.preflight import make_plan, preflight
+from hw2tune.execution.preflight import make_plan, model_facts, preflight
 from hw2tune.execution.request import Request, load_for, resolve
 from hw2tune.records.dataset import refuse_other_images
 from hw2tune.records.layout import StudyFolder, folders_in
@@ -34,8 +33,7 @@ from hw2tune.study.published import PROTOCOLS
 from hw2tune.study.schema import Study
 from hw2tune.study_result import StudyResult
 from hw2tune.study_run import run_on
-from hw2tune.user_code.importer import callers_modules_kept
-from hw2tune.user_code.trust import trusting
+from hw2tune.user_code.importer import callers_modules_kept, trusting
 from hw2tune.variables import settled
 
 if TYPE_CHECKING:

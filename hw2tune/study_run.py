@@ -11,8 +11,7 @@ from hw2tune.errors import NoTrialFinishedError
 from hw2tune.events import Listeners, StudyFinished
 from hw2tune.execution.connection import Connection
 from hw2tune.execution.machine import this_machine
-from hw2tune.execution.model_check import model_facts
-from hw2tune.execution.preflight import preflight
+from hw2tune.execution.preflight import model_facts, preflight
 from hw2tune.execution.request import Request, load_for, resolve
 from hw2tune.loggers import optuna_silenced
 from hw2tune.records.dataset import refuse_other_images
@@ -51,7 +50,7 @@ def run_on(
         cluster = connection.cluster(meanwhile="hw2tune.execution.run")
         with opened(results, study, data, fresh=request.fresh, say=tell.note) as folder:
             from hw2tune.execution.run import run_trials
-            from hw2tune.execution.tune.run import run_tune
+            from hw2tune.execution.tune import run_tune
 
             if known is not None:
                 tell.note(take_over(study, folder, known))

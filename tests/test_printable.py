@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hw2tune.console import _tell
 from hw2tune.errors import ResourceError
 from hw2tune.events import Listeners, Noted
-from hw2tune.execution import doctor
+from hw2tune.execution import machine
 from hw2tune.execution.jobs import submit_study
 from hw2tune.execution.request import Request
 from hw2tune.records.environment import run_facts
@@ -73,7 +73,7 @@ def test_the_doctor_prints_no_password_of_a_variables_value(monkeypatch):
     for name in ("HTTPS_PROXY", "MLFLOW_TRACKING_URI", "HW2TUNE_MIRROR", "WANDB_BASE_URL"):
         monkeypatch.setenv(name, ADDRESS)
     monkeypatch.setenv("https_proxy", "me:hunter2@proxy:3128")
-    lines = doctor.variables()
+    lines = machine.variables()
     assert "MLFLOW_TRACKING_URI=https://host/x (handled)" in lines and "https_proxy=proxy:3128 (honoured)" in lines
     assert not any("hunter" in line for line in lines)
 

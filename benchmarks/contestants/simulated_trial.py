@@ -14,7 +14,7 @@ from typing import Any
 from ray import tune
 
 from benchmarks.scale import CHECKPOINT_BYTES, epoch_record, goodness
-from hw2tune.execution.tune.trainable import CHECKPOINT
+from hw2tune.execution.trainable import CHECKPOINT
 from hw2tune.records.trials.checkpoints import DIGEST, digest
 
 

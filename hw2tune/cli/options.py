@@ -11,7 +11,7 @@ from hw2tune.cli import completion
 from hw2tune.paths import existing_folder, folder, results_folder
 from hw2tune.study.names import PRUNERS, SAMPLERS
 from hw2tune.text.plain import seconds
-from hw2tune.user_code.trust import trusting
+from hw2tune.user_code.importer import trusting
 
 LOGGERS = ("tensorboard", "mlflow", "wandb")  # the keys of `integrations.LOGGERS`, which would take time to import
 

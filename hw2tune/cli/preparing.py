@@ -70,7 +70,7 @@ def doctor(
     json: opt.Json = False,
 ) -> None:
     """Say what would stand in a study's way here; with --machine, what there is, for pasting into an issue."""
-    from hw2tune.execution.doctor import facts, problems
+    from hw2tune.execution.machine import facts, problems
     from hw2tune.terminal.formats import print_facts_as
     from hw2tune.terminal.tables import print_facts, stdout
 

@@ -15,8 +15,7 @@ from hw2tune.data.dataset import BYTES, Progress, Split, Unsplit
 from hw2tune.data.image_folder import MOST_CLASSES, read_own_folder
 from hw2tune.errors import DataError
 from hw2tune.user_code.files import code_reference, is_code
-from hw2tune.user_code.importer import in_words, load
-from hw2tune.user_code.trust import refuse_untrusted
+from hw2tune.user_code.importer import in_words, load, refuse_untrusted
 
 KEYS = ("train", "test", "classes", "validation", "groups")
 OVERSHOOT = 0.1  # fraction of the range by which resampling leaves it

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import logging
 import os
 import tempfile
 import threading
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import psutil
 import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from hw2tune.errors import RayFailedError, ResourceError
 from hw2tune.execution.attaching import (
@@ -26,14 +28,13 @@ from hw2tune.execution.attaching import (
     without_ray_address,
 )
 from hw2tune.execution.machine import this_machine
-from hw2tune.execution.node_check import unsuitable_nodes
 from hw2tune.execution.scratch import RAYS, scratch
 from hw2tune.execution.workarounds import out_of_reach, translated_errors, without_servers
 from hw2tune.interrupt import signals_wait
 from hw2tune.loggers import silenced
 from hw2tune.resources import Capacity, ResourceRequest, find_capacity
 from hw2tune.text.plain import last_line
-from hw2tune.user_code.trust import trust_variable
+from hw2tune.user_code.importer import trust_variable
 
 PRELOAD = "hw2tune.execution.preload"  # what Ray's idle workers import as they start
 
@@ -215,3 +216,38 @@ def package_folder() -> str:
     from importlib import resources
 
     return str(resources.files("hw2tune"))
+
+
+NEEDED = ("torch", "optuna", "numpy")  # in a worker; hw2tune itself travels there
+PATIENCE = 120  # seconds for a node to start a process and answer
+
+
+def unsuitable_nodes(nodes: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Why nodes cannot run a trial, by address. Raises ResourceError where none can."""
+    asked = {
+        ray.remote(num_cpus=0, max_retries=1)(_missing)
+        .options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False))
+        .remote(): str(node["NodeManagerAddress"])
+        for node in nodes
+    }
+    done, late = ray.wait(list(asked), num_returns=len(asked), timeout=PATIENCE)
+    unsuitable = {asked[answer]: f"it did not answer within {PATIENCE} s" for answer in late}
+    for answer in done:
+        try:
+            missing = ray.get(answer)
+        except ray.exceptions.RayError as error:
+            unsuitable[asked[answer]] = last_line(error)
+        else:
+            if missing:
+                unsuitable[asked[answer]] = f"its Python has no {' and no '.join(missing)}"
+    if len(unsuitable) == len(nodes):
+        first = next(iter(unsuitable))
+        raise ResourceError(
+            f"no node of the cluster can run a trial ({first}: {unsuitable[first]}); install hw2tune's packages on the "
+            "nodes: a checkout or a wheel, in the environment that `ray start` runs in"
+        )
+    return unsuitable
+
+
+def _missing() -> list[str]:
+    return [name for name in NEEDED if importlib.util.find_spec(name) is None]

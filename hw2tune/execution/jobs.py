@@ -24,7 +24,7 @@ from hw2tune.execution.request import Request, resolve
 from hw2tune.study.file import dump_study, in_folder
 from hw2tune.study.schema import Study
 from hw2tune.text.plain import first_line, without_secrets
-from hw2tune.user_code.trust import trust_variable
+from hw2tune.user_code.importer import trust_variable
 
 POLL_SECONDS = 1.0
 PATIENCE = 120.0  # seconds without an answer before the client gives up; the job does not mind

@@ -1,16 +1,25 @@
-"""The look ahead of a search: notes, refusals and the plan, the same in `check` and in the first second of `study`."""
+"""The look ahead of a search: network, notes, refusals and plan, in `check` as in the first second of `study`."""
 
 from __future__ import annotations
 
+import json
+import os
+import pickle
 import shutil
+import subprocess
+import sys
+import tempfile
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import psutil
 
-from hw2tune.data.dataset import Dataset
+from hw2tune.data.dataset import Dataset, Split
 from hw2tune.data.decoding import cached_files
-from hw2tune.errors import ResourceError
+from hw2tune.errors import ModelError, ResourceError
 from hw2tune.events import StudyStarted
 from hw2tune.execution.machine import machine_notes
 from hw2tune.paths import cache_dir, refuse_unwritable
@@ -22,7 +31,13 @@ from hw2tune.records.trials.states import INTERRUPTED, RUNNING, WAITING
 from hw2tune.resources import Capacity
 from hw2tune.search.pruners import build_pruner
 from hw2tune.search.samplers import build_sampler
+from hw2tune.study.hyperparameters import Hyperparameters, Value, is_number
+from hw2tune.study.names import MODELS, ModelSpec
+from hw2tune.study.objectives import OBJECTIVES
 from hw2tune.study.schema import Study
+from hw2tune.study.space import applies
+from hw2tune.text.plain import last_line
+from hw2tune.train.task import ProbeRequest, TrialData, task_of
 
 CHECKPOINT_OVERHEAD = 30_000  # bytes beside the numbers: names, generators, the epochs so far
 MUCH_DECODED = 1e9  # bytes
@@ -114,3 +129,97 @@ def make_plan(
         sizes={"train": len(data.train), "validation": len(data.validation), "test": len(data.test)},
         folder=str(folder.root),
     )
+
+
+IMAGES = 256  # of the training images, for the pass: a batch or more
+MOST_NETWORKS = 8
+AT_MOST = 600  # seconds
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelFacts:
+    """The number of parameters, the speed of training on one core, and notes for the user."""
+
+    parameters: int
+    images_per_second: float
+    notes: tuple[str, ...] = ()
+
+
+def model_facts(study: Study, data: Dataset) -> ModelFacts:
+    """Of a network that hw2tune ships from its table; of the user's own from a pass in a process of its own.
+
+    Raises ModelError where it cannot be trained on these images, naming file and line.
+    """
+    if study.model in MODELS:
+        refuse_misfit(MODELS[study.model], data)
+    if study.model in MODELS and study.objective in OBJECTIVES:
+        spec = MODELS[study.model]
+        return ModelFacts(parameters=spec.parameters, images_per_second=spec.images_per_second)
+    tasks = [task_of(study, one, study.seed) for one in configurations(study)]
+    answer = _asked(pickle.dumps(ProbeRequest(tasks=tasks, batch_sizes=batch_sizes(study), data=_some(data))))
+    if "error" in answer:
+        raise ModelError(answer["error"])
+    return ModelFacts(**answer)
+
+
+def refuse_misfit(spec: ModelSpec, data: Dataset) -> None:
+    """Raise ModelError if a network that hw2tune ships does not fit the size or the classes of these images."""
+    takes = (*spec.input_shape, spec.classes)
+    has = (*data.info.image_shape, len(data.info.classes))
+    if takes != has:
+        form = "{}x{}x{} in {} classes".format
+        raise ModelError(
+            f"{spec.name}: takes images of {form(*takes)}, but {data.label} has {form(*has)}; use a network of your "
+            "own (`hw2tune new`)"
+        )
+
+
+def configurations(study: Study) -> list[Hyperparameters]:
+    """References, and the two corners of the space: those that build different networks."""
+    given = [*study.references.values(), *study.enqueue, corner(study, 0), corner(study, -1)]
+    found = {str(sorted(one.model.items())): one for one in map(study.hyperparameters, given)}
+    return list(found.values())[:MOST_NETWORKS]
+
+
+def corner(study: Study, which: int) -> dict[str, Value]:
+    """The configuration of all smallest or first (0) or all largest or last (-1) values."""
+    drawn: dict[str, Value] = {}
+    for name, distribution in study.search_space.distributions.items():
+        if applies(distribution, drawn):
+            values = distribution.extremes()
+            drawn[name] = (sorted(values) if all(map(is_number, values)) else values)[which]
+    return drawn
+
+
+def batch_sizes(study: Study) -> list[int]:
+    """Return the smallest and the largest batch size of references, queue and space."""
+    given = [*study.references.values(), *study.enqueue, corner(study, 0), corner(study, -1)]
+    sizes = {one.batch_size for one in map(study.hyperparameters, given)}
+    return [min(sizes), max(sizes)]
+
+
+def _some(data: Dataset) -> TrialData:
+    """A few training images, of as many classes as there are, and none else."""
+    order = np.random.default_rng(0).permutation(len(data.train))[:IMAGES]
+    none = np.arange(0)
+    empty = Split(images=data.train.images[none], labels=data.train.labels[none])
+    return TrialData(info=data.info, train=data.train.take(order), validation=empty)
+
+
+def _asked(request: bytes) -> dict[str, Any]:
+    given = os.environ.get("PYTHONPATH")
+    places = [Path(__file__).parents[2], *map(Path, given.split(os.pathsep) if given else [])]
+    path = os.pathsep.join(str(place.absolute()) for place in places)
+    try:
+        with tempfile.TemporaryDirectory(prefix="hw2tune-") as empty:  # as a trial, whose folder is Tune's
+            ended = subprocess.run(
+                [sys.executable, "-P", "-m", "hw2tune.train.probe"], input=request, capture_output=True,
+                timeout=AT_MOST, cwd=empty, env={**os.environ, "PYTHONPATH": path, "CUDA_VISIBLE_DEVICES": ""},
+            )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        raise ModelError(f"model: one pass over {IMAGES} images took more than {AT_MOST} s") from None
+    if ended.returncode != 0 or not ended.stdout:
+        last = last_line(ended.stderr.decode(errors="replace"), "it said nothing")
+        raise ModelError(f"model: the process that tried it ended with code {ended.returncode}: {last}")
+    answer: dict[str, Any] = json.loads(ended.stdout)
+    return answer

@@ -11,7 +11,7 @@ signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})  # Ray ends a worke
 gc.disable()
 import torch  # noqa: E402, F401
 
-import hw2tune.execution.tune.trainable  # noqa: E402
+import hw2tune.execution.trainable  # noqa: E402
 import hw2tune.train.trainer  # noqa: E402, F401
 
 gc.freeze()

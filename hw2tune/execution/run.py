@@ -14,7 +14,7 @@ from hw2tune.errors import NoTrialFinishedError, NotWritableError, RayFailedErro
 from hw2tune.events import Listeners, StudyFinished
 from hw2tune.execution.cluster import Cluster
 from hw2tune.execution.preflight import make_plan
-from hw2tune.execution.tune.run import run_tune
+from hw2tune.execution.tune import run_tune
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.trials.rows import write_trials_table
 from hw2tune.records.trials.states import LOST

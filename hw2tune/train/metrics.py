@@ -10,8 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from hw2tune.errors import ModelError
-from hw2tune.user_code.importer import load
-from hw2tune.user_code.trust import refuse_untrusted
+from hw2tune.user_code.importer import load, refuse_untrusted
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 

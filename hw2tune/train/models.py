@@ -18,8 +18,7 @@ from hw2tune.errors import ModelError
 from hw2tune.study.hyperparameters import MODEL
 from hw2tune.study.names import MODELS
 from hw2tune.train.task import Blueprint
-from hw2tune.user_code.importer import load
-from hw2tune.user_code.trust import refuse_untrusted
+from hw2tune.user_code.importer import load, refuse_untrusted
 
 
 class Dropout(nn.Module):

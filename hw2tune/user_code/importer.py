@@ -1,6 +1,8 @@
 """Code that a study names, imported in the process that trains: modules of the study's own from memory, others as ever.
 
-Nothing is written to disk, so that nothing is left there, and a worker on another machine needs no copy of a folder.
+Nothing is written to disk, so that nothing is left there, and a worker on another machine needs no copy of a folder. A
+study file may be somebody else's: installed code is called only if the user trusts it. Trust is kept in the
+environment, which the processes that train inherit.
 """
 
 from __future__ import annotations
@@ -9,15 +11,17 @@ import contextlib
 import importlib
 import importlib.util
 import linecache
+import os
 import sys
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.abc import InspectLoader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from pathlib import Path, PurePosixPath
 from types import ModuleType
 from typing import Any
 
+from hw2tune.errors import StudyFileError
 from hw2tune.text.plain import first_line
 from hw2tune.user_code.files import code_reference
 
@@ -123,3 +127,39 @@ def _users_line(error: BaseException, code: Mapping[str, str]) -> str:
 
 
 _FINDER = _Finder()
+
+
+TRUST = "HW2TUNE_TRUST"
+
+
+@contextlib.contextmanager
+def trusting(names: Iterable[str]) -> Iterator[None]:
+    """Trust installed packages, modules or `package.module:name` within the `with`, besides those trusted already."""
+    before = os.environ.get(TRUST, "")
+    os.environ[TRUST] = ",".join(filter(None, [before, *names]))
+    try:
+        yield
+    finally:
+        os.environ[TRUST] = before
+
+
+def trust_variable() -> dict[str, str]:
+    """Return the variable for processes on other machines; empty if nothing is trusted."""
+    return {TRUST: os.environ[TRUST]} if os.environ.get(TRUST) else {}
+
+
+def is_trusted(text: str) -> bool:
+    """Return whether what a study names is a file that came with it, or was named by the user."""
+    trusted = os.environ.get(TRUST, "").split(",")
+    module = code_reference(text).module
+    inside = (text == name or f"{module}.".startswith(f"{name}.") for name in trusted if name)
+    return code_reference(text).file is not None or any(inside)
+
+
+def refuse_untrusted(key: str, text: str, kind: str) -> None:
+    """Raise StudyFileError for installed code that the user has not named: it is not called."""
+    if not is_trusted(text):
+        raise StudyFileError(
+            f"{key}: {text} is not known to be {kind}, so it is not called; --trust {code_reference(text).place} "
+            "allows it"
+        )

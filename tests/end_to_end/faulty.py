@@ -15,7 +15,7 @@ from pathlib import Path
 
 from hw2tune import study_run
 from hw2tune.console import main
-from hw2tune.execution.tune.trainable import TrainingTrial
+from hw2tune.execution.trainable import TrainingTrial
 
 
 def _allocate_until_killed() -> None:

@@ -161,7 +161,7 @@ def test_a_local_ray_has_no_servers_and_its_idle_workers_have_imported_what_tria
     started, imported = map(set, json.loads(shown.stdout.splitlines()[-1]))
     assert {"gcs_server", "raylet"} <= started
     assert not started & {"dashboard.py", "monitor.py", "log_monitor.py"}
-    assert {"torch", "hw2tune.train.trainer", "hw2tune.execution.tune.trainable"} <= imported
+    assert {"torch", "hw2tune.train.trainer", "hw2tune.execution.trainable"} <= imported
 
 
 HANDLED = """

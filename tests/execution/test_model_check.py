@@ -4,7 +4,7 @@ import pytest
 
 from hw2tune.errors import ModelError
 from hw2tune.events import Listeners
-from hw2tune.execution.model_check import batch_sizes, configurations, model_facts
+from hw2tune.execution.preflight import batch_sizes, configurations, model_facts
 from hw2tune.execution.request import load_for
 from hw2tune.study.file import parse_study
 

@@ -174,7 +174,7 @@ from hw2tune.records.trials.epochs import read_epochs
 from hw2tune.records.layout import StudyFolder
 from hw2tune.study.file import find_study, parse_study
 from hw2tune.execution.run import run_trials
-from hw2tune.execution.tune.run import run_tune
+from hw2tune.execution.tune import run_tune
 from hw2tune.execution.cluster import Cluster
 from hw2tune.events import Listeners
 from hw2tune.resources import ResourceRequest

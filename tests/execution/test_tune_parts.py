@@ -11,10 +11,8 @@ from ray.exceptions import RayTaskError
 
 from hw2tune.data.load import load_dataset
 from hw2tune.errors import RayFailedError
-from hw2tune.execution.tune.adapters import Running, TuneScheduler, TuneSearcher, TuneStopper
-from hw2tune.execution.tune.run import _faults_of, _with_resources
-from hw2tune.execution.tune.trainable import FAILURE, TrainingTrial, WorkerBrokenError
-from hw2tune.execution.worker_death import worker_death
+from hw2tune.execution.trainable import FAILURE, TrainingTrial, WorkerBrokenError, worker_death
+from hw2tune.execution.tune import Running, TuneScheduler, TuneSearcher, TuneStopper, _faults_of, _with_resources
 from hw2tune.resources import Capacity
 from hw2tune.study.file import find_study, parse_study
 from hw2tune.train.task import TrialData
@@ -128,4 +126,4 @@ def test_a_worker_imports_nothing_of_the_search(tmp_path, monkeypatch):
     code = "import pickle, sys; print(pickle.load(sys.stdin.buffer).__mro__[1].__name__, *sys.modules)"
     sent = cloudpickle.dumps(trainable)
     there = subprocess.run([sys.executable, "-c", code], input=sent, capture_output=True, check=True).stdout.split()
-    assert there[0] == b"TrainingTrial" and not {b"optuna", b"scipy", b"hw2tune.execution.tune.run"} & set(there)
+    assert there[0] == b"TrainingTrial" and not {b"optuna", b"scipy", b"hw2tune.execution.tune"} & set(there)

@@ -5,9 +5,9 @@ import pickle
 import pytest
 from ray.exceptions import ActorDiedError, ObjectLostError, RayActorError, RayTaskError
 
-from hw2tune.execution.tune.adapters import _error_of
+from hw2tune.execution.trainable import worker_death
+from hw2tune.execution.tune import _error_of
 from hw2tune.execution.workarounds import WorkerOutOfMemoryError
-from hw2tune.execution.worker_death import worker_death
 
 BROKEN = RuntimeError("no torch here")
 

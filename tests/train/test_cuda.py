@@ -84,8 +84,8 @@ def test_memory_that_a_gpu_does_not_have_is_told_in_words():
 
 BREAKS = """
 from hw2tune.data.load import load_dataset
-from hw2tune.execution.tune.trainable import WorkerBrokenError
-from hw2tune.execution.tune.trainable import TrainingTrial
+from hw2tune.execution.trainable import WorkerBrokenError
+from hw2tune.execution.trainable import TrainingTrial
 from hw2tune.study.file import find_study, parse_study
 from hw2tune.train.task import TrialData
 

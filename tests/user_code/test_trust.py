@@ -25,7 +25,7 @@ from hw2tune.study.file import find_study, parse_study
 from hw2tune.train.metrics import metric_of
 from hw2tune.train.models import build_model
 from hw2tune.train.task import Blueprint
-from hw2tune.user_code.trust import is_trusted, trusting
+from hw2tune.user_code.importer import is_trusted, trusting
 from tests.report.fake_study import write_fake_study
 
 STRANGERS = """

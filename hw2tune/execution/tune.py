@@ -1,4 +1,4 @@
-"""The three places where Ray Tune calls us. They translate between Tune's ids and results and the driver, no more.
+"""One run of Ray Tune for a driver, and the three places where Tune calls us: they translate and decide nothing.
 
 Ray 2.60's own `OptunaSearch` reports trials stopped early as COMPLETE, leaves a NaN trial RUNNING for ever and names
 every study "optuna". Its order of calls is leaned on: of each result the stopper hears first; of a worker's death the
@@ -8,8 +8,12 @@ scheduler hears before the searcher (`TuneController._process_trial_result`, `_p
 from __future__ import annotations
 
 import contextlib
+import errno
 import pickle
+import shutil
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,11 +22,31 @@ from ray import tune
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
-from hw2tune.execution.tune.trainable import CHECKPOINT, FAILURE, RESUMED
-from hw2tune.execution.worker_death import kernel_kills, worker_death
+from hw2tune.data.dataset import Dataset
+from hw2tune.errors import NotWritableError, RayFailedError
+from hw2tune.execution.cluster import Cluster
+from hw2tune.execution.trainable import (
+    CHECKPOINT,
+    FAILURE,
+    RESUMED,
+    TrainingTrial,
+    kernel_kills,
+    slot,
+    worker_death,
+)
+from hw2tune.execution.workarounds import (
+    idle_workers_used,
+    starting_workers_awaited,
+    tune_without_handlers,
+)
+from hw2tune.interrupt import interruptible
+from hw2tune.records.atomic import not_writable
 from hw2tune.records.trials.epochs import read_epochs
-from hw2tune.search.driver import Assignment, EpochResult, Outcome, StudyDriver, Verdict, Wait
+from hw2tune.resources import Capacity
+from hw2tune.search.driver import Assignment, EpochResult, Outcome, RunEnd, StudyDriver, Verdict, Wait
 from hw2tune.search.failures import Failure
+from hw2tune.text.plain import last_line
+from hw2tune.train.task import TrialData
 
 TUNES_OWN = ("config", "hist_stats", "done")  # the configuration stands in params.json
 
@@ -167,3 +191,85 @@ def _error_of(trial: Any) -> Exception | None:
     """The error that ended a trial's worker. `trial.get_pickled_error()` would look where Tune copies it later."""
     file = trial.pickled_error_file
     return pickle.loads(Path(file).read_bytes()) if file else None  # written by this very process
+
+
+def run_tune(
+    driver: StudyDriver, *, data: Dataset, cluster: Cluster, capacity: Capacity, trainable: type[Any] = TrainingTrial
+) -> RunEnd:
+    """Run the driver's trials and return what ended them.
+
+    Raises NotWritableError for a full temporary folder, RayFailedError where Ray fails, and what the driver raises.
+    `trainable` takes the arguments of `TrainingTrial`.
+    """
+    running = Running(driver)
+    with _scratch(cluster.scratch) as scratch:
+        tuner = tune.Tuner(
+            _with_resources(trainable, driver, data, capacity),
+            tune_config=tune.TuneConfig(
+                search_alg=TuneSearcher(running),
+                scheduler=TuneScheduler(running, cluster.here),
+                num_samples=-1,  # the searcher says when there are enough
+                max_concurrent_trials=capacity.concurrency,
+                reuse_actors=True,
+            ),
+            run_config=tune.RunConfig(
+                name="tune",
+                storage_path=scratch,
+                verbose=0,
+                progress_reporter=tune.CLIReporter(),  # silent at `verbose=0`; a notebook's own clears the cell
+                stop=TuneStopper(running),
+                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+            ),
+        )
+        with (
+            tune_without_handlers(),
+            interruptible(driver.interrupt),
+            idle_workers_used(),
+            starting_workers_awaited(lambda: driver.has_more),
+            _faults_of(running),
+        ):
+            tuner.fit()
+    return driver.ending or RunEnd.COMPLETE
+
+
+@contextmanager
+def _faults_of(running: Running) -> Iterator[None]:
+    """Around Tune's run: raises an error of the driver's unchanged, and RayFailedError for all others."""
+    try:
+        yield
+    except Exception as error:  # Ray 2.60: whatever Tune's controller does not expect ends it
+        if running.fault is None:
+            raise RayFailedError(f"Ray Tune ended with {type(error).__name__}: {last_line(error)}") from error
+    if running.fault is not None:
+        raise running.fault
+
+
+def _with_resources(trainable: type[Any], driver: StudyDriver, data: Dataset, capacity: Capacity) -> Any:
+    trial_data = TrialData(info=data.info, train=data.train, validation=data.validation)
+    parameters = {"data": trial_data, "study": driver.study, "threads": capacity.threads}
+    return tune.with_resources(
+        tune.with_parameters(trainable, **parameters), lambda config: slot(capacity, gpu=config["gpu"])
+    )
+
+
+@contextmanager
+def _scratch(place: Path) -> Iterator[str]:
+    """A folder for the state that Tune insists on keeping and nobody reads."""
+    folder = tempfile.mkdtemp(prefix="tune-", dir=place)
+    try:
+        yield folder
+    except Exception as error:  # Tune's errors of a full disk are of many types
+        _refuse_full(error)
+        raise
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _refuse_full(error: BaseException | None) -> None:
+    """Raise NotWritableError where Tune failed for want of space, in the temporary folder: ours is handled."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            place = Path(str(error.filename or tempfile.gettempdir() + "/hw2tune"))
+            refused = not_writable(place, error, 1_000_000)
+            raise NotWritableError(f"{refused}; make room there or name another place in TMPDIR") from error
+        error = error.__cause__ or error.__context__

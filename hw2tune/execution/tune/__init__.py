@@ -1,1 +1,0 @@
-"""The adapters between Ray Tune and the study's own driver: they translate and decide nothing."""
