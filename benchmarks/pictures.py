@@ -21,7 +21,7 @@ from rich.text import Text
 import hw2tune
 from hw2tune.events import EpochFinished, Event, StudyStarted
 from hw2tune.terminal.plan import print_plan
-from hw2tune.terminal.progress import LiveDisplay
+from hw2tune.terminal.progress import Display
 
 DOCS = Path(__file__).parents[1] / "docs"
 COMMAND = "hw2tune study quickstart --summarize"
@@ -38,7 +38,7 @@ class Camera:
     """A listener that keeps the live display's picture of the last busy moment."""
 
     def __init__(self) -> None:
-        self.display = LiveDisplay(Console(file=io.StringIO(), highlight=False, markup=False))
+        self.display = Display(Console(file=io.StringIO(), highlight=False, markup=False))
         self.plan: StudyStarted | None = None
         self.svg = ""
 

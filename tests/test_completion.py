@@ -8,8 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from hw2tune.cli import completion
-from hw2tune.data.catalog import DATASETS
 from hw2tune.records.leftovers import KINDS
 from hw2tune.search.pruners import PRUNERS
 from hw2tune.search.samplers import SAMPLERS
@@ -93,8 +91,7 @@ def test_nothing_heavy_is_imported_for_a_press_of_tab(place):
 
 def test_the_names_are_those_that_there_are():
     assert list(names.SAMPLERS) == list(SAMPLERS) and list(names.PRUNERS) == list(PRUNERS)
-    assert completion.data_sets("") == list(DATASETS)
-    assert list(completion.LEFTOVERS) == list(KINDS)
+    assert list(names.LEFTOVERS) == list(KINDS)
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="no bash")

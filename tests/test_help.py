@@ -10,8 +10,7 @@ from typer.core import TyperArgument, TyperGroup
 
 from hw2tune.cli import COMMANDS, app
 from hw2tune.cli.documentation import PAGE, commands, page
-from hw2tune.cli.examples import EXAMPLES, EXIT_CODES
-from hw2tune.cli.help import command_name
+from hw2tune.cli.help import EXAMPLES, EXIT_CODES, command_name
 from hw2tune.errors import Hw2tuneError, InterruptedByUserError, NoTrialFinishedError
 from tests.command_line import hw2tune
 
@@ -29,7 +28,7 @@ def test_every_command_has_a_help_text_and_two_examples_of_its_own():
     for name, command in EVERY.items():
         assert command.help and command.help.strip()[0].isupper(), name
         examples = EXAMPLES.get(name, ())
-        assert len(examples) >= 2, f"`{name}` has no two examples in hw2tune/cli/examples.py"
+        assert len(examples) >= 2, f"`{name}` has no two examples in hw2tune/cli/help.py"
         assert len(set(examples)) == len(examples)
         for typed, does in examples:
             assert typed.startswith(f"hw2tune {name}") and len(typed) <= 76 and does, typed

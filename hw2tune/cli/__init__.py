@@ -11,14 +11,12 @@ from typing import Annotated, Any
 import typer
 
 from hw2tune import __version__
-from hw2tune.cli.dashboard import dashboard
-from hw2tune.cli.data import data_app
 from hw2tune.cli.help import HelpedCommand, HelpedGroup
 from hw2tune.cli.models import export, predict, rerun
-from hw2tune.cli.preparing import check, doctor, new
+from hw2tune.cli.preparing import check, data_app, doctor, new
 from hw2tune.cli.reports import compare, reproduce, summarize
 from hw2tune.cli.results import clean, status, stop
-from hw2tune.cli.running import study
+from hw2tune.cli.running import dashboard, study
 
 COMMANDS: dict[str, tuple[Callable[..., Any], ...]] = {  # as --help groups them
     "Studies": (study, check, new, status, stop, clean, dashboard),

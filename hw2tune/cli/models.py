@@ -38,8 +38,8 @@ def export(
 ) -> None:
     """Write a trained network to a file, with its card and a script that predicts without hw2tune."""
     from hw2tune.export.write import export_model
+    from hw2tune.terminal.formats import stdout
     from hw2tune.terminal.models import print_exported
-    from hw2tune.terminal.tables import stdout
 
     exported = export_model(
         name, to, variant=variant, seed=seed, trial=trial, results_dir=results_dir, data_dir=data_dir, force=force
@@ -61,8 +61,8 @@ def predict(
 ) -> None:
     """Say what is on image files, and how sure the network is."""
     from hw2tune.export.predict import predict as predicted
+    from hw2tune.terminal.formats import stdout
     from hw2tune.terminal.models import print_predictions, print_predictions_json
-    from hw2tune.terminal.tables import stdout
 
     found = predicted(
         name, images, variant=variant, seed=seed, trial=trial, results_dir=results_dir, data_dir=data_dir
@@ -89,9 +89,9 @@ def rerun(
 ) -> None:
     """Train one trial again and say whether it comes out the same; exit code 1 where it does not."""
     from hw2tune.replication.rerun import rerun_trial
+    from hw2tune.terminal.formats import stdout
     from hw2tune.terminal.models import print_rerun, print_rerun_json
     from hw2tune.terminal.progress import progress
-    from hw2tune.terminal.tables import stdout
 
     with progress(quiet=quiet) as tell:
         came = rerun_trial(

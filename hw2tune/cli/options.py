@@ -1,19 +1,70 @@
-"""The options that several commands share, each declared once."""
+"""The options that several commands share, each declared once, and what a shell completes them with.
+
+Each press of Tab starts a process, so what takes time to import is not imported, and what is wrong is said by the
+command and not here.
+"""
 
 from __future__ import annotations
 
+import glob
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
-from hw2tune.cli import completion
 from hw2tune.paths import existing_folder, folder, results_folder
-from hw2tune.study.names import PRUNERS, SAMPLERS
+from hw2tune.study.names import LOGGERS, PRUNERS, SAMPLERS, shipped_studies
 from hw2tune.text.plain import seconds
 from hw2tune.user_code.importer import trusting
 
-LOGGERS = ("tensorboard", "mlflow", "wandb")  # the keys of `integrations.LOGGERS`, which would take time to import
+
+def one_of(names: Collection[str]) -> Callable[[str], list[str]]:
+    """Complete one of these names."""
+    return lambda incomplete: [name for name in names if name.startswith(incomplete)]
+
+
+shipped = one_of(shipped_studies())
+
+
+def results(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Complete a study in the results, of --results-dir where that was typed before."""
+    from hw2tune.errors import Hw2tuneError
+    from hw2tune.records.layout import study_folders
+
+    place = str(ctx.params.get("results_dir") or "ray_results")
+    if "://" in place:  # to look there takes seconds
+        return []
+    try:
+        there = [folder.name for folder in study_folders(Path(place).expanduser())]
+    except Hw2tuneError:
+        return []
+    named = ctx.params.get("names") or ()
+    return [name for name in there if name.startswith(incomplete) and name not in named]
+
+
+def studies(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Complete STUDY: one that ships, one in the results, a .toml file here or in a folder that was begun."""
+    begun = glob.escape(incomplete)
+    files = sorted({*glob.glob(f"{begun}*.toml"), *(glob.glob(f"{begun}*/*.toml") if incomplete else [])})  # noqa: PTH207  # as it was typed
+    mine = [file for file in files if Path(file).name != "pyproject.toml"]
+    return list(dict.fromkeys([*shipped(incomplete), *results(ctx, incomplete), *mine]))
+
+
+def result(help: str, metavar: str = "NAME") -> Any:
+    """Return an argument that names studies in the results."""
+    return typer.Argument(metavar=metavar, help=help, autocompletion=results)
+
+
+def _data_dir(check: Callable[[Path, str], Path], help: str) -> Any:
+    return typer.Option(
+        "--data-dir", metavar="DIR", callback=lambda place: place and check(place, "--data-dir"), help=help
+    )
+
+
+def _named(what: str, names: Collection[str]) -> Any:
+    help = f"{what}: {', '.join(names)}, or package.module:Class."
+    return typer.Option(metavar="NAME", help=help, autocompletion=one_of(names))
 
 
 def _loggers(names: list[str] | None) -> list[str] | None:
@@ -32,22 +83,12 @@ StudyName = Annotated[
     typer.Argument(
         metavar="STUDY",
         help="A study that hw2tune ships, one in the results, or a .toml file.",
-        autocompletion=completion.studies,
+        autocompletion=studies,
     ),
 ]
-ResultsName = Annotated[
-    str, typer.Argument(metavar="NAME", help="A study in the results.", autocompletion=completion.results)
-]
-Results = Annotated[
-    list[str] | None,
-    typer.Argument(metavar="NAME", help="Studies in the results.", autocompletion=completion.results),
-]
-OneResult = Annotated[
-    str | None,
-    typer.Argument(
-        metavar="NAME", help="A study in the results; without it, all of them.", autocompletion=completion.results
-    ),
-]
+ResultsName = Annotated[str, result("A study in the results.")]
+Results = Annotated[list[str] | None, result("Studies in the results.")]
+OneResult = Annotated[str | None, result("A study in the results; without it, all of them.")]
 ResultsDir = Annotated[
     str,
     typer.Option(
@@ -60,21 +101,11 @@ ResultsDir = Annotated[
 ]
 DataDir = Annotated[
     Path | None,
-    typer.Option(
-        "--data-dir",
-        metavar="DIR",
-        callback=lambda place: place and existing_folder(place, "--data-dir"),
-        help="Where to look for data first; else HW2TUNE_DATA, else the cache.",
-    ),
+    _data_dir(existing_folder, "Where to look for data first; else HW2TUNE_DATA, else the cache."),
 ]
 NewDataDir = Annotated[
     Path | None,
-    typer.Option(
-        "--data-dir",
-        metavar="DIR",
-        callback=lambda place: place and folder(place, "--data-dir"),
-        help="Where to put data that is nowhere yet; else HW2TUNE_DATA, else the cache.",
-    ),
+    _data_dir(folder, "Where to put data that is nowhere yet; else HW2TUNE_DATA, else the cache."),
 ]
 FromFiles = Annotated[
     str | None,
@@ -116,28 +147,14 @@ Budget = Annotated[
     typer.Option(min=1, metavar="N", help="Epochs of the search, as so many whole trials; then trials as many as fit."),
 ]
 MaxEpochs = Annotated[int | None, typer.Option(min=1, metavar="N", help="Epochs of a trial at most.")]
-Sampler = Annotated[
-    str | None,
-    typer.Option(
-        metavar="NAME",
-        help=f"What chooses configurations: {', '.join(SAMPLERS)}, or package.module:Class.",
-        autocompletion=completion.one_of(SAMPLERS),
-    ),
-]
-Pruner = Annotated[
-    str | None,
-    typer.Option(
-        metavar="NAME",
-        help=f"What stops unpromising trials: {', '.join(PRUNERS)}, or package.module:Class.",
-        autocompletion=completion.one_of(PRUNERS),
-    ),
-]
+Sampler = Annotated[str | None, _named("What chooses configurations", SAMPLERS)]
+Pruner = Annotated[str | None, _named("What stops unpromising trials", PRUNERS)]
 WarmStart = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
         help="A study in the results whose finished trials the sampler shall know.",
-        autocompletion=completion.results,
+        autocompletion=results,
     ),
 ]
 Seed = Annotated[int | None, typer.Option(min=0, metavar="N", help="Seed of sampler, weights and order of images.")]
@@ -155,7 +172,7 @@ Log = Annotated[
         metavar="LIBRARY",
         help="Log trials and replicates to tensorboard, mlflow or wandb too; may be given several times.",
         callback=_loggers,
-        autocompletion=completion.one_of(LOGGERS),
+        autocompletion=one_of(LOGGERS),
     ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show nothing while it runs.")]
@@ -187,17 +204,8 @@ StudyAddress = Annotated[
 ]
 
 
-def overrides(
-    trials: int | None, budget: int | None, max_epochs: int | None, sampler: str | None, pruner: str | None,
-    seed: int | None, name: str | None,
-) -> dict[str, Any]:  # fmt: skip
-    """Options by the study file's keys; None where the file's own value stays."""
-    keys = ("trials", "budget", "max_epochs", "sampler.name", "pruner.name", "seed", "name")
-    return dict(zip(keys, (trials, budget, max_epochs, sampler, pruner, seed, name), strict=True))
-
-
 def chosen_form(form: Literal["table", "json", "csv"], *, json: bool) -> Literal["table", "json", "csv"]:
-    """What --format and --json say together. Raises BadParameter where they disagree."""
+    """Return the format that --format and --json ask for. Raises BadParameter if they disagree."""
     if json and form == "csv":
         raise typer.BadParameter("--json and --format csv exclude each other")
     return "json" if json else form

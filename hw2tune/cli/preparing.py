@@ -1,4 +1,4 @@
-"""`hw2tune new`, `check` and `doctor`: what comes before a study."""
+"""`hw2tune new`, `check`, `doctor` and `data`: what comes before a study."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
-from hw2tune.cli import completion
 from hw2tune.cli import options as opt
+from hw2tune.cli.help import HelpedCommand, HelpedGroup
+from hw2tune.data.catalog import DATASETS
 from hw2tune.terminal.streams import results
 
 
@@ -15,9 +16,7 @@ def new(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The new study; NAME.toml is written here.")],
     like: Annotated[
         str | None,
-        typer.Option(
-            "--from", metavar="STUDY", help="Begin with one that hw2tune ships.", autocompletion=completion.shipped
-        ),
+        typer.Option("--from", metavar="STUDY", help="Begin with one that hw2tune ships.", autocompletion=opt.shipped),
     ] = None,
     images: Annotated[str | None, typer.Option(metavar="FOLDER", help="A folder of images, by class.")] = None,
     model: Annotated[str | None, typer.Option(metavar="FILE:NAME", help="A network of your own.")] = None,
@@ -50,15 +49,16 @@ def check(
     from hw2tune.api import check_study
     from hw2tune.execution.request import Request
     from hw2tune.resources import ResourceRequest
+    from hw2tune.terminal.formats import stdout
     from hw2tune.terminal.plan import print_check
-    from hw2tune.terminal.tables import stdout
 
+    overrides = {
+        "trials": trials, "budget": budget, "max_epochs": max_epochs, "sampler.name": sampler, "pruner.name": pruner,
+        "seed": seed, "name": name,
+    }  # fmt: skip
+    resources = ResourceRequest(cpus_per_trial, gpus_per_trial, concurrency)
     request = Request(
-        study=name_or_file,
-        overrides=opt.overrides(trials, budget, max_epochs, sampler, pruner, seed, name),
-        results=results_dir,
-        data_dir=data_dir,
-        resources=ResourceRequest(cpus_per_trial, gpus_per_trial, concurrency),
+        study=name_or_file, overrides=overrides, results=results_dir, data_dir=data_dir, resources=resources
     )
     print_check(*check_study(request), stdout())
 
@@ -71,13 +71,12 @@ def doctor(
 ) -> None:
     """Say what would stand in a study's way here; with --machine, what there is, for pasting into an issue."""
     from hw2tune.execution.machine import facts, problems
-    from hw2tune.terminal.formats import print_facts_as
-    from hw2tune.terminal.tables import print_facts, stdout
+    from hw2tune.terminal.formats import stdout
+    from hw2tune.terminal.tables import print_facts
 
     form = opt.chosen_form(form, json=json)
     if machine:
-        seen = facts(data_dir)
-        print_facts(seen, stdout()) if form == "table" else print_facts_as(seen, form)
+        print_facts(facts(data_dir), stdout(), form)
         return
     if form != "table":
         raise typer.BadParameter("--format is for --machine")
@@ -87,3 +86,45 @@ def doctor(
     if found:
         raise typer.Exit(1)
     typer.echo("nothing stands in a study's way here; --machine shows what there is", file=results())
+
+
+data_app = typer.Typer(
+    invoke_without_command=True, rich_markup_mode=None, cls=HelpedGroup, help="List the data sets, or fetch one."
+)
+
+
+@data_app.callback()
+def data(
+    ctx: typer.Context,
+    data_dir: opt.DataDir = None,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Read all that was found, and compare decoded images with their files.")
+    ] = False,
+    form: opt.Form = "table",
+    json: opt.Json = False,
+) -> None:
+    """List the data sets and where each was found, or fetch one."""
+    from hw2tune.data.load import list_datasets, verify_datasets
+    from hw2tune.terminal.formats import stdout
+    from hw2tune.terminal.tables import print_datasets
+
+    form = opt.chosen_form(form, json=json)
+    if ctx.invoked_subcommand is None:
+        statuses = (verify_datasets if verify else list_datasets)(data_dir=data_dir)
+        print_datasets(statuses, stdout(), form)
+        if verify and any(status.problem for status in statuses):
+            raise typer.Exit(1)
+
+
+@data_app.command("fetch", cls=HelpedCommand)
+def fetch(
+    name: Annotated[
+        str,
+        typer.Argument(metavar="NAME", help="A data set, mnist for example.", autocompletion=opt.one_of(DATASETS)),
+    ],
+    data_dir: opt.NewDataDir = None,
+) -> None:
+    """Fetch a data set, or verify the copy that is there."""
+    from hw2tune.data.load import fetch_dataset
+
+    typer.echo(f"{name}: {fetch_dataset(name, data_dir=data_dir)}", file=results())

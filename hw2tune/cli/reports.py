@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from hw2tune.cli import completion
 from hw2tune.cli import options as opt
 from hw2tune.study.names import RACE
 from hw2tune.terminal.streams import results
@@ -73,8 +72,9 @@ def reproduce(
 ) -> None:
     """Repeat the published runs exactly as published, and hold the numbers beside the held-out test images."""
     from hw2tune import api
+    from hw2tune.terminal.formats import stdout
     from hw2tune.terminal.progress import progress
-    from hw2tune.terminal.tables import print_reproduction, stdout
+    from hw2tune.terminal.tables import print_reproduction
 
     with progress(quiet=quiet) as tell:
         written = api.reproduce(
@@ -95,29 +95,24 @@ def make_loggers(log: Sequence[str], results: str | Path, names: Sequence[str]) 
 
 
 def compare(
-    a: Annotated[str, typer.Argument(metavar="A", help="A study in the results.", autocompletion=completion.results)],
-    b: Annotated[
-        str, typer.Argument(metavar="B", help="Another; differences are B less A.", autocompletion=completion.results)
-    ],
+    a: Annotated[str, opt.result("A study in the results.", "A")],
+    b: Annotated[str, opt.result("Another; differences are B less A.", "B")],
     results_dir: opt.ResultsDir = "ray_results",
     json: opt.Json = False,
 ) -> None:
     """Put two studies side by side, and test their difference on the seeds that both have."""
     from hw2tune.report.compare import compare_studies
-    from hw2tune.terminal.comparison import print_comparison
-    from hw2tune.terminal.tables import stdout
-    from hw2tune.text.plain import strict_json
+    from hw2tune.terminal.formats import print_json, stdout
+    from hw2tune.terminal.models import print_comparison
 
     comparison = compare_studies(a, b, results_dir=results_dir)
-    if json:
-        typer.echo(strict_json(comparison.as_json(), indent=2), file=results())
-    else:
-        print_comparison(comparison, stdout())
+    print_json(comparison.as_json()) if json else print_comparison(comparison, stdout())
 
 
 def print_files(files: ReportFiles, *, open_page: bool, json: bool) -> None:
     """Print the report's findings and its place."""
-    from hw2tune.terminal.tables import print_report, stdout
+    from hw2tune.terminal.formats import stdout
+    from hw2tune.terminal.tables import print_report
 
     if json:
         typer.echo(files.json.read_bytes(), file=results())  # JSON is UTF-8 whatever the terminal's encoding is

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from typing import Annotated
 
 import typer
 
-from hw2tune.cli import completion
 from hw2tune.cli import options as opt
+from hw2tune.study.names import LEFTOVERS
 
 
 def status(
@@ -29,40 +30,20 @@ def status(
     from hw2tune.records.overview import read_overview, read_overviews
     from hw2tune.records.remote.mirror import reading, reading_study
     from hw2tune.records.remote.store import shown
-    from hw2tune.terminal import formats
-    from hw2tune.terminal.tables import print_json, print_status, print_studies, stdout
+    from hw2tune.terminal import tables
+    from hw2tune.terminal.formats import stdout
+    from hw2tune.terminal.watch import follow, look_at
 
     form = opt.chosen_form(form, json=json)
     if watch:
-        _watch(name, results_dir, every=every, form=form)
-        return
-    if name is not None:
-        overview = read_overview(reading_study(results_dir, name))
-        match form:
-            case "json":
-                print_json(overview)
-            case "csv":
-                formats.print_trials_csv(overview)
-            case _:
-                print_status(overview, stdout())
-        return
-    overviews, faults = read_overviews(reading(results_dir))
-    match form:
-        case "json":
-            print_json(overviews, faults)
-        case "csv":
-            formats.print_studies_csv(overviews, faults)
-        case _:
-            print_studies(overviews, faults, stdout(), shown(results_dir))
-
-
-def _watch(name: str | None, results_dir: str, *, every: float, form: str) -> None:
-    from hw2tune.terminal.tables import stdout
-    from hw2tune.terminal.watch import look_at, watch
-
-    if form == "csv":
-        raise typer.BadParameter("--watch shows a table, or with --format json a line a change")
-    watch(lambda: look_at(results_dir, name), every=every, one=name is not None, form=form, console=stdout())
+        if form == "csv":
+            raise typer.BadParameter("--watch shows a table, or with --format json a line a change")
+        look = partial(look_at, results_dir, name)
+        follow(look, every=every, one=name is not None, form=form, console=stdout())
+    elif name is not None:
+        tables.print_status(read_overview(reading_study(results_dir, name)), stdout(), form)
+    else:
+        tables.print_studies(*read_overviews(reading(results_dir)), stdout(), form, shown(results_dir))
 
 
 def stop(
@@ -78,8 +59,8 @@ def stop(
     it goes on. Where nothing runs it says so, with exit code 0: that is what was asked for.
     """
     from hw2tune.api import stop_study
+    from hw2tune.terminal.formats import stdout
     from hw2tune.terminal.progress import progress
-    from hw2tune.terminal.tables import stdout
     from hw2tune.terminal.upkeep import print_stop
 
     with progress(quiet=quiet) as tell:
@@ -93,8 +74,8 @@ def clean(
         list[str] | None,
         typer.Option(
             metavar="KIND",
-            help=f"This kind alone; again for another: {', '.join(completion.LEFTOVERS)}.",
-            autocompletion=completion.one_of(completion.LEFTOVERS),
+            help=f"This kind alone; again for another: {', '.join(LEFTOVERS)}.",
+            autocompletion=opt.one_of(LEFTOVERS),
         ),
     ] = None,
     results_dir: opt.ResultsDir = "ray_results",
@@ -111,8 +92,8 @@ def clean(
     """
     from hw2tune.api import find_leftovers, remove_leftovers
     from hw2tune.errors import Hw2tuneError
+    from hw2tune.terminal.formats import stdout
     from hw2tune.terminal.streams import results
-    from hw2tune.terminal.tables import stdout
     from hw2tune.terminal.upkeep import print_leftovers, print_removed
 
     form = opt.chosen_form(form, json=json)

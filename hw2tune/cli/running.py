@@ -1,20 +1,21 @@
-"""`hw2tune study`: runs a study, or continues it."""
+"""`hw2tune study`, which runs a study or continues it, and `hw2tune dashboard`, which shows studies in the browser."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+import threading
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hw2tune.cli import options as opt
-from hw2tune.cli.dashboard import dashboard_beside
 from hw2tune.cli.reports import make_loggers, print_files
 from hw2tune.errors import InterruptedByUserError
-from hw2tune.interrupt import INTERRUPTED_TEXT
+from hw2tune.interrupt import INTERRUPTED_TEXT, end_no_more
 from hw2tune.study.names import RACE
 from hw2tune.terminal.streams import results
+from hw2tune.text.plain import printable
 
 if TYPE_CHECKING:
     from hw2tune.execution.request import Request
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 
 def study(
+    ctx: typer.Context,
     name_or_file: opt.StudyName,
     trials: opt.Trials = None,
     budget: opt.Budget = None,
@@ -54,18 +56,19 @@ def study(
     from hw2tune.execution.request import Request, resolve
     from hw2tune.resources import ResourceRequest
 
+    overrides = {
+        "trials": trials, "budget": budget, "max_epochs": max_epochs, "sampler.name": sampler, "pruner.name": pruner,
+        "seed": seed, "name": name,
+    }  # fmt: skip
     request = Request(
-        study=name_or_file, overrides=opt.overrides(trials, budget, max_epochs, sampler, pruner, seed, name),
-        resources=ResourceRequest(cpus_per_trial, gpus_per_trial, concurrency, address), results=results_dir,
-        data_dir=data_dir, fresh=fresh, retries=retries, time_budget=time_budget, warm_start=warm_start,
+        study=name_or_file, overrides=overrides, results=results_dir, data_dir=data_dir, fresh=fresh, retries=retries,
+        resources=ResourceRequest(cpus_per_trial, gpus_per_trial, concurrency, address), time_budget=time_budget,
+        warm_start=warm_start,
     )  # fmt: skip
     if dashboard and "://" in (address or ""):
         raise typer.BadParameter("a study that is handed over runs elsewhere; `hw2tune dashboard` shows its results")
     if attach or logs or (address or "").startswith(("http://", "https://")):
-        _submit(
-            request, log or (), attach=attach, logs=logs, summarize=summarize, replicates=replicates, json=json,
-            quiet=quiet,
-        )  # fmt: skip
+        raise typer.Exit(_submit(request, ctx.params))
     # Here and not above: a study that is handed over needs none of these, which take time.
     from hw2tune.api import replicate_on
     from hw2tune.events import Listeners
@@ -73,7 +76,7 @@ def study(
     from hw2tune.study_run import run_on
     from hw2tune.terminal.progress import progress
 
-    with dashboard_beside(request) if dashboard else contextlib.nullcontext():
+    with _dashboard_beside(request) if dashboard else contextlib.nullcontext():
         loggers = make_loggers(log, request.results, [resolve(request).name]) if log else []
         tell = Listeners()
         with Connection(request.resources, tell) as connection:
@@ -91,28 +94,26 @@ def study(
                 print_files(report, open_page=False, json=json)
 
 
-def _submit(
-    request: Request, log: Sequence[str], *, attach: bool, logs: bool, summarize: bool, replicates: int, json: bool,
-    quiet: bool,
-) -> None:  # fmt: skip
-    """Hand the same command to a cluster's job server; exit with its code."""
+def _submit(request: Request, given: Mapping[str, Any]) -> int:
+    """Hand the same command to a cluster's job server; return its exit code."""
     from hw2tune.execution.jobs import submit_study
 
-    more = ["--summarize", "--replicates", str(replicates)] if summarize else []
-    more += [word for name in log for word in ("--log", name)]
-    more += [flag for flag, given in (("--json", json), ("--quiet", quiet)) if given]
-    raise typer.Exit(submit_study(request, more, attach=attach, logs=logs, out=results()))
+    more = ["--summarize", "--replicates", str(given["replicates"])] if given["summarize"] else []
+    more += [word for library in given["log"] or () for word in ("--log", library)]
+    more += [f"--{flag}" for flag in ("json", "quiet") if given[flag]]
+    return submit_study(request, more, attach=given["attach"], logs=given["logs"], out=results())
 
 
 def _print_search(result: StudyResult, request: Request, *, summarize: bool, json: bool) -> bool:
     """Print the search's outcome and return whether it is complete. Raises InterruptedByUserError."""
     from hw2tune.search.driver import RunEnd
-    from hw2tune.terminal.tables import print_json, print_outcome, stdout
+    from hw2tune.terminal.formats import print_json, stdout
+    from hw2tune.terminal.tables import print_outcome
 
     if not json:
         print_outcome(result.overview, stdout())
     elif not summarize or result.end is not RunEnd.COMPLETE:
-        print_json(result.overview)
+        print_json(result.overview.as_json())
     if result.end is RunEnd.OUT_OF_TIME:
         unfinished = " in the search: no report yet" if summarize else ""
         text = f"time budget of {request.time_budget:g} s used up{unfinished}; the same command continues"
@@ -120,3 +121,43 @@ def _print_search(result: StudyResult, request: Request, *, summarize: bool, jso
     elif result.end is RunEnd.INTERRUPTED:
         raise InterruptedByUserError(INTERRUPTED_TEXT)
     return result.end is not RunEnd.OUT_OF_TIME
+
+
+@contextlib.contextmanager
+def _dashboard_beside(request: Request) -> Iterator[None]:
+    """Serve the study that `request` runs to the end of the `with`, and print the URL."""
+    from hw2tune.execution.request import resolve
+    from hw2tune.integrations.dashboard.folders import ShownFolders
+    from hw2tune.integrations.dashboard.server import serving
+
+    with serving(ShownFolders(request.results, [resolve(request).name])) as url:
+        typer.echo(f"dashboard: {url} (it ends with this command)", err=True)
+        yield
+
+
+def dashboard(
+    names: opt.Results = None,
+    port: Annotated[
+        int,
+        typer.Option(min=0, max=65535, metavar="N", help="Port on this machine.", show_default="a free one"),
+    ] = 0,
+    open_page: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+    results_dir: opt.ResultsDir = "ray_results",
+) -> None:
+    """Show studies in the browser with optuna-dashboard, while they run and after; changes nothing. Ctrl-C ends it."""
+    from hw2tune.integrations.dashboard.folders import ShownFolders
+    from hw2tune.integrations.dashboard.server import refuse_missing, serving
+
+    refuse_missing()
+    folders = ShownFolders(results_dir, names or ())
+    folders.refuse_none()
+    for name, fault in folders.faults.items():
+        typer.echo(printable(f"{name} is left out: {fault}"), err=True)
+    with serving(folders, port=port) as url:
+        typer.echo(f"dashboard: {url} (Ctrl-C ends it)", file=results())
+        if open_page:
+            typer.launch(url)
+        try:
+            threading.Event().wait()
+        except KeyboardInterrupt:
+            end_no_more()  # `timeout` sends its signal twice

@@ -17,9 +17,9 @@ from pathlib import Path
 from hw2tune.records.layout import StudyFolder, TrialFolder
 from hw2tune.records.overview import Overview, read_overview
 from hw2tune.records.trials.rows import TrialRow, best_first
-from hw2tune.study.names import RACE
+from hw2tune.study.names import LEFTOVERS, RACE
 
-LAST, WEIGHTS, SET_ASIDE, DECODED, SCRATCH = "last-checkpoints", "weights", "set-aside", "decoded-images", "scratch"
+LAST, WEIGHTS, SET_ASIDE, DECODED, SCRATCH = LEFTOVERS
 KINDS = {
     LAST: "last.pt of trials that have ended; only a trial under way goes on from it",
     WEIGHTS: f"best.pt of trials that have ended, but for the references and the best {RACE}; shown only when it "

@@ -1,4 +1,4 @@
-"""On stdout: an exported network, and what a network says of image files."""
+"""On stdout: an exported network, the classes of image files, a repeated trial, two studies compared."""
 
 from __future__ import annotations
 
@@ -6,37 +6,38 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from hw2tune.terminal.plan import trial_name
-from hw2tune.terminal.streams import results
-from hw2tune.terminal.tables import plain_table
-from hw2tune.text.numbers import configuration_line, label_of, measured, percent
-from hw2tune.text.plain import SCHEMA, strict_json
+from hw2tune.terminal.formats import plain_table, print_json
+from hw2tune.terminal.plan import trial_name, value_of
+from hw2tune.text.numbers import configuration_line, counted, label_of, measured, p_value, percent, percent_interval
+from hw2tune.text.plain import SCHEMA
 
 if TYPE_CHECKING:
     from hw2tune.export.predict import Prediction, Predictions
     from hw2tune.export.trained import TrainedModel
     from hw2tune.export.write import ExportedModel
     from hw2tune.replication.rerun_result import Rerun, RerunEpoch
+    from hw2tune.report.compare import StudyComparison
+    from hw2tune.report.inference.statistics import Summary
+    from hw2tune.report.study_data import StudyData
 
 
 def print_exported(exported: ExportedModel, console: Console) -> None:
-    """What was written, how good it is, and that it predicts the same."""
+    """Print the files that were written, the network's accuracy, and that it predicts the same."""
     from hw2tune.export.card import chosen_words
 
     model = exported.model
-    console.print(f"{exported.file}: {_named(model)}; {chosen_words(model)}", soft_wrap=True)
-    console.print(f"accuracy: {exported.accuracy}", soft_wrap=True)
-    if exported.check is None:
-        console.print("checked:  no, onnxruntime is not there to load it again", soft_wrap=True)
-    else:
-        console.print(f"checked:  {exported.check.sentence}", soft_wrap=True)
-    console.print(f"card:     {exported.card}", soft_wrap=True)
-    for path in exported.code:
-        console.print(f"code:     {path}", soft_wrap=True)
-    for note in exported.notes:
-        console.print(f"note:     {note}", soft_wrap=True)
+    check = exported.check.sentence if exported.check else "no, onnxruntime is not there to load it again"
     given = "IMAGE" if model.images.image_shape[2] in (1, 3) else "PIXELS.npy"
-    console.print(f"try it:   python {exported.script} {given}", soft_wrap=True)
+    lines = [
+        f"{exported.file}: {_named(model)}; {chosen_words(model)}",
+        f"accuracy: {exported.accuracy}",
+        f"checked:  {check}",
+        f"card:     {exported.card}",
+        *(f"code:     {path}" for path in exported.code),
+        *(f"note:     {note}" for note in exported.notes),
+        f"try it:   python {exported.script} {given}",
+    ]
+    console.print("\n".join(lines), soft_wrap=True)
 
 
 def _named(model: TrainedModel) -> str:
@@ -44,9 +45,9 @@ def _named(model: TrainedModel) -> str:
 
 
 def print_predictions(found: Predictions, top: int, console: Console) -> None:
-    """Which network, and one line an image and class."""
+    """Print the network, and one line per image and class."""
     console.print(_named(found.model), soft_wrap=True)
-    lines = plain_table("image", "class", "confidence", "what was done")
+    lines = plain_table(("image", "class", "confidence", "what was done"))
     for one in found.images:
         for place, (label, probability) in enumerate(list(one.probabilities.items())[:top]):
             first = place == 0
@@ -56,13 +57,13 @@ def print_predictions(found: Predictions, top: int, console: Console) -> None:
 
 
 def print_predictions_json(found: Predictions, top: int) -> None:
-    """The same as JSON, errors among it; probabilities are fractions, of the `top` classes alone."""
+    """Print the same as JSON, errors included; probabilities are fractions, of the `top` classes alone."""
     model = found.model
     content = {
         "schema": SCHEMA, "study": model.data.name, "training": model.name, "epoch": model.epoch,
         "classes": model.images.classes, "images": [_image(one, top) for one in found.images],
     }  # fmt: skip
-    print(strict_json(content, indent=2), file=results())
+    print_json(content)
 
 
 def _image(one: Prediction, top: int) -> dict[str, Any]:
@@ -76,12 +77,13 @@ def _image(one: Prediction, top: int) -> dict[str, Any]:
 
 
 def print_rerun(rerun: Rerun, console: Console) -> None:
-    """Every epoch as it was recorded and as it came out, the verdict, and what differs between then and now."""
-    row, objective = rerun.trial, rerun.study.objective
+    """Print every epoch as it was recorded and as it came out, the verdict, and the differences between the runs."""
+    row = rerun.trial
     state = f"{row.state_text}; {configuration_line(row.params)}"
     console.print(f"{trial_name(row.number, row.label)} of {rerun.study.name}: {state}", soft_wrap=True)
-    shown = list(dict.fromkeys(("train_loss", "validation_loss", objective)))
-    lines = plain_table("epoch", *(heading for name in shown for heading in (_label(name), "again")), "")
+    shown = list(dict.fromkeys(("train_loss", "validation_loss", rerun.study.objective)))
+    headings = [heading for name in shown for heading in (label_of(name).replace("_", " "), "again")]
+    lines = plain_table(("epoch", *headings, ""))
     for one in rerun.epochs:
         values = [_cell(values, name) for name in shown for values in (one.recorded, one.again)]
         lines.add_row(str(one.epoch), *values, "" if rerun.other_seed else _came_out(one))
@@ -90,10 +92,6 @@ def print_rerun(rerun: Rerun, console: Console) -> None:
     console.print(rerun.sentence, soft_wrap=True)
     for text in [] if rerun.same or rerun.other_seed else rerun.circumstances:
         console.print(f"- {text}", soft_wrap=True)
-
-
-def _label(quantity: str) -> str:
-    return label_of(quantity).replace("_", " ")
 
 
 def _cell(values: dict[str, float], quantity: str) -> str:
@@ -109,7 +107,7 @@ def _came_out(one: RerunEpoch) -> str:
 
 
 def print_rerun_json(rerun: Rerun) -> None:
-    """The same as JSON: losses in nats, accuracies as fractions."""
+    """Print the same as JSON: losses in nats, accuracies as fractions."""
     content = {
         "schema": SCHEMA, "study": rerun.study.name, "trial": rerun.trial.number, "seed": rerun.seed,
         "study_seed": rerun.study.seed, "same": None if rerun.other_seed else rerun.same, "ended": rerun.ended,
@@ -119,4 +117,51 @@ def print_rerun_json(rerun: Rerun) -> None:
             {"epoch": one.epoch, "recorded": one.recorded, "again": one.again, "same": one.same} for one in rerun.epochs
         ],
     }  # fmt: skip
-    print(strict_json(content, indent=2), file=results())
+    print_json(content)
+
+
+def print_comparison(comparison: StudyComparison, console: Console) -> None:
+    """Print one column per study, one sentence per pair, then other differences."""
+    from hw2tune.report.compare import test_accuracy
+
+    both = (comparison.a, comparison.b)
+    table = plain_table(("", *(data.name for data in both)))
+    for line in zip(*map(_facts, both), strict=True):
+        table.add_row(line[0][0], *(value for _, value in line))
+    for variant in comparison.variants:
+        table.add_row(f"test, {variant}", *(_accuracy(test_accuracy(data, variant)) for data in both))
+    console.print(table)
+    tested = sum(pair.holm_p is not None for pair in comparison.pairs)
+    for pair in comparison.pairs:
+        parts = ["-", pair.sentence, pair.detail]
+        if pair.holm_p and tested > 1:
+            parts.append(f"Corrected for {tested} pairs (Holm): permutation {p_value(pair.holm_p)}.")
+        console.print(" ".join(filter(None, parts)), soft_wrap=True)
+    for note in comparison.notes:
+        console.print(f"- note: {note}", soft_wrap=True)
+
+
+def _facts(data: StudyData) -> list[tuple[str, str]]:
+    from hw2tune.records.dataset import short
+    from hw2tune.report.compare import extent
+
+    best, study = data.overview.best, data.overview.study
+    where = f" (#{best.number}, epoch {best.best_epoch} of {study.max_epochs})" if best else ""
+    return [
+        ("images", data.images["label"]),
+        ("split", short(data.images["split_checksum"])),
+        ("model", study.model),
+        ("objective", study.objective_spec.label),
+        ("trials", extent(data)),
+        ("best", value_of(best.value if best else None, study.objective) + where),
+        ("configuration", configuration_line(best.params) if best else "-"),
+    ]
+
+
+def _accuracy(summary: Summary | None) -> str:
+    if summary is None:
+        return "-"
+    if summary.low is None or summary.high is None:
+        return f"{percent(summary.mean)}, one seed"
+    interval = percent_interval(summary.low, summary.high)
+    return f"{percent(summary.mean)} ({interval}, {counted(summary.n, 'seed')})"

@@ -20,7 +20,7 @@ from hw2tune.events import (
 )
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.overview import Overview, read_study
-from hw2tune.terminal.progress import BoardListener
+from hw2tune.terminal.progress import Display
 from hw2tune.terminal.tables import print_status
 
 WIDTH = 120  # characters; a cell scrolls where it is narrower
@@ -38,7 +38,7 @@ def in_notebook() -> bool:
     return ipython is not None and hasattr(ipython.get_ipython(), "kernel")
 
 
-class NotebookDisplay(BoardListener):
+class NotebookDisplay(Display):
     """A listener for `run_study` and the like, which take one by themselves in a notebook where none is given."""
 
     def __init__(self) -> None:
@@ -55,7 +55,10 @@ class NotebookDisplay(BoardListener):
             case StudyStarted():
                 self._over = None
             case StudyFinished():
-                self._over = self._study_table(event)
+                folder, console = StudyFolder(Path(event.folder)), _text_console()
+                overview = Overview(folder=folder, study=read_study(folder), rows=[*event.rows], running=None)
+                print_status(overview, console)
+                self._over = _text(console)
             case ReplicationStarted(total=left):
                 self._over, self._left = (None if left else self._trainings()), left
             case TrainingFinished():
@@ -65,11 +68,6 @@ class NotebookDisplay(BoardListener):
         epoch = isinstance(event, EpochFinished | TrainingEpochFinished)
         if not epoch or time.monotonic() - self._last > SECONDS:
             self._show()
-
-    def _study_table(self, event: StudyFinished) -> str:
-        folder, console = StudyFolder(Path(event.folder)), _text_console()
-        print_status(Overview(folder=folder, study=read_study(folder), rows=[*event.rows], running=None), console)
-        return _text(console)
 
     def _trainings(self) -> str:
         return f"{self._trained} training{'s' * (self._trained != 1)} finished"

@@ -19,8 +19,8 @@ from hw2tune.events import Noted
 from hw2tune.integrations.dashboard.folders import ShownFolders
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.lock import dump_owner, this_process
+from hw2tune.terminal.formats import PlainConsole
 from hw2tune.terminal.progress import Lines
-from hw2tune.terminal.tables import PlainConsole
 from hw2tune.terminal.watch import look_at
 from tests.report.fake_study import write_fake_study
 

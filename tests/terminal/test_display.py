@@ -12,7 +12,7 @@ from hw2tune.resources import Capacity
 from hw2tune.study.file import find_study, parse_study
 from hw2tune.study.schema import Study
 from hw2tune.terminal.plan import replication_line, resumed_line, trial_name, value_of
-from hw2tune.terminal.progress import Lines, LiveDisplay
+from hw2tune.terminal.progress import Display, Lines
 from hw2tune.terminal.tables import LONG, print_status
 from hw2tune.text.numbers import configuration_line, duration
 from tests.report.fake_study import write_fake_study
@@ -70,7 +70,7 @@ def test_a_resumed_study_says_what_was_there_and_what_goes_on():
 
 @pytest.mark.parametrize("width", [80, 140])
 def test_the_board_fits_the_terminal_and_shows_the_running_and_the_best_five(width):
-    display = LiveDisplay(console(width))
+    display = Display(console(width))
     display(plan([row(n, 0.9 + 0.01 * n, label="baseline" if n == 0 else "") for n in range(6)], {}))
     display(TrialStarted(trial=6, label="", params=PARAMS))
     display(EpochFinished(trial=6, record={"epoch": 3, "validation_accuracy": 0.9512, "images_per_second": 12_345.0}))
@@ -86,7 +86,7 @@ def test_the_board_fits_the_terminal_and_shows_the_running_and_the_best_five(wid
 
 
 def test_the_time_left_is_told_once_two_trials_a_slot_are_done():
-    display = LiveDisplay(console(100))
+    display = Display(console(100))
     display(plan([], {}))
     display.board.started -= 60
     for number in range(4):
@@ -97,7 +97,7 @@ def test_the_time_left_is_told_once_two_trials_a_slot_are_done():
 
 
 def test_the_time_left_is_told_at_the_end_of_a_continued_study():
-    display = LiveDisplay(console(100))
+    display = Display(console(100))
     display(plan([row(number, 0.9) for number in range(17)], {}))
     display.board.started -= 60
     display(TrialFinished(row=row(17, 0.9)))
@@ -121,7 +121,7 @@ def test_with_a_budget_epochs_are_counted_and_not_trials():
     study = parse_study(*find_study("mnist"), overrides={"budget": 6})
     begun = plan([row(0, 0.9), row(1, 0.8)], {2: 3}, study)
     assert resumed_line(begun) == "2 finished, 1 continued at epoch 3, 17 epochs to go"
-    shown, display, picture = console(100), LiveDisplay(console(100)), console(100)
+    shown, display, picture = console(100), Display(console(100)), console(100)
     lines = Lines(shown)
     for listener in (lines, display):
         listener(begun)

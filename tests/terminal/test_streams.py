@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from hw2tune.terminal.progress import Lines, LiveDisplay, progress
+from hw2tune.terminal.progress import Display, Lines, progress
 from tests.command_line import hw2tune
 
 NOISY = """
@@ -56,7 +56,7 @@ class Terminal(io.StringIO):
         return True
 
 
-@pytest.mark.parametrize(("term", "kind"), [("dumb", Lines), ("xterm", LiveDisplay)])
+@pytest.mark.parametrize(("term", "kind"), [("dumb", Lines), ("xterm", Display)])
 def test_a_dumb_terminal_gets_a_line_per_trial(monkeypatch, term, kind):
     monkeypatch.setenv("TERM", term)
     monkeypatch.setattr(sys, "stderr", Terminal())

@@ -19,7 +19,7 @@ from hw2tune.records.layout import StudyFolder
 from hw2tune.records.lock import locked
 from hw2tune.records.trials.storage import create_optuna_study
 from hw2tune.study.file import parse_study
-from hw2tune.terminal.watch import look_at, watch
+from hw2tune.terminal.watch import follow, look_at
 from tests.end_to_end.test_terminal import screen
 from tests.report.fake_study import write_fake_study
 
@@ -47,7 +47,7 @@ def test_a_watcher_sees_a_study_that_is_not_there_yet_start_change_and_end(tmp_p
         next(steps)
         return look_at(str(tmp_path), "quickstart")
 
-    watch(look, every=0.0, one=True, form="table", console=PIPE)
+    follow(look, every=0.0, one=True, form="table", console=PIPE)
     lines = [line[9:] for line in capsys.readouterr().out.splitlines()]  # behind the time of day
     assert lines == [
         f"quickstart: {tmp_path}: no study `quickstart`; it holds none yet; `hw2tune study NAME` makes one",
@@ -81,7 +81,7 @@ def play(results):
 
 def test_json_on_a_pipe_is_one_object_a_change(tmp_path, capsys):
     write_fake_study(tmp_path, trials=4, seeds=0)
-    watch(lambda: look_at(str(tmp_path), "quickstart"), every=0.0, one=True, form="json", console=PIPE)
+    follow(lambda: look_at(str(tmp_path), "quickstart"), every=0.0, one=True, form="json", console=PIPE)
     (line,) = capsys.readouterr().out.splitlines()
     assert (json.loads(line)["name"], json.loads(line)["trials_finished"]) == ("quickstart", 4)
 
@@ -98,7 +98,7 @@ def test_all_studies_are_watched_until_none_runs_any_more(tmp_path, capsys):
         yield
 
     steps = iter(play())
-    watch(
+    follow(
         lambda: [next(steps), look_at(str(tmp_path), None)][1], every=0.0, one=False, form="table", console=PIPE
     )  # fmt: skip
     lines = [line[9:].partition(",")[0] for line in capsys.readouterr().out.splitlines()]
