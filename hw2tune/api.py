@@ -206,11 +206,11 @@ def replicate_on(
     with mirrored(results, names, tell.note) as here:
         folders = [StudyFolder(here / name) for name in names]
         refuse_unwritable(output or default_target(folders))  # before Ray's seconds and the trainings' hours
-        replicate_studies(
+        overviews = replicate_studies(
             folders, replicates=replicates, race=race, data_dir=data_dir, connection=connection, tell=tell
         )
         tell.stage("drawing the report")
-        report = write_report(folders, output)
+        report = write_report(folders, output, overviews)
         tell(ReportWritten(folders=[str(folder.root) for folder in folders], target=str(report.page.parent)))
         return report
 

@@ -152,7 +152,7 @@ class RecordsLogger(ABC):
 
     def _finish(self, folder: StudyFolder) -> None:
         self._begin(folder)
-        self.overview = read_overview(folder)
+        self.overview = read_overview(folder, self.overview)
         self._add("everything", self._write_everything)
         self._add("end", self._end)
         self._wait()

@@ -8,7 +8,7 @@ from typing import Any
 
 from hw2tune.errors import Hw2tuneError, StudyFileError, StudyFolderError
 from hw2tune.records.layout import StudyFolder, study_folders
-from hw2tune.records.lock import Owner, owner_of
+from hw2tune.records.lock import Owner, owner_of, this_process
 from hw2tune.records.trials.rows import TrialRow, best_first, trial_rows
 from hw2tune.records.trials.states import COMPLETE, INTERRUPTED, RANKED, RUNNING, WAITING
 from hw2tune.records.trials.storage import read_trials
@@ -32,6 +32,7 @@ class Overview:
     study: Study
     rows: list[TrialRow]
     running: Owner | None
+    files: tuple[tuple[int, ...], ...] = ()  # study file and journal as they were before they were read
 
     @property
     def finished(self) -> list[TrialRow]:
@@ -102,11 +103,17 @@ def read_study(folder: StudyFolder) -> Study:
     return study.model_copy(update={"name": folder.name})
 
 
-def read_overview(folder: StudyFolder) -> Overview:
-    """What a study's folder holds, also while a process writes it. Raises StudyFileError, StudyFolderError."""
+def read_overview(folder: StudyFolder, known: Overview | None = None) -> Overview:
+    """What a study's folder holds, also while a process writes it. Raises StudyFileError, StudyFolderError.
+
+    What was `known` of it is handed on, as far as the files have not changed since.
+    """
     try:
-        study = read_study(folder)
+        files = tuple(map(_version, (folder.study_file, folder.journal)))
+        study = known.study if known and known.files[:1] == files[:1] else read_study(folder)
         running = owner_of(folder)
+        if known and known.files == files and running in (known.running, this_process()):
+            return known
         rows = trial_rows(study, read_trials(folder), alive=running is not None)
     except Hw2tuneError:
         raise
@@ -116,7 +123,16 @@ def read_overview(folder: StudyFolder) -> Overview:
             f"{folder.root}: holds a record that hw2tune does not write ({what}); put a copy in its place, or set the "
             "study aside with --fresh"
         ) from error
-    return Overview(folder=folder, study=study, rows=rows, running=running)
+    return Overview(folder=folder, study=study, rows=rows, running=running, files=files)
+
+
+def _version(path: Path) -> tuple[int, ...]:
+    """Numbers of which a write changes one at least; none for a missing file."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return ()
+    return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns
 
 
 def read_overviews(results: Path) -> tuple[list[Overview], dict[str, str]]:

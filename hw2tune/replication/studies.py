@@ -15,7 +15,7 @@ from hw2tune.records.dataset import keep_images
 from hw2tune.records.environment import add_run
 from hw2tune.records.layout import StudyFolder, study_folders
 from hw2tune.records.lock import locked
-from hw2tune.records.overview import find_folder, read_overview
+from hw2tune.records.overview import Overview, find_folder, read_overview
 from hw2tune.records.replicates import ReplicatesFolder, read_replicates
 from hw2tune.resources import Capacity
 from hw2tune.study.file import find_study, may_change, parse_study
@@ -46,23 +46,25 @@ def replicate_studies(
     data_dir: Path | None,
     connection: Connection,
     tell: Listeners,
-) -> None:
-    """Train and test the missing replicates of each study. Raises Hw2tuneError."""
+) -> list[Overview]:
+    """Train and test the missing replicates of each study, and return the studies. Raises Hw2tuneError."""
     from hw2tune.replication.race import candidates
     from hw2tune.replication.replicate import claim_seeds, run_replicates
 
-    for folder in folders:  # a study without a value is refused before Ray's seconds
-        candidates(read_overview(folder), race)
+    overviews = [read_overview(folder) for folder in folders]
+    for overview in overviews:  # a study without a value is refused before Ray's seconds
+        candidates(overview, race)
     with _interruptible(folders):
-        for folder in folders:
+        for number, folder in enumerate(folders):
             with locked(folder, tell.note):
-                overview = read_overview(folder)
+                overview = overviews[number] = read_overview(folder, overviews[number])
                 study, capacity = overview.study, connection.capacity()
                 data = load_for(study, data_dir, tell)
                 keep_images(folder, data)
                 _note_run(folder, tell, data, capacity, study, claim_seeds(study, replicates))
                 run_replicates(overview, data=data, connection=connection, tell=tell, replicates=replicates, race=race)
                 tell(ReplicationFinished(folder=str(folder.root)))
+    return overviews
 
 
 def reproduce_published(

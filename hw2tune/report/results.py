@@ -9,6 +9,7 @@ import pandas as pd
 
 from hw2tune.errors import StudyFolderError
 from hw2tune.records.layout import StudyFolder
+from hw2tune.records.overview import Overview
 from hw2tune.records.trials.states import COMPLETE
 from hw2tune.report.figures import DrawnFigure, MissingFigure
 from hw2tune.report.inference.claims import CAVEAT, ClaimResult, claims
@@ -50,9 +51,9 @@ class StudyResults:
         return sum(replicate.state == COMPLETE for replicate in replicates), len(replicates)
 
 
-def read_finished(folder: StudyFolder) -> StudyData:
+def read_finished(folder: StudyFolder, known: Overview | None = None) -> StudyData:
     """A study's data. Raises StudyFolderError for a study without a finished trial."""
-    data = read_study_data(folder)
+    data = read_study_data(folder, known)
     if not data.overview.finished:
         raise StudyFolderError(
             f"{folder.root}: no trial of `{folder.name}` has finished, so there is nothing to report; "

@@ -96,7 +96,7 @@ class StudyData:
         return sound_arrays(arrays, self.dataset) if arrays else None
 
 
-def read_study_data(folder: StudyFolder) -> StudyData:
+def read_study_data(folder: StudyFolder, known: Overview | None = None) -> StudyData:
     """Reads a study's folder; nothing is trained and nothing of torch or Ray is needed."""
     place = ReplicatesFolder.of(folder)
     dataset, gallery, counts, race = (
@@ -105,7 +105,7 @@ def read_study_data(folder: StudyFolder) -> StudyData:
         read_pixel_counts(place),
         read_race(place),
     )
-    overview = read_overview(folder)
+    overview = read_overview(folder, known)
     variants = overview.study.variants
     order = list(variants)
     replicates = [one for replicate in read_replicates(place) if (one := sound_replicate(replicate))]

@@ -16,12 +16,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 from hw2tune.errors import StudyFolderError
 from hw2tune.paths import refuse_links_out
 from hw2tune.records.atomic import write_atomically
 from hw2tune.records.layout import StudyFolder
+from hw2tune.records.overview import Overview
 from hw2tune.report.figures import DrawnFigure, make_figures
 from hw2tune.report.outputs import PAGE, SUMMARY, default_target, replacing
 from hw2tune.report.page.blocks import render_page
@@ -43,8 +45,12 @@ class ReportFiles:
     figures: list[Path]  # PNG and PDF
 
 
-def write_report(folders: Sequence[StudyFolder], target: Path | None = None) -> ReportFiles:
+def write_report(
+    folders: Sequence[StudyFolder], target: Path | None = None, known: Sequence[Overview] = ()
+) -> ReportFiles:
     """Writes the report of one study, or one page on several, and replaces the one that is there.
+
+    `known` is what was read of each before.
 
     Raises StudyFolderError for a study without a finished trial, PathError and NotWritableError; nothing is replaced
     then.
@@ -52,7 +58,7 @@ def write_report(folders: Sequence[StudyFolder], target: Path | None = None) -> 
     names = [folder.name for folder in folders]
     if len(set(names)) < len(names):
         raise StudyFolderError(f"one page cannot show two studies of one name, but got {', '.join(names)}")
-    read = [read_finished(folder) for folder in folders]
+    read = [read_finished(*pair) for pair in zip_longest(folders, known)]
     for folder in folders:
         refuse_links_out(folder.root)
     target = target or default_target(folders)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,9 +31,14 @@ class _LockedAlready(JournalFileOpenLock):
 
 
 class _Backend(JournalFileBackend):
-    """Optuna's file, which can take several entries in one write and one fsync."""
+    """Optuna's file, which can take several entries in one write and one fsync, and be read once for all."""
 
     _pending: list[dict[str, Any]] | None = None
+    read_once = False
+
+    def read_logs(self, log_number_from: int) -> Generator[dict[str, Any], None, None]:
+        if not (self.read_once and log_number_from):
+            yield from super().read_logs(log_number_from)
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         refuse_taken_over(StudyFolder(Path(self._file_path).parent))
@@ -84,7 +89,7 @@ def read_trials(folder: StudyFolder) -> list[optuna.trial.FrozenTrial]:
     _refuse_lost(folder)
     if not folder.journal.exists():
         return []
-    storage = _storage(folder)
+    storage = _storage(folder, read_once=True)
     studies = storage.get_all_studies()
     return storage.get_all_trials(studies[0]._study_id, deepcopy=False) if studies else []
 
@@ -108,8 +113,9 @@ def _refuse_lost(folder: StudyFolder) -> None:
         )
 
 
-def _storage(folder: StudyFolder) -> JournalStorage:
+def _storage(folder: StudyFolder, *, read_once: bool = False) -> JournalStorage:
     backend = _Backend(str(folder.journal), lock_obj=_LockedAlready(str(folder.journal)))
+    backend.read_once = read_once
     try:
         return _Storage(backend)
     except OSError as error:
