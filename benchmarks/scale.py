@@ -31,11 +31,10 @@ from hw2tune.records.layout import StudyFolder
 from hw2tune.records.trials.checkpoints import DIGEST, digest
 from hw2tune.records.trials.storage import create_optuna_study
 from hw2tune.resources import ResourceRequest
+from hw2tune.search.algorithms import build_pruner, build_sampler
 from hw2tune.search.driver import Assignment, EpochResult, Outcome, StudyDriver, Verdict
 from hw2tune.search.failures import FailurePolicy
-from hw2tune.search.pruners import build_pruner
 from hw2tune.search.recorder import Recorder
-from hw2tune.search.samplers import build_sampler
 from hw2tune.study.file import dump_study, find_study, parse_study
 from hw2tune.study.schema import Study
 from hw2tune.variables import settle

@@ -36,8 +36,8 @@ from benchmarks.replay.resuming import Promotion
 from benchmarks.replay.searches import Contestant, World, search, world
 from benchmarks.replay.table import Found
 from benchmarks.results import print_table, write_results
+from hw2tune.search.algorithms import HalvingPruner
 from hw2tune.search.guided import GuidedSampler
-from hw2tune.search.pruners import HalvingPruner
 from hw2tune.study.schema import Study
 
 Array = NDArray[np.float64]

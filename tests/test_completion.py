@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from hw2tune.records.leftovers import KINDS
-from hw2tune.search.pruners import PRUNERS
-from hw2tune.search.samplers import SAMPLERS
+from hw2tune.search.algorithms import PRUNERS, SAMPLERS
 from hw2tune.study import names
 
 SCRIPT = Path(sys.executable).with_name("hw2tune")

@@ -29,8 +29,7 @@ from hw2tune.records.trials.epochs import read_epochs
 from hw2tune.records.trials.rows import TrialRow
 from hw2tune.records.trials.states import INTERRUPTED, RUNNING, WAITING
 from hw2tune.resources import Capacity
-from hw2tune.search.pruners import build_pruner
-from hw2tune.search.samplers import build_sampler
+from hw2tune.search.algorithms import build_pruner, build_sampler
 from hw2tune.study.hyperparameters import Hyperparameters, Value, is_number
 from hw2tune.study.names import MODELS, ModelSpec
 from hw2tune.study.objectives import OBJECTIVES

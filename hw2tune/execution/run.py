@@ -19,11 +19,10 @@ from hw2tune.records.layout import StudyFolder
 from hw2tune.records.trials.rows import write_trials_table
 from hw2tune.records.trials.states import LOST
 from hw2tune.records.trials.storage import create_optuna_study
+from hw2tune.search.algorithms import build_pruner, build_sampler
 from hw2tune.search.driver import RunEnd, StudyDriver
 from hw2tune.search.failures import COMMON, Failure, FailurePolicy
-from hw2tune.search.pruners import build_pruner
 from hw2tune.search.recorder import FINISHED, Recorder
-from hw2tune.search.samplers import build_sampler
 from hw2tune.study.schema import Study
 
 

@@ -19,8 +19,8 @@ from optuna.trial import TrialState
 from hw2tune.events import Listeners, TrialStarted
 from hw2tune.records.trials.rows import LABEL, configuration_of
 from hw2tune.records.trials.states import DIVERGED
+from hw2tune.search.algorithms import told_as_users
 from hw2tune.search.failures import Failure, FailurePolicy
-from hw2tune.search.named import told_as_users
 from hw2tune.search.recorder import FINISHED, Recorder
 from hw2tune.study.hyperparameters import Value
 

@@ -30,9 +30,9 @@ from hw2tune.records.trials.rows import (
 )
 from hw2tune.records.trials.states import DIVERGED
 from hw2tune.records.trials.storage import in_one_write
+from hw2tune.search.algorithms import told_as_users
 from hw2tune.search.design import UnitPoint, coordinates
 from hw2tune.search.failures import Failure
-from hw2tune.search.named import told_as_users
 from hw2tune.search.view import View, as_stored
 from hw2tune.search.warm_start import read_observations
 from hw2tune.study.hyperparameters import Identity, Value, identity

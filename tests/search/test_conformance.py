@@ -8,11 +8,10 @@ from hw2tune.records.environment import add_run
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.trials.rows import trial_rows
 from hw2tune.records.trials.storage import create_optuna_study, read_trials
+from hw2tune.search.algorithms import PRUNERS, SAMPLERS, build_pruner, build_sampler
 from hw2tune.search.driver import Assignment, EpochResult, Outcome, StudyDriver, Verdict
 from hw2tune.search.failures import FailurePolicy
-from hw2tune.search.pruners import PRUNERS, build_pruner
 from hw2tune.search.recorder import Recorder
-from hw2tune.search.samplers import SAMPLERS, build_sampler
 from hw2tune.search.warm_start import read_observations, take_over
 from hw2tune.study.file import dump_study, parse_study
 from hw2tune.study.hyperparameters import identity

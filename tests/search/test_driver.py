@@ -16,6 +16,7 @@ from hw2tune.records.trials.epochs import append_epoch, read_epochs
 from hw2tune.records.trials.rows import TrialRow
 from hw2tune.records.trials.storage import create_optuna_study, read_trials
 from hw2tune.replication.race import candidates
+from hw2tune.search.algorithms import build_pruner, build_sampler
 from hw2tune.search.driver import (
     Assignment,
     Done,
@@ -27,9 +28,7 @@ from hw2tune.search.driver import (
     Wait,
 )
 from hw2tune.search.failures import Failure, FailurePolicy
-from hw2tune.search.pruners import build_pruner
 from hw2tune.search.recorder import FINISHED, Recorder
-from hw2tune.search.samplers import build_sampler
 from hw2tune.study.file import find_study, parse_study
 
 

@@ -8,9 +8,9 @@ import numpy as np
 import optuna
 import pytest
 
+from hw2tune.search.algorithms import build_sampler
 from hw2tune.search.design import Cube, UnitPoint, coordinates, space_filling
 from hw2tune.search.guided import BEST, OTHERS, GuidedSampler, _few, _Known
-from hw2tune.search.samplers import build_sampler
 from hw2tune.search.surrogate import GaussianProcess, expected_improvement
 from hw2tune.search.view import as_stored
 from hw2tune.study.file import find_study, parse_study
@@ -143,5 +143,5 @@ def test_of_thousands_the_model_sees_the_best_and_some_others():
 
 
 def test_the_driver_does_without_torch():
-    code = "import sys, hw2tune.search.samplers; print('torch' in sys.modules)"
+    code = "import sys, hw2tune.search.algorithms; print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"

@@ -4,8 +4,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from hw2tune.search.pruners import build_pruner
-from hw2tune.search.samplers import build_sampler
+from hw2tune.search.algorithms import build_pruner, build_sampler
 from hw2tune.study.file import find_study, parse_study
 
 

@@ -29,12 +29,11 @@ from hw2tune.loggers import optuna_silenced
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.trials.checkpoints import DIGEST, digest
 from hw2tune.records.trials.storage import create_optuna_study
+from hw2tune.search.algorithms import SAMPLERS, build_pruner, build_sampler
 from hw2tune.search.design import UnitPoint, coordinates
 from hw2tune.search.driver import Assignment, EpochResult, Outcome, RunEnd, StudyDriver, Verdict, Wait
 from hw2tune.search.failures import Failure, FailurePolicy
-from hw2tune.search.pruners import build_pruner
 from hw2tune.search.recorder import Recorder
-from hw2tune.search.samplers import SAMPLERS, build_sampler
 from hw2tune.study.file import parse_study
 from hw2tune.study.hyperparameters import identity
 from hw2tune.study.schema import Study

@@ -19,8 +19,7 @@ from hw2tune.execution.cluster import trust_variable
 from hw2tune.execution.request import load_for
 from hw2tune.integrations.dashboard.folders import ShownFolders
 from hw2tune.records.layout import StudyFolder
-from hw2tune.search.pruners import build_pruner
-from hw2tune.search.samplers import build_sampler
+from hw2tune.search.algorithms import build_pruner, build_sampler
 from hw2tune.study.file import find_study, parse_study
 from hw2tune.train.metrics import metric_of
 from hw2tune.train.models import build_model
