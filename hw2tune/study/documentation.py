@@ -73,20 +73,17 @@ interval, the p value of a sign-flip test, and the same corrected for the number
 
 def page() -> str:
     """Return `docs/study-file.md`."""
-    text = _TEXT.replace("\nHYPERPARAMETERS\n", f"\n{_hyperparameters()}\n")
-    text = text.replace("DECOUPLED", " and ".join(name for name, spec in OPTIMIZERS.items() if spec.decoupled))
-    for model in (Study, Sampler, Pruner, Interval, Claim, Side):
-        text = text.replace(f"\n{model.__name__.upper()}\n", f"\n{_keys(model)}\n")
-    return text
-
-
-def _hyperparameters() -> str:
     rows = [
         [f"`{one.name}`", one.condition, _toml(one.absent), ", ".join(one.optimizers) or "every optimizer"]
         for one in HYPERPARAMETERS.values()
     ]
     own = "`model.<name>`", "a number, text, true or false", "the network's own default", "the network that takes it"
-    return markdown_table(["name", "value", "without it", "with"], [*rows, own])
+    table = markdown_table(["name", "value", "without it", "with"], [*rows, own])
+    text = _TEXT.replace("\nHYPERPARAMETERS\n", f"\n{table}\n")
+    text = text.replace("DECOUPLED", " and ".join(name for name, spec in OPTIMIZERS.items() if spec.decoupled))
+    for model in (Study, Sampler, Pruner, Interval, Claim, Side):
+        text = text.replace(f"\n{model.__name__.upper()}\n", f"\n{_keys(model)}\n")
+    return text
 
 
 def _keys(model: type[BaseModel]) -> str:
@@ -136,11 +133,7 @@ def _named(table: str) -> dict[str, Any]:
     return {"anyOf": [{"$ref": f"#/$defs/{table.capitalize()}"}, {"type": "string"}]}
 
 
-def write(folder: Path) -> None:
-    """Write both into the documentation's folder."""
-    (folder / SCHEMA).write_text(json_schema(), encoding="utf-8")
-    (folder / PAGE).write_text(page(), encoding="utf-8")
-
-
 if __name__ == "__main__":
-    write(Path(__file__).parents[2] / "docs")
+    docs = Path(__file__).parents[2] / "docs"
+    (docs / SCHEMA).write_text(json_schema(), encoding="utf-8")
+    (docs / PAGE).write_text(page(), encoding="utf-8")

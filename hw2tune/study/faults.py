@@ -12,12 +12,12 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from hw2tune.data.catalog import DATASETS
-from hw2tune.study.hyperparameters import HYPERPARAMETERS, KNOWN, REQUIRED, error_in_value, of_model
+from hw2tune.study.hyperparameters import HYPERPARAMETERS, KNOWN, MODEL, REQUIRED, error_in_value, of_model
 from hw2tune.study.names import MODELS
 from hw2tune.study.notation import did_you_mean, foreign_notation
 from hw2tune.study.objectives import OBJECTIVES
 from hw2tune.study.schema import NAME_PATTERN, TUNED, Claim, Pruner, Sampler, Side, Study
-from hw2tune.study.space import Bounds, Choice, CycleError, Distribution, Interval, Space, as_table
+from hw2tune.study.space import Bounds, Choice, CycleError, Distribution, Interval, Space, as_list
 from hw2tune.user_code.files import is_code, is_own, reference_error
 
 _KINDS: dict[str, type[BaseModel]] = {"interval": Interval, "choice": Choice, "bounds": Bounds}
@@ -33,19 +33,25 @@ def checked(content: Mapping[str, Any]) -> tuple[Study | None, list[str]]:
     """
     space, training = (table if isinstance(table := content.get(key), Mapping) else {} for key in ("space", "training"))
     foreign = foreign_notation(space)
-    ours = {name: raw for name, raw in space.items() if name not in foreign}
+    ours = {  # a list is choices, a plain value a single choice
+        name: raw if isinstance(raw, Mapping) else {"choices": as_list(raw)}
+        for name, raw in space.items()
+        if name not in foreign
+    }
     study: Study | None = None
     faults: list[str] = []
     try:
-        study = Study.model_validate({**content, "space": ours} if foreign else content)
+        study = Study.model_validate({**content, "space": ours} if space else content)
+        distributions = study.space
     except ValidationError as error:
-        faults += dict.fromkeys(map(_as_text, error.errors(include_url=False)))
+        errors = error.errors(include_url=False)
+        faults += dict.fromkeys(map(_as_text, errors))
+        broken = {one["loc"][1] for one in errors if one["loc"][0] == "space" and len(one["loc"]) > 1}
+        readable = {name: raw for name, raw in ours.items() if name not in broken}
+        distributions = TypeAdapter(dict[str, Distribution]).validate_python(readable)
     faults += _of_names(content)
     if isinstance(content.get("space"), Mapping):
-        distributions = study.space if study else _readable(ours)
-        faults += foreign.values()
-        faults += _of_space(distributions, space, training)
-        faults += _of_training(training, space)
+        faults += [*foreign.values(), *_of_space(distributions, space, training), *_of_training(training, space)]
         searched = None
         try:
             searched = Space(distributions)
@@ -86,16 +92,6 @@ def _known_keys(details: ErrorDetails) -> Iterable[str]:
     return [name for name in kind.model_fields if name != "code"]
 
 
-def _readable(space: Mapping[str, Any]) -> dict[str, Distribution]:
-    """The distributions without faults of their own, if another key of the file has one."""
-    adapter: TypeAdapter[Distribution] = TypeAdapter(Distribution)
-    readable = {}
-    for name, raw in space.items():
-        with contextlib.suppress(ValidationError):  # named by the schema
-            readable[name] = adapter.validate_python(as_table(raw))
-    return readable
-
-
 def _of_names(content: Mapping[str, Any]) -> Iterator[str]:
     """Data set, network and objective: entries of our tables, or code of the user's."""
     named = {key: content[key] for key in ("dataset", "model", "objective") if isinstance(content.get(key), str)}
@@ -127,12 +123,13 @@ def _of_names(content: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _is_known(name: str) -> bool:
-    """Return whether a hyperparameter has this name, a network's own among them."""
-    return name in KNOWN or (of_model(name) and name.removeprefix("model.").isidentifier())
+    return name in KNOWN or (of_model(name) and name.removeprefix(MODEL).isidentifier())
 
 
-def _unknown(name: str, *, searched: bool = False) -> str:
-    """The fault of an unknown hyperparameter; in [space] and [training] it may be meant for the user's network."""
+def _fault(name: str, value: Any, *, searched: bool = False) -> str | None:
+    """Return the fault of a value, or of an unknown name; in [space] and [training] the network's may be meant."""
+    if _is_known(name):
+        return error_in_value(name, value)
     own = f"; one of your network's own is written model.{name}" if searched and name.isidentifier() else ""
     return f"unknown hyperparameter{did_you_mean(name, KNOWN, own)}"
 
@@ -146,7 +143,7 @@ def _of_space(
 ) -> Iterator[str]:
     for name in space:
         if not _is_known(name):
-            yield f"space.{name}: {_unknown(name, searched=True)}"
+            yield f"space.{name}: {_fault(name, None, searched=True)}"
     for name in REQUIRED:
         if name not in space and name not in training:
             yield f"space.{name}: is missing; give a range, choices or one value"
@@ -161,11 +158,9 @@ def _of_space(
 
 def _of_training(training: Mapping[str, Any], space: Mapping[str, Any]) -> Iterator[str]:
     for name, value in training.items():
-        if not _is_known(name):
-            yield f"training.{name}: {_unknown(name, searched=True)}"
-        elif isinstance(value, list | Mapping):
+        if _is_known(name) and isinstance(value, list | Mapping):
             yield f"training.{name}: must be one value; what is to be searched stands in [space]"
-        elif fault := error_in_value(name, value):
+        elif fault := _fault(name, value, searched=True):
             yield f"training.{name}: {fault}"
         if name in space:
             yield f"training.{name}: stands in [space] as well; let it be searched there or fixed here"
@@ -188,12 +183,11 @@ def _of_condition(
 ) -> str | None:
     if on not in space:
         return f"condition on an unknown parameter{did_you_mean(on, [n for n in space if n != name])}"
-    other = distributions.get(on)
-    if other is None:  # has a fault of its own
+    if (other := distributions.get(on)) is None:  # has a fault of its own
         return None
     if isinstance(condition, Bounds):
         return None if other.meets(condition) else f"no value of {on} ({other}) lies in {condition}"
-    for value in condition if isinstance(condition, list) else [condition]:
+    for value in as_list(condition):
         if not other.contains(value):
             if isinstance(other, Choice):
                 shown = ", ".join(map(str, other.choices))
@@ -211,7 +205,7 @@ def _of_optimizers(distributions: Mapping[str, Distribution], training: Mapping[
     names = [str(name) for name in choices if isinstance(name, str | int | float)]
     for name, distribution in distributions.items():
         having, condition = _optimizers_with(name), distribution.when.get("optimizer")
-        allowed = condition if isinstance(condition, list) else [condition]
+        allowed = as_list(condition)
         if not having or set(names) <= set(having) or all(one in having for one in allowed):
             continue
         fitting = [one for one in names if one in having]
@@ -247,9 +241,7 @@ def _of_value(name: str, configuration: Mapping[str, Any], outside: Mapping[str,
     """The fault of a configuration's value, or of a hyperparameter that its optimizer does not have."""
     if name not in configuration:
         return outside[name] if _is_known(name) else None
-    if not _is_known(name):
-        return _unknown(name)
-    if fault := error_in_value(name, configuration[name]) or outside.get(name):
+    if fault := _fault(name, configuration[name]) or outside.get(name):
         return fault
     optimizer, having = configuration.get("optimizer"), _optimizers_with(name)
     return f"{optimizer} has none; leave it out" if having and optimizer and optimizer not in having else None
@@ -277,8 +269,7 @@ def _of_side(place: str, side: Any, known: list[str], named: dict[str, Any]) -> 
         return
     changes, name = side.get("with"), side.get("name")
     for hyperparameter, value in changes.items() if isinstance(changes, Mapping) else ():
-        fault = error_in_value(hyperparameter, value) if _is_known(hyperparameter) else _unknown(hyperparameter)
-        if fault:
+        if fault := _fault(hyperparameter, value):
             yield f"{place}.with.{hyperparameter}: {fault}"
     if isinstance(name, str) and name and (not re.fullmatch(NAME_PATTERN, name) or name in known):
         yield f"{place}.name: must be a new name of letters, digits, `.`, `_` and `-`, but got {name!r}"

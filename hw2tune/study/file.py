@@ -19,11 +19,7 @@ from hw2tune.text.plain import nearest
 from hw2tune.user_code.files import code_digest, flat, is_code, is_own, read_code
 
 # UTF-32 first: its mark begins with UTF-16's.
-_OTHER_ENCODINGS = (
-    (codecs.BOM_UTF32_LE, "UTF-32"),
-    (codecs.BOM_UTF16_LE, "UTF-16"),
-    (codecs.BOM_UTF16_BE, "UTF-16"),
-)
+_OTHER_ENCODINGS = {codecs.BOM_UTF32_LE: "UTF-32", codecs.BOM_UTF16_LE: "UTF-16", codecs.BOM_UTF16_BE: "UTF-16"}
 
 
 def parse_study(
@@ -31,8 +27,8 @@ def parse_study(
 ) -> Study:
     """Return the study in a TOML `text`, with `overrides` (`max_epochs`, `pruner.name`, ...) laid over it.
 
-    The modules of the user's own that it names are read from beside `place`. Raises StudyFileError with one line for
-    each fault: file, key, condition, value; with `missing_code_ok` not for modules, which a report can do without.
+    The user's modules are read from beside `place`. Raises StudyFileError with a line for each fault: file, key,
+    condition, value; with `missing_code_ok` not for modules, which a report can do without.
     """
     try:
         content = tomllib.loads(text)
@@ -43,17 +39,17 @@ def parse_study(
     except ValueError:  # Python's, of an integer of thousands of digits
         raise StudyFileError(f"{place}: not valid TOML: a number with too many digits to be read") from None
     content = normal_form(content)
-    if overrides and overrides.get("budget") and not overrides.get("trials"):
+    overrides = overrides or {}
+    if overrides.get("budget") and not overrides.get("trials"):
         content.pop("trials", None)  # as many as fit
-    for key, value in (overrides or {}).items():
+    for key, value in overrides.items():
         *tables, last = key.split(".")
         table = content
         for name in tables:
             table = table.setdefault(name, {})
         if isinstance(table, dict):  # else a fault that is named below
             table[last] = value
-    content = normal_form(content)
-    study, faults = checked(content)
+    study, faults = checked(normal_form(content))
     if study is None or faults:
         raise StudyFileError("\n".join(f"{place}: {fault}" for fault in faults))
     return _with_code(study, place, missing_code_ok)
@@ -72,20 +68,16 @@ def _with_code(study: Study, place: str, missing_ok: bool) -> Study:
     code, faults = read_code(named, Path(place).parent)
     if faults and not missing_ok:
         raise StudyFileError("\n".join(f"{place}: {fault}" for fault in faults))
-    plain = {key: flat(value) for key, value in named.items() if key not in ("sampler", "pruner")}
-    tables: dict[str, Any] = {
-        key: getattr(study, key).model_copy(update={"name": flat(named[key])})
-        for key in ("sampler", "pruner")
-        if key in named
-    }
-    return study.model_copy(update={**plain, **tables, "code": code})
+    update: dict[str, Any] = {key: flat(value) for key, value in named.items()}
+    for key in {"sampler", "pruner"} & named.keys():
+        update[key] = getattr(study, key).model_copy(update={"name": update[key]})
+    return study.model_copy(update={**update, "code": code})
 
 
 def find_study(name_or_path: str, *, results: Path | None = None) -> tuple[str, str]:
-    """Return the text of a study file and its place.
+    """Return the text and the place of a study file: a path (with a slash or .toml), a shipped one, one in `results`.
 
-    `name_or_path` is a path (with a slash or ending in .toml), a study that hw2tune ships, or one that stands in
-    `results` already. Raises StudyFileError.
+    Raises StudyFileError.
     """
     path = expand(name_or_path, "STUDY")
     if path.suffix == ".toml" or len(path.parts) > 1:
@@ -106,12 +98,15 @@ def read_text(path: Path) -> str:
     try:
         content = path.read_bytes()
     except FileNotFoundError:
-        raise StudyFileError(f"{path}: no such file{_meant(path)}") from None
+        with contextlib.suppress(OSError):
+            if close := nearest(path.name, (one.name for one in path.parent.glob("*.toml"))):
+                raise StudyFileError(f"{path}: no such file; did you mean {path.with_name(close)}?") from None
+        raise StudyFileError(f"{path}: no such file") from None
     except IsADirectoryError:
         raise StudyFileError(f"{path}: is a folder; name a study file in it") from None
     except OSError as error:
         raise StudyFileError(f"{path}: cannot be read ({error.strerror})") from None
-    for mark, name in _OTHER_ENCODINGS:
+    for mark, name in _OTHER_ENCODINGS.items():
         if content.startswith(mark):
             raise StudyFileError(f"{path}: is saved as {name}, as Notepad and PowerShell may do; save it as UTF-8")
     try:
@@ -124,14 +119,6 @@ def read_text(path: Path) -> str:
     if "\0" in text:
         raise StudyFileError(f"{path}: holds a zero byte, so it is no text; save it as UTF-8")
     return text
-
-
-def _meant(path: Path) -> str:
-    """A file beside it that may have been meant."""
-    with contextlib.suppress(OSError):
-        if close := nearest(path.name, (one.name for one in path.parent.glob("*.toml"))):
-            return f"; did you mean {path.with_name(close)}?"
-    return ""
 
 
 def dump_study(study: Study) -> str:
@@ -157,11 +144,8 @@ def differences(there: Study, here: Study) -> list[str]:
     """
     ignoring = {"name", *MAY_CHANGE, *({"dataset"} if in_folder(there) and in_folder(here) else ())}
     old, new = (_flat(study.model_dump() | {"code": study.code and code_digest(study.code)}) for study in (there, here))
-    return [
-        f"{key}: {old.get(key, 'absent')} -> {new.get(key, 'absent')}"
-        for key in sorted(old.keys() | new.keys())
-        if old.get(key) != new.get(key) and key not in ignoring
-    ]
+    changed = sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key) and key not in ignoring)
+    return [f"{key}: {old.get(key, 'absent')} -> {new.get(key, 'absent')}" for key in changed]
 
 
 def in_folder(study: Study) -> bool:

@@ -27,11 +27,9 @@ def is_number(value: Any) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class OptimizerSpec:
-    """An optimizer of `torch.optim` under its name in study files: the class's name in small letters.
+    """An optimizer of `torch.optim`: the hyperparameters that it `takes` besides those of all, with its defaults.
 
-    `takes` holds the hyperparameters that it has besides those of all optimizers, with the values that it trains with
-    where a configuration does not name them. `decoupled` says that weight decay is taken off the weights themselves
-    (Loshchilov and Hutter, 2019) and is no part of the gradient.
+    `decoupled`: weight decay is taken off the weights themselves (Loshchilov and Hutter, 2019), not off the gradient.
     """
 
     torch_name: str
@@ -40,7 +38,7 @@ class OptimizerSpec:
 
     @property
     def name(self) -> str:
-        """Name in study files."""
+        """Name in study files: the class's in small letters."""
         return self.torch_name.lower()
 
 
@@ -62,18 +60,9 @@ OPTIMIZERS = {
 }
 
 
-def optimizers_with(hyperparameter: str) -> tuple[str, ...]:
-    """Return the names of the optimizers that take this hyperparameter."""
-    return tuple(name for name, spec in OPTIMIZERS.items() if hyperparameter in spec.takes)
-
-
 @dataclass(frozen=True, kw_only=True)
 class HyperparameterSpec:
-    """A hyperparameter as study files, terminal and report know it; training holds its effect.
-
-    `absent` is the value that a configuration without it trains with, None where it must be there. `optimizers` are
-    those that have it; empty where all do.
-    """
+    """A hyperparameter as study files, terminal and report know it; training holds its effect."""
 
     name: str
     label: str  # in a sentence and at an axis
@@ -81,8 +70,12 @@ class HyperparameterSpec:
     kind: Literal["number", "integer", "text", "switch"]
     condition: str  # on its values, as text
     holds: Callable[[Any], bool]
-    absent: Value | None = None
-    optimizers: tuple[str, ...] = ()
+    absent: Value | None = None  # its value in a configuration without it; None if it is required
+
+    @property
+    def optimizers(self) -> tuple[str, ...]:
+        """The optimizers that have it; empty if all do."""
+        return tuple(name for name, spec in OPTIMIZERS.items() if self.name in spec.takes)
 
 
 def _number(
@@ -90,7 +83,7 @@ def _number(
 ) -> HyperparameterSpec:
     return HyperparameterSpec(
         name=name, label=label, short=short, kind="number", condition=f"a number {condition}",
-        holds=lambda value: is_number(value) and holds(value), absent=absent, optimizers=optimizers_with(name),
+        holds=lambda value: is_number(value) and holds(value), absent=absent,
     )  # fmt: skip
 
 
@@ -114,7 +107,7 @@ HYPERPARAMETERS = {
         _number("momentum", "momentum", "mom", "with 0 <= momentum < 1", lambda value: 0 <= value < 1, 0.0),
         HyperparameterSpec(
             name="nesterov", label="Nesterov momentum", short="nesterov", kind="switch", condition="true or false",
-            holds=lambda value: isinstance(value, bool), absent=False, optimizers=optimizers_with("nesterov"),
+            holds=lambda value: isinstance(value, bool), absent=False,
         ),
         _number("beta1", "beta1", "beta1", "with 0 <= beta1 < 1", lambda value: 0 <= value < 1, 0.9),
         _number("beta2", "beta2", "beta2", "with 0 <= beta2 < 1", lambda value: 0 <= value < 1, 0.999),
@@ -135,11 +128,10 @@ REQUIRED = tuple(name for name, spec in HYPERPARAMETERS.items() if spec.absent i
 
 @dataclass(frozen=True, kw_only=True)
 class Hyperparameters:
-    """One configuration, as the training loop takes it.
+    """One configuration, as the training loop takes it; None for hyperparameters that its optimizer lacks.
 
-    `weight_decay` means what the optimizer means by it: coupled L2 in `sgd` and `adam`, decoupled in `adamw`. What
-    only some optimizers have is None elsewhere. `warmup` is a share of all steps; `gradient_clip` is the largest L2
-    norm of a step's gradient, 0 for none. `model` goes to the network by name.
+    `weight_decay` means what the optimizer means by it: coupled L2 in `sgd` and `adam`, decoupled in `adamw`.
+    `warmup` is a share of all steps; `gradient_clip` is the largest L2 norm of a step's gradient, 0 for none.
     """
 
     learning_rate: float
@@ -155,7 +147,7 @@ class Hyperparameters:
     label_smoothing: float = 0.0
     augment: str = "none"
     gradient_clip: float = 0.0
-    model: Mapping[str, Value] = field(default_factory=dict, hash=False)
+    model: Mapping[str, Value] = field(default_factory=dict, hash=False)  # of the network, by name
 
     @classmethod
     def of(cls, configuration: Mapping[str, Value]) -> Hyperparameters:
@@ -165,10 +157,7 @@ class Hyperparameters:
         return cls(**training, model=model)
 
     def as_dict(self) -> dict[str, Value]:
-        """Return a dictionary by the names of study files, without hyperparameters that the configuration lacks.
-
-        What was added after the five hyperparameters of the published runs is there where it changes something.
-        """
+        """Return a dictionary by the names of study files, without unused later additions to the published five."""
         everything = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "model"}
         there = {
             name: value
@@ -195,26 +184,14 @@ def error_in_value(name: str, value: Any) -> str | None:
     return None if spec.holds(value) else f"must be {spec.condition}, but got {value!r}"
 
 
-def completed(configuration: Mapping[str, Value]) -> dict[str, Value]:
-    """Return a configuration with all defaults, and without hyperparameters that its optimizer lacks."""
-    optimizer = OPTIMIZERS.get(str(configuration.get("optimizer")))
-    takes = optimizer.takes if optimizer else {}
-    absent = {
-        name: takes.get(name, spec.absent)
-        for name, spec in HYPERPARAMETERS.items()
-        if spec.absent is not None and (not spec.optimizers or name in takes)
-    }
-    named = {
-        name: value
-        for name, value in configuration.items()
-        if value is not None and (name in takes or not (name in HYPERPARAMETERS and HYPERPARAMETERS[name].optimizers))
-    }
-    return absent | named
-
-
 def identity(configuration: Mapping[str, Value]) -> Identity:
     """Return a key that two configurations share if they train the same, however they are written."""
-    complete = completed(configuration)
+    optimizer = OPTIMIZERS.get(str(configuration.get("optimizer")))
+    takes = optimizer.takes if optimizer else {}
+    absent = {name: takes.get(name, spec.absent) for name, spec in HYPERPARAMETERS.items()}
+    given = {name: value for name, value in configuration.items() if value is not None}
+    lacking = {name for one in OPTIMIZERS.values() for name in one.takes} - takes.keys()
+    complete = {name: value for name, value in {**absent, **given}.items() if value is not None and name not in lacking}
     if complete["schedule"] == "constant" and not complete["warmup"]:
         del complete["warmup"]
     return tuple(

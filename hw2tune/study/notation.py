@@ -9,6 +9,7 @@ from typing import Any
 
 from hw2tune.study.hyperparameters import MODEL
 from hw2tune.study.schema import default_claims
+from hw2tune.study.space import as_list
 from hw2tune.text.plain import nearest, value_text
 
 # What a study with [published] (the key of version 0.1) claims.
@@ -54,7 +55,7 @@ def normal_form(content: Mapping[str, Any]) -> dict[str, Any]:
         if "claims" not in normal and set(normal["references"]) == {"baseline", "l2"}:
             normal["claims"] = _PUBLISHED_CLAIMS
     for key in ("space", "training"):
-        if isinstance(normal.get(key), Mapping):
+        if key in normal:
             normal[key] = _flat_model(normal[key])
     if isinstance(references := normal.get("references"), Mapping):
         normal["references"] = {name: _flat_model(one) for name, one in references.items()}
@@ -83,16 +84,16 @@ def _fault(name: str, raw: Mapping[str, Any]) -> str | None:
         return None
     listed = next((key for key in _LISTS if key in raw), None)
     if listed is not None:
-        values = raw[listed] if isinstance(raw[listed], list) else [raw[listed]]
-        return f"`{listed}` is called `choices` here; write {name} = {_shown(values)}"
+        return f"`{listed}` is called `choices` here; write {name} = {_shown(as_list(raw[listed]))}"
     low: Any = next((raw[key] for key in ("low", *_LOWS) if key in raw), None)
     high: Any = next((raw[key] for key in ("high", *_HIGHS) if key in raw), None)
-    if name == "batch_size" and _are_numbers(low, high) and not raw.get("integer"):
+    numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in (low, high))
+    if name == "batch_size" and numbers and not raw.get("integer"):
         return (
             "a range draws real numbers and a batch size is whole; write choices, for example batch_size = "
             f"{_shown(_powers_of_two(low, high))}, or add integer = true"
         )
-    if not any(key in raw for key in (*_LOWS, *_HIGHS, *_KINDS)) or not _are_numbers(low, high):
+    if not any(key in raw for key in (*_LOWS, *_HIGHS, *_KINDS)) or not numbers:
         return None
     log = any("log" in str(raw.get(key, "")).lower() for key in _KINDS) or raw.get("log") is True
     used = next(key for key in raw if key in (*_LOWS, *_HIGHS, *_KINDS))
@@ -109,10 +110,6 @@ def did_you_mean(word: str, known: Iterable[str], otherwise: str = "") -> str:
         return f"; it is called `{meant}` here"
     close = nearest(word, known)
     return f"; did you mean `{close}`?" if close else f"; known here: {', '.join(known)}{otherwise}"
-
-
-def _are_numbers(*values: Any) -> bool:
-    return all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
 
 
 def _powers_of_two(low: float, high: float) -> list[int]:

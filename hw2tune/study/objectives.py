@@ -12,13 +12,21 @@ SECONDS, PARAMETERS = "seconds", "parameters"  # of training, of the network: wh
 
 @dataclass(frozen=True, kw_only=True)
 class Objective:
-    """A quantity of an epoch. `unit` and `scale` are those of an axis that shows it."""
+    """A quantity of an epoch; without `direction`, to maximise. `unit` is that of an axis that shows it."""
 
     name: str
-    direction: Literal["maximize", "minimize"]
-    unit: str
-    scale: float
-    label: str
+    direction: Literal["maximize", "minimize"] = "maximize"
+    unit: str = ""
+
+    @property
+    def scale(self) -> float:
+        """Factor from a value to the unit of an axis."""
+        return 100.0 if self.unit == "%" else 1.0
+
+    @property
+    def label(self) -> str:
+        """Name in a sentence."""
+        return self.name.rpartition(":")[2].replace("_", " ")
 
     @property
     def axis(self) -> str:
@@ -30,30 +38,20 @@ class Objective:
         return f"{100 * value:.2f} %" if self.unit == "%" else f"{value:.4f}"
 
 
-def _share(name: str) -> Objective:
-    return Objective(name=name, direction="maximize", unit="%", scale=100.0, label=name.replace("_", " "))
-
-
 OBJECTIVES = {
     objective.name: objective
     for objective in (
-        _share("validation_accuracy"),
-        Objective(
-            name="validation_loss", direction="minimize", unit="nats per image", scale=1.0, label="validation loss"
-        ),
-        _share("balanced_accuracy"),  # the mean over classes of the share that is recognised
-        _share("macro_f1"),  # the mean over classes of the F1 score
+        Objective(name="validation_accuracy", unit="%"),
+        Objective(name="validation_loss", direction="minimize", unit="nats per image"),
+        Objective(name="balanced_accuracy", unit="%"),  # the mean over classes of the share that is recognised
+        Objective(name="macro_f1", unit="%"),  # the mean over classes of the F1 score
     )
 }
 
 
 def objective_of(name: str) -> Objective:
     """Return an objective of the table, or that of a user's function, `metrics.py:name`, to maximise."""
-    if name in OBJECTIVES:
-        return OBJECTIVES[name]
-    return Objective(
-        name=name, direction="maximize", unit="", scale=1.0, label=name.rpartition(":")[2].replace("_", " ")
-    )
+    return OBJECTIVES.get(name, Objective(name=name))
 
 
 def sign_of(direction: str) -> int:

@@ -13,6 +13,8 @@ from functools import cache
 from importlib import resources
 from typing import Literal
 
+from pydantic import TypeAdapter
+
 RUNS = ("baseline", "l2")  # of each data set
 
 
@@ -56,19 +58,9 @@ class PublishedEpoch:
 def published_epochs(dataset: str, run: str) -> tuple[PublishedEpoch, ...]:
     """Return the printed epochs of one run, in order; empty for a data set that was not published."""
     text = resources.files("hw2tune.study").joinpath("published_runs.csv").read_text(encoding="utf-8")
-    rows = csv.DictReader(text.splitlines())
-    return tuple(_epoch(row) for row in rows if (row["dataset"], row["run"]) == (dataset, run))
-
-
-def _epoch(row: dict[str, str]) -> PublishedEpoch:
-    return PublishedEpoch(
-        dataset=row["dataset"],
-        run=row["run"],
-        epoch=int(row["epoch"]),
-        train_loss=float(row["train_loss"]),
-        train_accuracy=float(row["train_accuracy"]),
-        validation_accuracy=float(row["val_accuracy"]) if row["val_accuracy"] else None,
-        test_loss=float(row["test_loss"]),
-        test_correct=int(row["test_correct"]),
-        test_total=int(row["test_total"]),
-    )
+    rows = [
+        {**row, "validation_accuracy": row["val_accuracy"] or None}
+        for row in csv.DictReader(text.splitlines())
+        if (row["dataset"], row["run"]) == (dataset, run)
+    ]
+    return tuple(TypeAdapter(list[PublishedEpoch]).validate_python(rows))

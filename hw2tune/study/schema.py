@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from hw2tune.study.hyperparameters import Hyperparameters, Identity, Value, identity
 from hw2tune.study.names import PRUNERS, SAMPLERS
 from hw2tune.study.objectives import Objective, objective_of
-from hw2tune.study.space import STRICT, Distribution, Space, as_table
+from hw2tune.study.space import STRICT, Distribution, Space
 from hw2tune.text.plain import value_text
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"  # a name becomes a folder: nothing that could leave the results
@@ -190,11 +190,6 @@ class Study(BaseModel):
             if isinstance(budget, int) and isinstance(epochs, int):
                 return {**content, "trials": max(1, budget * epochs)}
         return content
-
-    @field_validator("space", mode="before")
-    @classmethod
-    def _plain_values_are_choices(cls, space: Any) -> Any:
-        return {k: as_table(v) for k, v in space.items()} if isinstance(space, Mapping) else space
 
     @property
     def objective_spec(self) -> Objective:

@@ -8,7 +8,7 @@ translate between a configuration and what Optuna stores for it. The two differ 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Protocol
 
 from pydantic import (
@@ -16,7 +16,6 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
-    SerializerFunctionWrapHandler,
     Tag,
     field_validator,
     model_serializer,
@@ -53,19 +52,16 @@ class Bounds(BaseModel):
         return self
 
     def contains(self, value: Any) -> bool:
-        """Return whether a value is within the bounds."""
-        if not is_number(value):
-            return False
-        return (self.low is None or value >= self.low) and (self.high is None or value <= self.high)
+        """Return whether a value is a number within the bounds."""
+        low, high = -math.inf if self.low is None else self.low, math.inf if self.high is None else self.high
+        return is_number(value) and low <= value <= high
 
     def __str__(self) -> str:
         return f"{'' if self.low is None else f'{self.low:g}'}..{'' if self.high is None else f'{self.high:g}'}"
 
 
 def _condition_kind(raw: Any) -> str:
-    if isinstance(raw, Mapping | Bounds):
-        return "bounds"
-    return "values" if isinstance(raw, list) else "value"
+    return "bounds" if isinstance(raw, Mapping | Bounds) else "values" if isinstance(raw, list) else "value"
 
 
 # A value, a list of values, or a range, of another hyperparameter.
@@ -109,19 +105,17 @@ class Interval(BaseModel):
         return self
 
     @model_serializer(mode="wrap")
-    def _as_written(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out the keys of whole numbers if unused, so that studies of earlier versions stay the same."""
-        content: dict[str, Any] = serialize(self)
+    def _as_written(self, serialize: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+        content = serialize(self)
         if self.integer:
             return content | {"low": int(self.low), "high": int(self.high)}
+        # Studies of earlier versions have no keys of whole numbers, and must stay the same.
         return {name: value for name, value in content.items() if name not in ("integer", "step")}
 
     def contains(self, value: Any) -> bool:
         """Return whether `value` can be drawn."""
-        if not is_number(value):
-            return False
-        if self.or_zero and value == 0:
-            return True
+        if not is_number(value) or (self.or_zero and value == 0):
+            return is_number(value)
         fits = not self.integer or (isinstance(value, int) and (value - int(self.low)) % self.step == 0)
         return fits and self.low <= value <= self.high
 
@@ -147,7 +141,6 @@ class Interval(BaseModel):
         return [0.0, self.low] if self.or_zero and self.low else [self.low]
 
     def suggest(self, name: str, trial: Suggests) -> Value:
-        """Draw a value from `trial`."""
         if self.or_zero and trial.suggest_categorical(zero_key(name), [False, True]):
             return 0 if self.integer else 0.0
         if self.integer:
@@ -186,64 +179,51 @@ class Choice(BaseModel):
         return self
 
     def contains(self, value: Any) -> bool:
-        """Return whether `value` can be drawn."""
         return value in self.choices
 
     def meets(self, condition: Bounds) -> bool:
-        """Return whether a choice is within the bounds."""
         return any(map(condition.contains, self.choices))
 
     def extremes(self) -> tuple[Value, ...]:
-        """Values to be checked against the hyperparameter's own domain."""
         return tuple(self.choices)
 
     @property
     def values(self) -> list[Value]:
-        """All values."""
         return self.choices
 
     def suggest(self, name: str, trial: Suggests) -> Value:
-        """Draw a value from `trial`."""
         return trial.suggest_categorical(name, self.choices)  # type: ignore[no-any-return]
 
     def __str__(self) -> str:
         return "{" + ", ".join(value_text(value) for value in self.choices) + "}" + condition_text(self.when)
 
 
-def as_table(raw: Any) -> Mapping[str, Any]:
-    """Return a distribution as a table: a list is choices, a plain value a single choice."""
-    return raw if isinstance(raw, Mapping) else {"choices": raw if isinstance(raw, list) else [raw]}
-
-
-def _kind(raw: Any) -> str:
-    listed = "choices" in raw if isinstance(raw, Mapping) else isinstance(raw, Choice)
-    return "choice" if listed else "interval"
+def as_list(raw: Any) -> list[Any]:
+    """Return a list as it is, and any other value as a list of one."""
+    return raw if isinstance(raw, list) else [raw]
 
 
 # Distinguished by `choices`, so that a fault is reported for the kind that was meant and not for both.
 Distribution = Annotated[
     Annotated[Interval, Tag("interval")] | Annotated[Choice, Tag("choice")],
-    Discriminator(_kind),
+    Discriminator(lambda raw: "choice" if isinstance(raw, Choice) or "choices" in raw else "interval"),
 ]
 
 
 def condition_text(when: Mapping[str, Any]) -> str:
     """Return ` when optimizer = sgd`, or an empty text without a condition."""
-
-    def text(name: str, condition: Any) -> str:
-        if isinstance(condition, list):
-            return f"{name} = {' or '.join(value_text(value) for value in condition)}"
-        return f"{name} in {condition}" if isinstance(condition, Bounds) else f"{name} = {value_text(condition)}"
-
-    return "".join(f" when {text(name, condition)}" for name, condition in when.items())
+    texts = (
+        f"in {condition}" if isinstance(condition, Bounds) else f"= {' or '.join(map(value_text, as_list(condition)))}"
+        for condition in when.values()
+    )
+    return "".join(f" when {name} {text}" for name, text in zip(when, texts, strict=True))
 
 
 def holds(condition: Any, value: Value) -> bool:
     """Return whether a value meets a condition: a value, a list of values, or a range."""
     if isinstance(condition, Bounds):
         return condition.contains(value)
-    allowed = condition if isinstance(condition, list) else [condition]
-    return any(value == one and isinstance(value, bool) == isinstance(one, bool) for one in allowed)
+    return any(value == one and isinstance(value, bool) == isinstance(one, bool) for one in as_list(condition))
 
 
 def zero_key(name: str) -> str:
@@ -251,11 +231,23 @@ def zero_key(name: str) -> str:
     return f"{name}.zero"
 
 
+class CycleError(ValueError):
+    """Conditions that wait for each other; its argument lists the names."""
+
+
 class Space:
-    """The distributions of a study by name, each after those that its conditions name: one pass decides them all."""
+    """The distributions of a study by name, each after those that its conditions name: one pass decides them all.
+
+    Unconditional ones come first, then others in the given order. Raises CycleError.
+    """
 
     def __init__(self, distributions: Mapping[str, Distribution]) -> None:
-        self.distributions = {name: distributions[name] for name in in_order(distributions)}
+        self.distributions: dict[str, Distribution] = {}
+        while left := distributions.keys() - self.distributions.keys():
+            waiting = {name: any(on in left for on in distributions[name].when) for name in left}
+            if all(waiting.values()):
+                raise CycleError(sorted(left))
+            self.distributions |= {name: one for name, one in distributions.items() if waiting.get(name) is False}
 
     def suggest(self, trial: Suggests) -> dict[str, Value]:
         """Draw one configuration from `trial`; a resumed trial returns its earlier draw."""
@@ -280,7 +272,9 @@ class Space:
     def decode(self, stored: Mapping[str, Value]) -> dict[str, Value]:
         """Return the configuration in Optuna's storage, in the order of the study file."""
         return {
-            name: _zero(distribution) if stored.get(zero_key(name)) is True else stored[name]
+            name: (0 if getattr(distribution, "integer", False) else 0.0)
+            if stored.get(zero_key(name)) is True
+            else stored[name]
             for name, distribution in self.distributions.items()
             if name in stored or zero_key(name) in stored
         }
@@ -317,31 +311,6 @@ class Space:
             if name not in configuration and applies(distribution, configuration):
                 faults[name] = "is in [space] but has no value here"
         return faults
-
-
-def in_order(distributions: Mapping[str, Distribution]) -> list[str]:
-    """Return the names, each after those of its conditions, else in the given order. Raises CycleError.
-
-    Unconditional ones come first.
-    """
-    needs = {
-        name: [on for on in distribution.when if on in distributions] for name, distribution in distributions.items()
-    }
-    order = [name for name in needs if not needs[name]]
-    while len(order) < len(needs):
-        ready = [name for name in needs if name not in order and all(on in order for on in needs[name])]
-        if not ready:
-            raise CycleError(sorted(needs.keys() - set(order)))
-        order += ready
-    return order
-
-
-class CycleError(ValueError):
-    """Conditions that wait for each other; its argument lists the names."""
-
-
-def _zero(distribution: Distribution) -> Value:
-    return 0 if isinstance(distribution, Interval) and distribution.integer else 0.0
 
 
 def applies(distribution: Distribution, drawn: Mapping[str, Value]) -> bool:

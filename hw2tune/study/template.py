@@ -84,6 +84,8 @@ def new_files(
 
     `like` is a study that hw2tune ships, `images` a folder, `model` what the study file shall name.
     """
+    from hw2tune.data.image_folder import split_folders
+
     if not re.fullmatch(NAME_PATTERN, name):
         raise StudyFileError(
             f"{name}: a name is of 1 to 64 letters, digits, `.`, `_` or `-`, the first a letter or digit"
@@ -100,28 +102,19 @@ def new_files(
     dataset, shares = '"digits"                # or a folder of images by its path, or data.py:load', _VALIDATION
     if images is not None:
         dataset = _quoted(images if "/" in images or images.startswith(".") else f"./{images}")
-        shares = _shares(expand(images, "--images"))
-    text = _OWN.format(
-        name=name, dataset=dataset, shares=shares,
-        model=_quoted(model) if model else f'"{module}:Net"       # in the file beside this one',
-    )  # fmt: skip
+        folder = expand(images, "--images")
+        parts = split_folders(folder) if folder.is_dir() else {}
+        shares = ("" if "test" in parts else _TEST) + ("" if "validation" in parts else _VALIDATION)
+    network = _quoted(model) if model else f'"{module}:Net"       # in the file beside this one'
+    text = _OWN.format(name=name, dataset=dataset, shares=shares, model=network)
     parse_study(text, f"{name}.toml", missing_code_ok=True)
     return {f"{name}.toml": text} | ({} if model else {module: _NET.format(name=name)})
 
 
 def _quoted(text: str) -> str:
-    """A text as TOML."""
     import tomli_w
 
     return tomli_w.dumps({"text": text}).removeprefix("text = ").rstrip("\n")
-
-
-def _shares(images: Path) -> str:
-    """Shares that a folder needs: of each split without a subfolder."""
-    from hw2tune.data.image_folder import split_folders
-
-    there = split_folders(images) if images.is_dir() else {}
-    return ("" if "test" in there else _TEST) + ("" if "validation" in there else _VALIDATION)
 
 
 def write_new(files: Mapping[str, str]) -> None:
