@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -57,14 +57,14 @@ class MissingFigure:
     reason: str
 
 
-def make_figures(data: StudyData, folder: Path) -> list[DrawnFigure | MissingFigure]:
-    """Draws every figure as `<folder>/<name>.png` and `.pdf`, in the order of the page.
+def make_figures(data: StudyData, folder: Path, chosen: Sequence[Recipe] = ()) -> list[DrawnFigure | MissingFigure]:
+    """Draws the chosen or every figure as `<folder>/<name>.png` and `.pdf`, in the order of the page.
 
     The same data give the same bytes. What cannot be drawn comes back with its reason.
     """
     fonts, boxes = fonts_for("".join([*class_names(data), *data.variants, data.name, data.label]))
     with style(), mpl.rc_context({"font.family": fonts}), _no_collection():
-        return [_make(recipe, data, folder, boxes) for recipe in recipes(data)]
+        return [_make(recipe, data, folder, boxes) for recipe in chosen or recipes(data)]
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from hw2tune.records.replicates import Array
 from hw2tune.report.inference.claims import CAVEAT
 from hw2tune.report.reproduction.tolerance import (
     ENOUGH_SEEDS,
@@ -34,8 +35,9 @@ FIELDS = {  # what the report prints: the field of a repetition's epochs that re
 }
 HELD_OUT_FIELDS = {"test_loss": "held_out_loss", "test_accuracy": "held_out_accuracy"}
 NUMBERS = {"published": NUMBER, "n": INTEGER, "mean": NUMBER, "min": NUMBER, "max": NUMBER, "held_out": NUMBER}
-JUDGEMENT = {"tolerance": NUMBER, "verdict": TEXT}
-TRAINING_IMAGES = {"cifar10": 50_000}  # a published "test set" of this size is the training set, so far as one knows
+NUMBERS |= {"tolerance": NUMBER, "verdict": TEXT}
+EMPTY = np.array([])
+TRAINING_IMAGES = 50_000  # of CIFAR-10: a published "test set" of this size is the training set, so far as one knows
 # What accuracy lacks while one of ten classes is never predicted. Some seeds start so under the double softmax: seed 21
 # of this code predicts no 5 after epoch 1 (85.37 % of the test images right) and all digits after epoch 2; 1 of 24
 # seeds did, and 1 of 4 in plain PyTorch.
@@ -71,28 +73,29 @@ def reproduce(
     """
     first = published[0]
     if overlaps_training is None:
-        overlaps_training = first.test_total == TRAINING_IMAGES.get(first.dataset)
-    rows = [_row(epoch, quantity, replicates) for epoch in published for quantity in _printed(epoch)]
-    totals = [_total(published, quantity, replicates) for quantity in _printed(published[0])]
-    table = frame(
-        _with_notes(rows, published[0].dataset),
-        {"epoch": INTEGER, "quantity": TEXT} | NUMBERS | JUDGEMENT | {"note": TEXT},
-    )
-    verdict = _overall([total["verdict"] for total in totals])
+        overlaps_training = first.test_total == TRAINING_IMAGES
+    printed = [quantity for quantity in FIELDS if getattr(first, quantity) is not None]
+    rows = [_row(epoch, quantity, replicates) for epoch in published for quantity in printed]
+    totals = [_total(published, quantity, replicates) for quantity in printed]
+    low, high = ONE_CLASS
+    late = [
+        row["epoch"] for row in rows
+        if (first.dataset, row["quantity"]) == ("mnist", "test_accuracy") and row["n"]
+        and low <= row["mean"] - row["published"] <= high
+    ]  # fmt: skip
+    rows = [{**row, "note": _note(row, late)} for row in rows]
+    table = frame(rows, {"epoch": INTEGER, "quantity": TEXT} | NUMBERS | {"note": TEXT})
+    verdicts = [total["verdict"] for total in totals]
+    verdict = next((one for one in (NOT_RUN, NOT_JUDGED, NOT_REPRODUCED) if one in verdicts), REPRODUCED)
+    known = known_spread(first.dataset, "train_loss", first.epoch) is not None
     return Reproduction(
         rows=table,
-        totals=frame(totals, {"quantity": TEXT} | NUMBERS | JUDGEMENT),
+        totals=frame(totals, {"quantity": TEXT} | NUMBERS),
         caveat=CAVEAT if overlaps_training else "",
         verdict=verdict,
-        sentence=_sentence(published, table, verdict),
-        tolerance_note=_tolerance_note(
-            int(table["n"].max()), known=known_spread(first.dataset, "train_loss", first.epoch) is not None
-        ),
+        sentence=_sentence(f"{first.dataset} {first.run}", table, verdict),
+        tolerance_note=_tolerance_note(int(table["n"].max()), known=known),
     )
-
-
-def _printed(epoch: PublishedEpoch) -> list[str]:
-    return [quantity for quantity in FIELDS if getattr(epoch, quantity) is not None]
 
 
 def _values(replicates: Sequence[Epochs], field: str) -> Values:
@@ -107,63 +110,35 @@ def _values(replicates: Sequence[Epochs], field: str) -> Values:
 
 def _row(epoch: PublishedEpoch, quantity: str, replicates: Sequence[Epochs]) -> dict[str, Any]:
     values = _values(replicates, FIELDS[quantity])
-    held_out = _values(replicates, HELD_OUT_FIELDS.get(quantity, "")).get(epoch.epoch)
+    held_out = _values(replicates, HELD_OUT_FIELDS.get(quantity, "")).get(epoch.epoch, EMPTY)
     spread = spread_at(epoch.epoch, values, epoch.dataset, quantity) if epoch.epoch in values else None
-    at = values.get(epoch.epoch, np.array([]))
-    return {"epoch": epoch.epoch, **_judged(quantity, getattr(epoch, quantity), at, held_out, spread)}
+    judged = _judged(quantity, getattr(epoch, quantity), values.get(epoch.epoch, EMPTY), held_out, spread)
+    return {"epoch": epoch.epoch, **judged}
 
 
 def _total(published: Sequence[PublishedEpoch], quantity: str, replicates: Sequence[Epochs]) -> dict[str, Any]:
-    printed = [epoch.epoch for epoch in published]
-    whole = [epochs for epochs in replicates if _reaches(epochs, FIELDS[quantity], printed)]
-    values, held_out = (_values(whole, field) for field in (FIELDS[quantity], HELD_OUT_FIELDS.get(quantity, "")))
-    means = np.mean([values[e] for e in printed], axis=0) if whole else np.array([])  # (n,)
-    held_out_means = np.array([values.mean() for e, values in held_out.items() if e in printed])
+    printed, field = [epoch.epoch for epoch in published], FIELDS[quantity]
+    whole = [epochs for epochs in replicates if set(printed) <= _values([epochs], field).keys()]
+    values, held_out = _values(whole, field), _values(whole, HELD_OUT_FIELDS.get(quantity, ""))
+    means = np.mean([values[epoch] for epoch in printed], axis=0) if whole else EMPTY
+    held_out_means = np.array([values.mean() for epoch, values in held_out.items() if epoch in printed])
     spread = spread_of_means(printed, values, published[0].dataset, quantity) if whole else None
     expected = float(np.mean([getattr(epoch, quantity) for epoch in published]))
     return _judged(quantity, expected, means, held_out_means, spread)
 
 
-def _reaches(epochs: Epochs, field: str, printed: Sequence[int]) -> bool:
-    return set(printed) <= _values([epochs], field).keys()
-
-
-def _judged(quantity: str, published: float, values: Any, held_out: Any, spread: Spread | None) -> dict[str, Any]:
-    some = len(values) > 0
-    rounding = 0.0 if quantity == "test_accuracy" else ROUNDING
-    allowed = tolerance(spread, len(values), rounding) if some and spread else None
-    return {
-        "quantity": quantity,
-        "published": published,
-        "n": len(values),
-        "mean": values.mean() if some else None,
-        "min": values.min() if some else None,
-        "max": values.max() if some else None,
-        "held_out": held_out.mean() if held_out is not None and len(held_out) else None,
-        "tolerance": allowed,
-        "verdict": _verdict(published - values.mean(), allowed) if some else NOT_RUN,
-    }
-
-
-def _verdict(difference: float, allowed: float | None) -> str:
-    if allowed is None:
-        return NOT_JUDGED
-    return REPRODUCED if abs(difference) <= allowed else NOT_REPRODUCED
-
-
-def _overall(verdicts: Sequence[str]) -> str:
-    return next((v for v in (NOT_RUN, NOT_JUDGED, NOT_REPRODUCED) if v in verdicts), REPRODUCED)
-
-
-def _with_notes(rows: Sequence[dict[str, Any]], dataset: str) -> list[dict[str, Any]]:
-    late = [
-        row["epoch"] for row in rows if dataset == "mnist" and row["quantity"] == "test_accuracy" and _lacks_one(row)
-    ]
-    return [{**row, "note": _note(row, late)} for row in rows]
-
-
-def _lacks_one(row: Mapping[str, Any]) -> bool:
-    return bool(row["n"]) and ONE_CLASS[0] <= row["mean"] - row["published"] <= ONE_CLASS[1]
+def _judged(quantity: str, published: float, values: Array, held_out: Array, spread: Spread | None) -> dict[str, Any]:
+    """Return one line of a table; `values` and `held_out` (n,) may be empty."""
+    known = {"quantity": quantity, "published": published, "n": len(values), "verdict": NOT_RUN}
+    known["held_out"] = held_out.mean() if len(held_out) else None
+    if not len(values):
+        return known
+    known |= {"mean": values.mean(), "min": values.min(), "max": values.max(), "verdict": NOT_JUDGED}
+    if spread is None:
+        return known
+    allowed = tolerance(spread, len(values), 0.0 if quantity == "test_accuracy" else ROUNDING)
+    inside = abs(published - values.mean()) <= allowed
+    return known | {"tolerance": allowed, "verdict": REPRODUCED if inside else NOT_REPRODUCED}
 
 
 def _note(row: Mapping[str, Any], late: Sequence[int]) -> str:
@@ -177,27 +152,22 @@ def _note(row: Mapping[str, Any], late: Sequence[int]) -> str:
     return outside
 
 
-def _sentence(published: Sequence[PublishedEpoch], rows: pd.DataFrame, verdict: str) -> str:
-    name = f"{published[0].dataset} {published[0].run}"
+def _sentence(name: str, rows: pd.DataFrame, verdict: str) -> str:
     if verdict == NOT_RUN:
         return f"{name}: no repetition reached the last printed epoch."
-    inside = rows["verdict"] == REPRODUCED
-    last = rows["epoch"] == rows["epoch"].max()
+    inside, last = rows["verdict"] == REPRODUCED, rows["epoch"] == rows["epoch"].max()
+    tested = rows[last & (rows["quantity"] == "test_accuracy")].iloc[0]
+    end = "Its last test accuracy was not judged."
+    if pd.notna(tested["mean"]) and pd.notna(tested["tolerance"]):  # inside a wide tolerance says little
+        apart = points(tested["published"] - tested["mean"])
+        end = (
+            f"At epoch {tested['epoch']} the published test accuracy lies {apart} points from the repetition; "
+            f"the tolerance there is {100 * tested['tolerance']:.2f} points."
+        )
     return (
         f"{name}: {verdict} on average over the printed epochs; {inside.sum()} of {len(rows)} printed numbers are "
         f"inside the tolerance, at the last epoch {(inside & last).sum()} of {last.sum()} (n = {rows['n'].max()}). "
-        + _at_the_end(rows[last & (rows["quantity"] == "test_accuracy")].iloc[0])
-    )
-
-
-def _at_the_end(row: pd.Series) -> str:
-    """How far apart the last test accuracies are, and how wide the tolerance is: inside a wide one says little."""
-    if pd.isna(row["mean"]) or pd.isna(row["tolerance"]):
-        return "Its last test accuracy was not judged."
-    apart = points(row["published"] - row["mean"])
-    return (
-        f"At epoch {row['epoch']} the published test accuracy lies {apart} points from the repetition; "
-        f"the tolerance there is {100 * row['tolerance']:.2f} points."
+        + end
     )
 
 

@@ -20,7 +20,7 @@ anything but independent. Checked for n = 3 without the known spread on 15 real 
 as seeds and a fourth as "published", 3,000 times: 98 % of the numbers inside, no epoch below 95 %, all 25 numbers of a
 run in 83 %. (Pooled over epochs: 82 % at epoch 1. Each epoch by itself: 95 %, all 25 in 66 %.)
 
-The interval supposes a bell-shaped spread. A run that learns one digit late (`ONE_CLASS` in `reproduction.py`; 1 MNIST
+The interval supposes a bell-shaped spread. A run that learns one digit late (`ONE_CLASS` in `tables.py`; 1 MNIST
 seed of 24) lies far outside of seeds that do not, and is then reported as such.
 """
 

@@ -14,8 +14,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import pandas as pd
 
@@ -25,14 +26,14 @@ from hw2tune.records.dataset import DatasetRecord
 from hw2tune.records.environment import runs as environment_runs
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.overview import Overview
-from hw2tune.records.replicates import Replicate, ReplicatesFolder, read_replicates
+from hw2tune.records.replicates import ReplicatesFolder, read_replicates
+from hw2tune.report.figures import DrawnFigure, MissingFigure, make_figures
 from hw2tune.report.figures.curves import HELD_OUT, VALIDATION, Quantity, draw_curves
-from hw2tune.report.figures.drawing import CannotDrawError
+from hw2tune.report.figures.drawing import Recipe
 from hw2tune.report.figures.labels import LOSSES
-from hw2tune.report.figures.style import pixels, save, style
 from hw2tune.report.outputs import PAGE, default_target, replacing
-from hw2tune.report.page.blocks import Absent, Block, Facts, Figure, Prose, Row, Section, Table, embedded, render_page
-from hw2tune.report.page.sections import machine_blocks
+from hw2tune.report.page.blocks import Block, Facts, Prose, Row, Section, Table, render_page
+from hw2tune.report.page.sections import figure_block, machine_blocks
 from hw2tune.report.reproduction.tables import HELD_OUT_FIELDS, Reproduction, reproduce
 from hw2tune.report.sound import sound_replicate, sound_run
 from hw2tune.report.study_data import StudyData
@@ -42,7 +43,9 @@ from hw2tune.study.published import PROTOCOLS, RUNS, published_epochs
 from hw2tune.text.numbers import configuration_words, percent, sentence
 from hw2tune.text.plain import markdown_table
 
-TOTALS_FILE, MARKDOWN_FILE = "totals.csv", "reproduction.md"
+TABLE_FILE, TOTALS_FILE, MARKDOWN_FILE = "reproduction.csv", "totals.csv", "reproduction.md"
+COLUMNS = ("epoch", "quantity", "published", "reproduced", "min to max", "held-out test", "tolerance", "verdict")
+PUBLISHED_ON = {"mnist": "MNIST", "cifar10": "CIFAR-10"}  # the data sets as the published runs call them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +53,7 @@ class ReproductionReport:
     """The files of a report, and the comparisons by run (`baseline`, `l2`)."""
 
     name: str
-    label: str  # of the data of the repetition
+    label: str  # of the data of the repetition: their pixels need not be the published ones
     runs: dict[str, Reproduction]
     page: Path
     table: Path
@@ -66,7 +69,7 @@ def write_reproduction(folder: StudyFolder, target: Path | None = None) -> Repro
     """
     refuse_links_out(folder.root)
     data = _read(folder)
-    name, label = data.overview.study.dataset, data.images["label"]
+    name = data.overview.study.dataset
     evaluated = [replicate.last for replicate in data.replicates if replicate.last]
     overlaps = any(last.overlaps_training for last in evaluated) if evaluated else None
     runs = {
@@ -75,23 +78,31 @@ def write_reproduction(folder: StudyFolder, target: Path | None = None) -> Repro
     }
     target = target or default_target([folder])
     with replacing(target) as scratch:
-        with style():
-            drawn = [_figure(scratch, data, quantity, runs[RUNS[0]].caveat) for quantity in get_args(Quantity)]
-        page = reproduction_page(name, label, runs, drawn, data.replicates, data.environment)
+        below = HELD_OUT if runs[RUNS[0]].caveat else VALIDATION
+        recipes = [
+            Recipe(
+                name=f"reproduction-{quantity}",
+                section="curves",
+                title=f"{quantity.capitalize()}, reproduced and published",
+                draw=partial(draw_curves, quantity=quantity, below=below),
+            )
+            for quantity in get_args(Quantity)
+        ]
+        figures = make_figures(data, scratch / "figures", recipes)
         write_atomically(scratch / TABLE_FILE, _csv({run: one.rows for run, one in runs.items()}))
         write_atomically(scratch / TOTALS_FILE, _csv({run: one.totals for run, one in runs.items()}))
-        write_atomically(scratch / MARKDOWN_FILE, _markdown(name, label, runs))
-        write_atomically(scratch / PAGE, page)
-    names = [figure.name for figure in drawn if isinstance(figure, Figure)]
+        write_atomically(scratch / MARKDOWN_FILE, _markdown(data, runs))
+        write_atomically(scratch / PAGE, _page(data, runs, figures))
+    drawn = [path for figure in figures if isinstance(figure, DrawnFigure) for path in (figure.png, figure.pdf)]
     return ReproductionReport(
         name=name,
-        label=label,
+        label=data.label,
         runs=runs,
         page=target / PAGE,
         table=target / TABLE_FILE,
         totals=target / TOTALS_FILE,
         markdown=target / MARKDOWN_FILE,
-        figures=[target / "figures" / f"{name}.{form}" for name in names for form in ("png", "pdf")],
+        figures=[target / path.relative_to(scratch) for path in drawn],
     )
 
 
@@ -119,39 +130,49 @@ def _read(folder: StudyFolder) -> StudyData:
 def _csv(tables: Mapping[str, pd.DataFrame]) -> str:
     """Return the tables of the runs as one, with the run in the first column."""
     rows = pd.concat([table.assign(run=run) for run, table in tables.items()])
-    columns = ["run", *(column for column in rows.columns if column != "run")]
-    return rows[columns].to_csv(index=False, lineterminator="\n")
+    return rows[["run", *rows.columns.drop("run")]].to_csv(index=False, lineterminator="\n")
 
 
-def _figure(target: Path, data: StudyData, quantity: Quantity, caveat: str) -> Figure | Absent:
-    name, title = f"reproduction-{quantity}", f"{quantity.capitalize()}, reproduced and published"
-    try:
-        drawing = draw_curves(data, quantity, HELD_OUT if caveat else VALIDATION)
-    except CannotDrawError as error:
-        return Absent(name=name, title=title, reason=str(error))
-    png, pdf = save(drawing.figure, target / "figures", name)
-    width, height = pixels(png)
-    return Figure(
-        name=name,
-        title=title,
-        caption=drawing.caption,
-        alt=drawing.alt,
-        image=embedded(png),
-        width=width,
-        height=height,
-        file=f"figures/{pdf.name}",
-        caveat=f"“test”: {caveat}" if caveat else "",
-    )
+def cells(row: pd.Series) -> list[str]:
+    """Return a row of `rows` or `totals` as text, under COLUMNS: losses with four digits, accuracies in percent."""
+    accuracy = str(row["quantity"]).endswith("accuracy")
+
+    def number(value: float) -> str:
+        return "-" if pd.isna(value) else percent(value) if accuracy else f"{value:.4f}"
+
+    return [
+        str(row.get("epoch", "mean")),
+        str(row["quantity"]).replace("_", " "),
+        number(row["published"]),
+        number(row["mean"]),
+        f"{number(row['min']).removesuffix(' %')} to {number(row['max'])}" if row["n"] > 1 else "-",
+        number(row["held_out"]),
+        number(row["tolerance"]),
+        str(row["verdict"]) + (f" ({row['note']})" if row.get("note") else ""),
+    ]
 
 
-def _markdown(name: str, label: str, runs: Mapping[str, Reproduction]) -> str:
-    totals = [[run, *number_cells(row)] for run, one in runs.items() for _, row in one.totals.iterrows()]
+def _title(data: StudyData) -> tuple[str, list[str]]:
+    """Return the title, and a sentence if the repetition has other pixels than the published runs."""
+    published, label = PUBLISHED_ON[data.overview.study.dataset], data.label
+    title = f"The published {published} runs, repeated"
+    if label == published:
+        return title, []
+    return f"{title} on {label}", [
+        f"The published runs were trained on {published}, the repetitions on {label}: the pixels differ, and a "
+        "difference between the numbers may come from them."
+    ]
+
+
+def _markdown(data: StudyData, runs: Mapping[str, Reproduction]) -> str:
+    title, pixels = _title(data)
+    totals = [[run, *cells(row)[1:]] for run, one in runs.items() for _, row in one.totals.iterrows()]
     parts = [
-        f"# {escape(reproduction_title(name, label))}",
-        *map(escape, other_pixels(name, label)),
+        f"# {escape(title)}",
+        *map(escape, pixels),
         "## Means over the printed epochs",
         *dict.fromkeys(f"**“test”: {one.caveat}**" for one in runs.values() if one.caveat),
-        markdown_table(TOTAL_COLUMNS, totals),
+        markdown_table(("run", "mean of", *COLUMNS[2:]), totals),
     ]
     for run, one in runs.items():
         parts += [f"## {run}", one.sentence, one.tolerance_note, *([f"**{one.caveat}**"] if one.caveat else [])]
@@ -159,108 +180,56 @@ def _markdown(name: str, label: str, runs: Mapping[str, Reproduction]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-COLUMNS = ("epoch", "quantity", "published", "reproduced", "min to max", "held-out test", "tolerance", "verdict")
-TOTAL_COLUMNS = ("run", "mean of", *COLUMNS[2:])
-TABLE_FILE = "reproduction.csv"  # beside the page
-PUBLISHED_ON = {"mnist": "MNIST", "cifar10": "CIFAR-10"}  # the data sets as the published runs call them
-
-
-def cells(row: pd.Series) -> list[str]:
-    """Return a row of `Reproduction.rows` as text, under COLUMNS: losses with four digits, accuracies in percent."""
-    cells = number_cells(row)
-    return [str(row["epoch"]), *cells[:-1], cells[-1] + (f" ({row['note']})" if row["note"] else "")]
-
-
-def number_cells(row: pd.Series) -> list[str]:
-    """Return a row of `Reproduction.totals`, or of `rows` without its epoch and note, as text."""
-    accuracy = str(row["quantity"]).endswith("accuracy")
-
-    def number(value: float) -> str:
-        if pd.isna(value):
-            return "-"
-        return f"{100 * value:.2f} %" if accuracy else f"{value:.4f}"
-
-    return [
-        str(row["quantity"]).replace("_", " "),
-        number(row["published"]),
-        number(row["mean"]),
-        f"{number(row['min']).removesuffix(' %')} to {number(row['max'])}" if row["n"] > 1 else "-",
-        number(row["held_out"]),
-        number(row["tolerance"]),
-        str(row["verdict"]),
-    ]
-
-
-def reproduction_title(dataset: str, label: str) -> str:
-    """Return the title. `label` names the data of the repetition: their pixels need not be the published ones."""
-    published = PUBLISHED_ON.get(dataset, dataset)
-    return f"The published {published} runs, repeated" + ("" if label == published else f" on {label}")
-
-
-def other_pixels(dataset: str, label: str) -> list[str]:
-    """Return a sentence if the repetition has other pixels than the published runs."""
-    published = PUBLISHED_ON.get(dataset, dataset)
-    if label == published:
-        return []
-    return [
-        f"The published runs were trained on {published}, the repetitions on {label}: the pixels differ, and a "
-        "difference between the numbers may come from them."
-    ]
-
-
-def reproduction_page(
-    dataset: str,
-    label: str,
-    runs: Mapping[str, Reproduction],
-    figures: Sequence[Figure | Absent],
-    replicates: Sequence[Replicate],
-    environment: Sequence[dict[str, Any]],
-) -> str:
-    """Return the page as HTML. `label` names the data; `environment` has an entry for each start of the command."""
-    opening = Section(anchor="verdicts", title="Verdicts", columns=[_opening(runs, other_pixels(dataset, label))])
-    sections = [
-        Section(anchor="curves", title="Curves", columns=[figures]),
-        Section(anchor="numbers", title="Every printed number", columns=[_verdicts(runs)]),
-        Section(anchor="environment", title="How to repeat it", columns=[_repeating(label, replicates, environment)]),
-    ]
-    return render_page(title=reproduction_title(dataset, label), studies=[label], opening=opening, sections=sections)
-
-
-def _opening(runs: Mapping[str, Reproduction], pixels: Sequence[str]) -> list[Block]:
+def _page(data: StudyData, runs: Mapping[str, Reproduction], figures: Sequence[DrawnFigure | MissingFigure]) -> str:
+    """Return the page: verdicts, curves, every printed number, and what it takes to repeat it."""
+    title, pixels = _title(data)
+    caveat = next((run.caveat for run in runs.values() if run.caveat), "")
+    mark = f"“test”: {caveat}" if caveat else ""
     notes = list(dict.fromkeys(run.tolerance_note for run in runs.values()))
     if len(notes) > 1:
         notes = [f"{sentence(label)}: {run.tolerance_note}" for label, run in runs.items()]
-    caveat = next((run.caveat for run in runs.values() if run.caveat), "")
-    marked = [Prose(name="caveat", caveat=caveat, paragraphs=[_hidden(runs, caveat)])] if caveat else []
-    return [
+    opening = [
         Prose(name="verdicts", lead=True, paragraphs=[*(run.sentence for run in runs.values()), *pixels]),
-        *marked,
+        *([Prose(name="caveat", caveat=caveat, paragraphs=[_hidden(runs, caveat)])] if caveat else []),
         Prose(name="tolerance", paragraphs=notes),
     ]
+    marked = [Prose(name="caveat-table", caveat=caveat, paragraphs=[])] if caveat else []
+    sections: list[tuple[str, str, list[Block]]] = [
+        ("curves", "Curves", [figure_block(one, "figures/", mark) for one in figures]),
+        ("numbers", "Every printed number", [*marked, _verdicts(runs, caveat)]),
+        ("environment", "How to repeat it", [*_facts(data), *machine_blocks(data.environment)]),
+    ]
+    return render_page(
+        title=title,
+        studies=[data.label],
+        opening=Section(anchor="verdicts", title="Verdicts", columns=[opening]),
+        sections=[Section(anchor=anchor, title=title, columns=[blocks]) for anchor, title, blocks in sections],
+    )
 
 
 def _hidden(runs: Mapping[str, Reproduction], caveat: str) -> str:
     """Return a sentence on the published test images, with the held-out accuracies that they hide."""
-    cells = [f"What was published as test loss and test accuracy was {caveat}, and is repeated so."]
+    sentences = [f"What was published as test loss and test accuracy was {caveat}, and is repeated so."]
     for label, run in runs.items():
         last = run.rows[run.rows["quantity"] == "test_accuracy"].iloc[-1]
         if pd.notna(last["held_out"]):
-            cells.append(
+            sentences.append(
                 f"{label}, epoch {last['epoch']}: {percent(last['mean'])} there, {percent(last['held_out'])} on the "
                 "held-out test images."
             )
-    return " ".join(cells)
+    return " ".join(sentences)
 
 
-def _verdicts(runs: Mapping[str, Reproduction]) -> list[Block]:
+def _verdicts(runs: Mapping[str, Reproduction], caveat: str) -> Table:
     """One table: of each run the means over the printed epochs, which its verdict rests on, and every number."""
-    caveat = next((run.caveat for run in runs.values() if run.caveat), "")
-    rows: list[Row] = []
+    rows = []
     for label, run in runs.items():
-        lines = [(row, ["mean", *number_cells(row)]) for _, row in run.totals.iterrows()]
-        lines += [(row, cells(row)) for _, row in run.rows.iterrows()]
-        rows += [Row(cells=[label, *_marked(line, row, run.caveat)]) for row, line in lines]
-    table = Table(
+        for _, row in [*run.totals.iterrows(), *run.rows.iterrows()]:
+            mark = " (train images)" if run.caveat and row["quantity"] in HELD_OUT_FIELDS else ""
+            epoch, quantity, *others = cells(row)
+            rows.append(Row(cells=[label, epoch, quantity + mark, *others]))
+    columns = [sentence(column) for column in COLUMNS]
+    return Table(
         name="verdicts-table",
         title="Published and reproduced",
         caption=(
@@ -270,40 +239,26 @@ def _verdicts(runs: Mapping[str, Reproduction]) -> list[Block]:
             "number is outside the tolerance, in nats or as a fraction, and a possible reason."
             + (f" What is marked “train images” was published as test and {caveat}." if caveat else "")
         ),
-        columns=["Run", *(sentence(column) for column in COLUMNS)],
-        numeric=frozenset(sentence(column) for column in COLUMNS if column not in ("quantity", "verdict")),
+        columns=["Run", *columns],
+        numeric=[columns[0], *columns[2:-1]],
         rows=rows,
         file=TABLE_FILE,
     )
-    return [*([Prose(name="caveat-table", caveat=caveat, paragraphs=[])] if caveat else []), table]
 
 
-def _marked(cells: list[str], row: pd.Series, caveat: str) -> list[str]:
-    """Mark a quantity that was published as test and taken on the training images."""
-    mark = " (train images)" if caveat and row["quantity"] in HELD_OUT_FIELDS else ""
-    return [cells[0], cells[1] + mark, *cells[2:]]
-
-
-def _repeating(label: str, replicates: Sequence[Replicate], environment: Sequence[dict[str, Any]]) -> list[Block]:
-    return [
-        Facts(name="data", title="Data", facts=_data(label, environment)),
-        *([Facts(name="runs", title="Runs", facts=_runs(replicates))] if replicates else []),
-        *machine_blocks(environment),
-    ]
-
-
-def _data(label: str, environment: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
-    data = environment[-1].get("data", {}) if environment else {}
-    facts = {"checksum": data.get("checksum"), "checksum of the split": data.get("split_checksum")}
-    return [("data set", label), *((term, f"`{fact}`") for term, fact in facts.items() if fact)]
-
-
-def _runs(replicates: Sequence[Replicate]) -> list[tuple[str, str]]:
-    one = replicates[0]
-    longest = max(len(replicate.epochs) for replicate in replicates)
-    facts = [("model", one.model), ("loss", LOSSES.get(one.loss, one.loss)), ("epochs", str(longest))]
-    for run in RUNS:
-        trained = [replicate for replicate in replicates if replicate.variant == run]
-        facts += [(run, configuration_words(trained[0].params))] if trained else []
-        facts += [(f"seeds of {run}", ", ".join(str(replicate.seed) for replicate in trained) or "none yet")]
-    return facts
+def _facts(data: StudyData) -> list[Block]:
+    """Return the images, and the runs with their seeds."""
+    noted = data.environment[-1].get("data", {}) if data.environment else {}
+    sums = {"checksum": noted.get("checksum"), "checksum of the split": noted.get("split_checksum")}
+    images = [("data set", data.label), *((term, f"`{fact}`") for term, fact in sums.items() if fact)]
+    blocks: list[Block] = [Facts(name="data", title="Data", facts=images)]
+    if data.replicates:
+        one = data.replicates[0]
+        longest = max(len(replicate.epochs) for replicate in data.replicates)
+        facts = [("model", one.model), ("loss", LOSSES.get(one.loss, one.loss)), ("epochs", str(longest))]
+        for run in RUNS:
+            trained = data.of(run)
+            facts += [(run, configuration_words(trained[0].params))] if trained else []
+            facts += [(f"seeds of {run}", ", ".join(str(replicate.seed) for replicate in trained) or "none yet")]
+        blocks.append(Facts(name="runs", title="Runs", facts=facts))
+    return blocks

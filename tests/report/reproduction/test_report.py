@@ -15,7 +15,7 @@ from hw2tune.records.layout import StudyFolder
 from hw2tune.records.replicates import Evaluation, Replicate, ReplicatesFolder, npz, write_replicate
 from hw2tune.report.figures.curves import PUBLISHED_LOSS
 from hw2tune.report.inference.claims import CAVEAT
-from hw2tune.report.reproduction.write import COLUMNS, ReproductionReport, number_cells, write_reproduction
+from hw2tune.report.reproduction.write import COLUMNS, ReproductionReport, cells, write_reproduction
 from hw2tune.study.published import published_epochs
 from tests.report.html import Element, parse
 
@@ -177,9 +177,7 @@ def test_the_csv_equals_the_tables(reports: dict[str, ReproductionReport]) -> No
 def test_the_page_shows_the_totals_that_the_verdicts_rest_on(reports: dict[str, ReproductionReport]) -> None:
     for report in reports.values():
         lines = page(report).all("tr")
-        expected = [
-            [label, *number_cells(row)] for label, run in report.runs.items() for _, row in run.totals.iterrows()
-        ]
+        expected = [[label, *cells(row)[1:]] for label, run in report.runs.items() for _, row in run.totals.iterrows()]
         read_off = [[cell.text.replace(" (train images)", "") for cell in (*r.all("th"), *r.all("td"))] for r in lines]
         shown = [[line[0], *line[2:]] for line in read_off if line[1] == "mean"]
         assert [[text.replace("\N{NO-BREAK SPACE}", " ") for text in line] for line in shown] == expected
