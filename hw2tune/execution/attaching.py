@@ -24,38 +24,30 @@ RAY_VARIABLES = ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS")
 MODE, TOKEN, TOKEN_PATH = "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"
 
 
-def meant(typed: str, named: str) -> tuple[str, str]:
-    """The address to attach to, and how to call it in messages: `auto` is what RAY_ADDRESS has `named`, if anything."""
-    if typed != "auto" or named in ("", "auto"):
-        return typed, typed
-    shown = f"auto (RAY_ADDRESS={named})"
-    if named == "local":
-        raise ResourceError(
-            f"--address {shown}: RAY_ADDRESS names no cluster; unset it, or give host:port of the cluster's head"
-        )
-    return named, shown
-
-
 @contextlib.contextmanager
-def without_ray_address() -> Iterator[dict[str, str]]:
+def without_ray_address() -> Iterator[str]:
     """For the length of a `with`, Ray finds no address in the environment: it would take it before the one given.
 
-    Yields what stood there.
+    Yields the RAY_ADDRESS that was there, or nothing.
     """
-    before = {name: os.environ.pop(name) for name in RAY_VARIABLES if name in os.environ}
-    try:
-        yield before
-    finally:
-        os.environ.update(before)
+    with _variables(dict.fromkeys(RAY_VARIABLES)) as before:
+        yield before["RAY_ADDRESS"] or ""
 
 
-def reached(address: str, shown: str) -> str:
-    """Where the cluster's head listens, as host:port. Raises ResourceError at once where nothing does.
+def reached(typed: str, named: str) -> tuple[str, str]:
+    """Where the cluster's head listens, as host:port, and the name of the address in messages.
 
-    Ray 2.60 itself goes on trying for many minutes.
+    `auto` is what RAY_ADDRESS has `named`, if anything. Raises ResourceError at once where nothing listens: Ray 2.60
+    itself goes on trying for many minutes.
     """
     from ray._private.services import canonicalize_bootstrap_address
 
+    by_name = typed == "auto" and named not in ("", "auto")
+    address, shown = (named, f"auto (RAY_ADDRESS={named})") if by_name else (typed, typed)
+    if by_name and named == "local":
+        raise ResourceError(
+            f"--address {shown}: RAY_ADDRESS names no cluster; unset it, or give host:port of the cluster's head"
+        )
     if address.startswith("ray://"):
         raise ResourceError(
             f"--address {shown}: Ray Client cannot run a study; use --address auto on a machine of the cluster, "
@@ -71,21 +63,25 @@ def reached(address: str, shown: str) -> str:
         socket.create_connection((host, int(port)), timeout=5).close()
     except (OSError, ValueError) as error:
         raise connection_error(shown, str(error)) from None
-    return f"{host}:{port}"
+    return f"{host}:{port}", shown
 
 
 @contextlib.contextmanager
 def own_token() -> Iterator[None]:
     """For a Ray that is started here: closed to others, and nothing is left on disk nor has to be there."""
     with _variables({MODE: "token", TOKEN: secrets.token_hex(32)}):
+        _read_anew()
         yield
 
 
 @contextlib.contextmanager
 def users_token(mode: str | None = None) -> Iterator[None]:
     """For a Ray that runs: with the user's token, in the `mode` that it wants, by default `token` if there is one."""
-    _keep_private(token_file())
-    with _variables({MODE: mode or ("token" if has_token() else "disabled")}):
+    with contextlib.suppress(OSError):  # no file, or another user's
+        if _token_file().stat().st_mode & 0o077:  # Ray 2.60 leaves the file that it makes readable to everybody
+            _token_file().chmod(0o600)
+    with _variables({MODE: mode or ("token" if _has_token() else "disabled")}):
+        _read_anew()
         yield
 
 
@@ -93,58 +89,54 @@ def wanted_mode(address: str, shown: str) -> str:
     """`disabled` for a cluster that asks nobody for a token, `token` for one that takes ours. Raises ResourceError.
 
     `address` is host:port. Ray 2.60 itself goes by its variables alone: a token sent to a cluster that has none ends
-    each of its workers without a word, and a wrong one is tried for a minute.
+    each of its workers without a word; a wrong one, and none where one is wanted, are tried for half a minute and more
+    and then told as no connection.
     """
-    for mode in ["disabled", "token"] if has_token() else ["disabled"]:
+    for mode in ["disabled", "token"] if _has_token() else ["disabled"]:
         with users_token(mode):
             if _lets_in(address):
                 return mode
-    raise token_refused(shown, here=has_token())
+    raise token_refused(shown, here=_has_token())
 
 
 def _lets_in(address: str) -> bool:
     from ray._raylet import GcsClient  # type: ignore[attr-defined]  # compiled, without stubs
     from ray.exceptions import AuthenticationError
 
-    with silent_stderr():  # Ray's C++ tells the terminal first
-        try:
-            GcsClient(address=address).internal_kv_get(b"CLUSTER_METADATA", b"cluster", timeout=5)
-        except AuthenticationError:
-            return False
-        except Exception:  # whatever else is wrong, `ray.init` says it better
-            return True
+    kept, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 2)  # Ray's C++ tells the terminal first
+    try:
+        GcsClient(address=address).internal_kv_get(b"CLUSTER_METADATA", b"cluster", timeout=5)
+    except AuthenticationError:
+        return False
+    except Exception:  # whatever else is wrong, `ray.init` says it better
+        return True
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(null)
     return True
 
 
-def has_token() -> bool:
-    """Return whether this user has a token for clusters."""
-    return bool(os.environ.get(TOKEN)) or token_file().is_file()
+def _has_token() -> bool:
+    return bool(os.environ.get(TOKEN)) or _token_file().is_file()
 
 
-def token_file() -> Path:
-    """Where Ray looks for the user's token."""
+def _token_file() -> Path:
     return Path(os.environ.get(TOKEN_PATH) or "~/.ray/auth_token").expanduser()
 
 
-def _keep_private(token: Path) -> None:
-    """Ray 2.60 leaves the token file that it makes readable to everybody."""
-    with contextlib.suppress(OSError):  # no file, or another user's
-        if token.stat().st_mode & 0o077:
-            token.chmod(0o600)
-
-
 @contextlib.contextmanager
-def _variables(values: dict[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    _read_anew()
+def _variables(values: dict[str, str | None]) -> Iterator[dict[str, str | None]]:
+    """For the length of a `with`, environment variables have these values, or are not set. Yields those before."""
+    before = {name: os.environ.pop(name, None) for name in values}
+    os.environ.update({name: value for name, value in values.items() if value is not None})
     try:
-        yield
+        yield before
     finally:
         for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
+            os.environ.pop(name, None)
+            if value is not None:
                 os.environ[name] = value
 
 
@@ -154,19 +146,6 @@ def _read_anew() -> None:
 
     Config.initialize("")
     AuthenticationTokenLoader.instance().reset_cache()
-
-
-@contextlib.contextmanager
-def silent_stderr() -> Iterator[None]:
-    """For the length of a `with`, file descriptor 2 writes nowhere."""
-    kept, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(null)
 
 
 def connection_error(address: str, said: str) -> ResourceError:

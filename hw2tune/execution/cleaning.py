@@ -55,70 +55,57 @@ def find(results: str | Path, names: Sequence[str] = (), kinds: Collection[str] 
         )
     if unknown := [kind for kind in kinds if kind not in KINDS]:
         raise StudyFolderError(f"--only {unknown[0]}: there are {', '.join(KINDS)}")
-    place, notes = Path(results), list[str]()
-    found = [one for name in _names(place, names) for one in _of_study(place, name, notes)]
-    if not names:
-        found += [*leftover(DECODED, "", cached_files()), *leftover(SCRATCH, "", find_abandoned())]
+    place, found, notes = Path(results), list[Leftover](), list[str]()
+    aside = [one.study for one in set_aside(place)]
+    for name in names:
+        if name not in aside:
+            find_folder(place, name)
+    for name in dict.fromkeys(names or [*(folder.name for folder in study_folders(place)), *aside, ""]):
+        owner = owner_of(StudyFolder(place / name)) if name else None
+        if owner is None:
+            found += _leftovers(place, name, notes)
+        else:
+            notes.append(f"{name}: {owner} runs it; left alone")
     wanted = kinds or [kind for kind in KINDS if kind not in ON_DEMAND]
     chosen = tuple(one for one in found if one.kind in wanted)
     return Leftovers(results=place, found=chosen, notes=tuple(notes))
+
+
+def _leftovers(results: Path, study: str, notes: list[str]) -> list[Leftover]:
+    """What can go of a study, or without a name of this machine."""
+    if not study:
+        return [*leftover(DECODED, "", cached_files()), *leftover(SCRATCH, "", find_abandoned())]
+    folder, aside = StudyFolder(results / study), set_aside(results, study)
+    try:
+        return [*(in_study(folder) if folder.study_file.exists() else []), *aside]
+    except Hw2tuneError as error:
+        notes.append(f"{study}: left alone: {error}")
+        return aside
 
 
 def remove(leftovers: Leftovers) -> Leftovers:
     """Remove what was found and still can go; return what has gone. A study that runs meanwhile is left alone."""
     gone, notes = list[Leftover](), list[str]()
     for study in dict.fromkeys(one.study for one in leftovers.found):
-        asked = [one for one in leftovers.found if one.study == study]
+        folder = StudyFolder(leftovers.results / study)
         try:
-            with _held(leftovers.results, study):
-                still = {path for one in _still(leftovers.results, study) for path in one.paths}
-                for one in asked:
-                    gone += _removed(one, [path for path in one.paths if path in still], notes)
+            with _held(folder) if study and folder.root.is_dir() else contextlib.nullcontext():
+                # Under the lock: a run may have begun and ended since it was shown.
+                still = {path for one in _leftovers(leftovers.results, study, notes) for path in one.paths}
+                for one in leftovers.found:
+                    if one.study == study:
+                        gone += _removed(one, [path for path in one.paths if path in still], notes)
         except Hw2tuneError as error:
             notes.append(str(error))
     return replace(leftovers, found=tuple(gone), notes=tuple(notes))
 
 
-def _names(results: Path, names: Sequence[str]) -> list[str]:
-    aside = [one.study for one in set_aside(results)]
-    for name in names:
-        if name not in aside:
-            find_folder(results, name)
-    return list(dict.fromkeys(names or [*(folder.name for folder in study_folders(results)), *aside]))
-
-
-def _of_study(results: Path, name: str, notes: list[str]) -> list[Leftover]:
-    folder = StudyFolder(results / name)
-    if (owner := owner_of(folder)) is not None:
-        notes.append(f"{name}: {owner} runs it; left alone")
-        return []
-    found = set_aside(results, name)
-    if folder.study_file.exists():
-        try:
-            found = [*in_study(folder), *found]
-        except Hw2tuneError as error:
-            notes.append(f"{name}: left alone: {error}")
-    return found
-
-
 @contextlib.contextmanager
-def _held(results: Path, study: str) -> Iterator[None]:
+def _held(folder: StudyFolder) -> Iterator[None]:
     """Keep runs off a study while something of it is removed. Raises StudyFolderError where one is under way."""
-    folder = StudyFolder(results / study)
-    if not study or not folder.root.is_dir():
-        yield
-        return
     refuse_in_use(folder)
     with locked(folder):
         yield
-
-
-def _still(results: Path, study: str) -> list[Leftover]:
-    """What can go now, under the lock: a run may have begun and ended since it was shown."""
-    if not study:
-        return [*leftover(DECODED, "", cached_files()), *leftover(SCRATCH, "", find_abandoned())]
-    folder = StudyFolder(results / study)
-    return [*(in_study(folder) if folder.study_file.exists() else []), *set_aside(results, study)]
 
 
 def _removed(one: Leftover, paths: Sequence[Path], notes: list[str]) -> Iterator[Leftover]:
@@ -128,24 +115,21 @@ def _removed(one: Leftover, paths: Sequence[Path], notes: list[str]) -> Iterator
         try:
             if one.kind == SCRATCH:
                 remove_if_abandoned(path)
-                if path.exists():
-                    notes.append(f"{path}: could not be removed whole; a command uses it, or a file in it")
-                    continue
-            elif one.kind == SET_ASIDE:
-                refuse_in_use(StudyFolder(path))
-                with locked(StudyFolder(path)):
-                    shutil.rmtree(path)
-            elif path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path)
             else:
-                path.unlink()
+                with _held(StudyFolder(path)) if one.kind == SET_ASIDE else contextlib.nullcontext():
+                    if path.is_dir() and not path.is_symlink():
+                        shutil.rmtree(path)
+                    else:
+                        path.unlink()
         except OSError as error:
             notes.append(f"{path}: cannot be removed ({error.strerror})")
-            continue
         except Hw2tuneError as error:
             notes.append(str(error))
-            continue
-        done.append(path)
-        size += bytes_there
+        else:
+            if one.kind == SCRATCH and path.exists():
+                notes.append(f"{path}: could not be removed whole; a command uses it, or a file in it")
+                continue
+            done.append(path)
+            size += bytes_there
     if done:
         yield replace(one, paths=tuple(done), size=size)

@@ -1,4 +1,4 @@
-"""Ray: started on this machine, or a running cluster attached to."""
+"""Ray: started on this machine, or a running cluster attached to; and which of a cluster's nodes can run a trial."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from hw2tune.errors import RayFailedError, ResourceError
 from hw2tune.execution.attaching import (
     connection_error,
-    meant,
     own_token,
     reached,
     users_token,
@@ -29,7 +28,7 @@ from hw2tune.execution.attaching import (
 )
 from hw2tune.execution.machine import this_machine
 from hw2tune.execution.scratch import RAYS, scratch
-from hw2tune.execution.workarounds import out_of_reach, translated_errors, without_servers
+from hw2tune.execution.workarounds import for_one_command, translated_errors
 from hw2tune.interrupt import signals_wait
 from hw2tune.loggers import silenced
 from hw2tune.resources import Capacity, ResourceRequest, find_capacity
@@ -37,6 +36,10 @@ from hw2tune.text.plain import last_line
 from hw2tune.user_code.importer import trust_variable
 
 PRELOAD = "hw2tune.execution.preload"  # what Ray's idle workers import as they start
+NEEDED = ("torch", "optuna", "numpy")  # in a worker; hw2tune itself travels there
+PATIENCE = 120  # seconds for a node to start a process and answer
+_QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
+_RUN = threading.Lock()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,33 +80,29 @@ def connected(resources: ResourceRequest, note: Callable[[str], None] = lambda t
     ResourceError, and RayFailedError for an error of Ray's within the `with`. `note` gets what the user should know of
     the cluster.
     """
+    address = resources.address
     with (
         _only_run(),
         silenced("ray", "ray.tune", "ray.train", "ray.data", "ray.widgets.util"),
         scratch() as folder,
         translated_errors(),
     ):
+        if ray.is_initialized() and address != "auto":
+            raise ResourceError("Ray runs in this process already; run `ray.shutdown()` first, or use address='auto'")
         if ray.is_initialized():
-            if resources.address != "auto":
-                raise ResourceError(
-                    "Ray runs in this process already; run `ray.shutdown()` first, or use address='auto'"
-                )
             yield Cluster(resources=resources, scratch=folder, unsuitable=unsuitable_nodes(_alive()))
             return
         try:
-            with _started(folder, note) if resources.address is None else _attached(resources.address, note):
-                unsuitable = unsuitable_nodes(_alive()) if resources.address else {}
+            with _started(folder, note) if address is None else _attached(address, note):
+                unsuitable = unsuitable_nodes(_alive()) if address else {}
                 yield Cluster(resources=resources, scratch=folder, unsuitable=unsuitable)
         finally:
-            started = _processes(folder) if resources.address is None else []
+            started = _processes(folder) if address is None else []
             try:
                 with signals_wait():
                     ray.shutdown()
             finally:  # a second Ctrl-C may end the shutdown, and Ray's processes would write on into the folder
                 _see_off(started)
-
-
-_RUN = threading.Lock()
 
 
 @contextlib.contextmanager
@@ -124,34 +123,31 @@ def _only_run() -> Iterator[None]:
         _RUN.release()
 
 
-_QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
-
-
 @contextlib.contextmanager
 def _started(folder: Path, note: Callable[[str], None]) -> Iterator[None]:
+    """A Ray of this command's own, started once more if Ray 2.60 gave it up after 30 s, which no setting changes."""
     with own_token():
-        try:
-            _start(folder)
-        except Exception as first:  # Ray 2.60 raises several types; `_too_slow` knows them by their text
-            if not _too_slow(first):
-                raise
-            note("Ray did not start within its 30 s; it is started once more")
-            _end_processes(folder)
+        for last in (False, True):
             try:
                 _start(folder)
-            except Exception as second:  # as above
-                if not _too_slow(second):
+                break
+            except Exception as error:  # Ray raises several types, known by their text
+                if "timed out" not in str(error) and "Failed to connect to GCS" not in str(error):
                     raise
-                load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
-                raise ResourceError(
-                    f"Ray did not start within its 30 s, twice: this machine is too busy (load {load:.1f} on "
-                    f"{os.cpu_count()} cores); end what else runs here, and the same command goes on"
-                ) from second
+                if last:
+                    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
+                    raise ResourceError(
+                        f"Ray did not start within its 30 s, twice: this machine is too busy (load {load:.1f} on "
+                        f"{os.cpu_count()} cores); end what else runs here, and the same command goes on"
+                    ) from error
+            note("Ray did not start within its 30 s; it is started once more")
+            ray.shutdown()
+            _see_off(_processes(folder), seconds=0)  # they would take the time of the next start
         yield
 
 
 def _start(folder: Path) -> None:
-    with without_servers(), out_of_reach(), signals_wait():
+    with for_one_command(), signals_wait():
         ray.init(
             "local",  # without it Ray joins a cluster that happens to run on this machine
             num_cpus=int(this_machine()["CPU"]),  # Ray counts neither affinity nor quotas
@@ -160,17 +156,6 @@ def _start(folder: Path) -> None:
             _system_config={"preload_python_modules": [PRELOAD]},
             **_QUIET,
         )
-
-
-def _too_slow(error: Exception) -> bool:
-    """Return whether `ray.init` gave its own processes up, which Ray 2.60 does after 30 s with any setting."""
-    return "timed out" in str(error) or "Failed to connect to GCS" in str(error)
-
-
-def _end_processes(folder: Path) -> None:
-    """End what a start that failed has left: it would take the time of the next one."""
-    ray.shutdown()
-    _see_off(_processes(folder), seconds=0)
 
 
 def _processes(folder: Path) -> list[psutil.Process]:
@@ -194,9 +179,9 @@ def _see_off(processes: list[psutil.Process], seconds: float = 0.5) -> None:
 
 @contextlib.contextmanager
 def _attached(typed: str, note: Callable[[str], None]) -> Iterator[None]:
-    with without_ray_address() as before:
-        address, shown = meant(typed, before.get("RAY_ADDRESS", ""))
-        mode = wanted_mode(reached(address, shown), shown)
+    with without_ray_address() as named:
+        address, shown = reached(typed, named)
+        mode = wanted_mode(address, shown)
         with users_token(mode):
             # Workers there get this package's code; torch and optuna they must have. In a job they have the job's.
             sent = {"py_modules": [package_folder()], "env_vars": trust_variable()}
@@ -212,34 +197,29 @@ def _attached(typed: str, note: Callable[[str], None]) -> Iterator[None]:
 
 
 def package_folder() -> str:
-    """Where this package's code lies, to be sent to a cluster."""
-    from importlib import resources
-
-    return str(resources.files("hw2tune"))
-
-
-NEEDED = ("torch", "optuna", "numpy")  # in a worker; hw2tune itself travels there
-PATIENCE = 120  # seconds for a node to start a process and answer
+    """The folder of this package, to be sent to a cluster."""
+    return str(Path(__file__).parents[1])
 
 
 def unsuitable_nodes(nodes: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """Why nodes cannot run a trial, by address. Raises ResourceError where none can."""
+    """Ask each node; return why some cannot run a trial, by address. Raises ResourceError if none can."""
+    missing = ray.remote(num_cpus=0, max_retries=1)(
+        lambda: [name for name in NEEDED if importlib.util.find_spec(name) is None]
+    )
     asked = {
-        ray.remote(num_cpus=0, max_retries=1)(_missing)
-        .options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False))
-        .remote(): str(node["NodeManagerAddress"])
+        missing.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)).remote(): str(
+            node["NodeManagerAddress"]
+        )
         for node in nodes
     }
     done, late = ray.wait(list(asked), num_returns=len(asked), timeout=PATIENCE)
     unsuitable = {asked[answer]: f"it did not answer within {PATIENCE} s" for answer in late}
     for answer in done:
         try:
-            missing = ray.get(answer)
+            if names := ray.get(answer):
+                unsuitable[asked[answer]] = f"its Python has no {' and no '.join(names)}"
         except ray.exceptions.RayError as error:
             unsuitable[asked[answer]] = last_line(error)
-        else:
-            if missing:
-                unsuitable[asked[answer]] = f"its Python has no {' and no '.join(missing)}"
     if len(unsuitable) == len(nodes):
         first = next(iter(unsuitable))
         raise ResourceError(
@@ -247,7 +227,3 @@ def unsuitable_nodes(nodes: Sequence[Mapping[str, Any]]) -> dict[str, str]:
             "nodes: a checkout or a wheel, in the environment that `ray start` runs in"
         )
     return unsuitable
-
-
-def _missing() -> list[str]:
-    return [name for name in NEEDED if importlib.util.find_spec(name) is None]

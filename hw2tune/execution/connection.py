@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-from collections.abc import Callable
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from hw2tune.events import Listeners
@@ -34,7 +33,7 @@ class Connection(contextlib.ExitStack):
             with silenced("ray.widgets.util"):  # where Ray is imported in a notebook it asks for ipywidgets
                 from hw2tune.execution.cluster import connected
             if meanwhile and address is None:
-                start_deaf_thread(_importing(meanwhile))
+                start_deaf_thread(partial(_imported, meanwhile))
             self._cluster = self.enter_context(connected(self.resources, self.tell.note))
         return self._cluster
 
@@ -47,9 +46,6 @@ class Connection(contextlib.ExitStack):
         return find_capacity([this_machine()], self.resources)  # asks nvidia-smi, which takes up to seconds
 
 
-def _importing(module: str) -> Callable[[], object]:
-    def run() -> None:
-        with contextlib.suppress(Exception):  # whatever it is, the import that waits for this one raises it again
-            importlib.import_module(module)
-
-    return run
+def _imported(module: str) -> None:
+    with contextlib.suppress(Exception):  # whatever it is, the import that waits for this one raises it again
+        importlib.import_module(module)

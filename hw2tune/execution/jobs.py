@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import shlex
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,15 +49,16 @@ LOGGING = (
 
 @dataclass(frozen=True, kw_only=True)
 class JobServer:
-    """A cluster's job server and the study that is meant, with the command that joins its job again."""
+    """A cluster's job server and a study, with the command that follows the study's job again."""
 
     url: str
     study: str
     rejoin: str
 
-    def name(self, number: int) -> str:
-        """The name of the study's job of this number, from 1."""
-        return f"hw2tune-{self.study}-{number}"
+    @property
+    def prefix(self) -> str:
+        """The beginning of the names of the study's jobs, before their numbers from 1."""
+        return f"hw2tune-{self.study}-"
 
     def stop(self, job: str) -> str:
         """The command that ends a job in order."""
@@ -68,42 +70,32 @@ def submit_study(request: Request, more: Sequence[str], *, attach: bool, logs: b
 
     Returns the job's exit code. Raises Hw2tuneError.
     """
-    url = request.resources.address or ""
+    url, results = request.resources.address or "", str(request.results)
     if not url.startswith(("http://", "https://")):
         raise ResourceError("--attach and --logs need the cluster's dashboard: --address http://head:8265")
-    if not (attach or logs):
-        _refuse_credentials(str(request.results))
+    if not (attach or logs) and (address := without_secrets(results)) != results:
+        raise ResourceError(
+            f"--results-dir {address}: the address holds credentials, and the cluster's dashboard would show them; "
+            "leave them out, and set them in the environment of the cluster's head"
+        )
     study = resolve(request)
-    cluster = JobServer(
-        url=url, study=study.name, rejoin=shlex.join(["hw2tune", "study", request.study, "--address", url, "--attach"])
-    )
-    if logs:
-        out.write(log(cluster, newest(cluster)))
-        return 0
-    if attach:
+    rejoin = shlex.join(["hw2tune", "study", request.study, "--address", url, "--attach"])
+    cluster = JobServer(url=url, study=study.name, rejoin=rejoin)
+    if attach or logs:
         job = newest(cluster)
     else:
         if in_folder(study):
             _note(f"dataset {study.dataset}: only its path is sent; the cluster needs the same images there")
         environment = trust_variable() | (environment_of(os.environ) if "--log" in more else {})
-        job = submit(cluster, study, str(request.results), [*options_of(request), *more], environment)
-        _note(f"job {job} at {url}; Ctrl-C leaves it alone, `{cluster.rejoin}` follows it again")
-        _note(f"its results lie there, in {on_the_head(str(request.results))}/{study.name}")
-
-    def write(text: str) -> None:
+        job = submit(cluster, study, results, [*options_of(request), *more], environment)
+        _note(f"job {job} at {url}; Ctrl-C leaves it alone, `{rejoin}` follows it again")
+        _note(f"its results lie there, in {on_the_head(results)}/{study.name}")
+    if logs:
+        with _words(cluster):
+            text = _without_rays(_client(cluster).get_job_logs(job))
         out.write(text)
-        out.flush()
-
-    return follow(cluster, job, write, _note)
-
-
-def _refuse_credentials(results: str) -> None:
-    """Raise ResourceError if the address of the results holds credentials: the job's command line shows it."""
-    if (address := without_secrets(results)) != results:
-        raise ResourceError(
-            f"--results-dir {address}: the address holds credentials, and the cluster's dashboard would show them; "
-            "leave them out, and set them in the environment of the cluster's head"
-        )
+        return 0
+    return follow(cluster, job, out)
 
 
 def options_of(request: Request) -> list[str]:
@@ -124,9 +116,9 @@ def options_of(request: Request) -> list[str]:
 
 def environment_of(environment: Mapping[str, str]) -> dict[str, str]:
     """The variables that say where `--log` logs. Logins stay here: whoever sees the cluster's dashboard sees these."""
-    there = {name: environment[name] for name in LOGGING if environment.get(name)}
-    kept = {name: value for name, value in there.items() if without_secrets(value) == value}
-    for name in there.keys() - kept.keys():
+    given = {name: environment[name] for name in LOGGING if environment.get(name)}
+    kept = {name: value for name, value in given.items() if without_secrets(value) == value}
+    for name in given.keys() - kept.keys():
         _note(f"{name} holds a login and is not sent: set it on the cluster, or the study logs into its folder there")
     return kept
 
@@ -136,7 +128,7 @@ def _note(text: str) -> None:
 
 
 def on_the_head(results: str) -> str:
-    """Where results lie: a relative folder in the home folder there, since a job's own folder is Ray's to clean."""
+    """The place of results: a relative folder in the home folder there, since a job's own folder is Ray's to clean."""
     return results if Path(results).is_absolute() or "://" in results else f"~/{results}"
 
 
@@ -164,7 +156,7 @@ def submit(
                 f"`{cluster.stop(running)}` ends it in order"
             )
         write_study(Path(folder), study)
-        name, variables = cluster.name(next_number(known)), {**environment, **ENVIRONMENT}
+        name, variables = f"{cluster.prefix}{next_number(known)}", {**environment, **ENVIRONMENT}
         client.submit_job(
             entrypoint=entrypoint(f"./{study.name}.toml", results, options),
             submission_id=name,
@@ -174,20 +166,18 @@ def submit(
 
 
 def write_study(folder: Path, study: Study) -> None:
-    """The study's file, with the modules of the user's own that it names beside it: what travels to the head."""
-    (folder / f"{study.name}.toml").write_text(dump_study(study), encoding="utf-8")
-    for name, text in study.code.items():
+    """Write what travels to the head: the study's file, and the modules of the user's own that it names."""
+    for name, text in {f"{study.name}.toml": dump_study(study), **study.code}.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text, encoding="utf-8")
 
 
 def next_number(known: Collection[str]) -> int:
     """The number of a study's next job: jobs in between may have been deleted."""
-    return max((number_of(name) for name in known), default=0) + 1
+    return max(map(_number_of, known), default=0) + 1
 
 
-def number_of(job: str) -> int:
-    """The number at the end of a job's name."""
+def _number_of(job: str) -> int:
     return int(job.rpartition("-")[2])
 
 
@@ -197,33 +187,22 @@ def newest(cluster: JobServer) -> str:
         known = _jobs(_client(cluster), cluster)
     if not known:
         raise JobError(f"{cluster.url}: no job of study `{cluster.study}`; without --attach and --logs one is begun")
-    return max(known, key=number_of)
+    return max(known, key=_number_of)
 
 
 def _jobs(client: Any, cluster: JobServer) -> dict[str, str]:
     """The states of the study's jobs, by name."""
-    prefix = cluster.name(0)[:-1]
-    found = {job.submission_id: job.status.value for job in client.list_jobs() if job.submission_id}
-    return {
-        name: state
-        for name, state in found.items()
-        if name.startswith(prefix) and name.removeprefix(prefix).isdecimal()
-    }
+    states = {job.submission_id or "": job.status.value for job in client.list_jobs()}
+    return {name: state for name, state in states.items() if re.fullmatch(rf"{re.escape(cluster.prefix)}\d+", name)}
 
 
-def log(cluster: JobServer, job: str) -> str:
-    """What the job has printed so far."""
-    with _words(cluster):
-        return _without_rays(_client(cluster).get_job_logs(job))
-
-
-def follow(cluster: JobServer, job: str, write: Callable[[str], object], note: Callable[[str], object]) -> int:
+def follow(cluster: JobServer, job: str, out: TextIO) -> int:
     """Write what the job prints until it ends and return its exit code. Raises InterruptedByUserError on Ctrl-C.
 
     An answer that does not come is asked for again for PATIENCE seconds, then ResourceError is raised.
     """
     try:
-        return _follow(cluster, job, write, note)
+        return _follow(cluster, job, out)
     except KeyboardInterrupt:
         raise InterruptedByUserError(
             f"disconnected; job {job} goes on. `{cluster.rejoin}` follows it again, "
@@ -231,7 +210,7 @@ def follow(cluster: JobServer, job: str, write: Callable[[str], object], note: C
         ) from None
 
 
-def _follow(cluster: JobServer, job: str, write: Callable[[str], object], note: Callable[[str], object]) -> int:
+def _follow(cluster: JobServer, job: str, out: TextIO) -> int:
     from ray.exceptions import RayError
 
     client = _client(cluster)
@@ -241,11 +220,11 @@ def _follow(cluster: JobServer, job: str, write: Callable[[str], object], note: 
             ended = client.get_job_status(job).is_terminal()  # asked first: what is printed before the end is then read
             text = _without_rays(client.get_job_logs(job))
             details = client.get_job_info(job) if ended else None
-        except (ConnectionError, OSError) as error:
+        except OSError as error:
             if time.monotonic() - answered > PATIENCE:
                 raise _unreachable(cluster, f"no answer for {PATIENCE:g} s; the job itself goes on: {error}") from error
             if not lost:
-                note(f"{cluster.url}: no answer; the job goes on, the client tries again")
+                _note(f"{cluster.url}: no answer; the job goes on, the client tries again")
             lost = True
         except (RuntimeError, RayError) as error:  # the server answers, but not what was asked for
             raise JobError(
@@ -254,18 +233,19 @@ def _follow(cluster: JobServer, job: str, write: Callable[[str], object], note: 
             ) from error
         else:
             answered, lost = time.monotonic(), False
-            write(text[written:])
+            out.write(text[written:])
+            out.flush()
             written = len(text)
             if details is not None:
-                return _exit_code(details, note)
+                return _exit_code(details)
         time.sleep(POLL_SECONDS)
 
 
-def _exit_code(details: Any, note: Callable[[str], object]) -> int:
+def _exit_code(details: Any) -> int:
     if details.status.value == "SUCCEEDED":
         return 0
     if details.driver_exit_code is None:  # the command was not run to an end: Ray says why
-        note(f"hw2tune: job {details.submission_id}: {details.status.value.lower()}: {details.message}")
+        _note(f"hw2tune: job {details.submission_id}: {details.status.value.lower()}: {details.message}")
     return int(details.driver_exit_code or 1) % 256
 
 
@@ -293,21 +273,15 @@ def _words(cluster: JobServer) -> Iterator[None]:
     try:
         with users_token():
             yield
-    except ImportError as error:
-        raise _needs_default(cluster) from error
     except AuthenticationError as error:
         raise connection_error(cluster.url, "authentication") from error
-    except (ConnectionError, OSError) as error:
+    except (ImportError, OSError, RuntimeError) as error:
+        if isinstance(error, ImportError) or "ray[default]" in str(error):
+            raise ResourceError(
+                f"--address {cluster.url}: handing a study over needs Ray's job client here: pip install '.[cluster]' "
+                "in hw2tune's checkout"
+            ) from error
         raise _unreachable(cluster, str(error)) from error
-    except RuntimeError as error:
-        raise (_needs_default if "ray[default]" in str(error) else _unreachable)(cluster, str(error)) from error
-
-
-def _needs_default(cluster: JobServer, _: str = "") -> ResourceError:
-    return ResourceError(
-        f"--address {cluster.url}: handing a study over needs Ray's job client here: pip install '.[cluster]' in "
-        "hw2tune's checkout"
-    )
 
 
 def _unreachable(cluster: JobServer, said: str) -> ResourceError:

@@ -22,6 +22,10 @@ from hw2tune.text.plain import without_secrets
 from hw2tune.variables import entry_for, removed
 
 NVIDIA_SECONDS = 10  # a broken driver makes nvidia-smi wait for ever
+SECRETS = ("TOKEN", "KEY", "SECRET", "PASSWORD", "PASS", "CREDENTIAL")
+EVERYWHERE = ("HOME", "TERM", "COLUMNS", "LINES", "LANG", "NO_PROXY", "no_proxy")  # say nothing
+SMALL_MEMORY = 2e9  # bytes; a driver and two workers take 1.5 GB
+SMALL_SHARED = 1e8  # bytes of /dev/shm; Docker gives 64 MB
 
 
 def this_machine() -> dict[str, float]:
@@ -34,8 +38,78 @@ def granted_cpus(root: Path = Path("/")) -> float:
 
     Ray 2.60 counts neither affinity nor the quota of cgroup v2. `root` is where /proc and /sys are found.
     """
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min([float(allowed), *_quotas(root)])
+    granted = [float(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)]
+    for group, second in _control_groups(root, "cpu"):
+        files = ["cpu.max"] if second else ["cpu.cfs_quota_us", "cpu.cfs_period_us"]
+        numbers = " ".join(_read(group / file) for file in files).split()
+        if len(numbers) == 2 and all(map(str.isdigit, numbers)) and int(numbers[1]):  # "max" and -1 are no quota
+            granted.append(int(numbers[0]) / int(numbers[1]))
+    return min(granted)
+
+
+def memory_limit(root: Path = Path("/")) -> float:
+    """Bytes of memory granted to this process: the machine's, or less by its control groups."""
+    groups = _control_groups(root, "memory")
+    texts = [_read(group / ("memory.max" if second else "memory.limit_in_bytes")).strip() for group, second in groups]
+    return min([float(psutil.virtual_memory().total), *(float(text) for text in texts if text.isdigit())])
+
+
+def _control_groups(root: Path, controller: str) -> Iterator[tuple[Path, bool]]:
+    """Yield each control group above this process, and whether it is of cgroup v2.
+
+    In a container a group's own path may lie outside of what is mounted.
+    """
+    for line in _read(root / "proc/self/cgroup").splitlines():
+        number, controllers, place = line.split(":", 2)
+        if second := number == "0":
+            top = root / "sys/fs/cgroup"
+        elif controller in controllers.split(","):
+            top = root / "sys/fs/cgroup" / controllers
+        else:
+            continue
+        group = top / place.strip("/")
+        yield group, second
+        while group != top and group.is_relative_to(top):
+            group = group.parent
+            yield group, second
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def gpus() -> int:
+    """The GPUs that a driver lists and that CUDA_VISIBLE_DEVICES does not hide."""
+    try:
+        listed = sum(line.startswith("GPU ") for line in _asked_nvidia("-L"))
+    except (OSError, subprocess.TimeoutExpired):
+        return 0
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is None:
+        return listed
+    named = [device.strip() for device in visible.split(",")]
+    if "-1" in named:  # CUDA stops reading at the first that it does not know
+        named = named[: named.index("-1")]
+    return min(listed, len([device for device in named if device]))
+
+
+def _nvidia_smi() -> str | None:
+    """NVIDIA's program: on PATH, or where WSL 2 keeps it, which cron's PATH lacks."""
+    return shutil.which("nvidia-smi", path=os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/lib/wsl/lib"]))
+
+
+def _asked_nvidia(*options: str) -> list[str]:
+    program = _nvidia_smi()
+    if program is None:
+        return []
+    command = [program, *options]
+    answer = subprocess.run(
+        command, capture_output=True, text=True, errors="replace", check=False, timeout=NVIDIA_SECONDS
+    )
+    return answer.stdout.splitlines()
 
 
 def machine_notes(root: Path = Path("/")) -> Iterator[str]:
@@ -48,107 +122,29 @@ def machine_notes(root: Path = Path("/")) -> Iterator[str]:
         yield f"{device} exists, but nvidia-smi lists no GPU: trials run on CPUs; add nvidia-smi to PATH to use the GPU"
 
 
-def _quotas(root: Path) -> Iterator[float]:
-    """Processors by the quota of each control group above this process, where there is one."""
-    for line in _read(root / "proc/self/cgroup").splitlines():
-        number, controllers, place = line.split(":", 2)
-        if number == "0":  # cgroup v2
-            for group in _upwards(root / "sys/fs/cgroup", place):
-                yield from _quota(*_read(group / "cpu.max").split())
-        elif "cpu" in controllers.split(","):
-            for group in _upwards(root / "sys/fs/cgroup" / controllers, place):
-                yield from _quota(_read(group / "cpu.cfs_quota_us"), _read(group / "cpu.cfs_period_us"))
-
-
-def memory_limit(root: Path = Path("/")) -> float:
-    """Bytes of memory granted to this process: the machine's, or less by its control groups."""
-    limits = [float(psutil.virtual_memory().total)]
-    for line in _read(root / "proc/self/cgroup").splitlines():
-        number, controllers, place = line.split(":", 2)
-        if number == "0":
-            files = [group / "memory.max" for group in _upwards(root / "sys/fs/cgroup", place)]
-        elif "memory" in controllers.split(","):
-            files = [g / "memory.limit_in_bytes" for g in _upwards(root / "sys/fs/cgroup" / controllers, place)]
-        else:
-            continue
-        limits += [float(text) for file in files if (text := _read(file).strip()).isdigit()]
-    return min(limits)
-
-
-def _upwards(top: Path, place: str) -> Iterator[Path]:
-    """The group and those above it. In a container its own path may lie outside of what is mounted."""
-    group = top / place.strip("/")
-    while True:
-        yield group
-        if group == top or not group.is_relative_to(top):
-            return
-        group = group.parent
-
-
-def _quota(*numbers: str) -> Iterator[float]:
-    if len(numbers) == 2 and all(text.strip().isdigit() for text in numbers) and int(numbers[1]):
-        yield int(numbers[0]) / int(numbers[1])  # "max" and -1 are no quota
-
-
-def gpus() -> int:
-    """The GPUs that a driver lists and that CUDA_VISIBLE_DEVICES does not hide."""
-    listed = _listed_gpus()
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is None:
-        return listed
-    named = [device.strip() for device in visible.split(",")]
-    if "-1" in named:  # CUDA stops reading at the first that it does not know
-        named = named[: named.index("-1")]
-    return min(listed, len([device for device in named if device]))
-
-
-def nvidia_smi() -> str | None:
-    """Return the path of NVIDIA's program, or None: on PATH, or where WSL 2 keeps it, which cron's PATH lacks."""
-    return shutil.which("nvidia-smi", path=os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/lib/wsl/lib"]))
-
-
-def _listed_gpus() -> int:
-    program = nvidia_smi()
-    if program is None:
-        return 0
-    try:
-        listed = subprocess.run(
-            [program, "-L"], capture_output=True, text=True, errors="replace", check=False, timeout=NVIDIA_SECONDS
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return 0
-    return sum(line.startswith("GPU ") for line in listed.stdout.splitlines())
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
-
-
-SECRETS = ("TOKEN", "KEY", "SECRET", "PASSWORD", "PASS", "CREDENTIAL")
-EVERYWHERE = ("HOME", "TERM", "COLUMNS", "LINES", "LANG", "NO_PROXY", "no_proxy")  # say nothing
-SMALL_MEMORY = 2e9  # bytes; a driver and two workers take 1.5 GB
-SMALL_SHARED = 1e8  # bytes of /dev/shm; Docker gives 64 MB
-
-
 def facts(data_dir: Path | None = None) -> list[tuple[str, str]]:
     """What there is, by name. Home folders and secrets are omitted, so that it can be shown to anybody."""
-    versions = ", ".join(f"{name} {version}" for name in PACKAGES if (version := _version(name)))
     data = [f"{one.name}: {one.problem or one.source}" for one in list_datasets(data_dir=data_dir)]
     seen = {"variables": variables() or ["none that matters"], "data": data}
+    shown_on = f"{shutil.get_terminal_size().columns} columns" if sys.stderr.isatty() else "none (a pipe or a file)"
+    try:
+        place = temporary_place()
+        temporary = f"{place}, {shutil.disk_usage(place).free / 1e9:.1f} GB free"
+    except Hw2tuneError as error:
+        temporary = str(error)
     rows = [
         ("system", f"{platform.platform()}, Python {platform.python_version()}"),
-        ("packages", versions),
+        ("packages", ", ".join(f"{name} {version}" for name in PACKAGES if (version := _version(name)))),
         ("processor", f"{processor()}, {os.cpu_count()} cores, {granted_cpus():g} granted (affinity and quota)"),
         ("memory", _memory()),
         ("GPUs", _gpus()),
-        ("temporary", _temporary()),
-        ("terminal", _terminal()),
+        ("temporary", temporary),
+        ("terminal", f"{shown_on}, {sys.stderr.encoding}, locale {locale.setlocale(locale.LC_CTYPE)}"),
         *((name if n == 0 else "", line) for name, lines in seen.items() for n, line in enumerate(lines)),
     ]
-    return [(name, _public(text)) for name, text in rows]
+    home = os.environ.get("HOME", "")
+    public = [(name, without_secrets(text)) for name, text in rows]
+    return [(name, text.replace(home, "~") if len(home) > 1 else text) for name, text in public]
 
 
 def problems() -> list[str]:
@@ -166,12 +162,8 @@ def problems() -> list[str]:
         temporary_place()
     except Hw2tuneError as error:
         found.append(str(error))
-    found += [
-        f"{name} is not installed: pip install . in hw2tune's checkout"
-        for name in ("torch", "ray", "optuna")
-        if not _version(name)
-    ]
-    return found
+    missing = [name for name in ("torch", "ray", "optuna") if not _version(name)]
+    return found + [f"{name} is not installed: pip install . in hw2tune's checkout" for name in missing]
 
 
 def variables() -> list[str]:
@@ -186,46 +178,21 @@ def variables() -> list[str]:
 
 
 def _memory() -> str:
-    shared = _free("/dev/shm")
-    limit = memory_limit()
+    there, shared = psutil.virtual_memory(), _free("/dev/shm")
     return (
-        f"{psutil.virtual_memory().total / 2**30:.1f} GiB, {limit / 2**30:.1f} granted, "
-        f"{psutil.virtual_memory().available / 2**30:.1f} free"
+        f"{there.total / 2**30:.1f} GiB, {memory_limit() / 2**30:.1f} granted, {there.available / 2**30:.1f} free"
         + (f"; /dev/shm {shared / 2**30:.1f} GiB free" if shared is not None else "; no /dev/shm")
     )
 
 
 def _gpus() -> str:
-    program = nvidia_smi()
-    if program is None:
+    if _nvidia_smi() is None:
         return "none (no nvidia-smi)"
-    query = [program, "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"]
     try:
-        shown = subprocess.run(
-            query, capture_output=True, text=True, errors="replace", check=False, timeout=NVIDIA_SECONDS
-        )
+        lines = _asked_nvidia("--query-gpu=name,driver_version,memory.total", "--format=csv,noheader")
     except (OSError, subprocess.TimeoutExpired) as error:
         return f"none: nvidia-smi does not answer ({type(error).__name__})"
-    return f"{gpus()} to be used: " + "; ".join(shown.stdout.split("\n")).strip("; ") if gpus() else "none"
-
-
-def _temporary() -> str:
-    try:
-        place = temporary_place()
-    except Hw2tuneError as error:
-        return str(error)
-    return f"{place}, {shutil.disk_usage(place).free / 1e9:.1f} GB free"
-
-
-def _terminal() -> str:
-    width = shutil.get_terminal_size().columns
-    kind = f"{width} columns" if sys.stderr.isatty() else "none (a pipe or a file)"
-    return f"{kind}, {sys.stderr.encoding}, locale {locale.setlocale(locale.LC_CTYPE)}"
-
-
-def _public(text: str) -> str:
-    text, home = without_secrets(text), os.environ.get("HOME", "")
-    return text.replace(home, "~") if len(home) > 1 else text
+    return f"{count} to be used: {'; '.join(lines).strip('; ')}" if (count := gpus()) else "none"
 
 
 def _free(folder: str) -> int | None:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import psutil
 
-from hw2tune.data.dataset import Dataset, Split
+from hw2tune.data.dataset import Dataset
 from hw2tune.data.decoding import cached_files
 from hw2tune.errors import ModelError, ResourceError
 from hw2tune.events import StudyStarted
@@ -31,7 +31,7 @@ from hw2tune.records.trials.states import INTERRUPTED, RUNNING, WAITING
 from hw2tune.resources import Capacity
 from hw2tune.search.algorithms import build_pruner, build_sampler
 from hw2tune.study.hyperparameters import Hyperparameters, Value, is_number
-from hw2tune.study.names import MODELS, ModelSpec
+from hw2tune.study.names import MODELS
 from hw2tune.study.objectives import OBJECTIVES
 from hw2tune.study.schema import Study
 from hw2tune.study.space import applies
@@ -43,6 +43,9 @@ MUCH_DECODED = 1e9  # bytes
 OBJECT_STORE_SHARE = 0.3  # of the memory: what Ray 2.60 takes for its object store
 SHARED_MEMORY = Path("/dev/shm")
 COPIES = 3  # of each weight in a checkpoint: itself, and Adam's two moments
+IMAGES = 256  # of the training images, for the pass through the user's network: a batch or more
+MOST_NETWORKS = 8
+AT_MOST = 600  # seconds
 
 
 def preflight(
@@ -60,8 +63,8 @@ def preflight(
     refuse_unwritable(folder.root / "report", "report")
     if fresh and folder.root.exists():
         refuse_unwritable(folder.root.parent / "set-aside", "--fresh")
-    notes = [*_of_study(study), *_of_machine(study, folder, [] if fresh else rows, parameters), *data.notes]
-    return [*notes, *([f"caveat of every figure: {data.caveat}"] if data.caveat else [])]
+    caveat = [f"caveat of every figure: {data.caveat}"] if data.caveat else []
+    return [*_notes(study, folder, [] if fresh else rows, parameters), *data.notes, *caveat]
 
 
 def refuse_too_large(data: Dataset) -> None:
@@ -78,7 +81,7 @@ def refuse_too_large(data: Dataset) -> None:
         )
 
 
-def _of_study(study: Study) -> Iterator[str]:
+def _notes(study: Study, folder: StudyFolder, rows: list[TrialRow], parameters: int) -> Iterator[str]:
     if study.trials_possible < study.trials and study.budget is None:
         yield (
             f"the space holds {len(study.configurations or ())} configurations, and none is trained twice: the study "
@@ -89,16 +92,13 @@ def _of_study(study: Study) -> Iterator[str]:
             f"the pruner stops no trial: it first looks at epoch {study.pruner.min_epochs} of {study.max_epochs}; "
             "lower pruner.min_epochs"
         )
-
-
-def _of_machine(study: Study, folder: StudyFolder, rows: list[TrialRow], parameters: int) -> Iterator[str]:
     yield from machine_notes()
     decoded = sum(one.size for one in leftover(DECODED, "", cached_files()))
     if decoded > MUCH_DECODED:
         place = cache_dir() / "decoded"
         yield f"decoded images take {decoded / 1e9:.1f} GB in {place}; `hw2tune clean --only {DECODED}` frees them"
     left = study.trials_left(len(rows), sum(row.epochs_spent for row in rows))
-    wanted = left * trial_bytes(parameters)
+    wanted = left * 2 * (4 * COPIES * parameters + CHECKPOINT_OVERHEAD)  # the last and the best checkpoint of each
     place = next(part for part in (folder.root.absolute(), *folder.root.absolute().parents) if part.exists())
     free = shutil.disk_usage(place).free
     if wanted > free:
@@ -106,11 +106,6 @@ def _of_machine(study: Study, folder: StudyFolder, rows: list[TrialRow], paramet
             f"{place}: {free / 1e6:.1f} MB are free, and {left} trials take about {wanted / 1e6:.1f} MB; the study "
             "will end in order when the disk is full, and go on when there is room"
         )
-
-
-def trial_bytes(parameters: int) -> int:
-    """About what a trial keeps on disk: its last and its best checkpoint."""
-    return 2 * (4 * COPIES * parameters + CHECKPOINT_OVERHEAD)
 
 
 def make_plan(
@@ -130,11 +125,6 @@ def make_plan(
     )
 
 
-IMAGES = 256  # of the training images, for the pass: a batch or more
-MOST_NETWORKS = 8
-AT_MOST = 600  # seconds
-
-
 @dataclass(frozen=True, kw_only=True)
 class ModelFacts:
     """The number of parameters, the speed of training on one core, and notes for the user."""
@@ -149,70 +139,57 @@ def model_facts(study: Study, data: Dataset) -> ModelFacts:
 
     Raises ModelError where it cannot be trained on these images, naming file and line.
     """
-    if study.model in MODELS:
-        refuse_misfit(MODELS[study.model], data)
-    if study.model in MODELS and study.objective in OBJECTIVES:
-        spec = MODELS[study.model]
-        return ModelFacts(parameters=spec.parameters, images_per_second=spec.images_per_second)
+    if (spec := MODELS.get(study.model)) is not None:
+        takes, has = (*spec.input_shape, spec.classes), (*data.info.image_shape, len(data.info.classes))
+        if takes != has:
+            form = "{}x{}x{} in {} classes".format
+            raise ModelError(
+                f"{spec.name}: takes images of {form(*takes)}, but {data.label} has {form(*has)}; use a network of "
+                "your own (`hw2tune new`)"
+            )
+        if study.objective in OBJECTIVES:
+            return ModelFacts(parameters=spec.parameters, images_per_second=spec.images_per_second)
     tasks = [task_of(study, one, study.seed) for one in configurations(study)]
-    answer = _asked(pickle.dumps(ProbeRequest(tasks=tasks, batch_sizes=batch_sizes(study), data=_some(data))))
+    order, none = np.random.default_rng(0).permutation(len(data.train))[:IMAGES], np.arange(0)
+    some = TrialData(info=data.info, train=data.train.take(order), validation=data.train.take(none))
+    answer = _asked(ProbeRequest(tasks=tasks, batch_sizes=batch_sizes(study), data=some))
     if "error" in answer:
         raise ModelError(answer["error"])
     return ModelFacts(**answer)
 
 
-def refuse_misfit(spec: ModelSpec, data: Dataset) -> None:
-    """Raise ModelError if a network that hw2tune ships does not fit the size or the classes of these images."""
-    takes = (*spec.input_shape, spec.classes)
-    has = (*data.info.image_shape, len(data.info.classes))
-    if takes != has:
-        form = "{}x{}x{} in {} classes".format
-        raise ModelError(
-            f"{spec.name}: takes images of {form(*takes)}, but {data.label} has {form(*has)}; use a network of your "
-            "own (`hw2tune new`)"
-        )
-
-
 def configurations(study: Study) -> list[Hyperparameters]:
     """References, and the two corners of the space: those that build different networks."""
-    given = [*study.references.values(), *study.enqueue, corner(study, 0), corner(study, -1)]
-    found = {str(sorted(one.model.items())): one for one in map(study.hyperparameters, given)}
-    return list(found.values())[:MOST_NETWORKS]
-
-
-def corner(study: Study, which: int) -> dict[str, Value]:
-    """The configuration of all smallest or first (0) or all largest or last (-1) values."""
-    drawn: dict[str, Value] = {}
-    for name, distribution in study.search_space.distributions.items():
-        if applies(distribution, drawn):
-            values = distribution.extremes()
-            drawn[name] = (sorted(values) if all(map(is_number, values)) else values)[which]
-    return drawn
+    return list({str(sorted(one.model.items())): one for one in _extremes(study)}.values())[:MOST_NETWORKS]
 
 
 def batch_sizes(study: Study) -> list[int]:
     """Return the smallest and the largest batch size of references, queue and space."""
-    given = [*study.references.values(), *study.enqueue, corner(study, 0), corner(study, -1)]
-    sizes = {one.batch_size for one in map(study.hyperparameters, given)}
+    sizes = {one.batch_size for one in _extremes(study)}
     return [min(sizes), max(sizes)]
 
 
-def _some(data: Dataset) -> TrialData:
-    """A few training images, of as many classes as there are, and none else."""
-    order = np.random.default_rng(0).permutation(len(data.train))[:IMAGES]
-    none = np.arange(0)
-    empty = Split(images=data.train.images[none], labels=data.train.labels[none])
-    return TrialData(info=data.info, train=data.train.take(order), validation=empty)
+def _extremes(study: Study) -> list[Hyperparameters]:
+    """References, queue, and the configurations of all smallest or first and of all largest or last values."""
+    given = [*study.references.values(), *study.enqueue]
+    for which in (0, -1):
+        drawn: dict[str, Value] = {}
+        for name, distribution in study.search_space.distributions.items():
+            if applies(distribution, drawn):
+                values = distribution.extremes()
+                drawn[name] = (sorted(values) if all(map(is_number, values)) else values)[which]
+        given.append(drawn)
+    return [study.hyperparameters(one) for one in given]
 
 
-def _asked(request: bytes) -> dict[str, Any]:
+def _asked(request: ProbeRequest) -> dict[str, Any]:
     given = os.environ.get("PYTHONPATH")
     places = [Path(__file__).parents[2], *map(Path, given.split(os.pathsep) if given else [])]
     path = os.pathsep.join(str(place.absolute()) for place in places)
     try:
         with tempfile.TemporaryDirectory(prefix="hw2tune-") as empty:  # as a trial, whose folder is Tune's
             ended = subprocess.run(
-                [sys.executable, "-P", "-m", "hw2tune.train.probe"], input=request, capture_output=True,
+                [sys.executable, "-P", "-m", "hw2tune.train.probe"], input=pickle.dumps(request), capture_output=True,
                 timeout=AT_MOST, cwd=empty, env={**os.environ, "PYTHONPATH": path, "CUDA_VISIBLE_DEVICES": ""},
             )  # fmt: skip
     except subprocess.TimeoutExpired:

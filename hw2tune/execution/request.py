@@ -44,13 +44,10 @@ def resolve(request: Request) -> Study:
     plain = re.fullmatch(NAME_PATTERN, request.study)  # it may stand in the results
     text, place = find_study(request.study, results=reading(request.results, request.study) if plain else None)
     given = {key: value for key, value in request.overrides.items() if value is not None}
-    return parse_study(text, place, folder_name(Path(place)) | given)
-
-
-def folder_name(file: Path) -> dict[str, str]:
-    """The name of a study that has run: that of its folder, which may have been copied or renamed."""
-    folder = StudyFolder(file.parent)
-    return {"name": folder.name} if file.name == folder.study_file.name and folder.journal.exists() else {}
+    folder, file = StudyFolder(Path(place).parent), Path(place).name
+    if file == folder.study_file.name and folder.journal.exists():  # has run: a folder may have been copied or renamed
+        given = {"name": folder.name} | given
+    return parse_study(text, place, given)
 
 
 def load_for(

@@ -39,10 +39,9 @@ def run_trials(
 ) -> RunEnd:
     """Run a study until it holds its trials, is interrupted, or `deadline` (of `time.monotonic`) has passed.
 
-    The folder must be locked and Ray connected. Raises NotWritableError where the disk takes no more, and
-    NoTrialFinishedError where the first trials all fail in the same way; both leave a study that the same command
-    continues.
-    `execute` takes the arguments of `run_tune`.
+    The folder must be locked and Ray connected; `execute` takes the arguments of `run_tune`. Raises NotWritableError
+    where the disk takes no more, and NoTrialFinishedError where the first trials all fail in the same way; both leave a
+    study that the same command continues.
     """
     recorder = Recorder(study, create_optuna_study(folder, study), folder, tell)
     recorder.enqueue_references()
@@ -55,8 +54,13 @@ def run_trials(
     write_trials_table(folder, rows, list(study.space))
     tell(StudyFinished(folder=str(folder.root), end=end.value, rows=rows))
     if end is RunEnd.COMMON_FAILURE:
-        assert policy.common_failure is not None
-        raise _common(folder, policy.common_failure)
+        failure = policy.common_failure
+        assert failure is not None
+        where = f"; {folder.trial(0).root.parent}/*/error.txt hold the tracebacks" if failure.traceback else ""
+        raise NoTrialFinishedError(
+            f"{folder.root}: the first {COMMON} trials all failed in the same way, the last one `{failure.reason}`"
+            f"{where}. Mend the cause, and the same command goes on"
+        )
     return end
 
 
@@ -107,10 +111,9 @@ def _driver(
     recorder: Recorder, policy: FailurePolicy, cluster: Cluster, gpu_slots: int, deadline: float | None
 ) -> StudyDriver:
     """The driver of the next run of Tune; what is not finished is given out again."""
-    study, optuna_study = recorder.study, recorder.optuna_study
     drawn = len(recorder.trials(*FINISHED, TrialState.RUNNING))
-    optuna_study.sampler = build_sampler(study, drawn)
-    optuna_study.pruner = build_pruner(study)
+    recorder.optuna_study.sampler = build_sampler(recorder.study, drawn)
+    recorder.optuna_study.pruner = build_pruner(recorder.study)
     return StudyDriver(
         recorder=recorder,
         policy=policy,
@@ -133,22 +136,11 @@ def _what_is_missing(recorder: Recorder) -> NotWritableError:
     """The disk's error, with what is kept and what the rest of the study will need."""
     finished, begun = recorder.trials(*FINISHED), recorder.trials(TrialState.RUNNING)
     left = recorder.study.trials_left(len(finished), recorder.epochs_spent)
-    sizes = [_size(recorder.folder, trial.number) for trial in [*finished, *begun]]
-    need = left * max(sizes, default=0) - sum(_size(recorder.folder, trial.number) for trial in begun)
+    folders = [recorder.folder.trial(trial.number).root for trial in [*finished, *begun]]
+    sizes = [sum(path.stat().st_size for path in root.glob("*")) for root in folders]
+    need = left * max(sizes, default=0) - sum(sizes[len(finished) :])
     return NotWritableError(
         f"{recorder.not_writable}; {len(finished)} trials are finished and kept, {len(begun)} stand at their last "
         f"checkpoint. Make room (about {max(need, 1_000_000) / 1e6:.1f} MB for the {left} trials left), and the same "
         "command goes on"
-    )
-
-
-def _size(folder: StudyFolder, number: int) -> int:
-    return sum(path.stat().st_size for path in folder.trial(number).root.glob("*"))
-
-
-def _common(folder: StudyFolder, failure: Failure) -> NoTrialFinishedError:
-    where = f"; {folder.trial(0).root.parent}/*/error.txt hold the tracebacks" if failure.traceback else ""
-    return NoTrialFinishedError(
-        f"{folder.root}: the first {COMMON} trials all failed in the same way, the last one `{failure.reason}`{where}. "
-        "Mend the cause, and the same command goes on"
     )

@@ -56,21 +56,27 @@ def remove_abandoned(place: Path) -> list[Path]:
 
 def find_abandoned() -> list[Path]:
     """The folders of dead commands of this user, wherever temporary folders are."""
-    places = dict.fromkeys(place for _, place in _places())
     found = []
-    for folder in (folder for place in places for folder in sorted(place.glob(PREFIX + "*"))):
-        with _abandoned(folder) as dead:
-            found += [folder] if dead else []
+    for place in dict.fromkeys(place for _, place in _places()):
+        for folder in sorted(place.glob(PREFIX + "*")):
+            with _abandoned(folder) as dead:
+                found += [folder] if dead else []
     return found
 
 
 def remove_if_abandoned(folder: Path) -> bool:
     """Remove a command's folder if the command is dead; return whether it was."""
     with _abandoned(folder) as dead:
-        if dead:
-            _end_what_writes_there(folder)
-            shutil.rmtree(folder, ignore_errors=True)
-        return dead
+        if not dead:
+            return False
+        for process in psutil.process_iter(["name"]):  # Ray's agents outlive a killed command by minutes, and write on
+            if str(process.info["name"]).startswith("ray::"):
+                with contextlib.suppress(psutil.Error):
+                    if any(Path(file.path).is_relative_to(folder) for file in process.open_files()):
+                        process.kill()
+                        process.wait(5)
+        shutil.rmtree(folder, ignore_errors=True)
+        return True
 
 
 @contextlib.contextmanager
@@ -84,16 +90,6 @@ def _abandoned(folder: Path) -> Iterator[bool]:
                 held.enter_context(filelock.FileLock(folder / "lock", timeout=0))
                 dead = True
         yield dead
-
-
-def _end_what_writes_there(folder: Path) -> None:
-    """Ray's agents outlive a killed command by minutes, and go on writing into its folder."""
-    for process in psutil.process_iter(["name"]):
-        if str(process.info["name"]).startswith("ray::"):
-            with contextlib.suppress(psutil.Error):
-                if any(Path(file.path).is_relative_to(folder) for file in process.open_files()):
-                    process.kill()
-                    process.wait(5)
 
 
 def temporary_place() -> Path:

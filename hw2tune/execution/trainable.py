@@ -6,31 +6,28 @@ imported in the worker, which starts 0.7 s sooner: Ray sends names of modules, s
 
 from __future__ import annotations
 
+import contextlib
+import re
+from collections.abc import Collection
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ray
 from ray import tune
+from ray.exceptions import ObjectLostError, OutOfMemoryError, RayActorError, RayTaskError
 
 from hw2tune.records.trials.checkpoints import DIGEST, digest
-from hw2tune.resources import Capacity
-from hw2tune.search.failures import failure_of
+from hw2tune.records.trials.states import DATA_ERROR, FAILED, LOST, OUT_OF_MEMORY
+from hw2tune.search.failures import Failure, failure_of
 from hw2tune.study.hyperparameters import Hyperparameters
 from hw2tune.study.objectives import PARAMETERS
 from hw2tune.study.schema import Study
+from hw2tune.text.plain import last_line
 from hw2tune.train.task import TrialData, task_of
 
 if TYPE_CHECKING:
     from hw2tune.train.trainer import Session, Trainer
-
-
-from collections.abc import Collection
-
-from ray.exceptions import ObjectLostError, OutOfMemoryError, RayActorError, RayTaskError
-
-from hw2tune.records.trials.states import DATA_ERROR, FAILED, LOST, OUT_OF_MEMORY
-from hw2tune.search.failures import Failure
-from hw2tune.text.plain import last_line
 
 # What travels in a trial's result from the worker to the driver, besides the epoch's record. Checkpoints travel here
 # rather than over a shared disk: they are about 1 MB at most, and no cluster then needs one.
@@ -41,6 +38,8 @@ FAILURE = "failure"  # in place of an epoch: the fields of `search.failures.Fail
 # An illegal access or a failed assert breaks CUDA for the whole process: all that follows on it fails at once. Other
 # errors of this text are rare enough to end a process for.
 BROKEN = ("CUDA error", "cuDNN error")
+# A worker that fails before the trial's own code runs: Ray keeps the text of the cause and not its type.
+DATA_LOST = ("ObjectLostError", "ObjectFetchTimedOutError", "OwnerDiedError", "ObjectFreedError")
 
 
 class WorkerBrokenError(Exception):
@@ -98,16 +97,6 @@ class TrainingTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
         """Tune saves nothing: each epoch's checkpoint travels with its result."""
 
 
-def slot(capacity: Capacity, *, gpu: bool) -> tune.PlacementGroupFactory:
-    """What one trial gets, on none of the nodes to avoid."""
-    bundle = {"CPU": capacity.cpus_per_trial} | ({"GPU": capacity.gpus_per_trial} if gpu else {})
-    return tune.PlacementGroupFactory([bundle], bundle_label_selector=[capacity.selector] if capacity.avoid else None)
-
-
-# A worker that fails before the trial's own code runs: Ray keeps the text of the cause and not its type.
-DATA_LOST = ("ObjectLostError", "ObjectFetchTimedOutError", "OwnerDiedError", "ObjectFreedError")
-
-
 def worker_death(
     error: Exception | None, *, machine: str = "", alive: Collection[str] = (), killed_by_kernel: bool = False
 ) -> Failure:
@@ -117,38 +106,28 @@ def worker_death(
     """
     if isinstance(error, RayTaskError) and isinstance(error.cause, WorkerBrokenError):
         return Failure(**error.cause.args[0])
-    state, cause = _cause(error, machine_gone=bool(machine) and machine not in alive, killed_by_kernel=killed_by_kernel)
+    began = isinstance(error, RayActorError) and error.actor_init_failed
+    data_lost = isinstance(error, RayTaskError) and isinstance(error.cause, ObjectLostError)
+    if isinstance(error, OutOfMemoryError):
+        state, cause = OUT_OF_MEMORY, "Ray's memory monitor ended its worker process"
+    elif killed_by_kernel:
+        state, cause = OUT_OF_MEMORY, "the kernel ended its worker process"
+    elif data_lost or (began and any(name in str(error) for name in DATA_LOST)):
+        state, cause = DATA_ERROR, "its data set could not be fetched"
+    elif began:
+        state, cause = FAILED, last_line(str(error))
+    else:
+        gone = bool(machine) and machine not in alive
+        state, cause = LOST, "its machine is gone" if gone else "its worker process died"
+    text = "" if error is None else str(error)
     return Failure(
-        state=state,
-        reason=f"{state}: {cause}",
-        traceback="" if error is None else str(error),
-        transient=True,
-        machine=machine,
-        worker_died=True,
+        state=state, reason=f"{state}: {cause}", traceback=text, transient=True, machine=machine, worker_died=True
     )
 
 
-def _cause(error: Exception | None, *, machine_gone: bool, killed_by_kernel: bool) -> tuple[str, str]:
-    if isinstance(error, OutOfMemoryError):
-        return OUT_OF_MEMORY, "Ray's memory monitor ended its worker process"
-    if killed_by_kernel:
-        return OUT_OF_MEMORY, "the kernel ended its worker process"
-    text = str(error)
-    began = isinstance(error, RayActorError) and error.actor_init_failed
-    lost = isinstance(error, RayTaskError) and isinstance(error.cause, ObjectLostError)
-    if lost or (began and any(name in text for name in DATA_LOST)):
-        return DATA_ERROR, "its data set could not be fetched"
-    if began:
-        return FAILED, last_line(text)
-    if machine_gone:
-        return LOST, "its machine is gone"
-    return LOST, "its worker process died"
-
-
 def kernel_kills() -> int:
-    """How many processes this machine's kernel has ended for memory; 0 where it does not say."""
-    try:
-        with open("/proc/vmstat", encoding="ascii") as lines:  # noqa: PTH123  # a file of the kernel's, no path of ours
-            return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)
-    except OSError:
-        return 0
+    """The number of processes that this machine's kernel has ended for memory; 0 where it does not say."""
+    with contextlib.suppress(OSError):
+        if found := re.search(r"^oom_kill (\d+)", Path("/proc/vmstat").read_text("ascii"), re.MULTILINE):
+            return int(found[1])
+    return 0

@@ -10,10 +10,8 @@ from __future__ import annotations
 import contextlib
 import errno
 import pickle
-import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,20 +23,8 @@ from ray.tune.search import Searcher
 from hw2tune.data.dataset import Dataset
 from hw2tune.errors import NotWritableError, RayFailedError
 from hw2tune.execution.cluster import Cluster
-from hw2tune.execution.trainable import (
-    CHECKPOINT,
-    FAILURE,
-    RESUMED,
-    TrainingTrial,
-    kernel_kills,
-    slot,
-    worker_death,
-)
-from hw2tune.execution.workarounds import (
-    idle_workers_used,
-    starting_workers_awaited,
-    tune_without_handlers,
-)
+from hw2tune.execution.trainable import CHECKPOINT, FAILURE, RESUMED, TrainingTrial, kernel_kills, worker_death
+from hw2tune.execution.workarounds import tune_adapted
 from hw2tune.interrupt import interruptible
 from hw2tune.records.atomic import not_writable
 from hw2tune.records.trials.epochs import read_epochs
@@ -51,8 +37,86 @@ from hw2tune.train.task import TrialData
 TUNES_OWN = ("config", "hist_stats", "done")  # the configuration stands in params.json
 
 
+def run_tune(
+    driver: StudyDriver, *, data: Dataset, cluster: Cluster, capacity: Capacity, trainable: type[Any] = TrainingTrial
+) -> RunEnd:
+    """Run the driver's trials and return what ended them.
+
+    Raises NotWritableError for a full temporary folder, RayFailedError where Ray fails, and what the driver raises.
+    `trainable` takes the arguments of `TrainingTrial`.
+    """
+    run = TuneRun(driver)
+    # Tune insists on keeping a state that nobody reads.
+    with (
+        _full_disk_named(),
+        tempfile.TemporaryDirectory(prefix="tune-", dir=cluster.scratch, ignore_cleanup_errors=True) as scratch,
+    ):
+        tuner = tune.Tuner(
+            _with_resources(trainable, driver, data, capacity),
+            tune_config=tune.TuneConfig(
+                search_alg=TuneSearcher(run),
+                scheduler=TuneScheduler(run, cluster.here),
+                num_samples=-1,  # the searcher says when there are enough
+                max_concurrent_trials=capacity.concurrency,
+                reuse_actors=True,
+            ),
+            run_config=tune.RunConfig(
+                name="tune",
+                storage_path=scratch,
+                verbose=0,
+                progress_reporter=tune.CLIReporter(),  # silent at `verbose=0`; a notebook's own clears the cell
+                stop=TuneStopper(run),
+                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+            ),
+        )
+        with tune_adapted(lambda: driver.has_more), interruptible(driver.interrupt), _faults_of(run):
+            tuner.fit()
+    return driver.ending or RunEnd.COMPLETE
+
+
+def _with_resources(trainable: type[Any], driver: StudyDriver, data: Dataset, capacity: Capacity) -> Any:
+    """Return the trainable with its data and its slot: on none of the nodes to avoid, with or without a GPU."""
+    trial_data = TrialData(info=data.info, train=data.train, validation=data.validation)
+    selector = [capacity.selector] if capacity.avoid else None
+
+    def slot(config: dict[str, Any]) -> tune.PlacementGroupFactory:
+        bundle = {"CPU": capacity.cpus_per_trial} | ({"GPU": capacity.gpus_per_trial} if config["gpu"] else {})
+        return tune.PlacementGroupFactory([bundle], bundle_label_selector=selector)
+
+    given = tune.with_parameters(trainable, data=trial_data, study=driver.study, threads=capacity.threads)
+    return tune.with_resources(given, slot)
+
+
+@contextlib.contextmanager
+def _full_disk_named() -> Iterator[None]:
+    """Raise NotWritableError where Tune fails for want of space in the temporary folder: the study's own is handled."""
+    try:
+        yield
+    except Exception as error:  # Tune's errors of a full disk are of many types
+        cause: BaseException | None = error
+        while cause is not None:
+            if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
+                place = Path(str(cause.filename or tempfile.gettempdir() + "/hw2tune"))
+                refused = not_writable(place, cause, 1_000_000)
+                raise NotWritableError(f"{refused}; make room there or name another place in TMPDIR") from cause
+            cause = cause.__cause__ or cause.__context__
+        raise
+
+
+@contextlib.contextmanager
+def _faults_of(run: TuneRun) -> Iterator[None]:
+    """Around Tune's run: raises an error of the driver's unchanged, and RayFailedError for all others."""
+    try:
+        yield
+    except Exception as error:  # Ray 2.60: whatever Tune's controller does not expect ends it
+        if run.fault is None:
+            raise RayFailedError(f"Ray Tune ended with {type(error).__name__}: {last_line(error)}") from error
+    if run.fault is not None:
+        raise run.fault
+
+
 @dataclass
-class Running:
+class TuneRun:
     """What the three adapters share: the driver, and Tune's trials by Tune's own id.
 
     `fault` is the first error that a call of the driver raised: Tune 2.60 wraps some of them and drops others.
@@ -64,30 +128,36 @@ class Running:
     fault: Exception | None = None
 
     @contextlib.contextmanager
-    def calling(self) -> Iterator[None]:
+    def calling(self) -> Iterator[StudyDriver]:
         """Around each call of the driver."""
         try:
-            yield
+            yield self.driver
         except Exception as error:  # of whatever kind: `run_tune` raises it again
             self.fault = self.fault or error
             raise
 
 
-class TuneSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
+class NotPickled:
+    """Tune pickles its parts into a state of its own that nobody reads: the storage holds it all."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+
+class TuneSearcher(NotPickled, Searcher):  # type: ignore[misc]  # Ray ships no types
     """Tune asks it for configurations and tells it that trials ended."""
 
-    def __init__(self, running: Running) -> None:
-        study = running.driver.study
-        super().__init__(metric=study.objective, mode=study.direction[:3])
-        self.running = running
+    def __init__(self, run: TuneRun) -> None:
+        super().__init__(metric=run.driver.study.objective, mode=run.driver.study.direction[:3])
+        self.run = run
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """The next trial's configuration, None for nothing yet, FINISHED for nothing more."""
-        with self.running.calling():
-            given = self.running.driver.next()
+        with self.run.calling() as driver:
+            given = driver.next()
         if not isinstance(given, Assignment):
             return None if isinstance(given, Wait) else str(Searcher.FINISHED)
-        self.running.numbers[trial_id] = given.trial
+        self.run.numbers[trial_id] = given.trial
         return {
             "number": given.trial,
             "hyperparameters": given.hyperparameters,
@@ -95,44 +165,38 @@ class TuneSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
             "gpu": given.gpu,
         }
 
-    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        """Nothing: the stopper sees every epoch, this only those that do not end a trial."""
-
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """A trial ended."""
-        number = self.running.numbers.pop(trial_id, None)
-        failure = self.running.failures.pop(trial_id, None)
+        number, failure = self.run.numbers.pop(trial_id, None), self.run.failures.pop(trial_id, None)
         if failure is None and (error or result is None):
             failure = worker_death(None)
         if number is not None:
-            outcome = Outcome(failure=failure, machine=str((result or {}).get("node_ip", "")))
-            with self.running.calling():
-                self.running.driver.ended(number, outcome)
+            with self.run.calling() as driver:
+                driver.ended(number, Outcome(failure=failure, machine=str((result or {}).get("node_ip", ""))))
 
-    # Tune pickles its parts into a state of its own that nobody reads.
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        """Nothing: the stopper sees every epoch, this only those that do not end a trial."""
+
     def save(self, checkpoint_path: str) -> None:
-        """Nothing to save: the storage holds it all."""
+        """Nothing to save."""
 
     def restore(self, checkpoint_path: str) -> None:
         """Nothing to restore."""
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {}
 
-
-class TuneStopper(tune.Stopper):  # type: ignore[misc]  # Ray ships no types
+class TuneStopper(NotPickled, tune.Stopper):  # type: ignore[misc]  # Ray ships no types
     """Tune hands it each result first, and asks it whether the run ends."""
 
-    def __init__(self, running: Running) -> None:
-        self.running = running
+    def __init__(self, run: TuneRun) -> None:
+        self.run = run
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         """Return whether this trial ends here."""
         if FAILURE in result:
-            self.running.failures[trial_id] = Failure(**result[FAILURE])
+            self.run.failures[trial_id] = Failure(**result[FAILURE])
             return True
-        driver, number = self.running.driver, self.running.numbers[trial_id]
-        with self.running.calling():
+        number = self.run.numbers[trial_id]
+        with self.run.calling() as driver:
             if RESUMED in result:
                 known = read_epochs(driver.recorder.folder.trial(number))
                 return driver.resumed(number, [e for e in known if e["epoch"] <= result[RESUMED]]) is Verdict.STOP
@@ -142,134 +206,40 @@ class TuneStopper(tune.Stopper):  # type: ignore[misc]  # Ray ships no types
 
     def stop_all(self) -> bool:
         """Return whether the run ends here."""
-        return self.running.fault is not None or self.running.driver.end is not None
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {}
+        return self.run.fault is not None or self.run.driver.end is not None
 
 
-class TuneScheduler(FIFOScheduler):  # type: ignore[misc]  # Ray ships no types
+class TuneScheduler(NotPickled, FIFOScheduler):  # type: ignore[misc]  # Ray ships no types
     """Of Tune's parts only a scheduler learns how a worker died. `here` is this machine's address."""
 
-    def __init__(self, running: Running, here: str) -> None:
+    def __init__(self, run: TuneRun, here: str) -> None:
         super().__init__()
-        self.running, self.here = running, here
-        self.kernel_kills = kernel_kills()
+        self.run, self.here, self.kernel_kills = run, here, kernel_kills()
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
         """A worker died without a word of its own."""
         kills, machine = kernel_kills(), trial.node_ip or ""
-        with self.running.calling():
-            self.running.failures[trial.trial_id] = worker_death(
+        with self.run.calling() as driver:
+            self.run.failures[trial.trial_id] = worker_death(
                 _error_of(trial),
                 machine=machine,
-                alive=self.running.driver.machines(),
+                alive=driver.machines(),
                 killed_by_kernel=kills > self.kernel_kills and machine in ("", self.here),
             )
         self.kernel_kills = kills
-        _forget_checkpoint(trial)
+        self.on_trial_complete(tune_controller, trial, {})
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """The trial's worker has its checkpoint."""
-        _forget_checkpoint(trial)
+        self.on_trial_complete(tune_controller, trial, result)
         return str(FIFOScheduler.CONTINUE)
 
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
-        """The same of a trial that its first result ends."""
-        _forget_checkpoint(trial)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {}
-
-
-def _forget_checkpoint(trial: Any) -> None:
-    """Drops the bytes that a trial went on from: Tune keeps its trials, and in each the configuration twice."""
-    trial.config["resume"] = trial.evaluated_params["resume"] = None
+        """Drop the bytes that a trial went on from: Tune keeps its trials, and in each the configuration twice."""
+        trial.config["resume"] = trial.evaluated_params["resume"] = None
 
 
 def _error_of(trial: Any) -> Exception | None:
     """The error that ended a trial's worker. `trial.get_pickled_error()` would look where Tune copies it later."""
     file = trial.pickled_error_file
     return pickle.loads(Path(file).read_bytes()) if file else None  # written by this very process
-
-
-def run_tune(
-    driver: StudyDriver, *, data: Dataset, cluster: Cluster, capacity: Capacity, trainable: type[Any] = TrainingTrial
-) -> RunEnd:
-    """Run the driver's trials and return what ended them.
-
-    Raises NotWritableError for a full temporary folder, RayFailedError where Ray fails, and what the driver raises.
-    `trainable` takes the arguments of `TrainingTrial`.
-    """
-    running = Running(driver)
-    with _scratch(cluster.scratch) as scratch:
-        tuner = tune.Tuner(
-            _with_resources(trainable, driver, data, capacity),
-            tune_config=tune.TuneConfig(
-                search_alg=TuneSearcher(running),
-                scheduler=TuneScheduler(running, cluster.here),
-                num_samples=-1,  # the searcher says when there are enough
-                max_concurrent_trials=capacity.concurrency,
-                reuse_actors=True,
-            ),
-            run_config=tune.RunConfig(
-                name="tune",
-                storage_path=scratch,
-                verbose=0,
-                progress_reporter=tune.CLIReporter(),  # silent at `verbose=0`; a notebook's own clears the cell
-                stop=TuneStopper(running),
-                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-            ),
-        )
-        with (
-            tune_without_handlers(),
-            interruptible(driver.interrupt),
-            idle_workers_used(),
-            starting_workers_awaited(lambda: driver.has_more),
-            _faults_of(running),
-        ):
-            tuner.fit()
-    return driver.ending or RunEnd.COMPLETE
-
-
-@contextmanager
-def _faults_of(running: Running) -> Iterator[None]:
-    """Around Tune's run: raises an error of the driver's unchanged, and RayFailedError for all others."""
-    try:
-        yield
-    except Exception as error:  # Ray 2.60: whatever Tune's controller does not expect ends it
-        if running.fault is None:
-            raise RayFailedError(f"Ray Tune ended with {type(error).__name__}: {last_line(error)}") from error
-    if running.fault is not None:
-        raise running.fault
-
-
-def _with_resources(trainable: type[Any], driver: StudyDriver, data: Dataset, capacity: Capacity) -> Any:
-    trial_data = TrialData(info=data.info, train=data.train, validation=data.validation)
-    parameters = {"data": trial_data, "study": driver.study, "threads": capacity.threads}
-    return tune.with_resources(
-        tune.with_parameters(trainable, **parameters), lambda config: slot(capacity, gpu=config["gpu"])
-    )
-
-
-@contextmanager
-def _scratch(place: Path) -> Iterator[str]:
-    """A folder for the state that Tune insists on keeping and nobody reads."""
-    folder = tempfile.mkdtemp(prefix="tune-", dir=place)
-    try:
-        yield folder
-    except Exception as error:  # Tune's errors of a full disk are of many types
-        _refuse_full(error)
-        raise
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _refuse_full(error: BaseException | None) -> None:
-    """Raise NotWritableError where Tune failed for want of space, in the temporary folder: ours is handled."""
-    while error is not None:
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            place = Path(str(error.filename or tempfile.gettempdir() + "/hw2tune"))
-            refused = not_writable(place, error, 1_000_000)
-            raise NotWritableError(f"{refused}; make room there or name another place in TMPDIR") from error
-        error = error.__cause__ or error.__context__

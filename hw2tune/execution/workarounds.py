@@ -83,25 +83,17 @@ class OutOfReach(ray._private.services.ConsolePopen):  # type: ignore[misc]  # R
 
 
 @contextlib.contextmanager
-def out_of_reach() -> Iterator[None]:
-    """For the length of a `with`, the processes that `ray.init` starts hear of no signal that was meant for us.
-
-    Else they would die first, and this process wait for them for a minute instead of ending in order.
-    """
-    with patched(ray._private.services, "ConsolePopen", OutOfReach):
-        yield
-
-
-@contextlib.contextmanager
-def without_servers() -> Iterator[None]:
-    """For the length of a `with`, `ray.init` starts no dashboard, autoscaler and log monitor.
+def for_one_command() -> Iterator[None]:
+    """For the length of a `with`, `ray.init` starts no dashboard, autoscaler, log monitor, and the rest out of reach.
 
     It starts and awaits all three with any setting (`include_dashboard=False` keeps a server without pages), and
     ends them one by one. A Ray of one command on one machine has nobody to ask the first, no machine to add by the
-    second, and `log_to_driver=False` leaves the third nothing to do.
+    second, and `log_to_driver=False` leaves the third nothing to do. The other processes would die first of a signal
+    that was meant for us, and this process wait for them for a minute instead of ending in order.
     """
     node = ray._private.node.Node
     with (
+        patched(ray._private.services, "ConsolePopen", OutOfReach),
         patched(node, "start_api_server", _do_nothing),
         patched(node, "start_monitor", _do_nothing),
         patched(node, "start_log_monitor", _do_nothing),
@@ -110,49 +102,36 @@ def without_servers() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def tune_without_handlers() -> Iterator[None]:
-    """For the length of a `with`, `Tuner.fit` installs no signal handlers of its own.
+def tune_adapted(more: Callable[[], bool]) -> Iterator[None]:
+    """For the length of a `with`, `Tuner.fit` does three things otherwise.
 
-    Ray 2.60 replaces SIGUSR1's whatever `TUNE_DISABLE_SIGINT_HANDLER` says; the study would end unknown to its driver.
+    It installs no signal handlers: Ray 2.60 replaces SIGUSR1's whatever `TUNE_DISABLE_SIGINT_HANDLER` says; the study
+    would end unknown to its driver.
+
+    Trials run in the workers that Ray has started already. Tune gives its trials an environment of their own
+    (`PL_DISABLE_FORK`, for a library that is not used here), so Ray starts a new process for each and leaves its idle
+    ones, with all they have imported, unused.
+
+    A trial whose worker is starting waits for it, as long as there are `more` to give. Tune gives such a trial the next
+    worker that is free, and ends the one that was about to be there. Where trials are over sooner than workers start,
+    that keeps slots empty for a whole study, and Ray starting processes for them. The free worker takes a new trial as
+    well; once there are none, Tune's way is right: the worker may never come.
     """
     import ray.tune.tune
-
-    with patched(ray.tune.tune, "_setup_signal_catching", threading.Event):
-        yield
-
-
-@contextlib.contextmanager
-def idle_workers_used() -> Iterator[None]:
-    """For the length of a `with`, trials run in the workers that Ray has started already.
-
-    Tune gives its trials an environment of their own (`PL_DISABLE_FORK`, for a library that is not used here), so Ray
-    starts a new process for each and leaves its idle ones, with all they have imported, unused.
-    """
     from ray.tune.execution.class_cache import _ActorClassCache
-
-    def get(cache: Any, trainable: Any) -> Any:
-        return cache._cache.setdefault(trainable, ray.remote(trainable))
-
-    with patched(_ActorClassCache, "get", get):
-        yield
-
-
-@contextlib.contextmanager
-def starting_workers_awaited(more: Callable[[], bool]) -> Iterator[None]:
-    """For the length of a `with`, a trial whose worker is starting waits for it, as long as there are `more` to give.
-
-    Tune gives such a trial the next worker that is free, and ends the one that was about to be there. Where trials are
-    over sooner than workers start, that keeps slots empty for a whole study, and Ray starting processes for them. The
-    free worker takes a new trial as well; once there are none, Tune's way is right: the worker may never come.
-    """
     from ray.tune.execution.tune_controller import TuneController
 
     reuse = TuneController._maybe_reuse_cached_actor
 
-    def reuse_for_new(controller: Any, trial: Any) -> bool:
-        if more() and trial in controller._trial_to_actor:
-            return False
-        return bool(reuse(controller, trial))
+    def get(cache: Any, trainable: Any) -> Any:
+        return cache._cache.setdefault(trainable, ray.remote(trainable))
 
-    with patched(TuneController, "_maybe_reuse_cached_actor", reuse_for_new):
+    def reuse_for_new(controller: Any, trial: Any) -> bool:
+        return not (more() and trial in controller._trial_to_actor) and bool(reuse(controller, trial))
+
+    with (
+        patched(ray.tune.tune, "_setup_signal_catching", threading.Event),
+        patched(_ActorClassCache, "get", get),
+        patched(TuneController, "_maybe_reuse_cached_actor", reuse_for_new),
+    ):
         yield

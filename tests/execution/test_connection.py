@@ -8,7 +8,7 @@ import pytest
 from hw2tune.errors import StudyFolderError
 from hw2tune.events import Listeners
 from hw2tune.execution import connection as module
-from hw2tune.execution.connection import Connection, _importing
+from hw2tune.execution.connection import Connection, _imported
 from hw2tune.execution.request import Request
 from hw2tune.records.lock import locked
 from hw2tune.resources import ResourceRequest
@@ -32,7 +32,7 @@ def test_the_machine_is_looked_at_once_however_often_its_capacity_is_asked_for(m
 def test_an_import_in_the_background_that_fails_says_nothing(tmp_path, monkeypatch, capsys):
     (tmp_path / "broken_module.py").write_text("raise ValueError('no')")
     monkeypatch.syspath_prepend(str(tmp_path))
-    thread = threading.Thread(target=_importing("broken_module"))
+    thread = threading.Thread(target=_imported, args=("broken_module",))
     thread.start()
     thread.join()
     assert capsys.readouterr().err == "" and "broken_module" not in sys.modules

@@ -133,24 +133,23 @@ def test_a_job_that_the_server_does_not_know_any_more_is_an_error_in_a_line(monk
 
     monkeypatch.setattr("hw2tune.execution.jobs._client", lambda cluster: Client())
     with pytest.raises(JobError) as refused:
-        follow(JobServer(url="http://head:8265", study="x", rejoin="hw2tune study x --attach"), "x-1", print, print)
+        follow(JobServer(url="http://head:8265", study="x", rejoin="hw2tune study x --attach"), "x-1", sys.stdout)
     assert str(refused.value) == (
         "http://head:8265: job x-1 cannot be followed (Request failed with status code 404: Job x-1 does not exist.); "
         "`hw2tune study x --attach` follows it again"
     )
 
 
-def test_a_job_that_never_ran_its_command_says_why():
+def test_a_job_that_never_ran_its_command_says_why(capsys):
     from ray.job_submission import JobDetails, JobStatus, JobType
 
     def job(**fields):
         return JobDetails(type=JobType.SUBMISSION, entrypoint="", submission_id="hw2tune-x-1", **fields)
 
-    said = []
-    assert _exit_code(job(status=JobStatus.FAILED, message="no such package"), said.append) == 1
-    assert said == ["hw2tune: job hw2tune-x-1: failed: no such package"]
-    assert _exit_code(job(status=JobStatus.FAILED, driver_exit_code=3), said.append) == 3
-    assert _exit_code(job(status=JobStatus.SUCCEEDED), said.append) == 0 and len(said) == 1
+    assert _exit_code(job(status=JobStatus.FAILED, message="no such package")) == 1
+    assert capsys.readouterr().err == "hw2tune: job hw2tune-x-1: failed: no such package\n"
+    assert _exit_code(job(status=JobStatus.FAILED, driver_exit_code=3)) == 3
+    assert _exit_code(job(status=JobStatus.SUCCEEDED)) == 0 and capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize(("known", "next_one"), [((), 1), (("a-1", "a-2"), 3), (("a-2",), 3), (("a-9", "a-10"), 11)])

@@ -12,7 +12,7 @@ from ray.exceptions import RayTaskError
 from hw2tune.data.load import load_dataset
 from hw2tune.errors import RayFailedError
 from hw2tune.execution.trainable import FAILURE, TrainingTrial, WorkerBrokenError, worker_death
-from hw2tune.execution.tune import Running, TuneScheduler, TuneSearcher, TuneStopper, _faults_of, _with_resources
+from hw2tune.execution.tune import TuneRun, TuneScheduler, TuneSearcher, TuneStopper, _faults_of, _with_resources
 from hw2tune.resources import Capacity
 from hw2tune.study.file import find_study, parse_study
 from hw2tune.train.task import TrialData
@@ -29,35 +29,35 @@ class Tuner:
 
 
 def test_an_error_of_the_driver_comes_out_as_it_was_although_tune_drops_it(tmp_path):
-    running = Running(Driver(tmp_path).driver)
-    running.driver.recorder = None  # type: ignore[assignment]  # a fault of our own
+    run = TuneRun(Driver(tmp_path).driver)
+    run.driver.recorder = None  # type: ignore[assignment]  # a fault of our own
     heard = []
 
     def fit() -> None:
         try:
-            TuneSearcher(running).suggest("a")
+            TuneSearcher(run).suggest("a")
         except AttributeError as error:  # as `TuneController._schedule_trial_stop` does
             heard.append(error)
-        assert TuneStopper(running).stop_all()
+        assert TuneStopper(run).stop_all()
 
     with pytest.raises(AttributeError) as raised:
-        with _faults_of(running):
+        with _faults_of(run):
             Tuner(fit).fit()
     assert raised.value is heard[0]
 
 
 def test_an_error_of_the_driver_comes_out_as_it_was_although_tune_wraps_it(tmp_path):
-    running = Running(Driver(tmp_path).driver)
+    run = TuneRun(Driver(tmp_path).driver)
 
     def fit() -> None:
         try:
-            TuneStopper(running)("nobody", {})
+            TuneStopper(run)("nobody", {})
         except KeyError as error:
             raise RuntimeError("Traceback ...") from error
 
-    running.numbers["nobody"] = 99
+    run.numbers["nobody"] = 99
     with pytest.raises(KeyError):
-        with _faults_of(running):
+        with _faults_of(run):
             Tuner(fit).fit()
 
 
@@ -66,7 +66,7 @@ def test_any_other_error_of_a_run_is_rays_with_its_type_and_its_text(tmp_path):
         raise RuntimeError("Traceback (most recent call last):\n  ...\nCaught unexpected exception: no memory")
 
     with pytest.raises(RayFailedError) as raised:
-        with _faults_of(Running(Driver(tmp_path).driver)):
+        with _faults_of(TuneRun(Driver(tmp_path).driver)):
             Tuner(fit).fit()
     assert str(raised.value) == "Ray Tune ended with RuntimeError: Caught unexpected exception: no memory"
 
@@ -110,7 +110,7 @@ def test_a_worker_whose_cuda_is_broken_raises_so_that_tune_ends_it_and_the_reaso
 
 @pytest.mark.parametrize("how", ["on_trial_result", "on_trial_complete"])
 def test_tune_keeps_no_checkpoint_that_a_trial_went_on_from(tmp_path, how):
-    scheduler = TuneScheduler(Running(Driver(tmp_path).driver), "here")
+    scheduler = TuneScheduler(TuneRun(Driver(tmp_path).driver), "here")
     config = {"number": 3, "resume": b"bytes"}
     trial = SimpleNamespace(config=dict(config), evaluated_params=dict(config))
     getattr(scheduler, how)(None, trial, {"epoch": 2})
