@@ -16,6 +16,7 @@ from hw2tune.paths import safe_name
 from hw2tune.records.atomic import write_atomically
 from hw2tune.records.damaged import read_record
 from hw2tune.records.layout import StudyFolder
+from hw2tune.records.overview import Overview
 from hw2tune.records.replicates import Replicate, ReplicatesFolder, Training, every_replicate, read_replicates
 from hw2tune.records.trials.epochs import read_epochs
 from hw2tune.records.trials.rows import TrialRow
@@ -25,7 +26,6 @@ from hw2tune.study.schema import Study
 from hw2tune.study_result import EPOCH_COLUMNS
 
 _ID_LOCK = threading.Lock()
-RACE = "race: "  # what the label of a training in the race begins with
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +38,7 @@ class Epoch:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Run:
+class LoggedRun:
     """One training as loggers show it. Two of one `name` with another `key` are different trainings.
 
     `results` are known when it has `ended`: the best value of the objective, seconds, and of a replicate its test
@@ -62,7 +62,7 @@ class Run:
         """Return whether the run was trained to its end or pruned."""
         return self.state.split(" at ")[0] in RANKED
 
-    def with_epoch(self, epoch: Epoch) -> Run:
+    def with_epoch(self, epoch: Epoch) -> LoggedRun:
         """Return the run after another epoch, which replaces itself and later epochs if it was trained again."""
         return replace(self, epochs=[*(one for one in self.epochs if one.number < epoch.number), epoch])
 
@@ -72,24 +72,17 @@ class Run:
         return _digest(asdict(self))
 
 
-def read_trial(study: Study, folder: StudyFolder, row: TrialRow) -> Run:
-    """Return a trial with the epochs on disk."""
-    return trial_run(study, row, [trial_epoch(study, record) for record in read_epochs(folder.trial(row.number))])
-
-
-def trial_epoch(study: Study, record: Mapping[str, Any]) -> Epoch:
-    """Return a trial's epoch from its record in `result.json` or an event."""
-    return _epoch(study, record, float(record.get("timestamp", 0)))
-
-
-def trial_run(study: Study, row: TrialRow, epochs: Sequence[Epoch]) -> Run:
-    """Return a trial with these epochs."""
+def trial_run(overview: Overview, row: TrialRow, epochs: Sequence[Epoch] | None = None) -> LoggedRun:
+    """Return a trial with these epochs, or with those on disk."""
+    study = overview.study
+    if epochs is None:
+        epochs = [epoch_of(study, record) for record in read_epochs(overview.folder.trial(row.number))]
     ended = row.state not in (RUNNING, INTERRUPTED, WAITING)
     label = safe_name(row.label) if "/" in row.label else row.label  # a stranger's may be a path
     results = {"seconds": row.seconds} if ended else {}
     if ended and row.value is not None:
         results[best_of(study)] = row.value
-    return Run(
+    return LoggedRun(
         kind="trial",
         name=f"trial-{row.number:04}" + (f"-{label}" if label else ""),
         key=_digest(row.params),  # a journal that lost its end gives numbers out again
@@ -104,90 +97,61 @@ def trial_run(study: Study, row: TrialRow, epochs: Sequence[Epoch]) -> Run:
     )
 
 
-def read_replicate_runs(study: Study, folder: StudyFolder) -> list[Run]:
-    """The replicates, and finished trainings that are none, or none yet: of the race, or untested.
+def read_replicate_runs(overview: Overview) -> list[LoggedRun]:
+    """Return the replicates, and finished trainings that are none, or none yet: of the race, or untested.
 
     Those of a larger number of seeds, or of an earlier winner, stay; of one name the one that counts does.
     """
-    there = ReplicatesFolder.of(folder)
-    runs = {}
-    replicates = [*every_replicate(there), *read_replicates(there)]
+    study, place, runs = overview.study, ReplicatesFolder.of(overview.folder), []
+    replicates = [*every_replicate(place), *read_replicates(place)]
     tested = {replicate.key.rpartition(" ")[2] for replicate in replicates}
-    for path in sorted(there.trainings.glob("*/training.json"), key=lambda path: (path.stat().st_mtime, path)):
-        training = read_record(path, Training)
-        if training and training.label and training.key not in tested:
-            run = _of_training(study, training, path)
-            runs[run.name] = run
+    for path in sorted(place.trainings.glob("*/training.json"), key=lambda path: (path.stat().st_mtime, path)):
+        one = read_record(path, Training)
+        if one and one.label and one.key not in tested:
+            race = one.label.startswith("race: ")
+            runs.append(_run(
+                study, one, path, one.chosen_epoch, kind="race" if race else "replicate",
+                name=safe_name(one.label.replace(": ", "-").replace(" ", "-")), label=one.label,
+                state=DIVERGED if one.diverged else COMPLETE, reason=one.diverged,
+                ended=race,  # a replicate ends when it has been tested
+            ))  # fmt: skip
     for replicate in replicates:
-        run = _of_replicate(study, replicate, there.replicate(replicate.variant, replicate.seed) / "replicate.json")
-        runs[run.name] = run
-    return list(runs.values())
+        variant, seed = replicate.variant, replicate.seed
+        runs.append(_run(
+            study, replicate, place.replicate(variant, seed) / "replicate.json",
+            replicate.chosen.epoch if replicate.chosen else None, kind="replicate",
+            name=safe_name(f"{variant}-seed-{seed}"), label=f"{variant} seed {seed}", state=replicate.state,
+            reason=replicate.reason, ended=True,
+        ))  # fmt: skip
+    return list({run.name: run for run in runs}.values())
 
 
-def _of_training(study: Study, training: Training, path: Path) -> Run:
-    race = training.label.startswith(RACE)
-    best = next((one for one in training.epochs if one["epoch"] == training.chosen_epoch), None)
-    return Run(
-        kind="race" if race else "replicate",
-        name=safe_name(training.label.replace(": ", "-").replace(" ", "-")),
-        key=training.key,
-        label=training.label,
-        params=training.params,
-        state=DIVERGED if training.diverged else COMPLETE,
-        reason=training.diverged,
-        epochs=_epochs(study, training.epochs, path),
-        results=_results(study, best, sum(one["epoch_seconds"] for one in training.epochs)) if race else {},
-        best_epoch=training.chosen_epoch,
-        ended=race,  # a replicate ends when it has been tested
-    )
-
-
-def _of_replicate(study: Study, replicate: Replicate, path: Path) -> Run:
-    chosen = replicate.chosen.epoch if replicate.chosen else None
-    best = next((one for one in replicate.epochs if one["epoch"] == chosen), None)
-    results = _results(study, best, replicate.seconds)
-    if replicate.chosen and replicate.last:
-        tested = {
-            "test_loss": replicate.chosen.loss, "test_accuracy": replicate.chosen.accuracy,
-            "last_test_loss": replicate.last.loss, "last_test_accuracy": replicate.last.accuracy,
-        }  # fmt: skip
-        results |= {name: value for name, value in tested.items() if value is not None}
-    return Run(
-        kind="replicate",
-        name=safe_name(f"{replicate.variant}-seed-{replicate.seed}"),
-        key=replicate.key,
-        label=f"{replicate.variant} seed {replicate.seed}",
-        params=replicate.params,
-        state=replicate.state,
-        reason=replicate.reason,
-        epochs=_epochs(study, replicate.epochs, path),
-        results=results,
-        best_epoch=chosen,
-        ended=True,
-    )
-
-
-def _results(study: Study, best: Mapping[str, Any] | None, seconds: float) -> dict[str, float]:
-    value = None if best is None else best.get(study.objective)
-    return {"seconds": seconds} | ({} if value is None else {best_of(study): value})
-
-
-def _epochs(study: Study, records: Sequence[Mapping[str, Any]], path: Path) -> list[Epoch]:
-    """Epochs whose own time is not on record: the last one ended when the file was written, the others before."""
-    time, epochs = path.stat().st_mtime, []
-    for record in reversed(records):
-        epochs.append(_epoch(study, record, time))
+def _run(study: Study, one: Training | Replicate, path: Path, best_epoch: int | None, **about: Any) -> LoggedRun:
+    """Return a run whose epochs have no time on record: the last one ended when the file was written."""
+    best = next((record for record in one.epochs if record["epoch"] == best_epoch), {}).get(study.objective)
+    results = {"seconds": one.seconds} | ({} if best is None else {best_of(study): best})
+    if isinstance(one, Replicate) and one.chosen and one.last:
+        for prefix, tested in (("", one.chosen), ("last_", one.last)):
+            measured = {f"{prefix}test_loss": tested.loss, f"{prefix}test_accuracy": tested.accuracy}
+            results |= {name: value for name, value in measured.items() if value is not None}
+    time, epochs = path.stat().st_mtime, list[Epoch]()
+    for record in reversed(one.epochs):
+        epochs.insert(0, epoch_of(study, record, time))
         time -= record.get("epoch_seconds", 0.0)
-    return epochs[::-1]
+    if not about["ended"]:
+        results = {}
+    return LoggedRun(key=one.key, params=one.params, epochs=epochs, results=results, best_epoch=best_epoch, **about)
 
 
-def _epoch(study: Study, record: Mapping[str, Any], time: float) -> Epoch:
-    names = dict.fromkeys((*EPOCH_COLUMNS, study.objective))
-    values = {_short(name): record.get(name) for name in names}
-    # A file has null in place of a number that is not finite, an event has the number.
-    metrics = {name: float(value) for name, value in values.items() if isinstance(value, (int, float))}
-    finite = {name: value for name, value in metrics.items() if math.isfinite(value)}
-    return Epoch(number=record["epoch"], time=time, metrics=finite)
+def epoch_of(study: Study, record: Mapping[str, Any], time: float | None = None) -> Epoch:
+    """Return an epoch from its record in a file or an event; that of a trial has its time."""
+    metrics = {}
+    for name in (*EPOCH_COLUMNS, study.objective):
+        value = record.get(name)  # of a number that is not finite a file has null, an event the number
+        if isinstance(value, (int, float)) and math.isfinite(value):
+            metrics[_short(name)] = float(value)
+    at = float(record.get("timestamp", 0)) if time is None else time
+    return Epoch(number=record["epoch"], time=at, metrics=metrics)
 
 
 def study_id(folder: StudyFolder) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from hw2tune.integrations.logger import RecordsLogger
-from hw2tune.integrations.runs import Run, best_of
+from hw2tune.integrations.runs import LoggedRun, best_of
 from hw2tune.records.atomic import write_atomically, writing
 from hw2tune.records.layout import StudyFolder
 from hw2tune.study.hyperparameters import HYPERPARAMETERS
@@ -39,10 +39,10 @@ class TensorBoardLogger(RecordsLogger):
     def place(self, folder: StudyFolder) -> Path:
         return folder.logs / "tensorboard"
 
-    def write(self, run: Run) -> None:
+    def write(self, run: LoggedRun) -> None:
         if not (run.epochs or run.ended):
             return  # its first event would have no time yet
-        overview = self._overview()
+        overview = self.overview
         bring_up_to_date(self.place(overview.folder) / run.name, event_file(overview.study, run))
 
 
@@ -64,7 +64,7 @@ def bring_up_to_date(folder: Path, content: bytes) -> None:
         old.unlink()
 
 
-def event_file(study: Study, run: Run) -> bytes:
+def event_file(study: Study, run: LoggedRun) -> bytes:
     """Return a run's event file: hyperparameters, epochs, and the results of an ended run."""
     times = [epoch.time for epoch in run.epochs] or [0.0]
     parts = [
@@ -111,7 +111,7 @@ def _column(name: str) -> Any:
     return api_pb2.HParamInfo(name=name, type=f"DATA_TYPE_{types[kind]}")
 
 
-def _session_start(run: Run, time: float) -> bytes:
+def _session_start(run: LoggedRun, time: float) -> bytes:
     from tensorboard.plugins.hparams.plugin_data_pb2 import SessionStartInfo
 
     start = SessionStartInfo(group_name=run.name, start_time_secs=time)
@@ -126,7 +126,7 @@ def _session_start(run: Run, time: float) -> bytes:
     return _plugin_data(time, "session_start_info", start)
 
 
-def _session_end(run: Run, time: float) -> bytes:
+def _session_end(run: LoggedRun, time: float) -> bytes:
     from tensorboard.plugins.hparams.plugin_data_pb2 import SessionEndInfo
 
     status = "STATUS_SUCCESS" if run.succeeded else "STATUS_FAILURE"

@@ -20,7 +20,7 @@ import psutil
 
 from hw2tune.errors import LoggerError
 from hw2tune.integrations.logger import RecordsLogger
-from hw2tune.integrations.runs import Run, study_id
+from hw2tune.integrations.runs import LoggedRun, study_id
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.overview import Overview
 
@@ -53,15 +53,16 @@ class WandbLogger(RecordsLogger):
     def place(self, folder: StudyFolder) -> Path:
         return folder.logs / "wandb"
 
-    def begin(self, overview: Overview) -> None:
+    def begin(self, overview: Overview) -> dict[str, str]:
         self.study_id = study_id(overview.folder)
         self.ids: dict[str, str] = {}  # of the runs that ended, by name
         shutil.rmtree(self._beside(overview.folder), ignore_errors=True)
+        return {}
 
-    def write(self, run: Run) -> None:
+    def write(self, run: LoggedRun) -> None:
         if not run.ended:
             return
-        folder = self._overview().folder
+        folder = self.overview.folder
         one = self.ids[run.name] = hashlib.sha256(f"{self.study_id} {run.name} {run.key}".encode()).hexdigest()[:12]
         if not any(self.place(folder).glob(f"*run-*-{one}")):
             written, place = self._write_beside(run, one), self.place(folder)
@@ -82,11 +83,11 @@ class WandbLogger(RecordsLogger):
     def _beside(self, folder: StudyFolder) -> Path:
         return folder.logs / "wandb.part"
 
-    def _write_beside(self, run: Run, one: str) -> Path:
+    def _write_beside(self, run: LoggedRun, one: str) -> Path:
         """Write a whole run and return its folder."""
         import wandb
 
-        overview, beside = self._overview(), self._beside(self._overview().folder)
+        overview, beside = self.overview, self._beside(self.overview.folder)
         beside.mkdir(parents=True, exist_ok=True)
         if not any(child.name() == SERVICE for child in psutil.Process().children()):
             WandbLogger.service_is_ours = True

@@ -28,7 +28,7 @@ from hw2tune.events import (
     TrainingFinished,
 )
 from hw2tune.integrations import MLflowLogger, TensorBoardLogger, WandbLogger, make_loggers
-from hw2tune.integrations.runs import read_trial, study_id
+from hw2tune.integrations.runs import study_id, trial_run
 from hw2tune.integrations.tensorboard import bring_up_to_date
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.overview import read_overview, read_study
@@ -434,6 +434,6 @@ def test_what_wandb_offline_wrote_counts_and_a_netrc_without_its_host_is_no_logi
 
 def test_a_label_that_is_a_path_stays_within_the_logs(tmp_path):
     folder = write_fake_study(tmp_path / "results", trials=2, seeds=0)
-    row = replace(read_overview(folder).rows[0], label="/../../../../evil")
-    run = read_trial(read_study(folder), folder, row)
+    overview = read_overview(folder)
+    run = trial_run(overview, replace(overview.rows[0], label="/../../../../evil"))
     assert "/" not in run.name and run.name.startswith("trial-0000")
