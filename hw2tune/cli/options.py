@@ -13,8 +13,9 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from hw2tune.integrations import CSV_IS_GONE, LOGGERS
 from hw2tune.paths import existing_folder, folder, results_folder
-from hw2tune.study.names import LOGGERS, PRUNERS, SAMPLERS, shipped_studies
+from hw2tune.study.names import PRUNERS, SAMPLERS, shipped_studies
 from hw2tune.text.plain import seconds
 from hw2tune.user_code.importer import trusting
 
@@ -70,8 +71,6 @@ def _named(what: str, names: Collection[str]) -> Any:
 def _loggers(names: list[str] | None) -> list[str] | None:
     for name in names or ():
         if name == "csv":
-            from hw2tune.integrations import CSV_IS_GONE
-
             raise typer.BadParameter(CSV_IS_GONE)
         if name not in LOGGERS:
             raise typer.BadParameter(f"{name!r} is not one of {', '.join(map(repr, LOGGERS))}.")

@@ -8,14 +8,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, Any
 
 from hw2tune.errors import LoggerError
-from hw2tune.integrations.logger import RecordsLogger
-from hw2tune.integrations.mlflow import MLflowLogger
-from hw2tune.integrations.tensorboard import TensorBoardLogger
-from hw2tune.integrations.wandb import WandbLogger
+
+if TYPE_CHECKING:
+    from hw2tune.integrations.logger import RecordsLogger
+    from hw2tune.integrations.mlflow import MLflowLogger
+    from hw2tune.integrations.tensorboard import TensorBoardLogger
+    from hw2tune.integrations.wandb import WandbLogger
 
 __all__ = ["LOGGERS", "MLflowLogger", "TensorBoardLogger", "WandbLogger", "make_loggers"]
 
@@ -24,9 +27,8 @@ CSV_IS_GONE = (
     "writes tables/*.csv into the report's folder"
 )
 
-LOGGERS: dict[str, type[RecordsLogger]] = {
-    logger.name: logger for logger in (TensorBoardLogger, MLflowLogger, WandbLogger)
-}
+# By --log's name, which is the module's: the class. Light on purpose: a shell's completion imports this.
+LOGGERS = {"tensorboard": "TensorBoardLogger", "mlflow": "MLflowLogger", "wandb": "WandbLogger"}
 
 
 def make_loggers(names: Sequence[str], folders: Sequence[Path] = ()) -> list[RecordsLogger]:
@@ -35,14 +37,17 @@ def make_loggers(names: Sequence[str], folders: Sequence[Path] = ()) -> list[Rec
     Raises LoggerError or PathError if a logger could not log: its library is not installed, its server does not answer,
     a folder is not writable.
     """
-    loggers = [LOGGERS[name]() for name in dict.fromkeys(names)]
+    loggers: list[RecordsLogger] = [__getattr__(LOGGERS[name])() for name in dict.fromkeys(names)]
     for logger in loggers:
         for folder in folders:
             logger.check(folder)
     return loggers
 
 
-def __getattr__(name: str) -> NoReturn:
+def __getattr__(name: str) -> Any:
     if name == "CSVLogger":
         raise LoggerError(f"hw2tune.integrations.CSVLogger: {CSV_IS_GONE}")
+    for module, logger in LOGGERS.items():
+        if name == logger:
+            return getattr(import_module(f"{__name__}.{module}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -8,7 +8,6 @@ TensorBoard takes for newer.
 from __future__ import annotations
 
 import io
-import math
 from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
@@ -22,7 +21,6 @@ from hw2tune.study.hyperparameters import HYPERPARAMETERS
 from hw2tune.study.schema import Study
 
 PREFIX = "events.out.tfevents."
-FLOAT32_MAX = 3.4028234663852886e38
 # Train and validation of one quantity stand in one group of charts. What is not here keeps its name.
 TAGS = {
     "train_loss": "loss/train", "validation_loss": "loss/validation",
@@ -42,8 +40,7 @@ class TensorBoardLogger(RecordsLogger):
     def write(self, run: LoggedRun) -> None:
         if not (run.epochs or run.ended):
             return  # its first event would have no time yet
-        overview = self.overview
-        bring_up_to_date(self.place(overview.folder) / run.name, event_file(overview.study, run))
+        bring_up_to_date(self.place(self.overview.folder) / run.name, event_file(self.overview.study, run))
 
 
 def bring_up_to_date(folder: Path, content: bytes) -> None:
@@ -66,18 +63,26 @@ def bring_up_to_date(folder: Path, content: bytes) -> None:
 
 def event_file(study: Study, run: LoggedRun) -> bytes:
     """Return a run's event file: hyperparameters, epochs, and the results of an ended run."""
-    times = [epoch.time for epoch in run.epochs] or [0.0]
+    from tensorboard.plugins.hparams.plugin_data_pb2 import SessionEndInfo, SessionStartInfo
+
+    begun, ended = (run.epochs[0].time, run.epochs[-1].time) if run.epochs else (0.0, 0.0)
+    start = SessionStartInfo(group_name=run.name, start_time_secs=begun)
+    for name, value in run.params.items():
+        kind = {bool: "bool_value", str: "string_value"}.get(type(value), "number_value")
+        setattr(start.hparams[name], kind, value)
     parts = [
         _record(wall_time=0.0, file_version="brain.Event:2"),
-        _experiment(study, times[0]),
-        _session_start(run, times[0]),
+        _plugin_data(begun, "experiment", _experiment(study)),
+        _plugin_data(begun, "session_start_info", start),
     ]
     for epoch in run.epochs:
         tags = {TAGS.get(name, name): value for name, value in epoch.metrics.items()}
         parts.append(_scalars(epoch.time, epoch.number, tuple(tags.items())))
     if run.ended:
         results = {f"result/{name}": value for name, value in run.results.items()}
-        parts += [_scalars(times[-1], run.best_epoch or 0, tuple(results.items())), _session_end(run, times[-1])]
+        end = SessionEndInfo(status=f"STATUS_{'SUCCESS' if run.succeeded else 'FAILURE'}", end_time_secs=ended)
+        parts.append(_scalars(ended, run.best_epoch or 0, tuple(results.items())))
+        parts.append(_plugin_data(ended, "session_end_info", end))
     return b"".join(parts)
 
 
@@ -85,52 +90,30 @@ def event_file(study: Study, run: LoggedRun) -> bytes:
 def _scalars(time: float, step: int, values: tuple[tuple[str, float], ...]) -> bytes:
     from tensorboard.compat.proto.summary_pb2 import Summary
 
-    summary = Summary(value=[Summary.Value(tag=tag, simple_value=_float32(value)) for tag, value in values])
+    # The values are float32: too large a value is infinite.
+    summary = Summary(value=[Summary.Value(tag=tag, simple_value=value) for tag, value in values])
     return _record(wall_time=time, step=step, summary=summary)
 
 
-def _experiment(study: Study, time: float) -> bytes:
-    """The columns of the hparams tab, the same in every run."""
+def _experiment(study: Study) -> Any:
+    """Return the columns of the hparams tab, the same in every run."""
     from tensorboard.plugins.hparams import api_pb2
 
-    named: list[Iterable[str]] = [study.space, *study.references.values()]
-    named += [side.changes for side in study.variants.values()]
-    columns = [_column(name) for name in dict.fromkeys(name for names in named for name in names)]
+    types = {"number": "FLOAT64", "integer": "FLOAT64", "text": "STRING", "switch": "BOOL"}
+    sides: list[Iterable[str]] = [
+        study.space,
+        *study.references.values(),
+        *(side.changes for side in study.variants.values()),
+    ]
+    columns = []
+    for name in dict.fromkeys(name for side in sides for name in side):
+        kind = HYPERPARAMETERS[name].kind if name in HYPERPARAMETERS else ""
+        columns.append(api_pb2.HParamInfo(name=name, type=f"DATA_TYPE_{types.get(kind, 'UNSET')}"))
     metrics = [
         api_pb2.MetricInfo(name=api_pb2.MetricName(tag=f"result/{name}"), display_name=name.replace("_", " "))
         for name in (best_of(study), "test_accuracy", "seconds")
     ]
-    return _plugin_data(time, "experiment", api_pb2.Experiment(hparam_infos=columns, metric_infos=metrics))
-
-
-def _column(name: str) -> Any:
-    from tensorboard.plugins.hparams import api_pb2
-
-    kind = HYPERPARAMETERS[name].kind if name in HYPERPARAMETERS else None
-    types = {"number": "FLOAT64", "integer": "FLOAT64", "text": "STRING", "switch": "BOOL", None: "UNSET"}
-    return api_pb2.HParamInfo(name=name, type=f"DATA_TYPE_{types[kind]}")
-
-
-def _session_start(run: LoggedRun, time: float) -> bytes:
-    from tensorboard.plugins.hparams.plugin_data_pb2 import SessionStartInfo
-
-    start = SessionStartInfo(group_name=run.name, start_time_secs=time)
-    for name, value in run.params.items():
-        match value:
-            case bool():
-                start.hparams[name].bool_value = value
-            case str():
-                start.hparams[name].string_value = value
-            case _:
-                start.hparams[name].number_value = value
-    return _plugin_data(time, "session_start_info", start)
-
-
-def _session_end(run: LoggedRun, time: float) -> bytes:
-    from tensorboard.plugins.hparams.plugin_data_pb2 import SessionEndInfo
-
-    status = "STATUS_SUCCESS" if run.succeeded else "STATUS_FAILURE"
-    return _plugin_data(time, "session_end_info", SessionEndInfo(status=status, end_time_secs=time))
+    return api_pb2.Experiment(hparam_infos=columns, metric_infos=metrics)
 
 
 def _plugin_data(time: float, what: str, message: Any) -> bytes:
@@ -155,8 +138,3 @@ def _record(**content: Any) -> bytes:
     buffer = io.BytesIO()
     RecordWriter(buffer).write(Event(**content).SerializeToString(deterministic=True))
     return buffer.getvalue()
-
-
-def _float32(value: float) -> float:
-    """The value in TensorBoard's float32, in which too large a value is infinite."""
-    return value if not math.isfinite(value) or abs(value) <= FLOAT32_MAX else math.copysign(math.inf, value)

@@ -62,10 +62,11 @@ class WandbLogger(RecordsLogger):
     def write(self, run: LoggedRun) -> None:
         if not run.ended:
             return
-        folder = self.overview.folder
-        one = self.ids[run.name] = hashlib.sha256(f"{self.study_id} {run.name} {run.key}".encode()).hexdigest()[:12]
-        if not any(self.place(folder).glob(f"*run-*-{one}")):
-            written, place = self._write_beside(run, one), self.place(folder)
+        place = self.place(self.overview.folder)
+        number = hashlib.sha256(f"{self.study_id} {run.name} {run.key}".encode()).hexdigest()[:12]
+        self.ids[run.name] = number
+        if not any(place.glob(f"*run-*-{number}")):
+            written = self._write_beside(run, number)
             place.mkdir(parents=True, exist_ok=True)
             written.rename(place / written.name)
 
@@ -83,20 +84,19 @@ class WandbLogger(RecordsLogger):
     def _beside(self, folder: StudyFolder) -> Path:
         return folder.logs / "wandb.part"
 
-    def _write_beside(self, run: LoggedRun, one: str) -> Path:
+    def _write_beside(self, run: LoggedRun, number: str) -> Path:
         """Write a whole run and return its folder."""
         import wandb
 
-        overview, beside = self.overview, self._beside(self.overview.folder)
-        beside.mkdir(parents=True, exist_ok=True)
+        folder = self.overview.folder
+        self._beside(folder).mkdir(parents=True, exist_ok=True)
         if not any(child.name() == SERVICE for child in psutil.Process().children()):
             WandbLogger.service_is_ours = True
         begun = wandb.init(
-            project=os.environ.get("WANDB_PROJECT") or PROJECT, group=overview.folder.name, job_type=run.kind,
-            name=run.name, id=one, dir=beside, mode=self.mode, reinit="create_new",
+            project=os.environ.get("WANDB_PROJECT") or PROJECT, group=folder.name, job_type=run.kind, name=run.name,
+            id=number, dir=self._beside(folder), mode=self.mode, reinit="create_new",
             resume="allow" if self.mode == "online" else None,
-            config={**run.params, "label": run.label, "study": overview.folder.name},
-            settings=wandb.Settings(**SETTINGS),
+            config={**run.params, "label": run.label, "study": folder.name}, settings=wandb.Settings(**SETTINGS),
         )  # fmt: skip
         for epoch in run.epochs:
             begun.log({"epoch": epoch.number, "_timestamp": epoch.time, **epoch.metrics}, step=epoch.number)
@@ -107,15 +107,14 @@ class WandbLogger(RecordsLogger):
 
 
 def _mode() -> Mode:
-    """The mode of W&B. Raises LoggerError for an unknown mode and `online` without a login."""
-    asked = os.environ.get("WANDB_MODE") or _mode_of_settings()
+    """Return the mode of W&B. Raises LoggerError for an unknown mode and `online` without a login."""
+    asked, login = os.environ.get("WANDB_MODE") or _mode_of_settings(), _has_login()
     if asked and asked not in MODES:
         raise LoggerError(
             f"--log wandb: WANDB_MODE is {asked!r}; set it to online or offline, or leave out --log wandb"
         )
-    default: Mode = "online" if _has_login() else "offline"
-    mode = MODES.get(asked, default)
-    if mode == "online" and not _has_login():
+    mode = MODES.get(asked, "online" if login else "offline")
+    if mode == "online" and not login:
         raise LoggerError(
             "--log wandb: WANDB_MODE is online, but there is no login; `wandb login` makes one, WANDB_API_KEY holds "
             "one, and WANDB_MODE=offline needs none"

@@ -8,7 +8,6 @@ from pathlib import Path
 
 SAMPLERS = ("guided", "tpe", "random", "qmc", "grid", "cmaes", "gp", "nsga2")  # made by `search.algorithms`
 PRUNERS = ("halving", "asha", "hyperband", "median", "percentile", "patient", "wilcoxon", "none")
-LOGGERS = ("tensorboard", "mlflow", "wandb")  # made by `integrations`
 LEFTOVERS = ("last-checkpoints", "weights", "set-aside", "decoded-images", "scratch")  # found by `records.leftovers`
 RACE = 6  # finalists of a race for the winner, unless stated otherwise
 

@@ -10,19 +10,15 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from hw2tune.cli import app, options
+from hw2tune.cli import app
 from hw2tune.errors import LoggerError, PathError
 from hw2tune.events import EpochFinished
-from hw2tune.integrations import LOGGERS, TensorBoardLogger, make_loggers
+from hw2tune.integrations import TensorBoardLogger, make_loggers
 from hw2tune.records.trials.epochs import read_epochs
 from tests.integrations.live_study import LiveStudy
 from tests.integrations.test_loggers import NAMES, assert_up_to_date, in_store, without_a_login
 
 __all__ = ["without_a_login"]  # a fixture
-
-
-def test_the_command_line_takes_every_logger_there_is():
-    assert list(options.LOGGERS) == list(LOGGERS)
 
 
 @pytest.mark.parametrize("command", ["study", "summarize"])
