@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from importlib import metadata, resources
@@ -90,7 +91,11 @@ def commit() -> str | None:
     """
     package = Path(str(resources.files("hw2tune")))
     if (package.parent / ".git").exists():
-        return _described(package.parent)
+        if shutil.which("git") is None:
+            return None
+        describe = ["git", "-C", str(package.parent), "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"]
+        described = subprocess.run(describe, capture_output=True, encoding="utf-8", errors="replace", check=False)
+        return described.stdout.strip() or None
     built = package / "commit.txt"
     if built.is_file():
         return built.read_text(encoding="utf-8").strip() or None
@@ -101,22 +106,9 @@ def commit() -> str | None:
         return None
 
 
-def _described(checkout: Path) -> str | None:
-    if shutil.which("git") is None:
-        return None
-    described = subprocess.run(
-        ["git", "-C", str(checkout), "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"],
-        capture_output=True, text=True, encoding="utf-8", errors="replace", check=False,
-    )  # fmt: skip
-    return described.stdout.strip() or None
-
-
 def processor() -> str:
     """The processor's name as the system tells it."""
     cpuinfo = Path("/proc/cpuinfo")
-    lines: Mapping[str, str] = {}
-    if cpuinfo.exists():
-        text = cpuinfo.read_text(encoding="utf-8", errors="replace")
-        pairs = (line.split(":", 1) for line in text.splitlines() if ":" in line)
-        lines = {key.strip(): value.strip() for key, value in pairs}
-    return lines.get("model name") or platform.processor() or platform.machine()
+    text = cpuinfo.read_text(encoding="utf-8", errors="replace") if cpuinfo.exists() else ""
+    named = re.search(r"^model name[ \t]*:[ \t]*(\S.*)", text, re.MULTILINE)
+    return named[1].strip() if named else platform.processor() or platform.machine()

@@ -48,6 +48,7 @@ class StudyFolder:
     environment = Below("environment.json")
     trials_table = Below("trials.csv")
     lock = Below("lock")
+    owner = Below("running.json")  # the process that holds the lock
     mirror = Below("mirror.json")
     logs = Below("logs")
 

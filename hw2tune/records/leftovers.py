@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hw2tune.records.layout import StudyFolder, TrialFolder
-from hw2tune.records.overview import Overview, read_overview
+from hw2tune.records.overview import read_overview
 from hw2tune.records.trials.rows import TrialRow, best_first
 from hw2tune.study.names import LEFTOVERS, RACE
 
@@ -56,11 +56,12 @@ def leftover(kind: str, study: str, paths: Iterable[Path]) -> Iterator[Leftover]
 def in_study(folder: StudyFolder) -> list[Leftover]:
     """Checkpoints of trials that have ended. Raises StudyFileError, StudyFolderError where it cannot be read."""
     overview = read_overview(folder)
-    kept = _wanted(overview)
+    best = best_first(overview.rows, overview.study.direction)[:RACE]
+    kept = {row.number for row in best} | {row.number for row in overview.rows if row.label}
     others = [folder.trial(row.number) for row in overview.finished if row.number not in kept]
     last = [folder.trial(row.number).last for row in overview.finished if _is_spare(folder.trial(row.number), row)]
-    best = [trial.best for trial in others if trial.best.exists()]
-    return [*leftover(LAST, folder.name, last), *leftover(WEIGHTS, folder.name, best)]
+    weights = [trial.best for trial in others if trial.best.exists()]
+    return [*leftover(LAST, folder.name, last), *leftover(WEIGHTS, folder.name, weights)]
 
 
 def set_aside(results: Path, name: str | None = None) -> list[Leftover]:
@@ -91,9 +92,3 @@ def _is_spare(trial: TrialFolder, row: TrialRow) -> bool:
     if row.best_epoch is None or row.best_epoch < row.epochs:
         return True
     return trial.best.exists() and filecmp.cmp(trial.best, trial.last, shallow=False)
-
-
-def _wanted(overview: Overview) -> set[int]:
-    """The trials whose weights somebody may yet ask for."""
-    best = best_first(overview.rows, overview.study.direction)[:RACE]
-    return {row.number for row in best} | {row.number for row in overview.rows if row.label}

@@ -80,7 +80,7 @@ def this_process() -> Owner:
         pid=os.getpid(),
         started=_started(os.getpid()) or 0.0,
         boot=_boot(),
-        namespace=_link("/proc/self/ns/pid"),
+        namespace=_namespace(),
         since=datetime.now().astimezone().isoformat(timespec="seconds"),
     )
 
@@ -96,22 +96,22 @@ def parse_owner(text: str) -> Owner | None:
 
 
 def owner_of(folder: StudyFolder) -> Owner | None:
-    """Who runs the study now; None where nobody does. Changes nothing in the folder."""
-    owner = _read(_record(folder))
+    """Who runs the study now; None if nobody does. Changes nothing in the folder."""
+    owner = recorded_owner(folder)
     if owner is None or owner.is_gone:
         return None
     if owner.boot == this_process().boot and (taken := _is_locked(folder.lock)) is not None:
         return owner if taken else None
-    return owner if owner == this_process() or _age(_record(folder)) < STALE_SECONDS else None
+    return owner if owner == this_process() or _age(folder.owner) < STALE_SECONDS else None
 
 
 def recorded_owner(folder: StudyFolder) -> Owner | None:
-    """The last record of a run, also of one that is dead; None where a run took its record away at its end."""
-    return _read(_record(folder))
+    """The last record of a run, also of one that is dead; None if a run took its record away at its end."""
+    return read_record(folder.owner, Owner)
 
 
 def refuse_taken_over(folder: StudyFolder) -> None:
-    """Raises LostStudyError where another process has written its record over ours: it writes there now."""
+    """Raises LostStudyError if another process has written its record over ours: it writes there now."""
     if recorded_owner(folder) not in (None, this_process()):
         raise _lost(folder)
 
@@ -127,41 +127,47 @@ def _lost(folder: StudyFolder) -> LostStudyError:
 def locked(folder: StudyFolder, say: Say = lambda text: None) -> Iterator[None]:
     """Keeps other processes off the folder for the length of a `with`. Raises StudyFolderError, PathError.
 
-    Where another machine may still run the study it waits for a sign of life, at most STALE_SECONDS, and says so.
+    If another machine may still run the study, it waits for a sign of life, at most STALE_SECONDS, and says so.
     """
     make_folder(folder.root)
     refuse_links_out(folder.root)
-    record, me = _record(folder), this_process()
+    me = this_process()
     with _system_lock(folder) as works:
-        if not works or (owner := _read(record)) is None or owner.boot != me.boot:
+        if not works or (owner := recorded_owner(folder)) is None or owner.boot != me.boot:
             _await_the_dead(folder, say)
         for part in folder.root.rglob("*.part"):  # half-written by a process that was killed
             with contextlib.suppress(OSError):
                 if _age(part) > STALE_SECONDS:  # else a living one, which draws a report, may be about to rename it
                     part.unlink()
-        write_atomically(record, dump_owner(me), durable=True)
+        write_atomically(folder.owner, dump_owner(me), durable=True)
         if not works or _is_shared(folder.root):  # another host, with a lock of its own, may have begun as well
             time.sleep(SETTLE_SECONDS)
-            if (owner := _read(record)) != me:
-                raise in_use(folder.root, owner, record)
-        ended, lost = threading.Event(), threading.Event()
-        beat = threading.Thread(target=_beat, args=(record, me, ended, lost), daemon=True)
-        beat.start()
-        try:
+            if (owner := recorded_owner(folder)) != me:
+                raise in_use(folder.root, owner, folder.owner)
+        with _beating(folder, me):
             yield
-        finally:
-            ended.set()
-            beat.join()
-            if _read(record) == me:
-                record.unlink(missing_ok=True)
-            else:
-                lost.set()
-        if lost.is_set():
-            raise _lost(folder)
+
+
+@contextlib.contextmanager
+def _beating(folder: StudyFolder, me: Owner) -> Iterator[None]:
+    ended, lost = threading.Event(), threading.Event()
+    beat = threading.Thread(target=_beat, args=(folder.owner, me, ended, lost), daemon=True)
+    beat.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        beat.join()
+        if recorded_owner(folder) == me:
+            folder.owner.unlink(missing_ok=True)
+        else:
+            lost.set()
+    if lost.is_set():
+        raise _lost(folder)
 
 
 def in_use(place: Path | str, owner: Owner | None, record: Path | None = None) -> StudyFolderError:
-    """The error where `owner` runs the study at `place`."""
+    """The error if `owner` runs the study at `place`."""
     renewed = f" ({record}, renewed {_age(record):.0f} s ago)" if record is not None and record.exists() else ""
     return StudyFolderError(
         f"{place}: {owner or 'another process'} runs this study{renewed}; wait for it, end it, or take another --name"
@@ -183,7 +189,7 @@ def _system_lock(folder: StudyFolder) -> Iterator[bool]:
     try:
         lock.acquire(timeout=STARTING_SECONDS, poll_interval=0.05)
     except filelock.Timeout:
-        raise in_use(folder.root, _read(_record(folder)), _record(folder)) from None
+        raise in_use(folder.root, recorded_owner(folder), folder.owner) from None
     except NotImplementedError:
         yield False
         return
@@ -199,19 +205,18 @@ def _system_lock(folder: StudyFolder) -> Iterator[bool]:
 
 
 def _await_the_dead(folder: StudyFolder, say: Say) -> None:
-    """Returns when the owner in the record is dead. Raises StudyFolderError where it lives."""
-    record = _record(folder)
-    owner = _read(record)
+    """Returns when the owner in the record is dead. Raises StudyFolderError if it lives."""
+    owner = recorded_owner(folder)
     if owner is None or owner.is_gone or owner == this_process():
         return
-    left = STALE_SECONDS - _age(record)
+    left = STALE_SECONDS - _age(folder.owner)
     if left > 0:
-        say(f"{record}: {owner} may still run this study; waiting {left:.0f} s for a sign of life")
-    before, until = _renewed(record), time.monotonic() + left
+        say(f"{folder.owner}: {owner} may still run this study; waiting {left:.0f} s for a sign of life")
+    before, until = _renewed(folder.owner), time.monotonic() + left
     while time.monotonic() < until:
         time.sleep(min(1.0, max(0.0, until - time.monotonic())))
-        if _renewed(record) != before:
-            raise in_use(folder.root, _read(record), record)
+        if _renewed(folder.owner) != before:
+            raise in_use(folder.root, recorded_owner(folder), folder.owner)
 
 
 def _beat(record: Path, me: Owner, ended: threading.Event, lost: threading.Event) -> None:
@@ -256,14 +261,6 @@ def _is_locked(lock: Path) -> bool | None:
     return False
 
 
-def _record(folder: StudyFolder) -> Path:
-    return folder.lock.with_name("running.json")
-
-
-def _read(record: Path) -> Owner | None:
-    return read_record(record, Owner)
-
-
 def _renewed(record: Path) -> float:
     try:
         with record.open("rb") as opened:  # opening asks a network file system for the present state
@@ -283,27 +280,22 @@ def _age(record: Path) -> float:
 
 
 def _started(pid: int) -> float | None:
-    """When a process started, by a clock that nobody sets; None where it is not there."""
-    try:
+    """When a process started, by a clock that nobody sets; None if it does not exist."""
+    with contextlib.suppress(OSError):
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
         return float(stat.rpartition(")")[2].split()[19])  # field 22 of proc(5): clock ticks after the kernel's start
-    except OSError:
-        pass
-    try:
+    with contextlib.suppress(psutil.Error):
         return round(psutil.Process(pid).create_time() - psutil.boot_time(), 1)
-    except psutil.Error:
-        return None
+    return None
 
 
 def _boot() -> str:
-    try:
+    with contextlib.suppress(OSError):
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    except OSError:
-        return f"{socket.gethostname()} {psutil.boot_time():.0f}"
+    return f"{socket.gethostname()} {psutil.boot_time():.0f}"
 
 
-def _link(path: str) -> str:
-    try:
-        return str(Path(path).readlink())
-    except OSError:
-        return ""
+def _namespace() -> str:
+    with contextlib.suppress(OSError):
+        return str(Path("/proc/self/ns/pid").readlink())
+    return ""

@@ -8,6 +8,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 
 from hw2tune.data.dataset import Dataset
@@ -15,7 +16,7 @@ from hw2tune.errors import StudyFolderError
 from hw2tune.records.atomic import not_writable, write_atomically
 from hw2tune.records.dataset import keep_images
 from hw2tune.records.layout import KEPT_FILES, StudyFolder
-from hw2tune.records.leftovers import set_aside
+from hw2tune.records.leftovers import set_aside, size_of
 from hw2tune.records.lock import Say, in_use, locked, make_folder, owner_of
 from hw2tune.records.overview import read_study
 from hw2tune.study.file import differences, dump_study
@@ -54,7 +55,7 @@ def refuse_in_use(folder: StudyFolder) -> None:
     """Raises StudyFolderError where a process runs the study."""
     owner = owner_of(folder)
     if owner is not None:
-        raise in_use(folder.root, owner, folder.lock.with_name("running.json"))
+        raise in_use(folder.root, owner, folder.owner)
 
 
 def _refuse_different(folder: StudyFolder, study: Study) -> None:
@@ -84,7 +85,9 @@ def _set_aside(folder: StudyFolder) -> None:
     if not content:
         return
     content.sort(key=lambda path: (path != folder.study_file, path == folder.journal))
-    aside = _begun(folder) or _free_name(folder.root.parent / "set-aside" / f"{folder.name}.{_moment(content)}")
+    newest = datetime.fromtimestamp(max(path.lstat().st_mtime for path in content), UTC)
+    dated = folder.root.parent / "set-aside" / f"{folder.name}.{newest:%Y-%m-%d-%H%M%S}"
+    aside = _begun(folder) or _free_name(dated)
     make_folder(aside)
     try:
         for path in content:
@@ -108,8 +111,7 @@ def _copy_aside(content: list[Path], aside: Path) -> None:
         with contextlib.suppress(OSError):
             aside.rmdir()
         cause = error if isinstance(error, OSError) and error.errno else OSError(errno.EIO, str(error))
-        size = sum(file.stat().st_size for path in content for file in [path, *path.rglob("*")] if file.is_file())
-        raise not_writable(aside, cause, size) from error
+        raise not_writable(aside, cause, sum(map(size_of, content))) from error
     for path in content:
         _remove(path)
 
@@ -129,16 +131,7 @@ def _begun(folder: StudyFolder) -> Path | None:
     return next((path for path in paths if not os.path.lexists(StudyFolder(path).journal)), None)
 
 
-def _moment(content: list[Path]) -> str:
-    """When the newest of them was changed."""
-    newest = max(path.lstat().st_mtime for path in content)
-    return datetime.fromtimestamp(newest, UTC).strftime("%Y-%m-%d-%H%M%S")
-
-
 def _free_name(path: Path) -> Path:
-    """The path, numbered where a folder with files has it."""
-    number, free = 1, path
-    while free.exists() and any(free.iterdir()):
-        number += 1
-        free = path.with_name(f"{path.name}-{number}")
-    return free
+    """The path, numbered if a folder with files has it."""
+    names = (path if number == 1 else path.with_name(f"{path.name}-{number}") for number in count(1))
+    return next(free for free in names if not free.exists() or not any(free.iterdir()))

@@ -8,6 +8,7 @@ another process since is left alone, and so is one that somebody else wrote into
 from __future__ import annotations
 
 import contextlib
+import re
 import signal
 import time
 from collections.abc import Callable
@@ -33,10 +34,10 @@ ENDING = ("SIGTERM", "SIGINT", "SIGHUP")  # in this order: a shell's background 
 
 @dataclass(frozen=True, kw_only=True)
 class Stop:
-    """What became of a study that was to be stopped."""
+    """The outcome of stopping a study."""
 
     name: str
-    ended: Owner | None  # whose run was ended; None where nothing ran
+    ended: Owner | None  # whose run was ended; None if nothing ran
     seconds: float  # that this took
     stale: Owner | None  # a run that died without a word; its record holds nobody up
     overview: Overview | None  # the study as it is now; None of one that never began, or of a reproduction
@@ -75,14 +76,17 @@ class _Ending:
             self._ask()
         while True:
             if not self._wait(self._is_free, deadline - time.monotonic()):
-                raise StudyFolderError(self._too_long(timeout, now=now))
+                pid = self.owner.pid
+                way = f"`kill -9 {pid}` costs the epochs under way and nothing else" if now else "--now ends it at once"
+                raise StudyFolderError(
+                    f"{self.name}: {self.owner} still runs {timeout:g} s after it was asked to end; {way}"
+                )
             if not self._wait(lambda: self._has_left() or not self._is_free(), LEAVING_SECONDS) or self._has_left():
                 return  # without having left: a notebook, say, that goes on living
             self._ask()
 
     def _ask(self) -> None:
-        process = _process_of(self.owner, self.name, shown(self.results))
-        if process is None:
+        if (process := _process_of(self.owner, self.name, shown(self.results))) is None:
             return
         try:
             number = _signal_for(process.pid)
@@ -98,8 +102,11 @@ class _Ending:
         except psutil.NoSuchProcess:
             return
         except (psutil.AccessDenied, PermissionError):
+            user = ""
+            with contextlib.suppress(psutil.Error, KeyError):
+                user = f", {process.username()}"
             raise StudyFolderError(
-                f"{self.name}: {self.owner} belongs to another user{_user(process)}; ask them, or become them with sudo"
+                f"{self.name}: {self.owner} belongs to another user{user}; ask them, or become them with sudo"
             ) from None
 
     def _is_free(self) -> bool:
@@ -112,19 +119,13 @@ class _Ending:
         return True
 
     def _wait(self, until: Callable[[], bool], seconds: float) -> bool:
-        """Whether it came true within so many seconds."""
-        look = LOOK_STORE_SECONDS if is_url(self.results) else LOOK_SECONDS
+        """Return whether it came true within so many seconds."""
         deadline = time.monotonic() + seconds
         while not until():
             if time.monotonic() >= deadline:
                 return False
-            time.sleep(look)
+            time.sleep(LOOK_STORE_SECONDS if is_url(self.results) else LOOK_SECONDS)
         return True
-
-    def _too_long(self, timeout: float, *, now: bool) -> str:
-        pid = self.owner.pid
-        way = f"`kill -9 {pid}` costs the epochs under way and nothing else" if now else "--now ends it at once"
-        return f"{self.name}: {self.owner} still runs {timeout:g} s after it was asked to end; {way}"
 
 
 def _process_of(owner: Owner, name: str, results: str) -> psutil.Process | None:
@@ -164,19 +165,14 @@ def _runs(process: psutil.Process, name: str) -> bool:
 
 def _signal_for(pid: int) -> signal.Signals | None:
     """The first signal that the process has a handler for, else one that it does not ignore."""
+    status = ""  # unless the system tells
+    with contextlib.suppress(OSError):
+        status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace")
+    masks = dict(re.findall(r"^(SigCgt|SigIgn):\s*([0-9a-f]+)", status, re.MULTILINE))  # a bit per signal
+    caught, ignored = (int(masks.get(which, "0"), 16) for which in ("SigCgt", "SigIgn"))
     numbers = [signal.Signals[name] for name in ENDING if name in signal.Signals.__members__]
-    caught, ignored = _mask(pid, "SigCgt"), _mask(pid, "SigIgn")
     heard = [number for number in numbers if caught >> (number - 1) & 1]
     return next(iter([*heard, *(number for number in numbers if not ignored >> (number - 1) & 1)]), None)
-
-
-def _mask(pid: int, which: str) -> int:
-    """The signals that a process catches or ignores, a bit each; 0 where the system does not tell."""
-    with contextlib.suppress(OSError):
-        for line in Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith(f"{which}:"):
-                return int(line.split()[1], 16)
-    return 0
 
 
 def _command(process: psutil.Process) -> str:
@@ -184,10 +180,4 @@ def _command(process: psutil.Process) -> str:
         words = [Path(word).name if n < 2 else word for n, word in enumerate(process.cmdline())]
         start = next((n for n, word in enumerate(words) if word == "hw2tune"), 0)
         return f" ({without_secrets(' '.join(words[start:]))[:100]})" if words else ""
-    return ""
-
-
-def _user(process: psutil.Process) -> str:
-    with contextlib.suppress(psutil.Error, KeyError):
-        return f", {process.username()}"
     return ""

@@ -105,17 +105,11 @@ def failed_by_itself(trial: FrozenTrial) -> bool:
 
 
 def _state(trial: FrozenTrial, *, alive: bool) -> str:
-    match trial.state:
-        case TrialState.COMPLETE:
-            return COMPLETE
-        case TrialState.PRUNED:
-            return PRUNED
-        case TrialState.FAIL:
-            return str(trial.user_attrs.get(STATE, FAILED))
-        case TrialState.RUNNING:
-            return RUNNING if alive else INTERRUPTED
-        case _:
-            return WAITING
+    if trial.state == TrialState.FAIL:
+        return str(trial.user_attrs.get(STATE, FAILED))
+    if trial.state == TrialState.RUNNING:
+        return RUNNING if alive else INTERRUPTED
+    return {TrialState.COMPLETE: COMPLETE, TrialState.PRUNED: PRUNED}.get(trial.state, WAITING)
 
 
 def best_first(rows: Iterable[TrialRow], direction: str) -> list[TrialRow]:

@@ -97,9 +97,8 @@ def read_trials(folder: StudyFolder) -> list[optuna.trial.FrozenTrial]:
 def _refuse_lost(folder: StudyFolder) -> None:
     """Raises StudyFolderError where the journal is gone and trials are there: they would be begun anew."""
     try:
-        there = (
-            b"\n" in folder.journal.read_bytes()
-        )  # a line without its end may be cut off; one at least must be whole
+        with folder.journal.open("rb") as journal:
+            there = journal.readline().endswith(b"\n")  # the last line may be cut off; one at least must be whole
     except FileNotFoundError:
         there = False
     except OSError:
