@@ -17,7 +17,7 @@ from pathlib import Path
 from hw2tune.data.load import load_dataset
 from hw2tune.events import Listeners
 from hw2tune.records.layout import StudyFolder
-from hw2tune.records.trials.checkpoints import DIGEST, digest
+from hw2tune.records.trials.epochs import DIGEST, digest
 from hw2tune.records.trials.storage import create_optuna_study
 from hw2tune.search.recorder import Recorder
 from hw2tune.study.file import find_study, parse_study

@@ -28,7 +28,7 @@ from benchmarks.results import print_table, write_results
 from hw2tune.data.load import load_dataset
 from hw2tune.events import EpochFinished, Event, Listeners, TrialFinished
 from hw2tune.records.layout import StudyFolder
-from hw2tune.records.trials.checkpoints import DIGEST, digest
+from hw2tune.records.trials.epochs import DIGEST, digest
 from hw2tune.records.trials.storage import create_optuna_study
 from hw2tune.resources import ResourceRequest
 from hw2tune.search.algorithms import build_pruner, build_sampler

@@ -15,7 +15,7 @@ from ray import tune
 
 from benchmarks.scale import CHECKPOINT_BYTES, epoch_record, goodness
 from hw2tune.execution.trainable import CHECKPOINT
-from hw2tune.records.trials.checkpoints import DIGEST, digest
+from hw2tune.records.trials.epochs import DIGEST, digest
 
 
 class SimulatedTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no types

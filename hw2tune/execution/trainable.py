@@ -17,7 +17,7 @@ import ray
 from ray import tune
 from ray.exceptions import ObjectLostError, OutOfMemoryError, RayActorError, RayTaskError
 
-from hw2tune.records.trials.checkpoints import DIGEST, digest
+from hw2tune.records.trials.epochs import DIGEST, digest
 from hw2tune.records.trials.states import DATA_ERROR, FAILED, LOST, OUT_OF_MEMORY
 from hw2tune.search.failures import Failure, failure_of
 from hw2tune.study.hyperparameters import Hyperparameters

@@ -18,8 +18,7 @@ from hw2tune.records.dataset import DatasetRecord, record_of
 from hw2tune.records.layout import TrialFolder
 from hw2tune.records.remote.mirror import reading_checkpoints, reading_study
 from hw2tune.records.replicates import Array, Replicate, ReplicatesFolder, read_training
-from hw2tune.records.trials.checkpoints import DIGEST, digest
-from hw2tune.records.trials.epochs import read_epochs
+from hw2tune.records.trials.epochs import DIGEST, digest, read_epochs
 from hw2tune.records.trials.rows import TrialRow
 from hw2tune.report.study_data import StudyData, read_study_data
 from hw2tune.study.hyperparameters import Hyperparameters

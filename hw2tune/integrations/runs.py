@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hw2tune.paths import safe_name
-from hw2tune.records.atomic import write_atomically
-from hw2tune.records.damaged import read_record
+from hw2tune.records.atomic import read_record, write_atomically
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.overview import Overview
 from hw2tune.records.replicates import Replicate, ReplicatesFolder, Training, every_replicate, read_replicates

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, and the errors of a disk that refuses."""
+"""Files that exist whole or not at all, the errors of a disk that refuses, and records that may be damaged."""
 
 from __future__ import annotations
 
@@ -8,9 +8,16 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator
+from functools import cache
+from itertools import count
 from pathlib import Path
+from typing import TypeVar
+
+from pydantic import TypeAdapter, ValidationError
 
 from hw2tune.errors import NotWritableError
+
+Record = TypeVar("Record")
 
 
 def write_atomically(path: Path, content: bytes | str, *, durable: bool = False, modified: int | None = None) -> None:
@@ -68,3 +75,31 @@ def not_writable(path: Path, error: OSError, size: int) -> NotWritableError:
     there = next(folder for folder in path.absolute().parents if folder.exists())
     free = shutil.disk_usage(there).free
     return NotWritableError(f"{what}: {size / 1e6:.3f} MB wanted, {free / 1e6:.3f} MB free")
+
+
+def read_record(path: Path, kind: type[Record]) -> Record | None:
+    """The record in a JSON file; None if it is missing, damaged or of another shape. Unknown keys are ignored."""
+    try:
+        return parse_record(path.read_bytes(), kind)
+    except OSError:
+        return None
+
+
+def parse_record(content: str | bytes, kind: type[Record]) -> Record | None:
+    """Return the record in a JSON text, or None if it is damaged or of another shape. Unknown keys are ignored."""
+    try:
+        record: Record = _adapter(kind).validate_json(content)  # type: ignore[arg-type]  # a class hashes
+    except ValidationError:
+        return None
+    return record
+
+
+_adapter = cache(TypeAdapter)  # making one takes milliseconds
+
+
+def set_aside(path: Path) -> Path:
+    """Renames a damaged file to `<name>.damaged`, numbered if that exists, and returns the new path."""
+    names = (f"{path.name}.damaged{'' if number == 1 else number}" for number in count(1))
+    aside = next(path.with_name(name) for name in names if not path.with_name(name).exists())
+    path.rename(aside)
+    return aside

@@ -11,8 +11,7 @@ import numpy as np
 
 from hw2tune.data.dataset import Dataset, checksum
 from hw2tune.errors import StudyFolderError
-from hw2tune.records.atomic import write_atomically
-from hw2tune.records.damaged import read_record
+from hw2tune.records.atomic import read_record, write_atomically
 from hw2tune.records.environment import runs
 from hw2tune.records.layout import StudyFolder
 from hw2tune.text.plain import strict_json

@@ -19,8 +19,7 @@ from typing import Any
 
 import psutil
 
-from hw2tune.records.atomic import write_atomically
-from hw2tune.records.damaged import read_record, set_aside
+from hw2tune.records.atomic import read_record, set_aside, write_atomically
 from hw2tune.records.layout import StudyFolder
 from hw2tune.text.plain import SCHEMA, without_secrets
 

@@ -33,8 +33,7 @@ from pydantic import Field
 
 from hw2tune.errors import LostStudyError, StudyFolderError
 from hw2tune.paths import refuse_links_out
-from hw2tune.records.atomic import write_atomically
-from hw2tune.records.damaged import parse_record, read_record
+from hw2tune.records.atomic import parse_record, read_record, write_atomically
 from hw2tune.records.layout import StudyFolder
 
 BEAT_SECONDS = 10.0

@@ -28,8 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hw2tune.paths import safe_name
-from hw2tune.records.atomic import write_atomically
-from hw2tune.records.damaged import read_record
+from hw2tune.records.atomic import read_record, write_atomically
 from hw2tune.records.layout import Below, StudyFolder
 from hw2tune.study.hyperparameters import Value
 from hw2tune.text.plain import strict_json

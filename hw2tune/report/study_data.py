@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hw2tune.paths import safe_name
-from hw2tune.records.damaged import read_record
+from hw2tune.records.atomic import read_record
 from hw2tune.records.dataset import DatasetRecord, images_of, read_dataset, short
 from hw2tune.records.environment import runs
 from hw2tune.records.layout import StudyFolder

@@ -16,8 +16,14 @@ from hw2tune.errors import NotWritableError
 from hw2tune.events import EpochFinished, Listeners, TrialFinished, TrialRetried
 from hw2tune.records.atomic import not_writable, write_atomically
 from hw2tune.records.layout import StudyFolder
-from hw2tune.records.trials.checkpoints import find_checkpoint, keep_last, write_checkpoint
-from hw2tune.records.trials.epochs import append_epoch, read_epochs, write_epochs
+from hw2tune.records.trials.epochs import (
+    append_epoch,
+    find_checkpoint,
+    keep_last,
+    read_epochs,
+    write_checkpoint,
+    write_epochs,
+)
 from hw2tune.records.trials.rows import (
     BESIDES,
     LABEL,

@@ -26,7 +26,7 @@ from hw2tune.records.replicates import (
     write_replicate,
     write_training,
 )
-from hw2tune.records.trials.checkpoints import DIGEST, digest
+from hw2tune.records.trials.epochs import DIGEST, digest
 from hw2tune.records.trials.storage import create_optuna_study
 from hw2tune.replication.evaluate import write_shared_records
 from hw2tune.replication.train import Context

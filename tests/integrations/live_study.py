@@ -16,8 +16,7 @@ from hw2tune.events import Listener, Listeners, StudyFinished, StudyStarted, Tri
 from hw2tune.integrations import make_loggers
 from hw2tune.loggers import optuna_silenced
 from hw2tune.records.layout import StudyFolder
-from hw2tune.records.trials.checkpoints import DIGEST, digest, find_checkpoint
-from hw2tune.records.trials.epochs import read_epochs
+from hw2tune.records.trials.epochs import DIGEST, digest, find_checkpoint, read_epochs
 from hw2tune.records.trials.rows import configuration_of
 from hw2tune.records.trials.states import INTERRUPTED
 from hw2tune.records.trials.storage import create_optuna_study

@@ -1,8 +1,15 @@
 """A trial's epochs on disk."""
 
 from hw2tune.records.layout import TrialFolder
-from hw2tune.records.trials.checkpoints import DIGEST, Checkpoint, digest, find_checkpoint
-from hw2tune.records.trials.epochs import append_epoch, read_epochs, write_epochs
+from hw2tune.records.trials.epochs import (
+    DIGEST,
+    Checkpoint,
+    append_epoch,
+    digest,
+    find_checkpoint,
+    read_epochs,
+    write_epochs,
+)
 
 
 def test_epochs_come_back_in_order_and_of_two_alike_the_later_counts(tmp_path):

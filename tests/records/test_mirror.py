@@ -25,8 +25,7 @@ from hw2tune.records.remote.mirror import mirrored, owner_at, reading, reading_s
 from hw2tune.records.remote.runs import RemoteStudy, inside
 from hw2tune.records.remote.store import Store, open_store, shown, without_secrets
 from hw2tune.records.remote.working_copy import Mirror
-from hw2tune.records.trials.checkpoints import DIGEST
-from hw2tune.records.trials.epochs import read_epochs
+from hw2tune.records.trials.epochs import DIGEST, read_epochs
 from tests.report.fake_study import write_fake_study
 
 

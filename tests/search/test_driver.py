@@ -11,8 +11,7 @@ from optuna.trial import TrialState
 from hw2tune.events import Event, Listeners, Noted, TrialRetried
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.overview import Overview
-from hw2tune.records.trials.checkpoints import DIGEST, digest
-from hw2tune.records.trials.epochs import append_epoch, read_epochs
+from hw2tune.records.trials.epochs import DIGEST, append_epoch, digest, read_epochs
 from hw2tune.records.trials.rows import TrialRow
 from hw2tune.records.trials.storage import create_optuna_study, read_trials
 from hw2tune.replication.race import candidates

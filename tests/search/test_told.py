@@ -27,7 +27,7 @@ from optuna.trial import FrozenTrial, TrialState
 from hw2tune.events import Listeners
 from hw2tune.loggers import optuna_silenced
 from hw2tune.records.layout import StudyFolder
-from hw2tune.records.trials.checkpoints import DIGEST, digest
+from hw2tune.records.trials.epochs import DIGEST, digest
 from hw2tune.records.trials.storage import create_optuna_study
 from hw2tune.search.algorithms import SAMPLERS, build_pruner, build_sampler
 from hw2tune.search.design import UnitPoint, coordinates

@@ -18,8 +18,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from hw2tune.errors import StudyFolderError
-from hw2tune.records.atomic import write_atomically
-from hw2tune.records.damaged import Record, parse_record
+from hw2tune.records.atomic import Record, parse_record, write_atomically
 from hw2tune.records.layout import KEPT_FILES
 from hw2tune.records.lock import STALE_SECONDS, Owner
 from hw2tune.records.remote.store import PART, FileVersion, Store

@@ -17,8 +17,7 @@ from itertools import groupby
 from pathlib import Path
 
 from hw2tune.errors import LostStudyError, StudyFolderError
-from hw2tune.records.atomic import write_atomically
-from hw2tune.records.damaged import read_record
+from hw2tune.records.atomic import read_record, write_atomically
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.leftovers import DATED
 from hw2tune.records.lock import Say, in_use, this_process
