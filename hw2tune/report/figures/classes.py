@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -10,10 +11,17 @@ from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
 from numpy.typing import NDArray
 
-from hw2tune.report.figures.chosen import PREDICTIONS, Shown, choose, plain_variants
-from hw2tune.report.figures.confused_pairs import draw_confused_pairs, pooled_sentence
-from hw2tune.report.figures.drawing import CannotDrawError, Drawing, Recipe
-from hw2tune.report.figures.labels import class_names, short
+from hw2tune.report.figures.drawing import (
+    PREDICTIONS,
+    CannotDrawError,
+    Drawing,
+    Recipe,
+    Shown,
+    choose,
+    class_names,
+    plain_variants,
+    short,
+)
 from hw2tune.report.figures.style import (
     COUNTS,
     DIVERGING,
@@ -28,10 +36,11 @@ from hw2tune.report.figures.style import (
 from hw2tune.report.study_data import StudyData
 from hw2tune.report.tables import confusion_table, per_class_table
 from hw2tune.study.schema import TUNED, is_tuning
-from hw2tune.text.numbers import listed
+from hw2tune.text.numbers import counted, listed
 
 Shares = NDArray[np.float64]
 MOST_SHOWN = 20  # in a matrix, or in rows
+MOST_PAIRS = 15  # of confused classes
 
 
 def row_shares(counts: NDArray[np.int64]) -> Shares:
@@ -56,7 +65,7 @@ def draw_confusion(data: StudyData, variants: Sequence[str]) -> Drawing:
     shown = choose(data, variants, PREDICTIONS, all_seeds=True)
     names = _names(data)
     if len(names) > MOST_SHOWN:
-        return draw_confused_pairs(shown, pooled_confusion(shown, shown.variants[-1], names), names)
+        return _draw_confused_pairs(shown, names)
     counts = {variant: pooled_confusion(shown, variant, names) for variant in shown.variants}
     figure = new_figure(height=_height(names, len(counts)))
     panels = figure.subplots(1, len(counts), sharey=True, squeeze=False)[0]
@@ -65,13 +74,58 @@ def draw_confusion(data: StudyData, variants: Sequence[str]) -> Drawing:
         # Errors are a few percent: on a linear scale of colours they would all look the same.
         picture = axes.imshow(shares, cmap=COUNTS, norm=PowerNorm(0.4, 0, 100))
         _label_matrix(axes, names, variant)
-        _write_shares(axes, shares)
+        for (row, column), share in np.ndenumerate(shares):
+            if share >= 0.5:  # else it would read 0
+                _write(axes, row, column, f"{share:.0f}", 7.5, "white" if share > 25 else "black")
+            elif np.isnan(share) and column == len(names) // 2:
+                _write(axes, row, column, "no image", 7.5, GREY)
     panels[0].set_ylabel("true class")
-    bar = figure.colorbar(
-        picture, ax=panels, location="bottom", shrink=0.8, aspect=40, ticks=[0, 1, 5, 10, 25, 50, 100]
-    )
+    ticks = [0, 1, 5, 10, 25, 50, 100]
+    bar = figure.colorbar(picture, ax=panels, location="bottom", shrink=0.8, aspect=40, ticks=ticks)
     bar.set_label("share of the images of the true class (%)")
-    return Drawing(figure=figure, caption=_confusion_caption(shown, counts), alt=_confusion_alt(counts, names))
+    return Drawing(
+        figure=figure,
+        caption=(
+            f"Confusion matrices of {listed(list(counts))} on the test split. A row is a true class and sums to 100 %; "
+            "numbers are percent of the row, omitted below 0.5; the scale of colours is stretched at its lower end, "
+            f"so that errors are seen. {_pooled_sentence(shown)}{shown.absent}"
+        ),
+        alt=f"Confusion matrices, mostly diagonal: {'; '.join(_summary(*each, names) for each in counts.items())}.",
+    )
+
+
+def _summary(variant: str, table: NDArray[np.int64], names: Sequence[str]) -> str:
+    errors = table - np.diag(np.diag(table))
+    true, said = divmod(int(errors.argmax()), len(names))
+    most = f"its most frequent error is {names[true]} taken for {names[said]}" if errors.any() else "it makes no error"
+    return f"{variant} is right on {100 * np.trace(table) / max(1, table.sum()):.1f} %, {most}"
+
+
+def _draw_confused_pairs(shown: Shown, names: Sequence[str]) -> Drawing:
+    """The errors that the last variant makes most often, a bar each."""
+    variant = shown.variants[-1]
+    table = pooled_confusion(shown, variant, names)
+    errors = table - np.diag(np.diag(table))
+    places = [int(i) for i in np.argsort(-errors, axis=None, kind="stable")[:MOST_PAIRS] if errors.flat[i]]
+    if not places:
+        raise CannotDrawError(f"{variant} makes no error on the test images.")
+    pairs = [divmod(place, len(names)) for place in places]
+    figure = new_figure(height=1.2 + 0.3 * len(pairs))
+    axes = figure.subplots()
+    axes.barh(range(len(pairs)), [errors[pair] for pair in pairs], color=GREY)
+    axes.set_yticks(range(len(pairs)), [f"{short(names[true])} as {short(names[said])}" for true, said in pairs])
+    axes.invert_yaxis()
+    axes.grid(False, axis="y")
+    axes.set_xlabel("test images")
+    true, said = pairs[0]
+    return Drawing(
+        figure=figure,
+        caption=(
+            f"Which classes {variant} takes for which: the {len(pairs)} most frequent errors of {errors.sum():,}, as "
+            f"true class and answer; a matrix of {len(names):,} classes could not be read. {_pooled_sentence(shown)}"
+        ),
+        alt=f"Bars of the most frequent errors; most often {names[true]} is taken for {names[said]}.",
+    )
 
 
 def draw_confusion_difference(data: StudyData, variants: tuple[str, str]) -> Drawing:
@@ -90,8 +144,7 @@ def draw_confusion_difference(data: StudyData, variants: tuple[str, str]) -> Dra
     axes.set_ylabel("true class")
     for (row, column), value in np.ndenumerate(difference):
         if abs(value) >= 0.5:  # else it would read +0
-            colour = "white" if abs(value) > 0.6 * largest else "black"
-            axes.text(column, row, f"{value:+.0f}", ha="center", va="center", fontsize=SMALL, color=colour)
+            _write(axes, row, column, f"{value:+.0f}", SMALL, "white" if abs(value) > 0.6 * largest else "black")
     bar = figure.colorbar(picture, ax=axes, location="bottom", shrink=0.8, aspect=40)
     bar.set_label("difference in share of the true class (points)")
     diagonal = np.diag(difference)
@@ -102,15 +155,15 @@ def draw_confusion_difference(data: StudyData, variants: tuple[str, str]) -> Dra
         caption=(
             f"Confusion matrix of {other} minus that of {one}, in points of the share of each true class; "
             "differences below half a point carry no number. On the diagonal more is better, beside it less is. "
-            f"{pooled_sentence(shown)} Small differences are within what another seed changes."
+            f"{_pooled_sentence(shown)} Small differences are within what another seed changes."
         ),
         alt=f"Matrix of differences between {other} and {one}. Largest gain: {best}; smallest: {worst} points.",
     )
 
 
-def draw_accuracies(data: StudyData, variants: Sequence[str]) -> Drawing:
+def draw_accuracies(data: StudyData) -> Drawing:
     """A row a class, a point with its interval a variant."""
-    shown = choose(data, variants, PREDICTIONS)
+    shown = choose(data, plain_variants(data), PREDICTIONS)
     tables, omitted = _extremes(accuracy_table(shown, _names(data)))
     names, looks = list(next(iter(tables.values()))["class"]), looks_of(data.overview.study)
     figure = new_figure(height=1.4 + 0.15 * len(names) * (1 + len(tables)))
@@ -156,17 +209,17 @@ def _names(data: StudyData) -> list[str]:
     return names
 
 
-def _height(names: list[str], matrices: int) -> float:
+def _height(names: Sequence[str], matrices: int) -> float:
     """Inches for square matrices side by side, with labels left and below and a bar of colours."""
     labels = 0.95 if _turned(names) else 0.35
     return (WIDTH - labels) / matrices + labels + 1.05
 
 
-def _turned(names: list[str]) -> bool:
+def _turned(names: Sequence[str]) -> bool:
     return max(len(name) for name in names) > 2
 
 
-def _label_matrix(axes: Axes, names: list[str], title: str) -> None:
+def _label_matrix(axes: Axes, names: Sequence[str], title: str) -> None:
     labels = [short(name) for name in names]
     axes.set_xticks(range(len(names)), labels, rotation=90 if _turned(names) else 0)
     axes.set_yticks(range(len(names)), labels)
@@ -178,44 +231,30 @@ def _label_matrix(axes: Axes, names: list[str], title: str) -> None:
     axes.set_facecolor("#E3E3E3")  # shows where a class has no image
 
 
-def _write_shares(axes: Axes, shares: Shares) -> None:
-    for (row, column), share in np.ndenumerate(shares):
-        if share >= 0.5:  # else it would read 0
-            colour = "white" if share > 25 else "black"
-            axes.text(column, row, f"{share:.0f}", ha="center", va="center", fontsize=7.5, color=colour)
-        elif np.isnan(share) and column == shares.shape[1] // 2:
-            axes.text(column, row, "no image", ha="center", va="center", fontsize=7.5, color=GREY)
+def _write(axes: Axes, row: int, column: int, text: str, size: float, colour: str) -> None:
+    axes.text(column, row, text, ha="center", va="center", fontsize=size, color=colour)
 
 
-def _confusion_caption(shown: Shown, counts: dict[str, NDArray[np.int64]]) -> str:
+def _pooled_sentence(shown: Shown) -> str:
+    """How counts were pooled, for a caption."""
+    images, seeds = len(shown.one(shown.variants[0])["labels"]), shown.seeds
     return (
-        f"Confusion matrices of {listed(list(counts))} on the test split. A row is a true class and sums to 100 %; "
-        "numbers are percent of the row, omitted below 0.5; the scale of colours is stretched at its lower end, "
-        f"so that errors are seen. {pooled_sentence(shown)}{shown.absent}"
+        f"Counts are pooled over {counted(len(seeds), 'replicate')} per variant "
+        f"({'seed' if len(seeds) == 1 else 'seeds'} {listed(seeds)}), each on the same {images:,} test images, at the "
+        "epoch that validation chose."
     )
 
 
-def _confusion_alt(counts: dict[str, NDArray[np.int64]], names: list[str]) -> str:
-    parts = []
-    for variant, table in counts.items():
-        errors = table - np.diag(np.diag(table))
-        true, said = np.unravel_index(int(errors.argmax()), errors.shape)
-        most = (
-            f"its most frequent error is {names[true]} taken for {names[said]}" if errors.any() else "it makes no error"
-        )
-        parts.append(f"{variant} is right on {100 * np.trace(table) / max(1, table.sum()):.1f} %, {most}")
-    return f"Confusion matrices, mostly diagonal: {'; '.join(parts)}."
-
-
-def _accuracy_caption(shown: Shown, tables: dict[str, pd.DataFrame]) -> str:
-    images = next(iter(tables.values()))["images"]
+def _accuracy_caption(shown: Shown, tables: Mapping[str, pd.DataFrame]) -> str:
+    first = next(iter(tables.values()))
+    images = first["images"]
     size = f"{images.min():,}" if images.min() == images.max() else f"{images.min():,} to {images.max():,}"
     silent = [
         f"{variant} never says {listed(list(table.loc[table['never_predicted'], 'class']))}."
         for variant, table in tables.items()
         if table["never_predicted"].any()
     ]
-    empty = list(next(iter(tables.values())).loc[images == 0, "class"])
+    empty = list(first.loc[images == 0, "class"])
     return " ".join([
         f"Accuracy by true class on the test images (n = {size} per class) at the epoch that validation chose. Bars "
         "are Wilson 95 % intervals for one network: they speak about other images, not about other seeds, and "
@@ -225,15 +264,12 @@ def _accuracy_caption(shown: Shown, tables: dict[str, pd.DataFrame]) -> str:
     ])  # fmt: skip
 
 
-def _accuracy_alt(tables: dict[str, pd.DataFrame]) -> str:
+def _accuracy_alt(tables: Mapping[str, pd.DataFrame]) -> str:
     parts = []
     for variant, table in tables.items():
         known = table[table["images"] > 0].sort_values("accuracy", kind="stable")
-        worst, best = known.iloc[0], known.iloc[-1]
-        parts.append(
-            f"{variant} from {100 * worst['accuracy']:.0f} % ({worst['class']}) to {100 * best['accuracy']:.0f} % "
-            f"({best['class']})"
-        )
+        ends = [f"{100 * row['accuracy']:.0f} % ({row['class']})" for row in (known.iloc[0], known.iloc[-1])]
+        parts.append(f"{variant} from {' to '.join(ends)}")
     return f"Accuracy of each class with intervals: {'; '.join(parts)}."
 
 
@@ -241,26 +277,11 @@ def recipes(data: StudyData) -> list[Recipe]:
     """Confusion of the winner and what it is first held against, and accuracies by class."""
     claims = data.overview.study.claims
     main = next((claim for claim in claims if is_tuning(claim)), claims[0] if claims else None)
-    pair = (main.b.variant, main.a.variant) if main else (TUNED,)
-    matrices = Recipe(
-        name="confusion",
-        section="classes",
-        title=f"Confusion matrices: {listed(pair)}",
-        draw=lambda s: draw_confusion(s, pair),
-    )
-    accuracies = Recipe(
-        name="class-accuracies",
-        section="classes",
-        title="Accuracy by class",
-        draw=lambda s: draw_accuracies(s, plain_variants(s)),
-    )
-    if len(pair) == 1:
-        return [matrices, accuracies]
-    before, after = pair
-    difference = Recipe(
-        name="confusion-difference",
-        section="classes",
-        title=f"Confusion: {after} against {before}",
-        draw=lambda s: draw_confusion_difference(s, (before, after)),
-    )
-    return [matrices, difference, accuracies]
+    shown = [main.b.variant, main.a.variant] if main else [TUNED]
+    title = f"Confusion matrices: {listed(shown)}"
+    found = [Recipe("confusion", "classes", title, partial(draw_confusion, variants=shown))]
+    if main:
+        before, after = shown
+        draw = partial(draw_confusion_difference, variants=(before, after))
+        found.append(Recipe("confusion-difference", "classes", f"Confusion: {after} against {before}", draw))
+    return [*found, Recipe("class-accuracies", "classes", "Accuracy by class", draw_accuracies)]

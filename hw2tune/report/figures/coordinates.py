@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.colors import Normalize
+from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
 from hw2tune.records.trials.rows import TrialRow, best_first
 from hw2tune.records.trials.states import PRUNED
-from hw2tune.report.figures.drawing import CannotDrawError, Drawing, Recipe
+from hw2tune.report.figures.drawing import CannotDrawError, Drawing, short
 from hw2tune.report.figures.history import has_value, no_value_sentence
-from hw2tune.report.figures.labels import objective_axis, parameter, short
 from hw2tune.report.figures.style import (
     SEQUENTIAL,
     SMALL,
@@ -39,8 +39,7 @@ PRUNED_DASHES = (0, (4, 1.5))
 MOST_VECTORS = 1000  # lines; more are pixels in the PDF too, which would be large and slow otherwise
 
 
-@dataclass(frozen=True, kw_only=True)
-class Coordinate:
+class Coordinate(NamedTuple):
     """One axis, from 0 at its foot to 1 at its head."""
 
     name: str
@@ -50,25 +49,21 @@ class Coordinate:
 
 def coordinate_table(space: Space, rows: Sequence[TrialRow]) -> list[Coordinate]:
     """One axis a hyperparameter that differs between the trials, in the order of the study file."""
-    axes = []
-    for name, distribution in space.distributions.items():
-        values = [row.params.get(name) for row in rows]
-        if len(set(values)) > 1:
-            if isinstance(distribution, Choice):
-                axes.append(_of_choices(name, distribution, values))
-            else:
-                axes.append(_of_interval(name, distribution, values))
-    return axes
+    columns = {name: [row.params.get(name) for row in rows] for name in space.distributions}
+    return [
+        _of_choices(name, distribution, columns[name])
+        if isinstance(distribution, Choice)
+        else _of_interval(name, distribution, columns[name])
+        for name, distribution in space.distributions.items()
+        if len(set(columns[name])) > 1
+    ]
 
 
 def _of_choices(name: str, choice: Choice, values: Sequence[Value | None]) -> Coordinate:
     places = {value: i / max(1, len(choice.choices) - 1) for i, value in enumerate(choice.choices)}
     ticks = [(place, short(str(value))) for value, place in places.items()]
-    return Coordinate(
-        name=name,
-        ticks=ticks + _below(values, choice.choices),
-        positions=[BELOW if value is None else places.get(value, BELOW) for value in values],
-    )
+    positions = [BELOW if value is None else places.get(value, BELOW) for value in values]
+    return Coordinate(name, ticks + ([(BELOW, "none")] if BELOW in positions else []), positions)
 
 
 def _of_interval(name: str, interval: Interval, values: Sequence[Value | None]) -> Coordinate:
@@ -87,41 +82,35 @@ def _of_interval(name: str, interval: Interval, values: Sequence[Value | None]) 
     else:
         round_values = MaxNLocator(4).tick_values(low, high)
         ticks = [((v - low) / width, f"{v:g}") for v in round_values if low - 1e-9 <= v <= high + 1e-9]
-    zero = [(BELOW, "0")] if 0 in values and interval.low > 0 else []
-    return Coordinate(name=name, ticks=ticks + (zero or _below(values, None)), positions=[position(v) for v in values])
-
-
-def _below(values: Sequence[Value | None], known: Sequence[Value] | None) -> list[tuple[float, str]]:
-    missing = None in values or (known is not None and any(v not in known for v in values))
-    return [(BELOW, "none")] if missing else []
+    below = "0" if 0 in values and interval.low > 0 else "none" if None in values else ""
+    return Coordinate(name, ticks + ([(BELOW, below)] if below else []), [position(v) for v in values])
 
 
 def draw_coordinates(data: StudyData) -> Drawing:
     """Worst trials first, so that the best lie on top."""
-    overview = data.overview
-    rows = best_first([row for row in overview.rows if has_value(row)], overview.study.direction)[::-1]
+    overview, study = data.overview, data.overview.study
+    rows = best_first([row for row in overview.rows if has_value(row)], study.direction)[::-1]
     if not rows:
         raise CannotDrawError(no_value_sentence(data))
-    table = coordinate_table(overview.study.search_space, rows)
+    table = coordinate_table(study.search_space, rows)
     if not table:
         raise CannotDrawError(f"No hyperparameter differs between the {counted(len(rows), 'trial')} that have a value.")
-    label, scale = objective_axis(overview.study)
-    values = [scale * row.value for row in rows if row.value is not None]
-    norm = Normalize(min(values), max(values) if max(values) > min(values) else min(values) + 1)
+    label, looks = study.objective_spec.axis, looks_of(study)
+    values = [study.objective_spec.scale * row.value for row in rows if row.value is not None]
+    low, high = min(values), max(values) if max(values) > min(values) else min(values) + 1
+    norm = Normalize(low, high)
     figure = new_figure(height=4.6)
     axes = figure.subplots()
-    colours = mpl.colormaps[SEQUENTIAL]
     lines = [
         [*enumerate(coordinate.positions[i] for coordinate in table), (len(table), float(norm(value)))]
         for i, value in enumerate(values)
     ]
-    looks = looks_of(overview.study)
-    _draw_trials(axes, lines, [colours(norm(value)) for value in values], rows, looks)
-    ends = [(0.0, _end(norm.vmin, label)), (1.0, _end(norm.vmax, label))]
-    for x, coordinate in enumerate([*table, Coordinate(name=label, ticks=ends, positions=[])]):
+    _draw_trials(axes, lines, mpl.colormaps[SEQUENTIAL](norm(values)), rows, looks)
+    ends = [f"{end:.1f}" if label.endswith("(%)") else f"{end:.3g}" for end in (low, high)]
+    for x, coordinate in enumerate([*table, Coordinate(label, [*enumerate(ends)], [])]):
         _draw_axis(axes, x, coordinate)
     axes.set(xlim=(-0.35, len(table) + 0.35), ylim=(BELOW - 0.05, 1.05), yticks=[])
-    axes.set_xticks(range(len(table) + 1), [_wrapped(c.name) for c in table] + [_wrapped(label)])
+    axes.set_xticks(range(len(table) + 1), [_wrapped(name) for name in (*(c.name for c in table), label)])
     axes.tick_params(axis="x", length=0)
     axes.grid(False)
     axes.spines[:].set_visible(False)
@@ -134,10 +123,11 @@ def draw_coordinates(data: StudyData) -> Drawing:
 def _draw_trials(
     axes: Axes,
     lines: Sequence[list[tuple[int, float]]],
-    colours: Sequence[tuple[float, ...]],
+    colours: Any,
     rows: Sequence[TrialRow],
     looks: Mapping[str, Look],
 ) -> None:
+    """Draw the trials in the `colours` (N, 4) of their values."""
     pruned = [row.state == PRUNED for row in rows[:-1]]
     collection = LineCollection(
         lines[:-1],  # one artist, as a study may have thousands
@@ -170,54 +160,38 @@ def _draw_axis(axes: Axes, x: int, coordinate: Coordinate) -> None:
         )  # fmt: skip
 
 
-def _legend(rows: Sequence[TrialRow], looks: Mapping[str, Look]) -> list[mpl.lines.Line2D]:
-    line = mpl.lines.Line2D
-    grey = mpl.colormaps[SEQUENTIAL](0.5)
-    handles = [
-        line([], [], color=grey, linewidth=2.6, path_effects=[withStroke(linewidth=5, foreground=ink())], label="best")
-    ]
+def _legend(rows: Sequence[TrialRow], looks: Mapping[str, Look]) -> list[Line2D]:
+    grey, outline = mpl.colormaps[SEQUENTIAL](0.5), [withStroke(linewidth=5, foreground=ink())]
+    handles = [Line2D([], [], color=grey, linewidth=2.6, path_effects=outline, label="best")]
     if any(row.state != PRUNED for row in rows):
-        handles.append(line([], [], color=grey, linewidth=1.5, label="complete"))
+        handles.append(Line2D([], [], color=grey, linewidth=1.5, label="complete"))
     if any(row.state == PRUNED for row in rows):
-        handles.append(line([], [], color=grey, linewidth=0.9, linestyle=PRUNED_DASHES, label="pruned"))
+        handles.append(Line2D([], [], color=grey, linewidth=0.9, linestyle=PRUNED_DASHES, label="pruned"))
     for row in sorted(rows, key=lambda row: row.number):
-        if row.label in looks:
-            look = looks[row.label]
-            handles.append(
-                line(
-                    [],
-                    [],
-                    linestyle="",
-                    marker=look.marker,
-                    color=look.colour,
-                    markersize=6,
-                    label=f"reference: {row.label}",
-                )
-            )
+        if look := looks.get(row.label):
+            name = f"reference: {row.label}"
+            mark = Line2D([], [], linestyle="", marker=look.marker, color=look.colour, markersize=6, label=name)
+            handles.append(mark)
     return handles
 
 
-def _end(value: float | None, label: str) -> str:
-    assert value is not None  # both ends are set
-    return f"{value:.1f}" if label.endswith("(%)") else f"{value:.3g}"
-
-
 def _wrapped(name: str) -> str:
-    return parameter(name).replace(" ", "\n", 1) if "(" not in name else name.replace(" ", "\n")
+    return name.replace("_", " ").replace(" ", "\n", -1 if "(" in name else 1)
 
 
 def _caption(data: StudyData, rows: Sequence[TrialRow], table: Sequence[Coordinate]) -> str:
+    study = data.overview.study
     below = [f"“{text}” below the axis of {c.name}" for c in table for place, text in c.ticks if place == BELOW]
     apart = (
         f" {listed(below).capitalize()} stands apart: exactly zero, or a hyperparameter that the trial does not have."
         if below
         else ""
     )
-    fixed = [name for name in data.overview.study.space if name not in [c.name for c in table]]
+    fixed = [name for name in study.space if name not in [c.name for c in table]]
     left_out = f" Omitted, the same in all trials: {listed(fixed)}." if fixed else ""
     return (
         f"The {counted(len(rows), 'trial')} that have a value (n = {len(rows)}), each a line through its "
-        f"hyperparameters to the best {data.overview.study.objective_spec.label} over its epochs; colour "
+        f"hyperparameters to the best {study.objective_spec.label} over its epochs; colour "
         f"repeats the last axis. Pruned trials had fewer epochs.{apart}{left_out}"
     )
 
@@ -231,8 +205,3 @@ def _alt(rows: Sequence[TrialRow], table: Sequence[Coordinate]) -> str:
         f"Parallel coordinates of {counted(len(rows), 'trial')} over {listed([c.name for c in table])}. The best is "
         f"trial {best.number}: {configuration}."
     )
-
-
-RECIPES = [
-    Recipe(name="parallel-coordinates", section="search", title="Hyperparameters of all trials", draw=draw_coordinates)
-]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Literal, NamedTuple
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -14,9 +14,7 @@ from matplotlib.ticker import MaxNLocator
 
 from hw2tune.records.replicates import Replicate
 from hw2tune.records.trials.states import COMPLETE
-from hw2tune.report.figures.chosen import distinct_variants
-from hw2tune.report.figures.drawing import CannotDrawError, Drawing, Recipe
-from hw2tune.report.figures.labels import DOUBLE_SOFTMAX_MINIMUM, LOSSES, seeds_sentence
+from hw2tune.report.figures.drawing import CannotDrawError, Drawing, distinct_variants
 from hw2tune.report.figures.style import GREY, Look, legend_above, looks_of, new_figure, paper, variant_line
 from hw2tune.report.study_data import StudyData
 from hw2tune.report.tables import curve_table
@@ -27,13 +25,18 @@ from hw2tune.text.numbers import listed, measured
 
 Quantity = Literal["loss", "accuracy"]
 TRAIN, VALIDATION, HELD_OUT = "train", "validation", "held_out"
+TITLES = {TRAIN: "Training", VALIDATION: "Validation", HELD_OUT: "Held-out test"}
 IMAGES = {VALIDATION: "validation images", HELD_OUT: "test images that no training saw"}
+LOSSES = {
+    "double_softmax": "cross-entropy of softmax outputs (as published; minimum 1.4612)",
+    "cross_entropy": "cross-entropy on logits",
+}
+DOUBLE_SOFTMAX_MINIMUM = 1.4612  # nats: -log(e / (e + 9)), with 10 classes
 PUBLISHED_LOSS = {"mnist": "double_softmax", "cifar10": "cross_entropy"}  # under which the printed losses were taken
 MOST_MARKERS = 8  # on a line; more would hide it
 
 
-@dataclass(frozen=True, kw_only=True)
-class PublishedPoint:
+class PublishedPoint(NamedTuple):
     """One printed number, in the panel of the images that it was taken on."""
 
     run: str
@@ -41,16 +44,6 @@ class PublishedPoint:
     kind: str  # training, validation, test, or "test" that used the training images
     epoch: int
     value: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Ending:
-    """Where a replicate broke off, by its last epoch."""
-
-    variant: str
-    seed: int
-    epoch: int
-    reason: str
 
 
 def published_points(study: Study, quantity: Quantity, last_epoch: int) -> list[PublishedPoint]:
@@ -67,32 +60,17 @@ def published_points(study: Study, quantity: Quantity, last_epoch: int) -> list[
     return [point for epoch in epochs if epoch.epoch <= last_epoch for point in _points(epoch, quantity)]
 
 
-def _points(epoch: PublishedEpoch, quantity: Quantity) -> Iterable[PublishedPoint]:
-    def point(panel: str, kind: str, value: float) -> PublishedPoint:
-        return PublishedPoint(run=epoch.run, panel=panel, kind=kind, epoch=epoch.epoch, value=value)
-
-    on_training_images = epoch.test_total == 50_000
-    test = epoch.test_loss if quantity == "loss" else epoch.test_accuracy
-    yield point(TRAIN, "training", epoch.train_loss if quantity == "loss" else epoch.train_accuracy)
-    if quantity == "accuracy" and epoch.validation_accuracy is not None:
-        yield point(VALIDATION, "validation", epoch.validation_accuracy)
-    elif on_training_images:
-        yield point(TRAIN, "“test” on the training images", test)
-    else:
-        yield point(VALIDATION, "test", test)
-
-
-def endings(replicates: Iterable[Replicate]) -> list[Ending]:
-    """The replicates that did not finish."""
+def _points(epoch: PublishedEpoch, quantity: Quantity) -> list[PublishedPoint]:
+    loss = quantity == "loss"
+    training = epoch.train_loss if loss else epoch.train_accuracy
+    panel, kind, value = VALIDATION, "test", epoch.test_loss if loss else epoch.test_accuracy
+    if epoch.validation_accuracy is not None and not loss:
+        kind, value = "validation", epoch.validation_accuracy
+    elif epoch.test_total == 50_000:
+        panel, kind = TRAIN, "“test” on the training images"
     return [
-        Ending(
-            variant=r.variant,
-            seed=r.seed,
-            epoch=max((e["epoch"] for e in r.epochs), default=0),
-            reason=r.reason or r.state,
-        )
-        for r in replicates
-        if r.state != COMPLETE
+        PublishedPoint(epoch.run, TRAIN, "training", epoch.epoch, training),
+        PublishedPoint(epoch.run, panel, kind, epoch.epoch, value),
     ]
 
 
@@ -105,27 +83,34 @@ def draw_curves(data: StudyData, quantity: Quantity, below: str = VALIDATION) ->
     tables = {split: curve_table(data, f"{split}_{quantity}") for split in (TRAIN, below)}
     if tables[TRAIN].empty:
         raise CannotDrawError("No replicate finished an epoch: there is no curve to draw.")
-    study, broken = data.overview.study, endings(data.replicates)
+    study, broken = data.overview.study, [r for r in data.replicates if r.state != COMPLETE]
     published = published_points(study, quantity, int(tables[TRAIN]["epoch"].max()))
-    looks = looks_of(study)
-    scale = 100.0 if quantity == "accuracy" else 1.0
+    looks, scale = looks_of(study), 100.0 if quantity == "accuracy" else 1.0
     figure = new_figure(height=6.4)
     panels = figure.subplots(2, 1, sharex=True)
     for axes, (split, table) in zip(panels, tables.items(), strict=True):
         _draw_panel(axes, table, broken, scale, looks)
         _draw_published(axes, [point for point in published if point.panel == split], scale, looks)
-        axes.set_title(_panel_title(data, split))
+        size = data.dataset.sizes.get(split) if data.dataset else None
+        axes.set_title(TITLES[split] + ("" if size is None else f" ({size:,} images)"))
         if quantity == "loss" and study.loss == "double_softmax":
             axes.axhline(DOUBLE_SOFTMAX_MINIMUM, color=GREY, linestyle=":", linewidth=1.2)
     panels[1].set_xlabel("epoch")
     panels[1].xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
-    figure.supylabel(_unit(quantity, study.loss), fontsize=10)
+    unit = f"loss (nats per image):\n{LOSSES[study.loss]}" if quantity == "loss" else "accuracy (%)"
+    figure.supylabel(unit, fontsize=10)
     legend_above(figure, _legend(data, quantity, published, broken, looks), columns=2)
     caption = f"{_caption(data, quantity, below, published, broken)} {left_out}".strip()
     return Drawing(figure=figure, caption=caption, alt=_alt(tables[below], quantity, below))
 
 
-def _draw_panel(axes: Axes, table: pd.DataFrame, broken: list[Ending], scale: float, looks: Mapping[str, Look]) -> None:
+def _last_epoch(replicate: Replicate) -> int:
+    return max((epoch["epoch"] for epoch in replicate.epochs), default=0)
+
+
+def _draw_panel(
+    axes: Axes, table: pd.DataFrame, broken: Sequence[Replicate], scale: float, looks: Mapping[str, Look]
+) -> None:
     for variant, points in table.groupby("variant", sort=False):
         look, epochs = looks[str(variant)], points["epoch"].to_numpy(int)
         mean, low, high = (scale * points[column].to_numpy(float) for column in ("mean", "min", "max"))
@@ -134,13 +119,13 @@ def _draw_panel(axes: Axes, table: pd.DataFrame, broken: list[Ending], scale: fl
         if points["n"].max() > 1:
             axes.fill_between(epochs, low, high, color=look.colour, alpha=0.15, linewidth=0)
         by_epoch = dict(zip(epochs.tolist(), mean.tolist(), strict=True))
-        ends = sorted({e.epoch for e in broken if e.variant == variant and e.epoch in by_epoch})
+        ends = sorted({_last_epoch(r) for r in broken if r.variant == variant} & by_epoch.keys())
         axes.plot(ends, [by_epoch[e] for e in ends], "X", color=look.colour, markersize=10, markeredgecolor=paper())
     if table.empty:
         axes.text(0.5, 0.5, "not measured: no images", transform=axes.transAxes, ha="center", color=GREY)
 
 
-def _draw_published(axes: Axes, points: list[PublishedPoint], scale: float, looks: Mapping[str, Look]) -> None:
+def _draw_published(axes: Axes, points: Sequence[PublishedPoint], scale: float, looks: Mapping[str, Look]) -> None:
     for run, kind in dict.fromkeys((point.run, point.kind) for point in points):
         chosen = [point for point in points if (point.run, point.kind) == (run, kind)]
         mark = _published_mark(run, kind, looks[run], small=len(chosen) > MOST_MARKERS)
@@ -158,41 +143,30 @@ def _published_mark(run: str, kind: str, look: Look, *, small: bool = False) -> 
     )  # fmt: skip
 
 
-def _unit(quantity: Quantity, loss: str) -> str:
-    if quantity == "accuracy":
-        return "accuracy (%)"
-    return f"loss (nats per image):\n{LOSSES[loss]}"
-
-
-def _panel_title(data: StudyData, split: str) -> str:
-    label = {TRAIN: "Training", VALIDATION: "Validation", HELD_OUT: "Held-out test"}[split]
-    size = data.dataset.sizes.get(split) if data.dataset else None
-    return label if size is None else f"{label} ({size:,} images)"
-
-
 def _legend(
     data: StudyData,
     quantity: Quantity,
-    published: list[PublishedPoint],
-    broken: list[Ending],
+    published: Sequence[PublishedPoint],
+    broken: Sequence[Replicate],
     looks: Mapping[str, Look],
 ) -> list[Line2D]:
     handles = [variant_line(looks[variant], variant) for variant in data.variants if data.of(variant)]
-    if any(ending.epoch for ending in broken):
-        handles.append(
-            Line2D([], [], linestyle="", marker="X", color=GREY, markersize=8, label="a seed broke off here")
-        )
+    if any(replicate.epochs for replicate in broken):
+        label = "a seed broke off here"
+        handles.append(Line2D([], [], linestyle="", marker="X", color=GREY, markersize=8, label=label))
     if quantity == "loss" and data.overview.study.loss == "double_softmax":
         label = f"smallest possible value, {DOUBLE_SOFTMAX_MINIMUM}"
         handles.append(Line2D([], [], color=GREY, linestyle=":", linewidth=1.2, label=label))
-    marks = [
-        _published_mark(*key, looks[key[0]]) for key in dict.fromkeys((point.run, point.kind) for point in published)
-    ]
+    marks = [_published_mark(run, kind, looks[run]) for run, kind in dict.fromkeys((p.run, p.kind) for p in published)]
     return handles + list({str(mark.get_label()): mark for mark in marks}.values())
 
 
 def _caption(
-    data: StudyData, quantity: Quantity, below: str, published: list[PublishedPoint], broken: list[Ending]
+    data: StudyData,
+    quantity: Quantity,
+    below: str,
+    published: Sequence[PublishedPoint],
+    broken: Sequence[Replicate],
 ) -> str:
     study = data.overview.study
     seeds = {v: [r.seed for r in data.of(v)] for v in data.variants if data.of(v)}
@@ -202,16 +176,23 @@ def _caption(
         f"{what} by epoch on {data.label}: above on the training images, as a mean over the batches in "
         f"training mode, with the weights still moving; below on the {IMAGES[below]} after the epoch.",
         ("Lines are means over the seeds; bands span the smallest to the largest value over the seeds and are no "
-        "confidence interval." if several else "One seed: there is no band.") + " " + seeds_sentence(seeds),
+        "confidence interval." if several else "One seed: there is no band.") + " " + _seeds_sentence(seeds),
         _published_sentence(study, quantity, published),
-        *(f"{e.variant}, seed {e.seed}, broke off: {e.reason}." for e in broken),
+        *(f"{r.variant}, seed {r.seed}, broke off: {r.reason or r.state}." for r in broken),
+        "Means are over the seeds that reached the epoch." if broken else "",
     ]  # fmt: skip
-    if broken:
-        sentences.append("Means are over the seeds that reached the epoch.")
     return " ".join(sentence for sentence in sentences if sentence)
 
 
-def _published_sentence(study: Study, quantity: Quantity, published: list[PublishedPoint]) -> str:
+def _seeds_sentence(seeds: Mapping[str, Sequence[int]]) -> str:
+    distinct = {tuple(each) for each in seeds.values()}
+    if len(distinct) > 1:
+        return f"n: {', '.join(f'{variant} {len(each)}' for variant, each in seeds.items())}."
+    common = distinct.pop()
+    return f"n = {len(common)} per variant ({'seed' if len(common) == 1 else 'seeds'} {listed(common)})."
+
+
+def _published_sentence(study: Study, quantity: Quantity, published: Sequence[PublishedPoint]) -> str:
     known = study.model in MODELS  # only of these networks was anything published
     if not published and known and quantity == "loss" and PUBLISHED_LOSS.get(study.dataset, study.loss) != study.loss:
         return "The published losses were taken in another way and are not drawn."
@@ -228,16 +209,8 @@ def _published_sentence(study: Study, quantity: Quantity, published: list[Publis
 
 
 def _alt(table: pd.DataFrame, quantity: Quantity, below: str) -> str:
-    kind = {VALIDATION: "validation", HELD_OUT: "held-out test"}[below]
+    kind = TITLES[below].lower()
     last = table.groupby("variant", sort=False).tail(1)
     ends = [f"{v} {measured(float(m), quantity)}" for v, m in zip(last["variant"], last["mean"], strict=True)]
     at_end = f" On {kind} they end at {listed(ends)}." if ends else ""
     return f"Line chart of training and {kind} {quantity} by epoch, one line per variant.{at_end}"
-
-
-RECIPES = [
-    Recipe(name="learning-curves", section="curves", title="Learning curves", draw=lambda s: draw_curves(s, "loss")),
-    Recipe(
-        name="accuracy-curves", section="curves", title="Accuracy by epoch", draw=lambda s: draw_curves(s, "accuracy")
-    ),
-]

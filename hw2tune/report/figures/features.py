@@ -5,17 +5,16 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.image import AxesImage
 from numpy.typing import NDArray
 
 from hw2tune.records.replicates import Array
-from hw2tune.report.figures.chosen import choose, distinct_variants
-from hw2tune.report.figures.drawing import CannotDrawError, Drawing, Recipe
-from hw2tune.report.figures.examples import show_image
-from hw2tune.report.figures.labels import class_names, short
+from hw2tune.report.figures.drawing import CannotDrawError, Drawing, Recipe, choose, class_name, distinct_variants
+from hw2tune.report.figures.examples import gallery_of, show_image
 from hw2tune.report.figures.style import SEQUENTIAL, SMALL, WIDTH, new_figure
 from hw2tune.report.study_data import StudyData
 from hw2tune.study.names import MODELS
@@ -27,42 +26,13 @@ IMAGE_HEIGHT, LEAST_ROW, MOST_HEIGHT = 0.9, 0.95, 12.0  # inches; a row holds th
 TAIL = 0.5  # percent of the values at either end that share the colour of the end: one outlier would dim all else
 
 
-@dataclass(frozen=True, kw_only=True)
-class FeatureTable:
-    """Mosaics (rows, columns) of one layer by variant, one an image, NaN between the maps; the ends of the scale."""
-
-    mosaics: dict[str, list[NDArray[np.float64]]]
-    channels: int
-    map_shape: tuple[int, int]
-    low: float
-    high: float
-
-
-def convolutions(data: StudyData) -> list[str]:
-    """The layers that have feature maps in some replicate."""
-    for replicate in data.replicates:
-        layers = [
-            n.removeprefix(PREFIX) for n in data.arrays(replicate.variant, replicate.seed) or {} if n.startswith(PREFIX)
-        ]
-        if layers:
-            return layers
-    return []
-
-
-def feature_table(maps: Mapping[str, Array]) -> FeatureTable:
-    """From maps (F, C, H, W) by variant. The scale spans all variants and images, but for TAIL at each end."""
+def scale_of(maps: Mapping[str, Array]) -> tuple[float, float]:
+    """The ends of one scale for maps (F, C, H, W) of all variants, but for TAIL at each end."""
     values = np.concatenate([m[np.isfinite(m)].ravel() for m in maps.values()])
     if not values.size:
         raise CannotDrawError("No feature map holds a finite value.")
     low, high = (float(v) for v in np.percentile(values, (TAIL, 100 - TAIL)))
-    _, channels, height, width = next(iter(maps.values())).shape
-    return FeatureTable(
-        mosaics={variant: [mosaic(image) for image in m] for variant, m in maps.items()},
-        channels=channels,
-        map_shape=(height, width),
-        low=low,
-        high=high if high > low else low + 1.0,
-    )
+    return low, high if high > low else low + 1.0
 
 
 def mosaic_columns(channels: int) -> int:
@@ -85,82 +55,69 @@ def mosaic(maps: Array) -> NDArray[np.float64]:
 
 def draw_features(data: StudyData, layer: str) -> Drawing:
     """A column an image, a row a variant; the images themselves on top."""
-    if data.gallery is None:
-        raise CannotDrawError("The gallery of test images is missing or damaged.")
+    gallery = gallery_of(data)
     variants, left_out = distinct_variants(data)
     shown = choose(data, variants, [PREFIX + layer])
     maps = {variant: shown.one(variant)[PREFIX + layer] for variant in shown.variants}
-    at_hand = min(len(images) for images in (data.gallery.images, *maps.values()))
-    if not at_hand:
+    images = min(len(each) for each in (gallery.images, *maps.values()))
+    if not images:
         raise CannotDrawError("The gallery of test images is empty.")
-    maps = {variant: images[:at_hand] for variant, images in maps.items()}
-    table = feature_table(maps)
-    images = len(next(iter(table.mosaics.values())))
-    shape = next(iter(table.mosaics.values()))[0].shape
-    row_height = max(LEAST_ROW, (WIDTH - 0.4) / images * shape[0] / shape[1])  # inches
+    maps = {variant: each[:images] for variant, each in maps.items()}
+    low, high = scale_of(maps)
+    _, channels, rows, columns = next(iter(maps.values())).shape
+    mosaics = {variant: [mosaic(image) for image in each] for variant, each in maps.items()}
+    height, width = next(iter(mosaics.values()))[0].shape
+    row_height = max(LEAST_ROW, (WIDTH - 0.4) / images * height / width)  # inches
     figure = new_figure(height=min(MOST_HEIGHT, IMAGE_HEIGHT + 1.0 + (row_height + 0.08) * len(maps)))
     heights = [IMAGE_HEIGHT, *[row_height] * len(maps)]
     panels = figure.subplots(1 + len(maps), images, squeeze=False, height_ratios=heights)
-    for column in range(images):
-        show_image(panels[0, column], data.gallery.images[column])
-        label = int(data.gallery.labels[column])
-        panels[0, column].set_title(f"true {_class(data, label)}", loc="center", fontweight="normal")
-    picture: AxesImage | None = None
-    for row, (variant, mosaics) in enumerate(table.mosaics.items(), start=1):
-        for axes, values in zip(panels[row], mosaics, strict=True):
-            axes.set(xticks=[], yticks=[])
-            axes.spines[:].set_visible(False)
-            axes.grid(False)
-            picture = axes.imshow(values, cmap=SEQUENTIAL, vmin=table.low, vmax=table.high)
-        panels[row, 0].set_ylabel(variant, fontweight="bold", fontsize=SMALL)
-    assert picture is not None  # `choose` gave at least one variant
+    for axes, image, label in zip(panels[0], gallery.images, gallery.labels, strict=False):
+        show_image(axes, image)
+        axes.set_title(f"true {class_name(data, int(label))}", loc="center", fontweight="normal")
+    for row, (variant, pictures) in zip(panels[1:], mosaics.items(), strict=True):
+        for axes, values in zip(row, pictures, strict=True):
+            picture = _show_maps(axes, values, low, high)
+        row[0].set_ylabel(variant, fontweight="bold", fontsize=SMALL)
     bar = figure.colorbar(picture, ax=panels, location="bottom", shrink=0.7, aspect=40, extend="both", pad=0.02)
-    bar.set_label(f"output of {layer}{_before(data)} (no unit)")
-    caption = _caption(data, layer, table, images, f"{shown.sentence} {left_out}".strip())
-    return Drawing(figure=figure, caption=caption, alt=_alt(layer, table, images))
-
-
-def _class(data: StudyData, label: int) -> str:
-    names = class_names(data)
-    return short(names[label]) if label < len(names) else str(label)
-
-
-def _caption(data: StudyData, layer: str, table: FeatureTable, images: int, seed: str) -> str:
-    height, width = table.map_shape
-    return (
-        f"What the {table.channels} channels of {layer} ({height} x {width} values each) make of the same "
-        f"{counted(images, 'test image')}, the first in the gallery{_before(data, ',')}, after the last "
-        f"epoch. One channel keeps its place in every mosaic, and one colour scale holds for all of them; the {TAIL} % "
-        f"of the values beyond either end have the colour of the end. {seed}"
+    known = data.overview.study.model in MODELS
+    bar.set_label(f"output of {layer}{' before max-pooling and ReLU' if known else ''} (no unit)")
+    return Drawing(
+        figure=figure,
+        caption=(
+            f"What the {channels} channels of {layer} ({rows} x {columns} values each) make of the same "
+            f"{counted(images, 'test image')}, the first in the gallery"
+            f"{', before max-pooling and ReLU' if known else ''}, after the last epoch. One channel keeps its place in "
+            f"every mosaic, and one colour scale holds for all of them; the {TAIL} % of the values beyond either end "
+            f"have the colour of the end. {shown.sentence} {left_out}".strip()
+        ),
+        alt=(
+            f"Mosaics of the {channels} feature maps of {layer} for {counted(images, 'test image')}, one row each for "
+            f"{listed(list(maps))}, on one colour scale from {low:.2g} to {high:.2g}."
+        ),
     )
 
 
-def _before(data: StudyData, comma: str = "") -> str:
-    """What follows a convolution in the networks that are known."""
-    return f"{comma} before max-pooling and ReLU" if data.overview.study.model in MODELS else ""
-
-
-def _alt(layer: str, table: FeatureTable, images: int) -> str:
-    return (
-        f"Mosaics of the {table.channels} feature maps of {layer} for {counted(images, 'test image')}, one row each "
-        f"for {listed(list(table.mosaics))}, on one colour scale from {table.low:.2g} to {table.high:.2g}."
-    )
+def _show_maps(axes: Axes, values: NDArray[np.float64], low: float, high: float) -> AxesImage:
+    axes.set(xticks=[], yticks=[])
+    axes.spines[:].set_visible(False)
+    axes.grid(False)
+    return axes.imshow(values, cmap=SEQUENTIAL, vmin=low, vmax=high)
 
 
 def recipes(data: StudyData) -> list[Recipe]:
     """One figure a layer; one that says why where there are none."""
-
-    def recipe(layer: str) -> Recipe:
-        return Recipe(
-            name=f"features-{re.sub(UNSAFE, '-', layer)}",
-            section="features",
-            title=f"Feature maps of {layer}",
-            draw=lambda s: draw_features(s, layer),
+    arrays = (data.arrays(replicate.variant, replicate.seed) or {} for replicate in data.replicates)
+    layers = ([name.removeprefix(PREFIX) for name in each if name.startswith(PREFIX)] for each in arrays)
+    found = next((each for each in layers if each), [])
+    return [
+        Recipe(
+            f"features-{re.sub(UNSAFE, '-', layer)}",
+            "features",
+            f"Feature maps of {layer}",
+            partial(draw_features, layer=layer),
         )
-
-    return [recipe(layer) for layer in convolutions(data)] or [
-        Recipe(name="features", section="features", title="Feature maps", draw=_none)
-    ]
+        for layer in found
+    ] or [Recipe("features", "features", "Feature maps", _none)]
 
 
 def _none(data: StudyData) -> Drawing:

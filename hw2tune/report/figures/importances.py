@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from hw2tune.records.trials.rows import TrialRow
-from hw2tune.report.figures.drawing import CannotDrawError, Drawing, Recipe
+from hw2tune.report.figures.drawing import CannotDrawError, Drawing
 from hw2tune.report.figures.history import has_value
-from hw2tune.report.figures.labels import parameter
 from hw2tune.report.figures.style import BLUE, SMALL, new_figure
 from hw2tune.report.study_data import StudyData
 from hw2tune.study.hyperparameters import Value
@@ -28,21 +26,10 @@ TREES = 64  # Optuna's default
 SEED = 0
 
 
-@dataclass(frozen=True, kw_only=True)
-class Importance:
-    """The share of the variance of the value that one hyperparameter explains alone; all shares sum to 1."""
-
-    name: str
-    share: float
-
-
 def comparable_parameters(study: Study, rows: Sequence[TrialRow]) -> list[str]:
     """Hyperparameters that every trial has and that differ between them: what fANOVA can be asked about."""
-    return [
-        name
-        for name in study.space
-        if all(name in row.params for row in rows) and len({row.params[name] for row in rows}) > 1
-    ]
+    common = [name for name in study.space if all(name in row.params for row in rows)]
+    return [name for name in common if len({row.params[name] for row in rows}) > 1]
 
 
 def sampled(rows: Sequence[TrialRow]) -> list[TrialRow]:
@@ -51,41 +38,30 @@ def sampled(rows: Sequence[TrialRow]) -> list[TrialRow]:
     return sorted(drawn, key=lambda row: row.number)
 
 
-def importance_table(study: Study, rows: Sequence[TrialRow]) -> list[Importance]:
+def importance_table(study: Study, rows: Sequence[TrialRow]) -> dict[str, float]:
     """FANOVA (Hutter et al., 2014) over trials that have a value, the most important first.
 
-    Log-uniform hyperparameters enter by their logarithm, an exact 0 one decade below the smallest value of the space.
+    The share of the variance of the value that each hyperparameter explains alone; all shares sum to 1. Log-uniform
+    hyperparameters enter by their logarithm, an exact 0 one decade below the smallest value of the space.
     """
-    import optuna
-
-    names = comparable_parameters(study, rows)
-    verbosity = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.ERROR)  # making a study is announced otherwise
-    try:
-        shares = _shares(study, rows, names)
-    finally:
-        optuna.logging.set_verbosity(verbosity)
-    return [
-        Importance(name=name, share=float(share)) for name, share in sorted(shares.items(), key=lambda s: (-s[1], s[0]))
-    ]
-
-
-def _shares(study: Study, rows: Sequence[TrialRow], names: Sequence[str]) -> dict[str, float]:
     import optuna
     from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 
-    in_memory = optuna.create_study(direction=study.direction)
-    for row in rows:
-        in_memory.add_trial(
-            optuna.trial.create_trial(
-                params={name: _number(study.space[name], row.params[name]) for name in names},
-                distributions={name: _distribution(study.space[name]) for name in names},
-                value=row.value,
-            )
-        )
-    return get_param_importances(
-        in_memory, evaluator=FanovaImportanceEvaluator(n_trees=TREES, seed=SEED), params=list(names)
-    )
+    names = comparable_parameters(study, rows)
+    distributions = {name: _distribution(study.space[name]) for name in names}
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # making a study is announced otherwise
+    try:
+        in_memory = optuna.create_study(direction=study.direction)
+        for row in rows:
+            params = {name: _number(study.space[name], row.params[name]) for name in names}
+            trial = optuna.trial.create_trial(params=params, distributions=distributions, value=row.value)
+            in_memory.add_trial(trial)
+        fanova = FanovaImportanceEvaluator(n_trees=TREES, seed=SEED)
+        shares = get_param_importances(in_memory, evaluator=fanova, params=names)
+    finally:
+        optuna.logging.set_verbosity(verbosity)
+    return dict(sorted(shares.items(), key=lambda share: (-share[1], share[0])))
 
 
 def _number(distribution: Distribution, value: Value) -> Value:
@@ -107,48 +83,40 @@ def _distribution(distribution: Distribution) -> optuna.distributions.BaseDistri
 def draw_importances(data: StudyData) -> Drawing:
     """Bars, the longest on top."""
     study = data.overview.study
-    rows = [row for row in data.overview.rows if has_value(row)]
-    if len(rows) < FEWEST_TRIALS:
+    found = [row for row in data.overview.rows if has_value(row)]
+    if len(found) < FEWEST_TRIALS:
         raise CannotDrawError(
-            f"Importances need {FEWEST_TRIALS} trials that have a value; this study has {len(rows)}: run it on with "
+            f"Importances need {FEWEST_TRIALS} trials that have a value; this study has {len(found)}: run it on with "
             "`--trials`."
         )
-    found, rows = len(rows), sampled(rows)
-    names = comparable_parameters(study, rows)
-    if len(names) < 2:
+    rows = sampled(found)
+    if len(comparable_parameters(study, rows)) < 2:
         raise CannotDrawError(
             "Importances need two hyperparameters that every trial has and that differ between trials."
         )
     if len({row.value for row in rows}) == 1:
         raise CannotDrawError(f"All {len(rows)} trials have the same value: no hyperparameter explains a difference.")
-    table = importance_table(study, rows)
+    table = {name: 100 * share for name, share in importance_table(study, rows).items()}
     figure = new_figure(height=1.1 + 0.42 * len(table))
     axes = figure.subplots()
-    bars = axes.barh([parameter(i.name) for i in table], [100 * i.share for i in table], color=BLUE, height=0.6)
-    axes.bar_label(bars, [f"{100 * i.share:.0f} %" for i in table], padding=3, fontsize=SMALL)
+    bars = axes.barh([name.replace("_", " ") for name in table], list(table.values()), color=BLUE, height=0.6)
+    axes.bar_label(bars, [f"{share:.0f} %" for share in table.values()], padding=3, fontsize=SMALL)
     axes.invert_yaxis()
-    axes.set_xlim(0, min(112, 115 * max(i.share for i in table)))
+    axes.set_xlim(0, min(112, 1.15 * max(table.values())))
     axes.grid(False, axis="y")
     axes.tick_params(axis="y", length=0)
     axes.set_xlabel("importance (% of the explained variance)")
-    return Drawing(figure=figure, caption=_caption(data, rows, names, found), alt=_alt(table))
+    alt = f"Bar chart of importances: {listed([f'{name} {share:.0f} %' for name, share in table.items()])}."
+    return Drawing(figure=figure, caption=_caption(study, len(rows), len(found), table), alt=alt)
 
 
-def _caption(data: StudyData, rows: Sequence[TrialRow], names: Sequence[str], found: int) -> str:
-    study = data.overview.study
-    left_out = [name for name in study.space if name not in names]
+def _caption(study: Study, used: int, found: int, table: Mapping[str, float]) -> str:
+    left_out = [name for name in study.space if name not in table]
     why = f" Omitted, as not every trial has them or none differs in them: {listed(left_out)}." if left_out else ""
-    drawn = f" drawn at random out of {found:,}" if found > len(rows) else ""
+    drawn = f" drawn at random out of {found:,}" if found > used else ""
     return (
         f"Share of the variance of the {study.objective_spec.label} that each hyperparameter explains alone, "
-        f"by fANOVA ({TREES} trees, fixed seed), normalised to 100 %, from n = {len(rows)} trials{drawn}, complete and "
+        f"by fANOVA ({TREES} trees, fixed seed), normalised to 100 %, from n = {used} trials{drawn}, complete and "
         "pruned ones by the best value over the epochs that they had. The search looks where it hopes to gain and "
         f"does not sample evenly, and so few trials give a rough order, not a measurement.{why}"
     )
-
-
-def _alt(table: Sequence[Importance]) -> str:
-    return f"Bar chart of importances: {listed([f'{i.name} {100 * i.share:.0f} %' for i in table])}."
-
-
-RECIPES = [Recipe(name="importances", section="search", title="Importance of hyperparameters", draw=draw_importances)]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from hw2tune.records.dataset import DatasetRecord
 from hw2tune.records.replicates import Array
-from hw2tune.report.figures.drawing import CannotDrawError, Drawing, Recipe
+from hw2tune.report.figures.drawing import CannotDrawError, Drawing
 from hw2tune.report.figures.style import BLACK, BLUE, GREEN, SMALL, VERMILLION, Look, legend_above, new_figure
 from hw2tune.report.study_data import StudyData
 from hw2tune.text.numbers import listed
@@ -28,7 +28,7 @@ CHANNELS = {
 PEAKED = 0.2  # share of one value beyond which the others would lie flat on a linear axis: MNIST is mostly 0
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Stage:
     """The pixels after one step: `values` (C, 256), what the raw values became, and `shares` (C, 256) of the pixels."""
 
@@ -51,15 +51,12 @@ def pixel_stages(counts: Array, record: DatasetRecord) -> list[Stage]:
     """From counts (C, 256) of raw values. Normalising is omitted where it subtracts 0 and divides by 1."""
     shares = counts / counts.sum(axis=1, keepdims=True)
     raw = np.tile(np.arange(256.0), (len(counts), 1))
-    stages = [
-        Stage(title="Raw", values=raw, shares=shares),
-        Stage(title="Scaled to [0, 1]", values=raw / 255, shares=shares),
-    ]
+    stages = [Stage("Raw", raw, shares), Stage("Scaled to [0, 1]", raw / 255, shares)]
     mean, std = np.array(record.mean)[:, None], np.array(record.std)[:, None]
     if (mean != 0).any() or (std != 1).any():
         black, white = record.black_and_white if record.dtype == "float32" else (0.0, 1.0)
         scaled = black + raw / 255 * (white - black)
-        stages.append(Stage(title="Normalised", values=(scaled - mean) / std, shares=shares))
+        stages.append(Stage("Normalised", (scaled - mean) / std, shares))
     return stages
 
 
@@ -67,19 +64,17 @@ def draw_preprocessing(data: StudyData) -> Drawing:
     """A panel a stage, a line a channel."""
     counts, record = data.pixel_counts, data.dataset
     if counts is None or record is None:
-        raise CannotDrawError(
-            "The counts of pixel values are missing or damaged: they are saved when replicates train."
-        )
+        reason = "The counts of pixel values are missing or damaged: they are saved when replicates train."
+        raise CannotDrawError(reason)
     if counts.shape != (len(record.mean), 256) or (counts < 0).any() or (counts.sum(axis=1) <= 0).any():
-        raise CannotDrawError(
-            f"The counts of pixel values are damaged: {counts.shape} for {len(record.mean)} channels."
-        )
+        reason = f"The counts of pixel values are damaged: {counts.shape} for {len(record.mean)} channels."
+        raise CannotDrawError(reason)
     if len(record.std) != len(record.mean) or 0 in record.std:
         raise CannotDrawError(
             f"The record of the data set is damaged: deviations {listed(record.std)} for means {listed(record.mean)}."
         )
     stages = pixel_stages(counts, record)
-    looks = channel_looks(len(counts))
+    looks = CHANNELS.get(len(counts)) or {f"channel {i}": Look(GREEN, "o") for i in range(len(counts))}
     figure = new_figure(height=0.6 + 2.1 * len(stages))
     for axes, stage in zip(figure.subplots(len(stages), 1), stages, strict=True):
         _draw_stage(axes, stage, looks)
@@ -93,15 +88,10 @@ def draw_preprocessing(data: StudyData) -> Drawing:
         figure=figure,
         caption=(
             f"How often each pixel value occurs in the {images} of {data.label}, after each step of "
-            f"preprocessing; mean ± standard deviation over all pixels stand above. {_steps(stages, record)}"
+            f"preprocessing; mean ± standard deviation over all pixels stand above. {_steps(stages, record, looks)}"
         ),
         alt=f"Distributions of pixel values. {' '.join(f'{s.title}: {_moments(s, looks)}.' for s in stages)}",
     )
-
-
-def channel_looks(channels: int) -> dict[str, Look]:
-    """The channels by name, each with its line."""
-    return CHANNELS.get(channels) or {f"channel {i}": Look(GREEN, "o") for i in range(channels)}
 
 
 def _draw_stage(axes: Axes, stage: Stage, looks: dict[str, Look]) -> None:
@@ -125,12 +115,11 @@ def _moments(stage: Stage, looks: dict[str, Look]) -> str:
     return ", ".join(named)
 
 
-def _steps(stages: list[Stage], record: DatasetRecord) -> str:
+def _steps(stages: list[Stage], record: DatasetRecord, looks: dict[str, Look]) -> str:
     if len(stages) == 2:
         return "This data set is scaled to [0, 1] and not normalised any further."
-    last, names = stages[-1], channel_looks(len(record.mean))
-    mean, std = (listed([f"{v:.3f}" for v in values]) for values in (last.mean, last.std))
-    channels = f" ({', '.join(names)})" if len(names) > 1 else ""
+    mean, std = (listed([f"{v:.3f}" for v in values]) for values in (stages[-1].mean, stages[-1].std))
+    channels = f" ({', '.join(looks)})" if len(looks) > 1 else ""
     end = f"After normalisation the mean is {mean} and the standard deviation {std}{channels}."
     if set(record.mean) == set(record.std) == {0.5}:
         published = ", as the published report says" if record.name == "cifar10" else ""
@@ -139,8 +128,3 @@ def _steps(stages: list[Stage], record: DatasetRecord) -> str:
             f"standard deviation 0.5{published}. {end}"
         )
     return f"Normalising subtracts {listed(record.mean)} and divides by {listed(record.std)}. {end}"
-
-
-RECIPES = [
-    Recipe(name="preprocessing", section="data", title="What preprocessing does to the pixels", draw=draw_preprocessing)
-]

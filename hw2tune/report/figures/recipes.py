@@ -2,34 +2,37 @@
 
 from __future__ import annotations
 
-import contextlib
 import gc
-from collections.abc import Iterator, Sequence
+import io
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from pathlib import Path
 
 import matplotlib as mpl
+from matplotlib import font_manager
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_pdf import FigureCanvasPdf
+from matplotlib.figure import Figure
+from matplotlib.ft2font import FT2Font
 from matplotlib.text import Text
+from PIL import Image
 
-from hw2tune.report.figures import (
-    classes,
-    coordinates,
-    curves,
-    examples,
-    features,
-    history,
-    importances,
-    pareto,
-    preprocessing,
-    timeline,
-    weight_decay,
-    weights,
-)
-from hw2tune.report.figures.drawing import CannotDrawError, Recipe, Section
-from hw2tune.report.figures.fonts import fonts_for
-from hw2tune.report.figures.labels import class_names
-from hw2tune.report.figures.style import pixels, save, style
+from hw2tune.records.atomic import write_atomically
+from hw2tune.report.figures import classes, examples, features, weights
+from hw2tune.report.figures.coordinates import draw_coordinates
+from hw2tune.report.figures.curves import draw_curves
+from hw2tune.report.figures.drawing import CannotDrawError, Recipe, Section, class_names
+from hw2tune.report.figures.history import draw_history, draw_pareto
+from hw2tune.report.figures.importances import draw_importances
+from hw2tune.report.figures.preprocessing import draw_preprocessing
+from hw2tune.report.figures.style import FONT, style
+from hw2tune.report.figures.timeline import draw_timeline
+from hw2tune.report.figures.weight_decay import draw_weight_decay
 from hw2tune.report.study_data import StudyData
+
+DPI = 200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,8 +60,31 @@ class MissingFigure:
     reason: str
 
 
+def recipes(data: StudyData) -> list[Recipe]:
+    """Every figure of a study's report, in the order of the page. Figures of claims with a common side are numbered."""
+    pareto = Recipe("pareto-front", "search", "Two objectives", draw_pareto)
+    every = [
+        Recipe("learning-curves", "curves", "Learning curves", partial(draw_curves, quantity="loss")),
+        Recipe("accuracy-curves", "curves", "Accuracy by epoch", partial(draw_curves, quantity="accuracy")),
+        *weights.recipes(data),
+        *examples.recipes(data),
+        *features.recipes(data),
+        *classes.recipes(data),
+        Recipe("preprocessing", "data", "What preprocessing does to the pixels", draw_preprocessing),
+        Recipe("search-history", "search", "The search, trial by trial", draw_history),
+        *([pareto] if data.overview.study.second_objective else []),
+        Recipe("parallel-coordinates", "search", "Hyperparameters of all trials", draw_coordinates),
+        Recipe("importances", "search", "Importance of hyperparameters", draw_importances),
+        Recipe("weight-decay", "search", "Weight decay and the value", draw_weight_decay),
+        Recipe("timeline", "search", "Trials on workers", draw_timeline),
+    ]
+    names = [recipe.name for recipe in every]
+    earlier = [names[:place].count(name) for place, name in enumerate(names)]
+    return [replace(one, name=f"{one.name}.{n + 1}") if n else one for one, n in zip(every, earlier, strict=True)]
+
+
 def make_figures(data: StudyData, folder: Path, chosen: Sequence[Recipe] = ()) -> list[DrawnFigure | MissingFigure]:
-    """Draws the chosen or every figure as `<folder>/<name>.png` and `.pdf`, in the order of the page.
+    """Draw the chosen or every figure as `<folder>/<name>.png` and `.pdf`, in the order of the page.
 
     The same data give the same bytes. What cannot be drawn comes back with its reason.
     """
@@ -67,7 +93,7 @@ def make_figures(data: StudyData, folder: Path, chosen: Sequence[Recipe] = ()) -
         return [_make(recipe, data, folder, boxes) for recipe in chosen or recipes(data)]
 
 
-@contextlib.contextmanager
+@contextmanager
 def _no_collection() -> Iterator[None]:
     """Leave garbage to `_make`: a sixth of a report's time went into passes over all objects of the libraries."""
     enabled = gc.isenabled()
@@ -79,47 +105,104 @@ def _no_collection() -> Iterator[None]:
             gc.enable()
 
 
-def recipes(data: StudyData) -> list[Recipe]:
-    """Every figure of a study's report. Figures of claims with a common side are numbered."""
-    every = [
-        *curves.RECIPES,
-        *weights.recipes(data),
-        *examples.recipes(data),
-        *features.recipes(data),
-        *classes.recipes(data),
-        *preprocessing.RECIPES,
-        *history.RECIPES,
-        *pareto.recipes(data),
-        *coordinates.RECIPES,
-        *importances.RECIPES,
-        *weight_decay.RECIPES,
-        *timeline.RECIPES,
-    ]
-    names = [recipe.name for recipe in every]
-    earlier = [names[:place].count(name) for place, name in enumerate(names)]
-    return [replace(one, name=f"{one.name}.{n + 1}") if n else one for one, n in zip(every, earlier, strict=True)]
-
-
 def _make(recipe: Recipe, data: StudyData, folder: Path, boxes: set[str]) -> DrawnFigure | MissingFigure:
     gc.collect(0)  # the last figure
     try:
         drawing = recipe.draw(data)
     except CannotDrawError as error:
         return MissingFigure(name=recipe.name, section=recipe.section, title=recipe.title, reason=str(error))
-    caveat = data.dataset.caveat if data.dataset and recipe.section != "search" else ""
+    caption = drawing.caption
+    if data.dataset and data.dataset.caveat and recipe.section != "search":
+        caption += f" Caveat: {data.dataset.caveat}."
+    if lacking := boxes and boxes & set("".join(text.get_text() for text in drawing.figure.findobj(Text))):
+        caption += f" Boxes stand for {' '.join(sorted(lacking))}: no installed font has them."
     png, pdf = save(drawing.figure, folder, recipe.name)
-    width, height = pixels(png)
-    lacking = boxes and boxes & set("".join(text.get_text() for text in drawing.figure.findobj(Text)))
-    lost = f" Boxes stand for {' '.join(sorted(lacking))}: no installed font has them." if lacking else ""
-    caption = f"{drawing.caption} Caveat: {caveat}." if caveat else drawing.caption
+    with Image.open(png) as image:
+        width, height = image.size
     return DrawnFigure(
         name=recipe.name,
         section=recipe.section,
         title=recipe.title,
-        caption=caption + lost,
+        caption=caption,
         alt=drawing.alt,
         png=png,
         pdf=pdf,
         width=width,
         height=height,
     )
+
+
+def save(figure: Figure, folder: Path, name: str) -> tuple[Path, Path]:
+    """Write `<name>.png` and `<name>.pdf`, without dates and versions: the same figure is the same bytes.
+
+    `Figure.savefig` would draw a figure with a layout twice for each file.
+    """
+    figure.set_dpi(DPI)
+    if figure.axes and (layout := figure.get_layout_engine()):
+        layout.execute(figure)
+        figure.set_layout_engine("none")
+    png, pdf = folder / f"{name}.png", folder / f"{name}.pdf"
+    write_atomically(png, _bytes(FigureCanvasAgg(figure).print_png, {"Software": None}))
+    with fonts_of_glyphs_alone():
+        metadata = {"Creator": None, "Producer": None, "CreationDate": None}
+        write_atomically(pdf, _bytes(FigureCanvasPdf(figure).print_pdf, metadata))
+    return png, pdf
+
+
+def _bytes(draw: Callable[..., None], metadata: dict[str, None]) -> bytes:
+    buffer = io.BytesIO()
+    draw(buffer, metadata=metadata)
+    return buffer.getvalue()
+
+
+@contextmanager
+def fonts_of_glyphs_alone() -> Iterator[None]:
+    """Embed fonts in PDF files without the tables by which a text's glyphs are chosen and placed.
+
+    A PDF has its glyphs chosen and placed, but fontTools would parse these tables anew for every font of every figure:
+    a fifth of a report's time.
+    """
+    from fontTools import subset
+
+    original = subset.load_font
+    subset.load_font = lambda file, options: original(io.BytesIO(_outlines(file, options.font_number)), options)
+    try:
+        yield
+    finally:
+        subset.load_font = original
+
+
+@cache
+def _outlines(file: str, number: int) -> bytes:
+    """Return font `number` of a file without the characters, names and places of its glyphs."""
+    from fontTools.ttLib import TTFont
+
+    buffer = io.BytesIO()
+    with TTFont(file, fontNumber=number, recalcTimestamp=False, lazy=True) as font:
+        for table in {"GSUB", "GPOS", "GDEF", "MATH", "kern"} & set(font.keys()):
+            del font[table]
+        for characters in font["cmap"].tables:
+            characters.cmap = {}
+        font["post"].formatType = 3.0
+        font.save(buffer, reorderTables=False)
+    return buffer.getvalue()
+
+
+def fonts_for(text: str) -> tuple[list[str], set[str]]:
+    """Return FONT with the installed font that has most of the characters that it lacks, and those that neither has."""
+    lacking = {character for character in text if character.isprintable()} - _characters(font_manager.findfont(FONT))
+    if not lacking:
+        return [FONT], set()
+    installed = [entry for entry in font_manager.fontManager.ttflist if not entry.name.startswith("Last Resort")]
+    entries = sorted(installed, key=lambda entry: (entry.name, entry.fname))
+    best = max(entries, key=lambda entry: len(lacking & _characters(entry.fname)))
+    found = lacking & _characters(best.fname)
+    return [FONT, best.name] if found else [FONT], lacking - found
+
+
+@cache
+def _characters(file: str) -> frozenset[str]:
+    try:
+        return frozenset(map(chr, FT2Font(file).get_charmap()))
+    except (OSError, RuntimeError):  # removed since it was listed, or of bitmaps
+        return frozenset()

@@ -1,28 +1,23 @@
-"""One style for all figures: colours, lines and markers that tell things apart in grey too, and how to save."""
+"""One style for all figures: colours, lines and markers that tell things apart in grey too."""
 
 from __future__ import annotations
 
 import io
 import re
-import struct
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import cycle
-from pathlib import Path
 from typing import Any, Literal
 
 import matplotlib as mpl
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from hw2tune.records.atomic import write_atomically
 from hw2tune.records.trials.states import COMPLETE, DIVERGED, FAILED, INTERRUPTED, LOST, PRUNED, RUNNING
-from hw2tune.report.figures.fonts import FONT, fonts_of_glyphs_alone
 from hw2tune.study.schema import TUNED, Study
 
 # Okabe and Ito, "Color Universal Design" (2008): distinct with every common colour blindness.
@@ -30,8 +25,8 @@ BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 BLUE, VERMILLION, PURPLE, GREY = "#0072B2", "#D55E00", "#CC79A7", "#767676"
 
 WIDTH = 6.0  # inches: 9 pt are then still read on a phone that is 360 pixels wide
-DPI = 200
 SMALL = 9  # points, the smallest text
+FONT = "DejaVu Sans"  # comes with matplotlib: the same picture on every machine
 # Safe with colour blindness; the first two rise in grey as well.
 SEQUENTIAL, COUNTS, DIVERGING = "cividis", "Blues", "PuOr_r"
 
@@ -111,8 +106,6 @@ _SETTINGS: dict[str, Any] = {
     "savefig.facecolor": "white",
     "savefig.bbox": None,
 }
-
-
 # What a caller's own style decides where figures are drawn for it: colours and resolution.
 THEME = re.compile(
     r"text\.color|axes\.(facecolor|edgecolor|labelcolor|titlecolor)|[xy]tick\.(color|labelcolor)|grid\.color"
@@ -166,35 +159,6 @@ def new_figure(height: float, layout: Literal["constrained"] | None = "constrain
     return figure
 
 
-def save(figure: Figure, folder: Path, name: str) -> tuple[Path, Path]:
-    """Write `<name>.png` and `<name>.pdf`, without dates and versions: the same figure is the same bytes.
-
-    `Figure.savefig` would draw a figure with a layout twice for each file.
-    """
-    figure.set_dpi(DPI)
-    if figure.axes and (layout := figure.get_layout_engine()):
-        layout.execute(figure)
-        figure.set_layout_engine("none")
-    png, pdf = folder / f"{name}.png", folder / f"{name}.pdf"
-    write_atomically(png, _bytes(FigureCanvasAgg(figure).print_png, {"Software": None}))
-    with fonts_of_glyphs_alone():
-        metadata = {"Creator": None, "Producer": None, "CreationDate": None}
-        write_atomically(pdf, _bytes(FigureCanvasPdf(figure).print_pdf, metadata))
-    return png, pdf
-
-
-def _bytes(draw: Callable[..., None], metadata: dict[str, None]) -> bytes:
-    buffer = io.BytesIO()
-    draw(buffer, metadata=metadata)
-    return buffer.getvalue()
-
-
-def pixels(png: Path) -> tuple[int, int]:
-    """Width and height of a PNG, from its header (https://www.w3.org/TR/png-3/#11IHDR)."""
-    width, height = struct.unpack(">II", png.read_bytes()[16:24])
-    return width, height
-
-
 def legend_above(figure: Figure, handles: list[Line2D], columns: int) -> None:
     """A legend above the panels, where it covers no data."""
     figure.legend(handles=handles, loc="outside upper center", ncols=columns, columnspacing=1.4, handlelength=2.6)
@@ -210,6 +174,11 @@ def looks_of(study: Study) -> dict[str, Look]:
     }
 
 
+def state_look(state: str) -> Look:
+    """The look of a state; another word for it looks as failed."""
+    return STATE_LOOKS.get(state, STATE_LOOKS[FAILED])
+
+
 def variant_line(look: Look, label: str) -> Line2D:
     """A variant as the legend shows it."""
     return Line2D([], [], color=look.colour, linestyle=look.dashes, marker=look.marker, label=label)
@@ -221,9 +190,6 @@ def marker(look: Look, label: str, *, filled: bool = True) -> Line2D:
     return Line2D([], [], linestyle="", marker=look.marker, color=look.colour, markerfacecolor=face, label=label)
 
 
-_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-
-
 def power_of_ten(exponent: int) -> str:
     """10⁻³, without mathtext."""
-    return "10" + str(exponent).translate(_SUPERSCRIPTS)
+    return "10" + str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
@@ -13,8 +12,8 @@ from matplotlib.patches import Patch
 from hw2tune.records.trials.epochs import read_epochs
 from hw2tune.records.trials.rows import TrialRow
 from hw2tune.records.trials.states import COMPLETE, PRUNED
-from hw2tune.report.figures.drawing import CannotDrawError, Drawing, Recipe
-from hw2tune.report.figures.style import GREY, STATE_LOOKS, new_figure, paper
+from hw2tune.report.figures.drawing import CannotDrawError, Drawing
+from hw2tune.report.figures.style import GREY, new_figure, paper, state_look
 from hw2tune.report.study_data import StudyData
 from hw2tune.text.numbers import counted, listed
 
@@ -25,8 +24,7 @@ OTHER_HATCH = "xxxx"
 MOST_HEIGHT = 9.0  # inches
 
 
-@dataclass(frozen=True, kw_only=True)
-class Bar:
+class Bar(NamedTuple):
     """A trial in one worker. Seconds since the first epoch began, standstills cut."""
 
     trial: int
@@ -47,12 +45,8 @@ def trial_bars(row: TrialRow, epochs: Iterable[dict[str, Any]]) -> list[Bar]:
         if end is None:
             continue
         worker, start = f"{epoch.get('hostname', '?')}, process {epoch.get('pid', '?')}", end - length
-        known = bars.get(worker)
-        bars[worker] = (
-            replace(known, start=min(known.start, start), end=max(known.end, end))
-            if known
-            else Bar(trial=row.number, state=row.state, worker=worker, start=start, end=end)
-        )
+        known = bars.get(worker, Bar(row.number, row.state, worker, start, end))
+        bars[worker] = known._replace(start=min(known.start, start), end=max(known.end, end))
     return list(bars.values())
 
 
@@ -69,7 +63,7 @@ def timeline_table(bars: Sequence[Bar]) -> tuple[list[Bar], list[float]]:
     def moved(time: float) -> float:
         return time - origin - sum(length for at, length in cuts if time >= at + length)
 
-    table = [replace(bar, start=moved(bar.start), end=moved(bar.end)) for bar in ordered]
+    table = [bar._replace(start=moved(bar.start), end=moved(bar.end)) for bar in ordered]
     return table, [moved(at + length) for at, length in cuts]
 
 
@@ -79,7 +73,7 @@ def _without_overlap(bars: Sequence[Bar]) -> list[Bar]:
     apart = []
     for bar in bars:
         start = max(bar.start, free.get(bar.worker, bar.start))
-        apart.append(replace(bar, start=start, end=start + bar.end - bar.start))
+        apart.append(bar._replace(start=start, end=start + bar.end - bar.start))
         free[bar.worker] = apart[-1].end
     return sorted(apart, key=lambda bar: (bar.start, bar.trial))
 
@@ -100,17 +94,15 @@ def draw_timeline(data: StudyData) -> Drawing:
     overview = data.overview
     bars = [bar for row in overview.rows for bar in trial_bars(row, read_epochs(overview.folder.trial(row.number)))]
     if not bars:
-        raise CannotDrawError(
-            "No epoch of a trial was recorded with its time."
-            if overview.rows
-            else "No trial of this study has started yet."
-        )
+        started = "No epoch of a trial was recorded with its time."
+        raise CannotDrawError(started if overview.rows else "No trial of this study has started yet.")
     table, cuts = timeline_table(bars)
     workers = list(dict.fromkeys(bar.worker for bar in table))
-    unit, seconds = _unit(max(bar.end for bar in table))
+    end = max(bar.end for bar in table)
+    unit, seconds = ("h", 3600.0) if end > 3 * 3600 else ("min", 60.0) if end > 3 * 60 else ("s", 1.0)
     figure = new_figure(height=min(MOST_HEIGHT, 1.5 + 0.5 * len(workers)))
     axes = figure.subplots()
-    span = max(bar.end for bar in table) / seconds or 1.0
+    span = end / seconds or 1.0
     for bar in table:
         _draw_bar(axes, bar, workers.index(bar.worker), seconds, span)
     for cut in cuts:
@@ -121,10 +113,15 @@ def draw_timeline(data: StudyData) -> Drawing:
     axes.grid(False, axis="y")
     axes.tick_params(axis="y", length=0)
     axes.set_xlabel(f"time since the first epoch began ({unit})")
-    states = list(dict.fromkeys(bar.state for bar in table))
-    patches = [Patch(label=state, **_fill(state)) for state in states]
+    patches = [Patch(label=state, **_fill(state)) for state in dict.fromkeys(bar.state for bar in table)]
     figure.legend(handles=patches, loc="outside upper center", ncols=len(patches))
-    return Drawing(figure=figure, caption=_caption(data, table, workers, cuts), alt=_alt(table, workers))
+    trials = counted(len({bar.trial for bar in table}), "trial")
+    processes = "1 worker process" if len(workers) == 1 else f"{len(workers)} worker processes"
+    return Drawing(
+        figure=figure,
+        caption=f"When each of {trials} trained, in {processes}; the numbers are trials. {_notes(data, table, cuts)}",
+        alt=f"Timeline of {trials} in {processes} over {end:.0f} seconds.",
+    )
 
 
 def _draw_bar(axes: Axes, bar: Bar, row: int, seconds: float, span: float) -> None:
@@ -139,36 +136,15 @@ def _draw_bar(axes: Axes, bar: Bar, row: int, seconds: float, span: float) -> No
 
 
 def _fill(state: str) -> dict[str, Any]:
-    look = STATE_LOOKS.get(state, STATE_LOOKS["failed"])
-    return {"facecolor": look.colour, "hatch": HATCHES.get(state, OTHER_HATCH), "edgecolor": paper()}
+    return {"facecolor": state_look(state).colour, "hatch": HATCHES.get(state, OTHER_HATCH), "edgecolor": paper()}
 
 
-def _unit(seconds: float) -> tuple[str, float]:
-    return next((unit for unit in (("h", 3600.0), ("min", 60.0)) if seconds > 3 * unit[1]), ("s", 1.0))
-
-
-def _caption(data: StudyData, table: Sequence[Bar], workers: Sequence[str], cuts: Sequence[float]) -> str:
+def _notes(data: StudyData, table: Sequence[Bar], cuts: Sequence[float]) -> str:
     shown = {bar.trial for bar in table}
     unseen = [row.number for row in data.overview.rows if row.number not in shown]
     return (
-        f"When each of {counted(len(shown), 'trial')} trained, in {_processes(workers)}; the numbers are trials. A "
-        "bar spans its epochs as Ray Tune noted them, in whole seconds; what lies between bars is starting up, "
+        "A bar spans its epochs as Ray Tune noted them, in whole seconds; what lies between bars is starting up, "
         "deciding and saving."
         + (" Dotted lines mark where the study stood still; that time is cut out." if cuts else "")
         + (f" No epoch was finished by {'trial' if len(unseen) == 1 else 'trials'} {listed(unseen)}." if unseen else "")
     )
-
-
-def _processes(workers: Sequence[str]) -> str:
-    return "1 worker process" if len(workers) == 1 else f"{len(workers)} worker processes"
-
-
-def _alt(table: Sequence[Bar], workers: Sequence[str]) -> str:
-    end = max(bar.end for bar in table)
-    return (
-        f"Timeline of {counted(len({bar.trial for bar in table}), 'trial')} in {_processes(workers)} over {end:.0f} "
-        "seconds."
-    )
-
-
-RECIPES = [Recipe(name="timeline", section="search", title="Trials on workers", draw=draw_timeline)]

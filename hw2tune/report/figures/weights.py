@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,8 +12,8 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from hw2tune.paths import safe_name
-from hw2tune.report.figures.chosen import Arrays, choose
-from hw2tune.report.figures.drawing import CannotDrawError, Drawing, Recipe
+from hw2tune.records.replicates import Array
+from hw2tune.report.figures.drawing import Arrays, CannotDrawError, Drawing, Recipe, choose
 from hw2tune.report.figures.style import SMALL, Dashes, Look, legend_above, looks_of, new_figure
 from hw2tune.report.inference.pairs import params_of, same_configuration, same_sentence
 from hw2tune.report.study_data import StudyData
@@ -22,6 +23,7 @@ from hw2tune.text.numbers import listed
 PREFIX = "weights/"
 FEWEST_BINS, MOST_BINS = 8, 50
 MOST_LAYERS = 6  # in a figure, with two panels each: the first, the last, and some between
+DASHES: tuple[Dashes, ...] = ("-", (0, (3, 1.2)))  # of the first variant, of the second
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,20 +42,20 @@ class ParameterHistogram:
 def weight_table(arrays: Mapping[str, Arrays]) -> list[ParameterHistogram]:
     """The tensors in the network's order; only those that all variants have, with finite values."""
     first = next(iter(arrays.values()))
-    names = [name.removeprefix(PREFIX) for name in first if name.startswith(PREFIX)]
-    return [_histogram(name, arrays) for name in names if all(_finite(a, name) for a in arrays.values())]
+    names = [name for name in first if name.startswith(PREFIX)]
+    return [
+        _histogram(name.removeprefix(PREFIX), {variant: a[name] for variant, a in arrays.items()}, first)
+        for name in names
+        if all(name in a and np.isfinite(a[name]).all() for a in arrays.values())
+    ]
 
 
-def _finite(arrays: Arrays, name: str) -> bool:
-    return PREFIX + name in arrays and bool(np.isfinite(arrays[PREFIX + name]).all())
-
-
-def _histogram(name: str, arrays: Mapping[str, Arrays]) -> ParameterHistogram:
-    values = {variant: a[PREFIX + name].astype(np.float64).ravel() for variant, a in arrays.items()}
+def _histogram(name: str, tensors: Mapping[str, Array], first: Arrays) -> ParameterHistogram:
+    values = {variant: tensor.astype(np.float64).ravel() for variant, tensor in tensors.items()}
     size = next(iter(values.values())).size
     bins = int(np.clip(np.sqrt(size), FEWEST_BINS, MOST_BINS))
     edges = np.histogram_bin_edges(np.concatenate(list(values.values())), bins)
-    initial = next(iter(arrays.values())).get(f"initial_norms/{name}")
+    initial = first.get(f"initial_norms/{name}")
     layer, _, kind = name.rpartition(".")
     return ParameterHistogram(
         layer=layer,
@@ -77,7 +79,7 @@ def draw_weights(data: StudyData, variants: tuple[str, str]) -> Drawing:
     there = list(dict.fromkeys(histogram.layer for histogram in table))
     layers = spread(there)
     table = [histogram for histogram in table if histogram.layer in layers]
-    looks = {variant: looks_of(data.overview.study)[variant] for variant in variants}
+    looks = looks_of(data.overview.study)
     figure = new_figure(height=0.9 + 1.55 * len(layers))
     panels = figure.subplots(len(layers), 2, squeeze=False)
     for axes in panels.flat:
@@ -86,20 +88,23 @@ def draw_weights(data: StudyData, variants: tuple[str, str]) -> Drawing:
         _draw_histogram(panels[layers.index(histogram.layer), 0 if histogram.kind == "weight" else 1], histogram, looks)
     figure.supxlabel("value of a weight or bias (no unit)", fontsize=10)
     figure.supylabel("share of the values in the panel (%)", fontsize=10)
-    handles = [Line2D([], [], color=k.colour, linestyle=_dashes(i), label=v) for i, (v, k) in enumerate(looks.items())]
+    lines = zip(variants, DASHES, strict=True)
+    handles = [Line2D([], [], color=looks[v].colour, linestyle=dashes, label=v) for v, dashes in lines]
     legend_above(figure, handles, columns=2)
     one, other = variants
+    some = f"Shown are {len(layers)} of {len(there)} layers: the first, the last, and others evenly between. "
+    norms = [f"{h.layer} {' against '.join(f'{n:.2f}' for n in h.norms.values())}" for h in table if h.kind == "weight"]
     return Drawing(
         figure=figure,
         caption=(
             f"Weights (left) and biases (right) of each layer after the last epoch, {one} against {other}, counted "
             "in the same bins; the number of values in brackets. Below it the L2 norm (root of the sum of squares) "
             f"of each variant{' and before training' if table[0].initial_norm is not None else ''}. "
-            f"{_chosen_sentence(layers, there)}{shown.sentence}"
+            f"{some if len(layers) < len(there) else ''}{shown.sentence}"
         ),
         alt=(
             f"Histograms of weights and biases in {len(layers)} layers, {one} and {other} overlaid. L2 norms of the "
-            f"weights: {listed([_norms_in_words(h) for h in table if h.kind == 'weight'] or ['none'])}."
+            f"weights: {listed(norms)}."
         ),
     )
 
@@ -112,19 +117,11 @@ def spread(layers: Sequence[str]) -> list[str]:
     return [layers[place] for place in sorted(places)]
 
 
-def _chosen_sentence(layers: Sequence[str], there: Sequence[str]) -> str:
-    if len(layers) == len(there):
-        return ""
-    return f"Shown are {len(layers)} of {len(there)} layers: the first, the last, and others evenly between. "
-
-
 def _draw_histogram(axes: Axes, histogram: ParameterHistogram, looks: Mapping[str, Look]) -> None:
     axes.set_axis_on()
-    for i, (variant, shares) in enumerate(histogram.shares.items()):
-        axes.stairs(
-            100 * shares, histogram.edges, color=looks[variant].colour, linestyle=_dashes(i), linewidth=1.5,
-            fill=False,
-        )  # fmt: skip
+    for dashes, (variant, shares) in zip(DASHES, histogram.shares.items(), strict=True):
+        colour = looks[variant].colour
+        axes.stairs(100 * shares, histogram.edges, color=colour, linestyle=dashes, linewidth=1.5, fill=False)
     axes.set_title(f"{histogram.layer} {histogram.kind} ({histogram.size:,})\n", fontsize=SMALL)
     start = "" if histogram.initial_norm is None else f", at start {histogram.initial_norm:.2f}"
     norms = " | ".join(f"{norm:.2f}" for norm in histogram.norms.values())
@@ -134,25 +131,13 @@ def _draw_histogram(axes: Axes, histogram: ParameterHistogram, looks: Mapping[st
     axes.locator_params(axis="y", nbins=4)
 
 
-def _dashes(index: int) -> Dashes:
-    return "-" if index == 0 else (0, (3, 1.2))
-
-
-def _norms_in_words(histogram: ParameterHistogram) -> str:
-    return f"{histogram.layer} " + " against ".join(f"{norm:.2f}" for norm in histogram.norms.values())
-
-
 def recipes(data: StudyData) -> list[Recipe]:
     """One figure a claim whose sides are trained alike but for what is changed, else one of the first claim."""
-
-    def recipe(variant: str, against: str) -> Recipe:
-        return Recipe(
-            name=f"weights-{safe_name(variant)}",
-            section="weights",
-            title=f"Weights and biases: {against} against {variant}",
-            draw=lambda s: draw_weights(s, (against, variant) if against in s.references else (variant, against)),
-        )
-
     claims = data.overview.study.claims
-    alike = [claim for claim in claims if not is_tuning(claim)] or claims[:1]
-    return [recipe(claim.a.variant, claim.b.variant) for claim in alike]
+    found = []
+    for claim in [claim for claim in claims if not is_tuning(claim)] or claims[:1]:
+        new, old = claim.a.variant, claim.b.variant
+        pair = (old, new) if old in data.references else (new, old)
+        title = f"Weights and biases: {old} against {new}"
+        found.append(Recipe(f"weights-{safe_name(new)}", "weights", title, partial(draw_weights, variants=pair)))
+    return found

@@ -28,9 +28,8 @@ from hw2tune.records.layout import StudyFolder
 from hw2tune.records.overview import Overview
 from hw2tune.records.replicates import ReplicatesFolder, read_replicates
 from hw2tune.report.figures import DrawnFigure, MissingFigure, make_figures
-from hw2tune.report.figures.curves import HELD_OUT, VALIDATION, Quantity, draw_curves
+from hw2tune.report.figures.curves import HELD_OUT, LOSSES, VALIDATION, Quantity, draw_curves
 from hw2tune.report.figures.drawing import Recipe
-from hw2tune.report.figures.labels import LOSSES
 from hw2tune.report.outputs import PAGE, default_target, replacing
 from hw2tune.report.page.blocks import Block, Facts, Prose, Row, Section, Table, render_page
 from hw2tune.report.page.sections import figure_block, machine_blocks

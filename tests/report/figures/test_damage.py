@@ -70,6 +70,7 @@ def diverge(content: dict[str, Any]) -> None:
 def test_one_replicate_has_no_band_and_says_so(cifar: StudyData) -> None:
     drawing = draw(cifar, "learning-curves")["learning-curves"]
     assert "One seed: there is no band. n = 1 per variant (seed 0)." in caption(drawing)
+    assert "broke off" not in caption(drawing)
     assert isinstance(drawing, Drawing)
     assert all(not axes.collections for axes in drawing.figure.axes)
 
@@ -119,6 +120,20 @@ def test_fixed_and_broken_are_those_of_the_seed_whose_test_the_claim_gives(mnist
         assert isinstance(drawing, Drawing)
         counts = [title.split(" (")[1].split(" of")[0] for title in map(_title, drawing.figure.subfigs)]
         assert counts == [str(claimed.mcnemar.fixed), str(claimed.mcnemar.broken)]
+        before, after = (mnist.arrays(side, claimed.median_seed or 0) for side in ("baseline", variant))
+        assert mnist.gallery and before and after
+        for part, tense, wrong in zip(drawing.figure.subfigs, ("was", "now"), (before, after), strict=True):
+            right = {"was": after, "now": before}[tense]
+            indices = [
+                i
+                for i in mnist.gallery.indices
+                if right["predicted"][i] == before["labels"][i] != wrong["predicted"][i]
+            ]
+            assert [text.get_text() for axes in part.axes for text in axes.texts] == [
+                f"true {before['labels'][i]}\n{tense} {wrong['predicted'][i]}\n"
+                f"{100 * float(before['confidence'][i]):.0f} → {100 * float(after['confidence'][i]):.0f} %"
+                for i in indices[:5]
+            ]
 
 
 def test_without_the_median_seeds_arrays_another_seed_is_shown_and_named(fresh: Path) -> None:

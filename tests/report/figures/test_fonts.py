@@ -7,7 +7,8 @@ import zlib
 from fontTools.ttLib import TTFont
 from matplotlib.figure import Figure
 
-from hw2tune.report.figures.style import save, style
+from hw2tune.report.figures.recipes import save
+from hw2tune.report.figures.style import style
 
 LAYOUT = {"GSUB", "GPOS", "GDEF", "MATH", "kern"}
 

@@ -1,7 +1,7 @@
 """The front of two objectives, counted by hand."""
 
 from hw2tune.records.trials.rows import TrialRow
-from hw2tune.report.figures.pareto import pareto_table
+from hw2tune.report.figures.history import pareto_table
 
 
 def row(number: int, value: float | None, state: str = "complete") -> TrialRow:

@@ -11,7 +11,7 @@ from matplotlib import font_manager
 
 from hw2tune.records.layout import StudyFolder
 from hw2tune.report.figures import DrawnFigure, make_figures, recipes
-from hw2tune.report.figures.fonts import fonts_for
+from hw2tune.report.figures.recipes import fonts_for
 from hw2tune.report.figures.style import new_figure, style
 from hw2tune.report.study_data import read_study_data
 from tests.report.fake_study import write_fake_study

@@ -22,7 +22,8 @@ def around():
     return variables, logging.getLogger("matplotlib").level, os.getcwd()
 before = around()
 import hw2tune.report.write
-from hw2tune.report.figures.style import new_figure, save, style
+from hw2tune.report.figures.recipes import save
+from hw2tune.report.figures.style import new_figure, style
 with style():
     figure = new_figure(height=2)
     figure.subplots().set_title("ÄÖ bold")
@@ -130,7 +131,8 @@ assert backend == "module://notebook_backend"
 """
 REPORT = """
 import hw2tune.report.write
-from hw2tune.report.figures.style import new_figure, save, style
+from hw2tune.report.figures.recipes import save
+from hw2tune.report.figures.style import new_figure, style
 with style():
     ours = new_figure(height=2)
     save(ours, Path(sys.argv[1]), "drawn")
