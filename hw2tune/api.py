@@ -7,9 +7,10 @@ and signal handlers are as before when a function returns.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import contextlib
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from hw2tune.events import Listener, Listeners, ReportWritten, StudyStarted
 from hw2tune.execution import cleaning
@@ -39,6 +40,15 @@ from hw2tune.variables import settled
 if TYPE_CHECKING:
     from hw2tune.report.reproduction.write import ReproductionReport
     from hw2tune.report.write import ReportFiles
+
+
+class ResourceOptions(TypedDict, total=False):
+    """Processors per trial, trials at once, and a running Ray cluster (`auto`, `host:port`), as `ResourceRequest`."""
+
+    cpus_per_trial: float
+    gpus_per_trial: float | None
+    concurrency: int | None
+    address: str | None
 
 
 def load_study(
@@ -84,38 +94,31 @@ def run_study(
     overrides: Mapping[str, Any] | None = None,
     results_dir: str | Path = "ray_results",
     data_dir: Path | None = None,
-    cpus_per_trial: float = 1.0,
-    gpus_per_trial: float | None = None,
-    concurrency: int | None = None,
-    address: str | None = None,
     fresh: bool = False,
     retries: int = 2,
     time_budget: float | None = None,
     warm_start: str | None = None,
     trust: Sequence[str] = (),
     listeners: Sequence[Listener] | None = None,
+    **resources: Unpack[ResourceOptions],
 ) -> StudyResult:
     """Run a study until it holds its trials, or continues it there.
 
     `study` as in `load_study`; `trials`, `budget` (in whole trainings), `max_epochs`, `seed` and `name` lie over the
     file, as `overrides` do.
-    `address` attaches to a running Ray cluster (`auto`, `host:port`). `retries` is for trials whose worker, machine or
+    `retries` is for trials whose worker, machine or
     memory gave out; `time_budget` is in seconds; `warm_start` names a study in the results whose finished trials the
     sampler shall know; `trust` names installed packages whose code the study may call. Raises Hw2tuneError for what a
     user can mend, NoTrialFinishedError where every trial failed.
     """
     options = {"trials": trials, "budget": budget, "max_epochs": max_epochs, "seed": seed, "name": name}
     given = {**options, **(overrides or {})}
-    resources = ResourceRequest(
-        cpus_per_trial=cpus_per_trial, gpus_per_trial=gpus_per_trial, concurrency=concurrency, address=address
-    )
     request = Request(
-        study=str(study), overrides=given, results=results_dir, data_dir=data_dir, resources=resources, fresh=fresh,
-        retries=retries, time_budget=time_budget, warm_start=warm_start,
+        study=str(study), overrides=given, results=results_dir, data_dir=data_dir, fresh=fresh, retries=retries,
+        resources=ResourceRequest(**resources), time_budget=time_budget, warm_start=warm_start,
     )  # fmt: skip
-    tell = _listening(listeners)
-    with settled(), trusting(trust), Connection(resources, tell) as connection:
-        return run_on(connection, request, tell)
+    with _connected(resources, trust, listeners) as connection:
+        return run_on(connection, request, connection.tell)
 
 
 def read_study(name: str, *, results_dir: str | Path = "ray_results") -> StudyResult:
@@ -169,50 +172,36 @@ def replicate_study(
     race: int = RACE,
     results_dir: str | Path = "ray_results",
     data_dir: Path | None = None,
-    cpus_per_trial: float = 1.0,
-    gpus_per_trial: float | None = None,
-    concurrency: int | None = None,
-    address: str | None = None,
     output: Path | None = None,
     trust: Sequence[str] = (),
     listeners: Sequence[Listener] | None = None,
+    connection: Connection | None = None,
+    **resources: Unpack[ResourceOptions],
 ) -> ReportFiles:
     """Train what the claims of studies name on `replicates` seeds, test them, and write the report.
 
     Without a name the only study in the results is meant. What is trained already is not trained again. The `race` best
-    trials compete for the winner. `trust` as in `run_study`. Raises Hw2tuneError.
+    trials compete for the winner. `trust` as in `run_study`. A `connection` that others use as well has resources and
+    listeners of its own. Raises Hw2tuneError.
     """
-    resources = ResourceRequest(
-        cpus_per_trial=cpus_per_trial, gpus_per_trial=gpus_per_trial, concurrency=concurrency, address=address
-    )
-    tell = _listening(listeners)
-    with settled(), trusting(trust), Connection(resources, tell) as connection:
-        return replicate_on(
-            connection, [names] if isinstance(names, str) else names, replicates=replicates, race=race,
-            results=results_dir, data_dir=data_dir, output=output, tell=tell,
-        )  # fmt: skip
-
-
-def replicate_on(
-    connection: Connection, names: Sequence[str], *, replicates: int, race: int, results: str | Path,
-    data_dir: Path | None, output: Path | None, tell: Listeners,
-) -> ReportFiles:  # fmt: skip
-    """`replicate_study` on a connection that others use as well."""
     from hw2tune.replication.studies import chosen_folders, replicate_studies
     from hw2tune.report.outputs import default_target, refuse_unwritable
     from hw2tune.report.write import write_report
 
-    names = [folder.name for folder in chosen_folders(reading(results, *names), names)]
-    with mirrored(results, names, tell.note) as here:
-        folders = [StudyFolder(here / name) for name in names]
-        refuse_unwritable(output or default_target(folders))  # before Ray's seconds and the trainings' hours
-        overviews = replicate_studies(
-            folders, replicates=replicates, race=race, data_dir=data_dir, connection=connection, tell=tell
-        )
-        tell.stage("drawing the report")
-        report = write_report(folders, output, overviews)
-        tell(ReportWritten(folders=[str(folder.root) for folder in folders], target=str(report.page.parent)))
-        return report
+    names = [names] if isinstance(names, str) else names
+    with contextlib.nullcontext(connection) if connection else _connected(resources, trust, listeners) as connection:
+        tell = connection.tell
+        names = [folder.name for folder in chosen_folders(reading(results_dir, *names), names)]
+        with mirrored(results_dir, names, tell.note) as here:
+            folders = [StudyFolder(here / name) for name in names]
+            refuse_unwritable(output or default_target(folders))  # before Ray's seconds and the trainings' hours
+            overviews = replicate_studies(
+                folders, replicates=replicates, race=race, data_dir=data_dir, connection=connection, tell=tell
+            )
+            tell.stage("drawing the report")
+            report = write_report(folders, output, overviews)
+            tell(ReportWritten(folders=[str(folder.root) for folder in folders], target=str(report.page.parent)))
+            return report
 
 
 @callers_modules_kept()
@@ -223,12 +212,9 @@ def reproduce(
     max_epochs: int | None = None,
     results_dir: str | Path = "ray_results",
     data_dir: Path | None = None,
-    cpus_per_trial: float = 1.0,
-    gpus_per_trial: float | None = None,
-    concurrency: int | None = None,
-    address: str | None = None,
     output: Path | None = None,
     listeners: Sequence[Listener] | None = None,
+    **resources: Unpack[ResourceOptions],
 ) -> list[ReproductionReport]:
     """Repeat published runs exactly as published, `what` of `PROTOCOLS` or all, and write a report of each.
 
@@ -238,12 +224,11 @@ def reproduce(
     from hw2tune.report.outputs import checked_target, default_target, refuse_unwritable
     from hw2tune.report.reproduction.write import write_reproduction
 
-    resources = ResourceRequest(
-        cpus_per_trial=cpus_per_trial, gpus_per_trial=gpus_per_trial, concurrency=concurrency, address=address
-    )
-    tell = _listening(listeners)
     names = [reproduction_name(name, max_epochs) for name in (PROTOCOLS if what == "all" else [what])]
-    with settled(), Connection(resources, tell) as connection, mirrored(results_dir, names, tell.note) as here:
+    with (
+        _connected(resources, (), listeners) as connection,
+        mirrored(results_dir, names, connection.tell.note) as here,
+    ):
         folders = [StudyFolder(here / name) for name in names]
         if output is None:
             targets = [default_target([one]) for one in folders]
@@ -252,8 +237,9 @@ def reproduce(
         for target in targets:
             refuse_unwritable(target)
         reproduce_published(
-            folders, replicates=replicates, max_epochs=max_epochs, data_dir=data_dir, connection=connection, tell=tell
-        )
+            folders, replicates=replicates, max_epochs=max_epochs, data_dir=data_dir, connection=connection,
+            tell=connection.tell,
+        )  # fmt: skip
         return [write_reproduction(one, target) for one, target in zip(folders, targets, strict=True)]
 
 
@@ -262,6 +248,14 @@ def report_from_files(place: str | Path, output: Path | None = None) -> ReportFi
     from hw2tune.report import write
 
     return write.write_report(folders_in(reading(place)), output)
+
+
+@contextlib.contextmanager
+def _connected(
+    resources: ResourceOptions, trust: Sequence[str], listeners: Sequence[Listener] | None
+) -> Iterator[Connection]:
+    with settled(), trusting(trust), Connection(ResourceRequest(**resources), _listening(listeners)) as connection:
+        yield connection
 
 
 def _listening(listeners: Sequence[Listener] | None) -> Listeners:

@@ -13,7 +13,6 @@ from hw2tune.cli import options as opt
 from hw2tune.cli.reports import make_loggers, print_files
 from hw2tune.errors import InterruptedByUserError
 from hw2tune.interrupt import INTERRUPTED_TEXT, end_no_more
-from hw2tune.study.names import RACE
 from hw2tune.terminal.streams import results
 from hw2tune.text.plain import printable
 
@@ -70,7 +69,7 @@ def study(
     if attach or logs or (address or "").startswith(("http://", "https://")):
         raise typer.Exit(_submit(request, ctx.params))
     # Here and not above: a study that is handed over needs none of these, which take time.
-    from hw2tune.api import replicate_on
+    from hw2tune.api import replicate_study
     from hw2tune.events import Listeners
     from hw2tune.execution.connection import Connection
     from hw2tune.study_run import run_on
@@ -87,9 +86,9 @@ def study(
             if _print_search(result, request, summarize=summarize, json=json) and summarize:
                 with progress(quiet=quiet) as display:
                     tell.listeners = [display, *loggers]
-                    report = replicate_on(
-                        connection, [result.name], replicates=replicates, race=RACE, results=request.results,
-                        data_dir=request.data_dir, output=None, tell=tell,
+                    report = replicate_study(
+                        result.name, replicates=replicates, results_dir=results_dir, data_dir=data_dir,
+                        connection=connection,
                     )  # fmt: skip
                 print_files(report, open_page=False, json=json)
 

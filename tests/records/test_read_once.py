@@ -61,9 +61,7 @@ def test_summarize_reads_a_study_once_when_nothing_is_to_be_trained(results, rea
     version = metadata.version
     monkeypatch.setattr(metadata, "version", lambda name: TORCH if name == "torch" else version(name))
     with WithoutRay(ResourceRequest(), Listeners()) as connection:
-        api.replicate_on(
-            connection, ["tiny"], replicates=2, race=3, results=results, data_dir=None, output=None, tell=Listeners()
-        )
+        api.replicate_study("tiny", replicates=2, race=3, results_dir=results, connection=connection)
     assert reads == {"study file": 1, "journal": 1}
 
 
