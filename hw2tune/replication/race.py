@@ -57,7 +57,8 @@ class Finalists:
 
     def posterior(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return means and standard deviations (K,) of the finalists' true means; -inf for a finalist that diverged."""
-        seen = [[search, *(one for one in values if one is not None)] for search, values in self._pairs()]
+        pairs = zip(self.search, self.values, strict=True)
+        seen = [[search, *(one for one in values if one is not None)] for search, values in pairs]
         counts = np.array([len(one) for one in seen])
         means = np.array([np.mean(one) for one in seen])
         within = sum(float(np.var(one)) * len(one) for one in seen)
@@ -89,9 +90,6 @@ class Finalists:
     def winner(self) -> int:
         """The finalist with the best posterior mean, the first of ties."""
         return int(self.posterior()[0].argmax())
-
-    def _pairs(self) -> list[tuple[float, list[float | None]]]:
-        return list(zip(self.search, self.values, strict=True))
 
 
 @cache
@@ -127,8 +125,6 @@ def run_race(
         )
         for number, row in enumerate(rows)
     ]
-    longest = max(len(one.values) for one in entered)
-    return Race(
-        objective=objective, direction=direction, seeds=list(seeds[:longest]), candidates=entered,
-        winner=rows[known.winner].number,
-    )  # fmt: skip
+    used = list(seeds[: max(len(one.values) for one in entered)])
+    winner = rows[known.winner].number
+    return Race(objective=objective, direction=direction, seeds=used, candidates=entered, winner=winner)

@@ -9,57 +9,75 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
-from hw2tune.data.dataset import Dataset
-from hw2tune.events import Listeners
-from hw2tune.execution.connection import Connection
+import numpy as np
+from numpy.typing import NDArray
+
+from hw2tune.data.catalog import DatasetInfo
+from hw2tune.data.dataset import Split
 from hw2tune.records.overview import Overview
-from hw2tune.records.replicates import Race, ReplicatesFolder, Training
+from hw2tune.records.replicates import (
+    FEATURE_IMAGES,
+    GALLERY_SIZE,
+    Evaluation,
+    Gallery,
+    Race,
+    Training,
+    npz,
+    read_arrays,
+    read_replicates,
+    write_current,
+    write_replicate,
+    write_shared,
+)
 from hw2tune.records.trials.rows import TrialRow
-from hw2tune.replication.evaluate import test_replicates, write_shared_records
 from hw2tune.replication.race import TRAININGS, candidates, run_race
-from hw2tune.replication.train import Context, train_missing
-from hw2tune.study.hyperparameters import Hyperparameters, Value
+from hw2tune.replication.train import Context, replicate_of, train_missing
+from hw2tune.study.hyperparameters import Value
 from hw2tune.study.schema import TUNED, Side, Study
-from hw2tune.train.task import Job, task_of
+from hw2tune.train.task import Blueprint, Job, task_of
 
-RACE_SEEDS = 1001  # from the study's own
+RACE_SEEDS = 1001  # from the study's own: far after those of any claim
+Run = tuple[str, int]  # variant and seed
 
 
-def run_replicates(
-    overview: Overview, *, data: Dataset, connection: Connection, tell: Listeners, replicates: int, race: int
-) -> None:
-    """Train and test the missing replicates. The guard has passed `data`; the study's folder is locked."""
+def run_replicates(context: Context, overview: Overview, *, seeds: Sequence[int], race: int) -> None:
+    """Train and test the missing replicates. The guard has passed the data; the study's folder is locked."""
     study = overview.study
-    folder = ReplicatesFolder.of(overview.folder)
-    context = Context(study=study, folder=folder, data=data, connection=connection, tell=tell)
     gallery = write_shared_records(context)
-    seeds = claim_seeds(study, replicates)
     variants = {name: side for name, side in study.variants.items() if side.of != TUNED}
-    configurations = {name: _configuration(study, side, {}) for name, side in variants.items()}
-    jobs, outcome = _jobs(study, configurations, seeds), None
-    trainings = train_missing(context, list(jobs.values()))
+    jobs, outcome = _jobs(study, variants, {}, seeds), None
+    trainings = train_missing(context, jobs.values())
     if len(variants) < len(study.variants):
         outcome = _race(replace(context, trainings={}), overview, race)  # whose weights are not kept in memory
         winner = next(one.params for one in outcome.candidates if one.trial == outcome.winner)
-        configurations = {name: _configuration(study, side, winner) for name, side in study.variants.items()}
-        jobs = _jobs(study, configurations, seeds)
-        trainings = train_missing(context, list(jobs.values()))
-    test_replicates(context, configurations, dict(zip(jobs, trainings, strict=True)), gallery, outcome)
+        jobs = _jobs(study, study.variants, winner, seeds)
+        trainings = train_missing(context, jobs.values())
+    _test(context, jobs, dict(zip(jobs, trainings, strict=True)), gallery, outcome)
 
 
-def claim_seeds(study: Study, replicates: int) -> list[int]:
-    """Return the seeds of the claims: after the study's own, on which the search trains."""
-    return [study.seed + 1 + number for number in range(replicates)]
-
-
-def race_seeds(study: Study, race: int) -> list[int]:
-    """Return the seeds of a race of so many finalists: far after those of any claim."""
-    return [study.seed + RACE_SEEDS + number for number in range(TRAININGS * race)]
+def _jobs(
+    study: Study, variants: Mapping[str, Side], winner: Mapping[str, Value], seeds: Sequence[int]
+) -> dict[Run, Job]:
+    configurations = {
+        name: study.hyperparameters({**(winner if side.of == TUNED else study.references[side.of]), **side.changes})
+        for name, side in variants.items()
+    }
+    return {
+        (variant, seed): Job(label=f"{variant} seed {seed}", task=task_of(study, hyperparameters, seed))
+        for seed in seeds
+        for variant, hyperparameters in configurations.items()
+    }
 
 
 def _race(context: Context, overview: Overview, race: int) -> Race:
-    study = overview.study
+    study, rows = overview.study, candidates(overview, race)
+
+    def value(training: Training) -> float | None:
+        if training.diverged or training.chosen_epoch is None:
+            return None
+        return float(training.epochs[training.chosen_epoch - 1][study.objective])
 
     def train(pairs: list[tuple[TrialRow, int]]) -> list[float | None]:
         jobs = [
@@ -69,29 +87,91 @@ def _race(context: Context, overview: Overview, race: int) -> Race:
             )
             for row, seed in pairs
         ]
-        return [_value(training, study.objective) for training in train_missing(context, jobs)]
+        return [value(training) for training in train_missing(context, jobs)]
 
-    rows = candidates(overview, race)
-    return run_race(
-        rows, objective=study.objective, direction=study.direction, seeds=race_seeds(study, len(rows)), train=train
-    )
+    seeds = [study.seed + RACE_SEEDS + number for number in range(TRAININGS * len(rows))]
+    return run_race(rows, objective=study.objective, direction=study.direction, seeds=seeds, train=train)
 
 
-def _value(training: Training, objective: str) -> float | None:
-    if training.diverged or training.chosen_epoch is None:
-        return None
-    return float(training.epochs[training.chosen_epoch - 1][objective])
+def write_shared_records(context: Context) -> Gallery:
+    """Write what all replicates share, the gallery and pixel counts, and return the gallery."""
+    data = context.data
+    indices = np.random.default_rng(0).permutation(len(data.test))[:GALLERY_SIZE]
+    shown = _levels(data.test.images[indices], data.scale)
+    if shown.shape[-1] not in (1, 3):  # neither gray nor three colours
+        shown = np.asarray(shown.mean(axis=-1, keepdims=True), np.uint8)
+    gallery = Gallery(indices=indices, images=shown, labels=data.test.labels[indices])
+    images = _levels(data.train.images, data.scale)
+    counts = [np.bincount(images[..., channel].ravel(), minlength=256) for channel in range(images.shape[-1])]
+    write_shared(context.folder, gallery, np.stack(counts))
+    return gallery
 
 
-def _configuration(study: Study, side: Side, winner: Mapping[str, Value]) -> Hyperparameters:
-    return study.hyperparameters({**(winner if side.of == TUNED else study.references[side.of]), **side.changes})
+def _levels(images: NDArray[Any], scale: tuple[float, float]) -> NDArray[np.uint8]:
+    """Return pixels as levels, black 0 and white 255."""
+    if images.dtype == np.uint8:
+        return images
+    black, white = scale
+    return np.asarray(np.rint(((images - black) / (white - black)).clip(0, 1) * 255), np.uint8)
 
 
-def _jobs(
-    study: Study, configurations: Mapping[str, Hyperparameters], seeds: Sequence[int]
-) -> dict[tuple[str, int], Job]:
-    return {
-        (variant, seed): Job(label=f"{variant} seed {seed}", task=task_of(study, hyperparameters, seed))
-        for seed in seeds
-        for variant, hyperparameters in configurations.items()
+def _test(
+    context: Context, jobs: Mapping[Run, Job], trainings: Mapping[Run, Training], gallery: Gallery, race: Race | None
+) -> None:
+    """Evaluate each training on the test images, at the epoch chosen by validation and at the last.
+
+    Replicates that were tested before are not tested again.
+    """
+    study, folder, data = context.study, context.folder, context.data
+    keys = {run: f"{run[0]} {training.key}" for run, training in trainings.items()}
+    write_current(folder, keys.values(), race)  # first: an interrupted run leaves race and replicates of one winner
+    tested = {
+        (one.variant, one.seed)
+        for one in read_replicates(folder)
+        if read_arrays(folder, one.variant, one.seed) is not None and not one.chosen_blindly(study.objective)
     }
+
+    def write(run: Run, evaluations: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
+        read = {which: Evaluation(split="test", **values) for which, values in evaluations.items()}
+        record = replicate_of(study, run[0], jobs[run].task, trainings[run], key=keys[run])
+        write_replicate(folder, replace(record, chosen=read.get("chosen"), last=read.get("last")), npz(arrays))
+
+    calls = {}
+    for run in [run for run in jobs if run not in tested]:
+        if trainings[run].diverged:
+            write(run, {}, {})
+        else:
+            calls[run] = (jobs[run].task.blueprint(data.info), trainings[run])
+    if not calls:
+        return
+    context.connection.cluster()
+    from hw2tune.execution.tasks import run_each
+
+    context.tell.stage(f"testing {len(calls)} replicates")
+    shared = (study.loss, data.info, data.test, gallery.indices, context.capacity.gpus_per_trial > 0)
+    for run, (evaluations, arrays) in run_each(_evaluate, calls, shared, context.capacity):
+        write(run, evaluations, arrays)
+
+
+def _evaluate(
+    shared: tuple[str, DatasetInfo, Split, Any, bool], blueprint: Blueprint, training: Training
+) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
+    """In a worker: return the evaluations and the arrays of `records.replicates.write_replicate`."""
+    from hw2tune.execution.tasks import told
+    from hw2tune.train.batches import on_device
+    from hw2tune.train.device import prepare_process
+    from hw2tune.train.evaluate import evaluate_network
+
+    loss, info, test, gallery, gpu = shared
+    with told(blueprint.code):
+        device = prepare_process(1, gpu=gpu)
+        return evaluate_network(
+            blueprint=blueprint,
+            loss=loss,
+            weights={which: training.weights(which) for which in ("chosen", "last")},
+            epochs={"chosen": training.chosen_epoch or 0, "last": len(training.epochs)},
+            initial_norms=training.weights("initial_norms"),
+            test=on_device(test, info, device),
+            shown=[int(index) for index in gallery[:FEATURE_IMAGES]],
+            device=device,
+        )

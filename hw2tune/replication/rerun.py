@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,19 +20,122 @@ from hw2tune.records.overview import Overview, read_overview
 from hw2tune.records.remote.mirror import reading_study
 from hw2tune.records.trials.epochs import read_epochs
 from hw2tune.records.trials.rows import TrialRow
-from hw2tune.records.trials.states import DIVERGED, RUNNING, WAITING
-from hw2tune.replication.rerun_result import ENDED_BY_ITSELF, Rerun, RerunEpoch
+from hw2tune.records.trials.states import DATA_ERROR, DIVERGED, FAILED, RUNNING, WAITING
 from hw2tune.search.failures import failure_of
 from hw2tune.study.objectives import best_epoch, never_finite, objective_of
-from hw2tune.text.numbers import counted
+from hw2tune.study.schema import Study
+from hw2tune.text.numbers import counted, difference, listed, measured
 from hw2tune.train.task import Task, TrialData, task_of
 from hw2tune.user_code.importer import callers_modules_kept
 
 if TYPE_CHECKING:
-    from hw2tune.train.trainer import Session, Trainer
+    from hw2tune.train.trainer import Session
 
 QUANTITIES = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
-VERSIONS = ("hw2tune", "torch", "numpy")  # that a training may depend on
+ENDED_BY_ITSELF = (DIVERGED, FAILED, DATA_ERROR)  # states that come again; out of memory and lost speak of a machine
+
+
+@dataclass(frozen=True, kw_only=True)
+class RerunEpoch:
+    """An epoch by quantity, recorded and again; empty if one of them did not get there.
+
+    A quantity that is not a finite number is absent.
+    """
+
+    epoch: int
+    recorded: dict[str, float]
+    again: dict[str, float]
+
+    @property
+    def same(self) -> bool:
+        """Return whether every quantity is equal to the last digit."""
+        return bool(self.again) and self.recorded == self.again
+
+    @property
+    def differences(self) -> dict[str, float]:
+        """The differences by quantity, again - recorded."""
+        return {name: self.again[name] - value for name, value in self.recorded.items() if name in self.again}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rerun:
+    """A trial, and the same training again, or with another `seed` the same configuration.
+
+    `ended` is what ended the training before it had its epochs, empty where nothing did. `circumstances` are what
+    differs between then and now, a phrase each.
+    """
+
+    study: Study
+    trial: TrialRow
+    seed: int
+    epochs: list[RerunEpoch]
+    ended: str
+    circumstances: list[str]
+
+    @property
+    def other_seed(self) -> bool:
+        """Return whether the training was on another seed and not meant to come out the same."""
+        return self.seed != self.study.seed
+
+    @property
+    def expected(self) -> str:
+        """The expected reason for the end; empty if the trial was stopped gracefully or its machine failed."""
+        return self.trial.reason if self.trial.state in ENDED_BY_ITSELF else ""
+
+    @property
+    def same(self) -> bool:
+        """Return whether every recorded epoch came out equal to the last digit, and the training ended as before."""
+        return not self.other_seed and all(one.same for one in self.epochs) and self.ended == self.expected
+
+    @property
+    def best(self) -> float | None:
+        """The best value of the objective over this training's epochs."""
+        objective = self.study.objective
+        values = {one.epoch: one.again[objective] for one in self.epochs if objective in one.again}
+        best = best_epoch(values, self.study.direction)
+        return None if best is None else values[best]
+
+    @property
+    def sentence(self) -> str:
+        """The result in words."""
+        if self.other_seed:
+            return self._on_another_seed()
+        if not self.same:
+            return f"trial {self.trial.number} did not come out the same: {'; '.join(self._what_differs())}"
+        epochs = f": {counted(len(self.epochs), 'epoch')}, every loss and accuracy equal to the last digit"
+        end = f"{' and' if self.epochs else ':'} {self.ended} again" if self.ended else ""
+        return f"trial {self.trial.number} came out the same{epochs if self.epochs else ''}{end}"
+
+    def _what_differs(self) -> Iterator[str]:
+        off = [one for one in self.epochs if one.recorded and one.again and not one.same]
+        largest: dict[str, float] = {}
+        for one in off:
+            for name, value in one.differences.items():
+                largest[name] = max(abs(value), largest.get(name, 0.0))
+        if off:
+            sizes = [f"{_size(value, name)} of {name.replace('_', ' ')}" for name, value in largest.items() if value]
+            yield f"it differs from epoch {off[0].epoch} on" + (f", by at most {listed(sizes)}" if sizes else "")
+        if gone := [str(one.epoch) for one in self.epochs if not one.again]:
+            yield f"epoch {listed(gone)} did not come again"
+        if self.ended != self.expected:
+            yield f"it ended with `{self.ended or 'nothing amiss'}`, not with `{self.expected or 'nothing amiss'}`"
+
+    def _on_another_seed(self) -> str:
+        row, objective, where = self.trial, self.study.objective, f"trial {self.trial.number} on seed {self.seed}"
+        if self.ended or self.best is None:
+            return f"{where}: {self.ended or 'no epoch was trained'}"
+        value = f"{where}: best {self.study.objective_spec.label} {measured(self.best, objective)}"
+        if row.value is None:
+            return f"{value}; on the study's seed {self.study.seed} {row.reason or row.state}"
+        return (
+            f"{value}, against {measured(row.value, objective)} on the study's seed {self.study.seed}: "
+            f"{difference(self.best - row.value, objective)} (what a search picks is partly luck of its seed)"
+        )
+
+
+def _size(value: float, quantity: str) -> str:
+    """Return a difference without its sign, the smallest with a digit too."""
+    return f"{value:.1e}" if value < 1e-4 else difference(value, quantity).removeprefix("+")
 
 
 @callers_modules_kept()
@@ -103,7 +207,11 @@ def _trained(
     session: Session | None = None
     try:
         with _process_kept():
-            session = _trainer(images, threads, gpu).open(task)
+            from hw2tune.train.trainer import Trainer
+
+            with contextlib.suppress(DeviceError):  # without the study's GPU it is one of the circumstances
+                session = Trainer(images, threads=threads, gpu=gpu).open(task)
+            session = session or Trainer(images, threads=threads, gpu=False).open(task)
             while len(records) < min(epochs, task.max_epochs):
                 tell.stage(f"training epoch {len(records) + 1} of {epochs}")
                 records.append(session.step())
@@ -116,16 +224,6 @@ def _trained(
     values = {record["epoch"]: record[task.objective] for record in records}
     finite = best_epoch(values, objective_of(task.objective).direction) is not None
     return records, "" if finite or not values else never_finite(task.objective, values)
-
-
-def _trainer(images: TrialData, threads: int, gpu: bool) -> Trainer:
-    """Return a trainer on a GPU if the study and this machine have one; its absence is one of the circumstances."""
-    from hw2tune.train.trainer import Trainer
-
-    try:
-        return Trainer(images, threads=threads, gpu=gpu)
-    except DeviceError:
-        return Trainer(images, threads=threads, gpu=False)
 
 
 @contextlib.contextmanager
@@ -144,34 +242,34 @@ def _process_kept() -> Iterator[None]:
 
 
 def _beside(recorded: list[dict[str, Any]], again: list[dict[str, Any]], objective: str) -> list[RerunEpoch]:
-    names = [*dict.fromkeys((*QUANTITIES, objective))]
-    kept = [{record["epoch"]: _values(record, names) for record in records} for records in (recorded, again)]
-    return [
-        RerunEpoch(epoch=epoch, recorded=kept[0].get(epoch, {}), again=kept[1].get(epoch, {}))
-        for epoch in sorted({*kept[0], *kept[1]})
-    ]
+    def values(records: list[dict[str, Any]]) -> dict[int, dict[str, float]]:
+        names = dict.fromkeys((*QUANTITIES, objective))
+        return {
+            record["epoch"]: {
+                name: record[name]
+                for name in names
+                if isinstance(record.get(name), int | float) and math.isfinite(record[name])
+            }
+            for record in records
+        }
 
-
-def _values(record: dict[str, Any], names: list[str]) -> dict[str, float]:
-    return {
-        name: record[name]
-        for name in names
-        if isinstance(record.get(name), int | float) and math.isfinite(record[name])
-    }
+    before, now = values(recorded), values(again)
+    epochs = sorted({*before, *now})
+    return [RerunEpoch(epoch=one, recorded=before.get(one, {}), again=now.get(one, {})) for one in epochs]
 
 
 def _circumstances(then: dict[str, Any], data: Dataset) -> list[str]:
     """Return the differences, of all that a training may depend on, between the run that began the trial and now."""
     import torch
 
-    now = run_facts()
+    now, images, versions = run_facts(), then.get("data", {}), then.get("versions", {})
     pairs = {
-        **{name: (then.get("versions", {}).get(name), now["versions"].get(name)) for name in VERSIONS},
+        **{name: (versions.get(name), now["versions"].get(name)) for name in ("hw2tune", "torch", "numpy")},
         "commit of hw2tune": (then.get("commit"), now["commit"]),
         "processor": (then.get("processor"), now["processor"]),
         "platform": (then.get("platform"), now["platform"]),
-        "images (checksum)": (then.get("data", {}).get("checksum"), data.checksum),
-        "split (checksum)": (then.get("data", {}).get("split_checksum"), data.split_checksum),
+        "images (checksum)": (images.get("checksum"), data.checksum),
+        "split (checksum)": (images.get("split_checksum"), data.split_checksum),
     }
     found = [f"{name}: {old} then, {new} now" for name, (old, new) in pairs.items() if old not in (None, new)]
     if then.get("resources", {}).get("gpus_per_trial") and not torch.cuda.is_available():

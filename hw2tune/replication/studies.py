@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from hw2tune.data.dataset import Dataset
+from hw2tune.data.splits import overlap
 from hw2tune.errors import InterruptedByUserError, StudyFolderError
 from hw2tune.events import Listeners, ReplicationFinished
 from hw2tune.execution.connection import Connection
@@ -16,11 +18,21 @@ from hw2tune.records.environment import add_run
 from hw2tune.records.layout import StudyFolder, study_folders
 from hw2tune.records.lock import locked
 from hw2tune.records.overview import Overview, find_folder, read_overview
-from hw2tune.records.replicates import ReplicatesFolder, read_replicates
-from hw2tune.resources import Capacity
+from hw2tune.records.replicates import (
+    Evaluation,
+    ReplicatesFolder,
+    npz,
+    read_replicates,
+    write_current,
+    write_replicate,
+)
+from hw2tune.replication.race import candidates
+from hw2tune.replication.replicate import run_replicates
+from hw2tune.replication.train import Context, key_of, replicate_of
 from hw2tune.study.file import find_study, may_change, parse_study
-from hw2tune.study.published import PROTOCOLS
+from hw2tune.study.published import PROTOCOLS, Protocol
 from hw2tune.study.schema import Study
+from hw2tune.train.task import Job, PublishedEvaluation, task_of
 
 
 def chosen_folders(results: Path, names: Sequence[str]) -> list[StudyFolder]:
@@ -28,14 +40,12 @@ def chosen_folders(results: Path, names: Sequence[str]) -> list[StudyFolder]:
     if names:
         return [find_folder(results, name) for name in names]
     there = study_folders(results)
-    if len(there) != 1:
-        known = (
-            f"it holds {', '.join(folder.name for folder in there)}: name one or several"
-            if there
-            else ("it holds none yet; `hw2tune study NAME` makes one")
-        )
-        raise StudyFolderError(f"{results}: which study? {known}")
-    return there
+    if len(there) == 1:
+        return there
+    known = "it holds none yet; `hw2tune study NAME` makes one"
+    if there:
+        known = f"it holds {', '.join(folder.name for folder in there)}: name one or several"
+    raise StudyFolderError(f"{results}: which study? {known}")
 
 
 def replicate_studies(
@@ -48,9 +58,6 @@ def replicate_studies(
     tell: Listeners,
 ) -> list[Overview]:
     """Train and test the missing replicates of each study, and return the studies. Raises Hw2tuneError."""
-    from hw2tune.replication.race import candidates
-    from hw2tune.replication.replicate import claim_seeds, run_replicates
-
     overviews = [read_overview(folder) for folder in folders]
     for overview in overviews:  # a study without a value is refused before Ray's seconds
         candidates(overview, race)
@@ -58,11 +65,11 @@ def replicate_studies(
         for number, folder in enumerate(folders):
             with locked(folder, tell.note):
                 overview = overviews[number] = read_overview(folder, overviews[number])
-                study, capacity = overview.study, connection.capacity()
+                study, _ = overview.study, connection.capacity()  # which refuses what will not fit
                 data = load_for(study, data_dir, tell)
                 keep_images(folder, data)
-                _note_run(folder, tell, data, capacity, study, claim_seeds(study, replicates))
-                run_replicates(overview, data=data, connection=connection, tell=tell, replicates=replicates, race=race)
+                seeds = [study.seed + 1 + number for number in range(replicates)]  # the search trains on the study's
+                run_replicates(_begun(folder, study, data, connection, tell, seeds), overview, seeds=seeds, race=race)
                 tell(ReplicationFinished(folder=str(folder.root)))
     return overviews
 
@@ -77,18 +84,14 @@ def reproduce_published(
     tell: Listeners,
 ) -> None:
     """Repeat the published runs in folders named by `reproduction_name`. Raises Hw2tuneError."""
-    from hw2tune.replication.published import run_reproduction
-
     with _interruptible(folders):
         for folder in folders:
             with locked(folder, tell.note):
                 protocol = PROTOCOLS[folder.name.removeprefix("reproduce-").partition(".")[0]]
                 study = parse_study(*find_study(protocol.study), {"max_epochs": max_epochs} if max_epochs else None)
                 data = load_for(study, data_dir, tell, validation_size=protocol.validation_size)
-                _note_run(folder, tell, data, connection.capacity(), study, range(replicates))
-                run_reproduction(
-                    study, protocol, folder, data=data, connection=connection, tell=tell, replicates=replicates
-                )
+                seeds = range(replicates)
+                _run_reproduction(_begun(folder, study, data, connection, tell, seeds), protocol, seeds)
 
 
 def reproduction_name(dataset: str, max_epochs: int | None) -> str:
@@ -108,9 +111,11 @@ def _interruptible(folders: Sequence[StudyFolder]) -> Iterator[None]:
         ) from None
 
 
-def _note_run(
-    folder: StudyFolder, tell: Listeners, data: Dataset, capacity: Capacity, study: Study, seeds: Iterable[int]
-) -> None:
+def _begun(
+    folder: StudyFolder, study: Study, data: Dataset, connection: Connection, tell: Listeners, seeds: Sequence[int]
+) -> Context:
+    """Note the run in `environment.json`."""
+    capacity = connection.capacity()
     add_run(
         folder,
         tell.note,
@@ -119,3 +124,42 @@ def _note_run(
         data={"name": data.label, "checksum": data.checksum, "split_checksum": data.split_checksum},
         resources={"at": capacity.text, "trials_at_once": capacity.concurrency},
     )
+    return Context(study=study, folder=ReplicatesFolder.of(folder), data=data, connection=connection, tell=tell)
+
+
+def _run_reproduction(context: Context, protocol: Protocol, seeds: Sequence[int]) -> None:
+    """Train the study's references as published, with the held-out evaluation beside the published one.
+
+    A run that is kept is not trained again.
+    """
+    study, data, capacity = context.study, context.data, context.capacity
+    jobs: dict[str, tuple[str, Job]] = {}  # by key, with the variant
+    for seed in seeds:
+        for variant in study.references:
+            label, task = f"{variant} seed {seed}", task_of(study, study.reference(variant), seed)
+            key = key_of(task, data, capacity, reproduction=protocol.evaluated, run=label)
+            jobs[key] = (variant, Job(label=label, task=task, key=key))
+    write_current(context.folder, jobs)
+    kept = {replicate.key for replicate in read_replicates(context.folder)}
+    missing = [job for key, (_, job) in jobs.items() if key not in kept]
+    context.started(total=len(missing), cached=len(jobs) - len(missing), capacity=capacity)
+    if not missing:
+        return
+    context.connection.cluster()
+    from hw2tune.execution.tasks import train_all
+
+    evaluated = data.train if protocol.evaluated == "train" else data.test
+    overlaps = overlap(data.train, evaluated) > 0
+    published = PublishedEvaluation(test=data.test, evaluated=protocol.evaluated)
+    for training in train_all(missing, context.trial_data, capacity, context.tell, published=published):
+        variant, job = jobs[training.key]
+        record = replicate_of(study, variant, job.task, training, key=training.key)
+        if training.epochs:
+            last = training.epochs[-1]
+            accuracy, total = last["published_test_accuracy"], len(evaluated)
+            evaluation = Evaluation(
+                split=protocol.evaluated, epoch=last["epoch"], loss=last["published_test_loss"], accuracy=accuracy,
+                correct=round(accuracy * total), total=total, overlaps_training=overlaps,
+            )  # fmt: skip
+            record = replace(record, last=evaluation)
+        write_replicate(context.folder, record, npz({}))

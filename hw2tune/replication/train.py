@@ -1,9 +1,11 @@
-"""The trainings behind replicates: each is read from disk once, and trained only if it is missing."""
+"""The trainings behind replicates, each under a key of all that it depends on: read once, trained if missing."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection
+from dataclasses import asdict, dataclass, field, replace
+from functools import cache
+from importlib import metadata
 
 from hw2tune.data.dataset import Dataset
 from hw2tune.events import Listeners, ReplicationStarted
@@ -14,15 +16,43 @@ from hw2tune.records.replicates import (
     Training,
     chosen_blindly,
     read_training,
+    training_key,
     write_training,
 )
 from hw2tune.records.trials.states import COMPLETE, DIVERGED
-from hw2tune.replication.keys import key_of
 from hw2tune.resources import Capacity
-from hw2tune.study.hyperparameters import Hyperparameters
 from hw2tune.study.schema import Study
 from hw2tune.text.numbers import listed
-from hw2tune.train.task import Job, TrialData
+from hw2tune.train.task import Job, Task, TrialData
+from hw2tune.user_code.files import code_digest, code_reference, is_code
+
+# Of the code that trains. Raise it (any other text will do) where a change of code or of a default value changes a
+# result: tests/train/test_golden_curves.py says so. The first is the digest that 83dc8fd made of its source files.
+TRAINING_VERSION = "0fe5ec21ca306c67"
+
+
+def key_of(task: Task, data: Dataset, capacity: Capacity, **more: str) -> str:
+    """Return a digest of everything that a training depends on: the same key, the same training."""
+    depends_on = {
+        "task": asdict(task) | {"hyperparameters": task.hyperparameters.as_dict(), "code": code_digest(task.code)},
+        "data": data.checksum,
+        "split": data.split_checksum,
+        "normalisation": [data.info.mean, data.info.std],
+        "code": TRAINING_VERSION,
+        "torch": metadata.version("torch"),
+        "device": "cuda" if capacity.gpus_per_trial else "cpu",  # the two draw different dropout from one seed
+    }
+    # Packages of a network and an objective. Python files of the study are in the key themselves, and a version of
+    # torchvision belongs to one of torch.
+    named = [code_reference(text) for text in (task.model, task.objective) if is_code(text)]
+    modules = {one.module.partition(".")[0] for one in named if one.file is None} - {"torchvision"}
+    if modules:
+        names = sorted({name for module in modules for name in _distributions().get(module, ())})
+        depends_on["packages"] = {name: metadata.version(name) for name in names}
+    return training_key(depends_on | more)
+
+
+_distributions = cache(metadata.packages_distributions)  # reading them takes a tenth of a second
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,33 +71,40 @@ class Context:
         """The number of trainings in parallel, and their resources."""
         return self.connection.capacity()
 
+    @property
+    def trial_data(self) -> TrialData:
+        """The images of a training."""
+        return TrialData(info=self.data.info, train=self.data.train, validation=self.data.validation)
 
-def train_missing(context: Context, jobs: Sequence[Job]) -> list[Training]:
+    def started(self, *, total: int, cached: int, capacity: Capacity) -> None:
+        """Tell that trainings begin."""
+        folder = str(self.folder.root.parent)
+        self.tell(ReplicationStarted(study=self.study, total=total, cached=cached, capacity=capacity, folder=folder))
+
+
+def train_missing(context: Context, jobs: Collection[Job]) -> list[Training]:
     """Return the training of each job. Jobs of one key are one training; Ray starts only if one is missing."""
+    trainings, tell = context.trainings, context.tell
     keyed, missing = _missing(context, jobs)
-    if blind := [job.label for job in missing if job.key in context.trainings]:
-        context.tell.note(
+    if blind := [job.label for job in missing if job.key in trainings]:
+        tell.note(
             f"{listed(blind)}: trained again, as version 0.1 chose an epoch without a finite {context.study.objective}"
         )
     if missing:  # a key names its device, and Ray may see other devices than this process
         context.connection.cluster()
         keyed, missing = _missing(context, jobs)
-    capacity, cached = context.capacity, len({job.key for job in keyed}) - len(missing)
-    folder = str(context.folder.root.parent)
-    context.tell(
-        ReplicationStarted(study=context.study, total=len(missing), cached=cached, capacity=capacity, folder=folder)
-    )
+    capacity, keys = context.capacity, {job.key for job in keyed}
+    context.started(total=len(missing), cached=len(keys) - len(missing), capacity=capacity)
     if missing:
         from hw2tune.execution.tasks import train_all
 
-        data = TrialData(info=context.data.info, train=context.data.train, validation=context.data.validation)
-        for training in train_all(missing, data, capacity, context.tell):
+        for training in train_all(missing, context.trial_data, capacity, tell):
             write_training(context.folder.trainings, training)
-            context.trainings[training.key] = training
-    return [context.trainings[job.key] for job in keyed]
+            trainings[training.key] = training
+    return [trainings[job.key] for job in keyed]
 
 
-def _missing(context: Context, jobs: Sequence[Job]) -> tuple[list[Job], list[Job]]:
+def _missing(context: Context, jobs: Collection[Job]) -> tuple[list[Job], list[Job]]:
     """Return the jobs with their keys, and those whose training is missing or chose its epoch blindly."""
     capacity, objective, known = context.capacity, context.study.objective, context.trainings
     keyed = [replace(job, key=key_of(job.task, context.data, capacity)) for job in jobs]
@@ -79,21 +116,13 @@ def _missing(context: Context, jobs: Sequence[Job]) -> tuple[list[Job], list[Job
     return keyed, [job for key, job in unique.items() if key not in sound]
 
 
-def replicate_of(
-    study: Study,
-    variant: str,
-    seed: int,
-    hyperparameters: Hyperparameters,
-    training: Training,
-    *,
-    key: str,
-) -> Replicate:
+def replicate_of(study: Study, variant: str, task: Task, training: Training, *, key: str) -> Replicate:
     """Return a training as a replicate of a variant, without evaluations."""
     return Replicate(
         study=study.name,
         variant=variant,
-        seed=seed,
-        params=hyperparameters.as_dict(),
+        seed=task.seed,
+        params=task.hyperparameters.as_dict(),
         model=study.model,
         loss=study.loss,
         state=DIVERGED if training.diverged else COMPLETE,

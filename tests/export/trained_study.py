@@ -28,7 +28,7 @@ from hw2tune.records.replicates import (
 )
 from hw2tune.records.trials.epochs import DIGEST, digest
 from hw2tune.records.trials.storage import create_optuna_study
-from hw2tune.replication.evaluate import write_shared_records
+from hw2tune.replication.replicate import write_shared_records
 from hw2tune.replication.train import Context
 from hw2tune.search.failures import failure_of
 from hw2tune.search.recorder import Recorder

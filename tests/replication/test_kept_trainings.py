@@ -7,8 +7,7 @@ from hw2tune.data.load import load_dataset
 from hw2tune.events import Event, Listeners, Noted
 from hw2tune.execution.connection import Connection
 from hw2tune.records.replicates import ReplicatesFolder, Training, write_training
-from hw2tune.replication.keys import key_of
-from hw2tune.replication.train import Context, train_missing
+from hw2tune.replication.train import Context, key_of, train_missing
 from hw2tune.resources import ResourceRequest
 from hw2tune.study.file import find_study, parse_study
 from hw2tune.train.task import Job, task_of

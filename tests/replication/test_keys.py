@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from hw2tune.data.catalog import dataset_info
-from hw2tune.replication.keys import key_of
+from hw2tune.replication.train import key_of
 from hw2tune.resources import Capacity
 from hw2tune.study.hyperparameters import Hyperparameters
 from hw2tune.train.task import Task

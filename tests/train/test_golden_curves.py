@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from hw2tune.replication.keys import TRAINING_VERSION
+from hw2tune.replication.train import TRAINING_VERSION
 from hw2tune.study.hyperparameters import OPTIMIZERS, Hyperparameters
 from hw2tune.train.loop import train_epochs
 from hw2tune.train.state import new_state
