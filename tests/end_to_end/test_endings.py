@@ -17,7 +17,7 @@ from hw2tune.records.trials.storage import read_trials
 from tests.end_to_end.command import Command
 from tests.end_to_end.test_study import STUDY
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.matrix]
 
 ENDED = "hw2tune: interrupted; finished work is kept, run the same command again to continue\n"
 
@@ -45,12 +45,12 @@ def assert_nothing_of_rays(text: str) -> None:
 @pytest.mark.parametrize(
     "end",
     [
-        pytest.param(lambda command: command.signal_group(signal.SIGTERM), id="timeout", marks=pytest.mark.matrix),
-        pytest.param(lambda command: command.signal_group(signal.SIGHUP), id="hang-up", marks=pytest.mark.matrix),
+        pytest.param(lambda command: command.signal_group(signal.SIGTERM), id="timeout"),
+        pytest.param(lambda command: command.signal_group(signal.SIGHUP), id="hang-up"),
         pytest.param(lambda command: command.signal_everybody(), id="systemd"),
-        pytest.param(lambda command: command.signal_everybody(signal.SIGUSR1), id="usr1", marks=pytest.mark.matrix),
-        pytest.param(lambda command: command.signal_everybody(signal.SIGUSR2), id="usr2", marks=pytest.mark.matrix),
-        pytest.param(lambda command: command.signal_everybody(signal.SIGXCPU), id="xcpu", marks=pytest.mark.matrix),
+        pytest.param(lambda command: command.signal_everybody(signal.SIGUSR1), id="usr1"),
+        pytest.param(lambda command: command.signal_everybody(signal.SIGUSR2), id="usr2"),
+        pytest.param(lambda command: command.signal_everybody(signal.SIGXCPU), id="xcpu"),
     ],
 )
 def test_a_search_is_ended_in_order_whoever_gets_the_signal(place, end):
@@ -67,7 +67,6 @@ def test_a_search_is_ended_in_order_whoever_gets_the_signal(place, end):
     assert not (place / "ray_results" / "tiny" / "running.json").exists()
 
 
-@pytest.mark.matrix
 def test_a_hang_up_writes_its_line_to_a_file(place):
     with (place / "err.txt").open("w") as err:
         command = Command("study", "tiny.toml", "--trials", 400, "--quiet", cwd=place, stderr=err)
@@ -78,7 +77,6 @@ def test_a_hang_up_writes_its_line_to_a_file(place):
     assert (place / "err.txt").read_text() == ENDED
 
 
-@pytest.mark.matrix
 @pytest.mark.parametrize("seconds", [0.3, 1.0, 2.5, 5.0])
 def test_a_study_that_is_starting_ends_with_one_line(place, seconds):
     command = Command("study", "tiny.toml", cwd=place)
@@ -92,7 +90,6 @@ def test_a_study_that_is_starting_ends_with_one_line(place, seconds):
     assert command.left_running() == [] and scratch_folders() == []
 
 
-@pytest.mark.matrix
 def test_replicating_and_reproducing_end_in_the_same_way(place):
     code, _, err = Command("study", "tiny.toml", "--trials", 3, "--max-epochs", 1, cwd=place).finish()
     assert code == 0, err
@@ -108,7 +105,6 @@ def test_replicating_and_reproducing_end_in_the_same_way(place):
     assert summary.left_running() == [] and scratch_folders() == []
 
 
-@pytest.mark.matrix
 def test_a_second_ctrl_c_ends_at_once(place):
     command = Command("study", "tiny.toml", "--trials", 400, cwd=place)
     command.wait_until(lambda: searching(place))
@@ -121,7 +117,6 @@ def test_a_second_ctrl_c_ends_at_once(place):
     assert command.left_running() == [] and scratch_folders() == []
 
 
-@pytest.mark.matrix
 def test_a_terminal_that_goes_away_ends_no_study_that_ignores_hang_ups(place):
     master, slave = pty.openpty()
     command = Command(
@@ -137,7 +132,6 @@ def test_a_terminal_that_goes_away_ends_no_study_that_ignores_hang_ups(place):
     assert (place / "ray_results" / "tiny" / "report" / "index.html").exists()
 
 
-@pytest.mark.matrix
 def test_a_pipe_whose_reader_leaves_ends_no_study(place):
     command = Command("study", "tiny.toml", "--trials", 8, "--max-epochs", 2, cwd=place)
     command.process.stderr.close()
@@ -146,13 +140,11 @@ def test_a_pipe_whose_reader_leaves_ends_no_study(place):
     assert len(read_trials(StudyFolder(place / "ray_results" / "tiny"))) == 8
 
 
-@pytest.mark.matrix
 def test_closed_streams_are_no_files_of_ours(place):
     shown = subprocess.run(["sh", "-c", f"{sys.executable} -m hw2tune status >&- 2>&- <&-"], cwd=place)
     assert shown.returncode == 0
 
 
-@pytest.mark.matrix
 def test_a_stopped_study_goes_on_where_it_was(place):
     command = Command("study", "tiny.toml", "--trials", 12, cwd=place)
     command.wait_until(lambda: searching(place))
@@ -164,7 +156,6 @@ def test_a_stopped_study_goes_on_where_it_was(place):
     assert {trial.state.name for trial in read_trials(StudyFolder(place / "ray_results" / "tiny"))} == {"COMPLETE"}
 
 
-@pytest.mark.matrix
 def test_what_a_killed_command_leaves_is_removed_by_the_next(place):
     command = Command("study", "tiny.toml", "--trials", 400, cwd=place)
     command.wait_until(lambda: searching(place))

@@ -536,17 +536,21 @@ def test_readers_get_no_checkpoints_and_follow_what_changes(url, machine):
     assert contents(reading(url, "tiny")) == {"tiny/study.toml": "one", "tiny/optuna.journal": "1\n2"}
 
 
-def test_a_missing_bucket_an_unknown_scheme_and_a_dead_server_are_one_line(s3):
-    _, options = s3
-    for url, reason in {
-        f"s3://key:secret@nowhere/x{options}": "s3://nowhere/x: cannot be reached (no bucket `nowhere`); check",
-        "nope://user:secret@x/y": "nope://x/y: cannot be reached (Unrecognized filesystem type in URI: nope://x/y)",
-        "s3://key:secret@bucket/x?endpoint_override=127.0.0.1:9&scheme=http": "s3://bucket/x: cannot be reached (",
-    }.items():
-        with pytest.raises(StoreError) as refusal:
-            reading(url)
-        assert str(refusal.value).startswith(reason)
-        assert "secret" not in str(refusal.value) and len(str(refusal.value).splitlines()) == 1
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("s3://key:secret@nowhere/x{}", "s3://nowhere/x: cannot be reached (no bucket `nowhere`); check"),
+        pytest.param(  # asked again for six seconds
+            "s3://key:secret@bucket/x?endpoint_override=127.0.0.1:9&scheme=http",
+            "s3://bucket/x: cannot be reached (", marks=pytest.mark.matrix,
+        ),
+    ],
+)  # fmt: skip
+def test_a_missing_bucket_and_a_dead_server_are_one_line(s3, url, reason):
+    with pytest.raises(StoreError) as refusal:
+        reading(url.format(s3[1]))
+    assert str(refusal.value).startswith(reason)
+    assert "secret" not in str(refusal.value) and len(str(refusal.value).splitlines()) == 1
 
 
 def test_an_unknown_scheme_is_refused_in_one_line_without_its_password():
