@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -60,38 +60,37 @@ def _figure(results: StudyResults, figure: DrawnFigure | MissingFigure) -> dict[
     shared = {"name": figure.name, "section": figure.section, "title": figure.title}
     if isinstance(figure, MissingFigure):
         return shared | {"missing": figure.reason}
-    files = {"png": figure.png, "pdf": figure.pdf}
-    return (
-        shared
-        | {"caption": figure.caption, "alt": figure.alt}
-        | {kind: results.file("figures", path.name) for kind, path in files.items()}
-    )
+    files = {kind: results.file("figures", getattr(figure, kind).name) for kind in ("png", "pdf")}
+    return shared | {"caption": figure.caption, "alt": figure.alt} | files
 
 
 def summary_markdown(results: Sequence[StudyResults]) -> str:
     """One part a study: its claims, what they rest on, the tables of variants and pairs."""
     parts = []
     for one in results:
-        parts.append(f"## {escape(one.data.name)}")
-        parts += [text for block in (opening_prose(one), *damaged_prose(one)) for text in paragraphs(block)]
-        if one.data.replicates:
-            parts += [table(variants_summary(one)), table(pairs_summary(one))]
-            parts += [text for block in pairs_details(one) for text in paragraphs(block)]
+        replicates = one.data.replicates
+        parts += [f"## {escape(one.data.name)}", *_paragraphs(opening_prose(one), *damaged_prose(one))]
+        parts += [_table(block) for block in (variants_summary(one), pairs_summary(one)) if replicates]
+        parts += _paragraphs(*pairs_details(one)) if replicates else []
     return "\n\n".join(parts) + "\n"
 
 
-def paragraphs(block: Prose) -> list[str]:
+def _paragraphs(*blocks: Prose) -> Iterator[str]:
     """Paragraphs, under their note and, in bold, their caveat."""
-    before = [*([escape(block.note)] if block.note else []), *([f"**{escape(block.caveat)}**"] if block.caveat else [])]
-    return [*before, *map(escape, block.paragraphs)]
+    for block in blocks:
+        if block.note:
+            yield escape(block.note)
+        if block.caveat:
+            yield f"**{escape(block.caveat)}**"
+        yield from map(escape, block.paragraphs)
 
 
-def table(block: Table) -> str:
+def _table(block: Table) -> str:
     """A table in GitHub's markdown, its caption under it."""
-    rows = [
-        [f"{escape(row.cells[0])}{f' (**{escape(row.caveat)}**)' if row.caveat else ''}", *map(escape, row.cells[1:])]
-        for row in block.rows
-    ]
+    rows = []
+    for row in block.rows:
+        first, *others = map(escape, row.cells)
+        rows.append([first + (f" (**{escape(row.caveat)}**)" if row.caveat else ""), *others])
     rule = ["---:" if name in block.numeric else ":---" for name in block.columns]
     return f"{markdown_table([*map(escape, block.columns)], rows, rule)}\n\n{escape(block.caption)}"
 
@@ -100,7 +99,7 @@ def escape(text: str) -> str:
     """Plain text as markdown that shows it: no HTML, no markup, no new cells; `...` stays code."""
     parts = re.sub(r"\s+", " ", text).split("`")
     if len(parts) % 2 == 0:
-        return _escape("".join(parts))
+        parts = ["".join(parts)]
     return "".join(f"`{part.replace('|', '/')}`" if place % 2 else _escape(part) for place, part in enumerate(parts))
 
 

@@ -29,7 +29,6 @@ from hw2tune.report.outputs import PAGE, SUMMARY, default_target, replacing
 from hw2tune.report.page.blocks import render_page
 from hw2tune.report.page.sections import opening, sections
 from hw2tune.report.results import StudyResults, compute, read_finished
-from hw2tune.report.study_data import StudyData
 from hw2tune.report.summary import summary_json, summary_markdown
 from hw2tune.text.numbers import listed
 
@@ -63,19 +62,24 @@ def write_report(
         refuse_links_out(folder.root)
     target = target or default_target(folders)
     with replacing(target) as scratch:
-        results = [_results(data, scratch, f"{data.overview.folder.name}/" if len(read) > 1 else "") for data in read]
-        tables = [path for one in results for path in _write_tables(one, scratch)]
+        places = [f"{data.overview.folder.name}/" if len(read) > 1 else "" for data in read]
+        results = [
+            compute(data, make_figures(data, scratch / "figures" / place), place)
+            for data, place in zip(read, places, strict=True)
+        ]
+        tables = {one.file("tables", f"{name}.csv"): one.tables[name] for one in results for name in one.tables}
+        for name, table in tables.items():
+            write_atomically(scratch / name, table.to_csv(index=False, lineterminator="\n"))
         write_atomically(scratch / "summary.md", summary_markdown(results))
         write_atomically(scratch / SUMMARY, summary_json(results))
         write_atomically(scratch / PAGE, page_html(results))
     drawn = [figure for one in results for figure in one.figures if isinstance(figure, DrawnFigure)]
-    figures = [path for figure in drawn for path in (figure.png, figure.pdf)]
     return ReportFiles(
         page=target / PAGE,
         markdown=target / "summary.md",
         json=target / SUMMARY,
-        tables=[target / path.relative_to(scratch) for path in tables],
-        figures=[target / path.relative_to(scratch) for path in figures],
+        tables=[target / name for name in tables],
+        figures=[target / path.relative_to(scratch) for figure in drawn for path in (figure.png, figure.pdf)],
     )
 
 
@@ -84,14 +88,3 @@ def page_html(results: Sequence[StudyResults]) -> str:
     names = [one.data.overview.folder.name for one in results]  # one study may lie in two folders
     names = names if len(results) > 1 else [one.data.name for one in results]
     return render_page(title=listed(names), studies=names, opening=opening(results), sections=sections(results))
-
-
-def _results(data: StudyData, target: Path, place: str) -> StudyResults:
-    return compute(data, make_figures(data, target / "figures" / place), place)
-
-
-def _write_tables(results: StudyResults, target: Path) -> list[Path]:
-    paths = {name: target / results.file("tables", f"{name}.csv") for name in results.tables}
-    for name, path in paths.items():
-        write_atomically(path, results.tables[name].to_csv(index=False, lineterminator="\n"))
-    return list(paths.values())

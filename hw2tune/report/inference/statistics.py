@@ -25,14 +25,6 @@ MOST_FLIPS = 9999  # sign flips beyond which (n > 13) the permutation test draws
 
 
 @dataclass(frozen=True, kw_only=True)
-class Interval:
-    """From `low` to `high`, both included."""
-
-    low: float
-    high: float
-
-
-@dataclass(frozen=True, kw_only=True)
 class Summary:
     """Values of `n` replicates. With n = 1 there is no deviation and no interval: they are None."""
 
@@ -176,12 +168,12 @@ def median_seed(seeds: Sequence[int], differences: ArrayLike) -> int:
     return min(zip(distance, seeds, strict=True))[1]
 
 
-def wilson(correct: int, total: int) -> Interval | None:
+def wilson(correct: int, total: int) -> tuple[float, float] | None:
     """Wilson's 95 % interval of correct / total; None where there is nothing to count."""
     if not total:
         return None
     interval = stats.binomtest(correct, total).proportion_ci(CONFIDENCE, method="wilson")
-    return Interval(low=float(interval.low), high=float(interval.high))
+    return float(interval.low), float(interval.high)
 
 
 def _finite(values: ArrayLike) -> NDArray[np.float64]:

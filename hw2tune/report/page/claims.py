@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
-from collections.abc import Mapping
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -12,7 +12,7 @@ from hw2tune.records.trials.states import COMPLETE
 from hw2tune.report.page.blocks import Block, Prose, Row, Table
 from hw2tune.report.results import StudyResults
 from hw2tune.report.study_data import StudyData
-from hw2tune.study.schema import TUNED, Claim, Study
+from hw2tune.study.schema import TUNED, Claim
 from hw2tune.text.numbers import (
     DASH,
     configuration,
@@ -31,10 +31,16 @@ def opening_prose(results: StudyResults) -> Prose:
     """What was studied, and the claims as sentences."""
     overview = results.data.overview
     study = overview.study
+    chosen = ""  # by what, unless it is what a reader expects: claims are always about test accuracy
+    if study.objective != "validation_accuracy":
+        chosen = f"chosen by {study.objective_spec.label} and tested by accuracy, "
+    finished = sorted({results.count(variant)[0] for variant in results.data.variants if results.data.of(variant)})
+    n = f"n = {' to '.join(str(one) for one in dict.fromkeys([finished[0], finished[-1]]))}" if finished else ""
+    started = [str(run["started"])[:10] for run in results.data.environment if "started" in run]
     about = (
-        f"{study.model} on {results.data.label}, {study.loss.replace('_', ' ')} loss, {_chosen_by(study)}"
+        f"{study.model} on {results.data.label}, {study.loss.replace('_', ' ')} loss, {chosen}"
         f"{counted(study.max_epochs, 'epoch')}; {counted(len(overview.finished), 'trial')}, "
-        f"{_n(results)}{_date(results)}."
+        f"{', '.join([n or 'no replicates', *started[-1:]])}."
     )
     claims = [claim.sentence for claim in results.claims] if results.data.replicates else [_no_replicates(results)]
     paragraphs = [*claims, *claims_added(results.data)]
@@ -43,35 +49,33 @@ def opening_prose(results: StudyResults) -> Prose:
 
 def claims_added(data: StudyData) -> list[str]:
     """Sentences on the claims that the study's first run did not have, with the day of the first run that had them."""
-    asked = [(str(run.get("started"))[:10], claims) for run in data.environment if (claims := _asked(run)) is not None]
+    asked = []
+    for run in data.environment:
+        with contextlib.suppress(KeyError, ValidationError):  # damaged, or of an earlier version
+            claims = TypeAdapter(list[Claim]).validate_python(run["study"]["claims"])
+            asked.append((str(run.get("started"))[:10], [_sides(one) for one in claims]))
     days = [
-        (one, next((day for day, claims in asked if _sides(one) in claims), ""))
+        (one, next((f"on {day}, " for day, claims in asked if _sides(one) in claims), ""))
         for one in data.overview.study.claims
         if asked and _sides(one) not in asked[0][1]
     ]
-    return [
-        f"{one.a.variant} against {one.b.variant} was added {f'on {day}, ' if day else ''}after the study's first run."
-        for one, day in days
-    ]
-
-
-def _asked(run: Mapping[str, Any]) -> list[Any] | None:
-    """The claims of the study when a run began; None where its entry is damaged or of an earlier version."""
-    try:
-        return [_sides(one) for one in TypeAdapter(list[Claim]).validate_python(run["study"]["claims"])]
-    except (KeyError, ValidationError):
-        return None
+    return [f"{one.a.variant} against {one.b.variant} was added {day}after the study's first run." for one, day in days]
 
 
 def _sides(claim: Claim) -> Any:
     return [(side.of, side.changes) for side in (claim.a, claim.b)]
 
 
-def _chosen_by(study: Study) -> str:
-    """What chose, where it is not what a reader expects: claims are always about test accuracy."""
-    if study.objective == "validation_accuracy":
-        return ""
-    return f"chosen by {study.objective_spec.label} and tested by accuracy, "
+def _no_replicates(results: StudyResults) -> str:
+    overview = results.data.overview
+    ended, best = counted(len(overview.finished), "trial"), overview.best
+    if best is None:
+        return f"Nothing to claim: of {ended}, none has a value. The table of trials says why each failed."
+    value = objective_value(best.value, overview.study.objective)
+    return (
+        f"Nothing to claim yet: the best of {ended} reached {value} {overview.study.objective_spec.label}, in one run. "
+        f"`hw2tune summarize {results.data.name}` trains the replicates that a claim rests on."
+    )
 
 
 def damaged_prose(results: StudyResults) -> list[Prose]:
@@ -84,7 +88,15 @@ def variants_blocks(results: StudyResults) -> list[Block]:
     """The table of variants, the pairs, and what did not finish."""
     if not results.data.replicates:
         return []  # the opening says so
-    return [*_unfinished(results), variants_summary(results), pairs_summary(results), *pairs_details(results)]
+    parts = []
+    for variant in results.data.variants:
+        states = Counter(replicate.state for replicate in results.data.of(variant))
+        there, finished = states.total(), states.pop(COMPLETE, 0)
+        if finished < there:
+            parts.append(f"{listed([f'{n} {state}' for state, n in states.items()])} of {there} {variant}")
+    text = f"Not in the numbers: {'; '.join(parts)}. The table of replicates gives each reason."
+    unfinished = [Prose(name="unfinished", paragraphs=[text])] if parts else []
+    return [*unfinished, variants_summary(results), pairs_summary(results), *pairs_details(results)]
 
 
 def variants_summary(results: StudyResults) -> Table:
@@ -93,21 +105,12 @@ def variants_summary(results: StudyResults) -> Table:
     for row in results.tables["variants"].to_dict("records"):
         variant = str(row["variant"])
         finished, there = results.count(variant)
-        rows.append(
-            Row(
-                caveat=results.caveats.get(variant, ""),
-                cells=[
-                    variant,
-                    percent(row["test_accuracy"]),
-                    percent_interval(row["test_low"], row["test_high"]),
-                    str(there) if finished == there else f"{finished} of {there}",
-                    percent(row["last_test_accuracy"]),
-                    percent(row["validation_accuracy"]),
-                    str(row["chosen_epochs"]) or DASH,
-                    configuration(results.data.of(variant)[0].params),
-                ],
-            )
-        )
+        cells = [variant, percent(row["test_accuracy"]), percent_interval(row["test_low"], row["test_high"])]
+        cells += [str(there) if finished == there else f"{finished} of {there}"]
+        cells += [percent(row["last_test_accuracy"]), percent(row["validation_accuracy"])]
+        cells += [str(row["chosen_epochs"]) or DASH, configuration(results.data.of(variant)[0].params)]
+        rows.append(Row(caveat=results.caveats.get(variant, ""), cells=cells))
+    columns = ["Variant", "Test", "95 % interval", "n", "Last epoch", "Validation", "Epochs", "Configuration"]
     return Table(
         name="variants",
         title="Accuracy of the variants",
@@ -115,8 +118,8 @@ def variants_summary(results: StudyResults) -> Table:
             f"Means over the replicates, on {results.data.label}. Test is read at the epoch that validation "
             "chose, and once more at the last epoch; the 95 % t-interval is about other seeds. n counts replicates."
         ),
-        columns=["Variant", "Test", "95 % interval", "n", "Last epoch", "Validation", "Epochs", "Configuration"],
-        numeric=frozenset({"Test", "95 % interval", "n", "Last epoch", "Validation"}),
+        columns=columns,
+        numeric=columns[1:6],
         rows=rows,
         file=results.file("tables", "variants.csv"),
     )
@@ -129,15 +132,12 @@ def pairs_summary(results: StudyResults) -> Table:
         pair, tests = claim.comparison, claim.mcnemar
         cells = [DASH] * 6
         if pair is not None:
-            cells = [
-                points(pair.mean),
-                points_interval(pair.low, pair.high),
-                str(pair.n),
-                _both(pair.permutation_p, claim.holm_p),
-                f"{tests.fixed} / {tests.broken}" if tests else DASH,
-                p_number(tests and tests.p),
-            ]
+            p = p_number(pair.permutation_p)  # in brackets as corrected, where something had to be corrected
+            p += f" ({p_number(claim.holm_p)})" if claim.holm_p not in (None, pair.permutation_p) else ""
+            cells = [points(pair.mean), points_interval(pair.low, pair.high), str(pair.n), p]
+            cells += [f"{tests.fixed} / {tests.broken}" if tests else DASH, p_number(tests and tests.p)]
         rows.append(Row(caveat=claim.caveat, cells=[f"{claim.variant} against {claim.against}", *cells, claim.verdict]))
+    numbers = ["Difference", "95 % interval", "n", "p (sign flip)", "Fixed / broken", "p (McNemar)"]
     return Table(
         name="pairs",
         title="Differences between variants",
@@ -149,25 +149,11 @@ def pairs_summary(results: StudyResults) -> Table:
             "McNemar's exact test. The sign-flip p stands in brackets as Holm corrects it for the number of "
             f"pairs tested; intervals and verdicts are not corrected.{chosen_on_these_seeds(results)}"
         ),
-        columns=[
-            "Pair",
-            "Difference",
-            "95 % interval",
-            "n",
-            "p (sign flip)",
-            "Fixed / broken",
-            "p (McNemar)",
-            "Verdict",
-        ],
-        numeric=frozenset({"Difference", "95 % interval", "n", "p (sign flip)", "Fixed / broken", "p (McNemar)"}),
+        columns=["Pair", *numbers, "Verdict"],
+        numeric=numbers,
         rows=rows,
         file=results.file("tables", "pairs.csv"),
     )
-
-
-def _both(p: float | None, corrected: float | None) -> str:
-    """`0.0625 (0.188)`; one number where nothing had to be corrected."""
-    return p_number(p) if corrected is None or corrected == p else f"{p_number(p)} ({p_number(corrected)})"
 
 
 def pairs_details(results: StudyResults) -> list[Prose]:
@@ -187,43 +173,3 @@ def chosen_on_these_seeds(results: StudyResults) -> str:
         " The tuned configuration was chosen by validation on the same seeds that are then tested, so one that was "
         "lucky on them may be slightly favoured; no test image had a part in it."
     )
-
-
-def _no_replicates(results: StudyResults) -> str:
-    overview = results.data.overview
-    ended, best = counted(len(overview.finished), "trial"), overview.best
-    if best is None:
-        return f"Nothing to claim: of {ended}, none has a value. The table of trials says why each failed."
-    objective = overview.study.objective
-    return (
-        f"Nothing to claim yet: the best of {ended} reached {objective_value(best.value, objective)} "
-        f"{overview.study.objective_spec.label}, in one run. `hw2tune summarize {results.data.name}` trains the "
-        "replicates that a claim rests on."
-    )
-
-
-def _n(results: StudyResults) -> str:
-    numbers = [results.count(variant) for variant in results.data.variants if results.data.of(variant)]
-    if not numbers:
-        return "no replicates"
-    finished = sorted({finished for finished, _ in numbers})
-    return f"n = {finished[0]}" if len(finished) == 1 else f"n = {finished[0]} to {finished[-1]}"
-
-
-def _date(results: StudyResults) -> str:
-    started = [str(run["started"])[:10] for run in results.data.environment if "started" in run]
-    return f", {started[-1]}" if started else ""
-
-
-def _unfinished(results: StudyResults) -> list[Block]:
-    parts = []
-    for variant in results.data.variants:
-        finished, there = results.count(variant)
-        if finished < there:
-            states = Counter(replicate.state for replicate in results.data.of(variant))
-            states.pop(COMPLETE, None)
-            parts.append(f"{listed([f'{n} {state}' for state, n in states.items()])} of {there} {variant}")
-    if not parts:
-        return []
-    text = f"Not in the numbers: {'; '.join(parts)}. The table of replicates gives each reason."
-    return [Prose(name="unfinished", paragraphs=[text])]

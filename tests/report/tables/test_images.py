@@ -29,7 +29,7 @@ def test_accuracy_of_a_class_comes_with_wilsons_interval() -> None:
     interval = wilson(2, 3)
     assert interval is not None
     assert (row["images"], row["correct"], row["predicted"]) == (3, 2, 3)
-    assert (row["accuracy"], row["low"], row["high"]) == pytest.approx((2 / 3, interval.low, interval.high))
+    assert (row["accuracy"], row["low"], row["high"]) == pytest.approx((2 / 3, *interval))
     assert row["precision"] == pytest.approx(2 / 3)
 
 
