@@ -175,7 +175,7 @@ def _train(call: tuple[str, str, int, dict[str, Value]]) -> tuple[Training, list
 
 def curve(task: Task, configuration: Mapping[str, Value], seed: int) -> Iterator[dict[str, Any]]:
     """Trains one configuration as the study would, and yields what MEASURED names, epoch by epoch."""
-    from hw2tune.train.loop import DivergedError, evaluate, train_epochs
+    from hw2tune.train.loop import DivergedError, evaluated, predict, train_epochs
     from hw2tune.train.metrics import LOSSES
     from hw2tune.train.state import new_state
     from hw2tune.train.task import Blueprint
@@ -185,7 +185,7 @@ def curve(task: Task, configuration: Mapping[str, Value], seed: int) -> Iterator
     state = new_state(Blueprint(model=study.model), hyperparameters, seed=seed, device=device)
     try:
         for epoch in train_epochs(state, hyperparameters, data, loss=study.loss, max_epochs=study.max_epochs):
-            test_loss, test_accuracy = evaluate(state.model, test, LOSSES[study.loss])
+            test_loss, test_accuracy = evaluated(predict(state.model, test), test, LOSSES[study.loss])
             yield {
                 "epoch": epoch["epoch"],
                 "train_loss": f"{epoch['train_loss']:.5g}",

@@ -9,7 +9,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from importlib import metadata
 from pathlib import Path
 
 import psutil
@@ -17,7 +16,7 @@ import psutil
 from hw2tune.data.load import list_datasets
 from hw2tune.errors import Hw2tuneError
 from hw2tune.execution.scratch import temporary_place
-from hw2tune.records.environment import PACKAGES, processor
+from hw2tune.records.environment import PACKAGES, installed_version, processor
 from hw2tune.text.plain import without_secrets
 from hw2tune.variables import entry_for, removed
 
@@ -134,7 +133,7 @@ def facts(data_dir: Path | None = None) -> list[tuple[str, str]]:
         temporary = str(error)
     rows = [
         ("system", f"{platform.platform()}, Python {platform.python_version()}"),
-        ("packages", ", ".join(f"{name} {version}" for name in PACKAGES if (version := _version(name)))),
+        ("packages", ", ".join(f"{name} {version}" for name in PACKAGES if (version := installed_version(name)))),
         ("processor", f"{processor()}, {os.cpu_count()} cores, {granted_cpus():g} granted (affinity and quota)"),
         ("memory", _memory()),
         ("GPUs", _gpus()),
@@ -162,7 +161,7 @@ def problems() -> list[str]:
         temporary_place()
     except Hw2tuneError as error:
         found.append(str(error))
-    missing = [name for name in ("torch", "ray", "optuna") if not _version(name)]
+    missing = [name for name in ("torch", "ray", "optuna") if not installed_version(name)]
     return found + [f"{name} is not installed: pip install . in hw2tune's checkout" for name in missing]
 
 
@@ -199,11 +198,4 @@ def _free(folder: str) -> int | None:
     try:
         return shutil.disk_usage(folder).free
     except OSError:
-        return None
-
-
-def _version(name: str) -> str | None:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
         return None

@@ -58,7 +58,7 @@ def run_facts() -> dict[str, Any]:
         "started": datetime.now().astimezone().isoformat(timespec="seconds"),
         "command": shlex.join([Path(sys.argv[0]).name, *map(without_secrets, sys.argv[1:])]),
         "python": platform.python_version(),
-        "versions": {name: version for name in PACKAGES if (version := _version(name))},
+        "versions": {name: version for name in PACKAGES if (version := installed_version(name))},
         "commit": commit(),
         "platform": platform.platform(),
         "processor": processor(),
@@ -67,7 +67,8 @@ def run_facts() -> dict[str, Any]:
     }
 
 
-def _version(name: str) -> str | None:
+def installed_version(name: str) -> str | None:
+    """Return the version of an installed package, or None."""
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
@@ -78,7 +79,7 @@ def version_text(version: str) -> str:
     """What `hw2tune --version` prints: ours with its commit, and those of what it stands on, none of it imported."""
     at = commit()
     ours = f"hw2tune {version} (commit {at or 'not known'})"
-    under = [f"{name} {_version(name) or 'not installed'}" for name in ("torch", "ray", "optuna")]
+    under = [f"{name} {installed_version(name) or 'not installed'}" for name in ("torch", "ray", "optuna")]
     return "\n".join([ours, ", ".join([f"Python {platform.python_version()}", *under])])
 
 

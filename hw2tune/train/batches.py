@@ -13,6 +13,9 @@ from torch import Tensor
 from hw2tune.data.catalog import DatasetInfo
 from hw2tune.data.dataset import Split
 
+CROP_SHARE = 8  # an image is shifted by up to an eighth of its size, 4 pixels of 32 (He et al., 2016)
+CUTOUT_SHARE = 2  # the square that is covered has half the image's size (DeVries and Taylor, 2017)
+
 
 @dataclass(frozen=True, kw_only=True)
 class DeviceSplit:
@@ -67,27 +70,20 @@ class TrainingData:
 
 
 def on_device(split: Split, info: DatasetInfo, device: torch.device) -> DeviceSplit:
-    """Moves a split to the device; on the CPU the arrays are shared, not copied."""
+    """Move a split to the device; on the CPU the arrays are shared, not copied."""
     mean, std = np.array(info.mean), np.array(info.std)  # (C,) on the scale [0, 1]
     white = 255 if split.images.dtype == np.uint8 else 1
     scale, shift = (np.broadcast_to(value, split.images.shape[1:]) for value in (1 / (white * std), -mean / std))
-    return DeviceSplit(
-        images=_tensor(split.images).to(device),
-        labels=_tensor(split.labels).to(device),
-        scale=torch.tensor(scale, dtype=torch.float32, device=device),
-        shift=torch.tensor(shift, dtype=torch.float32, device=device),
-    )
-
-
-def _tensor(array: np.ndarray) -> Tensor:
     with warnings.catch_warnings():
         # Arrays from Ray's object store are read-only; batches are copies, so nothing ever writes to them.
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-        return torch.from_numpy(array)
-
-
-CROP_SHARE = 8  # an image is shifted by up to an eighth of its size, 4 pixels of 32 (He et al., 2016)
-CUTOUT_SHARE = 2  # the square that is covered has half the image's size (DeVries and Taylor, 2017)
+        images, labels = (torch.from_numpy(array).to(device) for array in (split.images, split.labels))
+    return DeviceSplit(
+        images=images,
+        labels=labels,
+        scale=torch.tensor(scale, dtype=torch.float32, device=device),
+        shift=torch.tensor(shift, dtype=torch.float32, device=device),
+    )
 
 
 @dataclass(frozen=True)

@@ -17,18 +17,22 @@ MMAP_THRESHOLD_MAX = 32 * 1024**2  # what glibc accepts on 64 bits
 
 
 def prepare_process(threads: int, *, gpu: bool) -> torch.device:
-    """Sets this process up for training and returns its device: with `gpu` one that it sees, else the CPU.
+    """Set this process up for training and return its device: with `gpu` one that it sees, else the CPU.
 
     Ray hides no GPU from a process that asked for none, so what was asked for decides. Raises DeviceError where a GPU
     was asked for and cannot be used: a training is kept under a key that names its device.
 
     Numbers smaller than 1e-38 are flushed to zero: strong weight decay drives weights there, and the CPU's
     arithmetic on them is many times slower. TF32 is turned off (cuDNN's default is on) and bf16 is not used, so that
-    results are comparable across devices.
+    results are comparable across devices. glibc keeps freed memory: else it returns each step's large tensors and gets
+    them anew, page by page, whose faults are a fifth of a CIFAR-10 step with batches of 128.
     """
     torch.set_num_threads(threads)
     torch.set_flush_denormal(True)
-    _keep_freed_memory()
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "mallopt"):
+        libc.mallopt(MMAP_THRESHOLD, MMAP_THRESHOLD_MAX)
+        libc.mallopt(TRIM_THRESHOLD, 2**31 - 1)
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cuda.matmul.allow_tf32 = False
     if gpu and not torch.cuda.is_available():
@@ -40,20 +44,9 @@ def prepare_process(threads: int, *, gpu: bool) -> torch.device:
     return torch.device("cuda" if gpu else "cpu")
 
 
-def _keep_freed_memory() -> None:
-    """Has glibc keep what is freed: else it returns each step's large tensors and gets them anew, page by page.
-
-    Those faults are a fifth of a CIFAR-10 step with batches of 128. Other C libraries are left as they are.
-    """
-    libc = ctypes.CDLL(None)
-    if hasattr(libc, "mallopt"):
-        libc.mallopt(MMAP_THRESHOLD, MMAP_THRESHOLD_MAX)
-        libc.mallopt(TRIM_THRESHOLD, 2**31 - 1)
-
-
 @cache
 def keep_compiler_out() -> None:
-    """From here on optimizers do without PyTorch's compiler.
+    """From here on optimizers do without the compiler of PyTorch 2.15 (`tests/train/test_workarounds.py`).
 
     They import `torch._dynamo` when one is made and again when it steps: 2 s a process and more, longer than most
     trials' first epoch. Nothing is compiled here.

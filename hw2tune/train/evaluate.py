@@ -17,6 +17,8 @@ from hw2tune.train.models import build_model, load_weights
 from hw2tune.train.task import Blueprint
 
 Weights = dict[str, NDArray[Any]]
+NOT_NUMPYS = {torch.bfloat16, torch.float8_e4m3fn, torch.float8_e5m2}  # exact in float32, and exact on the way back
+FEATURE_LAYERS = 2  # of the convolutions, the first and the last
 
 
 def evaluate_network(
@@ -34,34 +36,33 @@ def evaluate_network(
 
     The arrays are those of `records.replicates.write_replicate`; `shown` are the test images whose feature maps stay.
     """
-    arrays: dict[str, NDArray[Any]] = {"labels": test.labels.cpu().numpy().astype(label_type(blueprint))}
+    label_type = np.uint8 if len(blueprint.classes) <= 256 else np.uint16
+    arrays: dict[str, NDArray[Any]] = {"labels": test.labels.cpu().numpy().astype(label_type)}
     evaluations = {}
     for which in ("chosen", "last"):
         net = network(blueprint, weights[which], device)
         logits = predict(net, test)
         evaluations[which] = evaluation(logits, test.labels, loss) | {"epoch": epochs[which]}
-        predicted, confidence = predictions(logits, label_type(blueprint))
+        predicted, confidence = predictions(logits, label_type)
         if which == "chosen":
             arrays |= {"predicted": predicted, "confidence": confidence}
         else:
             arrays["last_predicted"] = predicted
     images = test.normalised(test.images[list(shown)])
     arrays |= {f"features/{name}": maps for name, maps in feature_maps(net, images).items()}
-    arrays |= {f"weights/{name}": _array(tensor.detach().cpu()) for name, tensor in net.named_parameters()}
+    arrays |= {f"weights/{name}": _array(tensor) for name, tensor in net.named_parameters()}
     arrays |= {f"initial_norms/{name}": np.asarray(norm, np.float32) for name, norm in initial_norms.items()}
     return evaluations, arrays
 
 
 def weights_of(model: nn.Module) -> Weights:
     """Parameters and buffers (of batch norm) by name, copies on the CPU; what numpy has no type for as float32."""
-    return {name: _array(tensor.detach().cpu()) for name, tensor in model.state_dict().items()}
+    return {name: _array(tensor) for name, tensor in model.state_dict().items()}
 
 
 def _array(tensor: Tensor) -> NDArray[Any]:
-    return (tensor.float() if tensor.dtype in _NOT_NUMPYS else tensor).numpy().copy()
-
-
-_NOT_NUMPYS = {torch.bfloat16, torch.float8_e4m3fn, torch.float8_e5m2}  # exact in float32, and exact on the way back
+    on_cpu = tensor.detach().cpu()
+    return (on_cpu.float() if tensor.dtype in NOT_NUMPYS else on_cpu).numpy().copy()
 
 
 def network(blueprint: Blueprint, weights: Weights, device: torch.device) -> nn.Module:
@@ -70,11 +71,6 @@ def network(blueprint: Blueprint, weights: Weights, device: torch.device) -> nn.
         built = build_model(blueprint, device)
     load_weights(built, {name: torch.from_numpy(array) for name, array in weights.items()})
     return built
-
-
-def label_type(blueprint: Blueprint) -> type[np.unsignedinteger[Any]]:
-    """The smallest type that holds every label; of at most 256 classes one byte."""
-    return np.uint8 if len(blueprint.classes) <= 256 else np.uint16
 
 
 def evaluation(logits: Tensor, labels: Tensor, loss: str) -> dict[str, Any]:
@@ -96,17 +92,6 @@ def predictions(
     return predicted.cpu().numpy().astype(labels), confidence.float().cpu().numpy()
 
 
-FEATURE_LAYERS = 2  # of the convolutions, the first and the last
-
-
-def shown_layers(model: nn.Module) -> list[tuple[str, nn.Module]]:
-    """The convolutions whose outputs are kept."""
-    layers: list[tuple[str, nn.Module]] = [
-        (name, layer) for name, layer in model.named_modules() if isinstance(layer, nn.Conv2d)
-    ]
-    return layers if len(layers) <= FEATURE_LAYERS else [layers[0], layers[-1]]
-
-
 @torch.inference_mode()
 def feature_maps(model: nn.Module, images: Tensor) -> dict[str, NDArray[np.float32]]:
     """The output (F, C, H, W) of the first and the last convolutions, by layer name, for normalised images.
@@ -114,11 +99,12 @@ def feature_maps(model: nn.Module, images: Tensor) -> dict[str, NDArray[np.float
     All of them where there are at most FEATURE_LAYERS; a layer that is used twice shows its last use.
     """
     maps: dict[str, NDArray[np.float32]] = {}
+    layers = [(name, layer) for name, layer in model.named_modules() if isinstance(layer, nn.Conv2d)]
     hooks = [
         layer.register_forward_hook(
             lambda _layer, _input, output, name=name: maps.update({name: output.float().cpu().contiguous().numpy()})
         )
-        for name, layer in shown_layers(model)
+        for name, layer in (layers if len(layers) <= FEATURE_LAYERS else [layers[0], layers[-1]])
     ]
     model.eval()
     model(images)

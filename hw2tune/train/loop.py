@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 
 from hw2tune.study.hyperparameters import Hyperparameters
 from hw2tune.train.batches import DeviceSplit, TrainingData, augmentation_of
-from hw2tune.train.metrics import LOSSES, Loss, Metric, training_loss
+from hw2tune.train.metrics import LOSSES, Loss, Metric
 from hw2tune.train.optimizers import schedule_of, step_of
 from hw2tune.train.state import TrainingState, own_draws
 
@@ -68,7 +69,7 @@ def train_epoch(
 ) -> tuple[float, float]:
     """One pass over the images in a new order. Returns mean loss and accuracy over the batches, in training mode."""
     state.model.train()
-    minimised = training_loss(loss, hyperparameters.label_smoothing)
+    minimised = partial(LOSSES[loss], label_smoothing=hyperparameters.label_smoothing)
     augmentation = augmentation_of(hyperparameters.augment, state.augment_generator)
     update = update_of(
         state, hyperparameters, steps_an_epoch=train.count(hyperparameters.batch_size), epochs=max_epochs
@@ -107,11 +108,6 @@ def update_of(
             step()
         done += 1
         yield
-
-
-def evaluate(model: nn.Module, split: DeviceSplit, loss: Loss) -> tuple[float, float]:
-    """Mean loss and accuracy on a split in evaluation mode; (nan, nan) on an empty one."""
-    return evaluated(predict(model, split) if len(split) else None, split, loss)
 
 
 def evaluated(logits: Tensor | None, split: DeviceSplit, loss: Loss) -> tuple[float, float]:

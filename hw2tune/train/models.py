@@ -22,7 +22,7 @@ from hw2tune.user_code.importer import load, refuse_untrusted
 
 
 class Dropout(nn.Module):
-    """Drops values with probability `p` in training and scales the others by 1 / (1 - p), as `nn.Dropout` does.
+    """Drop values with probability `p` in training and scale the others by 1 / (1 - p), as `nn.Dropout` does.
 
     With `whole_channels` it drops channels of (N, C, H, W), as `nn.Dropout2d`. Without a generator it draws from
     PyTorch's own.
@@ -43,7 +43,7 @@ class Dropout(nn.Module):
 
 
 def draw_from(model: nn.Module, generator: torch.Generator) -> None:
-    """Has every dropout of a network draw from this generator, which must be on the network's device."""
+    """Make every dropout of a network draw from this generator, which must be on the network's device."""
     for module in model.modules():
         if isinstance(module, Dropout):
             module.generator = generator
@@ -57,7 +57,11 @@ def build_model(blueprint: Blueprint, device: torch.device) -> nn.Module:
     """
     shipped = MODELS.get(blueprint.model)
     factory = load(shipped.factory if shipped else blueprint.model, blueprint.code)
-    if not _builds_networks(factory):
+    made = factory
+    if not isinstance(factory, type):
+        with contextlib.suppress(Exception):  # an annotation may name what cannot be imported
+            made = typing.get_type_hints(factory).get("return")
+    if not (isinstance(made, type) and issubclass(made, nn.Module)):  # as those of torchvision and timm are
         refuse_untrusted("model", blueprint.model, "a network")
     network = factory(**arguments(factory, blueprint))
     if not isinstance(network, nn.Module):
@@ -65,15 +69,6 @@ def build_model(blueprint: Blueprint, device: torch.device) -> nn.Module:
     if shipped is None:
         return prepared(blueprint.model, network, blueprint.input_shape).to(device)
     return network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
-
-
-def _builds_networks(factory: Any) -> bool:
-    """Return whether a factory is a class of networks or annotated to return one, as those of torchvision and timm."""
-    made = factory
-    if not isinstance(factory, type):
-        with contextlib.suppress(Exception):  # an annotation may name what cannot be imported
-            made = typing.get_type_hints(factory).get("return")
-    return isinstance(made, type) and issubclass(made, nn.Module)
 
 
 def load_weights(network: nn.Module, weights: dict[str, Tensor]) -> None:
@@ -89,7 +84,8 @@ def arguments(factory: Callable[..., Any], blueprint: Blueprint) -> dict[str, An
     """
     parameters = inspect.signature(factory).parameters
     takes_more = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
-    named = [name for name, parameter in parameters.items() if parameter.kind not in _VARIADIC]
+    variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    named = [name for name, parameter in parameters.items() if parameter.kind not in variadic]
     offered = {
         "input_shape": blueprint.input_shape,
         "classes": list(blueprint.classes),
@@ -109,9 +105,6 @@ def arguments(factory: Callable[..., Any], blueprint: Blueprint) -> dict[str, An
             "default"
         )
     return given
-
-
-_VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
 def prepared(name: str, network: nn.Module, input_shape: Sequence[int]) -> nn.Module:
@@ -143,7 +136,7 @@ def _in_usual_order(network: nn.Module) -> nn.Module:
 
 
 def _initialise_lazy_layers(name: str, network: nn.Module, images: Tensor) -> None:
-    """Runs one pass in evaluation mode if a layer has no size yet. Raises ModelError if it has none afterwards."""
+    """Run one pass in evaluation mode if a layer has no size yet. Raises ModelError if it has none afterwards."""
     for passes in range(2):
         named = itertools.chain(network.named_parameters(), network.named_buffers())
         lazy = next((key for key, tensor in named if is_lazy(tensor)), None)

@@ -42,38 +42,28 @@ def probe(request: ProbeRequest) -> dict[str, Any]:
         with _named(task):
             torch.manual_seed(task.seed)
             model = build_model(task.blueprint(request.data.info), CPU)
-        _check_state(task.model, model)
+        for key, value in model.state_dict().items():
+            if not isinstance(value, Tensor):
+                raise ModelError(
+                    f"{task.model}: `{key}` in its state_dict is a {type(value).__name__}, and weights are kept as "
+                    "tensors; use register_buffer"
+                )
         largest, *smaller = sorted({min(size, len(split)) for size in request.batch_sizes}, reverse=True)
-        notes += _training_notes(task, model, next(split.batches(largest)), classes)
-        for size in smaller:
-            notes += _training_notes(task, model, next(split.batches(size)), classes, f" on a batch of {size}")
+        for size, where in [(largest, ""), *((size, f" on a batch of {size}") for size in smaller)]:
+            notes += _training_notes(task, model, next(split.batches(size)), classes, where)
         notes += _evaluation_notes(task, model, split, classes)
         parameters.append(sum(p.numel() for p in model.parameters()))
         speeds.append(_speed(task, model, *next(split.batches(largest))))
-    return {
-        "parameters": max(parameters), "images_per_second": min(speeds), "notes": list(dict.fromkeys(notes)),
-    }  # fmt: skip
+    return {"parameters": max(parameters), "images_per_second": min(speeds), "notes": list(dict.fromkeys(notes))}
 
 
-def _check_state(name: str, model: nn.Module) -> None:
-    for key, value in model.state_dict().items():
-        if not isinstance(value, Tensor):
-            raise ModelError(
-                f"{name}: `{key}` in its state_dict is a {type(value).__name__}, and weights are kept as tensors; "
-                "use register_buffer"
-            )
-
-
-def _training_notes(
-    task: Task, model: nn.Module, batch: tuple[Tensor, Tensor], classes: int, where: str = ""
-) -> list[str]:
+def _training_notes(task: Task, model: nn.Module, batch: tuple[Tensor, Tensor], classes: int, where: str) -> list[str]:
     """Run a forward and a backward pass in training mode; return a note if the loss misses parameters."""
     images, labels = batch
     model.train().zero_grad()
     with _named(task, where):
         logits = model(images)
-    _check_logits(task.model, logits, (len(labels), classes), where)
-    with _named(task, where):
+        _check_logits(task.model, logits, (len(labels), classes), where)
         loss = LOSSES[task.loss](logits, labels)
         loss.backward()  # type: ignore[no-untyped-call]
     trained = {key: parameter for key, parameter in model.named_parameters() if parameter.requires_grad}
@@ -101,14 +91,23 @@ def _evaluation_notes(task: Task, model: nn.Module, split: DeviceSplit, classes:
     model.eval()
     with _named(task, where), torch.inference_mode():
         logits = model(images)
-    _check_logits(task.model, logits, (len(labels), classes), where)
-    notes = [f"{task.model}: {_SOFTMAX[task.loss]}"] if _sum_to_1(logits) else []
+        _check_logits(task.model, logits, (len(labels), classes), where)
+    sums = torch.allclose(logits.sum(1), torch.ones(len(logits)).to(logits), atol=1e-4)
+    notes = [f"{task.model}: {_SOFTMAX[task.loss]}"] if sums and bool((logits >= 0).all()) else []
     with _named(task), torch.inference_mode():
         if (metric := metric_of(task.objective, task.code)) is not None:
             value = metric(logits, labels)[task.objective]
             if not math.isfinite(value):
                 notes.append(f"{task.objective}: is {value} before any training; such an epoch is never the best")
-    return [*notes, *_notes_on_one_image(task.model, model, images[:1], classes)]
+    try:
+        with torch.inference_mode():
+            _check_logits(task.model, model(images[:1]), (1, classes), "")
+    except Exception as error:  # whatever the user's code raises: training never sends one image alone
+        notes.append(
+            f"{task.model}: one image alone does not pass ({first_line(error).removeprefix(f'{task.model}: ')}); is "
+            "there a squeeze() without its axis? hw2tune works without it, but an exported file will refuse one image"
+        )
+    return notes
 
 
 _SOFTMAX = {
@@ -116,23 +115,6 @@ _SOFTMAX = {
     'loss = "double_softmax" if a second softmax is meant',
     "double_softmax": "rows of its outputs sum to 1, and double_softmax adds two softmaxes to them: leave it out",
 }
-
-
-def _sum_to_1(logits: Tensor) -> bool:
-    return bool((logits >= 0).all()) and torch.allclose(logits.sum(1), torch.ones(len(logits)).to(logits), atol=1e-4)
-
-
-def _notes_on_one_image(name: str, model: nn.Module, image: Tensor, classes: int) -> list[str]:
-    try:
-        with torch.inference_mode():
-            logits = model(image)
-        _check_logits(name, logits, (1, classes), "")
-    except Exception as error:  # whatever the user's code raises: training never sends one image alone
-        return [
-            f"{name}: one image alone does not pass ({first_line(error).removeprefix(f'{name}: ')}); is there a "
-            "squeeze() without its axis? hw2tune works without it, but an exported file will refuse one image"
-        ]
-    return []
 
 
 def _check_logits(name: str, logits: object, shape: tuple[int, int], where: str) -> None:
@@ -152,9 +134,8 @@ def _speed(task: Task, model: nn.Module, images: Tensor, labels: Tensor) -> floa
     """Images a second of training steps."""
     model.train()
     steps = [step_of(optimizer) for optimizer in build_optimizers(model, task.hyperparameters)]
-    started = 0.0
     for number in range(STEPS + 1):
-        if number == 1:
+        if number <= 1:
             started = time.perf_counter()
         model.zero_grad(set_to_none=True)
         LOSSES[task.loss](model(images), labels).backward()  # type: ignore[no-untyped-call]
@@ -173,25 +154,21 @@ def _named(task: Task, where: str = "") -> Iterator[None]:
     except Exception as error:  # the user's code may raise anything
         model = task.hyperparameters.model
         given = f" with {', '.join(f'{name} = {value!r}' for name, value in model.items())}" if model else ""
-        text = f"{_place(error, task)}{type(error).__name__}: {first_line(error)}"
-        raise ModelError(f"{text}{given}{where}{_on_files(error)}") from error
-
-
-def _on_files(error: Exception) -> str:
-    """Return an explanation if a file was looked for beside the study's modules."""
-    name = error.filename if isinstance(error, FileNotFoundError) else None
-    if isinstance(name, str) and Path(name).absolute().is_relative_to(Path.cwd()):
-        return "; only Python modules travel with a study: give the file's absolute path, or read it in data.py:load"
-    return ""
+        text = f"{_place(error, task)}{type(error).__name__}: {first_line(error)}{given}{where}"
+        name = error.filename if isinstance(error, FileNotFoundError) else None
+        if isinstance(name, str) and Path(name).absolute().is_relative_to(Path.cwd()):
+            text += (
+                "; only Python modules travel with a study: give the file's absolute path, or read it in data.py:load"
+            )
+        raise ModelError(text) from error
 
 
 def _place(error: BaseException, task: Task) -> str:
     """`net.py, line 12: ` where the error came from: in the study's own files, else outside of PyTorch and of us."""
     frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if frame.filename in task.code]
     inside = (str(Path(torch.__file__).parent), str(Path(__file__).parents[1]), "<frozen")
-    others = [frame for frame in frames if not frame.filename.startswith(inside)]
-    chosen = own or others
+    own = [frame for frame in frames if frame.filename in task.code]
+    chosen = own or [frame for frame in frames if not frame.filename.startswith(inside)]
     return f"{chosen[-1].filename}, line {chosen[-1].lineno}: " if chosen else f"{task.model}: "
 
 

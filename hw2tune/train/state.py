@@ -70,13 +70,13 @@ def new_state(
 @contextlib.contextmanager
 def own_draws(state: TrainingState) -> Iterator[None]:
     """Set PyTorch's own generators to the training's states, and afterwards back to those of the process."""
-    gpu = state.device.type == "cuda"
-    with torch.random.fork_rng(devices=[state.device] if gpu else []):
+    gpus = [state.device] if state.device.type == "cuda" else []
+    with torch.random.fork_rng(devices=gpus):
         torch.set_rng_state(state.own_draws[0])
-        if gpu:
-            torch.cuda.set_rng_state(state.own_draws[1], state.device)
+        for gpu in gpus:
+            torch.cuda.set_rng_state(state.own_draws[1], gpu)
         yield
-        state.own_draws = (torch.get_rng_state(), *([torch.cuda.get_rng_state(state.device)] if gpu else []))
+        state.own_draws = (torch.get_rng_state(), *map(torch.cuda.get_rng_state, gpus))
 
 
 def checkpoint(state: TrainingState) -> bytes:

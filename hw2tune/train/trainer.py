@@ -75,9 +75,13 @@ class Trainer:
         """Return a training at its beginning, or at its checkpoint `saved`."""
         return Session(task, self.data, self.device, saved)
 
+    def _begun(self, task: Task) -> tuple[Session, Training]:
+        params = task.hyperparameters.as_dict()
+        return self.open(task), Training(key="", epochs=[], chosen_epoch=None, diverged="", params=params)
+
     def train(self, task: Task) -> Generator[dict[str, Any], None, Training]:
         """Train to the end: yield each epoch's record, return the training with its weights."""
-        session, training = self.open(task), _training_of(task)
+        session, training = self._begun(task)
         norms = {name: tensor.norm().item() for name, tensor in session.state.model.named_parameters()}
         chosen: dict[str, Any] = {}
         values: dict[int, float] = {}  # of the objective, by epoch; empty without validation images
@@ -103,17 +107,19 @@ class Trainer:
         and `held_out_loss` and `held_out_accuracy` on images that no training saw. Validation is absent if nothing was
         held out of the training.
         """
-        session, training = self.open(task), _training_of(task)
+        session, training = self._begun(task)
         for record in _epochs(session, training):
             known = {name: value for name, value in record.items() if value == value}
-            training.epochs[-1] = known | _both(session, evaluated, held_out)
+            on_held_out = _evaluated(session, held_out)
+            published = on_held_out if evaluated is held_out else _evaluated(session, evaluated)
+            training.epochs[-1] = known | {
+                "published_test_loss": published["loss"],
+                "published_test_accuracy": published["accuracy"],
+                "held_out_loss": on_held_out["loss"],
+                "held_out_accuracy": on_held_out["accuracy"],
+            }
             yield training.epochs[-1]
         return training
-
-
-def _training_of(task: Task) -> Training:
-    params = task.hyperparameters.as_dict()
-    return Training(key="", epochs=[], chosen_epoch=None, diverged="", params=params)
 
 
 def _epochs(session: Session, training: Training) -> Iterator[dict[str, Any]]:
@@ -126,14 +132,5 @@ def _epochs(session: Session, training: Training) -> Iterator[dict[str, Any]]:
         training.diverged = f"diverged in epoch {len(training.epochs) + 1}: {error}"
 
 
-def _both(session: Session, evaluated: DeviceSplit, held_out: DeviceSplit) -> dict[str, float]:
-    """Return loss and accuracy on both splits; a split that is both is evaluated once."""
-    model, loss = session.state.model, session.task.loss
-    on_held_out = evaluation(predict(model, held_out), held_out.labels, loss)
-    published = on_held_out if evaluated is held_out else evaluation(predict(model, evaluated), evaluated.labels, loss)
-    return {
-        "published_test_loss": published["loss"],
-        "published_test_accuracy": published["accuracy"],
-        "held_out_loss": on_held_out["loss"],
-        "held_out_accuracy": on_held_out["accuracy"],
-    }
+def _evaluated(session: Session, split: DeviceSplit) -> dict[str, Any]:
+    return evaluation(predict(session.state.model, split), split.labels, session.task.loss)

@@ -82,9 +82,10 @@ def read_code(values: Mapping[str, str], folder: Path) -> tuple[dict[str, str], 
         reference = code_reference(text)
         if reference.file is None:
             continue
-        path = next((p for p in _places(folder, reference.file) if p.is_file()), None)
+        file = Path(reference.file).expanduser()
+        path = next((p for p in (folder / file, folder / FOLDER / file.name) if p.is_file()), None)
         if path is None:
-            faults.append(f"{key}: there is no file {folder / Path(reference.file).expanduser()}")
+            faults.append(f"{key}: there is no file {folder / file}")
             continue
         try:
             found = dict(_with_imports(path))
@@ -113,12 +114,6 @@ def code_digest(code: Mapping[str, str]) -> str:
     return digest.hexdigest()[:16]
 
 
-def _places(folder: Path, file: str) -> Iterator[Path]:
-    path = Path(file).expanduser()
-    yield folder / path
-    yield folder / FOLDER / path.name
-
-
 def _with_imports(path: Path) -> Iterator[tuple[str, str]]:
     """A file and every module in its folder that it, or one of those, imports: names relative to the folder."""
     beside, waiting, seen = path.parent, [path], set()
@@ -130,32 +125,23 @@ def _with_imports(path: Path) -> Iterator[tuple[str, str]]:
         seen.add(name)
         text, tree = _parsed(file)
         yield name, text
-        for module in _imported(tree):
-            if module not in _RESERVED:
-                waiting += _files_of(beside, module)
+        for node in ast.walk(tree):
+            modules: list[str] = []
+            if isinstance(node, ast.Import):
+                modules = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+                modules = [node.module]
+            for module in (name.partition(".")[0] for name in modules):
+                waiting += _files_of(beside, module) if module not in _RESERVED else []
 
 
 def _files_of(folder: Path, module: str) -> list[Path]:
     if (folder / f"{module}.py").is_file():
         return [folder / f"{module}.py"]
-    package = folder / module
-    if (package / "__init__.py").is_file() or not _is_installed(module):
-        return sorted(package.rglob("*.py"))
+    spec = PathFinder.find_spec(module)  # without an origin it is the folder of this name, as a namespace
+    if (folder / module / "__init__.py").is_file() or spec is None or spec.origin is None:
+        return sorted((folder / module).rglob("*.py"))
     return []
-
-
-def _is_installed(module: str) -> bool:
-    """Return whether Python would import a module or package, and not the folder of this name as a namespace."""
-    spec = PathFinder.find_spec(module)
-    return spec is not None and spec.origin is not None
-
-
-def _imported(tree: ast.Module) -> Iterator[str]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (alias.name.partition(".")[0] for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-            yield node.module.partition(".")[0]
 
 
 def _parsed(path: Path) -> tuple[str, ast.Module]:

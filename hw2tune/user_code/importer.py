@@ -26,6 +26,7 @@ from hw2tune.text.plain import first_line
 from hw2tune.user_code.files import code_reference
 
 OURS = str(Path(__file__).parents[1])
+TRUST = "HW2TUNE_TRUST"
 
 
 def load(text: str, code: Mapping[str, str]) -> Any:
@@ -59,8 +60,10 @@ class _Finder(MetaPathFinder):
             return
         self.withdraw()
         self.code = dict(code)
-        folders = {str(folder) for file in code for folder in PurePosixPath(file).parents[:-1]}
-        self.files = {folder.replace("/", "."): None for folder in folders} | {_module(file): file for file in code}
+        names = [file.removesuffix(".py") for file in code]
+        folders = {str(folder) for name in names for folder in PurePosixPath(name).parents[:-1]}
+        self.files = {folder.replace("/", "."): None for folder in folders}
+        self.files |= {name.removesuffix("/__init__").replace("/", "."): f"{name}.py" for name in names}
         self.callers = {name: sys.modules.pop(name) for name in self.files if name in sys.modules}
         sys.meta_path.insert(0, self)
 
@@ -105,11 +108,6 @@ class _Loader(InspectLoader):
         exec(compile(self.text, self.file, "exec", dont_inherit=True), module.__dict__)
 
 
-def _module(file: str) -> str:
-    parts = PurePosixPath(file).with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-
-
 def is_users(error: BaseException, code: Mapping[str, str]) -> bool:
     """Return whether an error from a call of the user's code is theirs, and neither ours nor the disk's."""
     last = traceback.extract_tb(error.__traceback__)[-1]
@@ -127,9 +125,6 @@ def _users_line(error: BaseException, code: Mapping[str, str]) -> str:
 
 
 _FINDER = _Finder()
-
-
-TRUST = "HW2TUNE_TRUST"
 
 
 @contextlib.contextmanager

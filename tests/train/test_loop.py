@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from hw2tune.data.catalog import dataset_info
 from hw2tune.study.hyperparameters import Hyperparameters
-from hw2tune.train.loop import DivergedError, evaluate, train_epochs
+from hw2tune.train.loop import DivergedError, evaluated, predict, train_epochs
 from hw2tune.train.metrics import LOSSES
 from hw2tune.train.state import ORDER_STREAM, checkpoint, new_state, restore
 from hw2tune.train.task import Blueprint
@@ -164,7 +164,7 @@ def test_a_loss_that_is_no_number_ends_the_training_as_diverged():
 def test_an_epoch_record_says_what_was_measured():
     data = make_data("mnist")
     state, (epoch,) = run(CONFIGURATIONS["mnist"][2], data, epochs=1)
-    loss, accuracy = evaluate(state.model, data.validation, LOSSES["double_softmax"])
+    loss, accuracy = evaluated(predict(state.model, data.validation), data.validation, LOSSES["double_softmax"])
     assert (epoch["epoch"], epoch["validation_loss"], epoch["validation_accuracy"]) == (1, loss, accuracy)
     assert epoch["images_per_second"] == pytest.approx(230 / epoch["train_seconds"])
     assert epoch["epoch_seconds"] >= epoch["train_seconds"] > 0

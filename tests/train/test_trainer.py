@@ -8,7 +8,7 @@ from hw2tune.data.catalog import dataset_info
 from hw2tune.records.replicates import Training
 from hw2tune.study.hyperparameters import Hyperparameters
 from hw2tune.train.evaluate import evaluation, network
-from hw2tune.train.loop import evaluate, predict
+from hw2tune.train.loop import evaluated, predict
 from hw2tune.train.metrics import LOSSES
 from hw2tune.train.task import Blueprint, Task
 from hw2tune.train.trainer import Trainer
@@ -55,9 +55,8 @@ def test_the_chosen_weights_score_what_their_epoch_scored_and_the_last_ones_the_
     result = trained(data)
     assert result.chosen_epoch == max(result.epochs, key=lambda e: (e["validation_accuracy"], -e["epoch"]))["epoch"]
     for kind, epoch in (("chosen", result.chosen_epoch), ("last", 3)):
-        loss, accuracy = evaluate(
-            network(Blueprint(model="mnist_cnn"), weights(result, kind), CPU), data.validation, LOSSES["cross_entropy"]
-        )
+        logits = predict(network(Blueprint(model="mnist_cnn"), weights(result, kind), CPU), data.validation)
+        loss, accuracy = evaluated(logits, data.validation, LOSSES["cross_entropy"])
         assert result.epochs[epoch - 1]["validation_loss"] == pytest.approx(loss, rel=1e-6)
         assert result.epochs[epoch - 1]["validation_accuracy"] == accuracy
 
