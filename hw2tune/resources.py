@@ -1,4 +1,4 @@
-"""What was asked for, and how many trials the machines take at once. Without Ray, so that `check` can ask as well."""
+"""Resources asked for, and the number of trials that run at once. Without Ray, so that `check` can ask as well."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hw2tune.errors import ResourceError
 
 @dataclass(frozen=True)
 class ResourceRequest:
-    """What the user asked for; None where hw2tune chooses."""
+    """Resources asked for; None if hw2tune chooses."""
 
     cpus_per_trial: float = 1.0
     gpus_per_trial: float | None = None
@@ -20,7 +20,7 @@ class ResourceRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class Capacity:
-    """What each trial gets, and how many run at once: `gpu_slots` of them on GPUs, the others on CPUs alone.
+    """Resources of each trial, and the number that run at once: `gpu_slots` of them on GPUs, the others on CPUs alone.
 
     `avoid` holds Ray's ids of nodes on which nothing is to run.
     """
@@ -39,7 +39,7 @@ class Capacity:
 
     @property
     def same_device(self) -> int:
-        """How many run at once on one kind of device, as trainings do that are to be compared."""
+        """Number that run at once on one kind of device, as trainings do that are to be compared."""
         return self.gpu_slots or self.concurrency
 
     @property
@@ -51,7 +51,7 @@ class Capacity:
 def find_capacity(
     totals: Sequence[Mapping[str, float]], request: ResourceRequest, *, avoid: Sequence[str] = (), at_most: bool = False
 ) -> Capacity:
-    """How many trials fit on nodes with these resources (`CPU`, `GPU`), each on one node. Raises ResourceError.
+    """Number of trials that fit on nodes with these resources (`CPU`, `GPU`), each on one node. Raises ResourceError.
 
     Where there are GPUs, nodes without one take trials on their CPUs beside them. `at_most` takes a request for more
     trials at once than fit as a bound, where nodes went missing under way.
@@ -63,16 +63,16 @@ def find_capacity(
     on_gpus = sum(_fits(total, request.cpus_per_trial, per_gpu) for total in totals) if per_gpu else 0
     on_cpus = sum(_fits(total, request.cpus_per_trial, 0.0) for total in totals if not per_gpu or not total.get("GPU"))
     fits = on_gpus + on_cpus if on_gpus or not per_gpu else 0  # GPUs that were asked for must be there
-    there = f"{_number(cpus)} CPUs and {_number(gpus)} GPUs on {len(totals)} node{'s' * (len(totals) != 1)}"
+    there = f"{cpus:g} CPUs and {gpus:g} GPUs on {len(totals)} node{'s' * (len(totals) != 1)}"
     if fits == 0:
         raise ResourceError(
-            f"a trial needs {_number(request.cpus_per_trial)} CPUs and {_number(per_gpu)} GPUs on one node, but there "
+            f"a trial needs {request.cpus_per_trial:g} CPUs and {per_gpu:g} GPUs on one node, but there "
             f"are {there}; lower --cpus-per-trial or --gpus-per-trial"
         )
     if request.concurrency is not None and request.concurrency > fits and not at_most:
         more_cpus = [{**total, "CPU": float("inf")} for total in totals]
         by_gpu = bool(on_gpus) and sum(_fits(total, request.cpus_per_trial, per_gpu) for total in more_cpus) == on_gpus
-        each = f"{_number(request.cpus_per_trial)} CPUs" + (f" and {_number(per_gpu)} GPUs" if per_gpu else "")
+        each = f"{request.cpus_per_trial:g} CPUs" + (f" and {per_gpu:g} GPUs" if per_gpu else "")
         raise ResourceError(
             f"--concurrency {request.concurrency} needs room for as many trials, but {fits} fit: {there}, {each} a "
             f"trial; lower --concurrency or {'--gpus-per-trial' if by_gpu else '--cpus-per-trial'}"
@@ -94,7 +94,3 @@ def _fits(total: Mapping[str, float], cpus: float, gpus: float) -> int:
         return int(by_cpu) if cpus else 0
     per_gpu = int(1 / gpus) if gpus <= 1 else 1 / gpus  # a fraction lies on one GPU
     return int(min(by_cpu, total.get("GPU", 0.0) * per_gpu))
-
-
-def _number(value: float) -> str:
-    return f"{value:g}"

@@ -35,7 +35,7 @@ def without_ray_address() -> Iterator[str]:
 
 
 def reached(typed: str, named: str) -> tuple[str, str]:
-    """Where the cluster's head listens, as host:port, and the name of the address in messages.
+    """Address of the cluster's head, as host:port, and its name in messages.
 
     `auto` is what RAY_ADDRESS has `named`, if anything. Raises ResourceError at once where nothing listens: Ray 2.60
     itself goes on trying for many minutes.

@@ -32,7 +32,7 @@ from hw2tune.records.remote.store import is_url, shown
 
 @dataclass(frozen=True, kw_only=True)
 class Leftovers:
-    """What can go, or has gone, and notes on what was left alone."""
+    """Files that can go, or have gone, and notes on those left alone."""
 
     results: Path
     found: tuple[Leftover, ...]
@@ -45,7 +45,7 @@ class Leftovers:
 
 
 def find(results: str | Path, names: Sequence[str] = (), kinds: Collection[str] = ()) -> Leftovers:
-    """What can go of the named studies; without names of all of them, and of this machine. Changes nothing.
+    """Find what can go of the named studies; without names of all, and of the machine. Changes nothing.
 
     Raises StudyFolderError for an unknown study or kind, and for results behind a URL.
     """
@@ -72,7 +72,7 @@ def find(results: str | Path, names: Sequence[str] = (), kinds: Collection[str] 
 
 
 def _leftovers(results: Path, study: str, notes: list[str]) -> list[Leftover]:
-    """What can go of a study, or without a name of this machine."""
+    """Find what can go of a study, or without a name of the machine."""
     if not study:
         return [*leftover(DECODED, "", cached_files()), *leftover(SCRATCH, "", find_abandoned())]
     folder, aside = StudyFolder(results / study), set_aside(results, study)

@@ -61,7 +61,7 @@ class Cluster:
         return str(ray.util.get_node_ip_address())
 
     def capacity(self, excluded: Collection[str] = (), *, at_most: bool = False) -> Capacity:
-        """How many trials the nodes take, but for those excluded. Raises ResourceError."""
+        """Capacity of all nodes except those excluded. Raises ResourceError."""
         alive = _alive()
         out = [node for node in alive if node["NodeManagerAddress"] in {*excluded, *self.unsuitable}]
         totals = [node["Resources"] for node in alive if node not in out]

@@ -38,7 +38,7 @@ class Connection(contextlib.ExitStack):
         return self._cluster
 
     def capacity(self) -> Capacity:
-        """What there is for trials: of this machine without starting anything, of a cluster by asking it."""
+        """Capacity for trials: of this machine without starting anything, of a cluster by asking it."""
         return self._here if self._cluster is None and self.resources.address is None else self.cluster().capacity()
 
     @cached_property

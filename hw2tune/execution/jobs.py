@@ -99,7 +99,7 @@ def submit_study(request: Request, more: Sequence[str], *, attach: bool, logs: b
 
 
 def options_of(request: Request) -> list[str]:
-    """What the study file does not hold of a request, as options."""
+    """Return the parts of a request that are not in the study file, as options."""
     resources = request.resources
     values = {
         "--cpus-per-trial": f"{resources.cpus_per_trial:g}",

@@ -122,7 +122,7 @@ def machine_notes(root: Path = Path("/")) -> Iterator[str]:
 
 
 def facts(data_dir: Path | None = None) -> list[tuple[str, str]]:
-    """What there is, by name. Home folders and secrets are omitted, so that it can be shown to anybody."""
+    """Facts of the machine, by name. Home folders and secrets are omitted, so that anybody may see them."""
     data = [f"{one.name}: {one.problem or one.source}" for one in list_datasets(data_dir=data_dir)]
     seen = {"variables": variables() or ["none that matters"], "data": data}
     shown_on = f"{shutil.get_terminal_size().columns} columns" if sys.stderr.isatty() else "none (a pipe or a file)"
@@ -147,7 +147,7 @@ def facts(data_dir: Path | None = None) -> list[tuple[str, str]]:
 
 
 def problems() -> list[str]:
-    """What would stand in a study's way, each with the way out."""
+    """Problems that would stand in a study's way, each with the way out."""
     found = list(machine_notes())
     if (memory := memory_limit()) < SMALL_MEMORY:
         found.append(f"{memory / 1e9:.1f} GB of memory are granted, and a study with two trials at once takes 2 GB")

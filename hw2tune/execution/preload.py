@@ -1,4 +1,4 @@
-"""What Ray's idle workers import as they start, so that trials find it done.
+"""Imports of Ray's idle workers as they start, so that trials find them done.
 
 Imports make no garbage, and the collector goes through all that they make again and again: it waits until they are over
 and then leaves what they made alone.

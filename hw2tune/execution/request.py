@@ -1,4 +1,4 @@
-"""What a user asks for: a study with options over it, and where it is to run."""
+"""The request of a user: a study with options over it, and where it is to run."""
 
 from __future__ import annotations
 

@@ -117,7 +117,7 @@ def _faults_of(run: TuneRun) -> Iterator[None]:
 
 @dataclass
 class TuneRun:
-    """What the three adapters share: the driver, and Tune's trials by Tune's own id.
+    """State that the three adapters share: the driver, and Tune's trials by Tune's own id.
 
     `fault` is the first error that a call of the driver raised: Tune 2.60 wraps some of them and drops others.
     """

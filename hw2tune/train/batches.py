@@ -62,7 +62,7 @@ class DeviceSplit:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingData:
-    """What one training sees: never the test images."""
+    """Data that one training sees: never the test images."""
 
     train: DeviceSplit
     validation: DeviceSplit

@@ -1,4 +1,4 @@
-"""What is read off a trained network: predictions, evaluations, weights, feature maps."""
+"""Predictions, evaluations, weights and feature maps of a trained network."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def evaluate_network(
     shown: Sequence[int],
     device: torch.device,
 ) -> tuple[dict[str, dict[str, Any]], dict[str, NDArray[Any]]]:
-    """What a report needs of a training: evaluations on test of its `chosen` and `last` weights, and arrays.
+    """Evaluate a training for reports: on test by its `chosen` and `last` weights, and as arrays.
 
     The arrays are those of `records.replicates.write_replicate`; `shown` are the test images whose feature maps stay.
     """

@@ -46,7 +46,7 @@ _OURS = {"balanced_accuracy": balanced_accuracy, "macro_f1": macro_f1}
 
 
 def metric_of(objective: str, code: Mapping[str, str]) -> Metric | None:
-    """What computes an objective; None for those that every epoch has. Raises ModelError for what is no number."""
+    """Return the metric of an objective; None for those that every epoch has. Raises ModelError for no number."""
     if objective in ("validation_accuracy", "validation_loss"):
         return None
     if objective not in _OURS:

@@ -77,7 +77,7 @@ def load_weights(network: nn.Module, weights: dict[str, Tensor]) -> None:
 
 
 def arguments(factory: Callable[..., Any], blueprint: Blueprint) -> dict[str, Any]:
-    """What a factory is called with: of `input_shape` (channels, height, width), `classes` (their names) and
+    """Return the arguments of a factory: of `input_shape` (channels, height, width), `classes` (their names) and
     `num_classes` those that its signature names, and every hyperparameter of the network.
 
     A signature with `**kwargs` gets `num_classes` as well. Raises ModelError where something does not fit.

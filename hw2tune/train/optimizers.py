@@ -36,7 +36,7 @@ def build_optimizers(model: nn.Module, hyperparameters: Hyperparameters) -> list
 
 
 def _own(hp: Hyperparameters) -> dict[str, Any]:
-    """What this optimizer alone takes, as PyTorch calls it."""
+    """Return the arguments of this optimizer alone, as PyTorch calls them."""
     takes = OPTIMIZERS[hp.optimizer].takes
     given = {name: default if getattr(hp, name) is None else getattr(hp, name) for name, default in takes.items()}
     if "beta1" in given:
