@@ -10,9 +10,8 @@ import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -23,6 +22,8 @@ from hw2tune.paths import cache_dir
 
 CHUNK = 500  # images between two reports of progress
 SHOWN = 10  # files named in one message
+# Errors from reading a cache file that is damaged or from an earlier version.
+UNUSABLE = (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile)
 
 Unfit = Callable[[Path, Header], str]  # the reason why an image cannot be in this data set, or an empty string
 
@@ -35,13 +36,13 @@ class ImageFile:
     label: int
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Decoded:
     """Pixels of a data set (N, H, W, C), notes on changes to the images, and `Dataset.white`."""
 
     images: Pixels
-    notes: tuple[str, ...]
-    white: dict[str, float]
+    notes: Sequence[str]
+    white: Mapping[str, float]
 
 
 def decode(
@@ -57,18 +58,17 @@ def decode(
 
     Raises DataError with every unusable file, or with two files of different sizes unless `resize` is given.
     """
+    how = os.fsencode(f"{folder.absolute()}{(resize, channels)}")  # one decoded copy per folder and options
+    key = f"{folder.name}-{hashlib.sha256(how).hexdigest()[:16]}"
     try:
-        key, fingerprint = _key(folder, resize, channels), _fingerprint(files)
+        fingerprint = _fingerprint(files)
         if (cached := load_decoded(key, fingerprint)) is not None:
-            images, facts = cached
-            return Decoded(images=images, notes=tuple(facts["notes"]), white=facts["white"])
+            return cached
         decoded = _decoded(files, folder, resize, channels, unfit, progress)
     except (ImageError, OSError):
         raise _unusable(files, folder, unfit, progress) from None
     digests = {str(file.path.relative_to(folder)): file_digest(file.path) for file in files}
-    sources = Sources(folder=str(folder.absolute()), digests=digests)
-    facts = {"notes": decoded.notes, "white": decoded.white}
-    store_decoded(key, fingerprint, decoded.images, facts, sources)
+    store_decoded(key, fingerprint, decoded, folder, digests)
     return decoded
 
 
@@ -86,13 +86,15 @@ def _decoded(
         images[n] = read_pixels(path, (height, width), channels, white)
         if progress and ((n + 1) % CHUNK == 0 or n + 1 == len(paths)):
             progress("decoding images", n + 1, len(paths))
-    counts = Counter(what for header in headers for what in _done_to(header, white))
+    done = [what for header in headers for what in header.what]
+    done += [scale_note(header.deep, white[header.deep]) for header in headers if header.deep]
+    counts = Counter(done)
     notes = [f"{_counted(count)} {what}" for what, count in sorted(counts.items())]
     if resize and (resized := sum(header.size != (height, width) for header in headers)):
         notes.append(f"{_counted(resized)} resized to {height} x {width} pixels")
     notes += _of_colours(paths, headers, folder, channels)
     notes += _of_blanks(files, headers, images, folder)
-    return Decoded(images=images, notes=tuple(notes), white=white)
+    return Decoded(images, notes, white)
 
 
 def _fitting(path: Path, unfit: Unfit) -> Header:
@@ -109,10 +111,6 @@ def _white(paths: Sequence[Path], headers: Sequence[Header]) -> dict[str, float]
         if header.deep:
             largest[header.deep] = max(largest.get(header.deep, 0.0), largest_value(path))
     return {kind: white_of(kind, value) for kind, value in largest.items()}
-
-
-def _done_to(header: Header, white: dict[str, float]) -> tuple[str, ...]:
-    return (*header.what, scale_note(header.deep, white[header.deep])) if header.deep else header.what
 
 
 def _common_size(paths: Sequence[Path], headers: Sequence[Header], resize: Sequence[int] | None) -> tuple[int, int]:
@@ -177,11 +175,6 @@ def _unusable(files: Sequence[ImageFile], folder: Path, unfit: Unfit, progress: 
     )
 
 
-def _key(folder: Path, *how: object) -> str:
-    """Return the name of a folder's decoded copy, one per folder and decoding options."""
-    return f"{folder.name}-{hashlib.sha256(os.fsencode(f'{folder.absolute()}{how}')).hexdigest()[:16]}"
-
-
 def _fingerprint(files: Sequence[ImageFile]) -> str:
     """Return a digest that changes if an image is added, removed, renamed, moved, resized or touched."""
     digest = hashlib.sha256()
@@ -196,22 +189,6 @@ def shown(path: Path, folder: Path) -> str:
     return os.fsencode(path.relative_to(folder)).decode(errors="backslashreplace")
 
 
-# Errors from reading a cache file that is damaged or from an earlier version.
-UNUSABLE = (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sources:
-    """Decoded image files: SHA-256 of each by its path in the folder."""
-
-    folder: str
-    digests: dict[str, str]
-
-    def changed(self) -> list[str]:
-        """Return the files that are missing or changed since they were decoded."""
-        return [file for file, digest in self.digests.items() if file_digest(Path(self.folder, file)) != digest]
-
-
 def file_digest(path: Path) -> str:
     """Return the SHA-256 of a file; empty if it cannot be read."""
     with suppress(OSError), path.open("rb") as file:
@@ -219,51 +196,42 @@ def file_digest(path: Path) -> str:
     return ""
 
 
-def cache_file(key: str) -> Path:
-    """Return the path of the images of `key`."""
+def _cache_file(key: str) -> Path:
     return cache_dir() / "decoded" / f"{key}.npz"
 
 
 def cached_files() -> list[Path]:
     """Return all files of the cache, also unfinished ones left by a kill. A removed file is decoded again if needed."""
-    return sorted(path for path in cache_file("").parent.glob("*") if path.suffix in (".npz", ".part"))
+    return sorted(path for path in _cache_file("").parent.glob("*") if path.suffix in (".npz", ".part"))
 
 
-def load_decoded(key: str, fingerprint: str) -> tuple[Pixels, dict[str, Any]] | None:
-    """Return the stored images (N, H, W, C) and their facts, or None if they are missing, damaged or outdated."""
-    try:
-        with cache_file(key).open("rb") as file, np.load(file) as stored:  # the zip inside checks its CRC
-            if stored["fingerprint"].item() == fingerprint:
-                return stored["images"], json.loads(stored["facts"].item())
-    except UNUSABLE:
-        pass
+def load_decoded(key: str, fingerprint: str) -> Decoded | None:
+    """Return the decoded images in the cache, or None if they are missing, damaged or outdated."""
+    with suppress(*UNUSABLE), _cache_file(key).open("rb") as file, np.load(file) as stored:  # its zip checks a CRC
+        if stored["fingerprint"].item() == fingerprint:
+            return Decoded(stored["images"], **json.loads(stored["facts"].item()))
     return None
 
 
-def decoded_folders() -> Iterator[tuple[Path, Sources]]:
-    """Yield each decoded image folder with its source files."""
+def decoded_folders() -> Iterator[tuple[Path, Path, dict[str, str]]]:
+    """Yield each file of the cache with its folder of images, and the SHA-256 of each image by its path in there."""
     for path in cached_files():
         with suppress(*UNUSABLE), path.open("rb") as file, np.load(file) as stored:
-            yield path, Sources(**json.loads(stored["sources"].item()))
+            sources = json.loads(stored["sources"].item())
+            yield path, Path(sources["folder"]), sources["digests"]
 
 
-def store_decoded(key: str, fingerprint: str, images: Pixels, facts: Mapping[str, Any], sources: Sources) -> None:
-    """Store `images` and `facts` (JSON) in place of an older copy; a cache that cannot be written only costs time."""
-    file = cache_file(key)
-    try:
+def store_decoded(key: str, fingerprint: str, decoded: Decoded, folder: Path, digests: Mapping[str, str]) -> None:
+    """Store `decoded` atomically in place of an older copy; a cache that cannot be written only costs time."""
+    file = _cache_file(key)
+    facts = json.dumps({"notes": decoded.notes, "white": decoded.white})
+    sources = json.dumps({"folder": str(folder.absolute()), "digests": digests})
+    with suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=file.parent, suffix=".part", delete=False) as part:
-            texts = {"fingerprint": fingerprint, "facts": json.dumps(facts), "sources": json.dumps(asdict(sources))}
-            _write_whole(Path(part.name), file, images=images, **texts)
-    except OSError:
-        return
-
-
-def _write_whole(part: Path, file: Path, **content: Any) -> None:
-    """Write the file atomically, under another name first."""
-    try:
-        with part.open("wb") as out:
-            np.savez(out, **content)
-        part.replace(file)
-    finally:
-        part.unlink(missing_ok=True)
+        handle, name = tempfile.mkstemp(".part", dir=file.parent)
+        try:
+            with os.fdopen(handle, "wb") as part:
+                np.savez(part, images=decoded.images, fingerprint=fingerprint, facts=facts, sources=sources)
+            Path(name).replace(file)
+        finally:
+            Path(name).unlink(missing_ok=True)

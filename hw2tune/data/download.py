@@ -10,7 +10,7 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from hw2tune.data import idx
@@ -38,8 +38,17 @@ def download(info: DatasetInfo, roots: tuple[Path, ...], progress: Progress | No
     with _only_one(root, info, progress):
         if (copy := find_copy(info.name, roots)) is not None:
             return copy
+        layout, aside = LAYOUTS[info.name][0], tempfile.TemporaryDirectory(dir=root, prefix=".hw2tune-download-")
         try:
-            return _download_into(root, info, progress)
+            with aside as folder:  # all files go to their place at once, unpacked and verified
+                unpacked = Path(folder, layout.place)
+                mirror = _fetch(info, unpacked if ARCHIVES[info.name].inside else unpacked.parent, progress)
+                try:
+                    layout.read(unpacked, None)
+                except DataError as error:
+                    raise ValueError(f"{mirror} sent something else: {error}") from error
+                unpacked.rename(_ready(root, info))
+            return _move(root, info)
         except FAILURES as error:
             raise not_found(info, roots, f"downloading it failed ({without_secrets(str(error))})") from error
 
@@ -47,12 +56,16 @@ def download(info: DatasetInfo, roots: tuple[Path, ...], progress: Progress | No
 def not_found(info: DatasetInfo, roots: tuple[Path, ...], why: str) -> DataError:
     """Return the error for a missing data set, with three fixes."""
     for root in roots:
-        for near in (root.parent, root.parent.parent, *(p for p in _children(root))):
-            if find_copy(info.name, (near,)) is not None:
-                return DataError(
-                    f"{info.name}: no copy of {info.title} in {root}, but one in {near}; use that folder with "
-                    "--data-dir or HW2TUNE_DATA."
-                )
+        near = [root.parent, root.parent.parent]
+        with suppress(OSError):
+            near += [path for path in root.iterdir() if path.is_dir()]
+        if (
+            folder := next((folder for folder in near if find_copy(info.name, (folder,)) is not None), None)
+        ) is not None:
+            return DataError(
+                f"{info.name}: no copy of {info.title} in {root}, but one in {folder}; use that folder with "
+                "--data-dir or HW2TUNE_DATA."
+            )
     patterns = ", or as ".join(str(roots[0] / layout.pattern) for layout in LAYOUTS[info.name])
     return DataError(
         f"{info.name}: no copy of {info.title} in {', '.join(map(str, roots))}, and {why}. "
@@ -61,38 +74,21 @@ def not_found(info: DatasetInfo, roots: tuple[Path, ...], why: str) -> DataError
     )
 
 
-def _children(root: Path) -> list[Path]:
-    try:
-        return [path for path in root.iterdir() if path.is_dir()]
-    except OSError:
-        return []
-
-
-def _download_into(root: Path, info: DatasetInfo, progress: Progress | None) -> Copy:
-    """Unpack and verify in a temporary folder, then move all files to their place."""
-    layout = LAYOUTS[info.name][0]
-    with tempfile.TemporaryDirectory(dir=root, prefix=".hw2tune-download-") as aside:
-        unpacked = Path(aside) / layout.place
-        mirror = _fetch_archives(info, unpacked if ARCHIVES[info.name].inside else unpacked.parent, progress)
-        try:
-            layout.read(unpacked, None)
-        except DataError as error:
-            raise ValueError(f"{mirror} sent something else: {error}") from error
-        unpacked.rename(_ready(root, info))
-    return _move(root, info)
-
-
-def _fetch_archives(info: DatasetInfo, folder: Path, progress: Progress | None) -> str:
+def _fetch(info: DatasetInfo, folder: Path, progress: Progress | None) -> str:
     """Download and unpack the archives into `folder`, and return the first mirror that had them all."""
+    import pooch
+
+    pooch.get_logger().setLevel("ERROR")  # the terminal is ours
     archives, named = ARCHIVES[info.name], os.environ.get("HW2TUNE_MIRROR")
-    mirrors = (named.rstrip("/") + "/",) if named else archives.mirrors
     refusals = []
-    for mirror in mirrors:
+    for mirror in (named.rstrip("/") + "/",) if named else archives.mirrors:
         try:
             for name, md5 in archives.md5_of.items():
-                archive = _fetch(mirror + name, md5, folder, _Bar(info.title, progress))
+                downloader = pooch.HTTPDownloader(timeout=TIMEOUT_SECONDS, progressbar=_Bar(info.title, progress))
+                known = md5 and f"md5:{md5}"
+                pooch.retrieve(mirror + name, known, fname=name, path=folder, downloader=downloader)
                 if archives.unpacked:
-                    _unpack(archive, folder, info.name)
+                    _unpack(folder / name, folder, info.name)
             return mirror
         except FAILURES as error:
             refusals.append(f"{mirror}: {_reason(error)}")
@@ -105,19 +101,6 @@ def _reason(error: BaseException) -> str:
     while (cause := innermost.__cause__ or innermost.__context__) is not None:
         innermost = cause
     return innermost.strerror if isinstance(innermost, OSError) and innermost.strerror else str(error)
-
-
-def _fetch(url: str, md5: str | None, folder: Path, bar: _Bar) -> Path:
-    """Download one archive."""
-    import pooch
-
-    pooch.get_logger().setLevel("ERROR")  # the terminal is ours
-    return Path(
-        pooch.retrieve(
-            url, known_hash=md5 and f"md5:{md5}", fname=url.rpartition("/")[2], path=folder,
-            downloader=pooch.HTTPDownloader(timeout=TIMEOUT_SECONDS, progressbar=bar),
-        )
-    )  # fmt: skip
 
 
 def _unpack(archive: Path, folder: Path, dataset: str) -> None:
@@ -149,7 +132,6 @@ class _Bar:
         self.total = self.done = 0  # bytes
 
     def update(self, done: int) -> None:
-        """Add `done` bytes."""
         self.done += done
         if self.done > LARGEST:
             raise ValueError(f"more than {LARGEST:,} bytes")
@@ -157,11 +139,9 @@ class _Bar:
             self.progress(f"downloading {self.title}, MB", self.done // 1_000_000, self.total // 1_000_000)
 
     def reset(self) -> None:
-        """Start over at 0 bytes."""
         self.done = 0
 
-    def close(self) -> None:
-        """Do nothing: no resource is open."""
+    def close(self) -> None: ...
 
 
 def _ready(root: Path, info: DatasetInfo) -> Path:

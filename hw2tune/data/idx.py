@@ -7,20 +7,21 @@ import gzip
 import hashlib
 import struct
 import zlib
-from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 
 from hw2tune.data.catalog import damaged, incomplete
-from hw2tune.data.dataset import Labels, Pixels, Progress, Split, Unsplit
+from hw2tune.data.dataset import Progress, Split, Unsplit
 
 SIDE = 28  # pixels
 MAGIC = {1: 0x00000801, 3: 0x00000803}  # unsigned bytes in 1 dimension (labels) or 3 (images)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class IdxFile:
     """A published file; `md5` is that of the unzipped bytes, `zipped_md5` of the file as published."""
 
@@ -32,8 +33,7 @@ class IdxFile:
 
     @property
     def header_bytes(self) -> int:
-        """Length of the magic number and the sizes of the dimensions."""
-        return 4 + 4 * self.dimensions
+        return 4 + 4 * self.dimensions  # the magic number and the sizes
 
     @property
     def length(self) -> int:
@@ -58,12 +58,10 @@ class IdxSet:
 
     @property
     def place(self) -> str:
-        """The folder of the files below a root."""
         return f"{self.folder}/raw"
 
     @property
     def pattern(self) -> str:
-        """The files below a root, for humans."""
         return f"{self.place}/{self.names}-{{images-idx3,labels-idx1}}-ubyte (or .gz)"
 
     @property
@@ -88,29 +86,32 @@ class IdxSet:
         Files of MNIST and Fashion-MNIST are known bit for bit, and so are KMNIST's zipped files. EMNIST's zipped files
         have gzip's checksum only, and plain files of KMNIST and EMNIST are known by their form alone.
         """
-        images, labels, test_images, test_labels = self.files
-        trainval = Split(images=self._images(folder, images), labels=self._labels(folder, labels))
-        test = Split(images=self._images(folder, test_images), labels=self._labels(folder, test_labels))
+        trainval, test = (self._split(folder, *pair) for pair in (self.files[:2], self.files[2:]))
         unknown = [path.name for file in self.files if (path := file.path(folder)).suffix != ".gz" and not file.md5]
         form = f"of {', '.join(unknown)} only the form was checked: unzipped, {self.title} has no published checksum"
         notes = (form,) if unknown else ()
         return Unsplit(label=self.title, source=str(folder), trainval=trainval, test=test, notes=notes)
 
-    def _images(self, folder: Path, file: IdxFile) -> Pixels:
-        content = self._verified(folder, file)
-        images = np.frombuffer(content, np.uint8, offset=file.header_bytes).reshape(file.count, SIDE, SIDE, 1)
-        return np.ascontiguousarray(images.transpose(0, 2, 1, 3)) if self.transposed else images
-
-    def _labels(self, folder: Path, file: IdxFile) -> Labels:
-        return np.frombuffer(self._verified(folder, file), np.uint8, offset=file.header_bytes).astype(np.int64)
+    def _split(self, folder: Path, images: IdxFile, labels: IdxFile) -> Split:
+        content, labels_content = self._verified(folder, images), self._verified(folder, labels)
+        pixels = np.frombuffer(content, np.uint8, offset=images.header_bytes).reshape(images.count, SIDE, SIDE, 1)
+        return Split(
+            images=np.ascontiguousarray(pixels.transpose(0, 2, 1, 3)) if self.transposed else pixels,
+            labels=np.frombuffer(labels_content, np.uint8, offset=labels.header_bytes).astype(np.int64),
+        )
 
     def _verified(self, folder: Path, file: IdxFile) -> bytearray:
         """Return the file's unzipped bytes, compared with the digest if it is published, else with the form."""
         path = self._present(folder, file)
-        content = _unzipped(path)
-        expected = file.zipped_md5 if path.suffix == ".gz" and file.md5 is None else file.md5
-        bytes_of = path.read_bytes() if expected is not None and expected == file.zipped_md5 else content
-        md5 = hashlib.md5(bytes_of, usedforsecurity=False).hexdigest() if expected else expected
+        content = blob = bytearray(path.read_bytes())  # arrays on top of a bytearray can be written to
+        expected = file.md5
+        if path.suffix == ".gz":
+            try:
+                content = bytearray(gzip.decompress(blob))
+            except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+                raise damaged(path, expected="a complete gzip file", found=f"'{error}'") from error
+            expected = file.md5 or file.zipped_md5
+        md5 = hashlib.md5(content if file.md5 else blob, usedforsecurity=False).hexdigest() if expected else None
         if expected is None or md5 != expected:
             _check_form(path, file, content)
         if md5 != expected:
@@ -131,9 +132,10 @@ def _check_form(path: Path, file: IdxFile, content: bytearray) -> None:
     magic, *sizes = struct.unpack_from(f">{1 + file.dimensions}I", content)
     if magic != MAGIC[file.dimensions]:
         raise damaged(path, expected=f"magic number 0x{MAGIC[file.dimensions]:08x}", found=f"0x{magic:08x}")
-    shape = (file.count, SIDE, SIDE)[: file.dimensions]
-    if tuple(sizes) != shape:
-        raise damaged(path, expected=f"sizes {_times(shape)} in its header", found=_times(sizes))
+    shape = [file.count, SIDE, SIDE][: file.dimensions]
+    if sizes != shape:
+        expected, found = (" x ".join(map(str, numbers)) for numbers in (shape, sizes))
+        raise damaged(path, expected=f"sizes {expected} in its header", found=found)
     if len(content) != file.length:
         raise damaged(path, expected=f"{file.length:,} bytes", found=f"{len(content):,}")
     labels = np.frombuffer(content, np.uint8, offset=file.header_bytes)
@@ -142,42 +144,20 @@ def _check_form(path: Path, file: IdxFile, content: bytearray) -> None:
         raise damaged(path, expected="labels from 0 to 9", found=f"{labels[at]} as label number {at:,}")
 
 
-def _unzipped(path: Path) -> bytearray:
-    """Return the content as a bytearray, so that arrays on top of it can be written to."""
-    if path.suffix != ".gz":
-        return bytearray(path.read_bytes())
-    try:
-        return bytearray(gzip.decompress(path.read_bytes()))
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise damaged(path, expected="a complete gzip file", found=f"'{error}'") from error
-
-
-def _times(sizes: Sequence[int]) -> str:
-    return " x ".join(str(size) for size in sizes)
-
-
-UNKNOWN: tuple[str | None, ...] = (None,) * 4
+Digests: TypeAlias = tuple[str | None, str | None, str | None, str | None]
+UNKNOWN: Digests = (None, None, None, None)
 
 
 def _four(
-    prefix: str, train: int, test: int, *, md5: tuple[str | None, ...] = UNKNOWN,
-    zipped_md5: tuple[str | None, ...] = UNKNOWN,
-) -> tuple[IdxFile, ...]:  # fmt: skip
+    prefix: str, train: int, test: int, *, md5: Digests = UNKNOWN, zipped_md5: Digests = UNKNOWN
+) -> tuple[IdxFile, ...]:
     """Return the files by their common names; the test files are called t10k in MNIST."""
-    tests = "t10k" if not prefix else "test"
-    parts = (
-        ("train", "images", train, 3),
-        ("train", "labels", train, 1),
-        (tests, "images", test, 3),
-        (tests, "labels", test, 1),
-    )
+    splits = (("train", train), ("test" if prefix else "t10k", test))
+    parts = product(splits, (("images", 3), ("labels", 1)))
     return tuple(
-        IdxFile(
-            name=f"{prefix}{split}-{kind}-idx{dimensions}-ubyte", count=count, dimensions=dimensions,
-            md5=plain, zipped_md5=zipped,
-        )
-        for (split, kind, count, dimensions), plain, zipped in zip(parts, md5, zipped_md5, strict=True)
-    )  # fmt: skip
+        IdxFile(f"{prefix}{split}-{kind}-idx{dimensions}-ubyte", count, dimensions, plain, zipped)
+        for ((split, count), (kind, dimensions)), plain, zipped in zip(parts, md5, zipped_md5, strict=True)
+    )
 
 
 MNIST = IdxSet(

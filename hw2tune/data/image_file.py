@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,20 +37,6 @@ TRANSPARENT = ("LA", "RGBA", "PA", "La", "RGBa")
 INTEGERS, FLOATS = "integers", "floats"  # pixels of more than 8 bits
 WHITE = {INTEGERS: 65_535.0, FLOATS: 1.0}  # for files of a data set without such files
 DEPTHS = (8, 10, 12, 14, 16)  # bits of sensors
-
-# Luminance table of JPEG (ITU-T T.81, table K.1), row by row; libjpeg's quality scales it.
-# fmt: off
-LUMINANCE = (
-    16, 11, 10, 16, 24, 40, 51, 61,
-    12, 12, 14, 19, 26, 58, 60, 55,
-    14, 13, 16, 24, 40, 57, 69, 56,
-    14, 17, 22, 29, 51, 87, 80, 62,
-    18, 22, 37, 56, 68, 109, 103, 77,
-    24, 35, 55, 64, 81, 104, 113, 92,
-    49, 64, 78, 87, 103, 121, 120, 101,
-    72, 92, 95, 98, 112, 100, 103, 99,
-)
-# fmt: on
 
 
 @dataclass(frozen=True)
@@ -179,13 +166,13 @@ def jpeg_quality(path: Path) -> str:
     """Return "JPEG q75" if the luminance table is libjpeg's for quality 75, "JPEG" if it is of no quality."""
     from PIL import Image
 
-    with Image.open(path, formats=("JPEG",)) as image:
-        table = tuple(getattr(image, "quantization", {}).get(0, ()))
-    quality = next((quality for quality in range(100, 0, -1) if table == _scaled(quality)), None)
-    return "JPEG" if quality is None else f"JPEG q{quality}"
+    def table(file: Path | BytesIO) -> list[int]:
+        with Image.open(file, formats=("JPEG",)) as image:
+            return list(getattr(image, "quantization", {}).get(0, ()))
 
-
-def _scaled(quality: int) -> tuple[int, ...]:
-    """Return the table that libjpeg makes of a quality from 1 to 100 (jcparam.c: jpeg_quality_scaling)."""
-    percent = 5_000 // quality if quality < 50 else 200 - 2 * quality
-    return tuple(min(max((entry * percent + 50) // 100, 1), 255) for entry in LUMINANCE)
+    of_file = table(path)
+    for quality in range(100, 0, -1):
+        Image.new("L", (8, 8)).save(saved := BytesIO(), "JPEG", quality=quality)
+        if table(saved) == of_file:
+            return f"JPEG q{quality}"
+    return "JPEG"

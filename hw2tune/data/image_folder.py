@@ -36,12 +36,10 @@ class ImageFolder:
 
     @property
     def place(self) -> str:
-        """The folder below a root."""
         return self.info.name
 
     @property
     def pattern(self) -> str:
-        """The files below a root, for humans."""
         return f"{self.place}/{{train,test}}/<class>/*.png or *.jpg"
 
     def holds(self, folder: Path) -> bool:
@@ -50,8 +48,17 @@ class ImageFolder:
 
     def check_quickly(self, folder: Path) -> None:
         """Raise DataError unless the folders are exactly those of the classes; opens no image."""
-        for part in ("train", "test"):
-            self._check_class_folders(folder / part)
+        expected = f"the class folders {', '.join(self.info.classes)}"
+        for part in (folder / "train", folder / "test"):
+            if not part.is_dir():
+                raise DataError(
+                    f"{part}: this folder is missing; an image folder of {self.info.title} needs train and test."
+                )
+            found = class_names(part)
+            if unexpected := sorted(set(found) - set(self.info.classes)):
+                raise damaged(part, expected=f"only {expected}", found=f"also {', '.join(unexpected)}")
+            if missing := [name for name in self.info.classes if name not in found]:
+                raise damaged(part, expected=expected, found=f"no {', '.join(missing)}")
 
     def read(self, folder: Path, progress: Progress | None = None) -> Unsplit:
         """Return the images in order of class and name. Raises DataError unless each has the data set's size."""
@@ -71,25 +78,13 @@ class ImageFolder:
         # A JPEG named .png would have no "JPEG" in the label.
         return "" if header.format == named else f"a {header.format} file, named as {named}"
 
-    def _check_class_folders(self, folder: Path) -> None:
-        if not folder.is_dir():
-            raise DataError(
-                f"{folder}: this folder is missing; an image folder of {self.info.title} needs train and test."
-            )
-        found = class_names(folder)
-        expected = f"the class folders {', '.join(self.info.classes)}"
-        if unexpected := sorted(set(found) - set(self.info.classes)):
-            raise damaged(folder, expected=f"only {expected}", found=f"also {', '.join(unexpected)}")
-        if missing := [name for name in self.info.classes if name not in found]:
-            raise damaged(folder, expected=expected, found=f"no {', '.join(missing)}")
-
     def _label(self, folder: Path, whole: Unsplit) -> str:
         """Return the title with the differences from the published pixels: a lossy format, missing images."""
-        formats = [(file, FORMAT_OF[Path(file).suffix.lower()]) for file in whole.trainval.files + whole.test.files]
         kinds = ["image folder"]
-        if lossy := [(folder / file, kind) for file, kind in formats if kind in LOSSY]:
-            path, kind = lossy[0]
-            kinds = [jpeg_quality(path) if kind == "JPEG" else kind]
+        for path in (folder / file for file in whole.trainval.files + whole.test.files):
+            if (kind := FORMAT_OF[path.suffix.lower()]) in LOSSY:
+                kinds = [jpeg_quality(path) if kind == "JPEG" else kind]
+                break
         counts, published = (len(whole.trainval), len(whole.test)), (self.info.trainval_size, self.info.test_size)
         if counts != published:
             have, all_images = (f"{trainval:,} + {test:,}" for trainval, test in (counts, published))
@@ -137,14 +132,11 @@ def _read(
     unfit: Unfit = lambda path, header: "",
     progress: Progress | None = None,
 ) -> Unsplit:
-    """Return the images of `parts`, the folders by split; without a test folder the test is empty."""
     listed, left_out = list_images(folder, list(parts.values()), classes)
     files = [file for part in listed for file in part]
     decoded = decode(files, folder, resize=resize, channels=channels, unfit=unfit, progress=progress)
-    labels, names = (
-        np.array([file.label for file in files], np.int64),
-        tuple(shown(file.path, folder) for file in files),
-    )
+    labels = np.array([file.label for file in files], np.int64)
+    names = tuple(shown(file.path, folder) for file in files)
     ends = pairwise(accumulate(map(len, listed), initial=0))
     splits = {
         split: Split(images=decoded.images[start:end].copy(), labels=labels[start:end], files=names[start:end])
@@ -198,7 +190,6 @@ def _check_share(folder: Path, parts: dict[str, Path], test_share: float | None)
 
 
 def _classes(folder: Path, parts: dict[str, Path]) -> list[str]:
-    """Return the classes, the same in all parts. Raises DataError."""
     found = {path: class_names(path) for path in parts.values()}
     classes = found[parts["train"]]
     for path, names in found.items():
@@ -237,26 +228,23 @@ def list_images(
     without images.
     """
     left_out = [] if folder in parts else [path for path in folder.iterdir() if path not in parts]
-    return [_list_part(part, classes, left_out) for part in parts], left_out
-
-
-def _list_part(folder: Path, classes: Sequence[str], left_out: list[Path]) -> list[ImageFile]:
-    """Return the images of one part, and add all other paths to `left_out`."""
-    left_out += [path for path in folder.iterdir() if path.name not in classes]
-    images: list[ImageFile] = []
-    for label, name in enumerate(classes):
-        found = {entry.path: _is_image(entry) for entry in _below(folder / name)}
-        others = [Path(path) for path, is_image in found.items() if not is_image]
-        if len(others) == len(found):
-            note = "".join(f" ({text})" for text in left_out_note(others))
-            raise DataError(f"{folder / name}: no image of its class{note}; images are {', '.join(FORMAT_OF)}.")
-        images += [ImageFile(Path(path), label) for path, is_image in sorted(found.items()) if is_image]
-        left_out += others
-    return images
+    listed: list[list[ImageFile]] = []
+    for part in parts:
+        left_out += [path for path in part.iterdir() if path.name not in classes]
+        listed.append([])
+        for label, name in enumerate(classes):
+            found = {entry.path: _is_image(entry) for entry in _below(part / name)}
+            others = [Path(path) for path, is_image in found.items() if not is_image]
+            if len(others) == len(found):
+                note = "".join(f" ({text})" for text in left_out_note(others))
+                raise DataError(f"{part / name}: no image of its class{note}; images are {', '.join(FORMAT_OF)}.")
+            listed[-1] += [ImageFile(Path(path), label) for path, is_image in sorted(found.items()) if is_image]
+            left_out += others
+    return listed, left_out
 
 
 def _below(folder: Path | str) -> Iterator[os.DirEntry[str]]:
-    """Yield everything below a folder except plain folders; hidden folders and links to folders are not entered."""
+    # Everything but plain folders; hidden folders and links to folders are not entered.
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.is_dir(follow_symlinks=False) and not entry.name.startswith("."):
@@ -266,7 +254,7 @@ def _below(folder: Path | str) -> Iterator[os.DirEntry[str]]:
 
 
 def _is_image(entry: os.DirEntry[str]) -> bool:
-    """Return whether the name says so; a broken link counts, so that it is reported as an unreadable image."""
+    # By its name; a broken link counts, so that it is reported as an unreadable image.
     path = Path(entry.path)
     if path.name.startswith(".") or path.suffix.lower() not in FORMAT_OF:
         return False

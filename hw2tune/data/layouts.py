@@ -55,11 +55,9 @@ class CifarBatches:
     pattern = "cifar-10-batches-py/{data_batch_1,...,data_batch_5,test_batch}"
 
     def holds(self, folder: Path) -> bool:
-        """Return whether any of the six batches exists, so that the folder is meant as CIFAR-10."""
         return any((folder / name).exists() for name in [*TRAIN_MD5, *TEST_MD5])
 
     def check_quickly(self, folder: Path) -> None:
-        """Raise DataError for a missing batch, without reading any."""
         for name in [*TRAIN_MD5, *TEST_MD5]:
             _present(folder / name)
 
@@ -71,21 +69,17 @@ class CifarBatches:
 
 def read_batches(folder: Path, md5_of: dict[str, str]) -> Split:
     """Return the images of the batches in `md5_of`, in this order."""
-    blobs = [_read_verified(folder / name, md5) for name, md5 in md5_of.items()]
-    batches = [pickle.loads(blob, encoding="bytes") for blob in blobs]
+    blobs = {name: _present(folder / name).read_bytes() for name in md5_of}
+    for name, blob in blobs.items():
+        if (found := hashlib.md5(blob, usedforsecurity=False).hexdigest()) != md5_of[name]:
+            expected = f"the published CIFAR-10 with md5 {md5_of[name]}"
+            raise damaged(folder / name, expected=expected, found=f"md5 {found}, so not unpickled")
+    batches = [pickle.loads(blob, encoding="bytes") for blob in blobs.values()]
     planes = np.concatenate([batch[b"data"] for batch in batches]).reshape(-1, 3, 32, 32)
     return Split(
         images=np.ascontiguousarray(planes.transpose(0, 2, 3, 1)),  # (N, 32, 32, 3)
         labels=np.concatenate([np.asarray(batch[b"labels"], np.int64) for batch in batches]),
     )
-
-
-def _read_verified(path: Path, md5: str) -> bytes:
-    blob = _present(path).read_bytes()
-    found = hashlib.md5(blob, usedforsecurity=False).hexdigest()
-    if found != md5:
-        raise damaged(path, expected=f"the published CIFAR-10 with md5 {md5}", found=f"md5 {found}, so not unpickled")
-    return blob
 
 
 def _present(path: Path) -> Path:

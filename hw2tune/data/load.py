@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from hw2tune.data.catalog import DATASETS, DatasetInfo, dataset_info
 from hw2tune.data.dataset import Dataset, Progress, Unsplit, checksum, fingerprints
-from hw2tune.data.decoding import decoded_folders
+from hw2tune.data.decoding import decoded_folders, file_digest
 from hw2tune.data.download import download as fetch
 from hw2tune.data.download import finish_moves, not_found
-from hw2tune.data.layouts import Copy, find_copy
+from hw2tune.data.layouts import find_copy
 from hw2tune.data.own import OwnOptions, absent_classes, own_info, read_own
 from hw2tune.data.packaged import PACKAGED, SYNTHETIC_SOURCE, make_synthetic
 from hw2tune.data.splits import group_indices, groups_of_equals, validation_indices
@@ -23,15 +23,19 @@ SHOWN = 3  # changed files named
 OWN_SHARE = 0.1  # default fraction of the trainval of own images for validation
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class DatasetStatus:
     """State of a data set on this machine, without reading its images."""
 
     name: str
     title: str
-    found: bool  # a copy exists, perhaps damaged
     source: str  # folder or package; empty if not found
     problem: str | None  # the reason why it cannot be used, and the fix
+
+    @property
+    def found(self) -> bool:
+        """Return whether a copy exists, perhaps damaged."""
+        return bool(self.source)
 
 
 def load_dataset(
@@ -106,22 +110,14 @@ def fetch_dataset(name: str, *, data_dir: Path | None = None, progress: Progress
     info = dataset_info(name)
     if info.synthetic:
         raise DataError(f"{name}: nothing to fetch, its images are made on the spot.")
-    if (shipped := PACKAGED.get(name)) is not None:
-        shipped.read(info)
-        return shipped.shipped_file()
-    copy = _find_or_download(info, data_roots(data_dir), True, progress)
-    copy.layout.read(copy.folder, progress)
-    return copy.folder
+    whole = _read(info, data_roots(data_dir), True, progress)
+    return PACKAGED[name].shipped_file() if name in PACKAGED else Path(whole.source)
 
 
 def list_datasets(*, data_dir: Path | None = None) -> list[DatasetStatus]:
     """Return the state of every data set. No file is read, so damage inside a file shows only on loading."""
     roots = data_roots(data_dir)
-    glances = ((info, *_glance(info, roots)) for info in DATASETS.values())
-    return [
-        DatasetStatus(name=info.name, title=info.title, found=bool(source), source=source, problem=problem)
-        for info, source, problem in glances
-    ]
+    return [DatasetStatus(info.name, info.title, *_glance(info, roots)) for info in DATASETS.values()]
 
 
 def verify_datasets(*, data_dir: Path | None = None) -> list[DatasetStatus]:
@@ -130,31 +126,26 @@ def verify_datasets(*, data_dir: Path | None = None) -> list[DatasetStatus]:
     The decoded copy of a folder with changed files is removed: the next command decodes the folder again.
     """
     found = [status for status in list_datasets(data_dir=data_dir) if status.found]
-    return [*(_verified(status, data_roots(data_dir)) for status in found), *_verified_folders()]
-
-
-def _verified(status: DatasetStatus, roots: tuple[Path, ...]) -> DatasetStatus:
-    try:
-        _read(dataset_info(status.name), roots, False, None)
-    except DataError as error:
-        return replace(status, problem=str(error))
-    return status
+    for place, status in enumerate(found):
+        try:
+            _read(dataset_info(status.name), data_roots(data_dir), False, None)
+        except DataError as error:
+            found[place] = replace(status, problem=str(error))
+    return [*found, *_verified_folders()]
 
 
 def _verified_folders() -> Iterator[DatasetStatus]:
-    for copy, sources in decoded_folders():
-        changed, folder, count = sources.changed(), Path(sources.folder), len(sources.digests)
+    for copy, folder, digests in decoded_folders():
+        changed = [file for file, digest in digests.items() if file_digest(folder / file) != digest]
         if changed:
             copy.unlink(missing_ok=True)
         more = ", ..." if len(changed) > SHOWN else ""
         problem = (
-            f"{folder}: {len(changed):,} of {count:,} files are gone or changed since they were decoded "
+            f"{folder}: {len(changed):,} of {len(digests):,} files are gone or changed since they were decoded "
             f"({', '.join(changed[:SHOWN])}{more}); the next command decodes them again"
         )
-        yield DatasetStatus(
-            name=folder.name, title=f"{count:,} decoded images", found=True, source=str(folder),
-            problem=problem if changed else None,
-        )  # fmt: skip
+        title = f"{len(digests):,} decoded images"
+        yield DatasetStatus(folder.name, title, str(folder), problem if changed else None)
 
 
 def _read(info: DatasetInfo, roots: tuple[Path, ...], download: bool, progress: Progress | None) -> Unsplit:
@@ -162,21 +153,15 @@ def _read(info: DatasetInfo, roots: tuple[Path, ...], download: bool, progress: 
         return make_synthetic(info)
     if (shipped := PACKAGED.get(info.name)) is not None:
         return shipped.read(info)
-    copy = _find_or_download(info, roots, download, progress)
+    finish_moves(info, roots)
+    copy = find_copy(info.name, roots)
+    if copy is None and not download:
+        raise not_found(info, roots, "downloading is off")
+    copy = copy or fetch(info, roots, progress)
     return copy.layout.read(copy.folder, progress)
 
 
-def _find_or_download(info: DatasetInfo, roots: tuple[Path, ...], download: bool, progress: Progress | None) -> Copy:
-    finish_moves(info, roots)
-    if (copy := find_copy(info.name, roots)) is not None:
-        return copy
-    if not download:
-        raise not_found(info, roots, "downloading is off")
-    return fetch(info, roots, progress)
-
-
 def _glance(info: DatasetInfo, roots: tuple[Path, ...]) -> tuple[str, str | None]:
-    """Return the source (empty if not found) and the problem."""
     if info.synthetic:
         return SYNTHETIC_SOURCE, None
     source = ""

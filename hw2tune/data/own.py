@@ -42,8 +42,17 @@ def read_own(name: str, options: OwnOptions, progress: Progress | None = None) -
 
 
 def own_info(own: Unsplit, train: Split, validation: Split) -> DatasetInfo:
-    """Return the facts of own images; mean and standard deviation are those of the training images."""
-    mean, std = _moments(train)
+    """Return the facts of own images. Raises DataError if a channel of the training images is constant.
+
+    Their mean and standard deviation by channel have four digits; uint8 is on the scale [0, 1].
+    """
+    white = 255.0 if train.images.dtype == np.uint8 else 1.0
+    mean = np.asarray(train.images.mean(axis=(0, 1, 2), dtype=np.float64) / white)
+    std = np.asarray(train.images.std(axis=(0, 1, 2), dtype=np.float64) / white)
+    if (std < 1e-6).any():
+        raise DataError(
+            f"all training images are the same in channel {int(np.argmin(std))}: there is nothing to learn from."
+        )
     height, width, channels = train.images.shape[1:]
     return DatasetInfo(
         name=own.name,
@@ -52,22 +61,10 @@ def own_info(own: Unsplit, train: Split, validation: Split) -> DatasetInfo:
         image_shape=(height, width, channels),
         trainval_size=len(train) + len(validation),
         test_size=len(own.test),
-        mean=mean,
-        std=std,
+        mean=tuple(round(float(value), 4) for value in mean),
+        std=tuple(max(round(float(value), 4), 1e-4) for value in std),
         default_validation_size=len(validation),
     )
-
-
-def _moments(train: Split) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return the moments by channel to four digits, uint8 on the scale [0, 1]. Raises DataError if one is constant."""
-    white = 255.0 if train.images.dtype == np.uint8 else 1.0
-    mean = np.asarray(train.images.mean(axis=(0, 1, 2), dtype=np.float64) / white)
-    std = np.asarray(train.images.std(axis=(0, 1, 2), dtype=np.float64) / white)
-    if (std < 1e-6).any():
-        raise DataError(
-            f"all training images are the same in channel {int(np.argmin(std))}: there is nothing to learn from."
-        )
-    return tuple(round(float(v), 4) for v in mean), tuple(max(round(float(v), 4), 1e-4) for v in std)
 
 
 def absent_classes(classes: Sequence[str], **splits: Split) -> list[str]:
@@ -94,7 +91,8 @@ def read_function(name: str, code: Mapping[str, str]) -> Unsplit:
     except Exception as error:  # the user's code may raise anything
         raise DataError(f"{name}: {in_words(error, code)}") from error
     if not isinstance(returned, Mapping):
-        raise DataError(f"{name}: must return a dict with train, test and classes, but returned a {_kind(returned)}.")
+        kind = type(returned).__name__
+        raise DataError(f"{name}: must return a dict with train, test and classes, but returned a {kind}.")
     if unknown := [key for key in returned if key not in KEYS]:
         raise DataError(f"{name}: returned {unknown[0]!r}; known are {', '.join(KEYS)}.")
     if missing := [key for key in KEYS[:3] if key not in returned]:
@@ -180,7 +178,3 @@ def _channels_last(place: str, images: NDArray[Any]) -> NDArray[Any]:
             "channels and larger images."
         )
     return images.transpose(0, 2, 3, 1) if first else images
-
-
-def _kind(value: Any) -> str:
-    return type(value).__name__

@@ -169,8 +169,8 @@ def test_studies_set_aside_can_go_each_for_itself_also_by_name(results):
 
 
 def test_decoded_images_and_the_folders_of_dead_commands_are_the_machines(results, tmp_path):
-    sources = decoding.Sources(folder="imgs", digests={})
-    decoding.store_decoded("own-1", "f", np.zeros((4, 8, 8, 1), np.uint8), {}, sources)
+    decoded = decoding.Decoded(np.zeros((4, 8, 8, 1), np.uint8), [], {})
+    decoding.store_decoded("own-1", "f", decoded, tmp_path, {})
     for name in ("dead", "alive", "foreign"):
         (tmp_path / "TMPDIR" / f"{PREFIX}{name}").mkdir()
         (tmp_path / "TMPDIR" / f"{PREFIX}{name}" / ("lock" if name != "foreign" else "x")).touch()
