@@ -128,7 +128,6 @@ def _common_size(paths: Sequence[Path], headers: Sequence[Header], resize: Seque
 
 
 def _of_colours(paths: Sequence[Path], headers: Sequence[Header], folder: Path, channels: int) -> list[str]:
-    """Return a note if gray images get three channels because others have colours."""
     coloured = [path for path, header in zip(paths, headers, strict=True) if not header.gray]
     if channels == 1 or len(coloured) == len(paths):
         return []
@@ -156,7 +155,6 @@ def _counted(count: int) -> str:
 
 
 def _unusable(files: Sequence[ImageFile], folder: Path, unfit: Unfit, progress: Progress | None) -> DataError:
-    """Return the error with every unusable file, found by reading all files to the last pixel."""
     reasons: dict[str, str] = {}
     for n, file in enumerate(files):
         try:

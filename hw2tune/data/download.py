@@ -38,9 +38,9 @@ def download(info: DatasetInfo, roots: tuple[Path, ...], progress: Progress | No
     with _only_one(root, info, progress):
         if (copy := find_copy(info.name, roots)) is not None:
             return copy
-        layout, aside = LAYOUTS[info.name][0], tempfile.TemporaryDirectory(dir=root, prefix=".hw2tune-download-")
+        layout = LAYOUTS[info.name][0]
         try:
-            with aside as folder:  # all files go to their place at once, unpacked and verified
+            with tempfile.TemporaryDirectory(dir=root, prefix=".hw2tune-download-") as folder:
                 unpacked = Path(folder, layout.place)
                 mirror = _fetch(info, unpacked if ARCHIVES[info.name].inside else unpacked.parent, progress)
                 try:
@@ -59,13 +59,12 @@ def not_found(info: DatasetInfo, roots: tuple[Path, ...], why: str) -> DataError
         near = [root.parent, root.parent.parent]
         with suppress(OSError):
             near += [path for path in root.iterdir() if path.is_dir()]
-        if (
-            folder := next((folder for folder in near if find_copy(info.name, (folder,)) is not None), None)
-        ) is not None:
-            return DataError(
-                f"{info.name}: no copy of {info.title} in {root}, but one in {folder}; use that folder with "
-                "--data-dir or HW2TUNE_DATA."
-            )
+        for folder in near:
+            if find_copy(info.name, (folder,)) is not None:
+                return DataError(
+                    f"{info.name}: no copy of {info.title} in {root}, but one in {folder}; use that folder with "
+                    "--data-dir or HW2TUNE_DATA."
+                )
     patterns = ", or as ".join(str(roots[0] / layout.pattern) for layout in LAYOUTS[info.name])
     return DataError(
         f"{info.name}: no copy of {info.title} in {', '.join(map(str, roots))}, and {why}. "
@@ -104,7 +103,6 @@ def _reason(error: BaseException) -> str:
 
 
 def _unpack(archive: Path, folder: Path, dataset: str) -> None:
-    """Replace an archive with its files."""
     name = archive.name
     if name.endswith(".tar.gz"):
         with tarfile.open(archive) as tar:
@@ -168,7 +166,7 @@ def _move(root: Path, info: DatasetInfo) -> Copy:
         for file in ready.iterdir():  # into an existing folder with none or some of the data set's files
             shutil.move(file, place / file.name)
         ready.rmdir()
-    return Copy(folder=place, layout=layout)
+    return place, layout
 
 
 def _first_writable(info: DatasetInfo, roots: tuple[Path, ...]) -> Path:
@@ -184,7 +182,6 @@ def _first_writable(info: DatasetInfo, roots: tuple[Path, ...]) -> Path:
 
 @contextmanager
 def _only_one(root: Path, info: DatasetInfo, progress: Progress | None) -> Iterator[None]:
-    """Hold the lock against a second process that downloads the same data set into the same root."""
     from filelock import FileLock, Timeout
 
     lock = FileLock(root / f".hw2tune-{info.name}.lock", fallback_to_soft=False)  # a soft one outlives a killed process

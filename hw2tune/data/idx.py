@@ -37,7 +37,6 @@ class IdxFile:
 
     @property
     def length(self) -> int:
-        """Bytes, unzipped."""
         return self.header_bytes + self.count * (SIDE * SIDE if self.dimensions == 3 else 1)
 
     def path(self, folder: Path) -> Path:
@@ -66,11 +65,9 @@ class IdxSet:
 
     @property
     def zipped(self) -> dict[str, str | None]:
-        """The published archives, with the digest of each if it is known."""
         return {f"{file.name}.gz": file.zipped_md5 for file in self.files}
 
     def holds(self, folder: Path) -> bool:
-        """Return whether any of the four files exists, so that the folder is meant as this data set."""
         return any(file.path(folder).exists() for file in self.files)
 
     def check_quickly(self, folder: Path) -> None:

@@ -51,12 +51,10 @@ class Header:
 
     @property
     def gray(self) -> bool:
-        """Return whether the image has only brightness."""
         return self.mode in GRAY
 
     @property
     def deep(self) -> str:
-        """INTEGERS or FLOATS if pixels have more than 8 bits, else empty."""
         return INTEGERS if self.mode.startswith("I") else FLOATS if self.mode == "F" else ""
 
 
@@ -80,7 +78,9 @@ def _opened(path: Path) -> Iterator[ImageFile]:
 def read_header(path: Path) -> Header:
     """Return size, mode and format of an image, and the necessary changes. Raises ImageError."""
     with _opened(path) as image:
-        cut = _loses_bits(image)  # asked first: for EXIF data Pillow may read the pixels, and forgets how they lay
+        # Pillow cuts 16 bits to 8 where it has no mode for them: colours and transparency. Asked first, as it may read
+        # the pixels for EXIF data, and then forgets how they lay.
+        cut = not image.mode.startswith("I") and any(re.search(";16[BLN]", str(tile[3])) for tile in image.tile)
         turned = image.getexif().get(ORIENTATION, 1)
         transparent = image.mode in TRANSPARENT or "transparency" in image.info
         width, height = image.size
@@ -99,11 +99,6 @@ def read_header(path: Path) -> Header:
             transparent=transparent,
             what=tuple(text for text, holds in facts.items() if holds),
         )
-
-
-def _loses_bits(image: ImageFile) -> bool:
-    """Return whether Pillow cuts 16 bits to 8: it has no mode for colours or transparency of 16."""
-    return not image.mode.startswith("I") and any(re.search(";16[BLN]", str(tile[3])) for tile in image.tile)
 
 
 def largest_value(path: Path) -> float:
@@ -146,7 +141,6 @@ def read_pixels(path: Path, size: tuple[int, int], channels: int, white: Mapping
 
 
 def _plain(image: Image, white: Mapping[str, float]) -> Image:
-    """Return the image without transparency and with 8 bits per channel."""
     from PIL import Image as Pillow
 
     if image.mode == "F":

@@ -1,9 +1,9 @@
-"""Folders of images: published data sets as {train,test}/<class>/*, and the user's own."""
+"""Folders of images, <class>/* in a folder or in each of its parts, and published data sets as such folders."""
 
 from __future__ import annotations
 
 import os
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
@@ -12,20 +12,13 @@ from pathlib import Path
 import numpy as np
 
 from hw2tune.data.catalog import DatasetInfo, damaged
-from hw2tune.data.dataset import Progress, Split, Unsplit, fingerprints
+from hw2tune.data.dataset import Progress, Split, Unsplit
 from hw2tune.data.decoding import ImageFile, Unfit, decode, shown
 from hw2tune.data.image_file import FORMAT_OF, Header, jpeg_quality
-from hw2tune.data.splits import groups_of_equals, held_out_indices
 from hw2tune.errors import DataError
 
 MODES = ("L", "RGB", "P")  # 8 bits a channel, so that converting loses nothing
 LOSSY = ("JPEG", "WEBP", "AVIF")
-MOST_CLASSES = 10_000
-# Names of split folders, in small or capital letters.
-SPLITS = {
-    "train": "train", "training": "train", "val": "validation", "valid": "validation", "validation": "validation",
-    "test": "test", "testing": "test",
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -43,7 +36,6 @@ class ImageFolder:
         return f"{self.place}/{{train,test}}/<class>/*.png or *.jpg"
 
     def holds(self, folder: Path) -> bool:
-        """Return whether a train or a test folder exists, so that the folder is meant as a data set."""
         return any((folder / part).is_dir() for part in ("train", "test"))
 
     def check_quickly(self, folder: Path) -> None:
@@ -65,7 +57,7 @@ class ImageFolder:
         self.check_quickly(folder)
         parts = {part: folder / part for part in ("train", "test")}
         channels = self.info.image_shape[2]
-        whole = _read(folder, parts, self.info.classes, channels=channels, unfit=self._unfit, progress=progress)
+        whole = read_parts(folder, parts, self.info.classes, channels=channels, unfit=self._unfit, progress=progress)
         return replace(whole, label=self._label(folder, whole))
 
     def _unfit(self, path: Path, header: Header) -> str:
@@ -92,37 +84,7 @@ class ImageFolder:
         return f"{self.info.title} ({', '.join(kinds)})"
 
 
-def read_own_folder(
-    folder: Path,
-    *,
-    test_share: float | None,
-    resize: Sequence[int] | None,
-    tear_copies: bool = False,
-    progress: Progress | None = None,
-) -> Unsplit:
-    """Return {train,val,test}/<class>/*, or <class>/* with a fraction held out for the test, by class and path.
-
-    Gray images have one channel if all are gray, else three. Palettes are resolved, transparent parts laid on white,
-    more than 8 bits scaled by one rule for all, CMYK converted, and rotations in EXIF data applied. Images of different
-    sizes need `resize` (height, width). Equal images all go to the test or none, unless `tear_copies`. Raises DataError
-    with the name of every unusable file.
-    """
-    try:
-        parts = split_folders(folder) or {"train": folder}
-        _check_share(folder, parts, test_share)
-        classes = _classes(folder, parts)
-        own = _read(folder, parts, classes, resize=resize, progress=progress)
-    except OSError as error:
-        raise DataError(f"{error.filename}: cannot be read ({error.strerror}).") from error
-    if test_share is None:
-        return own
-    equals = [] if tear_copies else groups_of_equals(fingerprints(own.trainval))
-    in_test = held_out_indices(own.trainval.labels, test_share, classes=classes, equals=equals)
-    trainval, test = own.trainval.divide(in_test)
-    return replace(own, trainval=trainval, test=test)
-
-
-def _read(
+def read_parts(
     folder: Path,
     parts: Mapping[str, Path],
     classes: Sequence[str],
@@ -132,6 +94,7 @@ def _read(
     unfit: Unfit = lambda path, header: "",
     progress: Progress | None = None,
 ) -> Unsplit:
+    """Return the images of `parts`, the folders by split; without a test folder the test is empty."""
     listed, left_out = list_images(folder, list(parts.values()), classes)
     files = [file for part in listed for file in part]
     decoded = decode(files, folder, resize=resize, channels=channels, unfit=unfit, progress=progress)
@@ -153,65 +116,6 @@ def _read(
         notes=(*decoded.notes, *left_out_note(left_out)),
         white=decoded.white,
     )
-
-
-def split_folders(folder: Path) -> dict[str, Path]:
-    """Return the existing folders of `train`, `test` and `validation`; none if the folder has only class folders.
-
-    A folder with such a name but without folders in it is a class. Raises DataError for contradictory names.
-    """
-    if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder of images.")
-    found: defaultdict[str, list[Path]] = defaultdict(list)
-    for name in class_names(folder):
-        if name.lower() in SPLITS and class_names(folder / name):
-            found[SPLITS[name.lower()]].append(folder / name)
-    for split, paths in found.items():
-        if len(paths) > 1:
-            raise DataError(f"{folder}: {' and '.join(path.name for path in paths)} both mean {split}; merge them.")
-    if found and "train" not in found:
-        raise DataError(f"{folder}: has {found.popitem()[1][0].name} but no train folder; add or rename a folder.")
-    return {split: found[split][0] for split in ("train", "test", "validation") if split in found}
-
-
-def _check_share(folder: Path, parts: dict[str, Path], test_share: float | None) -> None:
-    if "test" in parts and test_share is not None:
-        raise DataError(f"{folder}: has its own test folder; leave test_share out.")
-    if "test" in parts or test_share is not None:
-        return
-    if (train := parts["train"]) == folder:
-        raise DataError(
-            f"{folder}: has no train and test folders; set the fraction for the test with test_share = 0.2."
-        )
-    renamed = f", rename {parts['validation'].name} to test" if "validation" in parts else ""
-    raise DataError(
-        f"{folder}: has {train.name} but no test; add test{renamed}, or hold out a fraction with test_share = 0.2."
-    )
-
-
-def _classes(folder: Path, parts: dict[str, Path]) -> list[str]:
-    found = {path: class_names(path) for path in parts.values()}
-    classes = found[parts["train"]]
-    for path, names in found.items():
-        if len(names) < 2:
-            inner = f" ({names[0]}); if the classes are in there, use {path / names[0]}" if names else ""
-            raise DataError(
-                f"{path}: must have a folder for each of at least two classes, but has {len(names)}{inner}."
-            )
-        if names != classes:
-            raise DataError(
-                f"{folder}: {parts['train'].name} and {path.name} must have the same classes, but "
-                f"{sorted(set(classes) ^ set(names))[0]} is in only one of them."
-            )
-        for name in names:
-            if inside := [one for one in class_names(path / name) if one.lower() in SPLITS]:
-                raise DataError(
-                    f"{path / name}: has {inside[0]}, but splits come before classes: "
-                    f"{folder / inside[0] / name}; move or rename it."
-                )
-    if len(classes) > MOST_CLASSES:
-        raise DataError(f"{folder}: has {len(classes):,} classes, but at most {MOST_CLASSES:,} are allowed.")
-    return classes
 
 
 def class_names(folder: Path) -> list[str]:

@@ -4,7 +4,7 @@ import hashlib
 import pickle
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import numpy as np
 
@@ -26,13 +26,7 @@ class Layout(Protocol):
     def read(self, folder: Path, progress: Progress | None = None, /) -> Unsplit: ...  # raises DataError for any damage
 
 
-@dataclass(frozen=True, kw_only=True)
-class Copy:
-    """A data set on disk, perhaps damaged."""
-
-    folder: Path
-    layout: Layout
-
+Copy: TypeAlias = tuple[Path, Layout]  # a data set's folder on disk, perhaps damaged, and its layout
 
 # md5 of each batch, from torchvision.datasets.CIFAR10.train_list and test_list (torchvision 0.29).
 TRAIN_MD5 = {
@@ -137,5 +131,5 @@ def find_copy(name: str, roots: tuple[Path, ...]) -> Copy | None:
     for root in roots:
         for layout in LAYOUTS[name]:
             if layout.holds(root / layout.place):
-                return Copy(folder=root / layout.place, layout=layout)
+                return root / layout.place, layout
     return None

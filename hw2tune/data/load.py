@@ -34,7 +34,6 @@ class DatasetStatus:
 
     @property
     def found(self) -> bool:
-        """Return whether a copy exists, perhaps damaged."""
         return bool(self.source)
 
 
@@ -157,8 +156,8 @@ def _read(info: DatasetInfo, roots: tuple[Path, ...], download: bool, progress: 
     copy = find_copy(info.name, roots)
     if copy is None and not download:
         raise not_found(info, roots, "downloading is off")
-    copy = copy or fetch(info, roots, progress)
-    return copy.layout.read(copy.folder, progress)
+    folder, layout = copy or fetch(info, roots, progress)
+    return layout.read(folder, progress)
 
 
 def _glance(info: DatasetInfo, roots: tuple[Path, ...]) -> tuple[str, str | None]:
@@ -170,8 +169,9 @@ def _glance(info: DatasetInfo, roots: tuple[Path, ...]) -> tuple[str, str | None
             return str(shipped.shipped_file()), None
         if (copy := find_copy(info.name, roots)) is None:
             return "", f"not on disk: run `hw2tune data fetch {info.name}`"
-        source = str(copy.folder)
-        copy.layout.check_quickly(copy.folder)
+        folder, layout = copy
+        source = str(folder)
+        layout.check_quickly(folder)
     except DataError as error:
         return source, str(error)
     return source, None

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hw2tune.data.catalog import DatasetInfo
-from hw2tune.data.dataset import BYTES, Progress, Split, Unsplit
-from hw2tune.data.image_folder import MOST_CLASSES, read_own_folder
+from hw2tune.data.dataset import BYTES, Progress, Split, Unsplit, fingerprints
+from hw2tune.data.image_folder import class_names, read_parts
+from hw2tune.data.splits import groups_of_equals, held_out_indices
 from hw2tune.errors import DataError
 from hw2tune.user_code.files import code_reference, is_code
 from hw2tune.user_code.importer import in_words, load, refuse_untrusted
 
 KEYS = ("train", "test", "classes", "validation", "groups")
+MOST_CLASSES = 10_000
+# Names of split folders, in small or capital letters.
+SPLITS = {
+    "train": "train", "training": "train", "val": "validation", "valid": "validation", "validation": "validation",
+    "test": "test", "testing": "test",
+}  # fmt: skip
 OVERSHOOT = 0.1  # fraction of the range by which resampling leaves it
 
 
@@ -32,13 +40,87 @@ class OwnOptions:
 
 
 def read_own(name: str, options: OwnOptions, progress: Progress | None = None) -> Unsplit:
-    """Return the images of a folder or function. Raises DataError."""
+    """Return the arrays of a function, or {train,val,test}/<class>/* of a folder. Raises DataError.
+
+    Of <class>/* a fraction is held out for the test, by class and path; equal images all go to the test or none, unless
+    `tear_copies`. Gray images have one channel if all are gray, else three. Palettes are resolved, transparent parts
+    laid on white, more than 8 bits scaled by one rule for all, CMYK converted, and rotations in EXIF data applied.
+    Images of different sizes need `resize` (height, width). Every unusable file is named.
+    """
     if is_code(name):
         return read_function(name, options.code)
-    return read_own_folder(
-        Path(name).expanduser(), test_share=options.test_share, resize=options.resize,
-        tear_copies=options.tear_copies, progress=progress,
-    )  # fmt: skip
+    folder, share = Path(name).expanduser(), options.test_share
+    try:
+        parts = split_folders(folder) or {"train": folder}
+        _check_share(folder, parts, share)
+        classes = _classes(folder, parts)
+        own = read_parts(folder, parts, classes, resize=options.resize, progress=progress)
+    except OSError as error:
+        raise DataError(f"{error.filename}: cannot be read ({error.strerror}).") from error
+    if share is None:
+        return own
+    equals = [] if options.tear_copies else groups_of_equals(fingerprints(own.trainval))
+    trainval, test = own.trainval.divide(held_out_indices(own.trainval.labels, share, classes=classes, equals=equals))
+    return replace(own, trainval=trainval, test=test)
+
+
+def split_folders(folder: Path) -> dict[str, Path]:
+    """Return the existing folders of `train`, `test` and `validation`; none if the folder has only class folders.
+
+    A folder with such a name but without folders in it is a class. Raises DataError for contradictory names.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder of images.")
+    found: defaultdict[str, list[Path]] = defaultdict(list)
+    for name in class_names(folder):
+        if name.lower() in SPLITS and class_names(folder / name):
+            found[SPLITS[name.lower()]].append(folder / name)
+    for split, paths in found.items():
+        if len(paths) > 1:
+            raise DataError(f"{folder}: {' and '.join(path.name for path in paths)} both mean {split}; merge them.")
+    if found and "train" not in found:
+        raise DataError(f"{folder}: has {found.popitem()[1][0].name} but no train folder; add or rename a folder.")
+    return {split: found[split][0] for split in ("train", "test", "validation") if split in found}
+
+
+def _check_share(folder: Path, parts: dict[str, Path], test_share: float | None) -> None:
+    if "test" in parts and test_share is not None:
+        raise DataError(f"{folder}: has its own test folder; leave test_share out.")
+    if "test" in parts or test_share is not None:
+        return
+    if (train := parts["train"]) == folder:
+        raise DataError(
+            f"{folder}: has no train and test folders; set the fraction for the test with test_share = 0.2."
+        )
+    renamed = f", rename {parts['validation'].name} to test" if "validation" in parts else ""
+    raise DataError(
+        f"{folder}: has {train.name} but no test; add test{renamed}, or hold out a fraction with test_share = 0.2."
+    )
+
+
+def _classes(folder: Path, parts: dict[str, Path]) -> list[str]:
+    found = {path: class_names(path) for path in parts.values()}
+    classes = found[parts["train"]]
+    for path, names in found.items():
+        if len(names) < 2:
+            inner = f" ({names[0]}); if the classes are in there, use {path / names[0]}" if names else ""
+            raise DataError(
+                f"{path}: must have a folder for each of at least two classes, but has {len(names)}{inner}."
+            )
+        if names != classes:
+            raise DataError(
+                f"{folder}: {parts['train'].name} and {path.name} must have the same classes, but "
+                f"{sorted(set(classes) ^ set(names))[0]} is in only one of them."
+            )
+        for name in names:
+            if inside := [one for one in class_names(path / name) if one.lower() in SPLITS]:
+                raise DataError(
+                    f"{path / name}: has {inside[0]}, but splits come before classes: "
+                    f"{folder / inside[0] / name}; move or rename it."
+                )
+    if len(classes) > MOST_CLASSES:
+        raise DataError(f"{folder}: has {len(classes):,} classes, but at most {MOST_CLASSES:,} are allowed.")
+    return classes
 
 
 def own_info(own: Unsplit, train: Split, validation: Split) -> DatasetInfo:

@@ -31,7 +31,6 @@ class Packaged:
     test_seed: int  # of the test split; fixed, so that no study's seed moves an image into or out of test
 
     def shipped_file(self) -> Path:
-        """The path of the file, found without importing the package. Raises DataError."""
         spec = find_spec(self.module)
         if spec is None or not spec.submodule_search_locations:
             raise DataError(

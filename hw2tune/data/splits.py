@@ -173,9 +173,13 @@ def refuse_overlap(data: Dataset) -> None:
     """Raise DataError if two of the three splits share images."""
     digests = {name: fingerprints(getattr(data, name)) for name in ("train", "validation", "test")}
     for one, other in (("train", "test"), ("validation", "test"), ("train", "validation")):
-        shared = set(digests[one]) & set(digests[other])
+        shared, files = set(digests[one]) & set(digests[other]), ""
+        if shared and data.files:
+            of = {name: dict(zip(digests[name][::-1], data.files[name][::-1], strict=True)) for name in (one, other)}
+            pairs = sorted((of[one][digest], of[other][digest]) for digest in shared)
+            more = f" and {len(pairs) - SHOWN} more" if len(pairs) > SHOWN else ""
+            files = f" ({'; '.join(f'{here} = {there}' for here, there in pairs[:SHOWN])}{more})"
         if shared:
-            files = _pairs(data, one, other, digests, shared)
             raise DataError(
                 f"{data.source}: {len(shared)} images are in both {one} and {other}{files}, so accuracy on {other} "
                 "would not measure unseen images. Remove the copies from one of the two."
@@ -185,25 +189,13 @@ def refuse_overlap(data: Dataset) -> None:
 def overlap_caveat(data: Dataset, reason: str) -> str:
     """Return the sentence on images in two splits, allowed by a study file for `reason`; empty without any."""
     train, validation, test = (fingerprints(split) for split in (data.train, data.validation, data.test))
+    chosen, fitted = {*train, *validation}, {*train}
     counts = {
-        "test images are training or validation images too": _count_in({*train, *validation}, test),
-        "validation images are training images too": _count_in({*train}, validation),
+        "test images are training or validation images too": sum(digest in chosen for digest in test),
+        "validation images are training images too": sum(digest in fitted for digest in validation),
     }
     told = [f"{count:,} {what}" for what, count in counts.items() if count]
     return f"{', and '.join(told)} ({reason})" if told else ""
-
-
-def _count_in(others: set[bytes], digests: Sequence[bytes]) -> int:
-    return sum(digest in others for digest in digests)
-
-
-def _pairs(data: Dataset, one: str, other: str, digests: dict[str, list[bytes]], shared: set[bytes]) -> str:
-    if not data.files:
-        return ""
-    first = {name: dict(zip(reversed(digests[name]), reversed(data.files[name]), strict=True)) for name in (one, other)}
-    pairs = sorted((first[one][digest], first[other][digest]) for digest in shared)
-    more = f" and {len(pairs) - SHOWN} more" if len(pairs) > SHOWN else ""
-    return f" ({'; '.join(f'{here} = {there}' for here, there in pairs[:SHOWN])}{more})"
 
 
 def groups_of_equals(digests: Sequence[bytes]) -> list[list[int]]:

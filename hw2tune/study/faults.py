@@ -93,7 +93,6 @@ def _known_keys(details: ErrorDetails) -> Iterable[str]:
 
 
 def _of_names(content: Mapping[str, Any]) -> Iterator[str]:
-    """Data set, network and objective: entries of our tables, or code of the user's."""
     named = {key: content[key] for key in ("dataset", "model", "objective") if isinstance(content.get(key), str)}
     for key, name in named.items():
         if is_code(name) and (wrong := reference_error(name)) is not None:
@@ -199,7 +198,6 @@ def _of_condition(
 
 
 def _of_optimizers(distributions: Mapping[str, Distribution], training: Mapping[str, Any]) -> Iterator[str]:
-    """A hyperparameter that only some optimizers have needs a condition on the optimizer."""
     optimizer = distributions.get("optimizer")
     choices = optimizer.choices if isinstance(optimizer, Choice) else [training.get("optimizer")]
     names = [str(name) for name in choices if isinstance(name, str | int | float)]
@@ -238,7 +236,6 @@ def _of_configurations(content: Mapping[str, Any], space: Space | None) -> Itera
 
 
 def _of_value(name: str, configuration: Mapping[str, Any], outside: Mapping[str, str]) -> str | None:
-    """The fault of a configuration's value, or of a hyperparameter that its optimizer does not have."""
     if name not in configuration:
         return outside[name] if _is_known(name) else None
     if fault := _fault(name, configuration[name]) or outside.get(name):

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from hw2tune.study.hyperparameters import MODEL
-from hw2tune.study.schema import default_claims
+from hw2tune.study.schema import TUNED
 from hw2tune.study.space import as_list
 from hw2tune.text.plain import nearest, value_text
 
@@ -59,7 +59,7 @@ def normal_form(content: Mapping[str, Any]) -> dict[str, Any]:
             normal[key] = _flat_model(normal[key])
     if isinstance(references := normal.get("references"), Mapping):
         normal["references"] = {name: _flat_model(one) for name, one in references.items()}
-        normal.setdefault("claims", default_claims(references))
+        normal.setdefault("claims", [{"a": TUNED, "b": next(iter(references))}] if references else [])
     if isinstance(queue := normal.get("enqueue"), list):
         normal["enqueue"] = [_flat_model(one) for one in queue]
     return normal
@@ -113,7 +113,6 @@ def did_you_mean(word: str, known: Iterable[str], otherwise: str = "") -> str:
 
 
 def _powers_of_two(low: float, high: float) -> list[int]:
-    """Powers of two within the bounds, or the nearest whole numbers if there are none."""
     first = max(0, math.ceil(math.log2(max(1, low))))
     powers = [2**n for n in range(first, first + 20) if low <= 2**n <= high]
     return powers or sorted({max(1, round(low)), max(1, round(high))})

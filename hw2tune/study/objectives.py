@@ -20,17 +20,14 @@ class Objective:
 
     @property
     def scale(self) -> float:
-        """Factor from a value to the unit of an axis."""
         return 100.0 if self.unit == "%" else 1.0
 
     @property
     def label(self) -> str:
-        """Name in a sentence."""
         return self.name.rpartition(":")[2].replace("_", " ")
 
     @property
     def axis(self) -> str:
-        """The label of an axis."""
         return f"{self.label} ({self.unit})" if self.unit else self.label
 
     def format(self, value: float) -> str:

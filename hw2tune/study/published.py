@@ -50,7 +50,6 @@ class PublishedEpoch:
 
     @property
     def test_accuracy(self) -> float:
-        """Accuracy on the images that were called test, as printed."""
         return self.test_correct / self.test_total
 
 

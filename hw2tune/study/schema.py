@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
@@ -31,8 +31,7 @@ class Sampler(BaseModel):
 
     model_config = STRICT
     name: Annotated[str, Field(min_length=1)] = _said(
-        f"{', '.join(SAMPLERS)}, or package.module:Class of an optuna.samplers.BaseSampler",
-        "guided",
+        f"{', '.join(SAMPLERS)}, or package.module:Class of an optuna.samplers.BaseSampler", "guided"
     )
     arguments: dict[str, Any] = _said("given to its class, for example { n_startup_trials = 5 }", {})
 
@@ -45,8 +44,7 @@ class Pruner(BaseModel):
 
     model_config = STRICT
     name: Annotated[str, Field(min_length=1)] = _said(
-        f"{', '.join(PRUNERS)}, or package.module:Class of an optuna.pruners.BasePruner",
-        "halving",
+        f"{', '.join(PRUNERS)}, or package.module:Class of an optuna.pruners.BasePruner", "halving"
     )
     min_epochs: Annotated[int, Field(ge=1)] = _said("epochs that every trial has", 1)
     reduction_factor: Annotated[int, Field(ge=2)] = _said("halving, asha, hyperband: one trial in so many goes on", 3)
@@ -84,7 +82,6 @@ class Side(BaseModel):
         return "-".join([self.of, *texts])
 
     def agrees(self, configuration: Mapping[str, Value]) -> bool:
-        """Return whether a configuration has the values that this side changes."""
         return identity({**configuration, **self.changes}) == identity(configuration)
 
 
@@ -94,9 +91,7 @@ class Claim(BaseModel):
     model_config = ConfigDict(**STRICT, populate_by_name=True, serialize_by_alias=True)
     a: Annotated[Side, Field(description="a reference's name, `tuned`, or a table as below")]
     b: Annotated[Side, Field(description="what it is held against")]
-    sentence: Annotated[
-        str, Field(description="what makes the difference; `changes test accuracy by ...` follows it")
-    ] = ""
+    sentence: str = _said("what makes the difference; `changes test accuracy by ...` follows it", "")
 
     @field_validator("a", "b", mode="before")
     @classmethod
@@ -107,19 +102,6 @@ class Claim(BaseModel):
 def is_tuning(claim: Claim) -> bool:
     """Return whether a claim compares the winner of the search with a reference."""
     return claim.a.of == TUNED and not claim.a.changes and claim.b.of != TUNED and not claim.b.changes
-
-
-def default_claims(references: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the claims of a study file without any: the winner against the first reference."""
-    return [{"a": TUNED, "b": next(iter(references))}] if references else []
-
-
-def variants_of(claims: Sequence[Claim], references: Mapping[str, Any]) -> dict[str, Side]:
-    """Return the configurations that the claims name: references in order, the winner, then derived ones."""
-    sides = {side.variant: side for claim in claims for side in (claim.a, claim.b)} or {TUNED: Side()}
-    order = [*references, TUNED]
-    plain = {name: sides[name] for name in order if name in sides and not sides[name].changes}
-    return plain | {name: side for name, side in sides.items() if name not in plain}
 
 
 class Study(BaseModel):
@@ -193,39 +175,34 @@ class Study(BaseModel):
 
     @property
     def objective_spec(self) -> Objective:
-        """The objective with its direction and unit."""
         return objective_of(self.objective)
 
     @property
     def direction(self) -> Literal["maximize", "minimize"]:
-        """Direction in which the objective is better."""
         return self.objective_spec.direction
 
     @cached_property
     def search_space(self) -> Space:
-        """The space, which draws configurations."""
         return Space(self.space)
 
     @cached_property
     def configurations(self) -> dict[Identity, Configuration] | None:
         """Configurations in [space], each training once; None if they cannot be counted, or may be thousands."""
         listed = self.search_space.configurations()
-        if listed is None:
-            return None
+        return None if listed is None else self._distinct(listed)
+
+    def _distinct(self, configurations: Iterable[Configuration]) -> dict[Identity, Configuration]:
         distinct: dict[Identity, Configuration] = {}
-        for one in listed:
+        for one in configurations:
             distinct.setdefault(identity(self.complete(one)), one)
         return distinct
-
-    def _kinds(self, configurations: Iterable[Configuration]) -> set[Identity]:
-        return {identity(self.complete(one)) for one in configurations}
 
     @property
     def trials_possible(self) -> int:
         """Number of possible trials: no configuration is trained twice."""
         if self.configurations is None:
             return self.trials
-        outside = self._kinds([*self.references.values(), *self.enqueue]) - self.configurations.keys()
+        outside = self._distinct([*self.references.values(), *self.enqueue]).keys() - self.configurations.keys()
         return min(self.trials, len(self.configurations) + len(outside))
 
     @property
@@ -236,7 +213,7 @@ class Study(BaseModel):
     def trials_left(self, begun: int, epochs: int) -> int:
         """Return the number of trials that may begin after `begun` ones with so many epochs: references always."""
         if self.budget_epochs is not None and epochs >= self.budget_epochs:
-            return max(0, min(len(self._kinds(self.references.values())), self.trials_possible) - begun)
+            return max(0, min(len(self._distinct(self.references.values())), self.trials_possible) - begun)
         return max(0, self.trials_possible - begun)
 
     @property
@@ -250,17 +227,17 @@ class Study(BaseModel):
 
     @cached_property
     def variants(self) -> dict[str, Side]:
-        """Configurations that replicates train, by name: those that the claims name."""
-        return variants_of(self.claims, self.references)
+        """Configurations of the claims by name, which replicates train: references, the winner, then derived ones."""
+        sides = {side.variant: side for claim in self.claims for side in (claim.a, claim.b)} or {TUNED: Side()}
+        order = [*self.references, TUNED]
+        plain = {name: sides[name] for name in order if name in sides and not sides[name].changes}
+        return plain | {name: side for name, side in sides.items() if name not in plain}
 
     def complete(self, configuration: Mapping[str, Value]) -> Configuration:
-        """Return a configuration with the values that [training] fixes."""
         return {**self.training, **configuration}
 
     def hyperparameters(self, configuration: Mapping[str, Value]) -> Hyperparameters:
-        """Return the hyperparameters of a configuration."""
         return Hyperparameters.of(self.complete(configuration))
 
     def reference(self, name: str) -> Hyperparameters:
-        """Return the hyperparameters of the reference of this name."""
         return self.hyperparameters(self.references[name])

@@ -52,7 +52,6 @@ class Bounds(BaseModel):
         return self
 
     def contains(self, value: Any) -> bool:
-        """Return whether a value is a number within the bounds."""
         low, high = -math.inf if self.low is None else self.low, math.inf if self.high is None else self.high
         return is_number(value) and low <= value <= high
 
@@ -113,14 +112,12 @@ class Interval(BaseModel):
         return {name: value for name, value in content.items() if name not in ("integer", "step")}
 
     def contains(self, value: Any) -> bool:
-        """Return whether `value` can be drawn."""
         if not is_number(value) or (self.or_zero and value == 0):
             return is_number(value)
         fits = not self.integer or (isinstance(value, int) and (value - int(self.low)) % self.step == 0)
         return fits and self.low <= value <= self.high
 
     def meets(self, condition: Bounds) -> bool:
-        """Return whether a value of the range is within the bounds."""
         low = self.low if condition.low is None else max(self.low, condition.low)
         high = self.high if condition.high is None else min(self.high, condition.high)
         return low <= high or (self.or_zero and condition.contains(0))

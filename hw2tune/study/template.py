@@ -84,7 +84,7 @@ def new_files(
 
     `like` is a study that hw2tune ships, `images` a folder, `model` what the study file shall name.
     """
-    from hw2tune.data.image_folder import split_folders
+    from hw2tune.data.own import split_folders
 
     if not re.fullmatch(NAME_PATTERN, name):
         raise StudyFileError(
