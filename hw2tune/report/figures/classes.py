@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from numpy.typing import NDArray
 
 from hw2tune.report.figures.drawing import (
-    PREDICTIONS,
     CannotDrawError,
     Drawing,
     Recipe,
@@ -22,17 +23,7 @@ from hw2tune.report.figures.drawing import (
     plain_variants,
     short,
 )
-from hw2tune.report.figures.style import (
-    COUNTS,
-    DIVERGING,
-    GREY,
-    SMALL,
-    WIDTH,
-    legend_above,
-    looks_of,
-    marker,
-    new_figure,
-)
+from hw2tune.report.figures.style import GREY, SMALL, WIDTH, legend, looks_of, marker, new_figure
 from hw2tune.report.study_data import StudyData
 from hw2tune.report.tables import confusion_table, per_class_table
 from hw2tune.study.schema import TUNED, is_tuning
@@ -41,6 +32,7 @@ from hw2tune.text.numbers import counted, listed
 Shares = NDArray[np.float64]
 MOST_SHOWN = 20  # in a matrix, or in rows
 MOST_PAIRS = 15  # of confused classes
+COUNTS, DIVERGING = "Blues", "PuOr_r"  # safe with colour blindness; the first rises in grey as well
 
 
 def row_shares(counts: NDArray[np.int64]) -> Shares:
@@ -57,29 +49,25 @@ def pooled_confusion(shown: Shown, variant: str, names: Sequence[str]) -> NDArra
 
 def accuracy_table(shown: Shown, names: Sequence[str]) -> dict[str, pd.DataFrame]:
     """Per variant, one row a class on the one seed: class, images, accuracy, low, high (Wilson), never_predicted."""
-    return {v: per_class_table(shown.one(v)["labels"], shown.one(v)["predicted"], names) for v in shown.variants}
+    return {v: per_class_table(shown.one(v)["labels"], shown.one(v)["predicted"], names) for v in shown.arrays}
 
 
 def draw_confusion(data: StudyData, variants: Sequence[str]) -> Drawing:
     """One matrix a variant, side by side, in shares of the true class; of many classes the most confused pairs."""
-    shown = choose(data, variants, PREDICTIONS, all_seeds=True)
+    shown = choose(data, variants, all_seeds=True)
     names = _names(data)
     if len(names) > MOST_SHOWN:
         return _draw_confused_pairs(shown, names)
-    counts = {variant: pooled_confusion(shown, variant, names) for variant in shown.variants}
-    figure = new_figure(height=_height(names, len(counts)))
-    panels = figure.subplots(1, len(counts), sharey=True, squeeze=False)[0]
-    for axes, (variant, table) in zip(panels, counts.items(), strict=True):
-        shares = 100 * row_shares(table)
-        # Errors are a few percent: on a linear scale of colours they would all look the same.
-        picture = axes.imshow(shares, cmap=COUNTS, norm=PowerNorm(0.4, 0, 100))
-        _label_matrix(axes, names, variant)
-        for (row, column), share in np.ndenumerate(shares):
-            if share >= 0.5:  # else it would read 0
-                _write(axes, row, column, f"{share:.0f}", 7.5, "white" if share > 25 else "black")
-            elif np.isnan(share) and column == len(names) // 2:
-                _write(axes, row, column, "no image", 7.5, GREY)
-    panels[0].set_ylabel("true class")
+    counts = {variant: pooled_confusion(shown, variant, names) for variant in shown.arrays}
+
+    def text(share: float, column: int) -> tuple[str, str]:
+        if np.isnan(share) and column == len(names) // 2:
+            return "no image", GREY
+        return f"{share:.0f}" if share >= 0.5 else "", "white" if share > 25 else "black"
+
+    shares = {variant: 100 * row_shares(table) for variant, table in counts.items()}
+    # Errors are a few percent: on a linear scale of colours they would all look the same.
+    figure, picture, panels = _draw_matrices(shares, names, text, 7.5, cmap=COUNTS, norm=PowerNorm(0.4, 0, 100))
     ticks = [0, 1, 5, 10, 25, 50, 100]
     bar = figure.colorbar(picture, ax=panels, location="bottom", shrink=0.8, aspect=40, ticks=ticks)
     bar.set_label("share of the images of the true class (%)")
@@ -103,7 +91,7 @@ def _summary(variant: str, table: NDArray[np.int64], names: Sequence[str]) -> st
 
 def _draw_confused_pairs(shown: Shown, names: Sequence[str]) -> Drawing:
     """The errors that the last variant makes most often, a bar each."""
-    variant = shown.variants[-1]
+    variant = list(shown.arrays)[-1]
     table = pooled_confusion(shown, variant, names)
     errors = table - np.diag(np.diag(table))
     places = [int(i) for i in np.argsort(-errors, axis=None, kind="stable")[:MOST_PAIRS] if errors.flat[i]]
@@ -133,19 +121,17 @@ def draw_confusion_difference(data: StudyData, variants: tuple[str, str]) -> Dra
     names, (one, other) = _names(data), variants
     if len(names) > MOST_SHOWN:
         raise CannotDrawError(f"A matrix of {len(names):,} classes could not be read; tables/ holds every count.")
-    shown = choose(data, variants, PREDICTIONS, required=variants, all_seeds=True)
+    shown = choose(data, variants, required=variants, all_seeds=True)
     before, after = (100 * row_shares(pooled_confusion(shown, variant, names)) for variant in variants)
     difference = after - before
     largest = float(np.nanmax(np.abs(difference), initial=1.0))
-    figure = new_figure(height=_height(names, 1))
-    axes = figure.subplots()
-    picture = axes.imshow(difference, cmap=DIVERGING, vmin=-largest, vmax=largest)
-    _label_matrix(axes, names, f"{other} minus {one}")
-    axes.set_ylabel("true class")
-    for (row, column), value in np.ndenumerate(difference):
-        if abs(value) >= 0.5:  # else it would read +0
-            _write(axes, row, column, f"{value:+.0f}", SMALL, "white" if abs(value) > 0.6 * largest else "black")
-    bar = figure.colorbar(picture, ax=axes, location="bottom", shrink=0.8, aspect=40)
+
+    def text(value: float, _: int) -> tuple[str, str]:
+        return f"{value:+.0f}" if abs(value) >= 0.5 else "", "white" if abs(value) > 0.6 * largest else "black"
+
+    colours = {"cmap": DIVERGING, "vmin": -largest, "vmax": largest}
+    figure, picture, panels = _draw_matrices({f"{other} minus {one}": difference}, names, text, SMALL, **colours)
+    bar = figure.colorbar(picture, ax=panels, location="bottom", shrink=0.8, aspect=40)
     bar.set_label("difference in share of the true class (points)")
     diagonal = np.diag(difference)
     order = [int(i) for i in np.argsort(diagonal) if np.isfinite(diagonal[i])]
@@ -163,7 +149,7 @@ def draw_confusion_difference(data: StudyData, variants: tuple[str, str]) -> Dra
 
 def draw_accuracies(data: StudyData) -> Drawing:
     """A row a class, a point with its interval a variant."""
-    shown = choose(data, plain_variants(data), PREDICTIONS)
+    shown = choose(data, plain_variants(data))
     tables, omitted = _extremes(accuracy_table(shown, _names(data)))
     names, looks = list(next(iter(tables.values()))["class"]), looks_of(data.overview.study)
     figure = new_figure(height=1.4 + 0.15 * len(names) * (1 + len(tables)))
@@ -185,7 +171,7 @@ def draw_accuracies(data: StudyData) -> Drawing:
         axes.axhline(row - 0.5, color="#E3E3E3", linewidth=0.6)
     axes.tick_params(axis="y", length=0)
     axes.set_xlabel("accuracy on the test images of the class (%)")
-    legend_above(figure, [marker(looks[v], v) for v in tables], columns=len(tables))
+    legend(figure, [marker(looks[v], v) for v in tables], columns=len(tables))
     caption = f"{_accuracy_caption(shown, tables)} {omitted}".strip()
     return Drawing(figure=figure, caption=caption, alt=_accuracy_alt(tables))
 
@@ -209,35 +195,37 @@ def _names(data: StudyData) -> list[str]:
     return names
 
 
-def _height(names: Sequence[str], matrices: int) -> float:
-    """Inches for square matrices side by side, with labels left and below and a bar of colours."""
-    labels = 0.95 if _turned(names) else 0.35
-    return (WIDTH - labels) / matrices + labels + 1.05
-
-
-def _turned(names: Sequence[str]) -> bool:
-    return max(len(name) for name in names) > 2
-
-
-def _label_matrix(axes: Axes, names: Sequence[str], title: str) -> None:
-    labels = [short(name) for name in names]
-    axes.set_xticks(range(len(names)), labels, rotation=90 if _turned(names) else 0)
-    axes.set_yticks(range(len(names)), labels)
-    axes.tick_params(length=0)
-    axes.grid(False)
-    axes.spines[:].set_visible(False)
-    axes.set_title(title)
-    axes.set_xlabel("predicted class")
-    axes.set_facecolor("#E3E3E3")  # shows where a class has no image
-
-
-def _write(axes: Axes, row: int, column: int, text: str, size: float, colour: str) -> None:
-    axes.text(column, row, text, ha="center", va="center", fontsize=size, color=colour)
+def _draw_matrices(
+    matrices: Mapping[str, Shares],
+    names: Sequence[str],
+    text: Callable[[float, int], tuple[str, str]],
+    size: float,
+    **colours: Any,
+) -> tuple[Figure, AxesImage, NDArray[np.object_]]:
+    """Square matrices side by side, by title; `text` is that of a value in a column, with its colour."""
+    turned = max(len(name) for name in names) > 2
+    labels = 0.95 if turned else 0.35  # inches, left and below
+    figure = new_figure(height=(WIDTH - labels) / len(matrices) + labels + 1.05)
+    panels = figure.subplots(1, len(matrices), sharey=True, squeeze=False)[0]
+    for axes, (title, matrix) in zip(panels, matrices.items(), strict=True):
+        picture = axes.imshow(matrix, **colours)
+        axes.set_xticks(range(len(names)), [short(name) for name in names], rotation=90 if turned else 0)
+        axes.set_yticks(range(len(names)), [short(name) for name in names])
+        axes.tick_params(length=0)
+        axes.grid(False)
+        axes.spines[:].set_visible(False)
+        axes.set(title=title, xlabel="predicted class", facecolor="#E3E3E3")  # seen where a class has no image
+        for (row, column), value in np.ndenumerate(matrix):
+            written, colour = text(value, column)
+            if written:
+                axes.text(column, row, written, ha="center", va="center", fontsize=size, color=colour)
+    panels[0].set_ylabel("true class")
+    return figure, picture, panels
 
 
 def _pooled_sentence(shown: Shown) -> str:
     """How counts were pooled, for a caption."""
-    images, seeds = len(shown.one(shown.variants[0])["labels"]), shown.seeds
+    images, seeds = len(shown.one(next(iter(shown.arrays)))["labels"]), shown.seeds
     return (
         f"Counts are pooled over {counted(len(seeds), 'replicate')} per variant "
         f"({'seed' if len(seeds) == 1 else 'seeds'} {listed(seeds)}), each on the same {images:,} test images, at the "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import matplotlib as mpl
@@ -18,19 +18,10 @@ from hw2tune.records.trials.rows import TrialRow, best_first
 from hw2tune.records.trials.states import PRUNED
 from hw2tune.report.figures.drawing import CannotDrawError, Drawing, short
 from hw2tune.report.figures.history import has_value, no_value_sentence
-from hw2tune.report.figures.style import (
-    SEQUENTIAL,
-    SMALL,
-    Look,
-    ink,
-    legend_above,
-    looks_of,
-    new_figure,
-    paper,
-    power_of_ten,
-)
+from hw2tune.report.figures.style import SEQUENTIAL, SMALL, ink, legend, looks_of, new_figure, paper, power_of_ten
 from hw2tune.report.study_data import StudyData
 from hw2tune.study.hyperparameters import Value
+from hw2tune.study.schema import Study
 from hw2tune.study.space import Choice, Interval, Space
 from hw2tune.text.numbers import counted, listed, scientific
 
@@ -95,7 +86,7 @@ def draw_coordinates(data: StudyData) -> Drawing:
     table = coordinate_table(study.search_space, rows)
     if not table:
         raise CannotDrawError(f"No hyperparameter differs between the {counted(len(rows), 'trial')} that have a value.")
-    label, looks = study.objective_spec.axis, looks_of(study)
+    label = study.objective_spec.axis
     values = [study.objective_spec.scale * row.value for row in rows if row.value is not None]
     low, high = min(values), max(values) if max(values) > min(values) else min(values) + 1
     norm = Normalize(low, high)
@@ -105,18 +96,19 @@ def draw_coordinates(data: StudyData) -> Drawing:
         [*enumerate(coordinate.positions[i] for coordinate in table), (len(table), float(norm(value)))]
         for i, value in enumerate(values)
     ]
-    _draw_trials(axes, lines, mpl.colormaps[SEQUENTIAL](norm(values)), rows, looks)
+    _draw_trials(axes, lines, mpl.colormaps[SEQUENTIAL](norm(values)), rows, study)
     ends = [f"{end:.1f}" if label.endswith("(%)") else f"{end:.3g}" for end in (low, high)]
     for x, coordinate in enumerate([*table, Coordinate(label, [*enumerate(ends)], [])]):
         _draw_axis(axes, x, coordinate)
     axes.set(xlim=(-0.35, len(table) + 0.35), ylim=(BELOW - 0.05, 1.05), yticks=[])
-    axes.set_xticks(range(len(table) + 1), [_wrapped(name) for name in (*(c.name for c in table), label)])
+    names = [coordinate.name.replace("_", " ").replace(" ", "\n", 1) for coordinate in table]
+    axes.set_xticks(range(len(table) + 1), [*names, label.replace(" ", "\n", -1 if "(" in label else 1)])
     axes.tick_params(axis="x", length=0)
     axes.grid(False)
     axes.spines[:].set_visible(False)
     bar = figure.colorbar(mpl.cm.ScalarMappable(norm, SEQUENTIAL), ax=axes, location="bottom", shrink=0.7, aspect=40)
     bar.set_label(f"best {label} of the trial")
-    legend_above(figure, _legend(rows, looks), columns=3)
+    legend(figure, _legend(rows, study), columns=3)
     return Drawing(figure=figure, caption=_caption(data, rows, table), alt=_alt(rows, table))
 
 
@@ -125,9 +117,10 @@ def _draw_trials(
     lines: Sequence[list[tuple[int, float]]],
     colours: Any,
     rows: Sequence[TrialRow],
-    looks: Mapping[str, Look],
+    study: Study,
 ) -> None:
     """Draw the trials in the `colours` (N, 4) of their values."""
+    looks = looks_of(study)
     pruned = [row.state == PRUNED for row in rows[:-1]]
     collection = LineCollection(
         lines[:-1],  # one artist, as a study may have thousands
@@ -160,7 +153,8 @@ def _draw_axis(axes: Axes, x: int, coordinate: Coordinate) -> None:
         )  # fmt: skip
 
 
-def _legend(rows: Sequence[TrialRow], looks: Mapping[str, Look]) -> list[Line2D]:
+def _legend(rows: Sequence[TrialRow], study: Study) -> list[Line2D]:
+    looks = looks_of(study)
     grey, outline = mpl.colormaps[SEQUENTIAL](0.5), [withStroke(linewidth=5, foreground=ink())]
     handles = [Line2D([], [], color=grey, linewidth=2.6, path_effects=outline, label="best")]
     if any(row.state != PRUNED for row in rows):
@@ -175,18 +169,11 @@ def _legend(rows: Sequence[TrialRow], looks: Mapping[str, Look]) -> list[Line2D]
     return handles
 
 
-def _wrapped(name: str) -> str:
-    return name.replace("_", " ").replace(" ", "\n", -1 if "(" in name else 1)
-
-
 def _caption(data: StudyData, rows: Sequence[TrialRow], table: Sequence[Coordinate]) -> str:
     study = data.overview.study
     below = [f"“{text}” below the axis of {c.name}" for c in table for place, text in c.ticks if place == BELOW]
-    apart = (
-        f" {listed(below).capitalize()} stands apart: exactly zero, or a hyperparameter that the trial does not have."
-        if below
-        else ""
-    )
+    reason = "exactly zero, or a hyperparameter that the trial does not have"
+    apart = f" {listed(below).capitalize()} stands apart: {reason}." if below else ""
     fixed = [name for name in study.space if name not in [c.name for c in table]]
     left_out = f" Omitted, the same in all trials: {listed(fixed)}." if fixed else ""
     return (

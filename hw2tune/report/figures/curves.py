@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 from hw2tune.records.replicates import Replicate
 from hw2tune.records.trials.states import COMPLETE
 from hw2tune.report.figures.drawing import CannotDrawError, Drawing, distinct_variants
-from hw2tune.report.figures.style import GREY, Look, legend_above, looks_of, new_figure, paper, variant_line
+from hw2tune.report.figures.style import GREY, Look, legend, looks_of, new_figure, paper, variant_line
 from hw2tune.report.study_data import StudyData
 from hw2tune.report.tables import curve_table
 from hw2tune.study.names import MODELS
@@ -47,9 +47,7 @@ class PublishedPoint(NamedTuple):
 
 
 def published_points(study: Study, quantity: Quantity, last_epoch: int) -> list[PublishedPoint]:
-    """The printed numbers up to `last_epoch` of the runs that are variants of a study on the published data.
-
-    Losses only where this study takes them in the same way.
+    """The printed numbers up to `last_epoch` of the variants that were published; losses only if taken as here.
 
     The printed CIFAR-10 "test" figures count 50,000 images, the training images: they go into the training panel.
     The printed test figures of MNIST stand in the validation panel where no validation figure is printed.
@@ -99,7 +97,7 @@ def draw_curves(data: StudyData, quantity: Quantity, below: str = VALIDATION) ->
     panels[1].xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     unit = f"loss (nats per image):\n{LOSSES[study.loss]}" if quantity == "loss" else "accuracy (%)"
     figure.supylabel(unit, fontsize=10)
-    legend_above(figure, _legend(data, quantity, published, broken, looks), columns=2)
+    legend(figure, _legend(data, quantity, published, broken), columns=2)
     caption = f"{_caption(data, quantity, below, published, broken)} {left_out}".strip()
     return Drawing(figure=figure, caption=caption, alt=_alt(tables[below], quantity, below))
 
@@ -144,12 +142,9 @@ def _published_mark(run: str, kind: str, look: Look, *, small: bool = False) -> 
 
 
 def _legend(
-    data: StudyData,
-    quantity: Quantity,
-    published: Sequence[PublishedPoint],
-    broken: Sequence[Replicate],
-    looks: Mapping[str, Look],
+    data: StudyData, quantity: Quantity, published: Sequence[PublishedPoint], broken: Sequence[Replicate]
 ) -> list[Line2D]:
+    looks = looks_of(data.overview.study)
     handles = [variant_line(looks[variant], variant) for variant in data.variants if data.of(variant)]
     if any(replicate.epochs for replicate in broken):
         label = "a seed broke off here"

@@ -16,7 +16,6 @@ from hw2tune.report.study_data import StudyData
 Section = Literal["curves", "weights", "examples", "features", "classes", "data", "search"]
 MOST_LETTERS = 11  # of a class name in a figure
 Arrays = dict[str, Array]
-PREDICTIONS = ("labels", "predicted", "confidence")
 
 
 class CannotDrawError(Exception):
@@ -67,10 +66,6 @@ class Shown:
     absent: str  # a sentence about variants that are omitted; empty where there are none
 
     @property
-    def variants(self) -> list[str]:
-        return list(self.arrays)
-
-    @property
     def seed(self) -> int:
         """The one seed of a figure that shows single networks."""
         return self.seeds[0]
@@ -107,15 +102,13 @@ def plain_variants(data: StudyData) -> list[str]:
 def choose(
     data: StudyData,
     variants: Sequence[str],
-    needs: Sequence[str],
+    needs: Sequence[str] = ("labels", "predicted", "confidence"),
     *,
     required: Sequence[str] = (),
     all_seeds: bool = False,
     preferred: int | None = None,
 ) -> Shown:
-    """The variants that have arrays, on the first seed that all of them have (or on all such seeds).
-
-    `preferred` is a seed that is taken before all others, where all have it.
+    """The variants that have arrays, on the first seed that all of them have, `preferred` before all others, or on all.
 
     `needs` are names of arrays, or beginnings of names ending in a slash. Raises CannotDrawError where one of
     `required` has none, or where all have none.

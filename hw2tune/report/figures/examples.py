@@ -12,16 +12,7 @@ from numpy.typing import NDArray
 
 from hw2tune.paths import safe_name
 from hw2tune.records.replicates import Array, Gallery
-from hw2tune.report.figures.drawing import (
-    PREDICTIONS,
-    Arrays,
-    CannotDrawError,
-    Drawing,
-    Recipe,
-    choose,
-    class_name,
-    plain_variants,
-)
+from hw2tune.report.figures.drawing import Arrays, CannotDrawError, Drawing, Recipe, choose, class_name, plain_variants
 from hw2tune.report.figures.style import GREY, SMALL, new_figure
 from hw2tune.report.inference.claims import SAME, claim
 from hw2tune.report.study_data import StudyData
@@ -48,7 +39,7 @@ def changed(before: Arrays, after: Arrays) -> tuple[NDArray[np.bool_], NDArray[n
 def draw_examples(data: StudyData, variant: str) -> Drawing:
     """Five correct images above five misclassified ones."""
     gallery = gallery_of(data)
-    shown = choose(data, [variant], PREDICTIONS, required=[variant])
+    shown = choose(data, [variant], required=[variant])
     arrays = shown.one(variant)
     right = arrays["predicted"] == arrays["labels"]
     correct, wrong = first_of(gallery, right), first_of(gallery, ~right)
@@ -91,12 +82,12 @@ def draw_changes(data: StudyData, variant: str, against: str, cause: str) -> Dra
     if claimed.verdict == SAME:
         raise CannotDrawError(claimed.sentence)
     both, median = [against, variant], claimed.median_seed
-    shown = choose(data, both, PREDICTIONS, required=both, preferred=median)
+    shown = choose(data, both, required=both, preferred=median)
     before, after = shown.one(against), shown.one(variant)
     if not np.array_equal(before["labels"], after["labels"]):
         raise CannotDrawError(f"{against} and {variant} were evaluated on different test images.")
     fixed, broken = changed(before, after)
-    total = len(fixed)
+    total, fixes, breaks = len(fixed), int(fixed.sum()), int(broken.sum())
 
     def label(index: int) -> str:
         tense, wrong = ("was", before) if fixed[index] else ("now", after)
@@ -108,8 +99,8 @@ def draw_changes(data: StudyData, variant: str, against: str, cause: str) -> Dra
         gallery,
         label,
         {
-            f"Fixed by {cause} ({fixed.sum():,} of {total:,})": first_of(gallery, fixed),
-            f"Broken by {cause} ({broken.sum():,} of {total:,})": first_of(gallery, broken),
+            f"Fixed by {cause} ({fixes:,} of {total:,})": first_of(gallery, fixed),
+            f"Broken by {cause} ({breaks:,} of {total:,})": first_of(gallery, broken),
         },
     )
     seed = f"Seed {shown.seed}, the first that both have"
@@ -124,10 +115,7 @@ def draw_changes(data: StudyData, variant: str, against: str, cause: str) -> Dra
             f"{counted(len(gallery.labels), 'image')}. Numbers in brackets count the whole test split (n = "
             f"{total:,}). {seed}: another seed fixes and breaks other images."
         ),
-        alt=(
-            f"Images that {variant} fixed ({fixed.sum()} of {total}) and broke ({broken.sum()} of {total}) "
-            f"against {against}."
-        ),
+        alt=f"Images that {variant} fixed ({fixes} of {total}) and broke ({breaks} of {total}) against {against}.",
     )
 
 

@@ -58,7 +58,7 @@ def draw_features(data: StudyData, layer: str) -> Drawing:
     gallery = gallery_of(data)
     variants, left_out = distinct_variants(data)
     shown = choose(data, variants, [PREFIX + layer])
-    maps = {variant: shown.one(variant)[PREFIX + layer] for variant in shown.variants}
+    maps = {variant: shown.one(variant)[PREFIX + layer] for variant in shown.arrays}
     images = min(len(each) for each in (gallery.images, *maps.values()))
     if not images:
         raise CannotDrawError("The gallery of test images is empty.")
@@ -109,14 +109,10 @@ def recipes(data: StudyData) -> list[Recipe]:
     arrays = (data.arrays(replicate.variant, replicate.seed) or {} for replicate in data.replicates)
     layers = ([name.removeprefix(PREFIX) for name in each if name.startswith(PREFIX)] for each in arrays)
     found = next((each for each in layers if each), [])
+    names = {layer: f"features-{re.sub(UNSAFE, '-', layer)}" for layer in found}
     return [
-        Recipe(
-            f"features-{re.sub(UNSAFE, '-', layer)}",
-            "features",
-            f"Feature maps of {layer}",
-            partial(draw_features, layer=layer),
-        )
-        for layer in found
+        Recipe(name, "features", f"Feature maps of {layer}", partial(draw_features, layer=layer))
+        for layer, name in names.items()
     ] or [Recipe("features", "features", "Feature maps", _none)]
 
 

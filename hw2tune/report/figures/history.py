@@ -14,20 +14,10 @@ from matplotlib.ticker import MaxNLocator
 from hw2tune.records.trials.rows import TrialRow
 from hw2tune.records.trials.states import COMPLETE, RANKED
 from hw2tune.report.figures.drawing import CannotDrawError, Drawing
-from hw2tune.report.figures.style import (
-    BLUE,
-    GREY,
-    Look,
-    ink,
-    legend_above,
-    looks_of,
-    marker,
-    new_figure,
-    paper,
-    state_look,
-)
+from hw2tune.report.figures.style import BLUE, GREY, Look, ink, legend, looks_of, marker, new_figure, paper, state_look
 from hw2tune.report.study_data import StudyData
 from hw2tune.study.objectives import PARAMETERS, sign_of
+from hw2tune.study.schema import Study
 from hw2tune.text.numbers import counted, listed, measured
 
 
@@ -81,7 +71,7 @@ def draw_history(data: StudyData) -> Drawing:
     table = history_table(data.overview.finished, study.direction)
     if not any(point.value is not None for point in table):
         raise CannotDrawError(no_value_sentence(data))
-    objective, looks = study.objective_spec, looks_of(study)
+    objective = study.objective_spec
     figure = new_figure(height=4.3)
     axes = figure.subplots()
     line = [(p.number, objective.scale * p.best) for p in table if p.best is not None]
@@ -93,10 +83,9 @@ def draw_history(data: StudyData) -> Drawing:
         without = "" if any(point.value is not None for point in points) else " (no value)"
         handles.append(marker(state_look(state), state + without))
     places = [(p.label, p.number, objective.scale * p.value) for p in table if p.value is not None]
-    axes.set_xlabel("trial number")
-    axes.set_ylabel(f"best {objective.axis} of the trial")
+    axes.set(xlabel="trial number", ylabel=f"best {objective.axis} of the trial")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    legend_above(figure, handles + ring_references(axes, places, looks), columns=3)
+    legend(figure, handles + ring_references(axes, places, study), columns=3)
     best = table[-1].best
     assert best is not None  # one has a value
     first = next(point for point in table if point.best == best)
@@ -124,12 +113,14 @@ def _draw_state(axes: Axes, points: Sequence[HistoryPoint], look: Look, scale: f
     )  # fmt: skip
 
 
-def ring_references(axes: Axes, places: Iterable[tuple[str, float, float]], looks: Mapping[str, Look]) -> list[Line2D]:
+def ring_references(axes: Axes, places: Iterable[tuple[str, float, float]], study: Study) -> list[Line2D]:
     """Draw a ring round each reference's trial, of labels and places; return their entries of the legend."""
-    references = [place for place in places if place[0] in looks]
-    for label, x, y in references:
-        axes.add_line(_ring(looks[label], label, 13, [x], [y]))
-    return [_ring(looks[label], label, 8) for label, _, _ in references]
+    looks, entries = looks_of(study), []
+    for label, x, y in places:
+        if label in looks:
+            axes.add_line(_ring(looks[label], label, 13, [x], [y]))
+            entries.append(_ring(looks[label], label, 8))
+    return entries
 
 
 def _ring(look: Look, label: str, size: float, xs: Sequence[float] = (), ys: Sequence[float] = ()) -> Line2D:
@@ -191,11 +182,10 @@ def draw_pareto(data: StudyData) -> Drawing:
     for p in references:
         mark, colour = looks[p.label].marker, looks[p.label].colour
         axes.plot(p.second, scale * p.value, mark, color=colour, markerfacecolor="none", markersize=12)
-    axes.set_xlabel(what)
-    axes.set_ylabel(f"best {objective.axis} of the trial")
+    axes.set(xlabel=what, ylabel=f"best {objective.axis} of the trial")
     if references:
         handles = [marker(looks[p.label], f"reference: {p.label}", filled=False) for p in references]
-        legend_above(figure, handles, columns=3)
+        legend(figure, handles, columns=3)
     ends = listed([f"#{p.number} ({measured(p.value, study.objective)} at {p.second:,.4g})" for p in front])
     return Drawing(
         figure=figure,

@@ -13,17 +13,13 @@ from numpy.typing import NDArray
 from hw2tune.records.dataset import DatasetRecord
 from hw2tune.records.replicates import Array
 from hw2tune.report.figures.drawing import CannotDrawError, Drawing
-from hw2tune.report.figures.style import BLACK, BLUE, GREEN, SMALL, VERMILLION, Look, legend_above, new_figure
+from hw2tune.report.figures.style import BLACK, BLUE, GREEN, SMALL, VERMILLION, Look, legend, new_figure
 from hw2tune.report.study_data import StudyData
 from hw2tune.text.numbers import listed
 
 CHANNELS = {
     1: {"grey": Look(BLACK, "o")},
-    3: {
-        "red": Look(VERMILLION, "o"),
-        "green": Look(GREEN, "s", (0, (5, 1.5))),
-        "blue": Look(BLUE, "^", (0, (1.5, 1.2))),
-    },
+    3: {"red": Look(VERMILLION, ""), "green": Look(GREEN, "", (0, (5, 1.5))), "blue": Look(BLUE, "", (0, (1.5, 1.2)))},
 }
 PEAKED = 0.2  # share of one value beyond which the others would lie flat on a linear axis: MNIST is mostly 0
 
@@ -81,7 +77,7 @@ def draw_preprocessing(data: StudyData) -> Drawing:
     figure.supylabel("share of the channel's pixels (%)", fontsize=10)
     if len(looks) > 1:
         lines = [Line2D([], [], color=k.colour, linestyle=k.dashes, label=name) for name, k in looks.items()]
-        legend_above(figure, lines, columns=len(lines))
+        legend(figure, lines, columns=len(lines))
     size = record.sizes.get("train")
     images = f"{size:,} training images" if size else "training images"
     return Drawing(

@@ -35,7 +35,7 @@ from hw2tune.report.study_data import StudyData
 DPI = 200
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class DrawnFigure:
     """A figure on disk. All text is plain: escape it where it is printed."""
 
@@ -50,7 +50,7 @@ class DrawnFigure:
     height: int
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class MissingFigure:
     """A figure that the study has no data for; `reason` is one sentence or two for the page."""
 
@@ -89,17 +89,11 @@ def make_figures(data: StudyData, folder: Path, chosen: Sequence[Recipe] = ()) -
     The same data give the same bytes. What cannot be drawn comes back with its reason.
     """
     fonts, boxes = fonts_for("".join([*class_names(data), *data.variants, data.name, data.label]))
-    with style(), mpl.rc_context({"font.family": fonts}), _no_collection():
-        return [_make(recipe, data, folder, boxes) for recipe in chosen or recipes(data)]
-
-
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """Leave garbage to `_make`: a sixth of a report's time went into passes over all objects of the libraries."""
     enabled = gc.isenabled()
-    gc.disable()
+    gc.disable()  # a sixth of a report's time went into passes over all objects of the libraries: `_make` collects
     try:
-        yield
+        with style(), mpl.rc_context({"font.family": fonts}):
+            return [_make(recipe, data, folder, boxes) for recipe in chosen or recipes(data)]
     finally:
         if enabled:
             gc.enable()
@@ -110,7 +104,7 @@ def _make(recipe: Recipe, data: StudyData, folder: Path, boxes: set[str]) -> Dra
     try:
         drawing = recipe.draw(data)
     except CannotDrawError as error:
-        return MissingFigure(name=recipe.name, section=recipe.section, title=recipe.title, reason=str(error))
+        return MissingFigure(recipe.name, recipe.section, recipe.title, reason=str(error))
     caption = drawing.caption
     if data.dataset and data.dataset.caveat and recipe.section != "search":
         caption += f" Caveat: {data.dataset.caveat}."
@@ -119,17 +113,7 @@ def _make(recipe: Recipe, data: StudyData, folder: Path, boxes: set[str]) -> Dra
     png, pdf = save(drawing.figure, folder, recipe.name)
     with Image.open(png) as image:
         width, height = image.size
-    return DrawnFigure(
-        name=recipe.name,
-        section=recipe.section,
-        title=recipe.title,
-        caption=caption,
-        alt=drawing.alt,
-        png=png,
-        pdf=pdf,
-        width=width,
-        height=height,
-    )
+    return DrawnFigure(recipe.name, recipe.section, recipe.title, caption, drawing.alt, png, pdf, width, height)
 
 
 def save(figure: Figure, folder: Path, name: str) -> tuple[Path, Path]:
@@ -159,8 +143,7 @@ def _bytes(draw: Callable[..., None], metadata: dict[str, None]) -> bytes:
 def fonts_of_glyphs_alone() -> Iterator[None]:
     """Embed fonts in PDF files without the tables by which a text's glyphs are chosen and placed.
 
-    A PDF has its glyphs chosen and placed, but fontTools would parse these tables anew for every font of every figure:
-    a fifth of a report's time.
+    FontTools would parse them for every font of every figure: a fifth of a report's time.
     """
     from fontTools import subset
 

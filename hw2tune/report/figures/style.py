@@ -27,8 +27,7 @@ BLUE, VERMILLION, PURPLE, GREY = "#0072B2", "#D55E00", "#CC79A7", "#767676"
 WIDTH = 6.0  # inches: 9 pt are then still read on a phone that is 360 pixels wide
 SMALL = 9  # points, the smallest text
 FONT = "DejaVu Sans"  # comes with matplotlib: the same picture on every machine
-# Safe with colour blindness; the first two rise in grey as well.
-SEQUENTIAL, COUNTS, DIVERGING = "cividis", "Blues", "PuOr_r"
+SEQUENTIAL = "cividis"  # safe with colour blindness, and rises in grey as well
 
 Dashes = Literal["-"] | tuple[float, tuple[float, ...]]
 
@@ -78,13 +77,12 @@ OPTIMIZER_LOOKS = {
     "radam": Look(VERMILLION, "D"), "nadam": Look(BLACK, "P"), "adagrad": Look(GREY, "X"), "muon": Look(BLUE, "*"),
 }  # fmt: skip
 
+# In place of matplotlib's defaults.
 _SETTINGS: dict[str, Any] = {
     "font.family": FONT,
-    "font.size": 10,
     "axes.titlesize": 10,
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
-    "axes.labelsize": 10,
     "xtick.labelsize": SMALL,
     "ytick.labelsize": SMALL,
     "legend.fontsize": SMALL,
@@ -100,11 +98,7 @@ _SETTINGS: dict[str, Any] = {
     "hatch.linewidth": 0.6,
     "image.interpolation": "nearest",
     "text.parse_math": False,  # names come from study files: a `$` in them is a dollar
-    "text.usetex": False,
     "pdf.fonttype": 42,  # TrueType: what journals ask for
-    "figure.facecolor": "white",
-    "savefig.facecolor": "white",
-    "savefig.bbox": None,
 }
 # What a caller's own style decides where figures are drawn for it: colours and resolution.
 THEME = re.compile(
@@ -159,7 +153,7 @@ def new_figure(height: float, layout: Literal["constrained"] | None = "constrain
     return figure
 
 
-def legend_above(figure: Figure, handles: list[Line2D], columns: int) -> None:
+def legend(figure: Figure, handles: list[Line2D], columns: int) -> None:
     """A legend above the panels, where it covers no data."""
     figure.legend(handles=handles, loc="outside upper center", ncols=columns, columnspacing=1.4, handlelength=2.6)
 
@@ -177,6 +171,11 @@ def looks_of(study: Study) -> dict[str, Look]:
 def state_look(state: str) -> Look:
     """The look of a state; another word for it looks as failed."""
     return STATE_LOOKS.get(state, STATE_LOOKS[FAILED])
+
+
+def optimizer_look(name: str) -> Look:
+    """The look of an optimizer, known or not."""
+    return OPTIMIZER_LOOKS.get(name, Look(GREY, "D"))
 
 
 def variant_line(look: Look, label: str) -> Line2D:

@@ -14,21 +14,9 @@ from hw2tune.records.trials.rows import TrialRow
 from hw2tune.records.trials.states import COMPLETE
 from hw2tune.report.figures.drawing import CannotDrawError, Drawing
 from hw2tune.report.figures.history import has_value, no_value_sentence, ring_references
-from hw2tune.report.figures.style import (
-    BLACK,
-    GREY,
-    OPTIMIZER_LOOKS,
-    Look,
-    legend_above,
-    looks_of,
-    marker,
-    new_figure,
-    paper,
-    power_of_ten,
-)
+from hw2tune.report.figures.style import BLACK, Look, legend, marker, new_figure, optimizer_look, paper, power_of_ten
 from hw2tune.report.study_data import StudyData
 from hw2tune.study.hyperparameters import OPTIMIZERS, Value
-from hw2tune.study.schema import Claim
 from hw2tune.text.numbers import counted, listed
 
 BREAK = 0.9  # decades between zero and the smallest value
@@ -80,7 +68,7 @@ def draw_weight_decay(data: StudyData) -> Drawing:
     kinds = [(response.optimizer, response.complete) for response in table]
     for kind in dict.fromkeys(kinds):
         same = [place for *place, own in zip(xs, ys, kinds, strict=True) if own == kind]
-        look = _look(kind[0])
+        look = optimizer_look(kind[0])
         face = look.colour if kind[1] else paper()
         # One artist for all of a kind, as a study may have thousands of trials.
         axes.plot(
@@ -88,14 +76,13 @@ def draw_weight_decay(data: StudyData) -> Drawing:
             markeredgewidth=1.4,
         )  # fmt: skip
     _draw_broken_axis(axes, decays, zero)
-    axes.set_xlabel("weight decay (no unit)")
-    axes.set_ylabel(f"best {study.objective_spec.axis} of the trial")
+    axes.set(xlabel="weight decay (no unit)", ylabel=f"best {study.objective_spec.axis} of the trial")
     optimizers = sorted({response.optimizer for response in table})
-    handles = [marker(_look(optimizer), optimizer or "no optimizer named") for optimizer in optimizers]
+    handles = [marker(optimizer_look(optimizer), optimizer or "no optimizer named") for optimizer in optimizers]
     if any(not response.complete for response in table):
         handles.append(marker(Look(BLACK, "o"), "open: pruned", filled=False))
     places = zip((response.label for response in table), xs, ys, strict=True)
-    legend_above(figure, handles + ring_references(axes, places, looks_of(study)), columns=3)
+    legend(figure, handles + ring_references(axes, places, study), columns=3)
     by_optimizer = Counter(response.optimizer for response in table)
     return Drawing(
         figure=figure,
@@ -105,10 +92,6 @@ def draw_weight_decay(data: StudyData) -> Drawing:
             f"{listed([f'{by_optimizer[o]} with {o}' for o in optimizers])}."
         ),
     )
-
-
-def _look(optimizer: str) -> Look:
-    return OPTIMIZER_LOOKS.get(optimizer, Look(GREY, "D"))
 
 
 def _draw_broken_axis(axes: Axes, decays: set[float], zero: float) -> None:
@@ -129,18 +112,17 @@ def _caption(data: StudyData, table: Sequence[Response]) -> str:
     study = data.overview.study
     zeros = sum(response.weight_decay == 0 for response in table)
     at_zero = f"; {counted(zeros, 'trial')} at exactly 0, left of the break" if zeros else ""
-    alone = [f"{one.a.variant} against {one.b.variant}" for one in study.claims if _of_weight_decay(one)]
+    alone = [
+        f"{claim.a.variant} against {claim.b.variant}"
+        for claim in study.claims
+        if claim.a.of == claim.b.of and {*claim.a.changes, *claim.b.changes} == {"weight_decay"}
+    ]
     see = f"; for that see {alone[0]}" if alone else ""
     return (
         f"Best {study.objective_spec.label} of each trial against its weight decay (n = {len(table)} "
         f"trials{at_zero}), by optimizer.{_meaning(table)} The other hyperparameters differ too, so that this "
         f"shows where good trials lie and not what weight decay alone does{see}."
     )
-
-
-def _of_weight_decay(claim: Claim) -> bool:
-    """Return whether the sides of a claim differ in weight decay alone."""
-    return claim.a.of == claim.b.of and {*claim.a.changes, *claim.b.changes} == {"weight_decay"}
 
 
 def _meaning(table: Sequence[Response]) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from hw2tune.paths import safe_name
 from hw2tune.records.replicates import Array
 from hw2tune.report.figures.drawing import Arrays, CannotDrawError, Drawing, Recipe, choose
-from hw2tune.report.figures.style import SMALL, Dashes, Look, legend_above, looks_of, new_figure
+from hw2tune.report.figures.style import SMALL, Dashes, Look, legend, looks_of, new_figure
 from hw2tune.report.inference.pairs import params_of, same_configuration, same_sentence
 from hw2tune.report.study_data import StudyData
 from hw2tune.study.schema import is_tuning
@@ -26,8 +26,7 @@ MOST_LAYERS = 6  # in a figure, with two panels each: the first, the last, and s
 DASHES: tuple[Dashes, ...] = ("-", (0, (3, 1.2)))  # of the first variant, of the second
 
 
-@dataclass(frozen=True, kw_only=True)
-class ParameterHistogram:
+class ParameterHistogram(NamedTuple):
     """One tensor of the network in each variant. `edges` (B + 1,); `shares` (B,) fractions of its values."""
 
     layer: str
@@ -57,15 +56,9 @@ def _histogram(name: str, tensors: Mapping[str, Array], first: Arrays) -> Parame
     edges = np.histogram_bin_edges(np.concatenate(list(values.values())), bins)
     initial = first.get(f"initial_norms/{name}")
     layer, _, kind = name.rpartition(".")
-    return ParameterHistogram(
-        layer=layer,
-        kind=kind,
-        size=size,
-        edges=edges,
-        shares={variant: np.histogram(v, edges)[0] / size for variant, v in values.items()},
-        norms={variant: float(np.linalg.norm(v)) for variant, v in values.items()},
-        initial_norm=None if initial is None else float(initial),
-    )
+    shares = {variant: np.histogram(v, edges)[0] / size for variant, v in values.items()}
+    norms = {variant: float(np.linalg.norm(v)) for variant, v in values.items()}
+    return ParameterHistogram(layer, kind, size, edges, shares, norms, None if initial is None else float(initial))
 
 
 def draw_weights(data: StudyData, variants: tuple[str, str]) -> Drawing:
@@ -90,7 +83,7 @@ def draw_weights(data: StudyData, variants: tuple[str, str]) -> Drawing:
     figure.supylabel("share of the values in the panel (%)", fontsize=10)
     lines = zip(variants, DASHES, strict=True)
     handles = [Line2D([], [], color=looks[v].colour, linestyle=dashes, label=v) for v, dashes in lines]
-    legend_above(figure, handles, columns=2)
+    legend(figure, handles, columns=2)
     one, other = variants
     some = f"Shown are {len(layers)} of {len(there)} layers: the first, the last, and others evenly between. "
     norms = [f"{h.layer} {' against '.join(f'{n:.2f}' for n in h.norms.values())}" for h in table if h.kind == "weight"]
