@@ -120,7 +120,7 @@ def _read(model: TrainedModel, file: str | Path) -> tuple[Pixels, tuple[str, ...
 
 def _probabilities(model: TrainedModel, pixels: Pixels) -> Tensor:
     """(N, K) of images (N, H, W, C)."""
-    from hw2tune.export.graph import evaluated
+    from hw2tune.export.formats import evaluated
 
     return evaluated(model, model.pixels_of(pixels))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 from dataclasses import dataclass
 from pathlib import Path
@@ -144,28 +145,20 @@ def find_model(
         raise StudyFolderError(f"trial {trial}: is one training; leave the variant and its seed out")
     study, images = data.overview.study, _images(data, data_dir)
     replicate = _replicate(data, variant, seed) if trial is None else None
-    if replicate is not None and replicate.chosen is not None:
-        return TrainedModel(
-            data=data,
-            images=images,
-            hyperparameters=study.hyperparameters(replicate.params),
-            seed=replicate.seed,
-            epoch=replicate.chosen.epoch,
-            weights=_weights_of_replicate(data, replicate),
-            replicate=replicate,
-        )
-    row = _trial(data, variant, trial)
-    assert row.best_epoch is not None, "asked before"
-    folder = TrialFolder(reading_checkpoints(results, name, row.number) / name / "trials" / str(row.number))
+    row = _trial(data, variant, trial) if replicate is None else None
+    if replicate is not None:
+        assert replicate.chosen is not None, "a finished one"
+        params, seed, epoch = replicate.params, replicate.seed, replicate.chosen.epoch
+        weights = _weights_of_replicate(data, replicate)
+    else:
+        assert row is not None and row.best_epoch is not None, "asked before"
+        params, seed, epoch = row.params, study.seed, row.best_epoch
+        place = reading_checkpoints(results, name, row.number) / name / "trials" / str(row.number)
+        weights = _weights_of_trial(data, TrialFolder(place), row)
     return TrainedModel(
-        data=data,
-        images=images,
-        hyperparameters=study.hyperparameters(row.params),
-        seed=study.seed,
-        epoch=row.best_epoch,
-        weights=_weights_of_trial(data, folder, row),
-        trial=row,
-    )
+        data=data, images=images, hyperparameters=study.hyperparameters(params), seed=seed, epoch=epoch,
+        weights=weights, replicate=replicate, trial=row,
+    )  # fmt: skip
 
 
 def _replicate(data: StudyData, variant: str | None, seed: int | None) -> Replicate | None:
@@ -217,24 +210,17 @@ def _weights_of_replicate(data: StudyData, replicate: Replicate) -> dict[str, Ar
 
 
 def _weights_of_trial(data: StudyData, folder: TrialFolder, row: TrialRow) -> dict[str, Array]:
+    """Return the weights after the best epoch, from `best.pt`, or from `last.pt` if that is the best epoch."""
     import torch
 
-    content = torch.load(io.BytesIO(_checkpoint(data, folder, row)), map_location="cpu", weights_only=True)
-    state = content["model"].items()
-    return {name: (one.float() if one.is_floating_point() else one).numpy().copy() for name, one in state}
-
-
-def _checkpoint(data: StudyData, folder: TrialFolder, row: TrialRow) -> bytes:
-    """Return the checkpoint after the best epoch: `best.pt`, or `last.pt` if that is the best epoch."""
-    lines = read_epochs(data.overview.folder.trial(row.number))
-    wanted = next((line.get(DIGEST) for line in lines if line["epoch"] == row.best_epoch), None)
+    epochs = read_epochs(data.overview.folder.trial(row.number))
+    wanted = next((epoch.get(DIGEST) for epoch in epochs if epoch["epoch"] == row.best_epoch), None)
     for path in (folder.best, folder.last):
-        try:
+        with contextlib.suppress(OSError):
             content = path.read_bytes()
-        except OSError:
-            continue
-        if digest(content) == wanted:
-            return content
+            if digest(content) == wanted:
+                state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)["model"].items()
+                return {name: (one.float() if one.is_floating_point() else one).numpy().copy() for name, one in state}
     raise StudyFolderError(
         f"{folder.best}: the checkpoint of trial {row.number} after epoch {row.best_epoch} is missing or damaged; "
         "name another --trial, or another --variant"
@@ -243,20 +229,17 @@ def _checkpoint(data: StudyData, folder: TrialFolder, row: TrialRow) -> bytes:
 
 def _images(data: StudyData, data_dir: Path | None) -> DatasetRecord:
     """Return the facts about the study's images: as recorded, by the data set's name, else from the images."""
-    study, record = data.overview.study, data.dataset
-    if record is not None and (record.scale or not is_code(study.dataset) or _usual_scale(record)):
-        return record
+    study, record, noted = data.overview.study, data.dataset, data.images
+    if record is not None:
+        # An earlier version recorded no scale: do its moments fit pixels from 0 to 255, or float32 from 0 to 1?
+        usual = record.dtype and all(0 <= mean <= 1 for mean in record.mean) and max(record.std) <= 0.5
+        if record.scale or usual or not is_code(study.dataset):
+            return record
     if (info := DATASETS.get(study.dataset)) is None:
         return record_of(load_for(study, data_dir, Listeners()))
-    noted = data.images
     return DatasetRecord(
         name=info.name, label=noted.get("name", info.title), classes=list(info.classes),
         image_shape=list(info.image_shape), mean=list(info.mean), std=list(info.std),
         checksum=noted.get("checksum", ""), split_checksum=noted.get("split_checksum", ""), sizes={}, source="",
         dtype="uint8",
     )  # fmt: skip
-
-
-def _usual_scale(record: DatasetRecord) -> bool:
-    """Return whether the moments recorded by an earlier version fit pixels from 0 to 255, or float32 from 0 to 1."""
-    return bool(record.dtype) and all(0 <= mean <= 1 for mean in record.mean) and max(record.std) <= 0.5

@@ -75,10 +75,9 @@ def export_model(
         code = {module: network_module(model, target, code=folder.name)}
         code |= {folder / name: source for name, source in model.study.code.items()}
     _refuse_existing([target, card_file, program, *code], force=force)
-    from hw2tune.export.formats import CONTENT, PREDICT
+    from hw2tune.export import formats
 
-    content = CONTENT[suffix](model)
-    predict = PREDICT[suffix](model, content)
+    content, predict = formats.FORMATS[suffix](model)
     check = None if predict is None else _checked(model, predict, target)
     text = script(model, target, name=program.name, module=module.stem)
     files: dict[Path, bytes | str] = {target: content, program: text, **code}
@@ -113,7 +112,7 @@ def _refuse_existing(paths: list[Path], *, force: bool) -> None:
 
 def _checked(model: TrainedModel, predict: Predict, target: Path) -> Check:
     """Compare the file with hw2tune's own evaluation. Raises ModelError if they differ by more than rounding."""
-    from hw2tune.export.graph import evaluated
+    from hw2tune.export.formats import evaluated
 
     images, kind = _examples(model)
     ours = evaluated(model, images).numpy()
