@@ -10,7 +10,7 @@ from hw2tune.errors import DataError
 from hw2tune.text.plain import nearest
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class DatasetInfo:
     """Published facts about a data set; sizes count images."""
 
@@ -20,10 +20,13 @@ class DatasetInfo:
     image_shape: tuple[int, int, int]  # height, width, channels
     trainval_size: int  # training and validation images together
     test_size: int
+    default_validation_size: int
     mean: tuple[float, ...]  # per channel, subtracted from pixels scaled to [0, 1]
     std: tuple[float, ...]  # per channel, then divided by
-    default_validation_size: int
-    synthetic: bool = False
+
+    @property
+    def synthetic(self) -> bool:  # asked of data sets of the catalog
+        return self.name.startswith("synthetic-")
 
 
 DIGITS = tuple("0123456789")
@@ -52,18 +55,7 @@ _ROWS = (
 )
 
 DATASETS: dict[str, DatasetInfo] = {
-    name: DatasetInfo(
-        name=name,
-        title=title,
-        classes=classes,
-        image_shape=shape,
-        trainval_size=trainval,
-        test_size=test,
-        mean=(mean,) * shape[2],
-        std=(std,) * shape[2],
-        default_validation_size=validation,
-        synthetic=name.startswith("synthetic-"),
-    )
+    name: DatasetInfo(name, title, classes, shape, trainval, test, validation, (mean,) * shape[2], (std,) * shape[2])
     for name, title, classes, shape, trainval, test, validation, mean, std in _ROWS
 }
 

@@ -43,42 +43,40 @@ class Split:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Unsplit:
-    """A data set as it is published, or as the user has it: the trainval, for training and validation, and the test."""
-
-    label: str  # the name of results on these very pixels
-    source: str
-    trainval: Split
+class _Images:
+    label: str  # the name of results on these very pixels, e.g. "CIFAR-10 (JPEG q75)"
+    source: str  # folder, package or function, for humans
     test: Split
     notes: tuple[str, ...] = ()  # changes to the images that a user should know
+    white: Mapping[str, float] = field(default_factory=dict)  # value in files above 8 bits that became 255
+    scale: tuple[float, float] = BYTES  # values of a black and a white pixel; image files have none if black is below 0
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Unsplit(_Images):
+    """A data set as it is published, or as the user has it: the trainval, for training and validation, and the test."""
+
+    trainval: Split
     # Of the user's own images:
     name: str = ""
     classes: tuple[str, ...] = ()
     validation: Split | None = None  # if the user has split it off; the trainval is without it
     groups: NDArray[np.int64] | None = None  # (N,) of the trainval; a group stays in one split
-    white: Mapping[str, float] = field(default_factory=dict)  # as in Dataset
-    scale: tuple[float, float] = BYTES  # as in Dataset
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Dataset:
+class Dataset(_Images):
     """Three splits with three names: train fits, validation chooses, test is read only for a chosen configuration.
 
     Images keep the order of their source, which may be sorted by class: shuffle before taking the first few.
     """
 
     info: DatasetInfo
-    label: str  # for reports, e.g. "CIFAR-10 (JPEG q75)"
-    source: str  # folder or package, for humans
     checksum: str  # "sha256:<hex>" over pixels and labels of trainval and test, for any split
     split_seed: int
     split_checksum: str  # "sha256:<hex>" over the validation's indices into trainval, or over a given validation split
     train: Split
     validation: Split
-    test: Split
-    notes: tuple[str, ...] = ()  # changes to the images that a user should know
-    white: Mapping[str, float] = field(default_factory=dict)  # value in files above 8 bits that became 255
-    scale: tuple[float, float] = BYTES  # values of a black and a white pixel; image files have none if black is below 0
     caveat: str = ""  # for every figure: images of two splits that the study file allows
 
     @property

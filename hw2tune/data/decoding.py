@@ -25,8 +25,6 @@ SHOWN = 10  # files named in one message
 # Errors from reading a cache file that is damaged or from an earlier version.
 UNUSABLE = (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile)
 
-Unfit = Callable[[Path, Header], str]  # the reason why an image cannot be in this data set, or an empty string
-
 
 @dataclass(frozen=True)
 class ImageFile:
@@ -34,6 +32,15 @@ class ImageFile:
 
     path: Path
     label: int
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Requirements of a data set on its images."""
+
+    resize: Sequence[int] | None = None  # height, width; else all images must have one size
+    channels: int | None = None  # else one if all images are gray, and three otherwise
+    unfit: Callable[[Path, Header], str] = lambda path, header: ""  # the reason why an image is not allowed, or ""
 
 
 @dataclass(frozen=True)
@@ -45,42 +52,31 @@ class Decoded:
     white: Mapping[str, float]
 
 
-def decode(
-    files: Sequence[ImageFile],
-    folder: Path,
-    *,
-    resize: Sequence[int] | None = None,
-    channels: int | None = None,
-    unfit: Unfit = lambda path, header: "",
-    progress: Progress | None = None,
-) -> Decoded:
-    """Return the images in the order of `files`, by default with one channel if all are gray, else three.
-
-    Raises DataError with every unusable file, or with two files of different sizes unless `resize` is given.
-    """
-    how = os.fsencode(f"{folder.absolute()}{(resize, channels)}")  # one decoded copy per folder and options
-    key = f"{folder.name}-{hashlib.sha256(how).hexdigest()[:16]}"
+def decode(files: Sequence[ImageFile], folder: Path, wanted: Wanted, progress: Progress | None = None) -> Decoded:
+    """Return the images in the order of `files`. Raises DataError with every unusable file, or two of other sizes."""
+    how = f"{folder.absolute()}{(wanted.resize, wanted.channels)}"  # one decoded copy per folder and options
+    key = f"{folder.name}-{hashlib.sha256(os.fsencode(how)).hexdigest()[:16]}"
     try:
-        fingerprint = _fingerprint(files)
+        # Changes if an image is added, removed, renamed, moved, resized or touched.
+        stats = [(file, file.path.stat()) for file in files]
+        lines = (f"{one.path}\0{one.label}\0{stat.st_size}\0{stat.st_mtime_ns}\n" for one, stat in stats)
+        fingerprint = hashlib.sha256(os.fsencode("".join(lines))).hexdigest()[:32]
         if (cached := load_decoded(key, fingerprint)) is not None:
             return cached
-        decoded = _decoded(files, folder, resize, channels, unfit, progress)
+        decoded = _decoded(files, folder, wanted, progress)
     except (ImageError, OSError):
-        raise _unusable(files, folder, unfit, progress) from None
+        raise _unusable(files, folder, wanted, progress) from None
     digests = {str(file.path.relative_to(folder)): file_digest(file.path) for file in files}
     store_decoded(key, fingerprint, decoded, folder, digests)
     return decoded
 
 
-def _decoded(
-    files: Sequence[ImageFile], folder: Path, resize: Sequence[int] | None, channels: int | None, unfit: Unfit,
-    progress: Progress | None,
-) -> Decoded:  # fmt: skip
+def _decoded(files: Sequence[ImageFile], folder: Path, wanted: Wanted, progress: Progress | None) -> Decoded:
     paths = [file.path for file in files]
-    headers = [_fitting(path, unfit) for path in paths]
-    height, width = _common_size(paths, headers, resize)
+    headers = [_fitting(path, wanted) for path in paths]
+    height, width = _common_size(paths, headers, wanted.resize)
     white = _white(paths, headers)
-    channels = channels or (1 if all(header.gray for header in headers) else 3)
+    channels = wanted.channels or (1 if all(header.gray for header in headers) else 3)
     images = np.empty((len(files), height, width, channels), np.uint8)
     for n, path in enumerate(paths):
         images[n] = read_pixels(path, (height, width), channels, white)
@@ -90,16 +86,16 @@ def _decoded(
     done += [scale_note(header.deep, white[header.deep]) for header in headers if header.deep]
     counts = Counter(done)
     notes = [f"{_counted(count)} {what}" for what, count in sorted(counts.items())]
-    if resize and (resized := sum(header.size != (height, width) for header in headers)):
+    if wanted.resize and (resized := sum(header.size != (height, width) for header in headers)):
         notes.append(f"{_counted(resized)} resized to {height} x {width} pixels")
     notes += _of_colours(paths, headers, folder, channels)
     notes += _of_blanks(files, headers, images, folder)
     return Decoded(images, notes, white)
 
 
-def _fitting(path: Path, unfit: Unfit) -> Header:
+def _fitting(path: Path, wanted: Wanted) -> Header:
     header = read_header(path)
-    if reason := unfit(path, header):
+    if reason := wanted.unfit(path, header):
         raise ImageError(reason)
     return header
 
@@ -154,11 +150,11 @@ def _counted(count: int) -> str:
     return f"{count:,} {'image' if count == 1 else 'images'}"
 
 
-def _unusable(files: Sequence[ImageFile], folder: Path, unfit: Unfit, progress: Progress | None) -> DataError:
+def _unusable(files: Sequence[ImageFile], folder: Path, wanted: Wanted, progress: Progress | None) -> DataError:
     reasons: dict[str, str] = {}
     for n, file in enumerate(files):
         try:
-            header = _fitting(file.path, unfit)
+            header = _fitting(file.path, wanted)
             if header.deep:
                 largest_value(file.path)
             read_pixels(file.path, header.size, 1, {})
@@ -171,15 +167,6 @@ def _unusable(files: Sequence[ImageFile], folder: Path, unfit: Unfit, progress: 
     return DataError(
         f"{folder}: {_counted(len(reasons))} cannot be used ({named}{more}). Replace or remove them; none is left out."
     )
-
-
-def _fingerprint(files: Sequence[ImageFile]) -> str:
-    """Return a digest that changes if an image is added, removed, renamed, moved, resized or touched."""
-    digest = hashlib.sha256()
-    for file in files:
-        stat = file.path.stat()
-        digest.update(os.fsencode(f"{file.path}\0{file.label}\0{stat.st_size}\0{stat.st_mtime_ns}\n"))
-    return digest.hexdigest()[:32]
 
 
 def shown(path: Path, folder: Path) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 
 from hw2tune.data.catalog import DatasetInfo, damaged
 from hw2tune.data.dataset import Progress, Split, Unsplit
-from hw2tune.data.decoding import ImageFile, Unfit, decode, shown
+from hw2tune.data.decoding import ImageFile, Wanted, decode, shown
 from hw2tune.data.image_file import FORMAT_OF, Header, jpeg_quality
 from hw2tune.errors import DataError
 
@@ -56,8 +56,8 @@ class ImageFolder:
         """Return the images in order of class and name. Raises DataError unless each has the data set's size."""
         self.check_quickly(folder)
         parts = {part: folder / part for part in ("train", "test")}
-        channels = self.info.image_shape[2]
-        whole = read_parts(folder, parts, self.info.classes, channels=channels, unfit=self._unfit, progress=progress)
+        wanted = Wanted(channels=self.info.image_shape[2], unfit=self._unfit)
+        whole = read_parts(folder, parts, self.info.classes, wanted, progress)
         return replace(whole, label=self._label(folder, whole))
 
     def _unfit(self, path: Path, header: Header) -> str:
@@ -85,19 +85,12 @@ class ImageFolder:
 
 
 def read_parts(
-    folder: Path,
-    parts: Mapping[str, Path],
-    classes: Sequence[str],
-    *,
-    resize: Sequence[int] | None = None,
-    channels: int | None = None,
-    unfit: Unfit = lambda path, header: "",
-    progress: Progress | None = None,
+    folder: Path, parts: Mapping[str, Path], classes: Sequence[str], wanted: Wanted, progress: Progress | None = None
 ) -> Unsplit:
     """Return the images of `parts`, the folders by split; without a test folder the test is empty."""
     listed, left_out = list_images(folder, list(parts.values()), classes)
     files = [file for part in listed for file in part]
-    decoded = decode(files, folder, resize=resize, channels=channels, unfit=unfit, progress=progress)
+    decoded = decode(files, folder, wanted, progress)
     labels = np.array([file.label for file in files], np.int64)
     names = tuple(shown(file.path, folder) for file in files)
     ends = pairwise(accumulate(map(len, listed), initial=0))

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from hw2tune.data.catalog import DatasetInfo
 from hw2tune.data.dataset import BYTES, Progress, Split, Unsplit, fingerprints
+from hw2tune.data.decoding import Wanted
 from hw2tune.data.image_folder import class_names, read_parts
 from hw2tune.data.splits import groups_of_equals, held_out_indices
 from hw2tune.errors import DataError
@@ -54,7 +55,7 @@ def read_own(name: str, options: OwnOptions, progress: Progress | None = None) -
         parts = split_folders(folder) or {"train": folder}
         _check_share(folder, parts, share)
         classes = _classes(folder, parts)
-        own = read_parts(folder, parts, classes, resize=options.resize, progress=progress)
+        own = read_parts(folder, parts, classes, Wanted(resize=options.resize), progress)
     except OSError as error:
         raise DataError(f"{error.filename}: cannot be read ({error.strerror}).") from error
     if share is None:

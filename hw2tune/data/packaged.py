@@ -9,7 +9,6 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hw2tune.data.catalog import DatasetInfo, damaged
 from hw2tune.data.dataset import Split, Unsplit
@@ -98,12 +97,10 @@ def make_synthetic(info: DatasetInfo) -> Unsplit:
     height, width, channels = info.image_shape
     blocks = random.standard_normal((len(info.classes), height // BLOCK, width // BLOCK, channels))
     patterns = blocks.repeat(BLOCK, axis=1).repeat(BLOCK, axis=2)  # (classes, H, W, C)
-    trainval, test = (_draw(patterns, count, random) for count in (info.trainval_size, info.test_size))
-    return Unsplit(label="synthetic", source=SYNTHETIC_SOURCE, trainval=trainval, test=test)
-
-
-def _draw(patterns: NDArray[np.float64], count: int, random: np.random.Generator) -> Split:
-    labels = random.permutation(np.arange(count, dtype=np.int64) % len(patterns))
-    noise = random.standard_normal((count, *patterns.shape[1:]))
-    grey = 127.5 + CONTRAST * patterns[labels] + NOISE * noise  # (count, H, W, C)
-    return Split(images=grey.clip(0, 255).astype(np.uint8), labels=labels)
+    splits = []
+    for count in (info.trainval_size, info.test_size):
+        labels = random.permutation(np.arange(count, dtype=np.int64) % len(patterns))
+        noise = random.standard_normal((count, *info.image_shape))
+        grey = 127.5 + CONTRAST * patterns[labels] + NOISE * noise  # (count, H, W, C)
+        splits.append(Split(images=grey.clip(0, 255).astype(np.uint8), labels=labels))
+    return Unsplit(label="synthetic", source=SYNTHETIC_SOURCE, trainval=splits[0], test=splits[1])

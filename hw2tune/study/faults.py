@@ -230,18 +230,16 @@ def _of_configurations(content: Mapping[str, Any], space: Space | None) -> Itera
     for place, configuration in named.items():
         if isinstance(configuration, Mapping):
             outside = space.validation_errors(configuration) if space is not None else {}
-            for name in dict.fromkeys([*configuration, *outside]):
-                if fault := _of_value(name, configuration, outside):
+            optimizer = configuration.get("optimizer")
+            for name, value in configuration.items():
+                having = _optimizers_with(name)
+                if fault := _fault(name, value) or outside.get(name):
                     yield f"{place}.{name}: {fault}"
-
-
-def _of_value(name: str, configuration: Mapping[str, Any], outside: Mapping[str, str]) -> str | None:
-    if name not in configuration:
-        return outside[name] if _is_known(name) else None
-    if fault := _fault(name, configuration[name]) or outside.get(name):
-        return fault
-    optimizer, having = configuration.get("optimizer"), _optimizers_with(name)
-    return f"{optimizer} has none; leave it out" if having and optimizer and optimizer not in having else None
+                elif having and optimizer and optimizer not in having:
+                    yield f"{place}.{name}: {optimizer} has none; leave it out"
+            for name in outside:
+                if name not in configuration and _is_known(name):
+                    yield f"{place}.{name}: {outside[name]}"
 
 
 def _of_claims(content: Mapping[str, Any]) -> Iterator[str]:

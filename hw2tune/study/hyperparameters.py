@@ -60,7 +60,7 @@ OPTIMIZERS = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class HyperparameterSpec:
     """A hyperparameter as study files, terminal and report know it; training holds its effect."""
 
@@ -81,47 +81,47 @@ class HyperparameterSpec:
 def _number(
     name: str, label: str, short: str, condition: str, holds: Callable[[float], bool], absent: float | None = None
 ) -> HyperparameterSpec:
+    text = f"a number {condition}"
     return HyperparameterSpec(
-        name=name, label=label, short=short, kind="number", condition=f"a number {condition}",
-        holds=lambda value: is_number(value) and holds(value), absent=absent,
-    )  # fmt: skip
+        name, label, short, "number", text, lambda value: is_number(value) and holds(value), absent
+    )
+
+
+def _fraction(name: str, label: str, short: str, absent: float) -> HyperparameterSpec:
+    return _number(name, label, short, f"with 0 <= {name} < 1", lambda value: 0 <= value < 1, absent)
 
 
 def _one_of(name: str, label: str, short: str, choices: Iterable[str], absent: str | None = None) -> HyperparameterSpec:
     known = tuple(choices)
-    return HyperparameterSpec(
-        name=name, label=label, short=short, kind="text", condition=f"one of {', '.join(known)}",
-        holds=lambda value: value in known, absent=absent,
-    )  # fmt: skip
+    return HyperparameterSpec(name, label, short, "text", f"one of {', '.join(known)}", known.__contains__, absent)
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def _is_switch(value: Any) -> bool:
+    return isinstance(value, bool)
 
 
 HYPERPARAMETERS = {
     spec.name: spec
     for spec in (
         _number("learning_rate", "learning rate", "lr", "> 0", lambda value: value > 0),
-        HyperparameterSpec(
-            name="batch_size", label="batch size", short="batch", kind="integer", condition="an integer >= 1",
-            holds=lambda value: isinstance(value, int) and not isinstance(value, bool) and value >= 1,
-        ),
+        HyperparameterSpec("batch_size", "batch size", "batch", "integer", "an integer >= 1", _is_count),
         _one_of("optimizer", "optimizer", "", OPTIMIZERS),
-        _number("momentum", "momentum", "mom", "with 0 <= momentum < 1", lambda value: 0 <= value < 1, 0.0),
-        HyperparameterSpec(
-            name="nesterov", label="Nesterov momentum", short="nesterov", kind="switch", condition="true or false",
-            holds=lambda value: isinstance(value, bool), absent=False,
-        ),
-        _number("beta1", "beta1", "beta1", "with 0 <= beta1 < 1", lambda value: 0 <= value < 1, 0.9),
-        _number("beta2", "beta2", "beta2", "with 0 <= beta2 < 1", lambda value: 0 <= value < 1, 0.999),
+        _fraction("momentum", "momentum", "mom", 0.0),
+        HyperparameterSpec("nesterov", "Nesterov momentum", "nesterov", "switch", "true or false", _is_switch, False),
+        _fraction("beta1", "beta1", "beta1", 0.9),
+        _fraction("beta2", "beta2", "beta2", 0.999),
         _number("weight_decay", "weight decay", "wd", ">= 0", lambda value: value >= 0, 0.0),
         _one_of("schedule", "schedule", "sched", SCHEDULES, "constant"),
-        _number("warmup", "warm-up share", "warmup", "with 0 <= warmup < 1", lambda value: 0 <= value < 1, 0.0),
-        _number(
-            "label_smoothing", "label smoothing", "smooth", "with 0 <= label_smoothing < 1",
-            lambda value: 0 <= value < 1, 0.0,
-        ),
+        _fraction("warmup", "warm-up share", "warmup", 0.0),
+        _fraction("label_smoothing", "label smoothing", "smooth", 0.0),
         _one_of("augment", "augmentation", "aug", _AUGMENT, "none"),
         _number("gradient_clip", "gradient clip", "clip", ">= 0", lambda value: value >= 0, 0.0),
     )
-}  # fmt: skip
+}
 KNOWN = tuple(HYPERPARAMETERS)
 REQUIRED = tuple(name for name, spec in HYPERPARAMETERS.items() if spec.absent is None)
 

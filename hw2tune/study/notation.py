@@ -89,9 +89,12 @@ def _fault(name: str, raw: Mapping[str, Any]) -> str | None:
     high: Any = next((raw[key] for key in ("high", *_HIGHS) if key in raw), None)
     numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in (low, high))
     if name == "batch_size" and numbers and not raw.get("integer"):
+        first = max(0, math.ceil(math.log2(max(1, low))))
+        powers = [2**n for n in range(first, first + 20) if low <= 2**n <= high]
+        choices = _shown(powers or sorted({max(1, round(low)), max(1, round(high))}))
         return (
             "a range draws real numbers and a batch size is whole; write choices, for example batch_size = "
-            f"{_shown(_powers_of_two(low, high))}, or add integer = true"
+            f"{choices}, or add integer = true"
         )
     if not any(key in raw for key in (*_LOWS, *_HIGHS, *_KINDS)) or not numbers:
         return None
@@ -110,12 +113,6 @@ def did_you_mean(word: str, known: Iterable[str], otherwise: str = "") -> str:
         return f"; it is called `{meant}` here"
     close = nearest(word, known)
     return f"; did you mean `{close}`?" if close else f"; known here: {', '.join(known)}{otherwise}"
-
-
-def _powers_of_two(low: float, high: float) -> list[int]:
-    first = max(0, math.ceil(math.log2(max(1, low))))
-    powers = [2**n for n in range(first, first + 20) if low <= 2**n <= high]
-    return powers or sorted({max(1, round(low)), max(1, round(high))})
 
 
 def _shown(values: list[Any]) -> str:
