@@ -12,9 +12,8 @@ from hw2tune.data.dataset import Dataset, Progress, Unsplit, checksum, fingerpri
 from hw2tune.data.decoding import decoded_folders, file_digest
 from hw2tune.data.download import download as fetch
 from hw2tune.data.download import finish_moves, not_found
-from hw2tune.data.layouts import find_copy
+from hw2tune.data.layouts import PACKAGED, SYNTHETIC_SOURCE, find_copy, make_synthetic
 from hw2tune.data.own import OwnOptions, absent_classes, own_info, read_own
-from hw2tune.data.packaged import PACKAGED, SYNTHETIC_SOURCE, make_synthetic
 from hw2tune.data.splits import group_indices, groups_of_equals, validation_indices
 from hw2tune.errors import DataError
 from hw2tune.paths import data_roots

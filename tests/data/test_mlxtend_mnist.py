@@ -5,8 +5,8 @@ import pytest
 
 from hw2tune.data.catalog import DATASETS
 from hw2tune.data.dataset import fingerprint
+from hw2tune.data.layouts import MNIST_5K
 from hw2tune.data.load import fetch_dataset, load_dataset
-from hw2tune.data.packaged import MNIST_5K
 from hw2tune.errors import DataError
 
 INFO = DATASETS["mnist-5k"]
