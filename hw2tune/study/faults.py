@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -20,9 +20,12 @@ from hw2tune.study.schema import NAME_PATTERN, TUNED, Claim, Pruner, Sampler, Si
 from hw2tune.study.space import Bounds, Choice, CycleError, Distribution, Interval, Space, as_list
 from hw2tune.user_code.files import is_code, is_own, reference_error
 
-_KINDS: dict[str, type[BaseModel]] = {"interval": Interval, "choice": Choice, "bounds": Bounds}
-_TABLES: dict[str, type[BaseModel]] = {"pruner": Pruner, "sampler": Sampler}
-_INNER = (*_KINDS, "[key]", "value", "values", "function-before")  # parts of a place that only pydantic knows
+_MODELS: dict[str, type[BaseModel]] = {
+    "interval": Interval, "choice": Choice, "bounds": Bounds, "pruner": Pruner, "sampler": Sampler, "claims": Claim,
+    "a": Side, "b": Side,
+}  # fmt: skip
+# Parts of a place that only pydantic knows.
+_INNER = ("interval", "choice", "bounds", "[key]", "value", "values", "function-before")
 _TYPES = ("bool", "int", "float", "str")  # of one value: pydantic names a fault for each of them
 
 
@@ -69,7 +72,10 @@ def _as_text(details: ErrorDetails) -> str:
         case "missing":
             return f"{key}: is missing"
         case "extra_forbidden":
-            return f"{key}: unknown key{did_you_mean(place[-1], _known_keys(details))}"
+            above = reversed(details["loc"][:-1])
+            model = next((_MODELS[str(part)] for part in above if part in _MODELS), Study)
+            known = [field.alias or name for name, field in model.model_fields.items() if name != "code"]
+            return f"{key}: unknown key{did_you_mean(place[-1], known)}"
         case "value_error":
             return f"{key}: {details['ctx']['error']}"
         case "string_pattern_mismatch":
@@ -82,14 +88,6 @@ def _as_text(details: ErrorDetails) -> str:
             return f"{'.'.join(place[:-1])}: must be one value, but got {got}"
         case _:
             return f"{key}: {details['msg'].replace('Input should be', 'must be')}, but got {got}"
-
-
-def _known_keys(details: ErrorDetails) -> Iterable[str]:
-    loc = details["loc"]
-    if loc[0] == "claims":
-        return ("of", "with", "name") if len(loc) > 3 else Claim.model_fields
-    kind = next((_KINDS[str(part)] for part in loc if part in _KINDS), _TABLES.get(str(loc[0]), Study))
-    return [name for name in kind.model_fields if name != "code"]
 
 
 def _of_names(content: Mapping[str, Any]) -> Iterator[str]:

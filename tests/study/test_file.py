@@ -112,6 +112,8 @@ def test_a_plain_value_in_the_space_is_a_choice_of_one():
          "space.momentum.when.optimiser: condition on an unknown parameter; did you mean `optimizer`?"),
         ('when = { optimizer = "sgd" }', 'when = { optimizer = "adamw" }',
          "space.momentum.when.optimizer: must be one of the choices of optimizer (sgd, adam), but got 'adamw'"),
+        ('when = { optimizer = "sgd" }', "when = { learning_rate = { low = 0.1, integer = true } }",
+         "space.momentum.when.learning_rate.integer: unknown key; known here: low, high"),
         ('when = { optimizer = "sgd" }', "when = { learning_rate = 0.1 }",
          "space.momentum.when.learning_rate: learning_rate is a real number that hits one value almost never; "
          "write a range { low = .., high = .. }"),
