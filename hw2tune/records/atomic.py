@@ -21,7 +21,7 @@ Record = TypeVar("Record")
 
 
 def write_atomically(path: Path, content: bytes | str, *, durable: bool = False, modified: int | None = None) -> None:
-    """Writes a whole file or nothing, making its folder where there is none. Raises NotWritableError.
+    """Write a whole file or nothing, making its folder where there is none. Raises NotWritableError.
 
     `durable` is for what must survive a power loss: else the new name may come back without its content. `modified` is
     the file's time of modification in ns, by default now.
@@ -49,7 +49,7 @@ def write_atomically(path: Path, content: bytes | str, *, durable: bool = False,
 
 
 def _sync_folder(folder: Path) -> None:
-    """Makes a rename in the folder last; where a file system cannot, it does so by itself."""
+    """Make a rename in the folder last; a file system that cannot does so by itself."""
     with contextlib.suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:
@@ -98,7 +98,7 @@ _adapter = cache(TypeAdapter)  # making one takes milliseconds
 
 
 def set_aside(path: Path) -> Path:
-    """Renames a damaged file to `<name>.damaged`, numbered if that exists, and returns the new path."""
+    """Rename a damaged file to `<name>.damaged`, numbered if that exists, and return the new path."""
     names = (f"{path.name}.damaged{'' if number == 1 else number}" for number in count(1))
     aside = next(path.with_name(name) for name in names if not path.with_name(name).exists())
     path.rename(aside)

@@ -87,7 +87,7 @@ def images_of(record: DatasetRecord | None, environment: Sequence[Mapping[str, A
 
 
 def refuse_other_images(folder: StudyFolder, data: Dataset) -> None:
-    """Raises StudyFolderError if earlier trials had other images, classes or another split, naming what differs."""
+    """Raise StudyFolderError if earlier trials had other images, classes or another split, naming what differs."""
     if not os.path.lexists(folder.journal):  # nothing has run under this name
         return
     then, now = images_of(read_dataset(folder), runs(folder)), asdict(record_of(data))

@@ -1,4 +1,4 @@
-"""What a study ran on: `environment.json`, one entry a run, so that a continuation elsewhere is seen."""
+"""The environments of a study: `environment.json`, one entry per run, so that a continuation elsewhere is seen."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Environment:
 
 
 def add_run(folder: StudyFolder, say: Callable[[str], None], **facts: Any) -> None:
-    """Adds this process's entry, with `facts` (seeds, data, resources) as the caller knows them.
+    """Add this process's entry, with `facts` (seeds, data, resources) as the caller knows them.
 
     No trial depends on this record: a damaged one is set aside, which is said.
     """
@@ -76,7 +76,7 @@ def installed_version(name: str) -> str | None:
 
 
 def version_text(version: str) -> str:
-    """What `hw2tune --version` prints: ours with its commit, and those of what it stands on, none of it imported."""
+    """The text of `hw2tune --version`: ours with its commit, and those of its libraries, none of them imported."""
     at = commit()
     ours = f"hw2tune {version} (commit {at or 'not known'})"
     under = [f"{name} {installed_version(name) or 'not installed'}" for name in ("torch", "ray", "optuna")]
@@ -84,7 +84,7 @@ def version_text(version: str) -> str:
 
 
 def commit() -> str | None:
-    """The commit of hw2tune, with a `+` where files differ from it; None where nothing says which one it is.
+    """The commit of hw2tune, with a `+` where files differ from it; None if nothing says which one it is.
 
     A checkout is asked. A wheel holds `commit.txt` where it was built with `hatch_build.py`, and pip notes the commit
     of what it installs from a repository (PEP 610).

@@ -80,7 +80,7 @@ class TrialFolder:
     errors = Below("error.txt")  # attempt by attempt
 
     def clear(self) -> None:
-        """Removes what an earlier attempt left, but for the configuration and what went wrong."""
+        """Remove what an earlier attempt left, but for the configuration and what went wrong."""
         for path in (self.epochs, self.best, self.last):
             path.unlink(missing_ok=True)
 
@@ -97,7 +97,7 @@ def study_folders(results: Path) -> list[StudyFolder]:
 
 
 def folders_in(path: Path) -> list[StudyFolder]:
-    """A study's folder, or every study in a results folder. Raises StudyFolderError where there is none."""
+    """A study's folder, or every study in a results folder. Raises StudyFolderError if there is none."""
     folders = [StudyFolder(path)] if (path / "study.toml").is_file() else study_folders(path)
     if not folders:
         raise StudyFolderError(f"{path}: neither a study's folder (it holds no study.toml) nor a folder of studies")

@@ -1,4 +1,4 @@
-"""What a study's folder, and those set aside, hold that nothing reads any more.
+"""Files of a study's folder, and of those set aside, that nothing reads any more.
 
 A trial goes on from `last.pt`, and from nothing else, until it has ended; behind that only `best.pt` counts, from which
 an export or a prediction of that very trial takes its weights. Reports, races and claims read neither: they train
@@ -43,7 +43,7 @@ class Leftover:
 
     @property
     def count(self) -> int:
-        """How many files, or whole folders."""
+        """The number of files, or whole folders."""
         return len(self.paths)
 
 
@@ -54,7 +54,7 @@ def leftover(kind: str, study: str, paths: Iterable[Path]) -> Iterator[Leftover]
 
 
 def in_study(folder: StudyFolder) -> list[Leftover]:
-    """Checkpoints of trials that have ended. Raises StudyFileError, StudyFolderError where it cannot be read."""
+    """Checkpoints of trials that have ended. Raises StudyFileError, StudyFolderError if it cannot be read."""
     overview = read_overview(folder)
     best = best_first(overview.rows, overview.study.direction)[:RACE]
     kept = {row.number for row in best} | {row.number for row in overview.rows if row.label}
@@ -65,7 +65,7 @@ def in_study(folder: StudyFolder) -> list[Leftover]:
 
 
 def set_aside(results: Path, name: str | None = None) -> list[Leftover]:
-    """What --fresh set aside, of one study or of all, each for itself."""
+    """Folders that --fresh set aside, of one study or of all, each for itself."""
     found = list[Leftover]()
     for path in sorted(results.glob("set-aside/*")):
         dated = DATED.fullmatch(path.name)
@@ -86,7 +86,7 @@ def size_of(path: Path) -> int:
 
 
 def _is_spare(trial: TrialFolder, row: TrialRow) -> bool:
-    """Whether an ended trial can do without `last.pt`: it is not of the best epoch, or `best.pt` is the same."""
+    """Return whether an ended trial can do without `last.pt`: not of the best epoch, or the same as `best.pt`."""
     if not trial.last.exists():
         return False
     if row.best_epoch is None or row.best_epoch < row.epochs:

@@ -61,7 +61,7 @@ class Owner:
 
     @property
     def is_gone(self) -> bool:
-        """Whether this process is known to have ended: it counted in our own numbers, and its number is free."""
+        """Return whether this process is known to have ended: it counted in our own numbers, and its number is free."""
         here = this_process()
         if self.boot:
             return (self.boot, self.namespace) == (here.boot, here.namespace) and self.started != _started(self.pid)
@@ -90,12 +90,12 @@ def dump_owner(owner: Owner) -> str:
 
 
 def parse_owner(text: str) -> Owner | None:
-    """The owner in a record; None where it is damaged. Keys of a later version are left alone."""
+    """The owner in a record; None if it is damaged. Keys of a later version are left alone."""
     return parse_record(text, Owner)
 
 
 def owner_of(folder: StudyFolder) -> Owner | None:
-    """Who runs the study now; None if nobody does. Changes nothing in the folder."""
+    """The process that runs the study now, or None. Changes nothing in the folder."""
     owner = recorded_owner(folder)
     if owner is None or owner.is_gone:
         return None
@@ -110,7 +110,7 @@ def recorded_owner(folder: StudyFolder) -> Owner | None:
 
 
 def refuse_taken_over(folder: StudyFolder) -> None:
-    """Raises LostStudyError if another process has written its record over ours: it writes there now."""
+    """Raise LostStudyError if another process has written its record over ours: it writes there now."""
     if recorded_owner(folder) not in (None, this_process()):
         raise _lost(folder)
 
@@ -124,7 +124,7 @@ def _lost(folder: StudyFolder) -> LostStudyError:
 
 @contextlib.contextmanager
 def locked(folder: StudyFolder, say: Say = lambda text: None) -> Iterator[None]:
-    """Keeps other processes off the folder for the length of a `with`. Raises StudyFolderError, PathError.
+    """Keep other processes off the folder for the length of a `with`. Raises StudyFolderError, PathError.
 
     If another machine may still run the study, it waits for a sign of life, at most STALE_SECONDS, and says so.
     """
@@ -174,7 +174,7 @@ def in_use(place: Path | str, owner: Owner | None, record: Path | None = None) -
 
 
 def make_folder(root: Path) -> None:
-    """Makes a study's folder. Raises StudyFolderError."""
+    """Make a study's folder. Raises StudyFolderError."""
     try:
         root.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -183,7 +183,7 @@ def make_folder(root: Path) -> None:
 
 @contextlib.contextmanager
 def _system_lock(folder: StudyFolder) -> Iterator[bool]:
-    """Holds the lock; yields whether this file system knows one. Raises StudyFolderError where another holds it."""
+    """Hold the lock; yield whether this file system knows one. Raises StudyFolderError if another holds it."""
     lock = filelock.FileLock(folder.lock, fallback_to_soft=False)  # a soft lock would outlive its process
     try:
         lock.acquire(timeout=STARTING_SECONDS, poll_interval=0.05)
@@ -204,7 +204,7 @@ def _system_lock(folder: StudyFolder) -> Iterator[bool]:
 
 
 def _await_the_dead(folder: StudyFolder, say: Say) -> None:
-    """Returns when the owner in the record is dead. Raises StudyFolderError if it lives."""
+    """Return when the owner in the record is dead. Raises StudyFolderError if it lives."""
     owner = recorded_owner(folder)
     if owner is None or owner.is_gone or owner == this_process():
         return
@@ -219,7 +219,7 @@ def _await_the_dead(folder: StudyFolder, say: Say) -> None:
 
 
 def _beat(record: Path, me: Owner, ended: threading.Event, lost: threading.Event) -> None:
-    """Renews the record until `ended`; where another has taken the study over, ends this process in order."""
+    """Renew the record until `ended`; where another has taken the study over, end this process in order."""
     while not ended.wait(BEAT_SECONDS):
         try:
             if parse_owner(record.read_text(encoding="utf-8", errors="replace")) == me:
@@ -235,14 +235,14 @@ def _beat(record: Path, me: Owner, ended: threading.Event, lost: threading.Event
 
 
 def _is_shared(folder: Path) -> bool:
-    """Whether the folder lies on a file system that other hosts may see, each with locks of its own."""
+    """Return whether other hosts may see the folder's file system, each with locks of its own."""
     mounts = {Path(one.mountpoint): one.fstype.lower() for one in psutil.disk_partitions(all=True)}
     place = folder.resolve()
     return next((mounts[path] for path in (place, *place.parents) if path in mounts), "").startswith(SHARED)
 
 
 def _is_locked(lock: Path) -> bool | None:
-    """Whether a process holds the lock; None where that cannot be found out without changing anything."""
+    """Return whether a process holds the lock; None if that cannot be found out without changing anything."""
     try:
         import fcntl
 
@@ -279,7 +279,7 @@ def _age(record: Path) -> float:
 
 
 def _started(pid: int) -> float | None:
-    """When a process started, by a clock that nobody sets; None if it does not exist."""
+    """The start of a process, by a clock that nobody sets; None if it does not exist."""
     with contextlib.suppress(OSError):
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
         return float(stat.rpartition(")")[2].split()[19])  # field 22 of proc(5): clock ticks after the kernel's start

@@ -29,7 +29,7 @@ def opened(
 ) -> Iterator[StudyFolder]:
     """The folder of `study`, held by this process for the length of a `with`.
 
-    `fresh` sets a folder that is there aside under a dated name. Raises StudyFolderError where another process runs
+    `fresh` sets a folder that is there aside under a dated name. Raises StudyFolderError if another process runs
     the study, or where the folder holds a different one, or one of other images than `data`.
     """
     folder = StudyFolder(results / study.name)
@@ -46,13 +46,13 @@ def opened(
 
 
 def refuse_another_study(folder: StudyFolder, study: Study) -> None:
-    """Raises StudyFolderError where the folder is in use or holds another study, naming what differs."""
+    """Raise StudyFolderError if the folder is in use or holds another study, naming what differs."""
     refuse_in_use(folder)
     _refuse_different(folder, study)
 
 
 def refuse_in_use(folder: StudyFolder) -> None:
-    """Raises StudyFolderError where a process runs the study."""
+    """Raise StudyFolderError if a process runs the study."""
     owner = owner_of(folder)
     if owner is not None:
         raise in_use(folder.root, owner, folder.owner)
@@ -76,7 +76,7 @@ def _refuse_different(folder: StudyFolder, study: Study) -> None:
 
 
 def _set_aside(folder: StudyFolder) -> None:
-    """Moves what is there to `set-aside/<name>.<date>` in the results; nothing is removed before all is there.
+    """Move what is there to `set-aside/<name>.<date>` in the results; nothing is removed before all is there.
 
     The study's folder may be a link to another disk, or one mounted: then its files are copied. study.toml goes first
     and the journal last: whatever a kill leaves is no study that could go on, and --fresh again moves the rest.
@@ -124,7 +124,7 @@ def _remove(path: Path) -> None:
 
 
 def _begun(folder: StudyFolder) -> Path | None:
-    """Where a killed --fresh has moved study.toml, and not yet the journal."""
+    """The folder to which a killed --fresh has moved study.toml, and not yet the journal."""
     if os.path.lexists(folder.study_file):
         return None
     paths = [path for one in set_aside(folder.root.parent, folder.name) for path in one.paths]

@@ -46,7 +46,7 @@ class Overview:
 
     @property
     def all_failed(self) -> bool:
-        """Whether trials ended and none of them with a value."""
+        """Return whether trials ended and none of them with a value."""
         return bool(self.finished) and not any(row.state in RANKED for row in self.finished)
 
     @property
@@ -58,12 +58,12 @@ class Overview:
 
     @property
     def done(self) -> int:
-        """What is finished of the study's extent: trials, or with a budget epochs."""
+        """The finished part of the study's extent: trials, or with a budget epochs."""
         return self.study.done(len(self.finished), sum(row.epochs_spent for row in self.finished))
 
     @property
     def is_complete(self) -> bool:
-        """Whether nothing more is to be run."""
+        """Return whether nothing more is to be run."""
         begun = sum(row.state in (RUNNING, INTERRUPTED) for row in self.rows) if self.study.budget else 0
         return not begun and self.study.trials_left(len(self.finished), sum(row.epochs_spent for row in self.rows)) == 0
 
@@ -104,9 +104,9 @@ def read_study(folder: StudyFolder) -> Study:
 
 
 def read_overview(folder: StudyFolder, known: Overview | None = None) -> Overview:
-    """What a study's folder holds, also while a process writes it. Raises StudyFileError, StudyFolderError.
+    """Read a study's folder, also while a process writes it. Raises StudyFileError, StudyFolderError.
 
-    What was `known` of it is handed on, as far as the files have not changed since.
+    `known` is handed on, as far as the files have not changed since.
     """
     try:
         files = tuple(map(_version, (folder.study_file, folder.journal)))

@@ -104,13 +104,13 @@ class Candidate:
     params: dict[str, Value]
     search_value: float
     values: list[float | None]  # best value of the objective on each of the first of `Race.seeds`; None: diverged
-    expected: float | None = None  # posterior mean, by which the winner is chosen; None where it diverged
+    expected: float | None = None  # posterior mean, by which the winner is chosen; None if it diverged
     probability: float | None = None  # of being the best; earlier versions had neither
 
 
 @dataclass(frozen=True, kw_only=True)
 class Race:
-    """How the tuned configuration was chosen: the best trials again, on seeds, by validation alone."""
+    """The choice of the tuned configuration: the best trials again, on seeds, by validation only."""
 
     objective: str
     direction: str
@@ -121,7 +121,7 @@ class Race:
 
 @dataclass(frozen=True)
 class Current:
-    """Which replicates count, by their keys, and the race that chose among them: one file, so that they agree."""
+    """The keys of the replicates that count, and the race that chose among them: one file, so that they agree."""
 
     keys: list[str]
     race: Race | None = None
@@ -242,7 +242,7 @@ def read_pixel_counts(folder: ReplicatesFolder) -> NDArray[np.int64] | None:
 
 
 def read_race(folder: ReplicatesFolder) -> Race | None:
-    """How the tuned configuration was chosen; None before that."""
+    """The race that chose the tuned configuration; None before it."""
     current = read_record(folder.current, Current)
     return current.race if current and current.race else read_record(folder.race, Race)
 

@@ -44,9 +44,9 @@ class Stop:
 
 
 def stop_run(results: str | Path, name: str, *, now: bool, timeout: float, say: Say) -> Stop:
-    """Ends the run of study `name` in order, or with `now` at once, and waits until the study is free.
+    """End the run of study `name` in order, or with `now` at once, and wait until the study is free.
 
-    Raises StudyFolderError where there is no such study, where its process cannot be signalled from here, and where it
+    Raises StudyFolderError if there is no such study, where its process cannot be signalled from here, and where it
     still runs after `timeout` seconds.
     """
     began = time.monotonic()
@@ -113,7 +113,7 @@ class _Ending:
         return owner_at(self.results, self.name) != self.owner
 
     def _has_left(self) -> bool:
-        """Whether the process has ended, also where nobody has asked for its exit code yet."""
+        """Return whether the process has ended, also if nobody has asked for its exit code yet."""
         with contextlib.suppress(psutil.NoSuchProcess):
             return self.owner.is_gone or psutil.Process(self.owner.pid).status() == psutil.STATUS_ZOMBIE
         return True
@@ -129,7 +129,7 @@ class _Ending:
 
 
 def _process_of(owner: Owner, name: str, results: str) -> psutil.Process | None:
-    """The owner's process; None where it has ended. Raises StudyFolderError where it is out of reach."""
+    """The owner's process; None if it has ended. Raises StudyFolderError if it is out of reach."""
     here = this_process()
     if (owner.boot or owner.host) != (here.boot if owner.boot else here.host):
         raise StudyFolderError(

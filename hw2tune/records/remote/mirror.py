@@ -82,7 +82,7 @@ def reading_checkpoints(results: str | Path, name: str, trial: int) -> Path:
 
 
 def owner_at(results: str | Path, name: str) -> Owner | None:
-    """Who runs study `name` now, in a results folder or behind a URL; None if nobody does."""
+    """The process that runs study `name` now, in a results folder or behind a URL, or None."""
     if not is_url(results):
         return owner_of(StudyFolder(Path(results) / name))
     living = RemoteStudy(open_store(str(results)), name).living()
@@ -99,7 +99,7 @@ def _store(results: str | Path, use: str) -> tuple[Store, Path]:
 def mirrored(results: str | Path, names: Sequence[str], say: Say) -> Iterator[Path]:
     """A results folder in which studies `names` can be run: a path as it is, of a URL the working copies.
 
-    These are pushed while the `with` lasts and once more at its end. Raises StoreError where the store cannot be
+    These are pushed while the `with` lasts and once more at its end. Raises StoreError if the store cannot be
     reached at either, and StudyFolderError where another process runs a study or both sides have moved on.
     """
     if not is_url(results):
@@ -168,7 +168,7 @@ class _Repeated(threading.Thread):
                 self.tell(self.fault)
 
     def end(self) -> None:
-        """Returns when the work is done for the last time, here, where no second Ctrl-C cuts a file short."""
+        """Return when the work is done for the last time, here, where no second Ctrl-C cuts a file short."""
         self.ended.set()
         if self.ident is not None:
             self.join()

@@ -41,7 +41,7 @@ class Run:
 
     @property
     def is_over(self) -> bool:
-        """Whether this run is known to write nothing any more."""
+        """Return whether this run is known to write nothing any more."""
         return self.ended or (self.owner is not None and self.owner.is_gone)
 
 
@@ -69,7 +69,7 @@ class RemoteStudy:
         return f"{self.store.url}/{self.name}"
 
     def claims(self) -> dict[str, float]:
-        """When each run last gave a sign of life, by the store's clock; the latest generation comes last."""
+        """The last sign of life of each run, by the store's clock; the latest generation comes last."""
         there = self.store.entries(f"{self.name}/runs").items()
         return dict(sorted((found[1], seconds) for name, seconds in there if (found := RUN.fullmatch(name))))
 
@@ -78,11 +78,10 @@ class RemoteStudy:
         return f"{max(map(generation, self.claims()), default=0) + 1:06}-{uuid.uuid4().hex[:8]}"
 
     def run(self, run_id: str) -> Run:
-        """What a run says of itself."""
         return self._record(f"{run_id}.json", Run) or Run(id=run_id)  # half-written at a kill
 
     def write_run(self, run: Run) -> None:
-        """Renews the claim of our own run."""
+        """Renew the claim of our own run."""
         self.store.write(f"{self.name}/runs/{run.id}.json", json.dumps(asdict(run)).encode())
 
     def living(self) -> Run | None:
@@ -98,12 +97,12 @@ class RemoteStudy:
         return None if silent else run
 
     def newest(self) -> Manifest | None:
-        """What the latest generation that pushed has left; None if the study is not there."""
+        """The files of the latest generation that pushed; None without a study."""
         manifests = (self.manifest(run_id) for run_id in reversed(self.claims()))
         return next(filter(None, manifests), None) or self._without_runs()
 
     def manifest(self, run_id: str) -> Manifest | None:
-        """What a run has left; None if it never pushed. Raises StudyFolderError for a damaged record."""
+        """The files of a run; None if it never pushed. Raises StudyFolderError for a damaged record."""
         found = self._record(f"{run_id}/files.json", Manifest)
         if found is None and self.run(run_id).listed:  # else a kill during its first push
             raise StudyFolderError(
@@ -126,7 +125,7 @@ class RemoteStudy:
         return None
 
     def write_manifest(self, manifest: Manifest) -> None:
-        """Makes a push count."""
+        """Make a push count."""
         self.store.write(f"{self.name}/runs/{manifest.by}/files.json", json.dumps(asdict(manifest)).encode())
 
     def _without_runs(self) -> Manifest | None:
@@ -139,7 +138,7 @@ class RemoteStudy:
         return Manifest(by=last.by, push=last.push, files=mirrored)
 
     def key(self, path: str, run_id: str) -> str:
-        """Where a run holds a file."""
+        """The place of a run's file in the store."""
         return f"{self.name}/runs/{run_id}/{path}" if RUN.fullmatch(f"{run_id}.json") else path
 
     def forks(self) -> list[Run]:
@@ -154,7 +153,7 @@ class RemoteStudy:
         return [run for run in late if (left := self.manifest(run.id)) and left.push > known.get(run.id, 0)]
 
     def fetch(self, manifest: Manifest, here: Path, wanted: Callable[[str], bool] = lambda path: True) -> None:
-        """Loads the wanted files whose size or time differ here, those that know least first."""
+        """Load the wanted files whose size or time differ here, those that know least first."""
         for path in sorted(filter(wanted, manifest.files), key=reading_order):
             file, version = inside(here, path, self.place), manifest.files[path]
             if file.is_file() and version_of(file) == version:
@@ -164,7 +163,7 @@ class RemoteStudy:
                 write_atomically(file, content, modified=version[1])
 
     def remove_others(self, manifest: Manifest, here: Path, wanted: Callable[[str], bool] = lambda path: True) -> None:
-        """Removes wanted files of the study here that are not in the manifest."""
+        """Remove wanted files of the study here that are not in the manifest."""
         for file in (here / self.name).rglob("*"):
             path, ours = file.relative_to(here).as_posix(), is_mirrored(file.relative_to(here / self.name))
             if ours and wanted(path) and path not in manifest.files and file.is_file():
@@ -182,7 +181,7 @@ def is_mirrored(path: Path) -> bool:
 
 
 def inside(here: Path, path: str, place: str) -> Path:
-    """Where a path lies below a folder. Raises StudyFolderError for one that would lead out of it."""
+    """A path below a folder. Raises StudyFolderError for one that would lead out of it."""
     if "\\" in path or {"", ".", ".."} & {*path.split("/")}:
         raise StudyFolderError(f"{place}: holds a file named `{path}`, which leads out of its folder; remove it there")
     return here / path

@@ -58,7 +58,7 @@ class Store:
         return modified / 1e9 if modified else time.time()
 
     def read(self, key: str) -> bytes | None:
-        """A whole file; None where it is not there."""
+        """A whole file; None if it is not there."""
         # HDFS replaces a file in two steps, between which, and after a kill there, only the part exists.
         for name in (key,) if self.files.type_name in OBJECT_STORES else (key, key + PART, key):
             with _reaching(self.url), contextlib.suppress(FileNotFoundError):
@@ -67,7 +67,7 @@ class Store:
         return None
 
     def write(self, key: str, content: bytes) -> None:
-        """Replaces a file, making its folder where the store has folders."""
+        """Replace a file, making its folder where the store has folders."""
         target = f"{self.base}/{key}"
         at_once = self.files.type_name in OBJECT_STORES
         place = target if at_once else target + PART
@@ -83,13 +83,13 @@ class Store:
                 self.files.move(place, target)
 
     def delete(self, key: str) -> None:
-        """Removes a file; that it is not there is no fault."""
+        """Remove a file; that it is not there is no fault."""
         with _reaching(self.url), contextlib.suppress(FileNotFoundError):
             self.files.delete_file(f"{self.base}/{key}")
 
 
 def is_url(place: str | Path) -> bool:
-    """Whether results lie behind a URL and not under a path."""
+    """Return whether results lie behind a URL and not under a path."""
     return "://" in str(place)
 
 
@@ -102,7 +102,7 @@ def shown(place: str | Path) -> str:
 
 
 def open_store(url: str) -> Store:
-    """The store behind a URL. Raises StoreError where there is none."""
+    """The store behind a URL. Raises StoreError if there is none."""
     from pyarrow.fs import FileSystem, FileType
 
     scheme, _, where = url.partition("://")

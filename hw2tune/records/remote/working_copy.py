@@ -42,7 +42,7 @@ class Mirror:
         self.writing = threading.RLock()  # a claim is renewed while files are pushed
 
     def claim(self) -> None:
-        """Begins a generation. Raises StudyFolderError where another process runs the study.
+        """Begin a generation. Raises StudyFolderError if another process runs the study.
 
         Each of several that start in one moment writes its claim before it looks for others: at most one sees none.
         """
@@ -59,7 +59,7 @@ class Mirror:
         raise in_use(self.study.place, None)
 
     def renew(self) -> None:
-        """Says that the run lives. Raises LostStudyError where another has taken it for dead and gone on."""
+        """Say that the run lives. Raises LostStudyError if another has taken it for dead and gone on."""
         with self.writing:
             if (later := self._later()) is not None:
                 raise LostStudyError(
@@ -74,7 +74,7 @@ class Mirror:
         return next((one for one in self.study.claims() if one != self.run.id and generation(one) >= ours), None)
 
     def release(self) -> None:
-        """Says that this run writes nothing any more: later ones may rely on its files."""
+        """Say that this run writes nothing any more: later ones may rely on its files."""
         if self.run.push:
             with self.writing:
                 self.run = replace(self.run, ended=True)
@@ -86,7 +86,7 @@ class Mirror:
         self.study.store.delete(f"{self.study.name}/runs/{self.run.id}.json")
 
     def fetch(self) -> None:
-        """Brings the working copy to the newest push, unless it continues that. Raises StudyFolderError."""
+        """Bring the working copy to the newest push, unless it continues that. Raises StudyFolderError."""
         for run in self.study.forks():
             self.say(
                 f"{self.study.place}: {run.owner or 'a run'} pushed after it had been taken over; its results are kept "
@@ -118,14 +118,14 @@ class Mirror:
         self._continues(newest)
 
     def _agree(self, newest: Manifest, files: dict[str, FileVersion]) -> None:
-        """Continues this push. Files of a run that may yet write to them are pushed again, as ours."""
+        """Continue this push. Files of a run that may yet write to them are pushed again, as ours."""
         settled = self.study.run(newest.by).is_over
         self.at = {path: run for path, run in newest.at.items() if path in files and (settled or run != newest.by)}
         self.synced = replace(newest, files=files)
         self.run = replace(self.run, parent=newest.by, parent_push=newest.push)
 
     def _continues(self, newest: Manifest) -> bool:
-        """Whether the journal here begins with the store's, or is to be fetched."""
+        """Return whether the journal here begins with the store's, or is to be fetched."""
         where = self.study.key(self.journal, newest.at.get(self.journal, newest.by))
         there = (self.study.store.read(where) if self.journal in newest.files else None) or b""
         self.known = _known(there)
@@ -150,7 +150,7 @@ class Mirror:
             self.say(f"{reason}, so the URL counts; the working copy of before is now {aside}")
 
     def push(self) -> None:
-        """Writes what changed here since the last push. Raises LostStudyError for a working copy that was cleared."""
+        """Write what changed here since the last push. Raises LostStudyError for a working copy that was cleared."""
         assert self.synced is not None, "fetched before it is pushed"
         version, inode = _look(self.folder.journal)
         journal = self._content(self.journal) or b""  # what knows least is read first and written last
@@ -199,7 +199,7 @@ class Mirror:
             yield self.journal, journal
 
     def _begin_anew(self, versions: dict[str, FileVersion]) -> None:
-        """Where --fresh has set the study aside, the new one is a generation of its own."""
+        """Begin a generation of its own for the new study, if --fresh has set the old one aside."""
         assert self.synced is not None
         before = self.synced.files.get(self.journal)
         new = [path for path in versions if path.startswith("set-aside/") and path not in self.synced.files]
@@ -258,7 +258,7 @@ class Mirror:
 
 
 def _leads(synced: Manifest, newest: Manifest) -> bool:
-    """Whether the working copy has all of the newest push: it is of that very push, or the store was put back."""
+    """Return whether the working copy has all of the newest push: it is of that push, or the store was put back."""
     if synced.by == newest.by:
         return newest.push <= synced.push
     return generation(newest.by) < generation(synced.by)

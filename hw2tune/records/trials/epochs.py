@@ -23,7 +23,7 @@ DIGEST = "checkpoint_sha256"  # in an epoch's line
 
 
 def append_epoch(folder: TrialFolder, record: Mapping[str, Any]) -> None:
-    """Adds one epoch; `record` must hold `epoch`. Raises NotWritableError."""
+    """Add one epoch; `record` must hold `epoch`. Raises NotWritableError."""
     line = strict_json(record, default=str).encode() + b"\n"
     with writing(folder.epochs, len(line)):
         folder.root.mkdir(parents=True, exist_ok=True)
@@ -53,7 +53,7 @@ def read_epochs(folder: TrialFolder) -> list[dict[str, Any]]:
 
 
 def write_epochs(folder: TrialFolder, records: Iterable[Mapping[str, Any]]) -> None:
-    """Replaces the epochs."""
+    """Replace the epochs."""
     write_atomically(folder.epochs, "".join(strict_json(record, default=str) + "\n" for record in records))
 
 
@@ -72,7 +72,7 @@ def digest(content: bytes) -> str:
 
 
 def write_checkpoint(folder: TrialFolder, content: bytes, *, keep: bool) -> None:
-    """Writes the last checkpoint; with `keep` the one before becomes the best one. Raises NotWritableError.
+    """Write the last checkpoint; with `keep` the one before becomes the best one. Raises NotWritableError.
 
     One file is written an epoch, and the two are never of one epoch while a trial runs: each is the other's reserve.
     """
@@ -83,7 +83,7 @@ def write_checkpoint(folder: TrialFolder, content: bytes, *, keep: bool) -> None
 
 
 def keep_last(folder: TrialFolder) -> None:
-    """Makes the last checkpoint the best one too, of a trial at its end. Raises NotWritableError."""
+    """Make the last checkpoint the best one too, of a trial at its end. Raises NotWritableError."""
     if folder.last.exists():
         write_atomically(folder.best, folder.last.read_bytes())
 

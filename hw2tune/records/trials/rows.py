@@ -93,14 +93,14 @@ def configuration_of(study: Study, trial: Trial | FrozenTrial) -> dict[str, Valu
 
 
 def besides(study: Study, trial: Trial | FrozenTrial) -> dict[str, Value]:
-    """What a trial's reference or its [[enqueue]] fixes that is not searched."""
+    """The values that a trial's reference or its [[enqueue]] fixes and that are not searched."""
     reference = study.references.get(trial.user_attrs.get(LABEL, ""), {})
     enqueued: dict[str, Value] = trial.user_attrs.get(BESIDES, {})
     return {k: v for k, v in reference.items() if k not in study.space} | enqueued
 
 
 def failed_by_itself(trial: FrozenTrial) -> bool:
-    """Whether the trial's own configuration is why it has no value, and no fault of a machine or of the code."""
+    """Return whether the trial's own configuration, and no fault of a machine or the code, is why it has no value."""
     return trial.state == TrialState.FAIL and trial.user_attrs.get(STATE) in FAILED_BY_ITSELF
 
 
@@ -119,7 +119,7 @@ def best_first(rows: Iterable[TrialRow], direction: str) -> list[TrialRow]:
 
 
 def write_trials_table(folder: StudyFolder, rows: Sequence[TrialRow], parameters: Sequence[str]) -> None:
-    """Writes `trials.csv`."""
+    """Write `trials.csv`."""
     write_atomically(folder.trials_table, trials_csv(rows, parameters))
 
 

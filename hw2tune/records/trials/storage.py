@@ -67,7 +67,7 @@ class _Storage(JournalStorage):
 
 
 def create_optuna_study(folder: StudyFolder, study: Study) -> optuna.Study:
-    """Opens a study's storage for writing, making it where there is none. The study's lock must be held."""
+    """Open a study's storage for writing, making it where there is none. The study's lock must be held."""
     import optuna
 
     _refuse_lost(folder)
@@ -79,7 +79,7 @@ def create_optuna_study(folder: StudyFolder, study: Study) -> optuna.Study:
 
 
 def in_one_write(trial: optuna.Trial) -> contextlib.AbstractContextManager[None]:
-    """What is set on the trial within is on disk, and can be read back, behind it: one wait for the disk, not many."""
+    """Write together all that is set on the trial within: it is on disk, and can be read back, after one wait."""
     assert isinstance(trial.storage, _Storage)
     return trial.storage.in_one_write()
 
@@ -95,7 +95,7 @@ def read_trials(folder: StudyFolder) -> list[optuna.trial.FrozenTrial]:
 
 
 def _refuse_lost(folder: StudyFolder) -> None:
-    """Raises StudyFolderError where the journal is gone and trials are there: they would be begun anew."""
+    """Raise StudyFolderError if the journal is gone and trials are there: they would be begun anew."""
     try:
         with folder.journal.open("rb") as journal:
             there = journal.readline().endswith(b"\n")  # the last line may be cut off; one at least must be whole
@@ -137,7 +137,7 @@ def _damage(journal: Path) -> str:
 
 
 def _drop_torn_line(journal: Path) -> None:
-    """Cuts off a last line that a kill left without its end; the next entry would otherwise be glued to it."""
+    """Cut off a last line that a kill left without its end; the next entry would otherwise be glued to it."""
     if not journal.exists():
         return
     content = journal.read_bytes()
