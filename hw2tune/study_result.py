@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.overview import Overview
 from hw2tune.records.trials.epochs import read_epochs
-from hw2tune.records.trials.rows import TrialRow, best_first
+from hw2tune.records.trials.rows import TrialRow
 from hw2tune.search.driver import RunEnd
 from hw2tune.study.objectives import sign_of
 from hw2tune.study.schema import Study
@@ -93,7 +93,7 @@ class StudyResult:
     @property
     def best(self) -> TrialRow | None:
         """The trial with the best value of the objective, None before one has any."""
-        return next(iter(best_first(self.overview.rows, self.study.direction)), None)
+        return self.overview.best
 
     @property
     def variants(self) -> pd.DataFrame:

@@ -97,6 +97,15 @@ def parse_record(content: str | bytes, kind: type[Record]) -> Record | None:
 _adapter = cache(TypeAdapter)  # making one takes milliseconds
 
 
+def stamp(path: Path) -> tuple[int, int, int] | None:
+    """Inode, size and time of modification, of which a write changes one at least; None without a file."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_ino, stat.st_size, stat.st_mtime_ns
+
+
 def set_aside(path: Path) -> Path:
     """Rename a damaged file to `<name>.damaged`, numbered if that exists, and return the new path."""
     names = (f"{path.name}.damaged{'' if number == 1 else number}" for number in count(1))

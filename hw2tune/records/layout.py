@@ -54,7 +54,6 @@ class StudyFolder:
 
     @property
     def name(self) -> str:
-        """The study's name."""
         return self.root.name
 
     @property
@@ -63,7 +62,6 @@ class StudyFolder:
         return self.root / "dataset.json", self.root / "replicates" / "dataset.json"
 
     def trial(self, number: int) -> TrialFolder:
-        """The folder of one trial."""
         return TrialFolder(self.root / "trials" / str(number))
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hw2tune.errors import Hw2tuneError, StudyFileError, StudyFolderError
+from hw2tune.records.atomic import stamp
 from hw2tune.records.layout import StudyFolder, study_folders
 from hw2tune.records.lock import Owner, owner_of, this_process
 from hw2tune.records.trials.rows import TrialRow, best_first, trial_rows
@@ -15,6 +17,9 @@ from hw2tune.records.trials.storage import read_trials
 from hw2tune.study.file import parse_study, read_text
 from hw2tune.study.schema import Study
 from hw2tune.text.plain import SCHEMA
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
 
 # In a list of studies as JSON, one that cannot be read: `name` and `error` are filled in.
 UNREADABLE: dict[str, Any] = {
@@ -32,16 +37,18 @@ class Overview:
     study: Study
     rows: list[TrialRow]
     running: Owner | None
-    files: tuple[tuple[int, ...], ...] = ()  # study file and journal as they were before they were read
+    trials: Sequence[FrozenTrial] = field(default=(), compare=False, repr=False)  # as Optuna has them, one per row
+    stamps: tuple[object, ...] = field(
+        default=(), compare=False, repr=False
+    )  # of study file and journal, before they were read
 
     @property
     def finished(self) -> list[TrialRow]:
-        """Trials that ended, whichever way."""
+        """Trials that ended, in whatever state."""
         return [row for row in self.rows if row.state not in (RUNNING, INTERRUPTED, WAITING)]
 
     @property
     def best(self) -> TrialRow | None:
-        """The best trial that has a value."""
         return next(iter(best_first(self.rows, self.study.direction)), None)
 
     @property
@@ -51,7 +58,6 @@ class Overview:
 
     @property
     def state(self) -> str:
-        """running, complete, or interrupted."""
         if self.running:
             return RUNNING
         return COMPLETE if self.is_complete else INTERRUPTED
@@ -63,12 +69,10 @@ class Overview:
 
     @property
     def is_complete(self) -> bool:
-        """Return whether nothing more is to be run."""
         begun = sum(row.state in (RUNNING, INTERRUPTED) for row in self.rows) if self.study.budget else 0
         return not begun and self.study.trials_left(len(self.finished), sum(row.epochs_spent for row in self.rows)) == 0
 
     def labelled(self, label: str) -> TrialRow | None:
-        """The trial of a reference."""
         return next((row for row in self.rows if row.label == label), None)
 
     def as_json(self) -> dict[str, Any]:
@@ -109,12 +113,13 @@ def read_overview(folder: StudyFolder, known: Overview | None = None) -> Overvie
     `known` is handed on, as far as the files have not changed since.
     """
     try:
-        files = tuple(map(_version, (folder.study_file, folder.journal)))
-        study = known.study if known and known.files[:1] == files[:1] else read_study(folder)
+        stamps = (folder, stamp(folder.study_file), stamp(folder.journal))
+        study = known.study if known and known.stamps[:2] == stamps[:2] else read_study(folder)
         running = owner_of(folder)
-        if known and known.files == files and running in (known.running, this_process()):
+        if known and known.stamps == stamps and running in (known.running, this_process()):
             return known
-        rows = trial_rows(study, read_trials(folder), alive=running is not None)
+        trials = read_trials(folder)
+        rows = trial_rows(study, trials, alive=running is not None)
     except Hw2tuneError:
         raise
     except Exception as error:  # a stranger's records can hold anything, and must not hide other studies
@@ -123,16 +128,7 @@ def read_overview(folder: StudyFolder, known: Overview | None = None) -> Overvie
             f"{folder.root}: holds a record that hw2tune does not write ({what}); put a copy in its place, or set the "
             "study aside with --fresh"
         ) from error
-    return Overview(folder=folder, study=study, rows=rows, running=running, files=files)
-
-
-def _version(path: Path) -> tuple[int, ...]:
-    """Numbers of which a write changes one at least; none for a missing file."""
-    try:
-        stat = path.stat()
-    except OSError:
-        return ()
-    return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns
+    return Overview(folder=folder, study=study, rows=rows, running=running, trials=trials, stamps=stamps)
 
 
 def read_overviews(results: Path) -> tuple[list[Overview], dict[str, str]]:

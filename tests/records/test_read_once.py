@@ -13,6 +13,7 @@ from hw2tune import api
 from hw2tune.events import Listeners
 from hw2tune.execution.connection import Connection
 from hw2tune.execution.request import Request
+from hw2tune.integrations.dashboard.folders import ShownFolders
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.overview import read_overview
 from hw2tune.resources import ResourceRequest
@@ -70,6 +71,13 @@ def test_check_parses_the_users_file_and_the_studys_own_once_each(results, reads
     file = shutil.copy(results / "tiny" / "study.toml", results / "again.toml")
     api.check_study(Request(study=str(file), overrides={"name": "tiny"}, results=results))
     assert reads == {"study file": 2, "journal": 1}
+
+
+def test_the_dashboard_reads_a_study_once_until_it_changes(results, reads):
+    shown = ShownFolders(results, ["tiny"])
+    for _ in range(2):
+        assert [folder.name for folder in shown()] == ["tiny"]
+    assert reads == {"study file": 1, "journal": 1}
 
 
 def test_what_is_handed_on_is_read_again_after_a_change(results, reads):

@@ -15,6 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from hw2tune.errors import Hw2tuneError, StoreError, StudyFolderError
 from hw2tune.loggers import optuna_silenced
+from hw2tune.records.atomic import stamp
 from hw2tune.records.layout import StudyFolder, study_folders
 from hw2tune.records.lock import owner_of
 from hw2tune.records.overview import Overview, read_overview
@@ -22,7 +23,6 @@ from hw2tune.records.remote.mirror import PUSH_SECONDS, reading, reading_study
 from hw2tune.records.remote.store import is_url, shown
 from hw2tune.records.trials.rows import TrialRow
 from hw2tune.records.trials.states import INTERRUPTED
-from hw2tune.records.trials.storage import read_trials
 from hw2tune.report.outputs import PAGE, SUMMARY, default_target
 from hw2tune.text.numbers import DASH, configuration, objective_value
 
@@ -96,7 +96,7 @@ class ShownFolders:
 
     def _copy(self, overview: Overview) -> None:
         folder, name, journal = overview.folder, overview.folder.name, _first_line(overview.folder.journal)
-        trials = [_shown(trial, folder, row) for trial, row in zip(read_trials(folder), overview.rows, strict=False)]
+        trials = [_shown(trial, folder, row) for trial, row in zip(overview.trials, overview.rows, strict=True)]
         study_id, known = self._copies.get(name, (0, None))
         if known is not None and not (known == journal and self._update(study_id, trials)):
             self._forget(name)  # another study has taken this one's place
@@ -137,15 +137,7 @@ class ShownFolders:
 
 def _version(folder: StudyFolder) -> tuple[Any, ...]:
     """A value that changes with what is read of a study: its files and the process that runs it."""
-    return (*map(_stamp, (folder.study_file, folder.journal, default_target([folder]) / SUMMARY)), owner_of(folder))
-
-
-def _stamp(path: Path) -> tuple[int, int, int] | None:
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_ino, status.st_size, status.st_mtime_ns
+    return (*map(stamp, (folder.study_file, folder.journal, default_target([folder]) / SUMMARY)), owner_of(folder))
 
 
 def _first_line(journal: Path) -> bytes:

@@ -17,7 +17,7 @@ from itertools import groupby
 from pathlib import Path
 
 from hw2tune.errors import LostStudyError, StudyFolderError
-from hw2tune.records.atomic import read_record, write_atomically
+from hw2tune.records.atomic import read_record, stamp, write_atomically
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.leftovers import DATED
 from hw2tune.records.lock import Say, in_use, this_process
@@ -125,7 +125,7 @@ class Mirror:
         self.run = replace(self.run, parent=newest.by, parent_push=newest.push)
 
     def _continues(self, newest: Manifest) -> bool:
-        """Return whether the journal here begins with the store's, or is to be fetched."""
+        """Return whether the journal here begins with the store's, or does not exist."""
         where = self.study.key(self.journal, newest.at.get(self.journal, newest.by))
         there = (self.study.store.read(where) if self.journal in newest.files else None) or b""
         self.known = _known(there)
@@ -152,10 +152,11 @@ class Mirror:
     def push(self) -> None:
         """Write what changed here since the last push. Raises LostStudyError for a working copy that was cleared."""
         assert self.synced is not None, "fetched before it is pushed"
-        version, inode = _look(self.folder.journal)
+        before = stamp(self.folder.journal)
         journal = self._content(self.journal) or b""  # what knows least is read first and written last
-        versions = self._versions() | ({self.journal: version} if version else {})
-        if _look(self.folder.journal)[1] != inode:  # --fresh has set it aside meanwhile: files of two studies
+        versions = self._versions() | ({self.journal: before[1:]} if before else {})
+        after = stamp(self.folder.journal)
+        if (after and after[0]) != (before and before[0]):  # --fresh has set it aside meanwhile: files of two studies
             self.push()
             return
         self._begin_anew(versions)
@@ -262,15 +263,6 @@ def _leads(synced: Manifest, newest: Manifest) -> bool:
     if synced.by == newest.by:
         return newest.push <= synced.push
     return generation(newest.by) < generation(synced.by)
-
-
-def _look(path: Path) -> tuple[FileVersion, int] | tuple[None, None]:
-    """Version and inode of a file that may be replaced."""
-    try:
-        stat = path.stat()
-    except FileNotFoundError:
-        return None, None
-    return (stat.st_size, stat.st_mtime_ns), stat.st_ino
 
 
 def _known(journal: bytes) -> tuple[int, str]:
