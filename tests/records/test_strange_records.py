@@ -21,7 +21,7 @@ from hw2tune.records.layout import StudyFolder
 from hw2tune.records.lock import dump_owner, this_process
 from hw2tune.terminal.formats import PlainConsole
 from hw2tune.terminal.progress import Lines
-from hw2tune.terminal.watch import look_at
+from hw2tune.terminal.watch import _line, look_at
 from tests.report.fake_study import write_fake_study
 
 VALUES = st.recursive(
@@ -51,11 +51,11 @@ def faults_of(folder: StudyFolder, forms: Sequence[str] = ("table", "json", "csv
         assert one.exception is None or str(one.exception).startswith(f"{folder.root}"), one.exception
         every = CliRunner().invoke(app, ["status", "--results-dir", results, "--format", form])
         assert every.exception is None and "mnist" in every.output, every.exception
-    seen = look_at(results, None)
-    assert {"mnist", "quickstart"} == seen.lines().keys()
+    overviews, faults = look_at(results, None)
+    assert {"mnist", "quickstart"} == {one.folder.name for one in overviews if _line(one)} | faults.keys()
     shown = ShownFolders(results)
-    assert "mnist" in {one.name for one in shown()} and shown.faults.keys() == seen.faults.keys()
-    return dict(seen.faults)
+    assert "mnist" in {one.name for one in shown()} and shown.faults.keys() == faults.keys()
+    return dict(faults)
 
 
 def at_a_glance(folder: StudyFolder) -> dict[str, str]:
