@@ -74,12 +74,7 @@ def check_study(request: Request) -> tuple[StudyStarted, Cost, list[str]]:
     facts = model_facts(study, data)
     notes = [*facts.notes, *preflight(study, folder, rows, data=data, parameters=facts.parameters)]
     plan = make_plan(study, folder, rows, data=data, capacity=capacity)
-    cost = estimate(
-        study, folder, train=len(data.train), validation=len(data.validation), left=plan.left + len(plan.resumed),
-        spent=plan.epochs, references=plan.references_left, concurrency=capacity.concurrency,
-        images_per_second=facts.images_per_second,
-    )  # fmt: skip
-    return plan, cost, notes
+    return plan, estimate(plan, folder, facts.images_per_second), notes
 
 
 @callers_modules_kept()

@@ -25,7 +25,7 @@ from hw2tune.records.trials.states import COMPLETE, INTERRUPTED
 from hw2tune.records.trials.storage import read_trials
 from hw2tune.resources import Capacity, find_capacity
 from hw2tune.search.driver import RunEnd
-from hw2tune.search.warm_start import take_over
+from hw2tune.search.view import take_over
 from hw2tune.study.file import may_change
 from hw2tune.study.schema import Study
 from hw2tune.study_result import StudyResult

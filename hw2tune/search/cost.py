@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hw2tune.events import StudyStarted
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.trials.epochs import read_epochs
 from hw2tune.study.schema import Study
@@ -21,35 +22,23 @@ class Cost:
     measured: bool  # in this very study; else nominal
 
 
-def estimate(
-    study: Study,
-    folder: StudyFolder,
-    *,
-    train: int,
-    validation: int,
-    left: int,
-    spent: int,
-    references: int,
-    concurrency: int,
-    images_per_second: float,
-) -> Cost:
-    """The cost of `left` trials on `concurrency` slots; `train` and `validation` are numbers of images.
+def estimate(plan: StudyStarted, folder: StudyFolder, images_per_second: float) -> Cost:
+    """The cost of the trials left, at the speed of training measured in the study, or else at `images_per_second`.
 
-    `images_per_second` is what training is taken to do where the study has not measured it yet.
-
-    `references` of them are trained to the end whatever the pruner says. With a budget, `spent` of its epochs are gone.
+    References are trained to the end whatever the pruner says. With a budget, its epochs left count.
     """
+    study, left, references = plan.study, plan.left + len(plan.resumed), plan.references_left
     records = [record for number in range(10) for record in read_epochs(folder.trial(number))]
     speeds = [speed for record in records if isinstance(speed := record.get("images_per_second"), float)]
     speed = sorted(speeds)[len(speeds) // 2] if speeds else images_per_second
-    epoch_seconds = (train + validation / EVALUATION_SPEEDUP) / speed
+    epoch_seconds = (plan.sizes["train"] + plan.sizes["validation"] / EVALUATION_SPEEDUP) / speed
     full = float(left * study.max_epochs)
     pruned = references * study.max_epochs + (left - references) * expected_epochs(study)
     if study.budget_epochs is not None:
-        full = pruned = max(0.0, study.budget_epochs - spent)
+        full = pruned = max(0.0, study.budget_epochs - plan.epochs)
     return Cost(
-        pruned_seconds=pruned * epoch_seconds / concurrency,
-        full_seconds=full * epoch_seconds / concurrency,
+        pruned_seconds=pruned * epoch_seconds / plan.capacity.concurrency,
+        full_seconds=full * epoch_seconds / plan.capacity.concurrency,
         images_per_second=speed,
         measured=bool(speeds),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -64,18 +64,16 @@ class Cube:
 
     def __init__(self, space: Space) -> None:
         self.space, self.names = space, coordinates(space)
-
-        def most(one: Choice) -> int:
-            return max(1, len(one.choices) - 1)
-
         self.ranks = {
-            name: {value: rank / most(one) for rank, value in enumerate(sorted(one.choices, key=float))}
+            name: {
+                value: rank / max(1, len(one.choices) - 1) for rank, value in enumerate(sorted(one.choices, key=float))
+            }
             for name, one in space.distributions.items()
             if isinstance(one, Choice) and all(is_number(choice) for choice in one.choices)
         }  # of choices among numbers
 
     def coordinates(self, configuration: Mapping[str, Value]) -> dict[str, float]:
-        """Where a configuration lies; what does not apply to it is left out."""
+        """Return the coordinates of a configuration, without those that do not apply to it."""
         found: dict[str, float] = {}
         for name, value in configuration.items():
             one = self.space.distributions.get(name)
@@ -92,30 +90,25 @@ class Cube:
 
         What does not apply stands in the middle. With momentum the learning rate is that of the long run, lr/(1 - m).
         """
-        return np.array([self._features(one) for one in configurations], np.float64).reshape(len(configurations), -1)
+        rows = [[*self._features(one)] for one in configurations]
+        return np.array(rows, np.float64).reshape(len(configurations), -1)
 
-    def _features(self, configuration: Mapping[str, Value]) -> list[float]:
-        row: list[float] = []
+    def _features(self, configuration: Mapping[str, Value]) -> Iterator[float]:
+        momentum = float(configuration.get("momentum", 0.0))
         for name, one in self.space.distributions.items():
             value = configuration.get(name)
             if isinstance(one, Choice) and name not in self.ranks:
-                row += [0.5 * (value == choice) for choice in one.choices]
+                yield from (0.5 * (value == choice) for choice in one.choices)
             elif value is None:
-                row.append(0.5)
+                yield 0.5
             elif isinstance(one, Choice):
-                row.append(self.ranks[name][value])
+                yield self.ranks[name][value]
             elif one.or_zero and value == 0:
-                row.append(-ZERO)
+                yield -ZERO
+            elif name == "learning_rate" and momentum and one.log and one.low < one.high:
+                yield _position(one, value) - math.log(1 - momentum) / math.log(one.high / one.low)
             else:
-                row.append(_position(one, value) + _long_run(one, name, configuration))
-        return row
-
-
-def _long_run(one: Interval, name: str, configuration: Mapping[str, Value]) -> float:
-    momentum = configuration.get("momentum")
-    if name != "learning_rate" or not momentum or not one.log or one.low == one.high:
-        return 0.0
-    return -math.log(1 - float(momentum)) / math.log(one.high / one.low)
+                yield _position(one, value)
 
 
 def _position(one: Interval, value: Value) -> float:

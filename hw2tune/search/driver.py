@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -117,12 +117,10 @@ class StudyDriver:
         self.begun = len(self.recorder.trials(*FINISHED)) + len(self.interrupted)
 
     def next(self) -> Assignment | Wait | Done:
-        """The next trial to run."""
-        if self.ending is not None:
-            return Wait()
+        """Return the next trial to run."""
         if not self.has_more:
-            return Wait() if self.live else Done()
-        with self.recorder.writing(), self._sampling():
+            return Wait() if self.live or self.ending is not None else Done()
+        with self._writing():
             if self.interrupted:
                 trial, checkpoint = self.recorder.resume(self.interrupted.pop(0))
             else:
@@ -134,84 +132,79 @@ class StudyDriver:
             self.tell(TrialStarted(trial=trial.number, label=trial.user_attrs.get(LABEL, ""), params=params))
             complete = self.study.complete(params)
             return Assignment(trial=trial.number, hyperparameters=complete, checkpoint=checkpoint, gpu=gpu)
-        self._refused()
         return Wait()
 
-    def _sampling(self) -> contextlib.AbstractContextManager[None]:
-        """Around what calls the sampler."""
-        return told_as_users("sampler", self.study.sampler.name, self.study.code)
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Around all writing, which may call the sampler: if the disk refuses, the run ends."""
+        with self.recorder.writing(), told_as_users("sampler", self.study.sampler.name, self.study.code):
+            yield
+        if self.recorder.not_writable is not None:
+            self._end(RunEnd.NOT_WRITABLE)
 
     @property
     def has_more(self) -> bool:
-        """Whether `next` has a trial to give."""
-        return self.ending is None and (bool(self.interrupted) or self._new > 0)
-
-    @property
-    def _new(self) -> int:
-        """Trials that may still begin."""
-        if self.suspects:
-            return 0
-        return self.study.trials_left(self.begun, self._epochs_spent)
+        """Return whether `next` has a trial to give."""
+        if self.ending is not None or self.interrupted:
+            return self.ending is None
+        return not self.suspects and self.study.trials_left(self.begun, self._epochs_spent) > 0
 
     @property
     def _epochs_spent(self) -> int:
         return 0 if self.study.budget is None else self.recorder.epochs_spent  # reading all trials takes time
 
-    @property
-    def _spent(self) -> bool:
-        """Whether the budget is: running trials end where they are, but for references."""
-        return self.study.budget_epochs is not None and self._epochs_spent >= self.study.budget_epochs
-
     def resumed(self, trial: int, epochs: Sequence[Mapping[str, Any]]) -> Verdict:
-        """A trial goes on behind these epochs, which its checkpoint holds."""
-        with self.recorder.writing():
-            self.recorder.follow_checkpoint(self.live[trial].trial, epochs)
-        self._refused()
-        return Verdict.STOP if self._at_its_end(self.live[trial], len(epochs)) else Verdict.CONTINUE
+        """Continue a trial behind these epochs, which its checkpoint holds."""
+        live = self.live[trial]
+        with self._writing():
+            self.recorder.follow_checkpoint(live.trial, epochs)
+        return Verdict.STOP if self._at_its_end(live, len(epochs)) else Verdict.CONTINUE
 
     def _at_its_end(self, live: LiveTrial, epoch: int) -> bool:
         return epoch >= self.study.max_epochs or self.recorder.out_of_patience(live.trial)
 
     def epoch(self, trial: int, result: EpochResult) -> Verdict:
-        """A trial ended an epoch: it is recorded, and the pruner decides whether the trial goes on."""
-        live, last = self.live[trial], False
-        with self.recorder.writing():
+        """Record an epoch of a trial, and let the pruner decide whether the trial continues.
+
+        If the budget is spent running trials end where they are, but for references.
+        """
+        live, last, budget = self.live[trial], False, self.study.budget_epochs
+        with self._writing():
             self.recorder.record_epoch(live.trial, result.record, result.checkpoint)
             last = self._at_its_end(live, result.epoch)
-            live.pruned = self.recorder.should_prune(live.trial, spent=self._spent) and not last
-        self._refused()
+            spent = budget is not None and self._epochs_spent >= budget
+            live.pruned = self.recorder.should_prune(live.trial, spent=spent) and not last
         return Verdict.STOP if last or live.pruned else Verdict.CONTINUE
 
     def ended(self, trial: int, outcome: Outcome) -> None:
-        """A trial's attempt is over: at its last epoch, by a verdict, or by a failure."""
+        """End a trial's attempt: at its last epoch, by a verdict, or by a failure."""
         live = self.live.pop(trial, None)
         failure = outcome.failure
         if live is None or self.recorder.not_writable is not None:
             return
         if failure is not None and failure.worker_died and self.ending is RunEnd.INTERRUPTED:
             return  # what ends us may have ended its worker as well; it goes on from its last epoch
-        with self.recorder.writing(), self._sampling():
+        with self._writing():
             if (failure := failure or self.recorder.without_value(live.trial)) is not None:
                 self._failed(live.trial, failure)
             else:
                 self.policy.succeeded(outcome.machine)
                 self.close_deferred()
                 self.recorder.close_trial(live.trial, TrialState.PRUNED if live.pruned else TrialState.COMPLETE)
-        self._refused()
 
     def interrupt(self) -> None:
-        """Ends the run: no new trials, the running ones stay as their last epoch left them."""
+        """End the run: no new trials, the running ones stay as their last epoch left them."""
         self._end(RunEnd.INTERRUPTED)
 
     @property
     def end(self) -> RunEnd | None:
-        """Why the run must end now, None where it need not. What runs then stays as its last epoch left it."""
+        """The reason to end the run now, or None. What runs then stays as its last epoch left it."""
         if self.ending is None and self.deadline is not None and time.monotonic() >= self.deadline:
             self._end(RunEnd.OUT_OF_TIME)
         return self.ending
 
     def close_deferred(self) -> None:
-        """The failures so far are the trials' own."""
+        """Close the failed trials: the failures so far are their own."""
         while self.deferred:
             self.recorder.close_failed(*self.deferred.pop(0))
 
@@ -237,11 +230,6 @@ class StudyDriver:
             reason = policy.excluded[machine].reason
             self.tell.note(f"{machine} is excluded: two trials failed in a row, the last one `{reason}`")
             self._end(RunEnd.MACHINE_EXCLUDED)
-
-    def _refused(self) -> None:
-        """Ends the run where the disk refuses."""
-        if self.recorder.not_writable is not None:
-            self._end(RunEnd.NOT_WRITABLE)
 
     def _end(self, end: RunEnd) -> None:
         self.ending = self.ending or end

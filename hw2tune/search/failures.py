@@ -45,19 +45,15 @@ def failure_of(error: Exception, epoch: int | None, code: Mapping[str, str]) -> 
     where = "in its preparation" if epoch is None else f"in epoch {epoch}"
     if type(error).__name__ == "DivergedError":  # by name: training's modules import torch, this one must not
         return Failure(state=DIVERGED, reason=f"{DIVERGED} {where}: {error}")
-    state = _state(error)
+    state = DATA_ERROR if isinstance(error, DataError) else FAILED
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # the host's; torch's, on CUDA
+        state = OUT_OF_MEMORY
     return Failure(
         state=state,
         reason=f"{state} {where}: {in_words(error, code)}",
         traceback=traceback.format_exc(limit=-FRAMES),
         transient=state != FAILED or epoch is None or "CUDA" in str(error) or isinstance(error, OSError),
     )
-
-
-def _state(error: Exception) -> str:
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # the host's; torch's, on CUDA
-        return OUT_OF_MEMORY
-    return DATA_ERROR if isinstance(error, DataError) else FAILED
 
 
 @dataclass
@@ -72,7 +68,7 @@ class FailurePolicy:
     proven: bool = False  # a trial has ended well, or the first ones failed for different reasons
 
     def retry(self, trial: int, failure: Failure) -> bool:
-        """Notes that an attempt failed; whether the trial gets another."""
+        """Note that an attempt failed; return whether the trial gets another."""
         self.attempts[trial] += 1
         if failure.machine and failure.transient:
             self.in_a_row[failure.machine][trial] = failure  # by trial: one bad trial makes no bad machine

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,41 +10,45 @@ from typing import Any
 
 import numpy as np
 import optuna
+from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
+from scipy import linalg, stats
+from scipy.spatial.distance import cdist
 from threadpoolctl import ThreadpoolController
 
 from hw2tune.records.trials.rows import LABEL
 from hw2tune.search.design import Cube, UnitPoint
-from hw2tune.search.surrogate import GaussianProcess, expected_improvement
 from hw2tune.study.hyperparameters import Value
 from hw2tune.study.objectives import sign_of
 from hw2tune.study.schema import Study
-from hw2tune.study.space import Choice, Suggests
+from hw2tune.study.space import Interval, Suggests
 
+Array = NDArray[np.float64]
 USED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
 LEAST = 3  # values that a model needs
 CENTRES, NEAR, ANYWHERE = 3, 192, 64  # candidates of a model: near so many of the best, and anywhere
 BEST, OTHERS = 100, 50  # trials that a model sees at most
+LENGTHS, NOISES = (0.25, 0.5, 1.0, 2.0), (0.03, 0.1, 0.3)  # of features in [0, 1]; variances of standardised values
 
 
 class ByNameSampler(BaseSampler):
-    """Draws nothing together: `sample_independent` is all that a subclass needs."""
+    """Draws each parameter by name: `sample_independent` is all that a subclass needs."""
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        """Nothing: each parameter is asked for by name."""
+        """Return no parameters to draw together."""
         return {}
 
     def sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: Mapping[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """Nothing: see above."""
+        """Return no parameters drawn together."""
         return {}
 
 
 def suggest(source: Suggests, name: str, distribution: BaseDistribution) -> Any:
-    """What `source` suggests for a distribution of Optuna's."""
+    """Return what `source` suggests for a distribution of Optuna's."""
     match distribution:
         case CategoricalDistribution():
             return source.suggest_categorical(name, distribution.choices)
@@ -96,7 +101,7 @@ class GuidedSampler(ByNameSampler):
     def sample_independent(
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        """One coordinate of the trial's proposal, which is made when its first is asked for, or one a second time."""
+        """Return one coordinate of the trial's proposal, which is made when its first is asked for, or one again."""
         if trial.number not in self.asked or param_name in self.given[trial.number]:
             self.asked[trial.number] = self.propose(study.get_trials(deepcopy=False, states=USED))
             self.given[trial.number] = set()
@@ -104,8 +109,15 @@ class GuidedSampler(ByNameSampler):
         return suggest(UnitPoint(self.asked[trial.number]), param_name, param_distribution)
 
     def propose(self, trials: Sequence[FrozenTrial]) -> dict[str, float]:
-        """The coordinates of the next trial, after these."""
-        known, waiting = self._known(trials)
+        """Return the coordinates of the next trial, after these."""
+        known: list[_Known] = []
+        waiting: list[Mapping[str, Value]] = []  # those that run and have no value yet
+        for one in trials:
+            values = [self.sign * value for value in one.intermediate_values.values() if math.isfinite(value)]
+            if values:
+                known.append(_Known(self.space.decode(one.params), max(values)))
+            elif one.params and not one.state.is_finished():
+                waiting.append(self.space.decode(one.params))
         best = [one.configuration for one in sorted(known, key=lambda one: -one.value)]
         drawn = sum(LABEL not in one.user_attrs for one in trials) - self.startup
         if drawn < 0 or len(known) < LEAST or drawn % self.mixed_every == self.mixed_every - 1:
@@ -113,54 +125,33 @@ class GuidedSampler(ByNameSampler):
         with self.blas.limit(limits=1):  # ten times sooner where every core trains
             return self._modelled(known, best, waiting)
 
-    def _known(self, trials: Sequence[FrozenTrial]) -> tuple[list[_Known], list[Mapping[str, Value]]]:
-        """What is known of each configuration that has a value, and the running ones that have none yet."""
-        known: list[_Known] = []
-        waiting: list[Mapping[str, Value]] = []
-        for one in trials:
-            values = [self.sign * value for value in one.intermediate_values.values() if math.isfinite(value)]
-            if values:
-                known.append(_Known(self.space.decode(one.params), max(values)))
-            elif one.params and not one.state.is_finished():
-                waiting.append(self.space.decode(one.params))
-        return known, waiting
-
     def _mixed(self, best: Sequence[Mapping[str, Value]]) -> dict[str, float]:
-        """One draw from the mixture: anywhere, around a reference or around one of the best."""
+        """Draw from the mixture: anywhere, around a reference or around one of the best."""
         if self.rng.random() < self.random:
             return self._anywhere()
-        return self._near(self._centre(best))
-
-    def _centre(self, best: Sequence[Mapping[str, Value]]) -> Mapping[str, Value] | None:
-        references = list(self.study.references.values()) if self.prior else []
-        top = list(best[: 1 + len(best) // 8])
-        centres = references + top if len(best) < self.startup else top
-        return centres[self.rng.integers(len(centres))] if centres else None
+        centres = list(best[: 1 + len(best) // 8])
+        if self.prior and len(best) < self.startup:
+            centres = [*self.study.references.values(), *centres]
+        return self._near(centres[self.rng.integers(len(centres))]) if centres else self._anywhere()
 
     def _anywhere(self) -> dict[str, float]:
         return dict(zip(self.cube.names, self.rng.random(len(self.cube.names)).tolist(), strict=True))
 
-    def _near(self, centre: Mapping[str, Value] | None) -> dict[str, float]:
-        """A configuration with some of its coordinates moved; what does not apply to it anywhere."""
+    def _near(self, centre: Mapping[str, Value]) -> dict[str, float]:
+        """Move some coordinates of a configuration; what does not apply to it is anywhere."""
         point = self._anywhere()
-        if centre is None:
-            return point
-        at = self.cube.coordinates(centre)
-        for name, coordinate in at.items():
+        for name, coordinate in self.cube.coordinates(centre).items():
             if self.rng.random() >= self.moved:
                 point[name] = coordinate
-            elif not self._is_choice(name):
-                point[name] = _inside(coordinate + self.width * self.rng.standard_normal())
+            elif isinstance(self.space.distributions.get(name), Interval):  # a choice moves anywhere
+                folded = abs(coordinate + self.width * self.rng.standard_normal()) % 2  # reflected at the ends
+                point[name] = min(2 - folded if folded > 1 else folded, 1 - 1e-9)
         return point
-
-    def _is_choice(self, name: str) -> bool:
-        one = self.space.distributions.get(name)
-        return one is None or isinstance(one, Choice)
 
     def _modelled(
         self, known: Sequence[_Known], best: Sequence[Mapping[str, Value]], waiting: Sequence[Mapping[str, Value]]
     ) -> dict[str, float]:
-        """The candidate whose expected improvement over the best is largest."""
+        """Return the candidate whose expected improvement over the best is largest."""
         known = _few(known)
         values = np.array([one.value for one in known])
         values = np.maximum(values, np.median(values))  # how bad the bad ones are says nothing of the good ones
@@ -176,13 +167,51 @@ class GuidedSampler(ByNameSampler):
 
 
 def _few(known: Sequence[_Known]) -> list[_Known]:
-    """Of very many the best, and some of the others: a model of thousands takes seconds."""
+    """Return, of very many, the best and some of the others: a model of thousands takes seconds."""
     ranked = sorted(known, key=lambda one: -one.value)
     others = ranked[BEST:]
     return ranked[:BEST] + others[:: 1 + len(others) // OTHERS]
 
 
-def _inside(coordinate: float) -> float:
-    """Reflected at the ends of [0, 1)."""
-    folded = abs(coordinate) % 2
-    return min(2 - folded if folded > 1 else folded, 1 - 1e-9)
+class GaussianProcess:
+    """Fitted to N points: `x` (N, D), `y` (N,). Length scale and noise are those of a small grid that fit best.
+
+    Rasmussen and Williams, Gaussian Processes for Machine Learning, 2006: prediction after algorithm 2.1, kernel after
+    equation 4.17. Optuna's own needs PyTorch, which the driver does not import.
+    """
+
+    def __init__(self, x: Array, y: Array) -> None:
+        self.x, self.mean, self.scale = x, float(y.mean()), float(y.std()) or 1.0
+        z, distances = (y - self.mean) / self.scale, cdist(x, x)
+        fits = [_Fit(length, noise, distances, z) for length, noise in itertools.product(LENGTHS, NOISES)]
+        self.fit = max(fits, key=lambda fit: fit.evidence)
+
+    def predict(self, x: Array) -> tuple[Array, Array]:
+        """Return mean and standard deviation (M,) of the values of points (M, D), without the noise of one training."""
+        cross = _matern(cdist(self.x, x) / self.fit.length)
+        mean = cross.T @ self.fit.weights
+        solved = linalg.solve_triangular(self.fit.factor, cross, lower=True)
+        deviation = np.sqrt(np.maximum(1 - (solved**2).sum(0), 1e-9))
+        return self.mean + self.scale * mean, self.scale * deviation
+
+
+class _Fit:
+    """One length scale and noise, and the log of how likely the values are under them."""
+
+    def __init__(self, length: float, noise: float, distances: Array, z: Array) -> None:
+        self.length = length
+        covariance = _matern(distances / length) + noise * np.eye(len(z))
+        self.factor = linalg.cholesky(covariance, lower=True)
+        self.weights = linalg.cho_solve((self.factor, True), z)
+        self.evidence = float(-0.5 * z @ self.weights - np.log(np.diag(self.factor)).sum())
+
+
+def _matern(distances: Array) -> Array:
+    scaled = np.sqrt(5) * distances
+    return np.asarray((1 + scaled + scaled**2 / 3) * np.exp(-scaled))
+
+
+def expected_improvement(mean: Array, deviation: Array, best: float) -> Array:
+    """Return (M,) how far above `best` points are expected, below it counting as nothing (Jones et al., 1998)."""
+    z = (mean - best) / deviation
+    return np.asarray((mean - best) * stats.norm.cdf(z) + deviation * stats.norm.pdf(z))

@@ -1,4 +1,4 @@
-"""Each trial's life, written to Optuna's storage and its folder, and sent to listeners."""
+"""The life of each trial, written to Optuna's storage and its folder, and told to listeners."""
 
 from __future__ import annotations
 
@@ -39,8 +39,7 @@ from hw2tune.records.trials.storage import in_one_write
 from hw2tune.search.algorithms import told_as_users
 from hw2tune.search.design import UnitPoint, coordinates
 from hw2tune.search.failures import Failure
-from hw2tune.search.view import View, as_stored
-from hw2tune.search.warm_start import read_observations
+from hw2tune.search.view import View, as_stored, read_observations
 from hw2tune.study.hyperparameters import Identity, Value, identity
 from hw2tune.study.objectives import PARAMETERS, SECONDS, best_epoch, never_finite
 from hw2tune.study.schema import Study
@@ -65,7 +64,7 @@ class Recorder:
         self.view = View(study, optuna_study, read_observations(study, folder))
 
     def enqueue_references(self) -> None:
-        """Makes the references the first trials of a new study, and what is enqueued the next ones, each once."""
+        """Make the references the first trials of a new study, and what is enqueued the next ones, each once."""
         for label, configuration in self.study.references.items():
             self._enqueue(f"references.{label}", configuration, {LABEL: label})
         for number, configuration in enumerate(self.study.enqueue):
@@ -84,18 +83,18 @@ class Recorder:
         self._take(self.trials()[-1])
 
     def _take(self, trial: FrozenTrial) -> None:
-        """Notes that a trial has its configuration, as soon as it is enqueued."""
+        """Note a trial's configuration, which it has as soon as it is enqueued."""
         if stored := trial.system_attrs.get(FIXED, {}) | trial.params:
             configuration = self.study.search_space.decode(stored) | besides(self.study, trial)
             self.taken.setdefault(identity(self.study.complete(configuration)), trial)
 
     def configuration(self, trial: optuna.Trial | FrozenTrial) -> dict[str, Value]:
-        """What a trial is trained with: as it was drawn, with what [training] or its reference fixes."""
+        """The complete configuration: as it was drawn, with what [training] or its reference fixes."""
         return self.study.complete(configuration_of(self.study, trial))
 
     @property
     def unfinished(self) -> bool:
-        """Whether trials are missing, or some that were begun are not at their end."""
+        """Return whether trials are missing, or some that were begun are not at their end."""
         left = self.study.trials_left(len(self.trials(*FINISHED)), self.epochs_spent)
         return left > 0 or bool(self.trials(TrialState.RUNNING))
 
@@ -122,11 +121,11 @@ class Recorder:
         return self.optuna_study.get_trials(deepcopy=False, states=states or None)
 
     def rows(self) -> list[TrialRow]:
-        """Every trial as readers see it."""
+        """Every trial as a row."""
         return trial_rows(self.study, self.trials(), alive=True)
 
     def open_trial(self) -> optuna.Trial:
-        """Begins the next trial, of what is enqueued or else of a new configuration, and writes it down."""
+        """Begin the next trial, of what is enqueued or else of a new configuration, and write it down."""
         if self.trials(TrialState.WAITING):
             trial = self.optuna_study.ask()
         else:
@@ -162,23 +161,16 @@ class Recorder:
         return identity(self.study.complete(configuration)) not in self.taken
 
     def _begin(self, trial: optuna.Trial) -> None:
-        """Completes the configuration of an enqueued trial, or of one that was killed meanwhile, and writes it down."""
+        """Complete the configuration of an enqueued trial, or of one that was killed meanwhile, and write it down."""
         with in_one_write(trial):
             self.study.search_space.suggest(trial)
-        self._take(trial.storage.get_trial(trial._trial_id))
-        self._write_params(trial)
-
-    def _write_params(self, trial: optuna.Trial) -> None:
-        record = {
-            "number": trial.number,
-            "label": trial.user_attrs.get(LABEL, ""),
-            "seed": self.study.seed,
-            **self.configuration(trial),
-        }
+        self._take(self._stored(trial))
+        record = {"number": trial.number, "label": trial.user_attrs.get(LABEL, ""), "seed": self.study.seed}
+        record |= self.configuration(trial)
         write_atomically(self.folder.trial(trial.number).params, json.dumps(record, indent=2) + "\n")
 
     def resume(self, frozen: FrozenTrial) -> tuple[optuna.Trial, bytes | None]:
-        """An interrupted trial again, with the checkpoint that it goes on from: the same number and configuration."""
+        """Return an interrupted trial, of the same number and configuration, and the checkpoint it continues from."""
         # Optuna 5.0 has no public way to continue a running trial of another process; Trial(study, id) is what
         # `ask` itself returns, and suggest_* on it gives back the stored values.
         trial = optuna.trial.Trial(self.optuna_study, frozen._trial_id)
@@ -195,39 +187,39 @@ class Recorder:
         return trial, found.content
 
     def requeue(self, trial: optuna.Trial, failure: Failure, attempt: int, of: int) -> FrozenTrial:
-        """An attempt of the trial failed and another follows, from its checkpoint. Returns what `resume` takes."""
+        """Note that an attempt failed and another follows, from the checkpoint. Return what `resume` takes."""
         self.append_error(trial.number, failure)
         on = f" on {failure.machine}" if failure.machine else ""
         epoch = find_checkpoint(self.folder.trial(trial.number)).epoch
         then = f"goes on from epoch {epoch} (retry {attempt} of {of})"
         self.tell(TrialRetried(trial=trial.number, text=f"trial {trial.number}: {failure.reason}{on}; {then}"))
-        return trial.storage.get_trial(trial._trial_id)
+        return self._stored(trial)
 
     def append_error(self, number: int, failure: Failure) -> None:
-        """Adds an attempt's failure to the trial's `error.txt`."""
+        """Add an attempt's failure to the trial's `error.txt`."""
         if failure.traceback:
             errors = self.folder.trial(number).errors
             before = errors.read_text(encoding="utf-8") + "\n" if errors.exists() else ""
             write_atomically(errors, f"{before}{failure.reason}\n\n{failure.traceback}")
 
     def follow_checkpoint(self, trial: optuna.Trial, history: Sequence[Mapping[str, Any]]) -> None:
-        """The trial goes on behind the epochs in `history`, which its checkpoint holds: file and storage follow it.
+        """Make file and storage hold the epochs in `history`, which are those of the trial's checkpoint.
 
         A kill between the writes of an epoch leaves them one epoch apart at most.
         """
         folder = self.folder.trial(trial.number)
         there = {record["epoch"]: record for record in read_epochs(folder)}
         write_epochs(folder, [there.get(epoch["epoch"], epoch) for epoch in history])
-        known = trial.storage.get_trial(trial._trial_id).intermediate_values
+        known = self._stored(trial).intermediate_values
         for epoch in history:
             if epoch["epoch"] not in known:
                 trial.report(epoch[self.study.objective], epoch["epoch"])
 
     def record_epoch(self, trial: optuna.Trial, record: Mapping[str, Any], checkpoint: bytes) -> None:
-        """Writes one epoch: line, then checkpoint, then Optuna: `follow_checkpoint` joins what a kill parts."""
+        """Write one epoch: line, then checkpoint, then Optuna. `follow_checkpoint` joins what a kill parts."""
         folder, epoch = self.folder.trial(trial.number), int(record["epoch"])
         append_epoch(folder, record)
-        write_checkpoint(folder, checkpoint, keep=self._best_epoch(self._values(trial)) == epoch - 1)
+        write_checkpoint(folder, checkpoint, keep=self._values(trial)[1] == epoch - 1)
         with warnings.catch_warnings():
             # A trial that went back to an older checkpoint repeats epochs that the storage knows already.
             warnings.filterwarnings("ignore", message="The reported value is ignored")
@@ -235,60 +227,52 @@ class Recorder:
         self.tell(EpochFinished(trial=trial.number, record=record))
 
     def should_prune(self, trial: optuna.Trial, *, spent: bool = False) -> bool:
-        """Asks the pruner; for references too, as others are held against their values, but these go on.
+        """Ask the pruner, for references too, as others are compared with them; but references continue.
 
-        Where the budget is `spent` every other trial is stopped.
+        If the budget is `spent` every other trial is stopped.
         """
         with told_as_users("pruner", self.study.pruner.name, self.study.code):
             return (trial.should_prune() or spent) and LABEL not in trial.user_attrs
 
     def out_of_patience(self, trial: optuna.Trial) -> bool:
-        """Whether the trial has had no new best for as many epochs as the pruner waits; a reference always goes on."""
-        patience, values = self.study.pruner.patience, self._values(trial)
-        best = self._best_epoch(values)
+        """Return whether there was no new best for as many epochs as the pruner waits; a reference continues."""
+        patience, (values, best) = self.study.pruner.patience, self._values(trial)
         if patience is None or best is None or LABEL in trial.user_attrs:
             return False
         return max(values) - best >= patience
 
     def without_value(self, trial: optuna.Trial) -> Failure | None:
         """Return the failure of a trial whose epochs have no finite value of the objective, None for any other."""
-        values = self._values(trial)
-        if self._best_epoch(values) is not None:
+        values, best = self._values(trial)
+        if best is not None:
             return None
         return Failure(state=DIVERGED, reason=never_finite(self.study.objective, values))
 
     def close_trial(self, trial: optuna.Trial, state: TrialState) -> None:
-        """Tells Optuna how a trial ended, its value being the best over its epochs."""
-        values = self._values(trial)
-        best = self._best_epoch(values)
+        """Tell Optuna how a trial ended, its value being the best over its epochs."""
+        (values, best), folder = self._values(trial), self.folder.trial(trial.number)
         if best is not None and best == max(values):
-            keep_last(self.folder.trial(trial.number))
+            keep_last(folder)
         value = values[best] if best is not None and state == TrialState.COMPLETE else None
+        records = read_epochs(folder)
+        parameters = records[-1].get(PARAMETERS) if records else None  # that the network trains
         with in_one_write(trial):
-            trial.set_user_attr(SECONDS, self._seconds(trial.number))
-            if (parameters := self._parameters(trial.number)) is not None:
+            trial.set_user_attr(SECONDS, float(sum(record["epoch_seconds"] for record in records)))
+            if parameters is not None:
                 trial.set_user_attr(PARAMETERS, parameters)
             self.optuna_study.tell(trial.number, value, state=state)
-        closed = trial.storage.get_trial(trial._trial_id)
-        self.tell(TrialFinished(row=trial_rows(self.study, [closed], alive=True)[0]))
+        self.tell(TrialFinished(row=trial_rows(self.study, [self._stored(trial)], alive=True)[0]))
 
     def close_failed(self, trial: optuna.Trial, failure: Failure) -> None:
-        """Ends a trial that could not go on."""
+        """End a trial that could not go on."""
         trial.set_user_attr(STATE, failure.state)
         trial.set_user_attr(REASON, failure.reason)
         self.close_trial(trial, TrialState.FAIL)
 
-    def _values(self, trial: optuna.Trial) -> dict[int, float]:
-        """The objective by epoch."""
-        return trial.storage.get_trial(trial._trial_id).intermediate_values
+    def _stored(self, trial: optuna.Trial) -> FrozenTrial:
+        return self.trials()[trial.number]
 
-    def _best_epoch(self, values: Mapping[int, float]) -> int | None:
-        return best_epoch(values, self.study.direction)
-
-    def _parameters(self, number: int) -> int | None:
-        """The numbers that the trial's network trains, where its epochs say so."""
-        records = read_epochs(self.folder.trial(number))
-        return records[-1].get(PARAMETERS) if records else None
-
-    def _seconds(self, number: int) -> float:
-        return float(sum(record["epoch_seconds"] for record in read_epochs(self.folder.trial(number))))
+    def _values(self, trial: optuna.Trial) -> tuple[dict[int, float], int | None]:
+        """Return the objective by epoch, and the epoch of its best value."""
+        values = self._stored(trial).intermediate_values
+        return values, best_epoch(values, self.study.direction)

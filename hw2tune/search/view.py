@@ -2,13 +2,15 @@
 
 Optuna's samplers read trials from a storage. This one is the study's own, read differently in four places: a second
 objective is added (the storage has one, or no trial could be pruned), the finished trials of an earlier study come
-first, a trial that failed by itself has the worst value that any has reached, and a reference that trains something
-that the space cannot draw is left out, since its point of the space was never trained.
+first (the study does not count them), a trial that failed by itself has the worst value that any has reached, and a
+reference that trains something that the space cannot draw is left out, since its point was never trained.
 """
 
 from __future__ import annotations
 
 import copy
+import json
+import math
 from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
@@ -18,11 +20,19 @@ from optuna.storages.journal import JournalStorage
 from optuna.study import StudyDirection
 from optuna.trial import FixedTrial, FrozenTrial, TrialState
 
-from hw2tune.records.trials.rows import besides, configuration_of, failed_by_itself
+from hw2tune.errors import StudyFolderError
+from hw2tune.records.atomic import write_atomically
+from hw2tune.records.dataset import images_of, read_dataset
+from hw2tune.records.environment import runs
+from hw2tune.records.layout import StudyFolder
+from hw2tune.records.overview import read_overview
+from hw2tune.records.trials.rows import LABEL, besides, best_first, configuration_of, failed_by_itself
 from hw2tune.study.hyperparameters import Value, identity
 from hw2tune.study.objectives import PARAMETERS, SECONDS, best_epoch
 from hw2tune.study.schema import Study
 from hw2tune.study.space import Space
+
+WARM_START = "warm-start.json"
 
 
 def as_stored(space: Space, configuration: Mapping[str, Value], **trial: Any) -> FrozenTrial:
@@ -45,7 +55,7 @@ class View(JournalStorage):
         self.directions = optuna_study.directions + [StudyDirection.MINIMIZE] * bool(study.second_objective)
 
     def draw(self) -> FrozenTrial:
-        """The next trial as the study's sampler draws it, running."""
+        """Return the next trial as the study's sampler draws it, running."""
         real = self.optuna_study
         self.drawn = optuna.trial.create_trial(state=TrialState.RUNNING)
         self.drawn.number = self.drawn._trial_id = len(real.get_trials(deepcopy=False))
@@ -71,38 +81,35 @@ class View(JournalStorage):
         drawn = self.study.search_space.decode(one.params)
         return identity(self.study.complete(configuration_of(self.study, one))) == identity(self.study.complete(drawn))
 
-    def _told(self, stored: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    def _told(self, stored: list[FrozenTrial]) -> list[FrozenTrial]:
         if not self.study.second_objective and not any(map(failed_by_itself, stored)):
-            return list(stored)
+            return stored
         reached = {one.number: values for one in stored if (values := self._reached(one))}
         known = [*reached.values(), *(one.values for one in self.warm)]
         worst = [
             max(values) if direction == StudyDirection.MINIMIZE else min(values)
             for direction, values in zip(self.directions, zip(*known, strict=True), strict=bool(known))
         ]
-        told = list(stored)
         for place, one in enumerate(stored):
-            if failed_by_itself(
-                one
-            ):  # Optuna's samplers look at a trial that ended once: it runs until a value is known
+            if failed_by_itself(one):
+                # Optuna's samplers look at a trial that ended once: it runs until a value is known.
                 steps = {(one.last_step or 0) + 1: worst[0]} if worst else {}
-                told[place] = _ended(one, worst, otherwise=TrialState.RUNNING, intermediate_values=steps)
+                stored[place] = _ended(one, worst, otherwise=TrialState.RUNNING, intermediate_values=steps)
             elif self.study.second_objective and one.state.is_finished():
-                told[place] = _ended(one, reached.get(one.number, []), otherwise=TrialState.FAIL)
-        return told
+                stored[place] = _ended(one, reached.get(one.number, []), otherwise=TrialState.FAIL)
+        return stored
 
     def _reached(self, one: FrozenTrial) -> list[float]:
-        """The values of a trial that ended well, one per objective; empty if one is not known."""
-        best = best_epoch(one.intermediate_values, self.study.direction)
+        """Return the values of a trial that ended well, one per objective; empty if one is not known."""
+        best, second = best_epoch(one.intermediate_values, self.study.direction), self.study.second_objective
         if best is None or one.state not in (TrialState.COMPLETE, TrialState.PRUNED):
             return []
         values = [one.intermediate_values[best]]
-        if self.study.second_objective:
-            second = one.user_attrs.get(SECONDS if self.study.second_objective == "seconds" else PARAMETERS)
-            if second is None or one.state != TrialState.COMPLETE:
-                return []  # the seconds of a pruned trial are not those of a whole one
-            values.append(float(second))
-        return values
+        if not second:
+            return values
+        other = one.user_attrs.get(SECONDS if second == "seconds" else PARAMETERS)
+        # The seconds of a pruned trial are not those of a whole one.
+        return [*values, float(other)] if other is not None and one.state == TrialState.COMPLETE else []
 
     def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
         """The drawn trial's id."""
@@ -115,12 +122,12 @@ class View(JournalStorage):
     def set_trial_param(
         self, trial_id: int, param_name: str, param_value_internal: float, distribution: BaseDistribution
     ) -> None:
-        """Sets a parameter of the drawn trial."""
+        """Set a parameter of the drawn trial."""
         self.drawn.params[param_name] = distribution.to_external_repr(param_value_internal)
         self.drawn.distributions[param_name] = distribution
 
     def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
-        """Notes what the sampler wants to find again on the drawn trial."""
+        """Note on the drawn trial what the sampler wants to find again."""
         self.drawn.system_attrs[key] = value
 
 
@@ -130,3 +137,63 @@ def _ended(one: FrozenTrial, values: list[float], *, otherwise: TrialState, **mo
     told.state, told.values = (TrialState.COMPLETE, values) if values else (otherwise, None)
     vars(told).update(more)
     return told
+
+
+def take_over(study: Study, folder: StudyFolder, other: StudyFolder) -> str:
+    """Copy what fits of another study's finished trials into `warm-start.json`; return a note of how many.
+
+    Raises StudyFolderError if it has another objective, this study has a second one, or nothing fits.
+    """
+    overview = read_overview(other)
+    if overview.study.objective != study.objective:
+        raise StudyFolderError(
+            f"--warm-start {other.name}: its objective is {overview.study.objective}, and not {study.objective}"
+        )
+    if study.second_objective:
+        raise StudyFolderError(
+            f"--warm-start {other.name}: its {study.second_objective} are not known to this study; "
+            "leave out --warm-start or second_objective"
+        )
+    rows = best_first(overview.rows, study.direction)
+    fitting = [
+        {"params": fit, "value": row.value}
+        for row in rows
+        if (fit := _fitting(study, overview.study, row.params)) is not None
+    ]
+    if not fitting:
+        raise StudyFolderError(
+            f"--warm-start {other.name}: none of its {len(rows)} trials with a value lies in this study's space"
+        )
+    content = {"from": other.name, "observations": fitting}
+    write_atomically(folder.root / WARM_START, json.dumps(content, indent=1) + "\n", durable=True)
+    told = f"{len(fitting)} of {len(rows)} finished trials of {other.name} are known to the sampler"
+    here, there = (images_of(read_dataset(one), runs(one)).get("checksum") for one in (folder, other))
+    return told + (", though their images were others" if here and there and here != there else "")
+
+
+def read_observations(study: Study, folder: StudyFolder) -> list[FrozenTrial]:
+    """Return what `take_over` has written, in Optuna's form; empty if nothing was taken over."""
+    try:
+        content = json.loads((folder.root / WARM_START).read_text(encoding="utf-8"))
+        entries = [(dict(entry["params"]), float(entry["value"])) for entry in content["observations"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+    label = {LABEL: "of another study"}  # no draw of this one
+    warm = [
+        as_stored(study.search_space, params, value=value, intermediate_values={1: value}, user_attrs=label)
+        for params, value in entries
+        if math.isfinite(value)
+    ]
+    for number, trial in enumerate(warm, -len(warm)):
+        trial.number = trial._trial_id = number  # before the first of this study
+    return warm
+
+
+def _fitting(study: Study, other: Study, params: Mapping[str, Value]) -> dict[str, Any] | None:
+    """Return the configuration as this study would draw it; None if it cannot, or would train something else."""
+    space = study.search_space
+    complete = other.complete(params)
+    searched = {name: value for name, value in complete.items() if name in space.distributions}
+    if space.validation_errors(searched) or identity(study.complete(searched)) != identity(complete):
+        return None
+    return searched

@@ -1,5 +1,7 @@
 """How many trials fit, and the cost that is expected."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from hw2tune.errors import ResourceError
@@ -58,10 +60,17 @@ def test_the_epochs_expected_of_asha_are_those_added_up_by_hand():
     assert expected_epochs(study.model_copy(update={"pruner": study.pruner.model_copy(update={"name": "none"})})) == 5
 
 
+def plan(study, *, spent, references):
+    """Ten trials left on two slots."""
+    return SimpleNamespace(
+        study=study, sizes={"train": 55_000, "validation": 5_000}, left=10, resumed={}, epochs=spent,
+        references_left=references, capacity=SimpleNamespace(concurrency=2),
+    )  # fmt: skip
+
+
 def test_the_cost_without_pruning_is_images_over_speed(tmp_path):
     study = parse_study(*find_study("mnist"))
-    cost = estimate(study, StudyFolder(tmp_path), train=55_000, validation=5_000, left=10, spent=0, references=0,
-                    concurrency=2, images_per_second=12_500.0)  # fmt: skip
+    cost = estimate(plan(study, spent=0, references=0), StudyFolder(tmp_path), 12_500.0)
     assert not cost.measured
     assert cost.full_seconds == pytest.approx(10 * 5 * (55_000 + 2_000) / cost.images_per_second / 2)
     expected = (1 + 2 / 3 + 2 / 9) / 5
@@ -70,13 +79,11 @@ def test_the_cost_without_pruning_is_images_over_speed(tmp_path):
 
 def test_references_are_trained_to_the_end_whatever_the_pruner_says(tmp_path):
     study = parse_study(*find_study("mnist"))
-    cost = estimate(study, StudyFolder(tmp_path), train=55_000, validation=5_000, left=10, spent=0, references=2,
-                    concurrency=2, images_per_second=12_500.0)  # fmt: skip
+    cost = estimate(plan(study, spent=0, references=2), StudyFolder(tmp_path), 12_500.0)
     assert cost.pruned_seconds / cost.full_seconds == pytest.approx((2 * 5 + 8 * (1 + 2 / 3 + 2 / 9)) / 50)
 
 
 def test_a_budget_costs_its_epochs_that_are_left(tmp_path):
     study = parse_study(*find_study("mnist"), overrides={"budget": 4})
-    cost = estimate(study, StudyFolder(tmp_path), train=55_000, validation=5_000, left=10, spent=8, references=2,
-                    concurrency=2, images_per_second=12_500.0)  # fmt: skip
+    cost = estimate(plan(study, spent=8, references=2), StudyFolder(tmp_path), 12_500.0)
     assert cost.pruned_seconds == cost.full_seconds == pytest.approx(12 * 57_000 / 12_500 / 2)

@@ -12,7 +12,7 @@ from hw2tune.search.algorithms import PRUNERS, SAMPLERS, build_pruner, build_sam
 from hw2tune.search.driver import Assignment, EpochResult, Outcome, StudyDriver, Verdict
 from hw2tune.search.failures import FailurePolicy
 from hw2tune.search.recorder import Recorder
-from hw2tune.search.warm_start import read_observations, take_over
+from hw2tune.search.view import read_observations, take_over
 from hw2tune.study.file import dump_study, parse_study
 from hw2tune.study.hyperparameters import identity
 

@@ -10,8 +10,7 @@ import pytest
 
 from hw2tune.search.algorithms import build_sampler
 from hw2tune.search.design import Cube, UnitPoint, coordinates, space_filling
-from hw2tune.search.guided import BEST, OTHERS, GuidedSampler, _few, _Known
-from hw2tune.search.surrogate import GaussianProcess, expected_improvement
+from hw2tune.search.guided import BEST, OTHERS, GaussianProcess, GuidedSampler, _few, _Known, expected_improvement
 from hw2tune.search.view import as_stored
 from hw2tune.study.file import find_study, parse_study
 from hw2tune.study.space import Interval, Space
