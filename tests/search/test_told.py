@@ -5,7 +5,6 @@ interrupted. What trains stands here: each configuration has values, seconds and
 says whose it is.
 """
 
-import dataclasses
 import hashlib
 import itertools
 import json
@@ -229,9 +228,9 @@ class Run:
 
     def to_its_end(self) -> RunEnd | None:
         """Runs the study, interrupted once; the reason if it is not complete."""
-        name, spec = self.study.sampler.name, SAMPLERS[self.study.sampler.name]
+        name, (kind, defaults) = self.study.sampler.name, SAMPLERS[self.study.sampler.name]
         with pytest.MonkeyPatch.context() as changed:
-            changed.setitem(SAMPLERS, name, dataclasses.replace(spec, kind=spying(spec.kind, self.asks)))
+            changed.setitem(SAMPLERS, name, (spying(kind, self.asks), defaults))
             for steps in (self.case.interrupted_after, 10_000):
                 one, live = self.driver(), {}
                 for _ in range(steps):
