@@ -131,7 +131,8 @@ class HelpedGroup(TyperGroup):
             command = self.get_command(ctx, name)
             if command is not None and not command.hidden:
                 panel = getattr(command, "rich_help_panel", None) or "Commands"
-                panels.setdefault(panel, []).append((name, summary_of(command.help)))
+                first = (command.help or "").split("\n\n")[0]
+                panels.setdefault(panel, []).append((name, " ".join(first.split())))
         for panel, rows in panels.items():
             with formatter.section(panel):
                 formatter.write_dl(rows, col_spacing=14 - max(map(len, dict(rows))))
@@ -144,11 +145,6 @@ class HelpedGroup(TyperGroup):
             formatter.write_text(STREAMS)
             with formatter.section("Exit codes"):
                 formatter.write_dl([(f"{code:>3}", text) for code, text in EXIT_CODES.items()])
-
-
-def summary_of(text: str | None) -> str:
-    """A help's first paragraph, on one line."""
-    return " ".join((text or "").split("\n\n")[0].split())
 
 
 def write_examples(ctx: Context, formatter: HelpFormatter) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from hw2tune.cli import options as opt
+from hw2tune.terminal.streams import stdout
 from hw2tune.text.plain import printable
 
 Variant = Annotated[
@@ -19,10 +20,7 @@ Variant = Annotated[
 VariantSeed = Annotated[
     int | None, typer.Option("--seed", min=0, metavar="N", help="Of a variant, this replicate; else its first.")
 ]
-Trial = Annotated[
-    int | None, typer.Option(min=0, metavar="N", help="A trial of the search by its number, in place of a variant.")
-]
-Top = Annotated[int, typer.Option(min=1, metavar="N", help="Show so many classes of each image.")]
+Trial = Annotated[int | None, opt.number("A trial of the search by its number, in place of a variant.", 0)]
 
 
 def export(
@@ -38,7 +36,6 @@ def export(
 ) -> None:
     """Write a trained network to a file, with its card and a script that predicts without hw2tune."""
     from hw2tune.export.write import export_model
-    from hw2tune.terminal.formats import stdout
     from hw2tune.terminal.models import print_exported
 
     exported = export_model(
@@ -53,7 +50,7 @@ def predict(
     variant: Variant = None,
     seed: VariantSeed = None,
     trial: Trial = None,
-    top: Top = 1,
+    top: Annotated[int, opt.number("Show so many classes of each image.")] = 1,
     results_dir: opt.ResultsDir = "ray_results",
     data_dir: opt.DataDir = None,
     trust: opt.Trust = None,
@@ -61,7 +58,6 @@ def predict(
 ) -> None:
     """Say what is on image files, and how sure the network is."""
     from hw2tune.export.predict import predict as predicted
-    from hw2tune.terminal.formats import stdout
     from hw2tune.terminal.models import print_predictions, print_predictions_json
 
     found = predicted(
@@ -78,9 +74,7 @@ def predict(
 def rerun(
     name: opt.ResultsName,
     trial: Annotated[int, typer.Argument(metavar="TRIAL", min=0, help="The trial's number.")],
-    seed: Annotated[
-        int | None, typer.Option(min=0, metavar="N", help="Train the configuration on this seed instead.")
-    ] = None,
+    seed: Annotated[int | None, opt.number("Train the configuration on this seed instead.", 0)] = None,
     results_dir: opt.ResultsDir = "ray_results",
     data_dir: opt.DataDir = None,
     trust: opt.Trust = None,
@@ -89,7 +83,6 @@ def rerun(
 ) -> None:
     """Train one trial again and say whether it comes out the same; exit code 1 where it does not."""
     from hw2tune.replication.rerun import rerun_trial
-    from hw2tune.terminal.formats import stdout
     from hw2tune.terminal.models import print_rerun, print_rerun_json
     from hw2tune.terminal.progress import progress
 

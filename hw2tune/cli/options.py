@@ -57,6 +57,11 @@ def result(help: str, metavar: str = "NAME") -> Any:
     return typer.Argument(metavar=metavar, help=help, autocompletion=results)
 
 
+def number(help: str, least: int = 1) -> Any:
+    """Return an option that takes a whole number."""
+    return typer.Option(min=least, metavar="N", help=help)
+
+
 def _data_dir(check: Callable[[Path, str], Path], help: str) -> Any:
     return typer.Option(
         "--data-dir", metavar="DIR", callback=lambda place: place and check(place, "--data-dir"), help=help
@@ -138,14 +143,9 @@ Form = Annotated[
     Literal["table", "json", "csv"],
     typer.Option("--format", help="How it is printed; json and csv have raw numbers. --json is short for json."),
 ]
-Trials = Annotated[
-    int | None, typer.Option(min=1, metavar="N", help="Trials in the study in all; its references are the first.")
-]
-Budget = Annotated[
-    int | None,
-    typer.Option(min=1, metavar="N", help="Epochs of the search, as so many whole trials; then trials as many as fit."),
-]
-MaxEpochs = Annotated[int | None, typer.Option(min=1, metavar="N", help="Epochs of a trial at most.")]
+Trials = Annotated[int | None, number("Trials in the study in all; its references are the first.")]
+Budget = Annotated[int | None, number("Epochs of the search, as so many whole trials; then trials as many as fit.")]
+MaxEpochs = Annotated[int | None, number("Epochs of a trial at most.")]
 Sampler = Annotated[str | None, _named("What chooses configurations", SAMPLERS)]
 Pruner = Annotated[str | None, _named("What stops unpromising trials", PRUNERS)]
 WarmStart = Annotated[
@@ -156,14 +156,14 @@ WarmStart = Annotated[
         autocompletion=results,
     ),
 ]
-Seed = Annotated[int | None, typer.Option(min=0, metavar="N", help="Seed of sampler, weights and order of images.")]
+Seed = Annotated[int | None, number("Seed of sampler, weights and order of images.", 0)]
 Name = Annotated[str | None, typer.Option(metavar="NAME", help="The study's name in the results.")]
 CpusPerTrial = Annotated[float, typer.Option(min=0.01, metavar="X", help="CPUs that a trial gets.")]
 GpusPerTrial = Annotated[
     float | None,
     typer.Option(min=0.0, metavar="X", help="GPUs that a trial gets; by default a quarter where there is one."),
 ]
-Concurrency = Annotated[int | None, typer.Option(min=1, metavar="N", help="Trials at once; by default as many as fit.")]
+Concurrency = Annotated[int | None, number("Trials at once; by default as many as fit.")]
 Log = Annotated[
     list[str] | None,
     typer.Option(
@@ -175,21 +175,14 @@ Log = Annotated[
     ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show nothing while it runs.")]
-Replicates = Annotated[int, typer.Option(min=1, metavar="N", help="Seeds that each variant is trained on.")]
+Replicates = Annotated[int, number("Seeds that each variant is trained on.")]
 TimeBudget = Annotated[
     float | None,
     typer.Option(parser=seconds, metavar="DURATION", help="Stop in order after this long, as 90s, 30m or 1h30m."),
 ]
-Retries = Annotated[
-    int, typer.Option(min=0, metavar="N", help="More attempts for a trial whose worker, machine or memory gave out.")
-]
+Retries = Annotated[int, number("More attempts for a trial whose worker, machine or memory gave out.", 0)]
 Race = Annotated[
-    int,
-    typer.Option(
-        min=1,
-        metavar="N",
-        help="The best trials that race, on seeds of their own, for the winner; at most a third of all.",
-    ),
+    int, number("The best trials that race, on seeds of their own, for the winner; at most a third of all.")
 ]
 Address = Annotated[
     str | None, typer.Option(metavar="HOST", help="A running Ray cluster: auto, or host:port of its head.")

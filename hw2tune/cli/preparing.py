@@ -9,7 +9,7 @@ import typer
 from hw2tune.cli import options as opt
 from hw2tune.cli.help import HelpedCommand, HelpedGroup
 from hw2tune.data.catalog import DATASETS
-from hw2tune.terminal.streams import results
+from hw2tune.terminal.streams import results, stdout
 
 
 def new(
@@ -49,7 +49,6 @@ def check(
     from hw2tune.api import check_study
     from hw2tune.execution.request import Request
     from hw2tune.resources import ResourceRequest
-    from hw2tune.terminal.formats import stdout
     from hw2tune.terminal.plan import print_check
 
     overrides = {
@@ -71,7 +70,6 @@ def doctor(
 ) -> None:
     """Say what would stand in a study's way here; with --machine, what there is, for pasting into an issue."""
     from hw2tune.execution.machine import facts, problems
-    from hw2tune.terminal.formats import stdout
     from hw2tune.terminal.tables import print_facts
 
     form = opt.chosen_form(form, json=json)
@@ -105,7 +103,6 @@ def data(
 ) -> None:
     """List the data sets and where each was found, or fetch one."""
     from hw2tune.data.load import list_datasets, verify_datasets
-    from hw2tune.terminal.formats import stdout
     from hw2tune.terminal.tables import print_datasets
 
     form = opt.chosen_form(form, json=json)

@@ -10,7 +10,7 @@ import typer
 
 from hw2tune.cli import options as opt
 from hw2tune.study.names import RACE
-from hw2tune.terminal.streams import results
+from hw2tune.terminal.streams import results, stdout
 
 if TYPE_CHECKING:
     from hw2tune.integrations.logger import RecordsLogger
@@ -72,7 +72,6 @@ def reproduce(
 ) -> None:
     """Repeat the published runs exactly as published, and hold the numbers beside the held-out test images."""
     from hw2tune import api
-    from hw2tune.terminal.formats import stdout
     from hw2tune.terminal.progress import progress
     from hw2tune.terminal.tables import print_reproduction
 
@@ -102,7 +101,7 @@ def compare(
 ) -> None:
     """Put two studies side by side, and test their difference on the seeds that both have."""
     from hw2tune.report.compare import compare_studies
-    from hw2tune.terminal.formats import print_json, stdout
+    from hw2tune.terminal.formats import print_json
     from hw2tune.terminal.models import print_comparison
 
     comparison = compare_studies(a, b, results_dir=results_dir)
@@ -111,7 +110,6 @@ def compare(
 
 def print_files(files: ReportFiles, *, open_page: bool, json: bool) -> None:
     """Print the report's findings and its place."""
-    from hw2tune.terminal.formats import stdout
     from hw2tune.terminal.tables import print_report
 
     if json:

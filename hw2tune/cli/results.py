@@ -10,6 +10,7 @@ import typer
 
 from hw2tune.cli import options as opt
 from hw2tune.study.names import LEFTOVERS
+from hw2tune.terminal.streams import results, stdout
 
 
 def status(
@@ -31,7 +32,6 @@ def status(
     from hw2tune.records.remote.mirror import reading, reading_study
     from hw2tune.records.remote.store import shown
     from hw2tune.terminal import tables
-    from hw2tune.terminal.formats import stdout
     from hw2tune.terminal.watch import follow, look_at
 
     form = opt.chosen_form(form, json=json)
@@ -59,7 +59,6 @@ def stop(
     it goes on. Where nothing runs it says so, with exit code 0: that is what was asked for.
     """
     from hw2tune.api import stop_study
-    from hw2tune.terminal.formats import stdout
     from hw2tune.terminal.progress import progress
     from hw2tune.terminal.upkeep import print_stop
 
@@ -92,8 +91,6 @@ def clean(
     """
     from hw2tune.api import find_leftovers, remove_leftovers
     from hw2tune.errors import Hw2tuneError
-    from hw2tune.terminal.formats import stdout
-    from hw2tune.terminal.streams import results
     from hw2tune.terminal.upkeep import print_leftovers, print_removed
 
     form = opt.chosen_form(form, json=json)

@@ -13,7 +13,7 @@ from hw2tune.cli import options as opt
 from hw2tune.cli.reports import make_loggers, print_files
 from hw2tune.errors import InterruptedByUserError
 from hw2tune.interrupt import INTERRUPTED_TEXT, end_no_more
-from hw2tune.terminal.streams import results
+from hw2tune.terminal.streams import results, stdout
 from hw2tune.text.plain import printable
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def _submit(request: Request, given: Mapping[str, Any]) -> int:
 def _print_search(result: StudyResult, request: Request, *, summarize: bool, json: bool) -> bool:
     """Print the search's outcome and return whether it is complete. Raises InterruptedByUserError."""
     from hw2tune.search.driver import RunEnd
-    from hw2tune.terminal.formats import print_json, stdout
+    from hw2tune.terminal.formats import print_json
     from hw2tune.terminal.tables import print_outcome
 
     if not json:

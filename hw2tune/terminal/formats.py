@@ -14,8 +14,6 @@ from rich.table import Table
 from hw2tune.terminal.streams import results
 from hw2tune.text.plain import printable, strict_json
 
-PIPE_WIDTH = 160  # nothing is folded where no terminal says how wide it is
-
 
 class PlainConsole(Console):
     """Console that shows text as text: no control character of a record reaches the terminal."""
@@ -24,13 +22,6 @@ class PlainConsole(Console):
         """Yield printable segments; those that control the terminal are rich's own."""
         for segment in super().render(renderable, options):
             yield segment if segment.control else Segment(printable(segment.text), segment.style)
-
-
-def stdout() -> Console:
-    """Return the console that results go to."""
-    terminal = results().isatty()
-    width = None if terminal else PIPE_WIDTH
-    return PlainConsole(file=results(), highlight=False, markup=False, force_terminal=terminal, width=width)
 
 
 def plain_table(headings: Iterable[str], rows: Iterable[Sequence[str]] = ()) -> Table:

@@ -12,7 +12,12 @@ import os
 import select
 import sys
 from collections.abc import Iterator
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+PIPE_WIDTH = 160  # nothing is folded where no terminal says how wide it is
 
 
 class LastingFile(io.FileIO):
@@ -60,6 +65,15 @@ _results: list[TextIO] = []  # the innermost `stdout_for_results` is last
 def results() -> TextIO:
     """Return the stream for results: standard output, whatever users' code prints meanwhile."""
     return _results[-1] if _results else sys.stdout
+
+
+def stdout() -> Console:
+    """Return the console for results."""
+    from hw2tune.terminal.formats import PlainConsole
+
+    terminal = results().isatty()
+    width = None if terminal else PIPE_WIDTH
+    return PlainConsole(file=results(), highlight=False, markup=False, force_terminal=terminal, width=width)
 
 
 @contextlib.contextmanager
