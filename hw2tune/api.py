@@ -22,7 +22,7 @@ from hw2tune.execution.request import Request, load_for, resolve
 from hw2tune.records.dataset import refuse_other_images
 from hw2tune.records.layout import StudyFolder, folders_in
 from hw2tune.records.opening import refuse_another_study
-from hw2tune.records.overview import read_overview
+from hw2tune.records.overview import read_overview, read_overviews
 from hw2tune.records.remote.mirror import mirrored, reading, reading_study
 from hw2tune.records.stopping import Stop, stop_run
 from hw2tune.records.trials.rows import trial_rows
@@ -119,6 +119,12 @@ def run_study(
 def read_study(name: str, *, results_dir: str | Path = "ray_results") -> StudyResult:
     """A study that is there, also while it runs. Needs neither torch nor Ray. Raises StudyFolderError."""
     return StudyResult(read_overview(reading_study(results_dir, name)))
+
+
+def list_studies(*, results_dir: str | Path = "ray_results") -> tuple[list[StudyResult], dict[str, str]]:
+    """Every study in the results, and by name the error of each that cannot be read. Needs neither torch nor Ray."""
+    overviews, faults = read_overviews(reading(results_dir))
+    return [StudyResult(overview) for overview in overviews], faults
 
 
 def stop_study(

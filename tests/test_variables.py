@@ -67,7 +67,7 @@ def test_the_doctor_names_what_stands_in_the_way(monkeypatch):
     monkeypatch.setattr(machine, "granted_cpus", lambda root=None: 0.5)
     monkeypatch.setattr(machine, "memory_limit", lambda: 1e9)
     monkeypatch.setattr(machine, "_free", lambda folder: 64_000_000)
-    assert machine.problems() == [
+    assert machine.machine_problems() == [
         "this machine grants 0.5 of a CPU (quota of its control group): trials run singly and slowly",
         "1.0 GB of memory are granted, and a study with two trials at once takes 2 GB",
         "/dev/shm has 64 MB, so data are kept in slower memory; start the container with a larger one (`docker run "

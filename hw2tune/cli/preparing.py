@@ -22,10 +22,9 @@ def new(
     model: Annotated[str | None, typer.Option(metavar="FILE:NAME", help="A network of your own.")] = None,
 ) -> None:
     """Write a commented study file, and a network to begin with where none is named."""
-    from hw2tune.study.template import new_files, write_new
+    from hw2tune.study.template import new_study
 
-    files = new_files(name, like=like, images=images, model=model)
-    write_new(files)
+    files = new_study(name, like=like, images=images, model=model)
     typer.echo(f"{' and '.join(files)} written; `hw2tune check {name}.toml` looks it over", file=results())
 
 
@@ -69,16 +68,16 @@ def doctor(
     json: opt.Json = False,
 ) -> None:
     """Say what would stand in a study's way here; with --machine, what there is, for pasting into an issue."""
-    from hw2tune.execution.machine import facts, problems
+    from hw2tune.execution.machine import machine_facts, machine_problems
     from hw2tune.terminal.tables import print_facts
 
     form = opt.chosen_form(form, json=json)
     if machine:
-        print_facts(facts(data_dir), stdout(), form)
+        print_facts(machine_facts(data_dir), stdout(), form)
         return
     if form != "table":
         raise typer.BadParameter("--format is for --machine")
-    found = problems()
+    found = machine_problems()
     for problem in found:
         typer.echo(f"- {problem}", file=results())
     if found:

@@ -121,7 +121,7 @@ def machine_notes(root: Path = Path("/")) -> Iterator[str]:
         yield f"{device} exists, but nvidia-smi lists no GPU: trials run on CPUs; add nvidia-smi to PATH to use the GPU"
 
 
-def facts(data_dir: Path | None = None) -> list[tuple[str, str]]:
+def machine_facts(data_dir: Path | None = None) -> list[tuple[str, str]]:
     """Facts of the machine, by name. Home folders and secrets are omitted, so that anybody may see them."""
     data = [f"{one.name}: {one.problem or one.source}" for one in list_datasets(data_dir=data_dir)]
     seen = {"variables": variables() or ["none that matters"], "data": data}
@@ -146,7 +146,7 @@ def facts(data_dir: Path | None = None) -> list[tuple[str, str]]:
     return [(name, text.replace(home, "~") if len(home) > 1 else text) for name, text in public]
 
 
-def problems() -> list[str]:
+def machine_problems() -> list[str]:
     """Problems that would stand in a study's way, each with the way out."""
     found = list(machine_notes())
     if (memory := memory_limit()) < SMALL_MEMORY:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
 from pathlib import Path
 
 from hw2tune.errors import PathError, StudyFileError
@@ -117,8 +116,12 @@ def _quoted(text: str) -> str:
     return tomli_w.dumps({"text": text}).removeprefix("text = ").rstrip("\n")
 
 
-def write_new(files: Mapping[str, str]) -> None:
-    """Write files into the current folder. Raises PathError if one exists, or cannot be written."""
+def new_study(name: str, *, like: str | None = None, images: str | None = None, model: str | None = None) -> list[str]:
+    """Write the files of `new_files` into the current folder and return their names.
+
+    Raises StudyFileError, and PathError if a file exists or cannot be written.
+    """
+    files = new_files(name, like=like, images=images, model=model)
     for name in files:
         if os.path.lexists(name):
             raise PathError(f"{name}: is there already; take another name, or move it away")
@@ -127,3 +130,4 @@ def write_new(files: Mapping[str, str]) -> None:
             Path(name).write_text(text, encoding="utf-8")
         except OSError as error:
             raise PathError(f"{name}: cannot be written ({error.strerror})") from None
+    return list(files)
