@@ -1,4 +1,4 @@
-"""What hw2tune does, as functions: each command of the CLI is one of them, and `import hw2tune` offers them.
+"""The functions of hw2tune: each command of the CLI is one of them, and `import hw2tune` offers them.
 
 Progress goes to listeners (`hw2tune.events`), in a notebook to a live display where none are given; results come back
 as a `StudyResult`, and what a user can mend is raised as an `Hw2tuneError`. The caller's environment, loggers, modules
@@ -142,7 +142,7 @@ def stop_study(
 def find_leftovers(
     names: Sequence[str] = (), *, results_dir: str | Path = "ray_results", kinds: Collection[str] = ()
 ) -> Leftovers:
-    """What can go of the named studies, or of all and of this machine, and the bytes that this frees. Changes nothing.
+    """Find what can go of the named studies, or of all and of this machine, and the bytes freed. Changes nothing.
 
     `kinds` are of `records.leftovers.KINDS`; without any, all but "weights". Never named: what is needed to continue,
     report or claim, and whatever belongs to a study that runs. Raises StudyFolderError.

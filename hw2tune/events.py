@@ -1,4 +1,4 @@
-"""What happens in a run, and who listens: each event a frozen dataclass, each listener a function of one event.
+"""Events of a run and their listeners: each event a frozen dataclass, each listener a function of one event.
 
 The terminal's display is a listener, and `run_study(..., listeners=[...])` takes others. Events come in order, from one
 thread at a time.
@@ -64,7 +64,7 @@ class StudyStarted(Event):
 
     @property
     def done(self) -> int:
-        """What is done of `total`."""
+        """The part of `total` that is done."""
         return self.study.done(len(self.finished), sum(row.epochs_spent for row in self.finished))
 
     @property

@@ -12,9 +12,8 @@ import typer
 
 from hw2tune import __version__
 from hw2tune.cli.help import HelpedCommand, HelpedGroup
-from hw2tune.cli.models import export, predict, rerun
 from hw2tune.cli.preparing import check, data_app, doctor, new
-from hw2tune.cli.reports import compare, reproduce, summarize
+from hw2tune.cli.reports import compare, export, predict, reproduce, rerun, summarize
 from hw2tune.cli.results import clean, status, stop
 from hw2tune.cli.running import dashboard, study
 

@@ -1,4 +1,4 @@
-"""How --help reads: plain text that fits 80 columns, with examples; the commands in groups."""
+"""Texts of --help: plain text that fits 80 columns, with examples; the commands in groups."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ class HelpedGroup(TyperGroup):
 
 
 def write_examples(ctx: Context, formatter: HelpFormatter) -> None:
-    """What is typed, and under it what it does."""
+    """Write each example, and below it what it does."""
     if examples := EXAMPLES.get(command_name(ctx)):
         with formatter.section("Examples"):
             for typed, does in examples:

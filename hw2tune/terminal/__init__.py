@@ -1,1 +1,1 @@
-"""What a person sees while and after a command runs."""
+"""Displays and tables for people, while and after a command runs."""

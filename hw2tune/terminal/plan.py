@@ -68,7 +68,7 @@ def resumed_line(plan: StudyStarted) -> str:
 
 
 def replication_line(plan: ReplicationStarted) -> str:
-    """What is trained before a report, and what was there."""
+    """The trainings before a report, and those that were there."""
     there = f", {plan.cached} {'is' if plan.cached == 1 else 'are'} there already" if plan.cached else ""
     what = f"{counted(plan.total, 'training')} of {counted(plan.study.max_epochs, 'epoch')}{there}"
     return f"{plan.study.name}: {what}; {plan.capacity.concurrency} at once ({plan.capacity.text})"

@@ -1,4 +1,4 @@
-"""How a study looks while it runs: live on a terminal, a line a trial elsewhere, or silent. Each is a listener."""
+"""Displays of a running study: live on a terminal, a line per trial elsewhere, or silent. Each is a listener."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ SHOWN_RUNNING = 16  # more would push the bar off a terminal of 24 lines
 
 @dataclass(frozen=True, kw_only=True)
 class Goal:
-    """What is to be done: `total` trials, epochs or trainings, `before` of them done when it began."""
+    """The `total` trials, epochs or trainings of a run, `before` of them done when it began."""
 
     noun: str
     total: int
@@ -54,7 +54,7 @@ class Goal:
 
 @dataclass
 class Board:
-    """What the live display shows; rich asks it for a picture several times a second."""
+    """The content of the live display; rich asks it for a picture several times a second."""
 
     stage: str = ""
     goal: Goal | None = None
