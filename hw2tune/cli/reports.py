@@ -1,4 +1,4 @@
-"""Commands after a search: `summarize`, `reproduce` and `compare` its results, `export`, `predict` and `rerun` its networks."""
+"""Commands after a search: `summarize`, `reproduce` and `compare` results, `export`, `predict` and `rerun` networks."""
 
 from __future__ import annotations
 

@@ -11,49 +11,40 @@ from rich.text import Text
 from hw2tune.events import ReplicationStarted, StudyStarted
 from hw2tune.records.trials.rows import TrialRow
 from hw2tune.search.cost import Cost
-from hw2tune.study.schema import Study
 from hw2tune.text.numbers import configuration_line, counted, duration, objective_value
 
 
 def print_plan(plan: StudyStarted, console: Console) -> None:
     """Print space, budget, resources and data set."""
-    study = plan.study
+    study, capacity = plan.study, plan.capacity
+    sizes = ", ".join(f"{count:,} {name}" for name, count in plan.sizes.items())
+    extent = counted(study.trials, "trial")
+    if study.budget_epochs is not None:
+        extent = f"{counted(study.budget_epochs, 'epoch')}, in trials"
+    gpus = f" and {capacity.gpus_per_trial:g} GPU" if capacity.gpus_per_trial else ""
+    each = f"{capacity.cpus_per_trial:g} CPU{gpus}"
+    claims = [(f"{claim.a.variant} against {claim.b.variant}", claim.sentence) for claim in study.claims]
+    facts: dict[str, list[str | Text]] = {
+        "study": [Text(f"{study.name}: {study.model} on {plan.dataset}, loss {study.loss}", style="bold")],
+        "data": [f"{sizes} (test is not read by the search); {plan.dataset_checksum[:19]}"],
+        "space": [f"{name}: {distribution}" for name, distribution in study.search_space.distributions.items()],
+        "fixed": [configuration_line(study.training)] if study.training else [],
+        "claims": [": ".join(filter(None, claim)) for claim in claims],
+        "budget": [
+            f"{extent} of at most {counted(study.max_epochs, 'epoch')}; sampler {study.sampler.name}, "
+            f"pruner {study.pruner.name}, seed {study.seed}"
+        ],
+        "resources": [f"{counted(capacity.concurrency, 'trial')} at once, {each} each ({capacity.text})"],
+        "folder": [plan.folder],
+        "resumed": [resumed_line(plan)] if plan.finished or plan.resumed else [],
+    }
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column(overflow="fold")
-    grid.add_row("study", Text(f"{study.name}: {study.model} on {plan.dataset}, loss {study.loss}", style="bold"))
-    sizes = ", ".join(f"{count:,} {name}" for name, count in plan.sizes.items())
-    grid.add_row("data", f"{sizes} (test is not read by the search); {plan.dataset_checksum[:19]}")
-    for name, distribution in study.search_space.distributions.items():
-        grid.add_row("space" if name == next(iter(study.search_space.distributions)) else "", f"{name}: {distribution}")
-    if study.training:
-        grid.add_row("fixed", configuration_line(study.training))
-    for claim in study.claims:
-        against = f"{claim.a.variant} against {claim.b.variant}"
-        grid.add_row(
-            "claims" if claim == study.claims[0] else "", f"{against}: {claim.sentence}" if claim.sentence else against
-        )
-    grid.add_row(
-        "budget",
-        f"{_extent(study)} of at most {counted(study.max_epochs, 'epoch')}; sampler {study.sampler.name}, "
-        f"pruner {study.pruner.name}, seed {study.seed}",
-    )
-    capacity = plan.capacity
-    each = f"{capacity.cpus_per_trial:g} CPU" + (
-        f" and {capacity.gpus_per_trial:g} GPU" if capacity.gpus_per_trial else ""
-    )
-    grid.add_row("resources", f"{counted(capacity.concurrency, 'trial')} at once, {each} each ({capacity.text})")
-    grid.add_row("folder", plan.folder)
-    if plan.finished or plan.resumed:
-        grid.add_row("resumed", resumed_line(plan))
+    for name, lines in facts.items():
+        for number, line in enumerate(lines):
+            grid.add_row("" if number else name, line)
     console.print(grid)
-
-
-def _extent(study: Study) -> str:
-    """`50 trials`, or `420 epochs, in trials`."""
-    if study.budget_epochs is None:
-        return counted(study.trials, "trial")
-    return f"{counted(study.budget_epochs, 'epoch')}, in trials"
 
 
 def resumed_line(plan: StudyStarted) -> str:
