@@ -20,16 +20,16 @@ from matplotlib.text import Text
 from PIL import Image
 
 from hw2tune.records.atomic import write_atomically
-from hw2tune.report.figures import classes, examples, features, weights
+from hw2tune.report.figures import classes, examples
 from hw2tune.report.figures.coordinates import draw_coordinates
 from hw2tune.report.figures.curves import draw_curves
 from hw2tune.report.figures.drawing import CannotDrawError, Recipe, Section, class_names
 from hw2tune.report.figures.history import draw_history, draw_pareto
-from hw2tune.report.figures.importances import draw_importances
+from hw2tune.report.figures.hyperparameters import draw_importances, draw_weight_decay
+from hw2tune.report.figures.networks import feature_recipes, weight_recipes
 from hw2tune.report.figures.preprocessing import draw_preprocessing
 from hw2tune.report.figures.style import FONT, style
 from hw2tune.report.figures.timeline import draw_timeline
-from hw2tune.report.figures.weight_decay import draw_weight_decay
 from hw2tune.report.study_data import StudyData
 
 DPI = 200
@@ -66,9 +66,9 @@ def recipes(data: StudyData) -> list[Recipe]:
     every = [
         Recipe("learning-curves", "curves", "Learning curves", partial(draw_curves, quantity="loss")),
         Recipe("accuracy-curves", "curves", "Accuracy by epoch", partial(draw_curves, quantity="accuracy")),
-        *weights.recipes(data),
+        *weight_recipes(data),
         *examples.recipes(data),
-        *features.recipes(data),
+        *feature_recipes(data),
         *classes.recipes(data),
         Recipe("preprocessing", "data", "What preprocessing does to the pixels", draw_preprocessing),
         Recipe("search-history", "search", "The search, trial by trial", draw_history),

@@ -9,8 +9,8 @@ from PIL import Image
 
 from hw2tune.report.figures import DrawnFigure, MissingFigure, make_figures, recipes
 from hw2tune.report.figures.history import draw_history
+from hw2tune.report.figures.hyperparameters import draw_weight_decay
 from hw2tune.report.figures.style import looks_of
-from hw2tune.report.figures.weight_decay import draw_weight_decay
 from hw2tune.report.study_data import StudyData
 from hw2tune.study.schema import Study
 

@@ -13,14 +13,18 @@ from hw2tune.report.figures.coordinates import BELOW, coordinate_table
 from hw2tune.report.figures.curves import published_points
 from hw2tune.report.figures.drawing import Shown
 from hw2tune.report.figures.examples import changed, first_of
-from hw2tune.report.figures.features import mosaic, mosaic_columns, scale_of
 from hw2tune.report.figures.history import history_table
-from hw2tune.report.figures.importances import MOST_TRIALS, comparable_parameters, importance_table, sampled
+from hw2tune.report.figures.hyperparameters import (
+    MOST_TRIALS,
+    comparable_parameters,
+    importance_table,
+    response_table,
+    sampled,
+)
+from hw2tune.report.figures.networks import mosaic, mosaic_columns, scale_of, weight_table
 from hw2tune.report.figures.preprocessing import pixel_stages
 from hw2tune.report.figures.style import power_of_ten
 from hw2tune.report.figures.timeline import Bar, timeline_table, trial_bars
-from hw2tune.report.figures.weight_decay import response_table
-from hw2tune.report.figures.weights import weight_table
 from hw2tune.study.file import find_study, parse_study
 from hw2tune.study.schema import Study
 
