@@ -47,11 +47,6 @@ def pooled_confusion(shown: Shown, variant: str, names: Sequence[str]) -> NDArra
     return np.asarray(np.sum([table.to_numpy(np.int64) for table in tables], axis=0))
 
 
-def accuracy_table(shown: Shown, names: Sequence[str]) -> dict[str, pd.DataFrame]:
-    """Per variant, one row a class on the one seed: class, images, accuracy, low, high (Wilson), never_predicted."""
-    return {v: per_class_table(shown.one(v)["labels"], shown.one(v)["predicted"], names) for v in shown.arrays}
-
-
 def draw_confusion(data: StudyData, variants: Sequence[str]) -> Drawing:
     """One matrix a variant, side by side, in shares of the true class; of many classes the most confused pairs."""
     shown = choose(data, variants, all_seeds=True)
@@ -150,7 +145,8 @@ def draw_confusion_difference(data: StudyData, variants: tuple[str, str]) -> Dra
 def draw_accuracies(data: StudyData) -> Drawing:
     """A row a class, a point with its interval a variant."""
     shown = choose(data, plain_variants(data))
-    tables, omitted = _extremes(accuracy_table(shown, _names(data)))
+    every = {v: per_class_table(shown.one(v)["labels"], shown.one(v)["predicted"], _names(data)) for v in shown.arrays}
+    tables, omitted = _extremes(every)
     names, looks = list(next(iter(tables.values()))["class"]), looks_of(data.overview.study)
     figure = new_figure(height=1.4 + 0.15 * len(names) * (1 + len(tables)))
     axes = figure.subplots()

@@ -16,15 +16,7 @@ from numpy.typing import NDArray
 
 from hw2tune.paths import safe_name
 from hw2tune.records.replicates import Array
-from hw2tune.report.figures.drawing import (
-    Arrays,
-    CannotDrawError,
-    Drawing,
-    Recipe,
-    choose,
-    class_name,
-    distinct_variants,
-)
+from hw2tune.report.figures.drawing import CannotDrawError, Drawing, Recipe, choose, class_name, distinct_variants
 from hw2tune.report.figures.examples import gallery_of, show_image
 from hw2tune.report.figures.style import SEQUENTIAL, SMALL, WIDTH, Dashes, Look, legend, looks_of, new_figure
 from hw2tune.report.inference.pairs import params_of, same_configuration, same_sentence
@@ -55,7 +47,7 @@ class ParameterHistogram(NamedTuple):
     initial_norm: float | None  # before it; the same for variants of one seed
 
 
-def weight_table(arrays: Mapping[str, Arrays]) -> list[ParameterHistogram]:
+def weight_table(arrays: Mapping[str, dict[str, Array]]) -> list[ParameterHistogram]:
     """The tensors in the network's order; only those that all variants have, with finite values."""
     first = next(iter(arrays.values()))
     names = [name for name in first if name.startswith(WEIGHTS)]
@@ -66,7 +58,7 @@ def weight_table(arrays: Mapping[str, Arrays]) -> list[ParameterHistogram]:
     ]
 
 
-def _histogram(name: str, tensors: Mapping[str, Array], first: Arrays) -> ParameterHistogram:
+def _histogram(name: str, tensors: Mapping[str, Array], first: dict[str, Array]) -> ParameterHistogram:
     values = {variant: tensor.astype(np.float64).ravel() for variant, tensor in tensors.items()}
     size = next(iter(values.values())).size
     bins = int(np.clip(np.sqrt(size), FEWEST_BINS, MOST_BINS))

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from hw2tune.report.figures import DrawnFigure, MissingFigure, make_figures, recipes
+from hw2tune.report.figures.classes import draw_accuracies
 from hw2tune.report.figures.history import draw_history
 from hw2tune.report.figures.hyperparameters import draw_weight_decay
 from hw2tune.report.figures.style import looks_of
@@ -75,6 +76,7 @@ def test_captions_speak_of_what_the_study_has(mnist: StudyData, styled: None) ->
     caption = draw_weight_decay(mnist).caption
     assert "Weight decay is in adam and sgd coupled (L2 in the gradient), in adamw decoupled: equal numbers" in caption
     assert caption.endswith(tuned)
+    assert "(n = 50 per class)" in draw_accuracies(mnist).caption  # of one seed: 500 images in 10 classes
     assert "Weight decay is in sgd coupled (L2 in the gradient). The other" in draw_weight_decay(sgd).caption
     assert not {"adam", "coupled", "against"} & set(draw_weight_decay(bare).caption.partition("optimizer")[2].split())
 
