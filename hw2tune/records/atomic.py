@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import os
 import secrets
 import shutil
 from collections.abc import Iterator
+from dataclasses import asdict
 from functools import cache
 from itertools import count
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -83,6 +85,11 @@ def read_record(path: Path, kind: type[Record]) -> Record | None:
         return parse_record(path.read_bytes(), kind)
     except OSError:
         return None
+
+
+def dump_record(record: Any) -> str:
+    """Return a dataclass as JSON."""
+    return json.dumps(asdict(record))
 
 
 def parse_record(content: str | bytes, kind: type[Record]) -> Record | None:

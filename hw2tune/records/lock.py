@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import os
 import signal
 import socket
@@ -21,7 +20,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -33,7 +32,7 @@ from pydantic import Field
 
 from hw2tune.errors import LostStudyError, StudyFolderError
 from hw2tune.paths import refuse_links_out
-from hw2tune.records.atomic import parse_record, read_record, write_atomically
+from hw2tune.records.atomic import dump_record, parse_record, read_record, write_atomically
 from hw2tune.records.layout import StudyFolder
 
 BEAT_SECONDS = 10.0
@@ -84,16 +83,6 @@ def this_process() -> Owner:
     )
 
 
-def dump_owner(owner: Owner) -> str:
-    """The record as `running.json` holds it."""
-    return json.dumps(asdict(owner))
-
-
-def parse_owner(text: str) -> Owner | None:
-    """The owner in a record; None if it is damaged. Keys of a later version are left alone."""
-    return parse_record(text, Owner)
-
-
 def owner_of(folder: StudyFolder) -> Owner | None:
     """The process that runs the study now, or None. Changes nothing in the folder."""
     owner = recorded_owner(folder)
@@ -138,7 +127,7 @@ def locked(folder: StudyFolder, say: Say = lambda text: None) -> Iterator[None]:
             with contextlib.suppress(OSError):
                 if _age(part) > STALE_SECONDS:  # else a living one, which draws a report, may be about to rename it
                     part.unlink()
-        write_atomically(folder.owner, dump_owner(me), durable=True)
+        write_atomically(folder.owner, dump_record(me), durable=True)
         if not works or _is_shared(folder.root):  # another host, with a lock of its own, may have begun as well
             time.sleep(SETTLE_SECONDS)
             if (owner := recorded_owner(folder)) != me:
@@ -222,7 +211,7 @@ def _beat(record: Path, me: Owner, ended: threading.Event, lost: threading.Event
     """Renew the record until `ended`; where another has taken the study over, end this process in order."""
     while not ended.wait(BEAT_SECONDS):
         try:
-            if parse_owner(record.read_text(encoding="utf-8", errors="replace")) == me:
+            if parse_record(record.read_bytes(), Owner) == me:
                 os.utime(record)  # in place and by the file system's own clock
                 continue
         except FileNotFoundError:  # who took the study over has ended

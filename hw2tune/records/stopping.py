@@ -25,7 +25,6 @@ from hw2tune.records.remote.mirror import owner_at, reading, reading_study
 from hw2tune.records.remote.store import is_url, shown
 from hw2tune.text.plain import without_secrets
 
-ORDERLY_SECONDS = 120.0  # to wait for an end; an epoch of a large network may have to be let go first
 SECOND_SECONDS = 1.0  # between the two signals of `now`
 LEAVING_SECONDS = 3.0  # a command that has let go of the study ends, or goes on with the next (`--summarize`)
 LOOK_SECONDS, LOOK_STORE_SECONDS = 0.2, 2.0

@@ -18,8 +18,9 @@ import pytest
 
 from hw2tune.errors import LostStudyError, StudyFolderError
 from hw2tune.records import lock
+from hw2tune.records.atomic import dump_record, parse_record
 from hw2tune.records.layout import StudyFolder
-from hw2tune.records.lock import Owner, dump_owner, locked, owner_of, parse_owner, this_process
+from hw2tune.records.lock import Owner, locked, owner_of, this_process
 from hw2tune.records.trials.storage import create_optuna_study
 from hw2tune.study.file import find_study, parse_study
 
@@ -185,11 +186,11 @@ def test_a_process_that_was_stopped_for_so_long_that_another_went_on_ends_in_ord
 
 def test_a_record_of_the_first_hw2tune_is_read_and_a_damaged_one_is_nobody():
     first = {"host": "laptop", "pid": 7, "started": 1e9, "since": "then"}
-    assert parse_owner(json.dumps(first)) == Owner(host="laptop", pid=7, started=1e9)
-    assert parse_owner(json.dumps(first | {"later": "version"})).pid == 7
+    assert parse_record(json.dumps(first), Owner) == Owner(host="laptop", pid=7, started=1e9)
+    assert parse_record(json.dumps(first | {"later": "version"}), Owner).pid == 7
     for text in ("", "{", "[]", "null", '"x"', '{"pid": 7}', "\x00"):
-        assert parse_owner(text) is None
-    assert parse_owner(dump_owner(this_process())) == this_process()
+        assert parse_record(text, Owner) is None
+    assert parse_record(dump_record(this_process()), Owner) == this_process()
     assert replace(this_process(), since="later") == this_process()
     assert not this_process().is_gone
     assert replace(this_process(), started=1.0).is_gone

@@ -17,8 +17,9 @@ from hw2tune.console import _tell
 from hw2tune.errors import StudyFileError
 from hw2tune.events import Noted
 from hw2tune.integrations.dashboard.folders import ShownFolders
+from hw2tune.records.atomic import dump_record
 from hw2tune.records.layout import StudyFolder
-from hw2tune.records.lock import dump_owner, this_process
+from hw2tune.records.lock import this_process
 from hw2tune.terminal.formats import PlainConsole
 from hw2tune.terminal.progress import Lines
 from hw2tune.terminal.watch import _line, look_at
@@ -112,7 +113,7 @@ def test_strange_values_of_complete_trials_hide_their_study_from_nobody(strange,
 @settings(max_examples=10, deadline=None)
 @given(field=st.sampled_from(["host", "pid", "started", "boot", "namespace", "since"]), value=VALUES)
 def test_a_strange_value_in_the_record_of_who_runs_it(strange, field, value):
-    record = json.loads(dump_owner(this_process())) | {field: value}
+    record = json.loads(dump_record(this_process())) | {field: value}
     with_strange(strange, strange.root / "running.json", json.dumps(record).encode(), at_a_glance)
 
 
@@ -138,7 +139,7 @@ def test_no_control_character_of_a_record_reaches_the_terminal(strange, control)
             told.write(CliRunner().invoke(app, ["status", *words, "--results-dir", str(folder.root.parent)]).output)
         return {}
 
-    owner = dump_owner(replace(this_process(), host=text, boot=text, since=text)).encode()
+    owner = dump_record(replace(this_process(), host=text, boot=text, since=text)).encode()
     with_strange(strange, strange.root / "running.json", owner, look=lambda _: with_lines(strange, change, look=look))
     strays = {one for one in told.getvalue() if unicodedata.category(one) in ("Cc", "Cf")} - {"\n"}
     assert told.getvalue().count("]52;c;") >= 4 and not strays

@@ -20,9 +20,9 @@ from pathlib import Path
 
 from hw2tune.errors import Hw2tuneError, LostStudyError, StoreError
 from hw2tune.paths import cache_dir
-from hw2tune.records.atomic import write_atomically
+from hw2tune.records.atomic import dump_record, write_atomically
 from hw2tune.records.layout import StudyFolder
-from hw2tune.records.lock import Owner, Say, dump_owner, owner_of
+from hw2tune.records.lock import Owner, Say, owner_of
 from hw2tune.records.overview import find_folder
 from hw2tune.records.remote.runs import RemoteStudy
 from hw2tune.records.remote.store import Store, is_url, open_store
@@ -51,9 +51,9 @@ def _read(study: RemoteStudy, here: Path) -> None:
         return
     study.fetch(newest, here, _is_for_readers)
     study.remove_others(newest, here, _is_for_readers)
-    living, note = study.living(), here / study.name / "running.json"
+    living, note = study.living(), StudyFolder(here / study.name).owner
     if living is not None and living.owner is not None:
-        write_atomically(note, dump_owner(living.owner))
+        write_atomically(note, dump_record(living.owner))
     else:
         note.unlink(missing_ok=True)
 

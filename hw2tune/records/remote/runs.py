@@ -10,15 +10,14 @@ read as the generation before the first.
 
 from __future__ import annotations
 
-import json
 import re
 import uuid
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from hw2tune.errors import StudyFolderError
-from hw2tune.records.atomic import Record, parse_record, write_atomically
+from hw2tune.records.atomic import Record, dump_record, parse_record, write_atomically
 from hw2tune.records.layout import KEPT_FILES
 from hw2tune.records.lock import STALE_SECONDS, Owner
 from hw2tune.records.remote.store import PART, FileVersion, Store
@@ -82,7 +81,7 @@ class RemoteStudy:
 
     def write_run(self, run: Run) -> None:
         """Renew the claim of our own run."""
-        self.store.write(f"{self.name}/runs/{run.id}.json", json.dumps(asdict(run)).encode())
+        self.store.write(f"{self.name}/runs/{run.id}.json", dump_record(run).encode())
 
     def living(self) -> Run | None:
         """The run that holds the study now: the latest, unless it is over or silent."""
@@ -123,10 +122,6 @@ class RemoteStudy:
             if (record := parse_record(content, kind)) is not None:
                 return record
         return None
-
-    def write_manifest(self, manifest: Manifest) -> None:
-        """Make a push count."""
-        self.store.write(f"{self.name}/runs/{manifest.by}/files.json", json.dumps(asdict(manifest)).encode())
 
     def _without_runs(self) -> Manifest | None:
         there = self.store.list_files(self.name).items()

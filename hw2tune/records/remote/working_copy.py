@@ -12,12 +12,12 @@ import threading
 import time
 import uuid
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, replace
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 
 from hw2tune.errors import LostStudyError, StudyFolderError
-from hw2tune.records.atomic import read_record, stamp, write_atomically
+from hw2tune.records.atomic import dump_record, read_record, stamp, write_atomically
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.leftovers import DATED
 from hw2tune.records.lock import Say, in_use, this_process
@@ -34,10 +34,9 @@ class Mirror:
         self.study, self.here, self.say = RemoteStudy(store, name), here, say
         self.folder, self.journal = StudyFolder(here / name), f"{name}/optuna.journal"
         self.run = Run(owner=this_process())
-        self.synced = read_record(self.folder.mirror, Manifest)
-        if not os.path.lexists(self.folder.mirror) and not self.folder.journal.exists():
-            self.synced = Manifest()
-        self.at = dict[str, str]()  # the files that need not be pushed, and the run that holds each
+        synced = read_record(self.folder.mirror, Manifest)
+        self.is_lost = synced is None and (os.path.lexists(self.folder.mirror) or self.folder.journal.exists())
+        self.synced = synced or Manifest()  # after `fetch`, all files `at` a run need not be pushed
         self.known = _known(b"")  # the journal in the store
         self.writing = threading.RLock()  # a claim is renewed while files are pushed
 
@@ -95,11 +94,11 @@ class Mirror:
         newest = self.study.newest()
         if newest is None:  # the store is empty: everything here is to be pushed
             self.synced = Manifest()
-        elif self.synced is None:
+        elif self.is_lost:
             self._set_aside(f"{self.folder.mirror}: damaged or lost")
             self._load(newest)
         elif self.synced.fetching or not _leads(self.synced, newest):
-            self._refuse_changed(self.synced, newest)
+            self._refuse_changed(newest)
             self._load(newest)
         elif self._continues(newest):  # as after a kill; what a cleared cache lacks comes from the store
             self.study.fetch(newest, self.here, lambda path: not (self.here / path).exists())
@@ -113,15 +112,15 @@ class Mirror:
         self._write_synced(replace(newest, fetching=True))
         self.study.fetch(newest, self.here)
         self.study.remove_others(newest, self.here)
-        self._agree(newest, files := self._versions())
-        self._write_synced(replace(newest, files=files))
+        self._agree(newest, self._versions())
+        self._write_synced(self.synced)
         self._continues(newest)
 
     def _agree(self, newest: Manifest, files: dict[str, FileVersion]) -> None:
         """Continue this push. Files of a run that may yet write to them are pushed again, as ours."""
         settled = self.study.run(newest.by).is_over
-        self.at = {path: run for path, run in newest.at.items() if path in files and (settled or run != newest.by)}
-        self.synced = replace(newest, files=files)
+        at = {path: run for path, run in newest.at.items() if path in files and (settled or run != newest.by)}
+        self.synced = replace(newest, files=files, at=at)
         self.run = replace(self.run, parent=newest.by, parent_push=newest.push)
 
     def _continues(self, newest: Manifest) -> bool:
@@ -132,7 +131,8 @@ class Mirror:
         here = self._content(self.journal)
         return here is None or here.startswith(there)
 
-    def _refuse_changed(self, synced: Manifest, newest: Manifest) -> None:
+    def _refuse_changed(self, newest: Manifest) -> None:
+        synced = self.synced
         here = {} if synced.fetching else self._versions()
         if any(synced.files.get(path) != version for path, version in here.items()):
             raise StudyFolderError(
@@ -151,7 +151,6 @@ class Mirror:
 
     def push(self) -> None:
         """Write what changed here since the last push. Raises LostStudyError for a working copy that was cleared."""
-        assert self.synced is not None, "fetched before it is pushed"
         before = stamp(self.folder.journal)
         journal = self._content(self.journal) or b""  # what knows least is read first and written last
         versions = self._versions() | ({self.journal: before[1:]} if before else {})
@@ -161,12 +160,12 @@ class Mirror:
             return
         self._begin_anew(versions)
         self._refuse_cleared(journal)
-        pushed = {path: version for path, version in self.synced.files.items() if path in self.at}
+        pushed = {path: version for path, version in self.synced.files.items() if path in self.synced.at}
         changed = [path for path, version in versions.items() if pushed.get(path) != version]
         removed = self._removed(versions)
         if not (changed or removed):
             return
-        at = dict(self.at)
+        at = dict(self.synced.at)
         for path, content in self._contents(changed, journal):
             self.study.store.write(self.study.key(path, self.run.id), content)
             pushed[path], at[path] = versions[path], self.run.id
@@ -176,8 +175,8 @@ class Mirror:
             self.study.write_run(self.run)
         manifest = Manifest(by=self.run.id, push=self.run.push, files=files, at={path: at[path] for path in files})
         self._write_synced(manifest)  # at a kill here the working copy leads
-        self.study.write_manifest(manifest)
-        self.synced, self.at = manifest, manifest.at
+        self.study.store.write(self.study.key("files.json", self.run.id), dump_record(manifest).encode())  # it counts
+        self.synced = manifest
         if self.journal in changed:
             self.known = _known(journal)
         for path in removed:
@@ -201,7 +200,6 @@ class Mirror:
 
     def _begin_anew(self, versions: dict[str, FileVersion]) -> None:
         """Begin a generation of its own for the new study, if --fresh has set the old one aside."""
-        assert self.synced is not None
         before = self.synced.files.get(self.journal)
         new = [path for path in versions if path.startswith("set-aside/") and path not in self.synced.files]
         if before is None or not any(versions[path] == before and path.endswith(".journal") for path in new):
@@ -211,7 +209,8 @@ class Mirror:
                 self.release()
                 self.run = Run(owner=self.run.owner, parent=self.run.id, parent_push=self.run.push)
                 self.claim()
-        self.at = {path: run for path, run in self.at.items() if not path.startswith(f"{self.study.name}/")}
+        at = {path: run for path, run in self.synced.at.items() if not path.startswith(f"{self.study.name}/")}
+        self.synced = replace(self.synced, at=at)
         self.known = _known(b"")
 
     def _refuse_cleared(self, journal: bytes) -> None:
@@ -224,8 +223,8 @@ class Mirror:
 
     def _removed(self, versions: dict[str, FileVersion]) -> list[str]:
         """Pushed files that this run has removed: others beside them are its own. A cleared cache removes nothing."""
-        alive = {self._area(path) for path in versions if self.at.get(path) == self.run.id} - {""}
-        return [path for path in self.at if path not in versions and self._area(path) in alive]
+        alive = {self._area(path) for path in versions if self.synced.at.get(path) == self.run.id} - {""}
+        return [path for path in self.synced.at if path not in versions and self._area(path) in alive]
 
     def _area(self, path: str) -> str:
         """The folder of one trial, report or logger, from which a run removes files; else nothing."""
@@ -255,7 +254,7 @@ class Mirror:
         return found
 
     def _write_synced(self, synced: Manifest) -> None:
-        write_atomically(self.folder.mirror, json.dumps(asdict(synced)), durable=True)
+        write_atomically(self.folder.mirror, dump_record(synced), durable=True)
 
 
 def _leads(synced: Manifest, newest: Manifest) -> bool:
