@@ -12,7 +12,7 @@ from hw2tune.records.dataset import short
 from hw2tune.records.remote.mirror import reading_study
 from hw2tune.records.replicates import Replicate
 from hw2tune.report.inference.claims import MISSING, SAME, ClaimResult, compared, corrected
-from hw2tune.report.inference.pairs import both, paired, same_configuration
+from hw2tune.report.inference.pairs import paired, same_configuration
 from hw2tune.report.inference.statistics import Summary, summarize
 from hw2tune.report.study_data import StudyData, read_study_data
 from hw2tune.study.objectives import is_loss
@@ -60,7 +60,9 @@ def compare_studies(a: str, b: str, *, results_dir: str | Path = "ray_results") 
     first, second = (read_study_data(reading_study(results_dir, name)) for name in (a, b))
     if reasons := list(_incomparable(first, second)):
         raise NotComparableError(f"{a} and {b} cannot be compared: {'; '.join(reasons)}")
-    return StudyComparison(a=first, b=second, pairs=_pairs(first, second), notes=list(_notes(first, second)))
+    shared = [name for name in dict.fromkeys(one.variant for one in first.replicates) if second.of(name)]
+    pairs = corrected([_pair(first, second, variant) for variant in shared])
+    return StudyComparison(a=first, b=second, pairs=pairs, notes=list(_notes(first, second)))
 
 
 def test_accuracy(data: StudyData, variant: str) -> Summary | None:
@@ -77,18 +79,14 @@ def _incomparable(a: StudyData, b: StudyData) -> Iterator[str]:
         yield f"which images {listed(unknown)} had is not recorded; `hw2tune summarize` records it"
     elif first["checksum"] != second["checksum"]:
         yield f"other images ({_told_apart(first['label'], second['label'], first['checksum'], second['checksum'])})"
-    elif any(
-        first.get(name) != second.get(name) for name in ("classes", "image_shape") if name in first and name in second
-    ):
+    elif any(name in first and first[name] != second.get(name, first[name]) for name in ("classes", "image_shape")):
         yield f"other classes or sizes of images ({first['label']} and {second['label']})"
     elif first["split_checksum"] != second["split_checksum"] or (
         first["sizes"] and second["sizes"] and first["sizes"] != second["sizes"]
     ):
-        yield "other images validate (" + _told_apart(
-            f"split_seed {one.split_seed}, validation_size {one.validation_size}",
-            f"split_seed {two.split_seed}, validation_size {two.validation_size}",
-            first["split_checksum"], second["split_checksum"],
-        ) + ")"  # fmt: skip
+        split, other = (f"split_seed {each.split_seed}, validation_size {each.validation_size}" for each in (one, two))
+        told = _told_apart(split, other, first["split_checksum"], second["split_checksum"])
+        yield f"other images validate ({told})"
     if one.objective != two.objective:
         yield f"other objectives ({one.objective_spec.label} and {two.objective_spec.label})"
     elif is_user_metric(one.objective) and _metric(one) != _metric(two):
@@ -118,48 +116,31 @@ def _evaluation(replicate: Replicate) -> str:
     read = replicate.chosen or replicate.last
     assert read is not None, "asked before"
     when = "at the epoch that validation chose" if replicate.chosen else "as the published runs were"
-    seen = ", which was trained on" if read.overlaps_training else ""
-    return f"on {read.split}{seen}, {when}"
-
-
-def _pairs(a: StudyData, b: StudyData) -> list[ClaimResult]:
-    shared = [variant for variant in dict.fromkeys(one.variant for one in a.replicates) if b.of(variant)]
-    return corrected([_pair(a, b, variant) for variant in shared])
+    return f"on {read.split}{', which was trained on' if read.overlaps_training else ''}, {when}"
 
 
 def _pair(a: StudyData, b: StudyData, variant: str) -> ClaimResult:
     ours, theirs = b.of(variant), a.of(variant)
     names = f"{variant} of {b.name}", f"{variant} of {a.name}"
-    if _trained_alike(a, b) and same_configuration(ours[0].params, theirs[0].params):
-        return ClaimResult(
-            variant=names[0], against=names[1], verdict=SAME,
-            sentence=f"{names[0]} and {names[1]} are the same configuration, trained alike: nothing to compare.",
-        )  # fmt: skip
+    same = same_configuration(ours[0].params, theirs[0].params)
+    if same and _training(a) == _training(b):
+        told = f"{names[0]} and {names[1]} are the same configuration, trained alike: nothing to compare."
+        return ClaimResult(variant=names[0], against=names[1], verdict=SAME, sentence=told)
     pair = paired(names[0], ours, names[1], theirs)
     if not pair.seeds:
         seeds = [listed([one.seed for one in each if one.chosen]) for each in (ours, theirs)]
-        return ClaimResult(
-            variant=names[0], against=names[1], verdict=MISSING,
-            sentence=f"{names[0]} and {names[1]}: no seed in common (finished are {seeds[0]}, and {seeds[1]}).",
-        )  # fmt: skip
-    if same_configuration(ours[0].params, theirs[0].params):
-        subject = f"{variant} of {b.name}, against that of {a.name}, which is the same configuration,"
-    else:
-        words = [configuration_words(each[0].params) for each in (ours, theirs)]
-        subject = f"{variant} of {b.name} ({words[0]}), against that of {a.name} ({words[1]}),"
-    return compared(
-        *names, pair, f"the variant {subject}",
-        arrays=lambda seed: both(b.arrays(variant, seed), a.arrays(variant, seed)),
-    )  # fmt: skip
+        told = f"{names[0]} and {names[1]}: no seed in common (finished are {seeds[0]}, and {seeds[1]})."
+        return ClaimResult(variant=names[0], against=names[1], verdict=MISSING, sentence=told)
+    own, other = ("" if same else f" ({configuration_words(each[0].params)})" for each in (ours, theirs))
+    subject = f"the variant {names[0]}{own}, against that of {a.name}{other},"
+    subject += " which is the same configuration," if same else ""
+    return compared(*names, pair, subject, lambda seed: (b.arrays(variant, seed), a.arrays(variant, seed)))
 
 
-def _trained_alike(a: StudyData, b: StudyData) -> bool:
-    """Whether a configuration is the same training in both."""
-    parts = [
-        (study.model, study.loss, study.max_epochs, study.objective, code_digest(study.code))
-        for study in (a.overview.study, b.overview.study)
-    ]
-    return parts[0] == parts[1]
+def _training(data: StudyData) -> tuple[object, ...]:
+    """All that a configuration's training depends on besides."""
+    study = data.overview.study
+    return study.model, study.loss, study.max_epochs, study.objective, code_digest(study.code)
 
 
 def _notes(a: StudyData, b: StudyData) -> Iterator[str]:

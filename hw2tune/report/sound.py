@@ -6,14 +6,14 @@ Files may be damaged, edited, or of a later version, whose further keys are no f
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from hw2tune.records.dataset import DatasetRecord
-from hw2tune.records.replicates import Array, Evaluation, Gallery, Race, Replicate
+from hw2tune.records.replicates import Array, Gallery, Race, Replicate
 from hw2tune.study.hyperparameters import HYPERPARAMETERS, Value
 
 QUANTITIES = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")  # of every epoch
@@ -25,19 +25,18 @@ def sound_replicate(replicate: Replicate) -> Replicate | None:
     """The replicate without what is no number in its epochs; None where the rest is not what it must be."""
     evaluations = [one for one in (replicate.chosen, replicate.last) if one is not None]
     epochs = [{name: value for name, value in one.items() if _is_number(value)} for one in replicate.epochs]
+    known = all(
+        name in one or before.get(name) is None
+        for one, before in zip(epochs, replicate.epochs, strict=True)
+        for name in QUANTITIES
+    )
     sound = (
         math.isfinite(replicate.seconds)
         and _sound_params(replicate.params)
-        and all(_sound_evaluation(one) for one in evaluations)
+        and all(0 <= one.accuracy <= 1 and 0 <= one.correct <= one.total and one.total > 0 for one in evaluations)
         and all(isinstance(one.get("epoch"), int) for one in epochs)
-        and all(name in one or before.get(name) is None
-                for one, before in zip(epochs, replicate.epochs, strict=True) for name in QUANTITIES)
-    )  # fmt: skip
-    return replace(replicate, epochs=epochs) if sound else None
-
-
-def _sound_evaluation(one: Evaluation) -> bool:
-    return 0 <= one.accuracy <= 1 and 0 <= one.correct <= one.total and one.total > 0
+    )
+    return replace(replicate, epochs=epochs) if sound and known else None
 
 
 def _sound_params(params: Mapping[str, Value]) -> bool:
@@ -85,13 +84,10 @@ def sound_arrays(arrays: Mapping[str, Array], dataset: DatasetRecord | None) -> 
     """The arrays of a replicate that figures can be drawn from: predictions all or none of them."""
     classes = len(dataset.classes) if dataset else UINT8
     sound = {name: array for name, array in arrays.items() if _sound_array(name, array, classes)}
-    if {sound[name].shape for name in (*PREDICTIONS, "confidence") if name in sound} - {_shape(sound)}:
-        sound = {name: array for name, array in sound.items() if name not in (*PREDICTIONS, "confidence")}
+    predictions = [name for name in (*PREDICTIONS, "confidence") if name in sound]
+    if any("labels" not in sound or sound[name].shape != sound["labels"].shape for name in predictions):
+        sound = {name: array for name, array in sound.items() if name not in predictions}
     return sound
-
-
-def _shape(arrays: Mapping[str, Array]) -> tuple[int, ...] | None:
-    return arrays["labels"].shape if "labels" in arrays else None
 
 
 def _sound_array(name: str, array: Array, classes: int) -> bool:
@@ -109,10 +105,13 @@ def _is_index(array: Array) -> bool:
     return array.ndim == 1 and np.issubdtype(array.dtype, np.integer) and (not array.size or int(array.min()) >= 0)
 
 
-def sound_run(run: object) -> dict[str, Any] | None:
-    """An entry of `environment.json` without what has another shape than it must have; None where it is no entry."""
-    if not isinstance(run, dict):
-        return None
+def sound_runs(runs: Iterable[object]) -> list[dict[str, Any]]:
+    """The entries of `environment.json`, without what has another shape than it must have; empty ones are left out."""
     tables, texts = ("study", "versions", "resources", "data", "seeds"), ("started", "command")
     shapes = dict.fromkeys(tables, dict) | dict.fromkeys(texts, str)
-    return {name: value for name, value in run.items() if isinstance(value, shapes.get(name, object))}
+    entries = (
+        {name: value for name, value in run.items() if isinstance(value, shapes.get(name, object))}
+        for run in runs
+        if isinstance(run, dict)
+    )
+    return [entry for entry in entries if entry]

@@ -15,6 +15,7 @@ from hw2tune.records.layout import StudyFolder
 from hw2tune.records.overview import Overview, read_overview
 from hw2tune.records.replicates import (
     Array,
+    Candidate,
     Current,
     Gallery,
     Race,
@@ -28,7 +29,7 @@ from hw2tune.records.replicates import (
     read_replicates,
 )
 from hw2tune.records.trials.epochs import read_epochs
-from hw2tune.report.sound import sound_arrays, sound_counts, sound_gallery, sound_race, sound_replicate, sound_run
+from hw2tune.report.sound import sound_arrays, sound_counts, sound_gallery, sound_race, sound_replicate, sound_runs
 from hw2tune.study.hyperparameters import identity
 from hw2tune.study.objectives import PARAMETERS
 from hw2tune.study.schema import TUNED, Side
@@ -82,6 +83,12 @@ class StudyData:
             number: epochs[-1][PARAMETERS] for number, epochs in records.items() if epochs and PARAMETERS in epochs[-1]
         }
 
+    @property
+    def winner(self) -> Candidate | None:
+        """The candidate of the race that became `tuned`."""
+        race = self.race
+        return next((one for one in race.candidates if one.trial == race.winner), None) if race else None
+
     def side(self, variant: str) -> Side:
         """What a variant is: a reference, the winner, or one of them with changed values."""
         return self.overview.study.variants[variant]
@@ -106,85 +113,64 @@ def read_study_data(folder: StudyFolder, known: Overview | None = None) -> Study
         read_race(place),
     )
     overview = read_overview(folder, known)
-    variants = overview.study.variants
-    order = list(variants)
+    study, order = overview.study, list(overview.study.variants)
     replicates = [one for replicate in read_replicates(place) if (one := sound_replicate(replicate))]
-    blind = [one for one in replicates if one.chosen_blindly(overview.study.objective)]
+    blind = [one for one in replicates if one.chosen_blindly(study.objective)]
     usable = [one for one in replicates if one not in blind]
+    agreeing = [one for one in usable if one.variant in order and study.variants[one.variant].agrees(one.params)]
     data = StudyData(
         overview=overview,
-        replicates=sorted(
-            (one for one in usable if one.variant in order and variants[one.variant].agrees(one.params)),
-            key=lambda one: (order.index(one.variant), one.seed),
-        ),
+        replicates=sorted(agreeing, key=lambda one: (order.index(one.variant), one.seed)),
         dataset=dataset,
         gallery=gallery and sound_gallery(gallery),
         pixel_counts=None if counts is None else sound_counts(counts),
         race=race and sound_race(race),
-        environment=[entry for run in runs(folder) if (entry := sound_run(run))],
+        environment=sound_runs(runs(folder)),
     )
-    notes = [
-        *_damaged(data, place),
-        *(_blind(overview, one) for one in blind),
-        *_misnamed(data, usable),
-        *_unevenly_scaled(data),
-        *_of_mixed_images(data),
-    ]
-    data = replace(data, damaged=notes)
-    race, tuned = data.race, data.of(TUNED)
-    winner = next((one.params for one in race.candidates if one.trial == race.winner), {}) if race else {}
-    complete = overview.study.complete
-    if race is None or all(identity(complete(one.params)) == identity(complete(winner)) for one in tuned):
-        return data
-    note = (
-        f"The race was won by trial #{race.winner}, but the replicates of {TUNED} are of another configuration, as a "
-        f"run was interrupted in between; the race is omitted, and `hw2tune summarize {data.name}` goes on."
-    )
-    return replace(data, race=None, damaged=[*data.damaged, note])
+    notes = [*_damaged(data, place), *_omitted(data, blind, usable), *_changed_images(data)]
+    winner, complete = data.winner, study.complete
+    if winner and any(identity(complete(one.params)) != identity(complete(winner.params)) for one in data.of(TUNED)):
+        notes.append(
+            f"The race was won by trial #{winner.trial}, but the replicates of {TUNED} are of another configuration, "
+            f"as a run was interrupted in between; the race is omitted, and `hw2tune summarize {data.name}` goes on."
+        )
+        data = replace(data, race=None)
+    return replace(data, damaged=notes)
 
 
-def _of_mixed_images(data: StudyData) -> list[str]:
-    noted = [run.get("data", {}).get("checksum") for run in data.environment]
-    checksums = dict.fromkeys(short(one) for one in noted if one and isinstance(one, str))
-    if len(checksums) < 2:
-        return []
-    return [
-        f"The images changed between two runs of this study (checksums {listed([*checksums])}), which version 0.1 did "
-        f"not notice: its results mix both; `hw2tune study {data.name} --fresh` starts over."
-    ]
-
-
-def _blind(overview: Overview, replicate: Replicate) -> str:
-    assert replicate.chosen is not None, "asked before"
-    return (
-        f"{replicate.variant}, seed {replicate.seed}, was tested at epoch {replicate.chosen.epoch}, where "
-        f"{overview.study.objective} is not finite (an error of version 0.1), and is omitted; "
-        f"`hw2tune summarize {overview.study.name}` trains it again."
-    )
-
-
-def _misnamed(data: StudyData, replicates: list[Replicate]) -> Iterator[str]:
-    """The replicates whose name an earlier version gave to several variants, or cut."""
-    omitted = dict.fromkeys(one.variant for one in replicates if one not in data.replicates)
-    for name in omitted:
-        called = [variant for variant, side in data.overview.study.variants.items() if side.earlier_variant == name]
+def _omitted(data: StudyData, blind: list[Replicate], usable: list[Replicate]) -> Iterator[str]:
+    """The replicates of earlier versions that were tested at a wrong epoch, or whose name meant several variants."""
+    study = data.overview.study
+    for one in blind:
+        assert one.chosen is not None, "asked before"
+        yield (
+            f"{one.variant}, seed {one.seed}, was tested at epoch {one.chosen.epoch}, where {study.objective} is not "
+            f"finite (an error of version 0.1), and is omitted; `hw2tune summarize {study.name}` trains it again."
+        )
+    for name in dict.fromkeys(one.variant for one in usable if one not in data.replicates):
+        called = [variant for variant, side in study.variants.items() if side.earlier_variant == name]
         if called:
             yield (
                 f"Replicates of `{name}` are omitted: an earlier version called {listed(called)} so; "
-                f"`hw2tune summarize {data.name}` tests each by its own name, and trains only what is missing."
+                f"`hw2tune summarize {study.name}` tests each by its own name, and trains only what is missing."
             )
 
 
-def _unevenly_scaled(data: StudyData) -> Iterator[str]:
-    """The images that an earlier version scaled each by its own largest pixel."""
-    if data.dataset is None or data.dataset.white is not None:
-        return
-    for note in data.dataset.notes:
+def _changed_images(data: StudyData) -> Iterator[str]:
+    """The images that an earlier version scaled each by its own largest pixel, or that changed between two runs."""
+    for note in data.dataset.notes if data.dataset and data.dataset.white is None else []:
         if note.endswith(("of 16 bits, scaled to 8", "of floating-point numbers, scaled to 8 bits")):
             yield (
                 f"{note}: version 0.1 scaled each by its own largest pixel, so dark and bright images may have "
                 f"changed places; `hw2tune study {data.name} --fresh` trains on one scale for all."
             )
+    noted = [run.get("data", {}).get("checksum") for run in data.environment]
+    checksums = dict.fromkeys(short(one) for one in noted if one and isinstance(one, str))
+    if len(checksums) > 1:
+        yield (
+            f"The images changed between two runs of this study (checksums {listed([*checksums])}), which version 0.1 "
+            f"did not notice: its results mix both; `hw2tune study {data.name} --fresh` starts over."
+        )
 
 
 def _damaged(data: StudyData, place: ReplicatesFolder) -> list[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from hw2tune.records.replicates import Array
 from hw2tune.records.trials.states import COMPLETE
@@ -32,7 +33,6 @@ from hw2tune.report.inference.statistics import (
     median_seed,
 )
 from hw2tune.report.study_data import StudyData
-from hw2tune.study.hyperparameters import Value
 from hw2tune.study.schema import TUNED
 from hw2tune.text.numbers import (
     changed_words,
@@ -55,7 +55,8 @@ SINGLE_RUN, SAME, MISSING, REFUSED = "single run", "same configuration", "missin
 FLOOR_MATTERS = 10  # pairs up to which the smallest possible p is worth telling
 UNEXPLAINED = "that chance does not explain"  # said only where the permutation test rejects, too
 DOUBTED = "by its interval, though less sure by the permutation test"
-UNDECIDED = "by its interval over seeds"  # with so few pairs that the permutation test cannot reject
+
+Arrays = tuple[Mapping[str, Array] | None, Mapping[str, Array] | None]  # of two replicates, as far as they are known
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,51 +95,47 @@ def claim(data: StudyData, variant: str, against: str, *, sentence: str = "") ->
 
     `sentence` is what the study file says makes the difference; without it, what differs between the two is said.
     """
-    params, other = params_of(data, variant), params_of(data, against)
-    if same_configuration(params, other):
-        return ClaimResult(
-            variant=variant, against=against, verdict=SAME, sentence=same_sentence(data, variant, against)
-        )
-    if any(overlaps_training(replicate) for name in (variant, against) for replicate in data.of(name)):
-        return ClaimResult(
-            variant=variant, against=against, verdict=REFUSED, sentence=_refused(variant, against), caveat=CAVEAT
-        )
-    shared = paired(variant, data.of(variant), against, data.of(against))
+    found = partial(ClaimResult, variant=variant, against=against)
+    replicates, others = data.of(variant), data.of(against)
+    if same_configuration(params_of(data, variant), params_of(data, against)):
+        return found(verdict=SAME, sentence=same_sentence(data, variant, against))
+    if any(overlaps_training(replicate) for replicate in (*replicates, *others)):
+        refused = f"{variant} against {against}: no claim, as accuracies were {CAVEAT}."
+        return found(verdict=REFUSED, sentence=refused, caveat=CAVEAT)
+    shared = paired(variant, replicates, against, others)
     if not shared.seeds:
-        return ClaimResult(variant=variant, against=against, verdict=MISSING, sentence=_missing(data, variant, against))
+        return found(verdict=MISSING, sentence=_missing(data, variant, against))
+    subject = sentence or _subject(data, variant, against)
     return compared(
-        variant, against, shared, sentence or _subject(data, variant, against),
-        arrays=lambda seed: both(data.arrays(variant, seed), data.arrays(against, seed)),
-    )  # fmt: skip
+        variant, against, shared, subject, lambda seed: (data.arrays(variant, seed), data.arrays(against, seed))
+    )
 
 
-def compared(
-    variant: str,
-    against: str,
-    shared: Pair,
-    subject: str,
-    *,
-    arrays: Callable[[int], Sequence[Mapping[str, Array]] | None],
-) -> ClaimResult:
-    """What a pair with seeds in common says; `arrays` gives the predictions of both on a seed."""
-    accuracies = [
-        [r.chosen.accuracy for r in replicates.values() if r.chosen] for replicates in (shared.variant, shared.against)
-    ]
+def compared(variant: str, against: str, shared: Pair, subject: str, arrays: Callable[[int], Arrays]) -> ClaimResult:
+    """What a pair with seeds in common says; `arrays` gives what is known of both on a seed."""
+    accuracies = [[r.chosen.accuracy for r in side.values() if r.chosen] for side in (shared.variant, shared.against)]
     comparison = compare_pairs(*accuracies)
     seed = median_seed(shared.seeds, [a - b for a, b in zip(*accuracies, strict=True)])
-    test = _mcnemar(arrays(seed))
+    omitted = f" Omitted: {listed(shared.dropped)}." if shared.dropped else ""
+    test, detail = None, f"{variant} against {against}: {PREDICTIONS_MISSING}"
+    if predictions := both(*arrays(seed)):
+        right, right_against = (each["predicted"] == each["labels"] for each in predictions)
+        test = mcnemar(right, right_against)
+        detail = (
+            f"On the median seed {seed}, {variant} fixed {counted(test.fixed, 'image')} that {against} got wrong and "
+            f"broke {test.broken} that it got right, of {len(right):,} test images (McNemar's exact {p_value(test.p)})."
+        )
+    direction = INCREASE if comparison.mean > 0 else DECREASE
     return ClaimResult(
         variant=variant,
         against=against,
-        verdict=_verdict(comparison),
-        sentence=sentence(f"{subject} {difference_words(comparison)}{_left_out(shared)}"),
-        detail=mcnemar_words(*test, variant, against, seed)
-        if test
-        else f"{variant} against {against}: {PREDICTIONS_MISSING}",
+        verdict=SINGLE_RUN if comparison.n == 1 else direction if comparison.excludes_zero else NOT_DETECTED,
+        sentence=sentence(f"{subject} {difference_words(comparison)}{omitted}"),
+        detail=detail,
         seeds=tuple(shared.seeds),
         comparison=comparison,
         median_seed=seed,
-        mcnemar=test and test[0],
+        mcnemar=test,
     )
 
 
@@ -155,16 +152,13 @@ def difference_words(comparison: PairedComparison) -> str:
 
 def _detected(comparison: PairedComparison) -> str:
     what = "an increase" if comparison.mean > 0 else "a decrease"
-    p, floor = comparison.permutation_p, comparison.permutation_floor
+    p, floor, n = comparison.permutation_p, comparison.permutation_floor, comparison.n
     assert p is not None and floor is not None  # there is an interval, so there are two pairs or more
     at_floor = p <= floor * (1 + 1e-9)
-    if at_floor and p > ALPHA:
-        return f"{what} {UNDECIDED}; with n = {comparison.n} the permutation test cannot go below {floor:.3g}"
-    limit = ""
-    if comparison.n <= FLOOR_MATTERS:
-        limit = (
-            f", the smallest that n = {comparison.n} allows" if at_floor else f"; n = {comparison.n} allows {floor:.3g}"
-        )
+    if at_floor and p > ALPHA:  # with so few pairs the permutation test cannot reject
+        return f"{what} by its interval over seeds; with n = {n} the permutation test cannot go below {floor:.3g}"
+    limit = f", the smallest that n = {n} allows" if at_floor else f"; n = {n} allows {floor:.3g}"
+    limit = limit if n <= FLOOR_MATTERS else ""
     return f"{what} {UNEXPLAINED if p <= ALPHA else DOUBTED} (permutation {p_value(p)}{limit})"
 
 
@@ -175,45 +169,19 @@ def _not_detected(comparison: PairedComparison) -> str:
     return f"no difference detectable; about n = {two_digits(needed):,} would be needed to see one of 0.1"
 
 
-def mcnemar_words(test: McNemar, images: int, variant: str, against: str, seed: int) -> str:
-    """McNemar's test on one pair of replicates."""
-    return (
-        f"On the median seed {seed}, {variant} fixed {counted(test.fixed, 'image')} that {against} got wrong and broke "
-        f"{test.broken} that it got right, of {images:,} test images (McNemar's exact {p_value(test.p)})."
-    )
-
-
-def _verdict(comparison: PairedComparison) -> str:
-    if comparison.n == 1:
-        return SINGLE_RUN
-    if not comparison.excludes_zero:
-        return NOT_DETECTED
-    return INCREASE if comparison.mean > 0 else DECREASE
-
-
 def _subject(data: StudyData, variant: str, against: str) -> str:
     """What makes the difference, to be followed by `changes test accuracy by`."""
     params, other = params_of(data, variant) or {}, params_of(data, against) or {}
-    one, two = data.side(variant), data.side(against)
+    one, two, study = data.side(variant), data.side(against), data.overview.study
     if plain_tuned(one) and two.of != TUNED and not two.changes:
-        return f"tuning ({_published(data, params)}{configuration_words(params)})"
+        same = [name for name in study.references if same_configuration(params, study.reference(name).as_dict())]
+        return f"tuning ({f'the reference {same[0]}: ' if same else ''}{configuration_words(params)})"
     changed = {name for name in params.keys() | other.keys() if params.get(name) != other.get(name)}
     if one.of == two.of and (plain_tuned(one) or plain_tuned(two)):
         return f"in the tuned configuration, {changed_words(params, other)}"
     if changed <= {"weight_decay"}:
         return changed_words(params, other)
     return f"{variant} ({configuration_words(params)}), against {against} ({configuration_words(other)}),"
-
-
-def _published(data: StudyData, params: Mapping[str, Value]) -> str:
-    """Whether the winner is a reference, but for the one that it is held against."""
-    study = data.overview.study
-    same = [name for name in study.references if same_configuration(params, study.reference(name).as_dict())]
-    return f"the reference {same[0]}: " if same else ""
-
-
-def _left_out(shared: Pair) -> str:
-    return f" Omitted: {listed(shared.dropped)}." if shared.dropped else ""
 
 
 def _missing(data: StudyData, variant: str, against: str) -> str:
@@ -232,14 +200,3 @@ def _absence(data: StudyData, variant: str) -> str:
         return f"{variant} has no replicates"
     states = sorted({UNCHOSEN if replicate.state == COMPLETE else replicate.state for replicate in replicates})
     return f"{variant} {' or '.join(states)} on {'its only seed' if len(replicates) == 1 else 'every seed'}"
-
-
-def _refused(variant: str, against: str) -> str:
-    return f"{variant} against {against}: no claim, as accuracies were {CAVEAT}."
-
-
-def _mcnemar(arrays: Sequence[Mapping[str, Array]] | None) -> tuple[McNemar, int] | None:
-    if arrays is None:
-        return None
-    right, right_against = (each["predicted"] == each["labels"] for each in arrays)
-    return mcnemar(right, right_against), len(right)

@@ -14,6 +14,7 @@ from hw2tune.study.schema import TUNED, Side
 from hw2tune.text.numbers import listed, value_words
 
 Params = Mapping[str, Value]
+COMPLETE_ARRAYS = ("labels", "predicted", "confidence")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,21 +37,15 @@ def paired(variant: str, replicates: Sequence[Replicate], against: str, others: 
     A diverged replicate takes its seed out of the comparison.
     """
     first, second = ({r.seed: r for r in each} for each in (replicates, others))
-    seeds = [seed for seed in sorted(first.keys() & second.keys()) if first[seed].chosen and second[seed].chosen]
+    seeds, dropped = [], []
+    for seed in sorted(first.keys() | second.keys()):
+        pair = (variant, first.get(seed)), (against, second.get(seed))
+        absent = [(name, one) for name, one in pair if one is None or one.chosen is None]
+        dropped += [f"{name} {one.state if one else 'was not trained'} on seed {seed}" for name, one in absent]
+        seeds += [] if absent else [seed]
     return Pair(
-        variant={seed: first[seed] for seed in seeds},
-        against={seed: second[seed] for seed in seeds},
-        dropped=[
-            f"{name} {_why(replicates.get(seed))} on seed {seed}"
-            for seed in sorted(first.keys() | second.keys())
-            for name, replicates in ((variant, first), (against, second))
-            if (replicate := replicates.get(seed)) is None or replicate.chosen is None
-        ],
+        variant={seed: first[seed] for seed in seeds}, against={seed: second[seed] for seed in seeds}, dropped=dropped
     )
-
-
-def _why(replicate: Replicate | None) -> str:
-    return "was not trained" if replicate is None else replicate.state
 
 
 def overlaps_training(replicate: Replicate) -> bool:
@@ -62,18 +57,16 @@ def params_of(data: StudyData, variant: str) -> Params | None:
     """The configuration of a variant: as trained, else as the study or the race has it; None where nobody knows."""
     if replicates := data.of(variant):
         return replicates[0].params
-    study, side = data.overview.study, data.side(variant)
+    study, side, winner = data.overview.study, data.side(variant), data.winner
     if side.of != TUNED:
         return study.hyperparameters({**study.references[side.of], **side.changes}).as_dict()
-    if side.changes:
-        tuned = params_of(data, TUNED) if TUNED in data.variants else _winner(data)
-        return None if tuned is None else study.hyperparameters({**tuned, **side.changes}).as_dict()
-    return _winner(data)
-
-
-def _winner(data: StudyData) -> Params | None:
-    race, complete = data.race, data.overview.study.complete
-    return next((complete(c.params) for c in race.candidates if c.trial == race.winner), None) if race else None
+    if side.changes and TUNED in data.variants:
+        tuned = params_of(data, TUNED)
+    else:
+        tuned = study.complete(winner.params) if winner else None
+    if tuned is None or not side.changes:
+        return tuned
+    return study.hyperparameters({**tuned, **side.changes}).as_dict()
 
 
 def same_configuration(params: Params | None, other: Params | None) -> bool:
@@ -101,12 +94,9 @@ def both(
     first: Mapping[str, Array] | None, second: Mapping[str, Array] | None
 ) -> tuple[Mapping[str, Array], ...] | None:
     """Two replicates' arrays; None where one has not all, or they saw different test images."""
-    if not (first and second and _complete_arrays(first) and _complete_arrays(second)):
-        return None
+    for arrays in (first, second):
+        shapes = [arrays[name].shape for name in COMPLETE_ARRAYS if name in arrays] if arrays else []
+        if len(shapes) < len(COMPLETE_ARRAYS) or len(set(shapes)) > 1:
+            return None
+    assert first and second
     return (first, second) if np.array_equal(first["labels"], second["labels"]) else None
-
-
-def _complete_arrays(arrays: Mapping[str, Array]) -> bool:
-    return all(name in arrays for name in ("labels", "predicted", "confidence")) and (
-        arrays["labels"].shape == arrays["predicted"].shape == arrays["confidence"].shape
-    )

@@ -40,18 +40,16 @@ class Optimism:
 
 def optimism(data: StudyData) -> Optimism | None:
     """The leader of the search in the race, the winner of the race on test; None where no trial has a value."""
-    study = data.overview.study
-    candidates, winner = data.race.candidates if data.race else [], winning_candidate(data.race)
-    best = data.overview.best
-    if winner:
-        leader, leader_value = candidates[0].trial, candidates[0].search_value
-        trial, value = winner.trial, winner.search_value
+    study, winner, best = data.overview.study, data.winner, data.overview.best
+    race = leader_race = None
+    if data.race and winner:
+        first = data.race.candidates[0]
+        leader, leader_value, leader_race = first.trial, first.search_value, race_summary(first)
+        trial, value, race = winner.trial, winner.search_value, race_summary(winner)
     elif best and best.value is not None:
         leader, leader_value = trial, value = best.number, best.value
     else:
         return None
-    race = race_summary(winner) if winner else None
-    leader_race = race_summary(candidates[0]) if winner else None
     test = _test(data, study.objective)
     found = Optimism(
         objective=study.objective,
@@ -71,33 +69,30 @@ def optimism(data: StudyData) -> Optimism | None:
 
 
 def _leader_words(found: Optimism) -> str:
-    name = objective_of(found.objective).label
+    objective, race = found.objective, found.leader_race
     led = (
         f"Of {counted(found.trials, 'trial')} with a value, #{found.leader} led the search with "
-        f"{measured(found.leader_search_value, found.objective)} {name}"
+        f"{measured(found.leader_search_value, objective)} {objective_of(objective).label}"
     )
-    if found.leader_race is None or found.leader_drop is None:
+    if race is None or found.leader_drop is None:
         return f"{led}."
-    drop = difference(found.leader_drop, found.objective)
-    seeds = counted(found.leader_race.n, "fresh seed")
-    return f"{led}; on {seeds} it has {_mean(found.leader_race, found)} on average ({drop})."
+    mean, drop = measured(race.mean, objective), difference(found.leader_drop, objective)
+    return f"{led}; on {counted(race.n, 'fresh seed')} it has {mean} on average ({drop})."
 
 
 def _winner_words(found: Optimism) -> str:
+    objective, race, test = found.objective, found.race, found.test
     parts = []
-    if found.race:
-        parts.append(f"{_mean(found.race, found)} on validation over the {counted(found.race.n, 'seed')} of the race")
-    if found.test:
-        parts.append(f"{_mean(found.test, found)} on the test images (n = {found.test.n})")
+    if race:
+        seeds = counted(race.n, "seed")
+        parts.append(f"{measured(race.mean, objective)} on validation over the {seeds} of the race")
+    if test:
+        parts.append(f"{measured(test.mean, objective)} on the test images (n = {test.n})")
     if not parts:
         return ""
     gap = found.validation_minus_test
-    apart = "" if gap is None else f": validation minus test is {difference(gap, found.objective)}"
+    apart = "" if gap is None else f": validation minus test is {difference(gap, objective)}"
     return f"The winner, #{found.trial}, has {listed(parts)}{apart}."
-
-
-def _mean(summary: Summary, found: Optimism) -> str:
-    return measured(summary.mean, found.objective)
 
 
 def _test(data: StudyData, objective: str) -> Summary | None:
@@ -107,11 +102,6 @@ def _test(data: StudyData, objective: str) -> Summary | None:
     found = [chosen.loss if is_loss(objective) else chosen.accuracy for chosen in held_out]
     values = [value for value in found if value is not None and math.isfinite(value)]
     return summarize(values) if values else None
-
-
-def winning_candidate(race: Race | None) -> Candidate | None:
-    """The candidate that became `tuned`."""
-    return next((c for c in race.candidates if c.trial == race.winner), None) if race else None
 
 
 def race_summary(candidate: Candidate) -> Summary | None:
@@ -128,21 +118,17 @@ def overtaken(race: Race) -> list[Candidate]:
 
 def race_sentence(data: StudyData) -> str:
     """Who won the race over the seeds and who was overtaken; says so where there was none."""
-    race = data.race
-    winner = winning_candidate(race)
+    race, winner = data.race, data.winner
     if race is None or winner is None:
         return "There was no race: the best trial of the search was not tried on other seeds."
     over = f"over {counted(len(race.seeds), 'seed')}"
     if len(race.candidates) == 1:
         return f"Trial #{winner.trial} ran alone {over}: {_told(winner, race)}."
-    if not overtaken(race):
-        return f"Trial #{winner.trial} led the search and stayed ahead {over}: {_field(race)}."
-    losers = listed([f"#{candidate.trial}" for candidate in overtaken(race)])
-    return f"Trial #{winner.trial} overtook {losers}, better in the search but not {over}: {_field(race)}."
-
-
-def _field(race: Race) -> str:
-    return "; ".join(f"#{candidate.trial} {_told(candidate, race)}" for candidate in race.candidates)
+    field = "; ".join(f"#{candidate.trial} {_told(candidate, race)}" for candidate in race.candidates)
+    losers = [f"#{candidate.trial}" for candidate in overtaken(race)]
+    if not losers:
+        return f"Trial #{winner.trial} led the search and stayed ahead {over}: {field}."
+    return f"Trial #{winner.trial} overtook {listed(losers)}, better in the search but not {over}: {field}."
 
 
 def _told(candidate: Candidate, race: Race) -> str:

@@ -23,7 +23,7 @@ import pandas as pd
 from hw2tune.paths import refuse_links_out
 from hw2tune.records.atomic import write_atomically
 from hw2tune.records.dataset import DatasetRecord
-from hw2tune.records.environment import runs as environment_runs
+from hw2tune.records.environment import runs
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.overview import Overview
 from hw2tune.records.replicates import ReplicatesFolder, read_replicates
@@ -34,7 +34,7 @@ from hw2tune.report.outputs import PAGE, default_target, replacing
 from hw2tune.report.page.blocks import Block, Facts, Prose, Row, Section, Table, render_page
 from hw2tune.report.page.sections import figure_block, machine_blocks
 from hw2tune.report.reproduction.tables import HELD_OUT_FIELDS, Reproduction, reproduce
-from hw2tune.report.sound import sound_replicate, sound_run
+from hw2tune.report.sound import sound_replicate, sound_runs
 from hw2tune.report.study_data import StudyData
 from hw2tune.report.summary import escape
 from hw2tune.study.file import find_study, parse_study
@@ -109,7 +109,7 @@ def _read(folder: StudyFolder) -> StudyData:
     """Return the repetitions as data of the shipped study with the published configurations."""
     dataset = folder.name.removeprefix("reproduce-").split(".")[0]
     study = parse_study(*find_study(PROTOCOLS[dataset].study))
-    environment = [entry for run in environment_runs(folder) if (entry := sound_run(run))]
+    environment = sound_runs(runs(folder))
     noted = environment[-1].get("data", {}) if environment else {}
     record = DatasetRecord(
         name=dataset, label=str(noted.get("name", PUBLISHED_ON[dataset])), classes=[], image_shape=[], mean=[], std=[],
