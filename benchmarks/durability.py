@@ -21,8 +21,7 @@ from hw2tune.records.trials.epochs import DIGEST, digest
 from hw2tune.records.trials.storage import create_optuna_study
 from hw2tune.search.recorder import Recorder
 from hw2tune.study.file import find_study, parse_study
-from hw2tune.train.batches import TrainingData, on_device
-from hw2tune.train.device import prepare_process
+from hw2tune.train.device import TrainingData, on_device, prepare_process
 from hw2tune.train.loop import train_epochs
 from hw2tune.train.state import checkpoint, new_state
 from hw2tune.train.task import Blueprint

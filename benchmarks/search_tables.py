@@ -205,8 +205,7 @@ def loaded(name: str) -> tuple[Any, Any, Any]:
     import torch
 
     from hw2tune.data.load import load_dataset
-    from hw2tune.train.batches import TrainingData, on_device
-    from hw2tune.train.device import prepare_process
+    from hw2tune.train.device import TrainingData, on_device, prepare_process
 
     task = TASKS[name]
     device = prepare_process(1, gpu=torch.cuda.is_available())

@@ -116,7 +116,7 @@ Prepared = tuple[Callable[[int], None], Callable[[], None]]
 
 def _ours(name: str, batch_size: int, pixels: np.ndarray, labels: np.ndarray) -> Prepared:
     from hw2tune.data.dataset import Split
-    from hw2tune.train.batches import on_device
+    from hw2tune.train.device import on_device
     from hw2tune.train.loop import train_epoch
 
     study, state, device, finish = _trained(name)
@@ -131,7 +131,7 @@ def _ours(name: str, batch_size: int, pixels: np.ndarray, labels: np.ndarray) ->
 
 def _bare(name: str, batch_size: int, pixels: np.ndarray, labels: np.ndarray) -> Prepared:
     from hw2tune.data.dataset import Split
-    from hw2tune.train.batches import on_device
+    from hw2tune.train.device import on_device
     from hw2tune.train.metrics import LOSSES
 
     study, state, device, finish = _trained(name)

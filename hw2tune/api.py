@@ -15,10 +15,9 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 from hw2tune.events import Listener, Listeners, ReportWritten, StudyStarted
 from hw2tune.execution import cleaning
 from hw2tune.execution.cleaning import Leftovers
-from hw2tune.execution.connection import Connection
 from hw2tune.execution.machine import this_machine
 from hw2tune.execution.preflight import make_plan, model_facts, preflight
-from hw2tune.execution.request import Request, load_for, resolve
+from hw2tune.execution.request import Connection, Request, load_for, resolve
 from hw2tune.records.dataset import refuse_other_images
 from hw2tune.records.layout import StudyFolder, folders_in
 from hw2tune.records.opening import refuse_another_study

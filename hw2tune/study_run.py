@@ -9,10 +9,9 @@ from typing import Any
 from hw2tune.data.dataset import Dataset
 from hw2tune.errors import NoTrialFinishedError
 from hw2tune.events import Listeners, StudyFinished
-from hw2tune.execution.connection import Connection
 from hw2tune.execution.machine import this_machine
 from hw2tune.execution.preflight import model_facts, preflight
-from hw2tune.execution.request import Request, load_for, resolve
+from hw2tune.execution.request import Connection, Request, load_for, resolve
 from hw2tune.loggers import optuna_silenced
 from hw2tune.records.dataset import refuse_other_images
 from hw2tune.records.environment import add_run

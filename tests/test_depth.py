@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typer.testing import CliRunner
 
 from hw2tune.cli import app
-from hw2tune.execution.connection import Connection
+from hw2tune.execution.request import Connection
 from hw2tune.resources import Capacity
 from hw2tune.search.driver import RunEnd
 from tests.report.fake_study import write_fake_study

@@ -71,7 +71,7 @@ def study(
     # Here and not above: a study that is handed over needs none of these, which take time.
     from hw2tune.api import replicate_study
     from hw2tune.events import Listeners
-    from hw2tune.execution.connection import Connection
+    from hw2tune.execution.request import Connection
     from hw2tune.study_run import run_on
     from hw2tune.terminal.progress import progress
 

@@ -20,7 +20,7 @@ from hw2tune.errors import Hw2tuneError, ModelError
 from hw2tune.export.trained import TrainedModel
 from hw2tune.loggers import silenced
 from hw2tune.text.plain import first_line
-from hw2tune.train.batches import on_device
+from hw2tune.train.device import on_device
 from hw2tune.train.loop import predict
 
 Probabilities = NDArray[np.float32]  # (N, K)

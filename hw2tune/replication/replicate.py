@@ -158,8 +158,7 @@ def _evaluate(
 ) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
     """In a worker: return the evaluations and the arrays of `records.replicates.write_replicate`."""
     from hw2tune.execution.tasks import told
-    from hw2tune.train.batches import on_device
-    from hw2tune.train.device import prepare_process
+    from hw2tune.train.device import on_device, prepare_process
     from hw2tune.train.evaluate import evaluate_network
 
     loss, info, test, gallery, gpu = shared

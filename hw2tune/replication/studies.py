@@ -11,8 +11,7 @@ from hw2tune.data.dataset import Dataset
 from hw2tune.data.splits import overlap
 from hw2tune.errors import InterruptedByUserError, StudyFolderError
 from hw2tune.events import Listeners, ReplicationFinished
-from hw2tune.execution.connection import Connection
-from hw2tune.execution.request import load_for
+from hw2tune.execution.request import Connection, load_for
 from hw2tune.records.dataset import keep_images
 from hw2tune.records.environment import add_run
 from hw2tune.records.layout import StudyFolder, study_folders

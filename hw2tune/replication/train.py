@@ -9,7 +9,7 @@ from importlib import metadata
 
 from hw2tune.data.dataset import Dataset
 from hw2tune.events import Listeners, ReplicationStarted
-from hw2tune.execution.connection import Connection
+from hw2tune.execution.request import Connection
 from hw2tune.records.replicates import (
     Replicate,
     ReplicatesFolder,

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from hw2tune.train.batches import DeviceSplit
+from hw2tune.train.device import DeviceSplit
 from hw2tune.train.loop import predict
 from hw2tune.train.metrics import LOSSES
 from hw2tune.train.models import build_model, load_weights

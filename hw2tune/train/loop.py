@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from hw2tune.study.hyperparameters import Hyperparameters
-from hw2tune.train.batches import DeviceSplit, TrainingData, augmentation_of
+from hw2tune.train.device import DeviceSplit, TrainingData, augmentation_of
 from hw2tune.train.metrics import LOSSES, Loss, Metric
 from hw2tune.train.optimizers import schedule_of, step_of
 from hw2tune.train.state import TrainingState, own_draws

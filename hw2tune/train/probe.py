@@ -22,8 +22,7 @@ from torch import Tensor, nn
 
 from hw2tune.errors import Hw2tuneError, ModelError
 from hw2tune.text.plain import first_line
-from hw2tune.train.batches import DeviceSplit, on_device
-from hw2tune.train.device import prepare_process
+from hw2tune.train.device import DeviceSplit, on_device, prepare_process
 from hw2tune.train.loop import evaluation_batch
 from hw2tune.train.metrics import LOSSES, metric_of
 from hw2tune.train.models import build_model

@@ -10,8 +10,7 @@ import torch
 from hw2tune.data.dataset import Split
 from hw2tune.records.replicates import Training
 from hw2tune.study.objectives import best_epoch, never_finite, objective_of
-from hw2tune.train.batches import DeviceSplit, TrainingData, on_device
-from hw2tune.train.device import prepare_process
+from hw2tune.train.device import DeviceSplit, TrainingData, on_device, prepare_process
 from hw2tune.train.evaluate import evaluation, weights_of
 from hw2tune.train.loop import DivergedError, predict, train_epochs
 from hw2tune.train.metrics import metric_of

@@ -123,7 +123,7 @@ def test_the_best_weights_on_disk_score_the_value_of_their_trial(results):
     import torch
 
     from hw2tune.data.load import load_dataset
-    from hw2tune.train.batches import on_device
+    from hw2tune.train.device import on_device
     from hw2tune.train.loop import predict
     from hw2tune.train.models import build_model
     from hw2tune.train.task import Blueprint

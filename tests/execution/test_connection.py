@@ -7,9 +7,8 @@ import pytest
 
 from hw2tune.errors import StudyFolderError
 from hw2tune.events import Listeners
-from hw2tune.execution import connection as module
-from hw2tune.execution.connection import Connection, _imported
-from hw2tune.execution.request import Request
+from hw2tune.execution import request as module
+from hw2tune.execution.request import Connection, Request, _imported
 from hw2tune.records.lock import locked
 from hw2tune.resources import ResourceRequest
 from hw2tune.study_run import run_on

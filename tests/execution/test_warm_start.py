@@ -4,8 +4,7 @@ import pytest
 
 from hw2tune.errors import StudyFolderError
 from hw2tune.events import Listeners
-from hw2tune.execution.connection import Connection
-from hw2tune.execution.request import Request
+from hw2tune.execution.request import Connection, Request
 from hw2tune.resources import ResourceRequest
 from hw2tune.study_run import run_on
 from tests.report.fake_study import write_fake_study

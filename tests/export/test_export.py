@@ -22,7 +22,7 @@ from hw2tune.errors import Hw2tuneError, ModelError, PathError, StudyFolderError
 from hw2tune.export.trained import find_model
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.replicates import ReplicatesFolder, read_arrays
-from hw2tune.train.batches import on_device
+from hw2tune.train.device import on_device
 from hw2tune.train.loop import predict
 from tests.export.trained_study import write_trained_study
 

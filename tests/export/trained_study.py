@@ -34,7 +34,7 @@ from hw2tune.search.failures import failure_of
 from hw2tune.search.recorder import Recorder
 from hw2tune.study.file import parse_study
 from hw2tune.study.schema import Study
-from hw2tune.train.batches import on_device
+from hw2tune.train.device import on_device
 from hw2tune.train.evaluate import evaluate_network
 from hw2tune.train.task import TrialData, task_of
 from hw2tune.train.trainer import Trainer

@@ -17,8 +17,7 @@ from hw2tune.data.load import load_dataset
 from hw2tune.data.own import OwnOptions
 from hw2tune.errors import StudyFolderError
 from hw2tune.events import Listeners
-from hw2tune.execution.connection import Connection
-from hw2tune.execution.request import Request, load_for
+from hw2tune.execution.request import Connection, Request, load_for
 from hw2tune.records.dataset import read_dataset, record_of, refuse_other_images
 from hw2tune.records.environment import add_run
 from hw2tune.records.layout import StudyFolder

@@ -11,8 +11,7 @@ from optuna.storages.journal import JournalFileBackend
 
 from hw2tune import api
 from hw2tune.events import Listeners
-from hw2tune.execution.connection import Connection
-from hw2tune.execution.request import Request
+from hw2tune.execution.request import Connection, Request
 from hw2tune.integrations.dashboard.folders import ShownFolders
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.overview import read_overview

@@ -5,7 +5,7 @@ import pytest
 
 from hw2tune.data.load import load_dataset
 from hw2tune.events import Event, Listeners, Noted
-from hw2tune.execution.connection import Connection
+from hw2tune.execution.request import Connection
 from hw2tune.records.replicates import ReplicatesFolder, Training, write_training
 from hw2tune.replication.train import Context, key_of, train_missing
 from hw2tune.resources import ResourceRequest

@@ -4,7 +4,7 @@ import torch
 
 from hw2tune.data.catalog import dataset_info
 from hw2tune.data.dataset import Split
-from hw2tune.train.batches import TrainingData, on_device
+from hw2tune.train.device import TrainingData, on_device
 
 CPU = torch.device("cpu")
 

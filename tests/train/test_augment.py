@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from hw2tune.study.hyperparameters import Hyperparameters
-from hw2tune.train.batches import augmentation_of
+from hw2tune.train.device import augmentation_of
 from hw2tune.train.loop import train_epochs
 from hw2tune.train.state import checkpoint, new_state, restore
 from hw2tune.train.task import Blueprint

@@ -6,7 +6,7 @@ from torch import nn
 
 from hw2tune.errors import ModelError
 from hw2tune.study.hyperparameters import Hyperparameters
-from hw2tune.train.batches import DeviceSplit
+from hw2tune.train.device import DeviceSplit
 from hw2tune.train.evaluate import network, weights_of
 from hw2tune.train.loop import evaluation_batch, train_epochs
 from hw2tune.train.models import build_model

@@ -13,7 +13,7 @@ import pytest
 
 import hw2tune
 from hw2tune.events import Listeners
-from hw2tune.execution.connection import Connection
+from hw2tune.execution.request import Connection
 from hw2tune.records.environment import add_run
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.overview import read_study
