@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from hw2tune.errors import ResourceError
 
@@ -46,6 +47,11 @@ class Capacity:
     def selector(self) -> dict[str, str]:
         """Ray's label selector for the nodes that are not to be avoided."""
         return {"ray.io/node-id": f"!in({','.join(self.avoid)})"} if self.avoid else {}
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The options of a Ray task that trains or tests."""
+        return {"num_cpus": self.cpus_per_trial, "num_gpus": self.gpus_per_trial, "label_selector": self.selector}
 
 
 def find_capacity(

@@ -36,7 +36,7 @@ from hw2tune.study.objectives import OBJECTIVES
 from hw2tune.study.schema import Study
 from hw2tune.study.space import applies
 from hw2tune.text.plain import last_line
-from hw2tune.train.task import ProbeRequest, TrialData, task_of
+from hw2tune.train.task import TrialData, task_of
 
 CHECKPOINT_OVERHEAD = 30_000  # bytes beside the numbers: names, generators, the epochs so far
 MUCH_DECODED = 1e9  # bytes
@@ -152,7 +152,7 @@ def model_facts(study: Study, data: Dataset) -> ModelFacts:
     tasks = [task_of(study, one, study.seed) for one in configurations(study)]
     order, none = np.random.default_rng(0).permutation(len(data.train))[:IMAGES], np.arange(0)
     some = TrialData(info=data.info, train=data.train.take(order), validation=data.train.take(none))
-    answer = _asked(ProbeRequest(tasks=tasks, batch_sizes=batch_sizes(study), data=some))
+    answer = _asked(tasks, batch_sizes(study), some)
     if "error" in answer:
         raise ModelError(answer["error"])
     return ModelFacts(**answer)
@@ -182,7 +182,7 @@ def _extremes(study: Study) -> list[Hyperparameters]:
     return [study.hyperparameters(one) for one in given]
 
 
-def _asked(request: ProbeRequest) -> dict[str, Any]:
+def _asked(*request: Any) -> dict[str, Any]:
     given = os.environ.get("PYTHONPATH")
     places = [Path(__file__).parents[2], *map(Path, given.split(os.pathsep) if given else [])]
     path = os.pathsep.join(str(place.absolute()) for place in places)

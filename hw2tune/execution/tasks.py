@@ -36,10 +36,7 @@ def train_all(
     With `published` the epochs carry both evaluations (`Trainer.train_as_published`), and no weights are kept.
     """
     shared = ray.put((data, published))
-    remote = ray.remote(
-        num_cpus=capacity.cpus_per_trial, num_gpus=capacity.gpus_per_trial, max_retries=2, num_returns="streaming",
-        label_selector=capacity.selector,
-    )(_stream)  # fmt: skip
+    remote = ray.remote(max_retries=2, num_returns="streaming", **capacity.options)(_stream)
     waiting = deque(enumerate(jobs))
     live: dict[Any, tuple[int, Job]] = {}  # by the stream of its results
     while waiting or live:
@@ -72,9 +69,7 @@ def run_each(
     `shared` travels once. Raises TrainingFailedError, naming the replicate.
     """
     reference = ray.put(shared)
-    remote = ray.remote(
-        num_cpus=capacity.cpus_per_trial, num_gpus=capacity.gpus_per_trial, label_selector=capacity.selector
-    )(function)
+    remote = ray.remote(**capacity.options)(function)
     pending = {remote.remote(reference, *arguments): key for key, arguments in calls.items()}
     while pending:
         (ready, *_), _ = ray.wait(list(pending), num_returns=1)
@@ -106,6 +101,7 @@ def told(code: Mapping[str, str]) -> Iterator[None]:
 
 def _stream(task: Task, shared: tuple[TrialData, PublishedEvaluation | None], threads: int, gpu: bool) -> Iterator[Any]:
     """In the worker: each epoch's record, then the Training."""
+    from hw2tune.train.device import on_device
     from hw2tune.train.trainer import Trainer
 
     data, published = shared
@@ -114,7 +110,7 @@ def _stream(task: Task, shared: tuple[TrialData, PublishedEvaluation | None], th
         if published is None:
             result = yield from trainer.train(task)
         else:
-            held_out = trainer.on_device(published.test, data)
+            held_out = on_device(published.test, data.info, trainer.device)
             evaluated = trainer.data.train if published.evaluated == "train" else held_out
             result = yield from trainer.train_as_published(task, evaluated, held_out)
         yield result

@@ -1,7 +1,7 @@
 """A trial of a study's own network in small, on real images: `python -m hw2tune.train.probe`.
 
 In a process of its own, so that nothing the user's code does ends us, and in an empty folder, as a trial: a pickled
-`ProbeRequest` comes in on stdin, one line of JSON goes out on stdout.
+tuple of the arguments of `probe` comes in on stdin, one line of JSON goes out on stdout.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import pickle
 import sys
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,27 +27,27 @@ from hw2tune.train.loop import evaluation_batch
 from hw2tune.train.metrics import LOSSES, metric_of
 from hw2tune.train.models import build_model
 from hw2tune.train.optimizers import build_optimizers, step_of
-from hw2tune.train.task import ProbeRequest, Task
+from hw2tune.train.task import Task, TrialData
 
 STEPS = 3  # that are timed, behind one that is not
 CPU = torch.device("cpu")
 
 
-def probe(request: ProbeRequest) -> dict[str, Any]:
+def probe(tasks: Sequence[Task], batch_sizes: Sequence[int], data: TrialData) -> dict[str, Any]:
     """`parameters` (the largest network's), `images_per_second` (the slowest's) and `notes`. Raises ModelError."""
-    split = on_device(request.data.train, request.data.info, CPU)
-    classes, parameters, speeds, notes = len(request.data.info.classes), [], [], []
-    for task in request.tasks:
+    split = on_device(data.train, data.info, CPU)
+    classes, parameters, speeds, notes = len(data.info.classes), [], [], []
+    for task in tasks:
         with _named(task):
             torch.manual_seed(task.seed)
-            model = build_model(task.blueprint(request.data.info), CPU)
+            model = build_model(task.blueprint(data.info), CPU)
         for key, value in model.state_dict().items():
             if not isinstance(value, Tensor):
                 raise ModelError(
                     f"{task.model}: `{key}` in its state_dict is a {type(value).__name__}, and weights are kept as "
                     "tensors; use register_buffer"
                 )
-        largest, *smaller = sorted({min(size, len(split)) for size in request.batch_sizes}, reverse=True)
+        largest, *smaller = sorted({min(size, len(split)) for size in batch_sizes}, reverse=True)
         for size, where in [(largest, ""), *((size, f" on a batch of {size}") for size in smaller)]:
             notes += _training_notes(task, model, next(split.batches(size)), classes, where)
         notes += _evaluation_notes(task, model, split, classes)
@@ -176,7 +176,7 @@ def main() -> None:
     out, sys.stdout = sys.stdout, sys.stderr  # what the user's code prints is no answer
     prepare_process(1, gpu=False)
     try:
-        answer: dict[str, Any] = probe(pickle.load(sys.stdin.buffer))  # written by the very program that started us
+        answer: dict[str, Any] = probe(*pickle.load(sys.stdin.buffer))  # written by the very program that started us
     except Hw2tuneError as error:
         answer = {"error": f"model: {error}" if isinstance(error, ModelError) else str(error)}
     out.write(json.dumps(answer) + "\n")

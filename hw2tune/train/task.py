@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -67,15 +67,6 @@ class TrialData:
     info: DatasetInfo
     train: Split
     validation: Split
-
-
-@dataclass(frozen=True, kw_only=True)
-class ProbeRequest:
-    """A network's trial before a study: trainings that build it differently, batch sizes, and some of the images."""
-
-    tasks: Sequence[Task]
-    batch_sizes: Sequence[int]
-    data: TrialData
 
 
 @dataclass(frozen=True, kw_only=True)

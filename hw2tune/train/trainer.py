@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 
-from hw2tune.data.dataset import Split
 from hw2tune.records.replicates import Training
 from hw2tune.study.objectives import best_epoch, never_finite, objective_of
 from hw2tune.train.device import DeviceSplit, TrainingData, on_device, prepare_process
@@ -62,13 +61,8 @@ class Trainer:
 
     def __init__(self, data: TrialData, *, threads: int, gpu: bool) -> None:
         self.device = prepare_process(threads, gpu=gpu)
-        self.data = TrainingData(
-            train=self.on_device(data.train, data), validation=self.on_device(data.validation, data), info=data.info
-        )
-
-    def on_device(self, split: Split, data: TrialData) -> DeviceSplit:
-        """Return a split of the data set on this process's device."""
-        return on_device(split, data.info, self.device)
+        train, validation = (on_device(split, data.info, self.device) for split in (data.train, data.validation))
+        self.data = TrainingData(train=train, validation=validation, info=data.info)
 
     def open(self, task: Task, saved: bytes | None = None) -> Session:
         """Return a training at its beginning, or at its checkpoint `saved`."""

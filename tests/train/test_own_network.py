@@ -10,7 +10,7 @@ from hw2tune.train.loop import train_epochs
 from hw2tune.train.models import build_model
 from hw2tune.train.probe import probe
 from hw2tune.train.state import checkpoint, new_state, restore
-from hw2tune.train.task import Blueprint, ProbeRequest, Task, TrialData
+from hw2tune.train.task import Blueprint, Task, TrialData
 from tests.train.conftest import CPU, make_data, random_split
 
 NET = """
@@ -91,7 +91,7 @@ def test_a_network_of_another_package_takes_the_classes():
     assert build_model(resnet, CPU).fc.out_features == 3
 
 
-def request(text: str, images: str = "cifar10", batch_sizes=(16,), **hyperparameters) -> ProbeRequest:
+def request(text: str, images: str = "cifar10", batch_sizes=(16,), **hyperparameters) -> tuple:
     hp = Hyperparameters(learning_rate=0.01, batch_size=16, optimizer="sgd", model=hyperparameters)
     task = Task(
         model="net.py:Net", loss="cross_entropy", hyperparameters=hp, seed=0, max_epochs=1,
@@ -101,11 +101,11 @@ def request(text: str, images: str = "cifar10", batch_sizes=(16,), **hyperparame
     from hw2tune.data.catalog import dataset_info
 
     data = TrialData(info=dataset_info(images), train=split, validation=split)
-    return ProbeRequest(tasks=[task], batch_sizes=batch_sizes, data=data)
+    return [task], batch_sizes, data
 
 
 def test_a_sound_network_is_measured():
-    facts = probe(request(NET, width=8))
+    facts = probe(*request(NET, width=8))
     assert facts["parameters"] == (27 + 1) * 8 + 16 + (72 + 1) * 8 + 90 + 1
     assert facts["images_per_second"] > 0
 
@@ -136,5 +136,5 @@ PLAIN = "import torch\nfrom torch import nn\ndef Net(num_classes):\n    return "
 )  # fmt: skip
 def test_what_cannot_be_trained_is_said_with_its_place(text, more, said):
     with pytest.raises(ModelError) as refused:
-        probe(request(text, **more))
+        probe(*request(text, **more))
     assert str(refused.value).startswith(said)

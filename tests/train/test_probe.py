@@ -12,7 +12,6 @@ from hw2tune.train.loop import evaluation_batch, train_epochs
 from hw2tune.train.models import build_model
 from hw2tune.train.probe import probe
 from hw2tune.train.state import new_state
-from hw2tune.train.task import ProbeRequest
 from tests.train.conftest import CPU, make_data
 from tests.train.test_own_network import NET, blueprint, request
 
@@ -66,8 +65,8 @@ def test_a_network_that_pytorch_trains_is_trained_to_the_same_weights(text):
     ours = trained(text)
     for name, theirs in trained_by_pytorch_alone(text).named_parameters():
         torch.testing.assert_close(ours.get_parameter(name), theirs, msg=name)
-    assert probe(request(text))["notes"] == []
-    assert probe(request(text, "mnist"))["notes"] == []  # of one channel
+    assert probe(*request(text))["notes"] == []
+    assert probe(*request(text, "mnist"))["notes"] == []  # of one channel
     again = network(blueprint(text), weights_of(ours), CPU)
     images = torch.rand(4, 3, 32, 32).contiguous(memory_format=torch.channels_last)
     assert torch.equal(again.eval()(images), ours.eval()(images))
@@ -132,9 +131,9 @@ def test_evaluation_takes_500_images_at_once_and_of_large_ones_what_32_mb_hold()
     assert [batch(height, 3) for height in (96, 224, 512, 4096)] == [289, 53, 10, 2]
 
 
-def refused(asked: ProbeRequest) -> str:
+def refused(asked: tuple) -> str:
     with pytest.raises(ModelError) as error:
-        probe(asked)
+        probe(*asked)
     return str(error.value)
 
 
@@ -175,7 +174,7 @@ def test_an_error_in_evaluation_mode_says_so():
 def test_the_smallest_batch_of_a_study_is_tried_as_well_as_the_largest():
     text = MEAN.replace("self.head =", "self.norm = nn.BatchNorm1d(8)\n        self.head =")
     text = text.replace("x.mean((2, 3))", "self.norm(x.mean((2, 3)))")
-    assert probe(request(text, batch_sizes=(16, 2)))["notes"] == []
+    assert probe(*request(text, batch_sizes=(16, 2)))["notes"] == []
     assert refused(request(text, batch_sizes=(16, 1))) == (
         "net.py, line 15: ValueError: Expected more than 1 value per channel when training, got input size "
         "torch.Size([1, 8]) on a batch of 1"
@@ -202,7 +201,7 @@ def test_the_smallest_batch_of_a_study_is_tried_as_well_as_the_largest():
     ],
 )  # fmt: skip
 def test_what_trains_and_is_hardly_meant_gets_a_note(text, notes):
-    assert probe(request(text))["notes"] == [f"net.py:Net: {note}" for note in notes]
+    assert probe(*request(text))["notes"] == [f"net.py:Net: {note}" for note in notes]
 
 
 def test_state_that_is_no_tensor_is_refused_before_hours_of_training_are_kept_without_it():
