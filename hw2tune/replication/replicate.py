@@ -163,14 +163,5 @@ def _evaluate(
 
     loss, info, test, gallery, gpu = shared
     with told(blueprint.code):
-        device = prepare_process(1, gpu=gpu)
-        return evaluate_network(
-            blueprint=blueprint,
-            loss=loss,
-            weights={which: training.weights(which) for which in ("chosen", "last")},
-            epochs={"chosen": training.chosen_epoch or 0, "last": len(training.epochs)},
-            initial_norms=training.weights("initial_norms"),
-            test=on_device(test, info, device),
-            shown=[int(index) for index in gallery[:FEATURE_IMAGES]],
-            device=device,
-        )
+        images = on_device(test, info, prepare_process(1, gpu=gpu))
+        return evaluate_network(training, blueprint, images, loss=loss, shown=gallery[:FEATURE_IMAGES])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from hw2tune.records.replicates import Training
 from hw2tune.train.device import DeviceSplit
 from hw2tune.train.loop import predict
 from hw2tune.train.metrics import LOSSES
@@ -22,15 +23,7 @@ FEATURE_LAYERS = 2  # of the convolutions, the first and the last
 
 
 def evaluate_network(
-    *,
-    blueprint: Blueprint,
-    loss: str,
-    weights: Mapping[str, Weights],
-    epochs: Mapping[str, int],
-    initial_norms: Mapping[str, Any],
-    test: DeviceSplit,
-    shown: Sequence[int],
-    device: torch.device,
+    training: Training, blueprint: Blueprint, test: DeviceSplit, *, loss: str, shown: Sequence[int]
 ) -> tuple[dict[str, dict[str, Any]], dict[str, NDArray[Any]]]:
     """Evaluate a training for reports: on test by its `chosen` and `last` weights, and as arrays.
 
@@ -39,19 +32,19 @@ def evaluate_network(
     label_type = np.uint8 if len(blueprint.classes) <= 256 else np.uint16
     arrays: dict[str, NDArray[Any]] = {"labels": test.labels.cpu().numpy().astype(label_type)}
     evaluations = {}
-    for which in ("chosen", "last"):
-        net = network(blueprint, weights[which], device)
+    for which, epoch in (("chosen", training.chosen_epoch or 0), ("last", len(training.epochs))):
+        net = network(blueprint, training.weights(which), test.images.device)
         logits = predict(net, test)
-        evaluations[which] = evaluation(logits, test.labels, loss) | {"epoch": epochs[which]}
+        evaluations[which] = evaluation(logits, test.labels, loss) | {"epoch": epoch}
         predicted, confidence = predictions(logits, label_type)
         if which == "chosen":
             arrays |= {"predicted": predicted, "confidence": confidence}
         else:
             arrays["last_predicted"] = predicted
-    images = test.normalised(test.images[list(shown)])
+    images, norms = test.normalised(test.images[list(map(int, shown))]), training.weights("initial_norms")
     arrays |= {f"features/{name}": maps for name, maps in feature_maps(net, images).items()}
     arrays |= {f"weights/{name}": _array(tensor) for name, tensor in net.named_parameters()}
-    arrays |= {f"initial_norms/{name}": np.asarray(norm, np.float32) for name, norm in initial_norms.items()}
+    arrays |= {f"initial_norms/{name}": np.asarray(norm, np.float32) for name, norm in norms.items()}
     return evaluations, arrays
 
 

@@ -129,11 +129,8 @@ def _replicate(
         training = _training(trainer, task, f"key{seed}")
         write_training(place.trainings, training)
         evaluations, arrays = evaluate_network(
-            blueprint=task.blueprint(data.info), loss=study.loss,
-            weights={which: training.weights(which) for which in ("chosen", "last")},
-            epochs={"chosen": training.chosen_epoch or 0, "last": len(training.epochs)},
-            initial_norms=training.weights("initial_norms"), test=on_device(data.test, data.info, trainer.device),
-            shown=[int(index) for index in gallery.indices[:3]], device=trainer.device,
+            training, task.blueprint(data.info), on_device(data.test, data.info, trainer.device), loss=study.loss,
+            shown=gallery.indices[:3],
         )  # fmt: skip
         read = {which: Evaluation(split="test", **values) for which, values in evaluations.items()}
         for variant in ("tuned", "baseline"):
