@@ -46,8 +46,8 @@ def callers_modules_kept() -> Iterator[None]:
         _FINDER.withdraw()
 
 
-class _Finder(MetaPathFinder):
-    """Finds the modules of one study's code before any others of the same names."""
+class _Finder(MetaPathFinder, InspectLoader):
+    """Find the modules of one study's code before any others of the same names, and load them from memory."""
 
     def __init__(self) -> None:
         self.code: dict[str, str] = {}
@@ -85,27 +85,19 @@ class _Finder(MetaPathFinder):
         file = self.files[fullname]
         if file is None:
             return ModuleSpec(fullname, None, is_package=True)
-        loader = _Loader(file, self.code[file])
-        return importlib.util.spec_from_loader(
-            fullname, loader, origin=file, is_package=PurePosixPath(file).name == "__init__.py"
-        )
+        package = PurePosixPath(file).name == "__init__.py"
+        return importlib.util.spec_from_loader(fullname, self, origin=file, is_package=package)
 
-
-class _Loader(InspectLoader):
-    """A module's source from memory; tracebacks show its lines."""
-
-    def __init__(self, file: str, text: str) -> None:
-        self.file, self.text = file, text
-
-    def get_source(self, fullname: str) -> str:
-        """Return the source as it was next to the study file."""
-        return self.text
+    def get_source(self, fullname: str) -> str | None:
+        """Return the source of a module as it was next to the study file."""
+        return self.code.get(self.files.get(fullname) or "")
 
     def exec_module(self, module: ModuleType) -> None:
-        """Run the module under its file's name."""
-        module.__file__ = self.file
-        linecache.cache[self.file] = (len(self.text), None, self.text.splitlines(keepends=True), self.file)
-        exec(compile(self.text, self.file, "exec", dont_inherit=True), module.__dict__)
+        """Run the module under its file's name; tracebacks show its lines."""
+        file = self.files[module.__name__] or ""
+        module.__file__, text = file, self.code[file]
+        linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
+        exec(compile(text, file, "exec", dont_inherit=True), module.__dict__)
 
 
 def is_users(error: BaseException, code: Mapping[str, str]) -> bool:
