@@ -70,7 +70,6 @@ def reached(typed: str, named: str) -> tuple[str, str]:
 def own_token() -> Iterator[None]:
     """For a Ray that is started here: closed to others, and nothing is left on disk nor has to be there."""
     with _variables({MODE: "token", TOKEN: secrets.token_hex(32)}):
-        _read_anew()
         yield
 
 
@@ -81,7 +80,6 @@ def users_token(mode: str | None = None) -> Iterator[None]:
         if _token_file().stat().st_mode & 0o077:  # Ray 2.60 leaves the file that it makes readable to everybody
             _token_file().chmod(0o600)
     with _variables({MODE: mode or ("token" if _has_token() else "disabled")}):
-        _read_anew()
         yield
 
 
@@ -128,9 +126,16 @@ def _token_file() -> Path:
 
 @contextlib.contextmanager
 def _variables(values: dict[str, str | None]) -> Iterator[dict[str, str | None]]:
-    """For the length of a `with`, environment variables have these values, or are not set. Yields those before."""
+    """For the length of a `with`, environment variables have these values, or are not set. Yields those before.
+
+    Ray reads them anew as in its own tests between two clusters (ray/_private/authentication_test_utils.py).
+    """
+    from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]  # compiled, without stubs
+
     before = {name: os.environ.pop(name, None) for name in values}
     os.environ.update({name: value for name, value in values.items() if value is not None})
+    Config.initialize("")
+    AuthenticationTokenLoader.instance().reset_cache()
     try:
         yield before
     finally:
@@ -138,14 +143,6 @@ def _variables(values: dict[str, str | None]) -> Iterator[dict[str, str | None]]
             os.environ.pop(name, None)
             if value is not None:
                 os.environ[name] = value
-
-
-def _read_anew() -> None:
-    """As Ray's own tests do between two clusters (ray/_private/authentication_test_utils.py)."""
-    from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]  # compiled, without stubs
-
-    Config.initialize("")
-    AuthenticationTokenLoader.instance().reset_cache()
 
 
 def connection_error(address: str, said: str) -> ResourceError:

@@ -36,7 +36,8 @@ def scratch() -> Iterator[Path]:
     """A new folder, short enough for Ray's sockets, for the length of a `with`. Raises ResourceError."""
     place = temporary_place()
     for other in {place, *(there for _, there in _places())}:
-        remove_abandoned(other)
+        for folder in other.glob(PREFIX + "*"):
+            remove_if_abandoned(folder)
     folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=place))
     lock = filelock.FileLock(folder / "new")
     lock.acquire()
@@ -47,11 +48,6 @@ def scratch() -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
         lock.release(force=True)
         shutil.rmtree(folder, ignore_errors=True)  # Ray's last processes may have written meanwhile
-
-
-def remove_abandoned(place: Path) -> list[Path]:
-    """Remove the folders in `place` whose command is dead; return them."""
-    return [folder for folder in place.glob(PREFIX + "*") if remove_if_abandoned(folder)]
 
 
 def find_abandoned() -> list[Path]:

@@ -140,12 +140,12 @@ class Augmentation:
     square of each to the normalised 0. All is drawn from `generator`, on the batch's device.
     """
 
-    parts: frozenset[str]
+    parts: str  # `flip+crop` and the like, or `none`
     generator: torch.Generator
 
     def pixels(self, images: Tensor) -> Tensor:
         """Flipped and shifted copies of raw images (B, H, W, C); what neither touches comes back as it is."""
-        if not self.parts & {"flip", "crop"}:
+        if "flip" not in self.parts and "crop" not in self.parts:
             return images
         count, height, width, channels = images.shape
         rows, columns = self._shifted(count, height), self._shifted(count, width)
@@ -181,8 +181,3 @@ class Augmentation:
 
     def _drawn(self, count: int, below: int) -> Tensor:
         return torch.randint(below, (count,), generator=self.generator, device=self.generator.device)
-
-
-def augmentation_of(name: str, generator: torch.Generator) -> Augmentation | None:
-    """`flip+crop` and the like; None for `none`."""
-    return None if name == "none" else Augmentation(frozenset(name.split("+")), generator)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from hw2tune.study.hyperparameters import Hyperparameters
-from hw2tune.train.device import DeviceSplit, TrainingData, augmentation_of
+from hw2tune.train.device import Augmentation, DeviceSplit, TrainingData
 from hw2tune.train.metrics import LOSSES, Loss, Metric
 from hw2tune.train.optimizers import schedule_of, step_of
 from hw2tune.train.state import TrainingState, own_draws
@@ -70,7 +70,7 @@ def train_epoch(
     """One pass over the images in a new order. Returns mean loss and accuracy over the batches, in training mode."""
     state.model.train()
     minimised = partial(LOSSES[loss], label_smoothing=hyperparameters.label_smoothing)
-    augmentation = augmentation_of(hyperparameters.augment, state.augment_generator)
+    augmentation = Augmentation(hyperparameters.augment, state.augment_generator)
     update = update_of(
         state, hyperparameters, steps_an_epoch=train.count(hyperparameters.batch_size), epochs=max_epochs
     )

@@ -8,7 +8,7 @@ import pytest
 
 from hw2tune.errors import ResourceError
 from hw2tune.execution import scratch as module
-from hw2tune.execution.scratch import remove_abandoned, scratch
+from hw2tune.execution.scratch import remove_if_abandoned, scratch
 
 
 @pytest.fixture
@@ -102,7 +102,7 @@ def test_what_a_killed_command_left_is_removed_and_what_a_living_one_has_is_not(
     for file in (study / "lock", study / "study.toml"):
         study.mkdir(exist_ok=True)
         file.touch()
-    assert remove_abandoned(short) == [killed]
+    assert [folder for folder in short.iterdir() if remove_if_abandoned(folder)] == [killed]
     assert sorted(path.name for path in short.iterdir()) == sorted([living.name, "hw2tune-foreign", "hw2tune-study"])
     others[1].communicate("")
     assert sorted(path.name for path in short.iterdir()) == ["hw2tune-foreign", "hw2tune-study"]
