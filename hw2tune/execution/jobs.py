@@ -81,21 +81,23 @@ def submit_study(request: Request, more: Sequence[str], *, attach: bool, logs: b
     study = resolve(request)
     rejoin = shlex.join(["hw2tune", "study", request.study, "--address", url, "--attach"])
     cluster = JobServer(url=url, study=study.name, rejoin=rejoin)
-    if attach or logs:
-        job = newest(cluster)
-    else:
-        if in_folder(study):
-            _note(f"dataset {study.dataset}: only its path is sent; the cluster needs the same images there")
-        environment = trust_variable() | (environment_of(os.environ) if "--log" in more else {})
-        job = submit(cluster, study, results, [*options_of(request), *more], environment)
-        _note(f"job {job} at {url}; Ctrl-C leaves it alone, `{rejoin}` follows it again")
-        _note(f"its results lie there, in {on_the_head(results)}/{study.name}")
+    job = newest(cluster) if attach or logs else _submitted(cluster, study, request, more)
     if logs:
         with _words(cluster):
             text = _without_rays(_client(cluster).get_job_logs(job))
         out.write(text)
         return 0
     return follow(cluster, job, out)
+
+
+def _submitted(cluster: JobServer, study: Study, request: Request, more: Sequence[str]) -> str:
+    if in_folder(study):
+        _note(f"dataset {study.dataset}: only its path is sent; the cluster needs the same images there")
+    environment = trust_variable() | (environment_of(os.environ) if "--log" in more else {})
+    job = submit(cluster, study, str(request.results), [*options_of(request), *more], environment)
+    _note(f"job {job} at {cluster.url}; Ctrl-C leaves it alone, `{cluster.rejoin}` follows it again")
+    _note(f"its results lie there, in {on_the_head(str(request.results))}/{study.name}")
+    return job
 
 
 def options_of(request: Request) -> list[str]:
