@@ -1,7 +1,5 @@
 """Pixels of image files, by one rule for a whole data set: decoded once, then read from the user's cache."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

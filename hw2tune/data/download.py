@@ -1,7 +1,5 @@
 """Downloads of published data sets with pooch: once, under a lock, atomically, without torch."""
 
-from __future__ import annotations
-
 import gzip
 import os
 import shutil

@@ -1,7 +1,5 @@
 """Folders of images, <class>/* in a folder or in each of its parts, and published data sets as such folders."""
 
-from __future__ import annotations
-
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,7 +1,5 @@
 """The user's own images: a folder of them, or arrays that a function returns (`my_data.py:load`)."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace

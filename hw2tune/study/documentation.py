@@ -3,8 +3,6 @@
 `docs/study.schema.json` is for editors, which complete and check by it; `docs/study-file.md` is for people.
 """
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Faults of a study file's content as text, `key: condition, but got value`, all of them at once."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import re

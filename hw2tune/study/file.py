@@ -1,7 +1,5 @@
 """Study files in TOML. Reading a faulty file names all of its faults at once."""
 
-from __future__ import annotations
-
 import codecs
 import contextlib
 import tomllib

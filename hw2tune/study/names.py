@@ -1,7 +1,5 @@
 """Names in study files and command lines, and the shipped networks. Light, as a shell's completion imports it."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path

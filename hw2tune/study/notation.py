@@ -1,7 +1,5 @@
 """Notations of one thing in a study file: those brought to one form before it is checked, and those of other tools."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Iterable, Mapping

@@ -1,7 +1,5 @@
 """Objectives of a study, and how their values are written."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -5,8 +5,6 @@ L2, one run each. Epochs 26-31 of CIFAR-10 are not printed there. Its CIFAR-10 "
 50,000 training images; `test_total` shows it.
 """
 
-from __future__ import annotations
-
 import csv
 from dataclasses import dataclass
 from functools import cache

@@ -1,7 +1,5 @@
 """Models of a study file, and the study itself."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from typing import Annotated, Any, Literal

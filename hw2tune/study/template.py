@@ -1,7 +1,5 @@
 """Template of a study file: commented, complete, and without a fault for `check`."""
 
-from __future__ import annotations
-
 import os
 import re
 from pathlib import Path
