@@ -28,12 +28,9 @@ class DatasetStatus:
 
     name: str
     title: str
+    found: bool  # a copy exists, perhaps damaged
     source: str  # folder or package; empty if not found
     problem: str | None  # the reason why it cannot be used, and the fix
-
-    @property
-    def found(self) -> bool:
-        return bool(self.source)
 
 
 def load_dataset(
@@ -115,7 +112,8 @@ def fetch_dataset(name: str, *, data_dir: Path | None = None, progress: Progress
 def list_datasets(*, data_dir: Path | None = None) -> list[DatasetStatus]:
     """Return the state of every data set. No file is read, so damage inside a file shows only on loading."""
     roots = data_roots(data_dir)
-    return [DatasetStatus(info.name, info.title, *_glance(info, roots)) for info in DATASETS.values()]
+    glances = ((info, *_glance(info, roots)) for info in DATASETS.values())
+    return [DatasetStatus(info.name, info.title, bool(source), source, problem) for info, source, problem in glances]
 
 
 def verify_datasets(*, data_dir: Path | None = None) -> list[DatasetStatus]:
@@ -143,7 +141,7 @@ def _verified_folders() -> Iterator[DatasetStatus]:
             f"({', '.join(changed[:SHOWN])}{more}); the next command decodes them again"
         )
         title = f"{len(digests):,} decoded images"
-        yield DatasetStatus(folder.name, title, str(folder), problem if changed else None)
+        yield DatasetStatus(folder.name, title, True, str(folder), problem if changed else None)
 
 
 def _read(info: DatasetInfo, roots: tuple[Path, ...], download: bool, progress: Progress | None) -> Unsplit:

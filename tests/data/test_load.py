@@ -1,5 +1,11 @@
-import pytest
+import csv
+import io
+import json
 
+import pytest
+from typer.testing import CliRunner
+
+from hw2tune.cli import app
 from hw2tune.data.load import fetch_dataset, list_datasets, load_dataset
 from hw2tune.errors import DataError
 
@@ -86,3 +92,10 @@ def test_there_is_nothing_to_fetch_of_synthetic_images():
     with pytest.raises(DataError) as error:
         fetch_dataset("synthetic-mnist")
     assert str(error.value) == "synthetic-mnist: nothing to fetch, its images are made on the spot."
+
+
+def test_json_and_csv_say_of_each_data_set_whether_it_is_found(tmp_path):
+    as_json, as_csv = (CliRunner().invoke(app, ["data", "--format", form]).stdout for form in ("json", "csv"))
+    for rows in (json.loads(as_json), list(csv.DictReader(io.StringIO(as_csv)))):
+        assert list(rows[0]) == ["name", "title", "found", "source", "problem"]
+        assert {row["name"]: str(row["found"]).lower() for row in rows}["synthetic-mnist"] == "true"
