@@ -49,16 +49,14 @@ def load_dataset(
     data set. `validation_size` is a number of images or, below 1, a fraction of the trainval (None: the data set's
     default; 0 is allowed), drawn by `split_seed`, each class in proportion. Raises DataError.
     """
-    if own is None:
-        info = dataset_info(name)
-        whole = _read(info, data_roots(data_dir), download, progress)
-        return _three_splits(whole, info, validation_size, info.default_validation_size, split_seed)
-    return _three_splits(read_own(name, own, progress), None, validation_size, OWN_SHARE, split_seed)
+    if own is not None:
+        return _three_splits(read_own(name, own, progress), None, validation_size, split_seed)
+    info = dataset_info(name)
+    whole = _read(info, data_roots(data_dir), download, progress)
+    return _three_splits(whole, info, validation_size, split_seed)
 
 
-def _three_splits(
-    whole: Unsplit, info: DatasetInfo | None, validation_size: float | None, default: float, seed: int
-) -> Dataset:
+def _three_splits(whole: Unsplit, info: DatasetInfo | None, validation_size: float | None, seed: int) -> Dataset:
     classes, notes = info.classes if info else whole.classes, [*whole.notes]
     if whole.validation is not None and validation_size is not None:
         if whole.trainval.files:
@@ -68,8 +66,8 @@ def _three_splits(
     if (validation := whole.validation) is not None:
         train, split_checksum = whole.trainval, checksum(validation.images, validation.labels)
     else:
-        size = default if validation_size is None else validation_size
-        chosen = _validation(whole, size, classes, seed)
+        default = info.default_validation_size if info else OWN_SHARE
+        chosen = _validation(whole, default if validation_size is None else validation_size, classes, seed)
         (train, validation), split_checksum = whole.trainval.divide(chosen), checksum(chosen)
     if info is None:
         info = own_info(whole, train, validation)

@@ -268,13 +268,13 @@ class Space:
 
     def decode(self, stored: Mapping[str, Value]) -> dict[str, Value]:
         """Return the configuration in Optuna's storage, in the order of the study file."""
-        return {
-            name: (0 if getattr(distribution, "integer", False) else 0.0)
-            if stored.get(zero_key(name)) is True
-            else stored[name]
-            for name, distribution in self.distributions.items()
-            if name in stored or zero_key(name) in stored
-        }
+        found: dict[str, Value] = {}
+        for name, distribution in self.distributions.items():
+            if isinstance(distribution, Interval) and stored.get(zero_key(name)) is True:
+                found[name] = 0 if distribution.integer else 0.0
+            elif name in stored:
+                found[name] = stored[name]
+        return found
 
     def configurations(self) -> list[dict[str, Value]] | None:
         """Return every configuration; None if they cannot be counted, or may be thousands."""
@@ -296,17 +296,14 @@ class Space:
         What is not searched may be given as well: it takes the place of what [training] fixes, or of a default.
         """
         faults = {}
-        for name, value in configuration.items():
-            distribution = self.distributions.get(name)
-            if distribution is None:
-                continue
-            if not applies(distribution, configuration):
-                faults[name] = f"exists only{condition_text(distribution.when)}"
-            elif not distribution.contains(value):
-                faults[name] = f"must lie in [space] ({distribution}), but got {value!r}"
         for name, distribution in self.distributions.items():
-            if name not in configuration and applies(distribution, configuration):
+            applying = applies(distribution, configuration)
+            if name not in configuration and applying:
                 faults[name] = "is in [space] but has no value here"
+            elif name in configuration and not applying:
+                faults[name] = f"exists only{condition_text(distribution.when)}"
+            elif name in configuration and not distribution.contains(configuration[name]):
+                faults[name] = f"must lie in [space] ({distribution}), but got {configuration[name]!r}"
         return faults
 
 
