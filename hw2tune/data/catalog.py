@@ -1,7 +1,4 @@
-"""Facts about the known data sets.
-
-This module is light, without numpy: checking a study file and `--help` import it.
-"""
+"""Facts about the known data sets, without numpy: checking a study file and `--help` import this module."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Protocol, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
@@ -18,21 +18,6 @@ from hw2tune.data.dataset import Progress, Split, Unsplit
 from hw2tune.data.image_folder import ImageFolder
 from hw2tune.data.splits import stratified_indices
 from hw2tune.errors import DataError
-
-
-class Layout(Protocol):
-    """A form of a data set on disk, and its reader."""
-
-    @property
-    def place(self) -> str: ...  # the folder below the root
-    @property
-    def pattern(self) -> str: ...  # the files below the root, for humans
-    def holds(self, folder: Path, /) -> bool: ...
-    def check_quickly(self, folder: Path, /) -> None: ...  # raises DataError; reads next to nothing
-    def read(self, folder: Path, progress: Progress | None = None, /) -> Unsplit: ...  # raises DataError for any damage
-
-
-Copy: TypeAlias = tuple[Path, Layout]  # a data set's folder on disk, perhaps damaged, and its layout
 
 # md5 of each batch, from torchvision.datasets.CIFAR10.train_list and test_list (torchvision 0.29).
 TRAIN_MD5 = {
@@ -87,6 +72,9 @@ def _present(path: Path) -> Path:
         return path
     raise incomplete(path, "CIFAR-10")
 
+
+Layout: TypeAlias = idx.IdxSet | CifarBatches | ImageFolder  # form of a data set on disk, and its reader
+Copy: TypeAlias = tuple[Path, Layout]  # a data set's folder on disk, perhaps damaged, and its layout
 
 # The first layout, in which data sets are downloaded, has the published pixels.
 LAYOUTS: dict[str, tuple[Layout, ...]] = {

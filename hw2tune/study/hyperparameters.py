@@ -1,8 +1,4 @@
-"""The hyperparameters and the optimizers: names, domains, defaults, and one configuration of them.
-
-Those of training stand in the table below. Those of a network are called `model.<name>`: the network's own code says
-what they mean.
-"""
+"""The hyperparameters and the optimizers: names, domains, defaults, and one configuration of them."""
 
 from __future__ import annotations
 
@@ -14,7 +10,7 @@ from typing import Any, Literal
 Value = bool | int | float | str
 Identity = tuple[tuple[str, Value], ...]
 
-MODEL = "model."  # what the names of a network's hyperparameters begin with
+MODEL = "model."  # prefix of a network's own hyperparameters, whose meaning is in the network's code
 SCHEDULES = ("constant", "cosine", "one_cycle")
 AUGMENTATIONS = ("flip", "crop", "cutout")  # any of them, in this order, joined by `+`
 _AUGMENT = ["none", *("+".join(parts) for n in (1, 2, 3) for parts in combinations(AUGMENTATIONS, n))]

@@ -20,17 +20,13 @@ def shipped_studies() -> dict[str, Path]:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelSpec:
-    """A network by its name in study files.
+    """A network that hw2tune ships."""
 
-    `factory` is where its code is; `input_shape` that of the images it takes (height, width, channels); `parameters`
-    counts the numbers trained. `images_per_second` is a speed of training on one core, for estimates before anything
-    was measured: the published batch size on a Xeon of 2 cores, torch 2.15, 2026-11-23.
-    """
-
-    name: str
-    factory: str
-    input_shape: tuple[int, int, int]
-    parameters: int
+    name: str  # in study files
+    factory: str  # the place of its code
+    input_shape: tuple[int, int, int]  # height, width, channels of its images
+    parameters: int  # trained numbers
+    # Of training on one core, for first estimates: published batch size on a Xeon of 2 cores, torch 2.15, 2026-11-23.
     images_per_second: float
     classes: int = 10
 
