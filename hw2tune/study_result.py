@@ -32,10 +32,9 @@ EPOCH_COLUMNS = (
 
 @dataclass(frozen=True)
 class StudyResult:
-    """A study and what is known of it so far.
+    """A study so far. `end` says why the run that returned it was over, None if it was only read.
 
-    `end` says why the run that returned it was over, None where it was only read. Frames and figures are computed when
-    they are asked for, from the files of that moment.
+    Frames and figures are computed when they are asked for, from the files of that moment.
     """
 
     overview: Overview
@@ -122,11 +121,10 @@ class StudyResult:
         return read_study_data(self.folder)
 
     def __repr__(self) -> str:
-        best = self.best
-        value = "" if best is None or best.value is None else f", best {self.study.objective} {best.value:.4f}"
-        number = "" if best is None else f" (#{best.number})"
-        finished = f"{counted(len(self.overview.finished), 'trial')} finished"
-        return f"<StudyResult {self.name}: {self.state}, {finished}{value}{number}>"
+        text = f"{self.name}: {self.state}, {counted(len(self.overview.finished), 'trial')} finished"
+        if (best := self.best) is not None and best.value is not None:
+            text += f", best {self.study.objective} {best.value:.4f} (#{best.number})"
+        return f"<StudyResult {text}>"
 
     def _repr_html_(self) -> str:
         """For notebooks: what it is, and its best trials."""

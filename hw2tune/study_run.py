@@ -54,10 +54,10 @@ def run_on(
             if known is not None:
                 tell.note(take_over(study, folder, known))
             _note_run(study, folder, data, cluster.capacity(), tell)
+            execute = run_tune if trainable is None else partial(run_tune, trainable=trainable)
             end = run_trials(
                 study, folder=folder, data=data, cluster=cluster, tell=tell, retries=request.retries,
-                deadline=deadline,
-                execute=run_tune if trainable is None else partial(run_tune, trainable=trainable),
+                deadline=deadline, execute=execute,
             )  # fmt: skip
         return _judged(read_overview(folder), end)
 
@@ -81,18 +81,15 @@ def _finished(study: Study, folder: StudyFolder, tell: Listeners) -> StudyResult
 
 
 def _note_run(study: Study, folder: StudyFolder, data: Dataset, capacity: Capacity, tell: Listeners) -> None:
+    slots = {"at": capacity.text, "trials_at_once": capacity.concurrency}
+    each = {"threads": capacity.threads, "gpus_per_trial": capacity.gpus_per_trial}
     add_run(
         folder,
         tell.note,
         study=may_change(study),
         seeds={"study": study.seed, "split": study.split_seed},
         data={"name": data.label, "checksum": data.checksum, "split_checksum": data.split_checksum},
-        resources={
-            "at": capacity.text,
-            "trials_at_once": capacity.concurrency,
-            "threads": capacity.threads,
-            "gpus_per_trial": capacity.gpus_per_trial,
-        },
+        resources=slots | each,
     )
 
 

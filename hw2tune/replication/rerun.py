@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -61,8 +61,7 @@ class RerunEpoch:
 class Rerun:
     """A trial, and the same training again, or with another `seed` the same configuration.
 
-    `ended` is what ended the training before it had its epochs, empty where nothing did. `circumstances` are what
-    differs between then and now, a phrase each.
+    `ended` is the reason if the training ended early, else empty; `circumstances` are differences between then and now.
     """
 
     study: Study
@@ -108,12 +107,12 @@ class Rerun:
 
     def _what_differs(self) -> Iterator[str]:
         off = [one for one in self.epochs if one.recorded and one.again and not one.same]
-        largest: dict[str, float] = {}
-        for one in off:
-            for name, value in one.differences.items():
-                largest[name] = max(abs(value), largest.get(name, 0.0))
+        sizes = []
+        for name in dict.fromkeys(name for one in off for name in one.differences):
+            if largest := max(abs(one.differences.get(name, 0.0)) for one in off):
+                size = f"{largest:.1e}" if largest < 1e-4 else difference(largest, name).removeprefix("+")
+                sizes.append(f"{size} of {name.replace('_', ' ')}")
         if off:
-            sizes = [f"{_size(value, name)} of {name.replace('_', ' ')}" for name, value in largest.items() if value]
             yield f"it differs from epoch {off[0].epoch} on" + (f", by at most {listed(sizes)}" if sizes else "")
         if gone := [str(one.epoch) for one in self.epochs if not one.again]:
             yield f"epoch {listed(gone)} did not come again"
@@ -131,11 +130,6 @@ class Rerun:
             f"{value}, against {measured(row.value, objective)} on the study's seed {self.study.seed}: "
             f"{difference(self.best - row.value, objective)} (what a search picks is partly luck of its seed)"
         )
-
-
-def _size(value: float, quantity: str) -> str:
-    """Return a difference without its sign, the smallest with a digit too."""
-    return f"{value:.1e}" if value < 1e-4 else difference(value, quantity).removeprefix("+")
 
 
 @callers_modules_kept()
@@ -165,10 +159,19 @@ def rerun_trial(
     recorded_end = row.reason.startswith(f"{DIVERGED} in epoch {row.epochs}:")
     epochs = row.epochs + (row.state in ENDED_BY_ITSELF and not recorded_end)
     again, ended = _trained(task, data, then.get("resources", {}), epochs, tell)
-    return Rerun(
-        study=study, trial=row, seed=chosen, ended=ended, circumstances=_circumstances(then, data),
-        epochs=_beside(recorded, again, study.objective),
-    )  # fmt: skip
+    names = dict.fromkeys((*QUANTITIES, study.objective))
+    before, now = ({one["epoch"]: _finite(one, names) for one in records} for records in (recorded, again))
+    beside = [
+        RerunEpoch(epoch=epoch, recorded=before.get(epoch, {}), again=now.get(epoch, {}))
+        for epoch in sorted({*before, *now})
+    ]
+    circumstances = _circumstances(then, data)
+    return Rerun(study=study, trial=row, seed=chosen, epochs=beside, ended=ended, circumstances=circumstances)
+
+
+def _finite(record: Mapping[str, Any], names: Iterable[str]) -> dict[str, float]:
+    values = {name: record.get(name) for name in names}
+    return {name: one for name, one in values.items() if isinstance(one, int | float) and math.isfinite(one)}
 
 
 def _run_of(folder: StudyFolder, recorded: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -239,23 +242,6 @@ def _process_kept() -> Iterator[None]:
         torch.set_num_threads(threads)
         torch.set_flush_denormal(flushed)
         torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = tf32
-
-
-def _beside(recorded: list[dict[str, Any]], again: list[dict[str, Any]], objective: str) -> list[RerunEpoch]:
-    def values(records: list[dict[str, Any]]) -> dict[int, dict[str, float]]:
-        names = dict.fromkeys((*QUANTITIES, objective))
-        return {
-            record["epoch"]: {
-                name: record[name]
-                for name in names
-                if isinstance(record.get(name), int | float) and math.isfinite(record[name])
-            }
-            for record in records
-        }
-
-    before, now = values(recorded), values(again)
-    epochs = sorted({*before, *now})
-    return [RerunEpoch(epoch=one, recorded=before.get(one, {}), again=now.get(one, {})) for one in epochs]
 
 
 def _circumstances(then: dict[str, Any], data: Dataset) -> list[str]:

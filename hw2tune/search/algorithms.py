@@ -65,12 +65,7 @@ class HalvingPruner(BasePruner):
 
 
 def _patient(
-    *,
-    wrapped_pruner: str = "median",
-    patience: int,
-    min_delta: float = 0.0,
-    n_startup_trials: int,
-    n_warmup_steps: int,
+    *, wrapped_pruner: str = "median", patience: int, min_delta: float = 0.0, n_startup_trials: int, n_warmup_steps: int
 ) -> BasePruner:
     """Stops a trial that has not improved for `patience` epochs, with `median` only if that would stop it as well."""
     if wrapped_pruner not in ("median", "none"):

@@ -95,17 +95,14 @@ class LiveTrial:
 
 @dataclass
 class StudyDriver:
-    """The trials of one run. Interrupted ones are given out first, then new ones until the study holds its number.
-
-    `machines` lists the addresses of the machines that run now; `deadline` is a time of `time.monotonic`.
-    """
+    """The trials of one run. Interrupted ones are given out first, then new ones until the study holds its number."""
 
     recorder: Recorder
     policy: FailurePolicy
     tell: Listeners
     gpu_slots: int = 0
-    machines: Callable[[], list[str]] = list
-    deadline: float | None = None
+    machines: Callable[[], list[str]] = list  # addresses of those that run now
+    deadline: float | None = None  # a time of `time.monotonic`
     suspects: bool = False  # only interrupted trials are given out
     live: dict[int, LiveTrial] = field(default_factory=dict)  # by number
     deferred: list[tuple[optuna.Trial, Failure]] = field(default_factory=list)  # failed before any trial ended well
@@ -210,17 +207,15 @@ class StudyDriver:
 
     def _failed(self, trial: optuna.Trial, failure: Failure) -> None:
         policy = self.policy
+        self.recorder.append_error(trial.number, failure)
         if policy.retry(trial.number, failure):
-            self.interrupted.append(
-                self.recorder.requeue(trial, failure, policy.attempts[trial.number], policy.retries)
-            )
+            attempt, of = policy.attempts[trial.number], policy.retries
+            self.interrupted.append(self.recorder.requeue(trial, failure, attempt, of))
         else:
-            self.recorder.append_error(trial.number, failure)
             policy.failed(failure)
             if failure.state == DIVERGED:  # its own doing, whatever the others do
                 self.recorder.close_failed(trial, failure)
-            else:
-                # While nothing has ended well the fault may lie in the set-up, and its trials deserve to run again.
+            else:  # while nothing has ended well the fault may lie in the set-up, and its trials deserve to run again
                 self.deferred.append((trial, failure))
             if policy.proven:
                 self.close_deferred()

@@ -18,18 +18,14 @@ COMMON = 5  # first trials failing in the same way that end the run
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
-    """A trial's end as text.
-
-    `transient`: it speaks about the machine or the moment and not about the trial; another attempt, perhaps on another
-    machine, may well succeed. `worker_died`: the worker could not say so itself.
-    """
+    """A trial's end as text."""
 
     state: str
     reason: str  # begins with the state
     traceback: str = ""
-    transient: bool = False
+    transient: bool = False  # of the machine or the moment and not of the trial: another attempt may well succeed
     machine: str = ""  # its address
-    worker_died: bool = False
+    worker_died: bool = False  # and could not say so itself
 
     @property
     def kind(self) -> tuple[str, str]:

@@ -95,18 +95,16 @@ class GuidedSampler(ByNameSampler):
         self.sign = sign_of(study.direction)
         self.rng = np.random.default_rng(seed)
         self.blas = ThreadpoolController()
-        self.asked: dict[int, dict[str, float]] = {}  # coordinates by number of the trial
-        self.given: dict[int, set[str]] = {}
+        self.asked: dict[int, dict[str, float]] = {}  # coordinates not yet given, by number of the trial
 
     def sample_independent(
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
         """Return one coordinate of the trial's proposal, which is made when its first is asked for, or one again."""
-        if trial.number not in self.asked or param_name in self.given[trial.number]:
+        if param_name not in self.asked.get(trial.number, {}):
             self.asked[trial.number] = self.propose(study.get_trials(deepcopy=False, states=USED))
-            self.given[trial.number] = set()
-        self.given[trial.number].add(param_name)
-        return suggest(UnitPoint(self.asked[trial.number]), param_name, param_distribution)
+        coordinate = self.asked[trial.number].pop(param_name)
+        return suggest(UnitPoint({param_name: coordinate}), param_name, param_distribution)
 
     def propose(self, trials: Sequence[FrozenTrial]) -> dict[str, float]:
         """Return the coordinates of the next trial, after these."""

@@ -24,16 +24,7 @@ from hw2tune.records.trials.epochs import (
     write_checkpoint,
     write_epochs,
 )
-from hw2tune.records.trials.rows import (
-    BESIDES,
-    LABEL,
-    REASON,
-    STATE,
-    TrialRow,
-    besides,
-    configuration_of,
-    trial_rows,
-)
+from hw2tune.records.trials.rows import BESIDES, LABEL, REASON, STATE, TrialRow, besides, configuration_of, trial_rows
 from hw2tune.records.trials.states import DIVERGED
 from hw2tune.records.trials.storage import in_one_write
 from hw2tune.search.algorithms import told_as_users
@@ -187,8 +178,7 @@ class Recorder:
         return trial, found.content
 
     def requeue(self, trial: optuna.Trial, failure: Failure, attempt: int, of: int) -> FrozenTrial:
-        """Note that an attempt failed and another follows, from the checkpoint. Return what `resume` takes."""
-        self.append_error(trial.number, failure)
+        """Note that another attempt follows, from the checkpoint. Return what `resume` takes."""
         on = f" on {failure.machine}" if failure.machine else ""
         epoch = find_checkpoint(self.folder.trial(trial.number)).epoch
         then = f"goes on from epoch {epoch} (retry {attempt} of {of})"
