@@ -65,11 +65,11 @@ def check_study(request: Request) -> tuple[StudyStarted, Cost, list[str]]:
     """Study, data and resources as `run_study` would find them, what it would cost, and notes. Raises Hw2tuneError."""
     study = resolve(request)
     folder = StudyFolder(reading(request.results, study.name) / study.name)
-    refuse_another_study(folder, study)
+    before = refuse_another_study(folder, study)
     data = load_for(study, request.data_dir, Listeners(), download=False)
     refuse_other_images(folder, data)
     capacity = find_capacity([this_machine()], request.resources)
-    rows = trial_rows(study, read_trials(folder), alive=False)
+    rows = trial_rows(study, before.trials if before else read_trials(folder), alive=False)
     facts = model_facts(study, data)
     notes = [*facts.notes, *preflight(study, folder, rows, data=data, parameters=facts.parameters)]
     plan = make_plan(study, folder, rows, data=data, capacity=capacity)

@@ -38,16 +38,17 @@ def run_on(
     study = resolve(request)
     with optuna_silenced(), mirrored(request.results, [study.name], tell.note) as results:
         folder = StudyFolder(results / study.name)
+        before = None
         if request.fresh:
             refuse_in_use(folder)
-        elif (there := _finished(study, folder, tell)) is not None:
+        elif (before := refuse_another_study(folder, study)) and (there := _finished(study, before, tell)):
             return there
         known = None if request.warm_start is None else reading_study(request.results, request.warm_start)
-        data = _checked_images(study, folder, request, tell)
+        data = _checked_images(study, folder, before, request, tell)
         # Ray and Tune take seconds to import: not before everything that may refuse has been looked at. The folder is
         # touched last: a command that is refused changes nothing.
         cluster = connection.cluster(meanwhile="hw2tune.execution.run")
-        with opened(results, study, data, fresh=request.fresh, say=tell.note) as folder:
+        with opened(results, study, data, fresh=request.fresh, say=tell.note, known=before) as folder:
             from hw2tune.execution.run import run_trials
             from hw2tune.execution.tune import run_tune
 
@@ -62,18 +63,15 @@ def run_on(
         return _judged(read_overview(folder), end)
 
 
-def _finished(study: Study, folder: StudyFolder, tell: Listeners) -> StudyResult | None:
+def _finished(study: Study, overview: Overview, tell: Listeners) -> StudyResult | None:
     """Return the study if all its trials are there; claims and data set of the study file are then updated."""
-    refuse_another_study(folder, study)
-    if not folder.study_file.exists():
-        return None
-    overview = read_overview(folder)
+    folder = overview.folder
     begun = any(row.state == INTERRUPTED for row in overview.rows)
     if begun or study.trials_left(len(overview.finished), sum(row.epochs_spent for row in overview.rows)):
         return None
     there = _judged(overview, RunEnd.COMPLETE)
     if (there.study.claims, there.study.dataset) != (study.claims, study.dataset):
-        with opened(folder.root.parent, study, say=tell.note):
+        with opened(folder.root.parent, study, say=tell.note, known=overview):
             pass  # written
         there = _judged(read_overview(folder), RunEnd.COMPLETE)
     tell(StudyFinished(folder=str(folder.root), end=RunEnd.COMPLETE.value, rows=there.overview.rows))
@@ -93,14 +91,17 @@ def _note_run(study: Study, folder: StudyFolder, data: Dataset, capacity: Capaci
     )
 
 
-def _checked_images(study: Study, folder: StudyFolder, request: Request, tell: Listeners) -> Dataset:
+def _checked_images(
+    study: Study, folder: StudyFolder, before: Overview | None, request: Request, tell: Listeners
+) -> Dataset:
     """Load the study's images; refuse, or note, what can be known before a search. Raises Hw2tuneError."""
     data = load_for(study, request.data_dir, tell)
     if not request.fresh:
         refuse_other_images(folder, data)
     if request.resources.address is None:
         find_capacity([this_machine()], request.resources)  # refuses what will not fit
-    rows = [] if request.fresh else trial_rows(study, read_trials(folder), alive=False)
+    trials = before.trials if before else [] if request.fresh else read_trials(folder)
+    rows = trial_rows(study, trials, alive=False)
     facts = model_facts(study, data)
     notes = preflight(study, folder, rows, data=data, parameters=facts.parameters, fresh=request.fresh)
     for note in (*facts.notes, *notes):

@@ -18,15 +18,16 @@ from hw2tune.records.dataset import keep_images
 from hw2tune.records.layout import KEPT_FILES, StudyFolder
 from hw2tune.records.leftovers import set_aside, size_of
 from hw2tune.records.lock import Say, in_use, locked, make_folder, owner_of
-from hw2tune.records.overview import read_study
+from hw2tune.records.overview import Overview, read_overview, without_trials
 from hw2tune.study.file import differences, dump_study
 from hw2tune.study.schema import Study
 
 
 @contextlib.contextmanager
 def opened(
-    results: Path, study: Study, data: Dataset | None = None, *, fresh: bool = False, say: Say = lambda text: None
-) -> Iterator[StudyFolder]:
+    results: Path, study: Study, data: Dataset | None = None, *, fresh: bool = False,
+    say: Say = lambda text: None, known: Overview | None = None,
+) -> Iterator[StudyFolder]:  # fmt: skip
     """The folder of `study`, held by this process for the length of a `with`.
 
     `fresh` sets a folder that is there aside under a dated name. Raises StudyFolderError if another process runs
@@ -36,7 +37,7 @@ def opened(
     with locked(folder, say):
         if fresh:
             _set_aside(folder)
-        _refuse_different(folder, study)
+        _refuse_different(folder, study, known)
         if data is not None:
             keep_images(folder, data)
         for name, text in study.code.items():
@@ -45,10 +46,14 @@ def opened(
         yield folder
 
 
-def refuse_another_study(folder: StudyFolder, study: Study) -> None:
-    """Raise StudyFolderError if the folder is in use or holds another study, naming what differs."""
+def refuse_another_study(folder: StudyFolder, study: Study) -> Overview | None:
+    """Return what the folder holds of the study; None before it was run.
+
+    Raises StudyFolderError if the folder is in use or holds another study, naming what differs.
+    """
     refuse_in_use(folder)
-    _refuse_different(folder, study)
+    there = _refuse_different(folder, study, None)
+    return there and read_overview(folder, there)
 
 
 def refuse_in_use(folder: StudyFolder) -> None:
@@ -58,21 +63,22 @@ def refuse_in_use(folder: StudyFolder) -> None:
         raise in_use(folder.root, owner, folder.owner)
 
 
-def _refuse_different(folder: StudyFolder, study: Study) -> None:
+def _refuse_different(folder: StudyFolder, study: Study, known: Overview | None) -> Overview | None:
     if not os.path.lexists(folder.journal):  # nothing has run under this name
-        return
+        return None
     if not os.path.lexists(folder.study_file):
         raise StudyFolderError(
             f"{folder.root}: holds trials but no study.toml, as an interrupted --fresh leaves it; "
             "run the command with --fresh again"
         )
-    changed = differences(read_study(folder), study)
-    if changed:
+    there = without_trials(folder, known)
+    if changed := differences(there.study, study):
         raise StudyFolderError(
             f"{folder.root}: holds a different study ({'; '.join(changed)}); "
             f"continue that one (`hw2tune study {folder.study_file}`), use another --name, or move it aside with "
             "--fresh"
         )
+    return there
 
 
 def _set_aside(folder: StudyFolder) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -107,19 +107,25 @@ def read_study(folder: StudyFolder) -> Study:
     return study.model_copy(update={"name": folder.name})
 
 
+def without_trials(folder: StudyFolder, known: Overview | None = None) -> Overview:
+    """Read the study alone. Raises StudyFileError, StudyFolderError. It can be handed to `read_overview` as `known`."""
+    stamps = (folder, stamp(folder.study_file))
+    study = known.study if known and known.stamps[:2] == stamps else read_study(folder)
+    return Overview(folder=folder, study=study, rows=[], running=None, stamps=stamps)
+
+
 def read_overview(folder: StudyFolder, known: Overview | None = None) -> Overview:
     """Read a study's folder, also while a process writes it. Raises StudyFileError, StudyFolderError.
 
     `known` is handed on, as far as the files have not changed since.
     """
     try:
-        stamps = (folder, stamp(folder.study_file), stamp(folder.journal))
-        study = known.study if known and known.stamps[:2] == stamps[:2] else read_study(folder)
-        running = owner_of(folder)
+        there = without_trials(folder, known)
+        stamps, running = (*there.stamps, stamp(folder.journal)), owner_of(folder)
         if known and known.stamps == stamps and running in (known.running, this_process()):
             return known
         trials = read_trials(folder)
-        rows = trial_rows(study, trials, alive=running is not None)
+        rows = trial_rows(there.study, trials, alive=running is not None)
     except Hw2tuneError:
         raise
     except Exception as error:  # a stranger's records can hold anything, and must not hide other studies
@@ -128,7 +134,7 @@ def read_overview(folder: StudyFolder, known: Overview | None = None) -> Overvie
             f"{folder.root}: holds a record that hw2tune does not write ({what}); put a copy in its place, or set the "
             "study aside with --fresh"
         ) from error
-    return Overview(folder=folder, study=study, rows=rows, running=running, trials=trials, stamps=stamps)
+    return replace(there, rows=rows, running=running, trials=trials, stamps=stamps)
 
 
 def read_overviews(results: Path) -> tuple[list[Overview], dict[str, str]]:

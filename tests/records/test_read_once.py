@@ -65,10 +65,20 @@ def test_summarize_reads_a_study_once_when_nothing_is_to_be_trained(results, rea
     assert reads == {"study file": 1, "journal": 1}
 
 
-def test_check_parses_the_users_file_and_the_studys_own_once_each(results, reads):
+@pytest.fixture
+def file(results) -> Path:
+    """The study file of the user who ran `tiny`."""
     shutil.copy(results / "tiny" / "code" / "net.py", results)
-    file = shutil.copy(results / "tiny" / "study.toml", results / "again.toml")
+    return shutil.copy(results / "tiny" / "study.toml", results / "again.toml")
+
+
+def test_check_parses_the_users_file_and_the_studys_own_once_each(results, file, reads):
     api.check_study(Request(study=str(file), overrides={"name": "tiny"}, results=results))
+    assert reads == {"study file": 2, "journal": 1}
+
+
+def test_so_does_the_run_of_a_finished_study(results, file, reads):
+    assert api.run_study(file, name="tiny", results_dir=results).state == "complete"
     assert reads == {"study file": 2, "journal": 1}
 
 

@@ -12,17 +12,7 @@ from pydantic.dataclasses import dataclass
 
 from hw2tune.records.atomic import write_atomically
 from hw2tune.records.layout import StudyFolder
-from hw2tune.records.trials.states import (
-    COMPLETE,
-    DIVERGED,
-    FAILED,
-    FAILED_BY_ITSELF,
-    INTERRUPTED,
-    PRUNED,
-    RANKED,
-    RUNNING,
-    WAITING,
-)
+from hw2tune.records.trials import states
 from hw2tune.study.hyperparameters import Value
 from hw2tune.study.objectives import SECONDS, best_epoch, never_finite, sign_of
 from hw2tune.study.schema import Study
@@ -55,12 +45,12 @@ class TrialRow:
     @property
     def epochs_spent(self) -> int:
         """Epochs of training, with the one that has no value because the trial failed by itself in it."""
-        return self.epochs + (self.state in FAILED_BY_ITSELF and (self.value is not None or not self.epochs))
+        return self.epochs + (self.state in states.FAILED_BY_ITSELF and (self.value is not None or not self.epochs))
 
     @property
     def state_text(self) -> str:
         """The state as text, with the epoch where a trial was pruned."""
-        return f"pruned at epoch {self.epochs}" if self.state == PRUNED else self.state
+        return f"pruned at epoch {self.epochs}" if self.state == states.PRUNED else self.state
 
 
 def trial_rows(study: Study, trials: Iterable[FrozenTrial], *, alive: bool) -> list[TrialRow]:
@@ -72,8 +62,8 @@ def _row(study: Study, trial: FrozenTrial, *, alive: bool) -> TrialRow:
     values = trial.intermediate_values
     best, state = best_epoch(values, study.direction), _state(trial, alive=alive)
     reason = trial.user_attrs.get(REASON, "")
-    if state in RANKED and values and best is None:  # version 0.1 let it be pruned
-        state, reason = DIVERGED, never_finite(study.objective, values)
+    if state in states.RANKED and values and best is None:  # version 0.1 let it be pruned
+        state, reason = states.DIVERGED, never_finite(study.objective, values)
     return TrialRow(
         number=trial.number,
         label=trial.user_attrs.get(LABEL, ""),
@@ -101,20 +91,20 @@ def besides(study: Study, trial: Trial | FrozenTrial) -> dict[str, Value]:
 
 def failed_by_itself(trial: FrozenTrial) -> bool:
     """Return whether the trial's own configuration, and no fault of a machine or the code, is why it has no value."""
-    return trial.state == TrialState.FAIL and trial.user_attrs.get(STATE) in FAILED_BY_ITSELF
+    return trial.state == TrialState.FAIL and trial.user_attrs.get(STATE) in states.FAILED_BY_ITSELF
 
 
 def _state(trial: FrozenTrial, *, alive: bool) -> str:
     if trial.state == TrialState.FAIL:
-        return str(trial.user_attrs.get(STATE, FAILED))
+        return str(trial.user_attrs.get(STATE, states.FAILED))
     if trial.state == TrialState.RUNNING:
-        return RUNNING if alive else INTERRUPTED
-    return {TrialState.COMPLETE: COMPLETE, TrialState.PRUNED: PRUNED}.get(trial.state, WAITING)
+        return states.RUNNING if alive else states.INTERRUPTED
+    return {TrialState.COMPLETE: states.COMPLETE, TrialState.PRUNED: states.PRUNED}.get(trial.state, states.WAITING)
 
 
 def best_first(rows: Iterable[TrialRow], direction: str) -> list[TrialRow]:
     """Finished trials that have a value, the best first; of equals the earlier one."""
-    ranked = [row for row in rows if row.state in RANKED and row.value is not None]
+    ranked = [row for row in rows if row.state in states.RANKED and row.value is not None]
     return sorted(ranked, key=lambda row: (-sign_of(direction) * (row.value or 0.0), row.number))
 
 
