@@ -52,9 +52,9 @@ def studies(ctx: typer.Context, incomplete: str) -> list[str]:
     return list(dict.fromkeys([*shipped(incomplete), *results(ctx, incomplete), *mine]))
 
 
-def result(help: str, metavar: str = "NAME") -> Any:
-    """Return an argument that names studies in the results."""
-    return typer.Argument(metavar=metavar, help=help, autocompletion=results)
+def named(help: str, metavar: str = "NAME", complete: Callable[..., list[str]] = results) -> Any:
+    """Return an argument for names, of studies in the results unless `complete` completes others."""
+    return typer.Argument(metavar=metavar, help=help, autocompletion=complete)
 
 
 def number(help: str, least: int = 1) -> Any:
@@ -68,7 +68,7 @@ def _data_dir(check: Callable[[Path, str], Path], help: str) -> Any:
     )
 
 
-def _named(what: str, names: Collection[str]) -> Any:
+def _algorithm(what: str, names: Collection[str]) -> Any:
     help = f"{what}: {', '.join(names)}, or package.module:Class."
     return typer.Option(metavar="NAME", help=help, autocompletion=one_of(names))
 
@@ -82,17 +82,10 @@ def _loggers(names: list[str] | None) -> list[str] | None:
     return names
 
 
-StudyName = Annotated[
-    str,
-    typer.Argument(
-        metavar="STUDY",
-        help="A study that hw2tune ships, one in the results, or a .toml file.",
-        autocompletion=studies,
-    ),
-]
-ResultsName = Annotated[str, result("A study in the results.")]
-Results = Annotated[list[str] | None, result("Studies in the results.")]
-OneResult = Annotated[str | None, result("A study in the results; without it, all of them.")]
+StudyName = Annotated[str, named("A study that hw2tune ships, one in the results, or a .toml file.", "STUDY", studies)]
+ResultsName = Annotated[str, named("A study in the results.")]
+Results = Annotated[list[str] | None, named("Studies in the results.")]
+OneResult = Annotated[str | None, named("A study in the results; without it, all of them.")]
 ResultsDir = Annotated[
     str,
     typer.Option(
@@ -146,8 +139,8 @@ Form = Annotated[
 Trials = Annotated[int | None, number("Trials in the study in all; its references are the first.")]
 Budget = Annotated[int | None, number("Epochs of the search, as so many whole trials; then trials as many as fit.")]
 MaxEpochs = Annotated[int | None, number("Epochs of a trial at most.")]
-Sampler = Annotated[str | None, _named("What chooses configurations", SAMPLERS)]
-Pruner = Annotated[str | None, _named("What stops unpromising trials", PRUNERS)]
+Sampler = Annotated[str | None, _algorithm("What chooses configurations", SAMPLERS)]
+Pruner = Annotated[str | None, _algorithm("What stops unpromising trials", PRUNERS)]
 WarmStart = Annotated[
     str | None,
     typer.Option(

@@ -114,10 +114,7 @@ def data(
 
 @data_app.command("fetch", cls=HelpedCommand)
 def fetch(
-    name: Annotated[
-        str,
-        typer.Argument(metavar="NAME", help="A data set, mnist for example.", autocompletion=opt.one_of(DATASETS)),
-    ],
+    name: Annotated[str, opt.named("A data set, mnist for example.", complete=opt.one_of(DATASETS))],
     data_dir: opt.NewDataDir = None,
 ) -> None:
     """Fetch a data set, or verify the copy that is there."""

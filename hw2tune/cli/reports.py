@@ -107,8 +107,8 @@ def make_loggers(log: Sequence[str], results: str | Path, names: Sequence[str]) 
 
 
 def compare(
-    a: Annotated[str, opt.result("A study in the results.", "A")],
-    b: Annotated[str, opt.result("Another; differences are B less A.", "B")],
+    a: Annotated[str, opt.named("A study in the results.", "A")],
+    b: Annotated[str, opt.named("Another; differences are B less A.", "B")],
     results_dir: opt.ResultsDir = "ray_results",
     json: opt.Json = False,
 ) -> None:

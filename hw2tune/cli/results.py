@@ -32,7 +32,7 @@ def status(
     from hw2tune.records.remote.mirror import reading, reading_study
     from hw2tune.records.remote.store import shown
     from hw2tune.terminal import tables
-    from hw2tune.terminal.watch import follow, look_at
+    from hw2tune.terminal.upkeep import follow, look_at
 
     form = opt.chosen_form(form, json=json)
     if watch:

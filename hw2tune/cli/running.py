@@ -137,8 +137,7 @@ def _dashboard_beside(request: Request) -> Iterator[None]:
 def dashboard(
     names: opt.Results = None,
     port: Annotated[
-        int,
-        typer.Option(min=0, max=65535, metavar="N", help="Port on this machine.", show_default="a free one"),
+        int, typer.Option(min=0, max=65535, metavar="N", help="Port on this machine.", show_default="a free one")
     ] = 0,
     open_page: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
     results_dir: opt.ResultsDir = "ray_results",

@@ -22,7 +22,7 @@ from hw2tune.records.layout import StudyFolder
 from hw2tune.records.lock import this_process
 from hw2tune.terminal.formats import PlainConsole
 from hw2tune.terminal.progress import Lines
-from hw2tune.terminal.watch import _line, look_at
+from hw2tune.terminal.upkeep import _line, look_at
 from tests.report.fake_study import write_fake_study
 
 VALUES = st.recursive(

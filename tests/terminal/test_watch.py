@@ -19,7 +19,7 @@ from hw2tune.records.layout import StudyFolder
 from hw2tune.records.lock import locked
 from hw2tune.records.trials.storage import create_optuna_study
 from hw2tune.study.file import parse_study
-from hw2tune.terminal.watch import follow, look_at
+from hw2tune.terminal.upkeep import follow, look_at
 from tests.end_to_end.test_terminal import screen
 from tests.report.fake_study import write_fake_study
 
