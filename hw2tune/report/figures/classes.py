@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
-from matplotlib.image import AxesImage
 from numpy.typing import NDArray
 
 from hw2tune.report.figures.drawing import (
@@ -62,12 +61,10 @@ def draw_confusion(data: StudyData, variants: Sequence[str]) -> Drawing:
 
     shares = {variant: 100 * row_shares(table) for variant, table in counts.items()}
     # Errors are a few percent: on a linear scale of colours they would all look the same.
-    figure, picture, panels = _draw_matrices(shares, names, text, 7.5, cmap=COUNTS, norm=PowerNorm(0.4, 0, 100))
-    ticks = [0, 1, 5, 10, 25, 50, 100]
-    bar = figure.colorbar(picture, ax=panels, location="bottom", shrink=0.8, aspect=40, ticks=ticks)
-    bar.set_label("share of the images of the true class (%)")
+    colours = {"cmap": COUNTS, "norm": PowerNorm(0.4, 0, 100)}
+    bar = {"label": "share of the images of the true class (%)", "ticks": [0, 1, 5, 10, 25, 50, 100]}
     return Drawing(
-        figure=figure,
+        figure=_draw_matrices(shares, names, text, 7.5, colours, bar),
         caption=(
             f"Confusion matrices of {listed(list(counts))} on the test split. A row is a true class and sums to 100 %; "
             "numbers are percent of the row, omitted below 0.5; the scale of colours is stretched at its lower end, "
@@ -125,14 +122,12 @@ def draw_confusion_difference(data: StudyData, variants: tuple[str, str]) -> Dra
         return f"{value:+.0f}" if abs(value) >= 0.5 else "", "white" if abs(value) > 0.6 * largest else "black"
 
     colours = {"cmap": DIVERGING, "vmin": -largest, "vmax": largest}
-    figure, picture, panels = _draw_matrices({f"{other} minus {one}": difference}, names, text, SMALL, **colours)
-    bar = figure.colorbar(picture, ax=panels, location="bottom", shrink=0.8, aspect=40)
-    bar.set_label("difference in share of the true class (points)")
+    bar = {"label": "difference in share of the true class (points)"}
     diagonal = np.diag(difference)
     order = [int(i) for i in np.argsort(diagonal) if np.isfinite(diagonal[i])]
     best, worst = (f"{names[i]} ({diagonal[i]:+.1f})" for i in (order[-1], order[0]))
     return Drawing(
-        figure=figure,
+        figure=_draw_matrices({f"{other} minus {one}": difference}, names, text, SMALL, colours, bar),
         caption=(
             f"Confusion matrix of {other} minus that of {one}, in points of the share of each true class; "
             "differences below half a point carry no number. On the diagonal more is better, beside it less is. "
@@ -196,8 +191,9 @@ def _draw_matrices(
     names: Sequence[str],
     text: Callable[[float, int], tuple[str, str]],
     size: float,
-    **colours: Any,
-) -> tuple[Figure, AxesImage, NDArray[np.object_]]:
+    colours: Mapping[str, Any],
+    bar: Mapping[str, Any],
+) -> Figure:
     """Square matrices side by side, by title; `text` is that of a value in a column, with its colour."""
     turned = max(len(name) for name in names) > 2
     labels = 0.95 if turned else 0.35  # inches, left and below
@@ -216,7 +212,8 @@ def _draw_matrices(
             if written:
                 axes.text(column, row, written, ha="center", va="center", fontsize=size, color=colour)
     panels[0].set_ylabel("true class")
-    return figure, picture, panels
+    figure.colorbar(picture, ax=panels, location="bottom", shrink=0.8, aspect=40, **bar)
+    return figure
 
 
 def _pooled_sentence(shown: Shown) -> str:

@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 from hw2tune.records.replicates import Replicate
 from hw2tune.records.trials.states import COMPLETE
 from hw2tune.report.figures.drawing import CannotDrawError, Drawing, distinct_variants
-from hw2tune.report.figures.style import GREY, Look, legend, looks_of, new_figure, paper, variant_line
+from hw2tune.report.figures.style import GREY, Look, legend, looks_of, new_figure, paper
 from hw2tune.report.study_data import StudyData
 from hw2tune.report.tables import curve_table
 from hw2tune.study.names import MODELS
@@ -102,10 +102,6 @@ def draw_curves(data: StudyData, quantity: Quantity, below: str = VALIDATION) ->
     return Drawing(figure=figure, caption=caption, alt=_alt(tables[below], quantity, below))
 
 
-def _last_epoch(replicate: Replicate) -> int:
-    return max((epoch["epoch"] for epoch in replicate.epochs), default=0)
-
-
 def _draw_panel(
     axes: Axes, table: pd.DataFrame, broken: Sequence[Replicate], scale: float, looks: Mapping[str, Look]
 ) -> None:
@@ -117,7 +113,8 @@ def _draw_panel(
         if points["n"].max() > 1:
             axes.fill_between(epochs, low, high, color=look.colour, alpha=0.15, linewidth=0)
         by_epoch = dict(zip(epochs.tolist(), mean.tolist(), strict=True))
-        ends = sorted({_last_epoch(r) for r in broken if r.variant == variant} & by_epoch.keys())
+        lasts = {max(epoch["epoch"] for epoch in r.epochs) for r in broken if r.variant == variant and r.epochs}
+        ends = sorted(lasts & by_epoch.keys())
         axes.plot(ends, [by_epoch[e] for e in ends], "X", color=look.colour, markersize=10, markeredgecolor=paper())
     if table.empty:
         axes.text(0.5, 0.5, "not measured: no images", transform=axes.transAxes, ha="center", color=GREY)
@@ -145,7 +142,8 @@ def _legend(
     data: StudyData, quantity: Quantity, published: Sequence[PublishedPoint], broken: Sequence[Replicate]
 ) -> list[Line2D]:
     looks = looks_of(data.overview.study)
-    handles = [variant_line(looks[variant], variant) for variant in data.variants if data.of(variant)]
+    shown = {variant: looks[variant] for variant in data.variants if data.of(variant)}
+    handles = [Line2D([], [], color=k.colour, linestyle=k.dashes, marker=k.marker, label=v) for v, k in shown.items()]
     if any(replicate.epochs for replicate in broken):
         label = "a seed broke off here"
         handles.append(Line2D([], [], linestyle="", marker="X", color=GREY, markersize=8, label=label))

@@ -52,16 +52,9 @@ def draw_examples(data: StudyData, variant: str) -> Drawing:
         true, said = names(index)
         return f"true {true}\npred. {said}\n{100 * float(arrays['confidence'][index]):.0f} %"
 
-    figure = _grid(
-        gallery,
-        label,
-        {
-            f"Correct ({total - errors:,} of {total:,})": correct,
-            f"Misclassified ({errors:,} of {total:,})": wrong,
-        },
-    )
+    rows = {f"Correct ({total - errors:,} of {total:,})": correct, f"Misclassified ({errors:,} of {total:,})": wrong}
     return Drawing(
-        figure=figure,
+        figure=_grid(gallery, label, rows),
         caption=(
             f"Test images that {variant} classified correctly (above) and wrongly (below), with the true class, the "
             f"class that the network said and the probability that it gave to it; {RULE} "
@@ -95,19 +88,15 @@ def draw_changes(data: StudyData, variant: str, against: str, cause: str) -> Dra
         true, said = (class_name(data, int(label)) for label in (before["labels"][index], wrong["predicted"][index]))
         return f"true {true}\n{tense} {said}\n{sure} %"
 
-    figure = _grid(
-        gallery,
-        label,
-        {
-            f"Fixed by {cause} ({fixes:,} of {total:,})": first_of(gallery, fixed),
-            f"Broken by {cause} ({breaks:,} of {total:,})": first_of(gallery, broken),
-        },
-    )
+    rows = {
+        f"Fixed by {cause} ({fixes:,} of {total:,})": first_of(gallery, fixed),
+        f"Broken by {cause} ({breaks:,} of {total:,})": first_of(gallery, broken),
+    }
     seed = f"Seed {shown.seed}, the first that both have"
     if shown.seed == median:
         seed = f"Seed {median}, whose difference in test accuracy is the median one, as in the table of pairs"
     return Drawing(
-        figure=figure,
+        figure=_grid(gallery, label, rows),
         caption=(
             f"Test images that {against} got wrong and {variant} right (above), and the reverse (below), with the "
             f"true class, the wrong answer (was: of {against}; now: of {variant}) and the probability that each of "

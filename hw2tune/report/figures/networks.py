@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from typing import NamedTuple
 
@@ -79,7 +79,7 @@ def draw_weights(data: StudyData, variants: tuple[str, str]) -> Drawing:
     if not table:
         raise CannotDrawError(f"The saved weights of {listed(variants)} have no tensor in common that is finite.")
     there = list(dict.fromkeys(histogram.layer for histogram in table))
-    layers = spread(there)
+    layers = [there[round(place)] for place in np.linspace(0, len(there) - 1, min(len(there), MOST_LAYERS))]
     table = [histogram for histogram in table if histogram.layer in layers]
     looks = looks_of(data.overview.study)
     figure = new_figure(height=0.9 + 1.55 * len(layers))
@@ -109,14 +109,6 @@ def draw_weights(data: StudyData, variants: tuple[str, str]) -> Drawing:
             f"weights: {listed(norms)}."
         ),
     )
-
-
-def spread(layers: Sequence[str]) -> list[str]:
-    """At most MOST_LAYERS of the layers: the first, the last, and the others evenly between."""
-    if len(layers) <= MOST_LAYERS:
-        return list(layers)
-    places = {round(i * (len(layers) - 1) / (MOST_LAYERS - 1)) for i in range(MOST_LAYERS)}
-    return [layers[place] for place in sorted(places)]
 
 
 def _draw_histogram(axes: Axes, histogram: ParameterHistogram, looks: Mapping[str, Look]) -> None:

@@ -110,9 +110,8 @@ THEME = re.compile(
 @contextmanager
 def callers_style() -> Iterator[None]:
     """Draws in the style of the report, with the colours and the resolution that the caller has set."""
-    defaults = mpl.rcParamsDefault
-    theirs = {name: value for name, value in mpl.rcParams.items() if THEME.fullmatch(name)}
-    theirs = {name: value for name, value in theirs.items() if value != defaults[name]}
+    theme = {name: value for name, value in mpl.rcParams.items() if THEME.fullmatch(name)}
+    theirs = {name: value for name, value in theme.items() if value != mpl.rcParamsDefault[name]}
     with style(), mpl.rc_context(theirs):
         yield
 
@@ -176,11 +175,6 @@ def state_look(state: str) -> Look:
 def optimizer_look(name: str) -> Look:
     """The look of an optimizer, known or not."""
     return OPTIMIZER_LOOKS.get(name, Look(GREY, "D"))
-
-
-def variant_line(look: Look, label: str) -> Line2D:
-    """A variant as the legend shows it."""
-    return Line2D([], [], color=look.colour, linestyle=look.dashes, marker=look.marker, label=label)
 
 
 def marker(look: Look, label: str, *, filled: bool = True) -> Line2D:
