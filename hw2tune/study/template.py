@@ -1,5 +1,6 @@
 """Template of a study file: commented, complete, and without a fault for `check`."""
 
+import contextlib
 import os
 import re
 from pathlib import Path
@@ -99,8 +100,9 @@ def new_files(
     dataset, shares = '"digits"                # or a folder of images by its path, or data.py:load', _VALIDATION
     if images is not None:
         dataset = _quoted(images if "/" in images or images.startswith(".") else f"./{images}")
-        folder = expand(images, "--images")
-        parts = split_folders(folder) if folder.is_dir() else {}
+        folder, parts = expand(images, "--images"), {}
+        with contextlib.suppress(OSError):  # `check` says what is wrong with the folder
+            parts = split_folders(folder) if folder.is_dir() else {}
         shares = ("" if "test" in parts else _TEST) + ("" if "validation" in parts else _VALIDATION)
     network = _quoted(model) if model else f'"{module}:Net"       # in the file beside this one'
     text = _OWN.format(name=name, dataset=dataset, shares=shares, model=network)

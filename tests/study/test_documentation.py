@@ -90,6 +90,7 @@ def test_whatever_a_new_study_is_called_its_files_are_sound(name):
 @example('say "cheese"')
 @example("back\\slash")
 @example("~")
+@example("é" * 128)  # 256 bytes, more than a folder's name may have
 @given(st.text(st.characters(exclude_characters="/:\0", exclude_categories=["Cs"]), min_size=1))
 def test_whatever_a_folder_of_images_is_called_the_new_study_names_it(images):
     study = parse_study(new_files("own", images=f"./{images}")["own.toml"], "/there/own.toml", missing_code_ok=True)
