@@ -7,7 +7,7 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
@@ -78,6 +78,7 @@ def test_a_new_study_passes_check(tmp_path, monkeypatch):
 @example("class")
 @example("numpy")
 @example("torch.net")
+@settings(deadline=None)
 @given(st.from_regex(NAME_PATTERN, fullmatch=True).map(str.strip))
 def test_whatever_a_new_study_is_called_its_files_are_sound(name):
     with tempfile.TemporaryDirectory() as folder:
@@ -91,6 +92,7 @@ def test_whatever_a_new_study_is_called_its_files_are_sound(name):
 @example("back\\slash")
 @example("~")
 @example("é" * 128)  # 256 bytes, more than a folder's name may have
+@settings(deadline=None)
 @given(st.text(st.characters(exclude_characters="/:\0", exclude_categories=["Cs"]), min_size=1))
 def test_whatever_a_folder_of_images_is_called_the_new_study_names_it(images):
     study = parse_study(new_files("own", images=f"./{images}")["own.toml"], "/there/own.toml", missing_code_ok=True)
