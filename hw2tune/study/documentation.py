@@ -7,8 +7,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
-
 from hw2tune.study.hyperparameters import HYPERPARAMETERS, OPTIMIZERS
 from hw2tune.study.schema import Claim, Pruner, Sampler, Side, Study
 from hw2tune.study.space import Interval
@@ -80,14 +78,14 @@ def page() -> str:
     text = _TEXT.replace("\nHYPERPARAMETERS\n", f"\n{table}\n")
     text = text.replace("DECOUPLED", " and ".join(name for name, spec in OPTIMIZERS.items() if spec.decoupled))
     for model in (Study, Sampler, Pruner, Interval, Claim, Side):
-        text = text.replace(f"\n{model.__name__.upper()}\n", f"\n{_keys(model)}\n")
+        rows = [
+            [f"`{field.alias or name}`", field.description, _default(field)]
+            for name, field in model.model_fields.items()
+            if field.description
+        ]
+        table = markdown_table(["key", "what", "default"], rows)
+        text = text.replace(f"\n{model.__name__.upper()}\n", f"\n{table}\n")
     return text
-
-
-def _keys(model: type[BaseModel]) -> str:
-    fields = [(name, field) for name, field in model.model_fields.items() if field.description]
-    rows = ([f"`{field.alias or name}`", field.description or "", _default(field)] for name, field in fields)
-    return markdown_table(["key", "what", "default"], rows)
 
 
 def _default(field: Any) -> str:
