@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ REPRODUCTION = "reproduction.md", "reproduction.csv"  # what tells a reproductio
 REPRODUCTION_FIGURES = [
     f"figures/reproduction-{what}.{kind}" for what in ("loss", "accuracy") for kind in ("png", "pdf")
 ]
+TELLING = (SUMMARY, *REPRODUCTION)
 KINDS = ("tables", "figures")  # the folders of a report
 SPACE = 10_000_000  # bytes; a report takes about half
 SCRATCH, LEFT = ".drawing-", ".part"  # the folder that a report is drawn into; a mirror passes over `.part`
@@ -85,7 +86,7 @@ def replacing(target: Path) -> Iterator[Path]:
     try:
         with writing(target, 0):
             target.mkdir(parents=True, exist_ok=True)
-            earlier = _named(target) + _remove_what_a_kill_left(target)
+            earlier = [*files_of(target / SUMMARY), *REPRODUCTION_FIGURES, *_remove_what_a_kill_left(target)]
         with _scratch(target) as scratch:
             try:
                 yield scratch
@@ -130,25 +131,21 @@ def _remove_what_a_kill_left(target: Path) -> list[str]:
 
 
 def _put_in_place(scratch: Path, target: Path, earlier: Sequence[str]) -> None:
-    """Moves a report's files and removes those of the earlier one that it has no more; takes milliseconds."""
-    names = [path.relative_to(scratch) for path in sorted(scratch.rglob("*")) if path.is_file()]
-    stale = [path for name in earlier if Path(name) not in names and _is_ours(path := target / name, target)]
-    order = _order(names, begun=_is_report(target))
-    try:
-        _move(scratch, target, order, stale)
-    except KeyboardInterrupt:
-        _move(scratch, target, order, stale)  # half of a report would be no report
-        raise
+    """Moves a report's files and removes those of the earlier one that it has no more; takes milliseconds.
 
-
-def _order(names: Iterable[Path], *, begun: bool) -> list[Path]:
-    """The page after what it links to. What tells that it is a report comes first into a new folder, and else last:
+    The page comes after what it links to. What tells that it is a report comes first into a new folder, and else last:
     a kill in between leaves a folder that the next call knows as its own, with all its files.
     """
-    telling = [SUMMARY, *REPRODUCTION]
-    return sorted(names, key=lambda name: (
-        (name.name in telling) if begun else (name.name not in telling), name.name == PAGE, name,
-    ))  # fmt: skip
+    names, begun = [path.relative_to(scratch) for path in scratch.rglob("*") if path.is_file()], _is_report(target)
+    names.sort(key=lambda name: ((name.name in TELLING) == begun, name.name == PAGE, name))
+    ours = [(target / kind).resolve() for kind in KINDS]  # a summary may come from elsewhere: nothing outside is meant
+    past = [target / name for name in earlier if Path(name) not in names]
+    stale = [path for path in past if path.is_file() and any(path.resolve().is_relative_to(one) for one in ours)]
+    try:
+        _move(scratch, target, names, stale)
+    except KeyboardInterrupt:
+        _move(scratch, target, names, stale)  # half of a report would be no report
+        raise
 
 
 def _move(scratch: Path, target: Path, order: Sequence[Path], stale: Sequence[Path]) -> None:
@@ -165,25 +162,16 @@ def _is_report(target: Path) -> bool:
     return bool(_studies(target / SUMMARY)) or all((target / name).is_file() for name in REPRODUCTION)
 
 
-def _named(target: Path) -> list[str]:
-    """The tables and figures of an earlier report."""
-    return files_of(target / SUMMARY) + REPRODUCTION_FIGURES
-
-
-def _is_ours(path: Path, target: Path) -> bool:
-    """Whether it is a table or figure: a summary may come from elsewhere, and nothing outside is meant."""
-    return path.is_file() and any(path.resolve().is_relative_to((target / kind).resolve()) for kind in KINDS)
-
-
 def files_of(summary: Path) -> list[str]:
     """The tables and figures that an earlier summary names; none where there is no summary of ours."""
+    names: list[object] = []
     try:
-        figures = [figure for study in _studies(summary) for figure in study["figures"]]
-        tables = [path for study in _studies(summary) for path in study["tables"].values()]
-        named = [*tables, *(figure[kind] for figure in figures for kind in ("png", "pdf") if kind in figure)]
-        return [name for name in named if isinstance(name, str)]
+        for study in _studies(summary):
+            names += study["tables"].values()
+            names += [figure[kind] for figure in study["figures"] for kind in ("png", "pdf") if kind in figure]
     except (KeyError, TypeError, AttributeError):
         return []
+    return [name for name in names if isinstance(name, str)]
 
 
 def _studies(summary: Path) -> list[dict[str, Any]]:

@@ -36,18 +36,13 @@ class Summary:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PairedComparison:
+class PairedComparison(Summary):
     """Differences of pairs that share a seed, in the unit of the values (accuracies: fractions).
 
     With n = 1 everything but the mean is None. Differences without any spread (possible on few test images) make an
     interval of width zero that proves nothing: `excludes_zero` is then False.
     """
 
-    n: int
-    mean: float
-    sd: float | None
-    low: float | None
-    high: float | None
     permutation_p: float | None  # two-sided sign-flip test of the mean
     permutation_floor: float | None  # the smallest p that n allows: 2 / 2**n
     needed_n: int | None  # pairs needed to see a difference of 0.1 points; None without a spread to tell from
@@ -102,11 +97,7 @@ def compare_pairs(values: ArrayLike, against: ArrayLike) -> PairedComparison:
     summary = summarize(differences)
     alone = summary.n == 1
     return PairedComparison(
-        n=summary.n,
-        mean=summary.mean,
-        sd=summary.sd,
-        low=summary.low,
-        high=summary.high,
+        **vars(summary),
         permutation_p=None if alone else sign_flip_p(differences),
         permutation_floor=None if alone else 2.0 ** (1 - summary.n),
         needed_n=None if summary.sd is None or summary.sd <= SAME else needed_n(summary.sd),
@@ -123,13 +114,10 @@ def sign_flip_p(differences: ArrayLike) -> float:
     if np.abs(array).max() <= SAME:
         return 1.0
     test = stats.permutation_test(
-        (array,), _rounded_mean, permutation_type="samples", n_resamples=MOST_FLIPS, vectorized=True, rng=0
-    )
+        (array,), lambda one, axis: np.round(np.mean(one, axis=axis), 12), permutation_type="samples",
+        n_resamples=MOST_FLIPS, vectorized=True, rng=0,
+    )  # fmt: skip
     return float(test.pvalue)
-
-
-def _rounded_mean(array: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
-    return np.asarray(np.round(np.mean(array, axis=axis), 12))
 
 
 def needed_n(sd: float, difference: float = WORTH_SEEING, power: float = POWER) -> int:

@@ -172,27 +172,24 @@ def _sentence(name: str, rows: pd.DataFrame, verdict: str) -> str:
 
 
 def _tolerance_note(n: int, *, known: bool) -> str:
+    """How a number is judged, and how its s is taken, for printed numbers and for their means over the epochs."""
     if n == 0:
         return "Nothing was repeated, so there is nothing to judge."
     if n < ENOUGH_SEEDS and not known:
         return f"Nothing is judged: {counted(n, 'seed')} cannot tell the spread between seeds, and none is known."
-    return (
-        "A published number counts as reproduced where one further seed would fall with 95 % probability: mean +- "
-        f"t(0.975) s sqrt(1 + 1/n), with n = {n} and s the deviation between seeds. {_sources_of_s(n, known=known)} "
-        "0.00005 is added where the report rounds. Even a perfect repetition leaves up to one number in twenty outside."
-    )
-
-
-def _sources_of_s(n: int, *, known: bool) -> str:
-    """How s is taken, for printed numbers and for their means over the epochs."""
-    beforehand = "seeds trained beforehand with this code"
-    around = "averaged over an epoch and its two neighbours"
+    beforehand, around = "seeds trained beforehand with this code", "averaged over an epoch and its two neighbours"
     bound = "their mean deviation over the epochs, an upper bound"
     if not known:
-        return f"It is measured between these {n} seeds, {around}; for a mean over epochs, between the seeds' means."
-    if n == 1:
-        return f"It is measured between {beforehand}, {around}; for a mean over epochs it is {bound}."
+        s = f"It is measured between these {n} seeds, {around}; for a mean over epochs, between the seeds' means."
+    elif n == 1:
+        s = f"It is measured between {beforehand}, {around}; for a mean over epochs it is {bound}."
+    else:
+        s = (
+            f"It pools these {n} seeds with {beforehand}, by degrees of freedom, both {around}; for a mean over epochs "
+            f"it pools the deviation of the seeds' means with that of the seeds trained beforehand ({bound})."
+        )
     return (
-        f"It pools these {n} seeds with {beforehand}, by degrees of freedom, both {around}; for a mean over epochs it "
-        f"pools the deviation of the seeds' means with that of the seeds trained beforehand ({bound})."
+        "A published number counts as reproduced where one further seed would fall with 95 % probability: mean +- "
+        f"t(0.975) s sqrt(1 + 1/n), with n = {n} and s the deviation between seeds. {s} "
+        "0.00005 is added where the report rounds. Even a perfect repetition leaves up to one number in twenty outside."
     )
