@@ -12,8 +12,7 @@ from hw2tune.records.layout import StudyFolder
 from hw2tune.records.overview import Overview
 from hw2tune.records.trials.states import COMPLETE
 from hw2tune.report.figures import DrawnFigure, MissingFigure
-from hw2tune.report.inference.claims import CAVEAT, ClaimResult, claims
-from hw2tune.report.inference.pairs import overlaps_training
+from hw2tune.report.inference.claims import CAVEAT, ClaimResult, claims, overlaps_training
 from hw2tune.report.inference.selection import Optimism, optimism, race_sentence
 from hw2tune.report.study_data import StudyData, read_study_data
 from hw2tune.report.tables import epochs_table, pairs_table, race_table, replicates_table, trials_table, variants_table

@@ -12,8 +12,7 @@ import numpy as np
 import pandas as pd
 
 from hw2tune.records.replicates import Array, Replicate
-from hw2tune.report.inference.claims import CAVEAT, ClaimResult
-from hw2tune.report.inference.pairs import overlaps_training
+from hw2tune.report.inference.claims import CAVEAT, ClaimResult, overlaps_training
 from hw2tune.report.inference.selection import overtaken, race_summary
 from hw2tune.report.inference.statistics import summarize, wilson
 from hw2tune.report.sound import QUANTITIES

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from hw2tune.records.replicates import Candidate, Race
 from hw2tune.records.trials.rows import best_first
-from hw2tune.report.inference.pairs import overlaps_training
+from hw2tune.report.inference.claims import overlaps_training
 from hw2tune.report.inference.statistics import Summary, summarize
 from hw2tune.report.study_data import StudyData
 from hw2tune.study.objectives import is_loss, objective_of
