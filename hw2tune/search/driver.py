@@ -16,13 +16,17 @@ from typing import Any
 import optuna
 from optuna.trial import TrialState
 
+from hw2tune.errors import NotWritableError
 from hw2tune.events import Listeners, TrialStarted
+from hw2tune.records.atomic import not_writable
 from hw2tune.records.trials.rows import LABEL, configuration_of
 from hw2tune.records.trials.states import DIVERGED
 from hw2tune.search.algorithms import told_as_users
 from hw2tune.search.failures import Failure, FailurePolicy
 from hw2tune.search.recorder import FINISHED, Recorder
 from hw2tune.study.hyperparameters import Value
+
+JOURNAL_ENTRY = 300  # bytes, about
 
 
 class RunEnd(Enum):
@@ -133,10 +137,19 @@ class StudyDriver:
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
-        """Around all writing, which may call the sampler: if the disk refuses, the run ends."""
-        with self.recorder.writing(), told_as_users("sampler", self.study.sampler.name, self.study.code):
-            yield
-        if self.recorder.not_writable is not None:
+        """Around all writing and sampling: Tune would take an exception for a fault of the trial.
+
+        Once the disk refuses nothing more is written: `recorder.not_writable` says why, and the run ends.
+        """
+        recorder = self.recorder
+        try:
+            with told_as_users("sampler", self.study.sampler.name, self.study.code):
+                yield
+        except NotWritableError as error:
+            recorder.not_writable = error
+        except OSError as error:  # of Optuna's journal
+            recorder.not_writable = not_writable(recorder.folder.journal, error, JOURNAL_ENTRY)
+        if recorder.not_writable is not None:
             self._end(RunEnd.NOT_WRITABLE)
 
     @property

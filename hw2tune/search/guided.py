@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import numpy as np
@@ -69,6 +69,7 @@ class _Known:
     value: float
 
 
+@dataclass(eq=False)
 class GuidedSampler(ByNameSampler):
     """Draws from a mixture around references and the best trials (after PriorBand), later what a model expects most of.
 
@@ -77,23 +78,20 @@ class GuidedSampler(ByNameSampler):
     (standard deviation). With `prior` references are centres of the mixture while little is known.
     """
 
-    def __init__(
-        self,
-        study: Study,
-        *,
-        seed: int,
-        startup: int = 8,
-        mixed_every: int = 4,
-        random: float = 1 / 3,
-        moved: float = 2 / 3,
-        width: float = 0.25,
-        prior: bool = True,
-    ) -> None:
-        self.study, self.space, self.cube = study, study.search_space, Cube(study.search_space)
-        self.startup, self.mixed_every, self.random = startup, mixed_every, random
-        self.moved, self.width, self.prior = moved, width, prior
-        self.sign = sign_of(study.direction)
-        self.rng = np.random.default_rng(seed)
+    study: Study
+    _: KW_ONLY
+    seed: int
+    startup: int = 8
+    mixed_every: int = 4
+    random: float = 1 / 3
+    moved: float = 2 / 3
+    width: float = 0.25
+    prior: bool = True
+
+    def __post_init__(self) -> None:
+        self.space, self.cube = self.study.search_space, Cube(self.study.search_space)
+        self.sign = sign_of(self.study.direction)
+        self.rng = np.random.default_rng(self.seed)
         self.blas = ThreadpoolController()
         self.asked: dict[int, dict[str, float]] = {}  # coordinates not yet given, by number of the trial
 
@@ -181,27 +179,24 @@ class GaussianProcess:
     def __init__(self, x: Array, y: Array) -> None:
         self.x, self.mean, self.scale = x, float(y.mean()), float(y.std()) or 1.0
         z, distances = (y - self.mean) / self.scale, cdist(x, x)
-        fits = [_Fit(length, noise, distances, z) for length, noise in itertools.product(LENGTHS, NOISES)]
-        self.fit = max(fits, key=lambda fit: fit.evidence)
+        fits = [_fit(length, noise, distances, z) for length, noise in itertools.product(LENGTHS, NOISES)]
+        _, self.length, self.factor, self.weights = max(fits, key=lambda fit: fit[0])
 
     def predict(self, x: Array) -> tuple[Array, Array]:
         """Return mean and standard deviation (M,) of the values of points (M, D), without the noise of one training."""
-        cross = _matern(cdist(self.x, x) / self.fit.length)
-        mean = cross.T @ self.fit.weights
-        solved = linalg.solve_triangular(self.fit.factor, cross, lower=True)
+        cross = _matern(cdist(self.x, x) / self.length)
+        mean = cross.T @ self.weights
+        solved = linalg.solve_triangular(self.factor, cross, lower=True)
         deviation = np.sqrt(np.maximum(1 - (solved**2).sum(0), 1e-9))
         return self.mean + self.scale * mean, self.scale * deviation
 
 
-class _Fit:
-    """One length scale and noise, and the log of how likely the values are under them."""
-
-    def __init__(self, length: float, noise: float, distances: Array, z: Array) -> None:
-        self.length = length
-        covariance = _matern(distances / length) + noise * np.eye(len(z))
-        self.factor = linalg.cholesky(covariance, lower=True)
-        self.weights = linalg.cho_solve((self.factor, True), z)
-        self.evidence = float(-0.5 * z @ self.weights - np.log(np.diag(self.factor)).sum())
+def _fit(length: float, noise: float, distances: Array, z: Array) -> tuple[float, float, Array, Array]:
+    """Return the log of how likely the values are, the length scale, and factor and weights of the prediction."""
+    covariance = _matern(distances / length) + noise * np.eye(len(z))
+    factor = linalg.cholesky(covariance, lower=True)
+    weights = linalg.cho_solve((factor, True), z)
+    return float(-0.5 * z @ weights - np.log(np.diag(factor)).sum()), length, factor, weights
 
 
 def _matern(distances: Array) -> Array:

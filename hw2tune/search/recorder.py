@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import random
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import optuna
@@ -14,7 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from hw2tune.errors import NotWritableError
 from hw2tune.events import EpochFinished, Listeners, TrialFinished, TrialRetried
-from hw2tune.records.atomic import not_writable, write_atomically
+from hw2tune.records.atomic import write_atomically
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.trials.epochs import (
     append_epoch,
@@ -36,7 +35,6 @@ from hw2tune.study.objectives import PARAMETERS, SECONDS, best_epoch, never_fini
 from hw2tune.study.schema import Study
 from hw2tune.study.space import COUNTED
 
-JOURNAL_ENTRY = 300  # bytes, about
 DRAWS = 20  # of configurations that were there before, until another one is taken
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 ENQUEUED = "enqueued"  # user attribute of a trial that the study file asks for: its place there
@@ -48,7 +46,7 @@ class Recorder:
 
     def __init__(self, study: Study, optuna_study: optuna.Study, folder: StudyFolder, tell: Listeners) -> None:
         self.study, self.optuna_study, self.folder, self.tell = study, optuna_study, folder, tell
-        self.not_writable: NotWritableError | None = None
+        self.not_writable: NotWritableError | None = None  # once the disk refuses
         self.taken: dict[Identity, FrozenTrial] = {}  # the first trial of each configuration
         for trial in self.trials():
             self._take(trial)
@@ -93,19 +91,6 @@ class Recorder:
     def epochs_spent(self) -> int:
         """Epochs of all trials."""
         return sum(row.epochs_spent for row in self.rows())
-
-    @contextlib.contextmanager
-    def writing(self) -> Iterator[None]:
-        """Around all writing during a run of Tune, whose parts would take an exception for a fault of the trial.
-
-        Once the disk refuses nothing more is written: `not_writable` says why, and the run ends.
-        """
-        try:
-            yield
-        except NotWritableError as error:
-            self.not_writable = error
-        except OSError as error:  # of Optuna's journal
-            self.not_writable = not_writable(self.folder.journal, error, JOURNAL_ENTRY)
 
     def trials(self, *states: TrialState) -> list[FrozenTrial]:
         """The trials in these states, by number; all of them where none is named."""
