@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -79,15 +79,17 @@ def predict(
         )
     files = [images] if isinstance(images, str | Path) else list(images)
     read = [_read(model, file) for file in files]
-    pixels = [one for one in read if not isinstance(one, Prediction)]
-    rows = iter(_probabilities(model, np.stack([one for one, _ in pixels]))) if pixels else iter(())
-    return Predictions(
-        model=model,
-        images=[
-            one if isinstance(one, Prediction) else _prediction(model, file, next(rows), one[1])
-            for file, one in zip(files, read, strict=True)
-        ],
-    )
+    usable = [one[0] for one in read if not isinstance(one, Prediction)]
+    rows: Iterator[Tensor] = iter(())
+    if usable:
+        from hw2tune.export.formats import evaluated
+
+        rows = iter(evaluated(model, model.pixels_of(np.stack(usable))))
+    found = [
+        one if isinstance(one, Prediction) else _prediction(model, file, next(rows), one[1])
+        for file, one in zip(files, read, strict=True)
+    ]
+    return Predictions(model=model, images=found)
 
 
 def _read(model: TrainedModel, file: str | Path) -> tuple[Pixels, tuple[str, ...]] | Prediction:
@@ -96,10 +98,9 @@ def _read(model: TrainedModel, file: str | Path) -> tuple[Pixels, tuple[str, ...
     white = {**WHITE, **(model.images.white or {})}
     try:
         path = expand(file, "image")
-        if path.is_dir():
-            return Prediction(file=str(file), error="is a folder; name the images in it")
-        if not path.exists():
-            return Prediction(file=str(file), error="no such file")
+        if path.is_dir() or not path.exists():
+            error = "is a folder; name the images in it" if path.is_dir() else "no such file"
+            return Prediction(file=str(file), error=error)
         header = read_header(path)
         pixels = read_pixels(path, (height, width), channels, white)
         clipped = bool(header.deep) and largest_value(path) > white[header.deep]
@@ -116,13 +117,6 @@ def _read(model: TrainedModel, file: str | Path) -> tuple[Pixels, tuple[str, ...
     if header.gray != (channels == 1):
         notes.append("converted to gray" if channels == 1 else "gray, in three channels")
     return pixels, tuple(notes)
-
-
-def _probabilities(model: TrainedModel, pixels: Pixels) -> Tensor:
-    """(N, K) of images (N, H, W, C)."""
-    from hw2tune.export.formats import evaluated
-
-    return evaluated(model, model.pixels_of(pixels))
 
 
 def _prediction(model: TrainedModel, file: str | Path, row: Tensor, notes: tuple[str, ...]) -> Prediction:

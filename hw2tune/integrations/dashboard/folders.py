@@ -95,7 +95,10 @@ class ShownFolders:
             self.storage.delete_study(self._copies.pop(name)[0])
 
     def _copy(self, overview: Overview) -> None:
-        folder, name, journal = overview.folder, overview.folder.name, _first_line(overview.folder.journal)
+        folder, name, journal = overview.folder, overview.folder.name, b""
+        if folder.journal.exists():
+            with folder.journal.open("rb") as file:
+                journal = file.readline()  # names a worker that no other journal has
         trials = [_shown(trial, folder, row) for trial, row in zip(overview.trials, overview.rows, strict=True)]
         study_id, known = self._copies.get(name, (0, None))
         if known is not None and not (known == journal and self._update(study_id, trials)):
@@ -138,14 +141,6 @@ class ShownFolders:
 def _version(folder: StudyFolder) -> tuple[Any, ...]:
     """A value that changes with what is read of a study: its files and the process that runs it."""
     return (*map(stamp, (folder.study_file, folder.journal, default_target([folder]) / SUMMARY)), owner_of(folder))
-
-
-def _first_line(journal: Path) -> bytes:
-    """The first line of a journal, which names a worker that no other journal has."""
-    if not journal.exists():
-        return b""
-    with journal.open("rb") as file:
-        return file.readline()
 
 
 def _shown(trial: FrozenTrial, folder: StudyFolder, row: TrialRow) -> FrozenTrial:

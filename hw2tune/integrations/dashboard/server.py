@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib.util
 import io
 import json
@@ -32,8 +33,15 @@ def serving(folders: ShownFolders, *, port: int = 0) -> Iterator[str]:
     Later studies are shown too. Raises DashboardError.
     """
     refuse_missing()
-    with _server(port) as server, optuna_silenced(), silenced("optuna_dashboard"):
-        server.set_app(_Dashboard(folders))
+    try:
+        server = _Server((HOST, port), _SilentHandler)
+    except (OSError, OverflowError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise DashboardError(
+            f"--port {port}: cannot be listened on at {HOST} ({why}); without --port a free one is taken"
+        ) from None
+    with server, optuna_silenced(), silenced("optuna_dashboard"):
+        server.set_app(_application(folders))
         start_deaf_thread(lambda: server.serve_forever(poll_interval=0.1))
         try:
             yield f"http://{HOST}:{server.server_port}/dashboard"
@@ -49,29 +57,31 @@ def refuse_missing() -> None:
         )
 
 
-class _Dashboard:
-    """A WSGI application over copies of the studies. The first request imports it: it costs a running study nothing."""
+def _application(folders: ShownFolders) -> Application:
+    """Return a WSGI application over copies of the studies, which refuses to change a study.
 
-    def __init__(self, folders: ShownFolders) -> None:
-        self._folders, self._lock = folders, threading.Lock()
-        self._application: Application | None = None
+    It answers under this machine's own names alone. The first request imports it: it costs a running study nothing.
+    """
+    lock = threading.Lock()
 
-    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        """Refuse requests under another name for this machine, and those that would change a study."""
-        if environ.get("HTTP_HOST", HOST).split(":")[0] not in (HOST, "localhost"):
-            refusal = f"ask for {HOST} or localhost"
-        elif environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
-            refusal = REFUSAL
-        else:
-            with self._lock:
-                if self._application is None:
-                    from optuna_dashboard import wsgi
+    @functools.cache
+    def dashboard() -> Application:
+        from optuna_dashboard import wsgi
 
-                    self._application = wsgi(self._folders.storage)
-                self._folders()
-            return self._application(environ, start_response)
+        application: Application = wsgi(folders.storage)
+        return application
+
+    def answer(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        known = environ.get("HTTP_HOST", HOST).split(":")[0] in (HOST, "localhost")
+        if known and environ["REQUEST_METHOD"] in ("GET", "HEAD"):
+            with lock:
+                folders()
+                application = dashboard()
+            return application(environ, start_response)
         start_response("403 Forbidden", [("Content-Type", "application/json")])
-        return [json.dumps({"reason": refusal}).encode()]
+        return [json.dumps({"reason": REFUSAL if known else f"ask for {HOST} or localhost"}).encode()]
+
+    return answer
 
 
 class _Server(socketserver.ThreadingMixIn, WSGIServer):
@@ -94,13 +104,3 @@ class _SilentHandler(WSGIRequestHandler):
 
     def get_stderr(self) -> TextIO:
         return io.StringIO()
-
-
-def _server(port: int) -> _Server:
-    try:
-        return _Server((HOST, port), _SilentHandler)
-    except (OSError, OverflowError) as error:
-        why = getattr(error, "strerror", None) or str(error)
-        raise DashboardError(
-            f"--port {port}: cannot be listened on at {HOST} ({why}); without --port a free one is taken"
-        ) from None
