@@ -99,19 +99,18 @@ def run_study(
     """Run a study until it holds its trials, or continues it there.
 
     `study` as in `load_study`; `trials`, `budget` (in whole trainings), `max_epochs`, `seed` and `name` lie over the
-    file, as `overrides` do.
-    `retries` is for trials whose worker, machine or
-    memory gave out; `time_budget` is in seconds; `warm_start` names a study in the results whose finished trials the
-    sampler shall know; `trust` names installed packages whose code the study may call. Raises Hw2tuneError for what a
+    file, as `overrides` do. `retries` is for trials whose worker, machine or memory gave out; `time_budget` is in
+    seconds; `warm_start` names a study in the results whose finished trials the sampler shall know; `trust` names
+    installed packages whose code the study may call; `resources` are `ResourceOptions`. Raises Hw2tuneError for what a
     user can mend, NoTrialFinishedError where every trial failed.
     """
     options = {"trials": trials, "budget": budget, "max_epochs": max_epochs, "seed": seed, "name": name}
-    given = {**options, **(overrides or {})}
     request = Request(
-        study=str(study), overrides=given, results=results_dir, data_dir=data_dir, fresh=fresh, retries=retries,
-        resources=ResourceRequest(**resources), time_budget=time_budget, warm_start=warm_start,
+        study=str(study), overrides=options | dict(overrides or {}), results=results_dir, data_dir=data_dir,
+        resources=ResourceRequest(**resources), fresh=fresh, retries=retries, time_budget=time_budget,
+        warm_start=warm_start,
     )  # fmt: skip
-    with _connected(resources, trust, listeners) as connection:
+    with _connected(request.resources, trust, listeners) as connection:
         return run_on(connection, request, connection.tell)
 
 
@@ -189,7 +188,8 @@ def replicate_study(
     from hw2tune.report.write import write_report
 
     names = [names] if isinstance(names, str) else names
-    with contextlib.nullcontext(connection) if connection else _connected(resources, trust, listeners) as connection:
+    wanted = ResourceRequest(**resources)  # refuses unknown options, with a connection too
+    with contextlib.nullcontext(connection) if connection else _connected(wanted, trust, listeners) as connection:
         tell = connection.tell
         names = [folder.name for folder in chosen_folders(reading(results_dir, *names), names)]
         with mirrored(results_dir, names, tell.note) as here:
@@ -226,7 +226,7 @@ def reproduce(
 
     names = [reproduction_name(name, max_epochs) for name in (PROTOCOLS if what == "all" else [what])]
     with (
-        _connected(resources, (), listeners) as connection,
+        _connected(ResourceRequest(**resources), (), listeners) as connection,
         mirrored(results_dir, names, connection.tell.note) as here,
     ):
         folders = [StudyFolder(here / name) for name in names]
@@ -252,9 +252,9 @@ def report_from_files(place: str | Path, output: Path | None = None) -> ReportFi
 
 @contextlib.contextmanager
 def _connected(
-    resources: ResourceOptions, trust: Sequence[str], listeners: Sequence[Listener] | None
+    resources: ResourceRequest, trust: Sequence[str], listeners: Sequence[Listener] | None
 ) -> Iterator[Connection]:
-    with settled(), trusting(trust), Connection(ResourceRequest(**resources), _listening(listeners)) as connection:
+    with settled(), trusting(trust), Connection(resources, _listening(listeners)) as connection:
         yield connection
 
 

@@ -1,5 +1,6 @@
 """`import hw2tune`: what it costs, what it reads, and that the caller's process is as before."""
 
+import ast
 import logging
 import os
 import signal
@@ -13,6 +14,8 @@ import pytest
 import hw2tune
 from hw2tune.errors import StudyFolderError
 from hw2tune.events import Listeners, Noted, StageStarted
+from hw2tune.execution.request import Connection
+from hw2tune.resources import ResourceRequest
 from tests.report.fake_study import write_fake_study
 
 
@@ -33,6 +36,12 @@ def test_importing_it_costs_nothing():
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     packages = {name.partition(".")[0] for name in shown.stdout.split()}
     assert packages - set(sys.stdlib_module_names) == {"hw2tune"}
+
+
+def test_a_type_checker_sees_the_names_that_are_imported_when_used():
+    imports = [node for node in ast.walk(ast.parse(Path(hw2tune.__file__).read_text())) if type(node) is ast.ImportFrom]
+    typed = {(one.module, alias.asname) for one in imports for alias in one.names if alias.asname}
+    assert typed == {(f"hw2tune.{module}", name) for name, module in hw2tune._MODULES.items()}
 
 
 def test_reading_needs_neither_torch_nor_ray(results):
@@ -97,6 +106,15 @@ def test_a_notebook_shows_it_as_a_table(study):
 def test_a_study_that_is_not_there_is_refused(results):
     with pytest.raises(StudyFolderError, match="no study `nope`; it holds quickstart"):
         hw2tune.read_study("nope", results_dir=results)
+
+
+def test_an_option_that_there_is_not_is_refused_also_beside_a_connection():
+    for call in (hw2tune.run_study, hw2tune.replicate_study, hw2tune.reproduce):
+        with pytest.raises(TypeError, match="unexpected keyword argument 'replicate'"):
+            call("quickstart", replicate=3)
+    with Connection(ResourceRequest(), Listeners()) as connection:
+        with pytest.raises(TypeError, match="unexpected keyword argument 'replicate'"):
+            hw2tune.replicate_study("quickstart", connection=connection, replicate=3)
 
 
 def test_a_listener_that_fails_is_omitted_and_named_and_the_others_hear_on():
