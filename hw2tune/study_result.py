@@ -47,7 +47,7 @@ class StudyResult:
 
     @property
     def folder(self) -> StudyFolder:
-        """Where it lies."""
+        """The study's folder."""
         return self.overview.folder
 
     @property

@@ -113,7 +113,7 @@ def _interruptible(folders: Sequence[StudyFolder]) -> Iterator[None]:
 def _begun(
     folder: StudyFolder, study: Study, data: Dataset, connection: Connection, tell: Listeners, seeds: Sequence[int]
 ) -> Context:
-    """Note the run in `environment.json`."""
+    """Note the run in `environment.json`, and return what its trainings share."""
     capacity = connection.capacity()
     add_run(
         folder,

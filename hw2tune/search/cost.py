@@ -1,4 +1,4 @@
-"""What a study will cost, before it runs: an estimate from speeds that were measured."""
+"""The cost of a study before it runs, estimated from measured speeds."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ EVALUATION_SPEEDUP = 2.5  # evaluation against training, the same machine
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """Seconds of wall time for what is left: if the pruner stops as planned, and if it stops nothing."""
+    """Seconds of wall time for the trials left: if the pruner stops as planned, and if it stops none."""
 
     pruned_seconds: float
     full_seconds: float
     images_per_second: float
-    measured: bool  # in this very study; else nominal
+    measured: bool  # in this study; else nominal
 
 
 def estimate(plan: StudyStarted, folder: StudyFolder, images_per_second: float) -> Cost:
@@ -45,7 +45,7 @@ def estimate(plan: StudyStarted, folder: StudyFolder, images_per_second: float) 
 
 
 def expected_epochs(study: Study) -> float:
-    """Epochs a trial trains on average if, at each rung of successive halving, one in `reduction_factor` goes on."""
+    """Return an average trial's epochs if, at each rung of successive halving, one in `reduction_factor` goes on."""
     if study.pruner.name not in ("halving", "asha", "hyperband"):
         return float(study.max_epochs)
     epochs, reached, share, rung = 0.0, 0, 1.0, study.pruner.min_epochs

@@ -23,25 +23,25 @@ class UnitPoint:
         self.coordinates = coordinates
 
     def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
-        """The quantile of the uniform or log-uniform distribution."""
+        """Return the quantile of the uniform or log-uniform distribution."""
         u = self.coordinates[name]
         value = low + u * (high - low) if not log else math.exp(math.log(low) + u * math.log(high / low))
         return min(high, max(low, float(f"{value:.12g}")))  # a value that was kept comes back as it was
 
     def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
-        """The same for whole numbers, each as wide as Optuna draws it."""
+        """Return the same for whole numbers, each as wide as Optuna draws it."""
         if log:
             return min(high, max(low, round(self.suggest_float(name, low - 0.5, high + 0.5, log=True))))
         steps = (high - low) // step
         return low + step * min(steps, int(self.coordinates[name] * (steps + 1)))
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
-        """One of the choices, all equally wide."""
+        """Return one of the choices, all equally wide."""
         return choices[int(self.coordinates[name] * len(choices))]
 
 
 def coordinates(space: Space) -> list[str]:
-    """The names of what is drawn: each hyperparameter, and for one that may be zero whether it is."""
+    """Return the names of the coordinates: each hyperparameter, and `<name>.zero` for one that may be zero."""
     names = []
     for name, one in space.distributions.items():
         names += [zero_key(name)] if isinstance(one, Interval) and one.or_zero else []
@@ -50,7 +50,7 @@ def coordinates(space: Space) -> list[str]:
 
 
 def space_filling(space: Space, count: int, *, seed: int) -> list[dict[str, Value]]:
-    """`count` scrambled Sobol points as configurations; with the same seed, more of them begin with the same ones."""
+    """Return `count` scrambled Sobol points as configurations; more with the same seed begin with the same ones."""
     names = coordinates(space)
     if not names:
         return [{}] * count

@@ -1,4 +1,4 @@
-"""What a study does next, and nothing of where it is done: no Ray here.
+"""The next step of a study, without the place where it is carried out: no Ray here.
 
 Whatever runs trials asks `next` for one, hands each epoch to `epoch` and each end to `ended`, and stops where `end`
 says why. Ray Tune does so through the adapters of `execution.tune`; tests and benchmarks do so themselves.
@@ -30,7 +30,7 @@ JOURNAL_ENTRY = 300  # bytes, about
 
 
 class RunEnd(Enum):
-    """Why a run of trials is over."""
+    """The reason for the end of a run of trials."""
 
     COMPLETE = "complete"
     INTERRUPTED = "interrupted"
@@ -41,7 +41,7 @@ class RunEnd(Enum):
 
 
 class Verdict(Enum):
-    """What becomes of a trial behind an epoch."""
+    """The decision about a trial after an epoch."""
 
     CONTINUE = "continue"
     STOP = "stop"
@@ -69,7 +69,7 @@ class Done:
 
 @dataclass(frozen=True, kw_only=True)
 class EpochResult:
-    """One epoch of a trial. `record` is its line in `result.json`: `epoch`, losses, accuracies, seconds."""
+    """An epoch of a trial. `record` is its line in `result.json`: `epoch`, losses, accuracies, seconds."""
 
     record: Mapping[str, Any]
     checkpoint: bytes
@@ -82,7 +82,7 @@ class EpochResult:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """How a trial's attempt ended: by itself or by a verdict, or with a failure."""
+    """The end of a trial's attempt: by itself or by a verdict, or with a failure."""
 
     failure: Failure | None = None
     machine: str = ""  # address of the one that ran it

@@ -29,7 +29,7 @@ class Failure:
 
     @property
     def kind(self) -> tuple[str, str]:
-        """What failures of one cause share: the state and the error, without epoch and numbers of it."""
+        """The common part of failures of one cause: the state and the error, without its epoch and numbers."""
         return self.state, "" if self.state == DIVERGED else self.reason.partition(": ")[2]
 
 
@@ -71,7 +71,7 @@ class FailurePolicy:
         return failure.transient and self.attempts[trial] <= self.retries
 
     def exclude(self, machines: Collection[str]) -> str | None:
-        """A machine that failed too many trials in a row, of those that run; never the last one."""
+        """Return a machine of those that run which failed too many trials in a row; never the last one."""
         usable = [machine for machine in machines if machine not in self.excluded]
         for machine, failures in self.in_a_row.items():
             if len(failures) >= MAX_CONSECUTIVE_FAILURES and machine in usable and len(usable) > 1:
@@ -80,12 +80,12 @@ class FailurePolicy:
         return None
 
     def succeeded(self, machine: str) -> None:
-        """A trial came to its end."""
+        """Note that a trial came to its end."""
         self.proven = True
         self.in_a_row.pop(machine, None)
 
     def failed(self, failure: Failure) -> None:
-        """A trial failed for good."""
+        """Note that a trial failed for good."""
         if not self.proven:
             self.first.append(failure)
             self.proven = len({failure.kind for failure in self.first}) > 1

@@ -93,7 +93,7 @@ class Recorder:
         return sum(row.epochs_spent for row in self.rows())
 
     def trials(self, *states: TrialState) -> list[FrozenTrial]:
-        """The trials in these states, by number; all of them where none is named."""
+        """Return the trials in these states, by number; all of them if none is named."""
         return self.optuna_study.get_trials(deepcopy=False, states=states or None)
 
     def rows(self) -> list[TrialRow]:
@@ -112,9 +112,9 @@ class Recorder:
         return trial
 
     def _draw(self) -> FrozenTrial:
-        """A trial of a configuration that no other has, or in a small space the same is trained many times.
+        """Return a trial of a configuration that no other has; in a small space the same would be trained many times.
 
-        A draw that was there before is made again; if the sampler has nothing new, another one is taken.
+        A configuration that was there before is drawn again; if the sampler has no new one, another is taken.
         """
         study, space = self.study, self.study.search_space
         if study.sampler.name == "grid":

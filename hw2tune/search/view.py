@@ -36,7 +36,7 @@ WARM_START = "warm-start.json"
 
 
 def as_stored(space: Space, configuration: Mapping[str, Value], **trial: Any) -> FrozenTrial:
-    """A trial of this configuration in Optuna's form."""
+    """Return a trial of this configuration in Optuna's form."""
     fixed = FixedTrial(space.encode(configuration))
     space.suggest(fixed)
     return optuna.trial.create_trial(params=fixed.params, distributions=fixed.distributions, **trial)
@@ -63,13 +63,13 @@ class View(JournalStorage):
         return self.drawn
 
     def get_study_directions(self, study_id: int) -> list[StudyDirection]:
-        """The study's direction, and that of its second objective."""
+        """Return the study's direction, and that of its second objective."""
         return self.directions
 
     def get_all_trials(
         self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
     ) -> list[FrozenTrial]:
-        """Every trial as the sampler is told of it, the drawn one last."""
+        """Return every trial as the sampler is told of it, the drawn one last."""
         stored = [one for one in super().get_all_trials(study_id, deepcopy=False) if self._is_of_the_space(one)]
         told = [*self.warm, *self._told(stored), self.drawn]
         chosen = [one for one in told if states is None or one.state in states]
@@ -112,11 +112,11 @@ class View(JournalStorage):
         return [*values, float(other)] if other is not None and one.state == TrialState.COMPLETE else []
 
     def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
-        """The drawn trial's id."""
+        """Return the drawn trial's id."""
         return self.drawn._trial_id
 
     def get_trial(self, trial_id: int) -> FrozenTrial:
-        """The drawn trial, or one of the study."""
+        """Return the drawn trial, or one of the study."""
         return self.drawn if trial_id == self.drawn._trial_id else super().get_trial(trial_id)
 
     def set_trial_param(
@@ -132,7 +132,7 @@ class View(JournalStorage):
 
 
 def _ended(one: FrozenTrial, values: list[float], *, otherwise: TrialState, **more: Any) -> FrozenTrial:
-    """The trial as one that is complete with these values, or in another state if there are none."""
+    """Return the trial as complete with these values, or in another state if there are none."""
     told = copy.copy(one)
     told.state, told.values = (TrialState.COMPLETE, values) if values else (otherwise, None)
     vars(told).update(more)
