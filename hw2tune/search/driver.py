@@ -74,11 +74,6 @@ class EpochResult:
     record: Mapping[str, Any]
     checkpoint: bytes
 
-    @property
-    def epoch(self) -> int:
-        """The epoch's number, from 1."""
-        return int(self.record["epoch"])
-
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
@@ -181,7 +176,7 @@ class StudyDriver:
         live, last, budget = self.live[trial], False, self.study.budget_epochs
         with self._writing():
             self.recorder.record_epoch(live.trial, result.record, result.checkpoint)
-            last = self._at_its_end(live, result.epoch)
+            last = self._at_its_end(live, int(result.record["epoch"]))
             spent = budget is not None and self._epochs_spent >= budget
             live.pruned = self.recorder.should_prune(live.trial, spent=spent) and not last
         return Verdict.STOP if last or live.pruned else Verdict.CONTINUE
