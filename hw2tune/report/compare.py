@@ -41,12 +41,23 @@ class StudyComparison:
 
     def as_json(self) -> dict[str, Any]:
         """For `--json`: accuracies as fractions; keys are only ever added."""
-        return {
-            "schema": SCHEMA,
-            "studies": [_as_json(data, self.variants) for data in (self.a, self.b)],
-            "pairs": [asdict(one) for one in self.pairs],
-            "notes": self.notes,
-        }
+        studies = [
+            {
+                "name": data.name,
+                "state": data.overview.state,
+                "data": data.images["label"],
+                "checksum": data.images.get("checksum"),
+                "split_checksum": data.images.get("split_checksum"),
+                **{name: getattr(data.overview.study, name) for name in ("objective", "model", "loss", "max_epochs")},
+                "trials": len(data.overview.finished),
+                "epochs": sum(row.epochs for row in data.overview.rows),
+                "best": data.overview.best and asdict(data.overview.best),
+                "test_accuracy": {name: (s := test_accuracy(data, name)) and asdict(s) for name in self.variants},
+            }
+            for data in (self.a, self.b)
+        ]
+        pairs = [asdict(one) for one in self.pairs]
+        return {"schema": SCHEMA, "studies": studies, "pairs": pairs, "notes": self.notes}
 
 
 def compare_studies(a: str, b: str, *, results_dir: str | Path = "ray_results") -> StudyComparison:
@@ -155,25 +166,6 @@ def _notes(a: StudyData, b: StudyData) -> Iterator[str]:
             yield f"{data.name} has no replicates, so nothing is tested; `hw2tune summarize {data.name}` trains them"
         if data.overview.state != "complete":
             yield f"{data.name} is {data.overview.state}: what it has found may change"
-
-
-def _as_json(data: StudyData, variants: list[str]) -> dict[str, Any]:
-    overview, images = data.overview, data.images
-    return {
-        "name": data.name,
-        "state": overview.state,
-        "data": images["label"],
-        "checksum": images.get("checksum"),
-        "split_checksum": images.get("split_checksum"),
-        "objective": overview.study.objective,
-        "model": overview.study.model,
-        "loss": overview.study.loss,
-        "max_epochs": overview.study.max_epochs,
-        "trials": len(overview.finished),
-        "epochs": sum(row.epochs for row in overview.rows),
-        "best": overview.best and asdict(overview.best),
-        "test_accuracy": {name: (s := test_accuracy(data, name)) and asdict(s) for name in variants},
-    }
 
 
 def extent(data: StudyData) -> str:

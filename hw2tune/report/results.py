@@ -7,14 +7,11 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from hw2tune.errors import StudyFolderError
-from hw2tune.records.layout import StudyFolder
-from hw2tune.records.overview import Overview
 from hw2tune.records.trials.states import COMPLETE
 from hw2tune.report.figures import DrawnFigure, MissingFigure
 from hw2tune.report.inference.claims import CAVEAT, ClaimResult, claims, overlaps_training
 from hw2tune.report.inference.selection import Optimism, optimism, race_sentence
-from hw2tune.report.study_data import StudyData, read_study_data
+from hw2tune.report.study_data import StudyData
 from hw2tune.report.tables import epochs_table, pairs_table, race_table, replicates_table, trials_table, variants_table
 
 
@@ -48,17 +45,6 @@ class StudyResults:
         """How many replicates of a variant finished, and how many there are."""
         replicates = self.data.of(variant)
         return sum(replicate.state == COMPLETE for replicate in replicates), len(replicates)
-
-
-def read_finished(folder: StudyFolder, known: Overview | None = None) -> StudyData:
-    """A study's data. Raises StudyFolderError for a study without a finished trial."""
-    data = read_study_data(folder, known)
-    if not data.overview.finished:
-        raise StudyFolderError(
-            f"{folder.root}: no trial of `{folder.name}` has finished, so there is nothing to report; "
-            f"`hw2tune study {folder.name}` runs it"
-        )
-    return data
 
 
 def compute(data: StudyData, figures: Sequence[DrawnFigure | MissingFigure] = (), place: str = "") -> StudyResults:

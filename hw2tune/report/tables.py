@@ -163,13 +163,7 @@ def race_table(data: StudyData) -> pd.DataFrame:
 
 def epochs_table(data: StudyData) -> pd.DataFrame:
     """One row a replicate and epoch: variant, seed, epoch, <QUANTITIES>, train_seconds, and what else epochs hold."""
-    return epochs_frame(
-        [{"variant": r.variant, "seed": r.seed, **epoch} for r in data.replicates for epoch in r.epochs]
-    )
-
-
-def epochs_frame(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """The same for any rows with variant, seed and epoch, such as a reproduction's; every other column is a number."""
+    rows = [{"variant": one.variant, "seed": one.seed, **epoch} for one in data.replicates for epoch in one.epochs]
     columns = {"variant": TEXT, "seed": INTEGER, "epoch": INTEGER}
     columns |= dict.fromkeys((*QUANTITIES, "train_seconds"), NUMBER)
     return frame(rows, columns | {name: NUMBER for row in rows for name in row if name not in columns})
@@ -179,13 +173,9 @@ def curve_table(data: StudyData, quantity: str) -> pd.DataFrame:
     """One row a variant and epoch: variant, epoch, n, mean, min, max, low, high (95 % t interval of the mean).
 
     Over the replicates that reached the epoch with a finite value: `n` falls where one diverged. With n = 1, low and
-    high are missing.
+    high are missing. Empty where no epoch has the quantity.
     """
-    return curve_of(epochs_table(data), quantity)
-
-
-def curve_of(epochs: pd.DataFrame, quantity: str) -> pd.DataFrame:
-    """The same for a table of `epochs_frame`; empty where it lacks the quantity."""
+    epochs = epochs_table(data)
     finite = epochs[np.isfinite(epochs[quantity])] if quantity in epochs else epochs[:0]
     rows = []
     for variant, curve in finite.groupby("variant", sort=False):

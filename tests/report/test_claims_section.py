@@ -10,8 +10,8 @@ from hw2tune.report.page.claims import pairs_details, pairs_summary, variants_bl
 from hw2tune.report.page.sections import search_blocks
 from hw2tune.report.results import StudyResults, compute
 from hw2tune.report.study_data import read_study_data
-from hw2tune.report.summary import escape, summary_markdown
 from hw2tune.report.tables import race_table
+from hw2tune.report.write import escape, summary_markdown
 from hw2tune.text.numbers import DASH
 from tests.report.fake_study import write_fake_study
 

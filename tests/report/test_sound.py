@@ -17,8 +17,7 @@ from hw2tune.report.figures.recipes import recipes
 from hw2tune.report.figures.style import style
 from hw2tune.report.results import compute
 from hw2tune.report.study_data import StudyData, read_study_data
-from hw2tune.report.summary import summary_json, summary_markdown
-from hw2tune.report.write import page_html
+from hw2tune.report.write import page_html, summary_json, summary_markdown
 from tests.report.fake_study import write_fake_study
 
 Change = Callable[[Any], Any]

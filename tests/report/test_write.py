@@ -26,8 +26,7 @@ from hw2tune.records.replicates import (
 from hw2tune.report.figures import DrawnFigure
 from hw2tune.report.results import compute
 from hw2tune.report.study_data import read_study_data
-from hw2tune.report.summary import escape, summary_markdown
-from hw2tune.report.write import ReportFiles, page_html, write_report
+from hw2tune.report.write import ReportFiles, escape, page_html, summary_markdown, write_report
 from tests.report.fake_study import write_fake_study
 from tests.report.html import Element, parse
 

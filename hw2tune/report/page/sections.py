@@ -11,29 +11,14 @@ from hw2tune.records.trials.rows import best_first
 from hw2tune.records.trials.states import COMPLETE, RANKED
 from hw2tune.report.figures import DrawnFigure, MissingFigure
 from hw2tune.report.inference.claims import CAVEAT
-from hw2tune.report.page.blocks import Absent, Block, Commands, Facts, Figure, Prose, Row, Section, Table, embedded
-from hw2tune.report.page.claims import chosen_on_these_seeds, damaged_prose, opening_prose, variants_blocks
+from hw2tune.report.page.blocks import Absent, Block, Commands, Facts, Figure, Prose, Row, Table, embedded
+from hw2tune.report.page.claims import chosen_on_these_seeds, variants_blocks
 from hw2tune.report.results import StudyResults
 from hw2tune.study.objectives import objective_of
 from hw2tune.text.numbers import DASH, configuration, counted, duration, listed, missing, objective_value, percent
 
 MARKED = ("examples", "classes")  # sections whose figures are drawn from evaluations; curves are not
 BEST_TRIALS = 10  # rows of the page's table; the CSV file holds every trial
-
-
-def opening(results: Sequence[StudyResults]) -> Section:
-    """What stands first: the claims, and what they rest on."""
-    return Section(
-        anchor="claims", title="Claims", columns=[[opening_prose(one), *damaged_prose(one)] for one in results]
-    )
-
-
-def sections(results: Sequence[StudyResults]) -> list[Section]:
-    """Every section; the page leaves out the empty ones."""
-    return [
-        Section(anchor=anchor, title=title, columns=[blocks(one) for one in results])
-        for anchor, title, blocks in SECTIONS
-    ]
 
 
 def figure_blocks(section: str, results: StudyResults) -> list[Block]:

@@ -36,7 +36,7 @@ from hw2tune.report.page.sections import figure_block, machine_blocks
 from hw2tune.report.reproduction.tables import HELD_OUT_FIELDS, Reproduction, reproduce
 from hw2tune.report.sound import sound_replicate, sound_runs
 from hw2tune.report.study_data import StudyData
-from hw2tune.report.summary import escape
+from hw2tune.report.write import escape
 from hw2tune.study.file import find_study, parse_study
 from hw2tune.study.published import PROTOCOLS, RUNS, published_epochs
 from hw2tune.text.numbers import configuration_words, percent, sentence

@@ -7,14 +7,10 @@ import pandas as pd
 import pytest
 
 from hw2tune.report.study_data import StudyData, read_study_data
-from hw2tune.report.tables import curve_of, curve_table, epochs_frame, epochs_table
+from hw2tune.report.tables import curve_table, epochs_table
 from tests.report.fake_study import write_fake_study
 
-ROWS = [
-    {"variant": "l2", "seed": seed, "epoch": epoch, "train_loss": loss}
-    for epoch, losses in ((1, (1.0, 2.0, 3.0)), (2, (0.5, math.nan, 0.7)), (3, (0.4, math.inf, math.nan)))
-    for seed, loss in enumerate(losses)
-]
+LOSSES = ((1.0, 0.5, 0.4), (2.0, math.nan, math.inf), (3.0, 0.7, math.nan))  # by seed, then by epoch
 
 
 @pytest.fixture(scope="module")
@@ -30,8 +26,14 @@ def test_every_epoch_of_every_replicate_has_a_row(fake: StudyData) -> None:
     assert row["images_per_second"] == 4000.0
 
 
-def test_a_band_is_the_t_interval_of_the_seeds_that_got_there() -> None:
-    curve = curve_of(epochs_frame(ROWS), "train_loss").set_index("epoch")
+def test_a_band_is_the_t_interval_of_the_seeds_that_got_there(fake: StudyData) -> None:
+    replicates = [
+        replace(
+            fake.replicates[0], seed=seed, epochs=[{"epoch": e, "train_loss": one} for e, one in enumerate(losses, 1)]
+        )
+        for seed, losses in enumerate(LOSSES)
+    ]
+    curve = curve_table(replace(fake, replicates=replicates), "train_loss").set_index("epoch")
     assert curve["n"].tolist() == [3, 2, 1]
     assert curve["mean"].tolist() == pytest.approx([2.0, 0.6, 0.4])
     assert (curve.loc[1, "min"], curve.loc[1, "max"]) == (1.0, 3.0)
