@@ -23,8 +23,8 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.design import space_filling
 from benchmarks.results import write_results
-from hw2tune.search.design import space_filling
 from hw2tune.study.file import find_study, parse_study
 from hw2tune.study.hyperparameters import Hyperparameters, Value
 from hw2tune.study.schema import Study

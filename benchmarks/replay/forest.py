@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from optuna.samplers import BaseSampler
 
+from benchmarks.design import space_filling
 from benchmarks.replay.table import Array, Curve, Table, key_of
-from hw2tune.search.design import Cube, space_filling
+from hw2tune.search.design import Cube
 from hw2tune.study.hyperparameters import Value
 from hw2tune.study.schema import Study
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import qmc
 
 from hw2tune.study.hyperparameters import Value, is_number
 from hw2tune.study.space import Choice, Interval, Space, zero_key
@@ -47,16 +46,6 @@ def coordinates(space: Space) -> list[str]:
         names += [zero_key(name)] if isinstance(one, Interval) and one.or_zero else []
         names.append(name)
     return names
-
-
-def space_filling(space: Space, count: int, *, seed: int) -> list[dict[str, Value]]:
-    """Return `count` scrambled Sobol points as configurations; more with the same seed begin with the same ones."""
-    names = coordinates(space)
-    if not names:
-        return [{}] * count
-    drawn = qmc.Sobol(len(names), scramble=True, rng=np.random.default_rng(seed))
-    points = drawn.random(1 << max(0, count - 1).bit_length())  # a power of two, or scipy warns
-    return [space.suggest(UnitPoint(dict(zip(names, map(float, point), strict=True)))) for point in points[:count]]
 
 
 class Cube:

@@ -8,8 +8,9 @@ import numpy as np
 import optuna
 import pytest
 
+from benchmarks.design import space_filling
 from hw2tune.search.algorithms import build_sampler
-from hw2tune.search.design import Cube, UnitPoint, coordinates, space_filling
+from hw2tune.search.design import Cube, UnitPoint, coordinates
 from hw2tune.search.guided import BEST, OTHERS, GaussianProcess, GuidedSampler, _few, _Known, expected_improvement
 from hw2tune.search.view import as_stored
 from hw2tune.study.file import find_study, parse_study
