@@ -16,7 +16,7 @@ from hw2tune.events import Listener, Listeners, ReportWritten, StudyStarted
 from hw2tune.execution import cleaning
 from hw2tune.execution.cleaning import Leftovers
 from hw2tune.execution.machine import this_machine
-from hw2tune.execution.preflight import make_plan, model_facts, preflight
+from hw2tune.execution.preflight import make_plan, preflight
 from hw2tune.execution.request import Connection, Request, load_for, resolve
 from hw2tune.records.dataset import refuse_other_images
 from hw2tune.records.layout import StudyFolder, folders_in
@@ -70,10 +70,9 @@ def check_study(request: Request) -> tuple[StudyStarted, Cost, list[str]]:
     refuse_other_images(folder, data)
     capacity = find_capacity([this_machine()], request.resources)
     rows = trial_rows(study, before.trials if before else read_trials(folder), alive=False)
-    facts = model_facts(study, data)
-    notes = [*facts.notes, *preflight(study, folder, rows, data=data, parameters=facts.parameters)]
+    facts = preflight(study, folder, rows, data=data)
     plan = make_plan(study, folder, rows, data=data, capacity=capacity)
-    return plan, estimate(plan, folder, facts.images_per_second), notes
+    return plan, estimate(plan, folder, facts.images_per_second), list(facts.notes)
 
 
 @callers_modules_kept()

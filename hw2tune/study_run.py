@@ -10,7 +10,7 @@ from hw2tune.data.dataset import Dataset
 from hw2tune.errors import NoTrialFinishedError
 from hw2tune.events import Listeners, StudyFinished
 from hw2tune.execution.machine import this_machine
-from hw2tune.execution.preflight import model_facts, preflight
+from hw2tune.execution.preflight import preflight
 from hw2tune.execution.request import Connection, Request, load_for, resolve
 from hw2tune.loggers import optuna_silenced
 from hw2tune.records.dataset import refuse_other_images
@@ -102,9 +102,7 @@ def _checked_images(
         find_capacity([this_machine()], request.resources)  # refuses what will not fit
     trials = before.trials if before else [] if request.fresh else read_trials(folder)
     rows = trial_rows(study, trials, alive=False)
-    facts = model_facts(study, data)
-    notes = preflight(study, folder, rows, data=data, parameters=facts.parameters, fresh=request.fresh)
-    for note in (*facts.notes, *notes):
+    for note in preflight(study, folder, rows, data=data, fresh=request.fresh).notes:
         tell.note(note)
     return data
 

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -49,13 +49,13 @@ AT_MOST = 600  # seconds
 
 
 def preflight(
-    study: Study, folder: StudyFolder, rows: list[TrialRow], *, data: Dataset, parameters: int, fresh: bool = False
-) -> list[str]:
-    """Notes for the user. Raises PathError where study or report could not be written, StudyFileError for a sampler or
-    pruner that cannot serve this study, ResourceError for images that do not fit into shared memory.
-
-    `rows` are the trials there; `parameters` the numbers that the network trains.
+    study: Study, folder: StudyFolder, rows: list[TrialRow], *, data: Dataset, fresh: bool = False
+) -> ModelFacts:
+    """Facts of the network, with all notes for the user. Raises ModelError as `model_facts`, PathError where study or
+    report could not be written, StudyFileError for a sampler or pruner that cannot serve this study, ResourceError for
+    images that do not fit into shared memory. `rows` are the trials there.
     """
+    facts = model_facts(study, data)
     build_sampler(study, 0)
     build_pruner(study)
     refuse_too_large(data)
@@ -64,7 +64,8 @@ def preflight(
     if fresh and folder.root.exists():
         refuse_unwritable(folder.root.parent / "set-aside", "--fresh")
     caveat = [f"caveat of every figure: {data.caveat}"] if data.caveat else []
-    return [*_notes(study, folder, [] if fresh else rows, parameters), *data.notes, *caveat]
+    notes = _notes(study, folder, [] if fresh else rows, facts.parameters)
+    return replace(facts, notes=(*facts.notes, *notes, *data.notes, *caveat))
 
 
 def refuse_too_large(data: Dataset) -> None:
