@@ -1,4 +1,4 @@
-"""Which classes are taken for which, and how well each class is known."""
+"""Confusion of classes, and the accuracy of each class."""
 
 from __future__ import annotations
 
@@ -217,7 +217,7 @@ def _draw_matrices(
 
 
 def _pooled_sentence(shown: Shown) -> str:
-    """How counts were pooled, for a caption."""
+    """Sentence of a caption on the pooled counts."""
     images, seeds = len(shown.one(next(iter(shown.arrays)))["labels"]), shown.seeds
     return (
         f"Counts are pooled over {counted(len(seeds), 'replicate')} per variant "

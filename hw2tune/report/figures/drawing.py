@@ -33,7 +33,7 @@ class Drawing:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How one figure is made. `draw` raises CannotDrawError where the data lack what it needs."""
+    """Recipe of one figure. `draw` raises CannotDrawError where the data lack what it needs."""
 
     name: str
     section: Section
@@ -76,7 +76,7 @@ class Shown:
 
     @property
     def sentence(self) -> str:
-        """Which seed is shown, for the caption."""
+        """Sentence of a caption on the seed that is shown."""
         return f"One network per variant (seed {self.seed}, the first that all shown variants have).{self.absent}"
 
 

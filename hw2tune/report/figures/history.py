@@ -47,7 +47,7 @@ def has_value(row: TrialRow) -> bool:
 
 
 def no_value_sentence(data: StudyData) -> str:
-    """Why nothing of the search can be drawn."""
+    """Reason why nothing of the search can be drawn."""
     finished = data.overview.finished
     if not finished:
         return "No trial of this study has finished yet."

@@ -147,7 +147,7 @@ def scale_of(maps: Mapping[str, Array]) -> tuple[float, float]:
 
 
 def mosaic_columns(channels: int) -> int:
-    """How many maps stand in a row: nearly as many as rows, and few places left empty."""
+    """Number of maps in a row: nearly as many as rows, with few places left empty."""
     square = math.ceil(math.sqrt(channels))
     return min((square, square + 1), key=lambda columns: (-channels % columns, columns))
 

@@ -1,4 +1,4 @@
-"""What preprocessing does to the pixels: raw, scaled to [0, 1], normalised."""
+"""Pixels before and after preprocessing: raw, scaled to [0, 1], normalised."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def paper() -> str:
 
 @dataclass(frozen=True)
 class Look:
-    """How one thing is drawn wherever it appears."""
+    """Colour, marker and dashes of one thing, wherever it appears."""
 
     on_white: str
     marker: str
@@ -109,7 +109,7 @@ THEME = re.compile(
 
 @contextmanager
 def callers_style() -> Iterator[None]:
-    """Draws in the style of the report, with the colours and the resolution that the caller has set."""
+    """Draw in the style of the report, with the colours and the resolution that the caller has set."""
     theme = {name: value for name, value in mpl.rcParams.items() if THEME.fullmatch(name)}
     theirs = {name: value for name, value in theme.items() if value != mpl.rcParamsDefault[name]}
     with style(), mpl.rc_context(theirs):
@@ -126,7 +126,7 @@ def resized(figure: Figure) -> Figure:
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Draws in the style of the report, whatever the user's own matplotlib is set to."""
+    """Draw in the style of the report, whatever the user's own matplotlib is set to."""
     # Not `rcdefaults`: it keeps some of the user's settings, and reads the user's style files.
     defaults = {name: value for name, value in mpl.rcParamsDefault.items() if name != "backend"}
     settings = mpl.rc_context(defaults | _SETTINGS)  # type: ignore[arg-type]  # the stubs know literal keys

@@ -1,4 +1,4 @@
-"""When each trial ran, and in which worker process."""
+"""Times of the trials, by worker process."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def _without_overlap(bars: Sequence[Bar]) -> list[Bar]:
 
 
 def _cuts(bars: Sequence[Bar]) -> list[tuple[float, float]]:
-    """Where all workers stood still for long: (from, seconds)."""
+    """Long standstills of all workers: (from, seconds)."""
     gaps, busy, end = [], 0.0, bars[0].start
     for bar in bars:
         if bar.start > end:
