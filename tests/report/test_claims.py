@@ -18,8 +18,9 @@ from hw2tune.report.inference.claims import (
     SINGLE_RUN,
     ClaimResult,
     claims,
+    params_of,
 )
-from hw2tune.report.inference.selection import optimism, race_sentence
+from hw2tune.report.inference.selection import optimism, overtaken, race_sentence
 from hw2tune.report.study_data import StudyData, read_study_data
 from hw2tune.study.hyperparameters import Value
 from tests.report.fake_study import write_fake_study
@@ -105,6 +106,24 @@ def test_a_difference_that_both_tests_see_is_not_explained_by_chance(fake: Study
     )
 
 
+@pytest.mark.parametrize(
+    ("seeds", "end"),
+    [(10, "(permutation p = 0.00195, the smallest that n = 10 allows)."), (11, "(permutation p < 0.001).")],
+)
+def test_the_smallest_p_is_told_up_to_ten_seeds(fake: StudyData, seeds: int, end: str) -> None:
+    l2: list[float | None] = [0.92 + 0.001 * seed for seed in range(seeds)]
+    assert of_pair(with_accuracies(fake, baseline=[0.9] * seeds, l2=l2), "l2", "baseline").sentence.endswith(end)
+
+
+def test_every_tested_claim_has_the_p_that_holm_makes_of_the_studys_tests(fake: StudyData) -> None:
+    l2: list[float | None] = [0.921, 0.919, 0.920, 0.922, 0.918, 0.920]
+    tuned: list[float | None] = [0.899, 0.901, 0.902, 0.898, 0.903, 0.897]
+    found = claims(with_accuracies(fake, baseline=[0.9] * 6, l2=l2, tuned=tuned, tuned_no_l2=[0.9]))
+    assert [(one.variant, one.holm_p) for one in found] == [
+        ("l2", pytest.approx(2 * 2 / 2**6)), ("tuned", pytest.approx(1.0)), ("tuned", None),
+    ]  # fmt: skip
+
+
 def test_an_increase_that_five_seeds_cannot_show_by_permutation_is_one_by_its_interval(fake: StudyData) -> None:
     tuned: list[float | None] = [0.921, 0.919, 0.920, 0.922, 0.918]
     claim = of_pair(with_accuracies(fake, baseline=[0.9] * 5, tuned=tuned), "tuned", "baseline")
@@ -126,6 +145,34 @@ def test_weight_decay_in_the_tuned_configuration_is_called_what_the_optimizer_ma
     assert (
         "a decrease by its interval over seeds; with n = 3 the permutation test cannot go below 0.25" in claim.sentence
     )
+
+
+def test_a_claim_has_the_subject_that_its_study_file_gives(fake: StudyData) -> None:
+    study = fake.overview.study
+    own = [study.claims[0].model_copy(update={"sentence": "a little L2"}), *study.claims[1:]]
+    data = replace(fake, overview=replace(fake.overview, study=study.model_copy(update={"claims": own})))
+    assert claims(data)[0].sentence.startswith("A little L2 changes test accuracy by")
+
+
+def test_a_reference_that_is_the_tuned_configuration_is_named(fake: StudyData) -> None:
+    data = with_accuracies(fake, baseline=[0.9], tuned=[0.92])
+    won = [replace(one, params=CONFIGURATIONS["l2"]) if one.variant == "tuned" else one for one in data.replicates]
+    claim = of_pair(replace(data, replicates=won), "tuned", "baseline")
+    assert claim.sentence.startswith("Tuning (the reference l2: adam, learning rate 0.001, batch size 100, L2 1e-4)")
+
+
+def test_what_only_one_side_sets_makes_a_difference(fake: StudyData) -> None:
+    data = with_accuracies(fake, baseline=[0.9], l2=[0.92])
+    params = CONFIGURATIONS["l2"] | {"dropout": 0.5}
+    own = [replace(one, params=params) if one.variant == "l2" else one for one in data.replicates]
+    claim = of_pair(replace(data, replicates=own), "l2", "baseline")
+    assert claim.sentence.startswith("L2 (adam, ") and "against baseline (adam, " in claim.sentence
+
+
+def test_a_change_of_the_winner_is_one_of_what_was_trained_not_of_the_race(fake: StudyData) -> None:
+    data = race_won_by(fake, CONFIGURATIONS["baseline"])
+    trained = replicate("tuned", 0, 0.9)
+    assert params_of(replace(data, replicates=[trained]), "tuned-no-l2") == CONFIGURATIONS["tuned-no-l2"]
 
 
 def test_one_replicate_is_called_a_single_run(fake: StudyData) -> None:
@@ -171,6 +218,13 @@ def test_a_variant_that_diverged_on_every_seed_has_no_claim(fake: StudyData) -> 
     claim = of_pair(data, "tuned", "baseline")
     assert (claim.verdict, claim.comparison) == (MISSING, None)
     assert claim.sentence == "tuned against baseline: nothing to compare, tuned diverged on every seed."
+
+
+def test_every_way_in_which_a_variant_ended_is_told(fake: StudyData) -> None:
+    data = with_accuracies(fake, baseline=[0.9, 0.9], tuned=[None, None])
+    ends = [replace(one, state="failed") if one.chosen is None and one.seed else one for one in data.replicates]
+    claim = of_pair(replace(data, replicates=ends), "tuned", "baseline")
+    assert claim.sentence == "tuned against baseline: nothing to compare, tuned diverged or failed on every seed."
 
 
 def test_a_variant_without_replicates_has_no_claim(fake: StudyData) -> None:
@@ -245,6 +299,11 @@ def test_mcnemars_test_is_told_of_the_median_seed(fake: StudyData) -> None:
     assert accuracies[0][claim.median_seed] - accuracies[1][claim.median_seed] == differences[1]  # type: ignore[index]
 
 
+def test_the_median_seed_is_that_of_the_differences(fake: StudyData) -> None:
+    claim = of_pair(with_accuracies(fake, baseline=[0.90, 0.94, 0.90], l2=[0.92, 0.95, 0.93]), "l2", "baseline")
+    assert claim.median_seed == 0  # differences 0.02, 0.01, 0.03
+
+
 def test_missing_predictions_are_told(tmp_path: Path) -> None:
     folder = write_fake_study(tmp_path, seeds=1)
     (folder.root / "replicates" / "l2" / "0" / "arrays.npz").unlink()
@@ -263,11 +322,27 @@ def test_predictions_on_different_test_images_are_not_paired(tmp_path: Path) -> 
     assert of_pair(read_study_data(folder), "l2", "baseline").mcnemar is None
 
 
+@pytest.mark.parametrize("name", ["labels", "predicted", "confidence"])
+def test_predictions_of_fewer_images_are_not_paired(tmp_path: Path, name: str) -> None:
+    folder = write_fake_study(tmp_path, seeds=1)
+    path = folder.root / "replicates" / "l2" / "0" / "arrays.npz"
+    with np.load(path) as file:
+        arrays = {name: file[name] for name in file.files}
+    path.write_bytes(npz(arrays | {name: arrays[name][:-1]}))
+    assert of_pair(read_study_data(folder), "l2", "baseline").mcnemar is None
+
+
 def test_the_race_names_who_was_overtaken(fake: StudyData) -> None:
     assert race_sentence(fake) == (
         "Trial #3 overtook #2, better in the search but not over 3 seeds: #2 93.00 % in the search, 91.00 % on average "
         "in the race; #3 92.00 % in the search, 92.00 % on average in the race."
     )
+
+
+def test_a_race_whose_record_lacks_its_winner_is_none(fake: StudyData) -> None:
+    assert fake.race is not None
+    lacking = replace(fake, race=replace(fake.race, winner=99))
+    assert race_sentence(lacking).startswith("There was no race") and overtaken(replace(fake.race, winner=99)) == []
 
 
 def test_the_race_names_a_leader_that_stayed_ahead_and_who_diverged(fake: StudyData) -> None:
@@ -326,6 +401,13 @@ def test_optimism_takes_no_figure_from_training_images_for_a_test(fake: StudyDat
     found = optimism(replace(fake, replicates=[replicate("tuned", 0, 0.99, overlaps=True)]))
     assert found is not None
     assert (found.test, found.validation_minus_test) == (None, None)
+
+
+def test_optimism_of_a_loss_is_one_of_losses(fake: StudyData) -> None:
+    study = fake.overview.study.model_copy(update={"objective": "validation_loss", "direction": "minimize"})
+    data = with_accuracies(fake, tuned=[0.92, 0.93])
+    found = optimism(replace(data, overview=replace(fake.overview, study=study)))
+    assert found is not None and found.test is not None and found.test.mean == pytest.approx(0.3)
 
 
 def test_optimism_without_race_and_replicates_is_the_best_of_the_search(fake: StudyData) -> None:

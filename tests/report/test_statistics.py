@@ -9,6 +9,7 @@ from scipy import stats
 
 from hw2tune.report.inference.statistics import (
     compare_pairs,
+    holm,
     mcnemar,
     median_seed,
     needed_n,
@@ -173,3 +174,10 @@ def test_wilsons_interval_of_nothing_is_none_and_of_no_success_starts_at_zero() 
     assert none_right is not None
     assert none_right[0] == 0.0
     assert 0.2 < none_right[1] < 0.4
+
+
+def test_holms_correction_agrees_with_one_computed_by_hand() -> None:
+    # In order 0.01 * 4, 0.03 * 3 = 0.09, 0.04 * 2 = 0.08 that is not below the one before, and none at all counts as 1.
+    assert holm([0.04, 0.01, None, 0.03]) == pytest.approx([0.09, 0.04, 1.0, 0.09])
+    assert holm([0.6, 0.7]) == [1.0, 1.0]
+    assert holm([]) == []
