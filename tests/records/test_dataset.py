@@ -192,6 +192,17 @@ def test_a_given_validation_that_an_earlier_version_did_not_record_is_no_change(
         refuse_other_images(folder, other)
 
 
+@pytest.mark.parametrize(
+    ("classes", "told"), [(["a", "c"], r"classes: b, c\)"), (["b", "a"], r"classes: their order\)")]
+)
+def test_the_same_pixels_with_other_classes_are_refused(tmp_path, classes, told):
+    study, data = parse_study(STUDY.format(dataset="mnist-5k"), str(tmp_path / "mine.toml")), given_validation()
+    with opened(tmp_path, study, data) as folder:
+        create_optuna_study(folder, study)
+    with pytest.raises(StudyFolderError, match=told):
+        refuse_other_images(folder, replace(data, info=replace(data.info, classes=tuple(classes))))
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """A trained study without replicates on a folder of images, and its data."""
