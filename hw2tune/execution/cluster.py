@@ -36,7 +36,7 @@ from hw2tune.text.plain import last_line
 from hw2tune.user_code.importer import trust_variable
 
 PRELOAD = "hw2tune.execution.preload"  # what Ray's idle workers import as they start
-NEEDED = ("torch", "optuna", "numpy")  # in a worker; hw2tune itself travels there
+NEEDED = ("hw2tune", "torch", "optuna", "numpy")  # in a worker: hw2tune travels there, but not to a Ray of the caller's
 PATIENCE = 120  # seconds for a node to start a process and answer
 _QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
 _RUN = threading.Lock()

@@ -1,11 +1,13 @@
 """Clusters that cannot be used are refused in words, at once."""
 
+import importlib.util
 import json
 import os
 import re
 import socket
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -13,7 +15,7 @@ import ray
 
 from hw2tune.errors import RayFailedError, ResourceError
 from hw2tune.execution.attaching import users_token
-from hw2tune.execution.cluster import connected
+from hw2tune.execution.cluster import connected, unsuitable_nodes
 from hw2tune.resources import ResourceRequest
 
 
@@ -45,6 +47,17 @@ def test_a_ray_that_the_caller_has_started_is_used_with_auto_and_goes_on(monkeyp
     with connected(ResourceRequest(address="auto")) as cluster:
         assert cluster.capacity().concurrency == 3
     assert ended == []
+
+
+def test_a_node_without_hw2tune_is_named_before_a_trial_fails_there(monkeypatch):
+    found, there = importlib.util.find_spec, []
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "hw2tune" else found(name))
+    task = SimpleNamespace(options=lambda scheduling_strategy: task, remote=lambda: tuple(there[0]()))
+    monkeypatch.setattr(ray, "remote", lambda **options: lambda function: there.append(function) or task)
+    monkeypatch.setattr(ray, "wait", lambda answers, **options: (answers, []))
+    monkeypatch.setattr(ray, "get", list)
+    with pytest.raises(ResourceError, match=r"can run a trial \(10\.0\.0\.1: its Python has no hw2tune\); install"):
+        unsuitable_nodes([{"NodeID": "1" * 56, "NodeManagerAddress": "10.0.0.1"}])
 
 
 def test_a_second_run_in_one_process_is_refused_and_the_first_goes_on(monkeypatch):
