@@ -122,7 +122,7 @@ def _metric(study: Study) -> str:
 
 
 def _evaluation(replicate: Replicate) -> str:
-    """How a replicate was tested, in words."""
+    """Return in words on which images a replicate was tested, and at which epoch."""
     read = replicate.chosen or replicate.last
     assert read is not None, "asked before"
     when = "at the epoch that validation chose" if replicate.chosen else "as the published runs were"

@@ -1,4 +1,4 @@
-"""Where a report is written, and how: drawn into a folder of its own, and only then put in the earlier one's place.
+"""Place and writing of a report: drawn into a folder of its own, and only then put in the earlier one's place.
 
 A report that cannot be drawn to its end, for want of space or by Ctrl-C, leaves the earlier one as it was.
 """

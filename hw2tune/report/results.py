@@ -38,11 +38,11 @@ class StudyResults:
         return CAVEAT if self.caveats else self.data.dataset.caveat if self.data.dataset else ""
 
     def file(self, kind: str, name: str) -> str:
-        """Where a file lies, seen from the page: `tables/variants.csv`, `figures/mnist/curves.pdf`."""
+        """Return the path of a file, seen from the page: `tables/variants.csv`, `figures/mnist/curves.pdf`."""
         return f"{kind}/{self.place}{name}"
 
     def count(self, variant: str) -> tuple[int, int]:
-        """How many replicates of a variant finished, and how many there are."""
+        """Return the number of finished replicates of a variant, and of all."""
         replicates = self.data.of(variant)
         return sum(replicate.state == COMPLETE for replicate in replicates), len(replicates)
 

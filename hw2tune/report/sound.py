@@ -1,4 +1,4 @@
-"""What a report may rely on: of each record read back, the part that is sound. The rest counts as not there.
+"""The sound part of each record that a report reads back. The rest counts as not there.
 
 Files may be damaged, edited, or of a later version, whose further keys are no fault.
 """
@@ -40,7 +40,7 @@ def sound_replicate(replicate: Replicate) -> Replicate | None:
 
 
 def _sound_params(params: Mapping[str, Value]) -> bool:
-    """Whether each known hyperparameter is text, a number, or true or false, as it must be."""
+    """Return whether each known hyperparameter is text, a number, or true or false, as it must be."""
     return all(
         isinstance(params[name], str | bool) if spec.kind in ("text", "switch") else _is_number(params[name])
         for name, spec in HYPERPARAMETERS.items()
@@ -101,7 +101,7 @@ def _sound_array(name: str, array: Array, classes: int) -> bool:
 
 
 def _is_index(array: Array) -> bool:
-    """Whether an array is a list of whole numbers from 0 on."""
+    """Return whether an array is a list of whole numbers from 0 on."""
     return array.ndim == 1 and np.issubdtype(array.dtype, np.integer) and (not array.size or int(array.min()) >= 0)
 
 

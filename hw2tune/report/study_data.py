@@ -90,7 +90,7 @@ class StudyData:
         return next((one for one in race.candidates if one.trial == race.winner), None) if race else None
 
     def side(self, variant: str) -> Side:
-        """What a variant is: a reference, the winner, or one of them with changed values."""
+        """Return the configuration of a variant: a reference, the winner, or one of them with changed values."""
         return self.overview.study.variants[variant]
 
     def of(self, variant: str) -> list[Replicate]:

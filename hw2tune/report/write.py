@@ -43,7 +43,7 @@ from hw2tune.text.plain import SCHEMA, markdown_table, strict_json
 
 @dataclass(frozen=True, kw_only=True)
 class ReportFiles:
-    """What was written."""
+    """The files of a report."""
 
     page: Path
     markdown: Path

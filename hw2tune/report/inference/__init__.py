@@ -1,1 +1,1 @@
-"""What the replicates say: intervals, paired tests, claims."""
+"""Inference from the replicates: intervals, paired tests, claims."""

@@ -1,4 +1,4 @@
-"""What was learned, in sentences: one for each pair of variants, on the seeds that both finished.
+"""The claims as sentences: one for each pair of variants, on the seeds that both finished.
 
 The verdict rests on the paired t interval over seeds. The sign-flip test is printed beside it; only where it rejects as
 well does a sentence say that chance does not explain the difference. With five seeds it cannot: no p is below 0.0625.
@@ -74,7 +74,7 @@ class ClaimResult:
 
 
 def claims(data: StudyData) -> list[ClaimResult]:
-    """What became of each claim of the study, in its order, whatever is missing."""
+    """Return the result of each claim of the study, in its order, whatever is missing."""
     return corrected(
         [claim(data, one.a.variant, one.b.variant, sentence=one.sentence) for one in data.overview.study.claims]
     )
@@ -88,7 +88,7 @@ def corrected(found: Sequence[ClaimResult]) -> list[ClaimResult]:
 
 
 def claim(data: StudyData, variant: str, against: str, *, sentence: str = "") -> ClaimResult:
-    """What the replicates say about `variant` - `against`, in test accuracy at the epoch that validation chose.
+    """Return the result on `variant` - `against`, in test accuracy at the epoch that validation chose.
 
     `sentence` is what the study file says makes the difference; without it, what differs between the two is said.
     """
@@ -109,7 +109,7 @@ def claim(data: StudyData, variant: str, against: str, *, sentence: str = "") ->
 
 
 def compared(variant: str, against: str, shared: Pair, subject: str, arrays: Callable[[int], Arrays]) -> ClaimResult:
-    """What a pair with seeds in common says; `arrays` gives what is known of both on a seed."""
+    """Return the result on a pair with seeds in common; `arrays` returns the arrays of both on a seed, or None."""
     accuracies = [[r.chosen.accuracy for r in side.values() if r.chosen] for side in (shared.variant, shared.against)]
     comparison = compare_pairs(*accuracies)
     seed = median_seed(shared.seeds, [a - b for a, b in zip(*accuracies, strict=True)])
@@ -167,7 +167,7 @@ def _not_detected(comparison: PairedComparison) -> str:
 
 
 def _subject(data: StudyData, variant: str, against: str) -> str:
-    """What makes the difference, to be followed by `changes test accuracy by`."""
+    """Return what makes the difference, to be followed by `changes test accuracy by`."""
     params, other = params_of(data, variant) or {}, params_of(data, against) or {}
     one, two, study = data.side(variant), data.side(against), data.overview.study
     if plain_tuned(one) and two.of != TUNED and not two.changes:
@@ -231,7 +231,7 @@ def paired(variant: str, replicates: Sequence[Replicate], against: str, others: 
 
 
 def overlaps_training(replicate: Replicate) -> bool:
-    """Whether a figure of this replicate was evaluated on images that it was trained on."""
+    """Return whether a replicate was evaluated on images that it was trained on."""
     return any(evaluation.overlaps_training for evaluation in (replicate.chosen, replicate.last) if evaluation)
 
 
@@ -252,17 +252,17 @@ def params_of(data: StudyData, variant: str) -> Params | None:
 
 
 def same_configuration(params: Params | None, other: Params | None) -> bool:
-    """Whether two configurations train the same network; a hyperparameter that is absent is at its default."""
+    """Return whether two configurations train the same network; an absent hyperparameter is at its default."""
     return params is not None and other is not None and identity(params) == identity(other)
 
 
 def plain_tuned(side: Side) -> bool:
-    """Whether a side is the winner as it is."""
+    """Return whether a side is the winner as it is."""
     return side.of == TUNED and not side.changes
 
 
 def same_sentence(data: StudyData, variant: str, against: str) -> str:
-    """That two variants are one configuration, for two that are."""
+    """Return the sentence that two variants are one configuration, for two that are."""
     one, two = data.side(variant), data.side(against)
     if plain_tuned(one) and two.of == TUNED:
         values = listed([value_words(name, value) for name, value in two.changes.items()])

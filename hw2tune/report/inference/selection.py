@@ -1,4 +1,4 @@
-"""How the tuned configuration was chosen, as text: the race over seeds, and the luck of the best of N."""
+"""The choice of the tuned configuration, as text: the race over seeds, and the luck of the best of N."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hw2tune.text.numbers import counted, difference, listed, measured
 
 @dataclass(frozen=True, kw_only=True)
 class Optimism:
-    """How much of a best value was luck. Values of the objective: accuracies as fractions, losses in nats.
+    """The part of a best value that was luck. Values of the objective: accuracies as fractions, losses in nats.
 
     `leader_drop` is the luck of the best of `trials`: the leader's seed alone differs between search and race.
     `validation_minus_test` is what validation promises too much (too little, for a loss) of the winner: it was chosen
@@ -117,7 +117,7 @@ def overtaken(race: Race) -> list[Candidate]:
 
 
 def race_sentence(data: StudyData) -> str:
-    """Who won the race over the seeds and who was overtaken; says so where there was none."""
+    """Return a sentence on the winner of the race over the seeds and those overtaken, or that there was no race."""
     race, winner = data.race, data.winner
     if race is None or winner is None:
         return "There was no race: the best trial of the search was not tried on other seeds."

@@ -49,12 +49,12 @@ class PairedComparison(Summary):
 
     @property
     def has_spread(self) -> bool:
-        """Whether the differences differ at all."""
+        """Return whether the differences differ at all."""
         return self.sd is not None and self.sd > SAME
 
     @property
     def excludes_zero(self) -> bool:
-        """Whether the interval lies on one side of zero: the difference is detectable."""
+        """Return whether the interval lies on one side of zero: the difference is detectable."""
         return self.has_spread and self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
 
 

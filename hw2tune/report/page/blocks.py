@@ -1,4 +1,4 @@
-"""What a page is made of: paragraphs, tables, figures, facts and commands, in sections with one column a study.
+"""The parts of a page: paragraphs, tables, figures, facts and commands, in sections with one column a study.
 
 Plain text throughout; the templates escape it and set `...` as code. Nothing here knows what a study is, so that
 every page (a study's report, a reproduction) is written with the same blocks, and rendered into one HTML file that

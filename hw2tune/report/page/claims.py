@@ -1,4 +1,4 @@
-"""What stands first: the claims, the variants, the pairs."""
+"""The beginning of a page: the claims, the variants, the pairs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from hw2tune.text.numbers import (
 
 
 def opening_prose(results: StudyResults) -> Prose:
-    """What was studied, and the claims as sentences."""
+    """Return the subject of the study, and the claims as sentences."""
     overview = results.data.overview
     study = overview.study
     chosen = ""  # by what, unless it is what a reader expects: claims are always about test accuracy
@@ -79,7 +79,7 @@ def _no_replicates(results: StudyResults) -> str:
 
 
 def damaged_prose(results: StudyResults) -> list[Prose]:
-    """What is there and could not be used: the claims rest on the rest."""
+    """Return the notes on records that are there and could not be used: the claims rest on the others."""
     damaged = results.data.damaged
     return [Prose(name="damaged", paragraphs=damaged)] if damaged else []
 

@@ -50,7 +50,7 @@ def figure_block(figure: DrawnFigure | MissingFigure, folder: str, caveat: str) 
 
 
 def search_blocks(results: StudyResults) -> list[Block]:
-    """How many trials, the race of the best, and the figures of the search."""
+    """Return the number of trials, the race of the best, and the figures of the search."""
     overview = results.data.overview
     study = overview.study
     states = Counter(row.state for row in overview.rows)

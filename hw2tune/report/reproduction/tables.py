@@ -172,7 +172,7 @@ def _sentence(name: str, rows: pd.DataFrame, verdict: str) -> str:
 
 
 def _tolerance_note(n: int, *, known: bool) -> str:
-    """How a number is judged, and how its s is taken, for printed numbers and for their means over the epochs."""
+    """Return a note on the tolerance and its s, for printed numbers and for their means over the epochs."""
     if n == 0:
         return "Nothing was repeated, so there is nothing to judge."
     if n < ENOUGH_SEEDS and not known:

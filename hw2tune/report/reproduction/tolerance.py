@@ -1,4 +1,4 @@
-"""How far a published number may lie from its repetitions: the spread between seeds says so.
+"""Distance allowed between a published number and its repetitions, from the spread between seeds.
 
 A published run is one run, so the question is where *one further seed* would fall: with 95 % probability within
 
