@@ -94,7 +94,7 @@ class Board:
         parts.append(f"{duration(left)} left" if left is not None else f"{duration(elapsed)} so far")
         grid = Table.grid(padding=(0, 2))
         # Epochs of running trials count too, so that the bar moves while the first trials train.
-        under_way = sum(self.records[number]["epoch"] for number in list(self.running) if number in self.records)
+        under_way = sum(record["epoch"] for record in list(self.records.values()))
         under_way /= 1 if goal.noun == "epochs" else goal.study.max_epochs
         grid.add_row(ProgressBar(total=goal.total, completed=done + 0.99 * under_way, width=20), ", ".join(parts))
         return grid

@@ -85,6 +85,25 @@ def test_the_board_fits_the_terminal_and_shows_the_running_and_the_best_five(wid
         assert "12,345 images/s" in lines[1]
 
 
+class Ending(dict[int, dict[str, float]]):
+    """Records of trials that end in the other thread as soon as the board has asked for one of them."""
+
+    def __contains__(self, number: object) -> bool:
+        there = super().__contains__(number)
+        self.clear()
+        return there
+
+
+def test_a_trial_may_end_while_the_board_is_drawn():
+    display, on = Display(console(80)), console(80)
+    display(plan([], {}))
+    display.board.records = Ending()
+    display(TrialStarted(trial=0, label="", params=PARAMS))
+    display(EpochFinished(trial=0, record={"epoch": 1, "validation_accuracy": 0.9}))
+    on.print(display.board)
+    assert "0/20 trials" in text(on)
+
+
 def test_the_time_left_is_told_once_two_trials_a_slot_are_done():
     display = Display(console(100))
     display(plan([], {}))
