@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from hw2tune.study.hyperparameters import MODEL
+from hw2tune.study.hyperparameters import MODEL, is_number
 from hw2tune.study.schema import TUNED
 from hw2tune.study.space import as_list
 from hw2tune.text.plain import nearest, value_text
@@ -86,7 +86,7 @@ def _fault(name: str, raw: Mapping[str, Any]) -> str | None:
     low: Any = next((raw[key] for key in ("low", *_LOWS) if key in raw), None)
     high: Any = next((raw[key] for key in ("high", *_HIGHS) if key in raw), None)
     numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in (low, high))
-    if name == "batch_size" and numbers and not raw.get("integer"):
+    if name == "batch_size" and is_number(low) and is_number(high) and not raw.get("integer"):
         first = max(0, math.ceil(math.log2(max(1, low))))
         powers = [2**n for n in range(first, first + 20) if low <= 2**n <= high]
         choices = _shown(powers or sorted({max(1, round(low)), max(1, round(high))}))

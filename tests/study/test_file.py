@@ -171,6 +171,15 @@ def test_a_hyperparameter_under_another_tools_name_is_told_ours(name):
     assert re.fullmatch(rf"space\.{name}: unknown hyperparameter; it is called `\w+` here", told[0])
 
 
+@pytest.mark.parametrize("bounds", ["low = 16, high = nan", "low = 16, high = inf", "low = nan, high = 64"])
+def test_a_batch_size_without_a_bound_is_a_fault_and_no_traceback(bounds):
+    told = faults(GOOD.replace("{ choices = [32, 64] }", f"{{ {bounds} }}"))
+    assert [line for line in told if line.startswith("space.batch_size.")] == [
+        f"space.batch_size.{bounds.split(' = ')[0] if 'low = nan' in bounds else 'high'}: must be a finite number, "
+        f"but got {'inf' if 'inf' in bounds else 'nan'}"
+    ]
+
+
 def test_a_list_is_choices():
     study = parse_study(GOOD.replace("{ choices = [32, 64] }", "[32, 64]"), "x")
     assert study == parse_study(GOOD, "x")
