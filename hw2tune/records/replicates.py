@@ -65,7 +65,7 @@ class Evaluation:
 class Replicate:
     """One configuration trained on one seed.
 
-    `epochs` hold the fields of `train.state.Epoch`. Test is read at the epoch that validation chose, and at the last.
+    `epochs` are records of `train.loop.train_epochs`. Test is read at the epoch that validation chose, and at the last.
     A replicate that diverged or failed has its epochs up to there and no evaluation.
     """
 
