@@ -106,7 +106,7 @@ def run_study(
     options = {"trials": trials, "budget": budget, "max_epochs": max_epochs, "seed": seed, "name": name}
     request = Request(
         study=str(study), overrides=options | dict(overrides or {}), results=results_dir, data_dir=data_dir,
-        resources=ResourceRequest(**resources), fresh=fresh, retries=retries, time_budget=time_budget,
+        resources=_requested("run_study", resources), fresh=fresh, retries=retries, time_budget=time_budget,
         warm_start=warm_start,
     )  # fmt: skip
     with _connected(request.resources, trust, listeners) as connection:
@@ -187,7 +187,7 @@ def replicate_study(
     from hw2tune.report.write import write_report
 
     names = [names] if isinstance(names, str) else names
-    wanted = ResourceRequest(**resources)  # refuses unknown options, with a connection too
+    wanted = _requested("replicate_study", resources)  # with a connection too, as it refuses unknown options
     with contextlib.nullcontext(connection) if connection else _connected(wanted, trust, listeners) as connection:
         tell = connection.tell
         names = [folder.name for folder in chosen_folders(reading(results_dir, *names), names)]
@@ -225,7 +225,7 @@ def reproduce(
 
     names = [reproduction_name(name, max_epochs) for name in (PROTOCOLS if what == "all" else [what])]
     with (
-        _connected(ResourceRequest(**resources), (), listeners) as connection,
+        _connected(_requested("reproduce", resources), (), listeners) as connection,
         mirrored(results_dir, names, connection.tell.note) as here,
     ):
         folders = [StudyFolder(here / name) for name in names]
@@ -247,6 +247,13 @@ def report_from_files(place: str | Path, output: Path | None = None) -> ReportFi
     from hw2tune.report import write
 
     return write.write_report(folders_in(reading(place)), output)
+
+
+def _requested(function: str, options: ResourceOptions) -> ResourceRequest:
+    """Return the resources asked for. Raises TypeError, as Python for `function`, for an option that there is not."""
+    if unknown := sorted(options.keys() - ResourceOptions.__annotations__.keys()):
+        raise TypeError(f"{function}() got an unexpected keyword argument {unknown[0]!r}")
+    return ResourceRequest(**options)
 
 
 @contextlib.contextmanager

@@ -110,10 +110,10 @@ def test_a_study_that_is_not_there_is_refused(results):
 
 def test_an_option_that_there_is_not_is_refused_also_beside_a_connection():
     for call in (hw2tune.run_study, hw2tune.replicate_study, hw2tune.reproduce):
-        with pytest.raises(TypeError, match="unexpected keyword argument 'replicate'"):
+        with pytest.raises(TypeError, match=rf"^{call.__name__}\(\) got an unexpected keyword argument 'replicate'$"):
             call("quickstart", replicate=3)
     with Connection(ResourceRequest(), Listeners()) as connection:
-        with pytest.raises(TypeError, match="unexpected keyword argument 'replicate'"):
+        with pytest.raises(TypeError, match=r"^replicate_study\(\) got an unexpected keyword argument 'replicate'$"):
             hw2tune.replicate_study("quickstart", connection=connection, replicate=3)
 
 
