@@ -199,8 +199,8 @@ class RecordsLogger(ABC):
                 return
             with self._changed:
                 self._failure = None
-                if self._pending.get(what) is work:
-                    del self._pending[what]
+                if (newer := self._pending.pop(what, work)) is not work:
+                    self._pending[what] = newer  # behind the others
 
     def _failed(self, what: str, error: Exception) -> None:
         """Keep failed work for the next event: a server may have been away. The study's own beginning stays first."""

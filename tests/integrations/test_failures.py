@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from hw2tune.cli import app
 from hw2tune.errors import LoggerError, PathError
-from hw2tune.events import EpochFinished
+from hw2tune.events import EpochFinished, TrialStarted
 from hw2tune.integrations import TensorBoardLogger, make_loggers
 from hw2tune.records.trials.epochs import read_epochs
 from tests.integrations.live_study import LiveStudy
@@ -121,6 +121,27 @@ def test_a_store_that_fails_ends_no_study_and_is_said_at_its_end(tmp_path):
         "the same command logs the rest"
     ]
     assert in_store("tensorboard", study.folder.root)["trial-0000-baseline"]
+
+
+def test_a_trial_whose_epochs_are_faster_than_the_store_lets_the_others_pass(tmp_path):
+    begun, written = threading.Event(), []
+
+    class SlowStore(TensorBoardLogger):
+        def begin(self, overview):
+            begun.wait()
+            return {}
+
+        def write(self, run):
+            written.append(run.name)
+            if run.label == "baseline" and len(run.epochs) < 4:
+                study.epoch(fast)  # before this one is written
+
+    study = LiveStudy(tmp_path, SlowStore(), trials=2, max_epochs=5).start()
+    fast = study.trial()
+    study.tell(TrialStarted(trial=1, label="l2", params={}))
+    begun.set()
+    study.tell.listeners[0]._wait()
+    assert written == ["trial-0000-baseline", "trial-0001-l2", *["trial-0000-baseline"] * 4]
 
 
 def test_nothing_is_left_behind_and_nothing_of_the_callers_is_changed(tmp_path):
