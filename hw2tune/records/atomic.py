@@ -107,7 +107,8 @@ _adapter = cache(TypeAdapter)  # making one takes milliseconds
 def stamp(path: Path) -> tuple[int, int, int] | None:
     """Inode, size and time of modification, of which a write changes one at least; None without a file."""
     try:
-        stat = path.stat()
+        with path.open("rb") as opened:  # opening asks a network file system for the present state
+            stat = os.fstat(opened.fileno())
     except OSError:
         return None
     return stat.st_ino, stat.st_size, stat.st_mtime_ns

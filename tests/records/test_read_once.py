@@ -101,3 +101,14 @@ def test_what_is_handed_on_is_read_again_after_a_change(results, reads):
     folder.study_file.write_text(folder.study_file.read_text().replace("trials = 3", "trials = 13"))
     assert read_overview(folder, fewer).study.trials == 13
     assert read_overview(folder, read_overview(StudyFolder(results / "shared"))).folder == folder
+
+
+def test_what_another_machine_wrote_is_read_again_though_its_attributes_are_remembered(results, monkeypatch):
+    """A network file system answers `stat` from its memory for seconds; who opens a file gets its present state."""
+    folder, stat = StudyFolder(results / "tiny"), Path.stat
+    known = read_overview(folder)
+    before = {path: stat(path) for path in (folder.study_file, folder.journal)}
+    monkeypatch.setattr(Path, "stat", lambda path, **how: before.get(path) or stat(path, **how))
+    lines = folder.journal.read_bytes().splitlines(keepends=True)
+    folder.journal.write_bytes(b"".join(lines[: len(lines) // 2]))
+    assert len(read_overview(folder, known).finished) < len(known.finished)
