@@ -131,7 +131,7 @@ def _remove_what_a_kill_left(target: Path) -> list[str]:
 
 
 def _put_in_place(scratch: Path, target: Path, earlier: Sequence[str]) -> None:
-    """Moves a report's files and removes those of the earlier one that it has no more; takes milliseconds.
+    """Move a report's files and remove those of the earlier one that it has no more; takes milliseconds.
 
     The page comes after what it links to. What tells that it is a report comes first into a new folder, and else last:
     a kill in between leaves a folder that the next call knows as its own, with all its files.

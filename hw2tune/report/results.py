@@ -48,7 +48,7 @@ class StudyResults:
 
 
 def compute(data: StudyData, figures: Sequence[DrawnFigure | MissingFigure] = (), place: str = "") -> StudyResults:
-    """Computes a study's claims and tables, and puts its figures beside them."""
+    """Compute a study's claims and tables, and put its figures beside them."""
     pairs = claims(data)
     return StudyResults(
         data=data,

@@ -104,7 +104,7 @@ class StudyData:
 
 
 def read_study_data(folder: StudyFolder, known: Overview | None = None) -> StudyData:
-    """Reads a study's folder; nothing is trained and nothing of torch or Ray is needed."""
+    """Read a study's folder; nothing is trained and nothing of torch or Ray is needed."""
     place = ReplicatesFolder.of(folder)
     dataset, gallery, counts, race = (
         read_dataset(folder),

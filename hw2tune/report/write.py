@@ -55,7 +55,7 @@ class ReportFiles:
 def write_report(
     folders: Sequence[StudyFolder], target: Path | None = None, known: Sequence[Overview] = ()
 ) -> ReportFiles:
-    """Writes the report of one study, or one page on several, and replaces the one that is there.
+    """Write the report of one study, or one page on several, and replace the one that is there.
 
     `known` is what was read of each before.
 

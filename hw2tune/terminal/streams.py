@@ -41,7 +41,7 @@ class LastingFile(io.FileIO):
 
 
 def turn_to_null(descriptor: int) -> None:
-    """Makes a file descriptor write nowhere, for libraries as well."""
+    """Make a file descriptor write nowhere, for libraries as well."""
     null = os.open(os.devnull, os.O_RDWR)
     if null != descriptor:
         os.dup2(null, descriptor)
