@@ -11,11 +11,13 @@ RACE = 6  # finalists of a race for the winner, unless stated otherwise
 
 
 def shipped_studies() -> dict[str, Path]:
-    """Return the study files that hw2tune ships, by name."""
+    """Return the study files that hw2tune ships, by name; none in a cluster's job, which gets the package alone."""
     package = Path(str(resources.files("hw2tune")))
-    # In a wheel they are inside the package, in a checkout next to it: one place, `studies/`, in the sources.
-    folder = next(f for f in (package / "shipped_studies", package.parent / "studies") if f.is_dir())
-    return {path.stem: path for path in sorted(folder.glob("*.toml"), key=lambda path: path.stem)}
+    # In a wheel they are inside the package, in a checkout next to it: one folder, `studies/`, in the sources.
+    places = [place for place in (package / "shipped_studies", package.parent / "studies") if place.is_dir()]
+    return {
+        path.stem: path for place in places[:1] for path in sorted(place.glob("*.toml"), key=lambda path: path.stem)
+    }
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,5 +1,7 @@
 """What is sent to a cluster's job server, and what is said where none answers."""
 
+import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -7,6 +9,7 @@ import sys
 import pytest
 
 from hw2tune.errors import JobError, ResourceError
+from hw2tune.execution.cluster import package_folder
 from hw2tune.execution.jobs import (
     JobServer,
     _exit_code,
@@ -38,6 +41,12 @@ def test_the_command_keeps_every_option_and_attaches_to_its_own_cluster():
     assert command.endswith(
         '-m hw2tune study ./mnist.toml --retries 1 --address auto --results-dir "$HOME"/ray_results'
     )
+
+
+def test_the_package_alone_has_its_commands(tmp_path):
+    shutil.copytree(package_folder(), tmp_path / "hw2tune", ignore=shutil.ignore_patterns("__pycache__"))
+    command = [sys.executable, "-P", "-m", "hw2tune", "study", "--help"]  # as a job does: no `studies/` beside it
+    subprocess.run(command, env=os.environ | {"PYTHONPATH": str(tmp_path)}, check=True, stdout=subprocess.DEVNULL)
 
 
 def test_where_loggers_log_travels_and_logins_do_not():
