@@ -76,8 +76,7 @@ CASES: dict[str, tuple[dict[str, str | None], dict[str, str]]] = {
     "settings with bad keys": ({"MATPLOTLIBRC": "settings"}, {"settings": BAD_KEYS}),
     "bad keys in the current folder": ({}, {"matplotlibrc": BAD_KEYS}),
 }
-# Matplotlib warns of these by itself.
-WARNED = {"a configuration that cannot be made", "settings with bad keys", "bad keys in the current folder"}
+TEMPORARY = {"a configuration that cannot be made"}  # matplotlib then has a cache of its own, and removes it at its end
 
 
 @pytest.fixture(scope="module")
@@ -101,9 +100,8 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.mark.parametrize("case", CASES)
 def test_a_figure_is_the_same_and_nothing_is_said_or_left(folders: dict[str, Path], case: str) -> None:
-    said = (folders[case] / "said").read_text()
-    assert "Traceback" not in said and bool(said) == (case in WARNED)
-    assert case in WARNED or list((folders[case] / "tmp").iterdir()) == []
+    assert (folders[case] / "said").read_text() == ""
+    assert case in TEMPORARY or list((folders[case] / "tmp").iterdir()) == []
     for name in ("drawn.png", "drawn.pdf"):
         assert (folders[case] / name).read_bytes() == (folders["nothing"] / name).read_bytes()
 
