@@ -76,6 +76,23 @@ def signals_wait() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, masked)
 
 
+@contextlib.contextmanager
+def to_the_end() -> Iterator[None]:
+    """Hold these signals and Ctrl-C back within the `with`, a brief clean-up; the first is raised again after it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    before = {number: signal.signal(number, lambda number, _frame: came.append(number)) for number in _heard()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        if came:
+            signal.raise_signal(came[0])
+
+
 def start_deaf_thread(work: Callable[[], object]) -> None:
     """Start a thread that gets no signals: they are for the main thread."""
     masked = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)

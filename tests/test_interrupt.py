@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from hw2tune.interrupt import ENDING, interruptible
+from hw2tune.interrupt import ENDING, interruptible, to_the_end
 
 
 @pytest.fixture(params=ENDING, ids=lambda number: signal.Signals(number).name)
@@ -44,3 +44,13 @@ def test_the_limit_of_processor_time_counts_once_though_the_kernel_repeats_it():
         for _ in range(3):
             os.kill(os.getpid(), signal.SIGXCPU)
     assert asked == ["stop"]
+
+
+def test_a_clean_up_is_done_before_a_signal_ends_it(number):
+    signal.signal(number, signal.default_int_handler)
+    done = []
+    with pytest.raises(KeyboardInterrupt), to_the_end():
+        os.kill(os.getpid(), number)
+        os.kill(os.getpid(), number)
+        done.append("cleaned")
+    assert done == ["cleaned"] and signal.getsignal(number) is signal.default_int_handler

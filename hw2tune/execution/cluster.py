@@ -29,7 +29,7 @@ from hw2tune.execution.attaching import (
 from hw2tune.execution.machine import this_machine
 from hw2tune.execution.scratch import RAYS, scratch
 from hw2tune.execution.workarounds import for_one_command, translated_errors
-from hw2tune.interrupt import signals_wait
+from hw2tune.interrupt import signals_wait, to_the_end
 from hw2tune.loggers import silenced
 from hw2tune.resources import Capacity, ResourceRequest, find_capacity
 from hw2tune.text.plain import last_line
@@ -97,12 +97,13 @@ def connected(resources: ResourceRequest, note: Callable[[str], None] = lambda t
                 unsuitable = unsuitable_nodes(_alive()) if address else {}
                 yield Cluster(resources=resources, scratch=folder, unsuitable=unsuitable)
         finally:
-            started = _processes(folder) if address is None else []
-            try:
-                with signals_wait():
-                    ray.shutdown()
-            finally:  # a second Ctrl-C may end the shutdown, and Ray's processes would write on into the folder
-                _see_off(started)
+            with to_the_end():  # else a second Ctrl-C would leave Ray's processes, which write on into the folder
+                started = _processes(folder) if address is None else []
+                try:
+                    with signals_wait():
+                        ray.shutdown()
+                finally:
+                    _see_off(started)
 
 
 @contextlib.contextmanager

@@ -21,6 +21,7 @@ import filelock
 import psutil
 
 from hw2tune.errors import ResourceError
+from hw2tune.interrupt import to_the_end
 
 PREFIX, RAYS = "hw2tune-", "r"
 # A socket's path has 107 bytes at most (sun_path); Ray 2.60 puts "/session_2026-11-25_14-26-49_123456_4194304" and
@@ -45,9 +46,10 @@ def scratch() -> Iterator[Path]:
     try:
         yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        lock.release(force=True)
-        shutil.rmtree(folder, ignore_errors=True)  # Ray's last processes may have written meanwhile
+        with to_the_end():
+            shutil.rmtree(folder, ignore_errors=True)
+            lock.release(force=True)
+            shutil.rmtree(folder, ignore_errors=True)  # Ray's last processes may have written meanwhile
 
 
 def find_abandoned() -> list[Path]:

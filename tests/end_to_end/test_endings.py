@@ -105,11 +105,12 @@ def test_replicating_and_reproducing_end_in_the_same_way(place):
     assert summary.left_running() == [] and scratch_folders() == []
 
 
-def test_a_second_ctrl_c_ends_at_once(place):
+@pytest.mark.parametrize("seconds", [0.1, 0.3])
+def test_a_second_ctrl_c_ends_at_once(place, seconds):
     command = Command("study", "tiny.toml", "--trials", 400, cwd=place)
     command.wait_until(lambda: searching(place))
     command.signal_group(signal.SIGINT)
-    time.sleep(0.1)
+    time.sleep(seconds)
     command.signal_group(signal.SIGINT)
     code, out, err = command.finish()
     assert code == INTERRUPTED
