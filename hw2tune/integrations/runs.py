@@ -109,8 +109,7 @@ def read_replicate_runs(overview: Overview) -> list[LoggedRun]:
         if one and one.label and one.key not in tested:
             race = one.label.startswith("race: ")
             runs.append(_run(
-                study, one, path, one.chosen_epoch, kind="race" if race else "replicate",
-                name=safe_name(one.label.replace(": ", "-").replace(" ", "-")), label=one.label,
+                study, one, path, one.chosen_epoch, kind="race" if race else "replicate", label=one.label,
                 state=DIVERGED if one.diverged else COMPLETE, reason=one.diverged,
                 ended=race,  # a replicate ends when it has been tested
             ))  # fmt: skip
@@ -118,9 +117,8 @@ def read_replicate_runs(overview: Overview) -> list[LoggedRun]:
         variant, seed = replicate.variant, replicate.seed
         runs.append(_run(
             study, replicate, place.replicate(variant, seed) / "replicate.json",
-            replicate.chosen.epoch if replicate.chosen else None, kind="replicate",
-            name=safe_name(f"{variant}-seed-{seed}"), label=f"{variant} seed {seed}", state=replicate.state,
-            reason=replicate.reason, ended=True,
+            replicate.chosen.epoch if replicate.chosen else None, kind="replicate", label=f"{variant} seed {seed}",
+            state=replicate.state, reason=replicate.reason, ended=True,
         ))  # fmt: skip
     return list({run.name: run for run in runs}.values())
 
@@ -139,7 +137,14 @@ def _run(study: Study, one: Training | Replicate, path: Path, best_epoch: int | 
         time -= record.get("epoch_seconds", 0.0)
     if not about["ended"]:
         results = {}
-    return LoggedRun(key=one.key, params=one.params, epochs=epochs, results=results, best_epoch=best_epoch, **about)
+    if about["kind"] == "race":
+        name = about["label"].replace(": ", "-").replace(" ", "-")
+    else:  # one name of a replicate, before and after it is tested
+        name = "-seed-".join(about["label"].rsplit(" seed ", 1))
+    return LoggedRun(
+        name=safe_name(name), key=one.key, params=one.params, epochs=epochs, results=results, best_epoch=best_epoch,
+        **about,
+    )  # fmt: skip
 
 
 def epoch_of(study: Study, record: Mapping[str, Any], time: float | None = None) -> Epoch:

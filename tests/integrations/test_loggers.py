@@ -28,11 +28,18 @@ from hw2tune.events import (
     TrainingFinished,
 )
 from hw2tune.integrations import MLflowLogger, TensorBoardLogger, WandbLogger, make_loggers
-from hw2tune.integrations.runs import study_id, trial_run
+from hw2tune.integrations.runs import read_replicate_runs, study_id, trial_run
 from hw2tune.integrations.tensorboard import bring_up_to_date
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.overview import read_overview, read_study
-from hw2tune.records.replicates import ReplicatesFolder, Training, read_replicates, write_current, write_training
+from hw2tune.records.replicates import (
+    ReplicatesFolder,
+    Training,
+    read_replicates,
+    write_current,
+    write_replicate,
+    write_training,
+)
 from hw2tune.records.trials.epochs import read_epochs, write_epochs
 from tests.integrations import readers
 from tests.integrations.live_study import CAPACITY, LiveStudy
@@ -254,6 +261,20 @@ def test_a_training_of_a_replicate_is_logged_when_it_is_on_disk(tmp_path):
     logger._wait()
     stored = in_store("tensorboard", folder.root)
     assert stored["tuned-seed-1"]["train_loss"] == stored["race-trial-3-seed-1001"]["train_loss"] == [(1, 0.5)]
+
+
+def test_a_training_and_its_replicate_are_one_run_whatever_the_variant_is_called(tmp_path):
+    folder = write_fake_study(tmp_path, trials=4, seeds=1)
+    place = ReplicatesFolder.of(folder)
+    replicate = replace(read_replicates(place)[0], variant="Without L2", key="Without L2 b")
+    write_replicate(place, replicate, b"")
+    training = Training(
+        key="a", epochs=replicate.epochs, chosen_epoch=1, diverged="", label=f"Without L2 seed {replicate.seed}",
+        arrays={"last/w": np.ones(1)},
+    )  # fmt: skip
+    write_training(place.trainings, training)
+    runs = [run for run in read_replicate_runs(read_overview(folder)) if run.label == training.label]
+    assert [run.key for run in runs] == ["Without L2 b"]
 
 
 def test_what_a_kill_left_half_written_is_no_event_file_of_tensorboards(tmp_path):
