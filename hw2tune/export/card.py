@@ -82,7 +82,6 @@ def card(
 ) -> str:
     """Return the card as Markdown. `checksums` are of the files, by name."""
     images, study = model.images, model.study
-    used = "python {} IMAGE" if images.image_shape[2] in (1, 3) else "python {} PIXELS.npy"
     facts = run_facts()
     lines = [
         f"# {file}: {model.name} of the study `{model.data.name}`",
@@ -90,7 +89,7 @@ def card(
         f"{model.epoch}, which validation chose. Written by hw2tune {facts['versions'].get('hw2tune', '')} on "
         f"{facts['started'][:10]}.",
         "## Use",
-        f"```console\n{used.format(script)}\n```",
+        f"```console\npython {script} {model.argument}\n```",
         f"It needs {needs}, and no hw2tune.",
         "## How good it is",
         _table(("what", "value"), _scores(model)),

@@ -87,6 +87,11 @@ class TrainedModel:
         return 1 if self.images.dtype == "float32" else 255
 
     @property
+    def argument(self) -> str:
+        """The argument of the script that predicts without hw2tune."""
+        return "IMAGE" if self.takes_files else "PIXELS.npy"
+
+    @property
     def takes_files(self) -> bool:
         """Return whether image files have such pixels: one or three channels, and no values below 0."""
         return self.images.image_shape[2] in (1, 3) and self.images.black_and_white[0] == 0

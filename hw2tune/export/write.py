@@ -220,7 +220,7 @@ def script(model: TrainedModel, file: Path, *, name: str, module: str) -> str:
     pixels = _FROM_IMAGE if model.takes_files else _FROM_ARRAY
     return Template(_SCRIPT.format(imports=imports, pixels=pixels, predict=predict)).substitute(
         file=file.name, script=name, module=module, needs=needs(model, file.suffix), formats=IMAGES,
-        argument="IMAGE" if model.takes_files else "PIXELS.npy", height=height, width=width, channels=channels,
+        argument=model.argument, height=height, width=width, channels=channels,
         mode="L" if channels == 1 else "RGB", dtype="uint8" if model.unit == 255 else "float32",
         scaled="" if model.unit == 255 else " / 255" if white == "1" else f" / 255 * {white}",
     )  # fmt: skip

@@ -27,7 +27,6 @@ def print_exported(exported: ExportedModel, console: Console) -> None:
 
     model = exported.model
     check = exported.check.sentence if exported.check else "no, onnxruntime is not there to load it again"
-    given = "IMAGE" if model.images.image_shape[2] in (1, 3) else "PIXELS.npy"
     lines = [
         f"{exported.file}: {_named(model)}; {chosen_words(model)}",
         f"accuracy: {exported.accuracy}",
@@ -35,7 +34,7 @@ def print_exported(exported: ExportedModel, console: Console) -> None:
         f"card:     {exported.card}",
         *(f"code:     {path}" for path in exported.code),
         *(f"note:     {note}" for note in exported.notes),
-        f"try it:   python {exported.script} {given}",
+        f"try it:   python {exported.script} {model.argument}",
     ]
     console.print("\n".join(lines), soft_wrap=True)
 

@@ -8,12 +8,14 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from rich.console import Console
 
 import hw2tune
 from hw2tune.data.load import load_dataset
 from hw2tune.data.own import OVERSHOOT, OwnOptions
 from hw2tune.errors import DataError
 from hw2tune.export.trained import find_model
+from hw2tune.terminal.models import print_exported
 from tests.export.trained_study import write_trained_study
 
 DATA = """
@@ -123,7 +125,7 @@ def test_example_images_of_the_report_show_all_levels(sixteen):
     np.testing.assert_array_equal(gallery.images, shown)
 
 
-def test_no_file_is_predicted_by_a_network_of_images_below_0(tmp_path):
+def test_no_file_is_predicted_by_a_network_of_images_below_0(tmp_path, capsys):
     (tmp_path / "data.py").write_text(DATA.format(change="(levels - 4.5) / 6"))
     (tmp_path / "net.py").write_text(NET)
     write_trained_study(tmp_path / "r", dataset="data.py:load", model="net.py:net", seeds=(), beside=tmp_path)
@@ -134,5 +136,9 @@ def test_no_file_is_predicted_by_a_network_of_images_below_0(tmp_path):
         "to 1, or export the network and give it such arrays"
     )
     exported = hw2tune.export_model("small", tmp_path / "m.safetensors", results_dir=tmp_path / "r")
+    used = f"python {exported.script.name} PIXELS.npy"
+    assert used in exported.script.read_text() and f"```console\n{used}\n```" in exported.card.read_text()
+    print_exported(exported, Console())
+    assert capsys.readouterr().out.endswith(f"try it:   python {exported.script} PIXELS.npy\n")
     assert "No image file has such pixels." in exported.card.read_text()
     assert "np.load(sys.argv[1])" in exported.script.read_text()
