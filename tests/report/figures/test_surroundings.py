@@ -59,7 +59,9 @@ for number, (folder, variables) in enumerate(cases):
 for _ in range(min(len(cases), os.cpu_count())):
     os.wait()
 """
+NO_FONTS = '{"_version": "3.11.0", "ttflist": ['
 BAD_KEYS = "no.such.key: 1\nlines.linewidth: thick\nnonsense\nfont.size: 30\n"
+FONT_LIST = ".cache/matplotlib/fontlist-v3.11.0.json"
 
 # What is told and what lies in the home folder, which is the current one.
 CASES: dict[str, tuple[dict[str, str | None], dict[str, str]]] = {
@@ -73,10 +75,16 @@ CASES: dict[str, tuple[dict[str, str | None], dict[str, str]]] = {
     "no locale": ({"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}, {}),
     "another time zone": ({"TZ": "Pacific/Kiritimati"}, {}),
     "a configuration that cannot be made": ({"MPLCONFIGDIR": "/proc/nowhere"}, {}),
+    "a configuration that is a file": ({"MPLCONFIGDIR": __file__}, {}),
+    "no home and no temporary folder": ({"HOME": "/proc/nowhere", "TMPDIR": "/proc/nowhere"}, {}),
+    "a cache that is a file": ({"HOME": None, "XDG_CACHE_HOME": __file__}, {}),
+    "an empty list of fonts": ({}, {FONT_LIST: ""}),
+    "a list of fonts that is cut": ({}, {FONT_LIST: NO_FONTS}),
     "settings with bad keys": ({"MATPLOTLIBRC": "settings"}, {"settings": BAD_KEYS}),
     "bad keys in the current folder": ({}, {"matplotlibrc": BAD_KEYS}),
 }
-TEMPORARY = {"a configuration that cannot be made"}  # matplotlib then has a cache of its own, and removes it at its end
+# Matplotlib then makes a cache for this process, and removes it at its end.
+TEMPORARY = {"a configuration that cannot be made", "a configuration that is a file", "a cache that is a file"}
 
 
 @pytest.fixture(scope="module")
