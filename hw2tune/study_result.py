@@ -104,7 +104,7 @@ class StudyResult:
     @property
     def pairs(self) -> pd.DataFrame:
         """One row a claim: two variants on the same seeds, their difference with its interval and p; may be empty."""
-        from hw2tune.report.inference.claims import claims
+        from hw2tune.report.claims import claims
         from hw2tune.report.tables import pairs_table
 
         return pairs_table(claims(self._data))

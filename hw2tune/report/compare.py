@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from hw2tune.errors import NotComparableError
+from hw2tune.inference.statistics import Summary, summarize
 from hw2tune.records.dataset import short
 from hw2tune.records.remote.mirror import reading_study
 from hw2tune.records.replicates import Replicate
-from hw2tune.report.inference.claims import MISSING, SAME, ClaimResult, compared, corrected, paired, same_configuration
-from hw2tune.report.inference.statistics import Summary, summarize
+from hw2tune.report.claims import MISSING, SAME, ClaimResult, compared, corrected, paired, same_configuration
 from hw2tune.report.study_data import StudyData, read_study_data
 from hw2tune.study.objectives import is_loss
 from hw2tune.study.schema import Study

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import pandas as pd
 
 from hw2tune.records.trials.states import COMPLETE
+from hw2tune.report.claims import CAVEAT, ClaimResult, claims, overlaps_training
 from hw2tune.report.figures import DrawnFigure, MissingFigure
-from hw2tune.report.inference.claims import CAVEAT, ClaimResult, claims, overlaps_training
-from hw2tune.report.inference.selection import Optimism, optimism, race_sentence
+from hw2tune.report.selection import Optimism, optimism, race_sentence
 from hw2tune.report.study_data import StudyData
 from hw2tune.report.tables import epochs_table, pairs_table, race_table, replicates_table, trials_table, variants_table
 

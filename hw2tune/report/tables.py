@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from hw2tune.inference.statistics import summarize, wilson
 from hw2tune.records.replicates import Array, Replicate
-from hw2tune.report.inference.claims import CAVEAT, ClaimResult, overlaps_training
-from hw2tune.report.inference.selection import overtaken, race_summary
-from hw2tune.report.inference.statistics import summarize, wilson
+from hw2tune.report.claims import CAVEAT, ClaimResult, overlaps_training
+from hw2tune.report.selection import overtaken, race_summary
 from hw2tune.report.sound import QUANTITIES
 from hw2tune.report.study_data import StudyData
 from hw2tune.study.hyperparameters import HYPERPARAMETERS, KNOWN, Value

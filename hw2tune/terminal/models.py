@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from hw2tune.export.predict import Prediction, Predictions
     from hw2tune.export.trained import TrainedModel
     from hw2tune.export.write import ExportedModel
+    from hw2tune.inference.statistics import Summary
     from hw2tune.replication.rerun import Rerun, RerunEpoch
     from hw2tune.report.compare import StudyComparison
-    from hw2tune.report.inference.statistics import Summary
     from hw2tune.report.study_data import StudyData
 
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from hw2tune.inference.statistics import summarize
 from hw2tune.records.trials.rows import TrialRow
 from hw2tune.replication.race import TRAININGS, Finalists, run_race
-from hw2tune.report.inference.statistics import summarize
 
 
 def row(number: int, value: float) -> TrialRow:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from hw2tune.records.replicates import Candidate, Evaluation, Replicate, npz
-from hw2tune.report.inference.claims import (
+from hw2tune.report.claims import (
     CAVEAT,
     DECREASE,
     INCREASE,
@@ -20,7 +20,7 @@ from hw2tune.report.inference.claims import (
     claims,
     params_of,
 )
-from hw2tune.report.inference.selection import optimism, overtaken, race_sentence
+from hw2tune.report.selection import optimism, overtaken, race_sentence
 from hw2tune.report.study_data import StudyData, read_study_data
 from hw2tune.study.hyperparameters import Value
 from tests.report.fake_study import write_fake_study

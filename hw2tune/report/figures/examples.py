@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from hw2tune.paths import safe_name
 from hw2tune.records.replicates import Array, Gallery
+from hw2tune.report.claims import SAME, claim
 from hw2tune.report.figures.drawing import Arrays, CannotDrawError, Drawing, Recipe, choose, class_name, plain_variants
 from hw2tune.report.figures.style import GREY, SMALL, new_figure
-from hw2tune.report.inference.claims import SAME, claim
 from hw2tune.report.study_data import StudyData
 from hw2tune.study.schema import is_tuning
 from hw2tune.text.numbers import counted

@@ -9,8 +9,8 @@ from typing import Any
 
 from hw2tune.records.trials.rows import best_first
 from hw2tune.records.trials.states import COMPLETE, RANKED
+from hw2tune.report.claims import CAVEAT
 from hw2tune.report.figures import DrawnFigure, MissingFigure
-from hw2tune.report.inference.claims import CAVEAT
 from hw2tune.report.page.blocks import Absent, Block, Commands, Facts, Figure, Prose, Row, Table, embedded
 from hw2tune.report.page.claims import chosen_on_these_seeds, variants_blocks
 from hw2tune.report.results import StudyResults

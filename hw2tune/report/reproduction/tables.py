@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from hw2tune.records.replicates import Array
-from hw2tune.report.inference.claims import CAVEAT
+from hw2tune.report.claims import CAVEAT
 from hw2tune.report.reproduction.tolerance import (
     ENOUGH_SEEDS,
     ROUNDING,

@@ -37,7 +37,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from hw2tune.report.inference.statistics import CONFIDENCE
+from hw2tune.inference.statistics import CONFIDENCE
 
 ENOUGH_SEEDS = 3  # to be judged by themselves
 ROUNDING = 0.00005  # the report prints four decimals; its test accuracies are counts and exact

@@ -15,9 +15,9 @@ from matplotlib.figure import SubFigure
 
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.replicates import npz
+from hw2tune.report.claims import claim
 from hw2tune.report.figures.drawing import CannotDrawError, Drawing
 from hw2tune.report.figures.recipes import recipes
-from hw2tune.report.inference.claims import claim
 from hw2tune.report.study_data import StudyData, read_study_data
 
 pytestmark = pytest.mark.usefixtures("styled")

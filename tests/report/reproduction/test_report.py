@@ -13,8 +13,8 @@ import pytest
 from hw2tune.records.atomic import write_atomically
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.replicates import Evaluation, Replicate, ReplicatesFolder, npz, write_replicate
+from hw2tune.report.claims import CAVEAT
 from hw2tune.report.figures.curves import PUBLISHED_LOSS
-from hw2tune.report.inference.claims import CAVEAT
 from hw2tune.report.reproduction.write import COLUMNS, ReproductionReport, cells, write_reproduction
 from hw2tune.study.published import published_epochs
 from tests.report.html import Element, parse

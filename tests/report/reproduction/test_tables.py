@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from hw2tune.report.inference.claims import CAVEAT
+from hw2tune.report.claims import CAVEAT
 from hw2tune.report.reproduction.tables import NOT_JUDGED, NOT_REPRODUCED, NOT_RUN, REPRODUCED, reproduce
 from hw2tune.report.reproduction.tolerance import Spread, known_spread, pooled, spread_at, spread_of_means, tolerance
 from hw2tune.study.published import PublishedEpoch, published_epochs

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hw2tune.report.inference.statistics import wilson
+from hw2tune.inference.statistics import wilson
 from hw2tune.report.tables import confusion_table, per_class_table
 
 LABELS = np.array([0, 0, 0, 1, 1, 2], dtype=np.uint8)

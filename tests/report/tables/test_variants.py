@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from hw2tune.report.inference.claims import CAVEAT, claims
+from hw2tune.report.claims import CAVEAT, claims
 from hw2tune.report.study_data import StudyData, read_study_data
 from hw2tune.report.tables import pairs_table, replicates_table, variants_table
 from tests.report.fake_study import write_fake_study

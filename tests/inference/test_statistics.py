@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from hw2tune.report.inference.statistics import (
+from hw2tune.inference.statistics import (
     compare_pairs,
     holm,
     mcnemar,

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
+from hw2tune.inference.statistics import Summary, summarize
 from hw2tune.records.replicates import Candidate, Race
 from hw2tune.records.trials.rows import best_first
-from hw2tune.report.inference.claims import overlaps_training
-from hw2tune.report.inference.statistics import Summary, summarize
+from hw2tune.report.claims import overlaps_training
 from hw2tune.report.study_data import StudyData
 from hw2tune.study.objectives import is_loss, objective_of
 from hw2tune.study.schema import TUNED

@@ -13,9 +13,7 @@ from functools import partial
 
 import numpy as np
 
-from hw2tune.records.replicates import Array, Replicate
-from hw2tune.records.trials.states import COMPLETE
-from hw2tune.report.inference.statistics import (
+from hw2tune.inference.statistics import (
     ALPHA,
     McNemar,
     PairedComparison,
@@ -24,6 +22,8 @@ from hw2tune.report.inference.statistics import (
     mcnemar,
     median_seed,
 )
+from hw2tune.records.replicates import Array, Replicate
+from hw2tune.records.trials.states import COMPLETE
 from hw2tune.report.study_data import StudyData
 from hw2tune.study.hyperparameters import Value, identity
 from hw2tune.study.schema import TUNED, Side

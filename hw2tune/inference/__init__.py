@@ -1,0 +1,1 @@
+"""Inference from replicates: evidence on a claim, intervals, verdicts. numpy and scipy only, without torch and Ray."""

@@ -1,1 +1,0 @@
-"""Inference from the replicates: intervals, paired tests, claims."""
