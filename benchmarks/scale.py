@@ -32,7 +32,7 @@ from hw2tune.records.trials.epochs import DIGEST, digest
 from hw2tune.records.trials.storage import create_optuna_study
 from hw2tune.resources import ResourceRequest
 from hw2tune.search.algorithms import build_pruner, build_sampler
-from hw2tune.search.driver import Assignment, EpochResult, Outcome, StudyDriver, Verdict
+from hw2tune.search.driver import Assignment, Decision, EpochResult, Outcome, StudyDriver
 from hw2tune.search.failures import FailurePolicy
 from hw2tune.search.recorder import Recorder
 from hw2tune.study.file import dump_study, find_study, parse_study
@@ -163,7 +163,7 @@ def simulate(study: Study, folder: StudyFolder, concurrency: int, clock: Clock) 
             return
         trial, good, epoch = running.pop(chance.randrange(len(running)))
         record = epoch_record(epoch + 1, good, chance) | {DIGEST: known}
-        if driver.epoch(trial, EpochResult(record=record, checkpoint=content)) is Verdict.CONTINUE:
+        if driver.epoch(trial, EpochResult(record=record, checkpoint=content)) is Decision.CONTINUE:
             running.append((trial, good, epoch + 1))
         else:
             driver.ended(trial, Outcome(machine="a"))

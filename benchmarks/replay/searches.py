@@ -23,7 +23,7 @@ from hw2tune.events import Listeners
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.trials.rows import TrialRow
 from hw2tune.records.trials.storage import create_optuna_study
-from hw2tune.search.driver import Assignment, EpochResult, Outcome, StudyDriver, Verdict
+from hw2tune.search.driver import Assignment, Decision, EpochResult, Outcome, StudyDriver
 from hw2tune.search.failures import Failure, FailurePolicy
 from hw2tune.search.recorder import Recorder
 from hw2tune.study.hyperparameters import Value
@@ -128,7 +128,7 @@ def _run(
             "validation_accuracy": accuracy, "train_seconds": each, "epoch_seconds": each, "images_per_second": 1.0,
         }  # fmt: skip
         verdict = driver.epoch(trial, EpochResult(record=record, checkpoint=b""))
-        if verdict is Verdict.CONTINUE:
+        if verdict is Decision.CONTINUE:
             heapq.heappush(queue, (now + each, tie, trial, epoch + 1, curve, each))
         else:
             driver.ended(trial, Outcome())

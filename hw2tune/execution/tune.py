@@ -29,7 +29,7 @@ from hw2tune.interrupt import interruptible
 from hw2tune.records.atomic import not_writable
 from hw2tune.records.trials.epochs import read_epochs
 from hw2tune.resources import Capacity
-from hw2tune.search.driver import Assignment, EpochResult, Outcome, RunEnd, StudyDriver, Verdict, Wait
+from hw2tune.search.driver import Assignment, Decision, EpochResult, Outcome, RunEnd, StudyDriver, Wait
 from hw2tune.search.failures import Failure
 from hw2tune.text.plain import last_line
 from hw2tune.train.task import TrialData
@@ -199,10 +199,10 @@ class TuneStopper(NotPickled, tune.Stopper):  # type: ignore[misc]  # Ray ships 
         with self.run.calling() as driver:
             if RESUMED in result:
                 known = read_epochs(driver.recorder.folder.trial(number))
-                return driver.resumed(number, [e for e in known if e["epoch"] <= result[RESUMED]]) is Verdict.STOP
+                return driver.resumed(number, [e for e in known if e["epoch"] <= result[RESUMED]]) is Decision.STOP
             checkpoint = result.pop(CHECKPOINT)  # ours alone; Tune keeps the last result of every trial
             record = {key: value for key, value in result.items() if key not in TUNES_OWN}
-            return driver.epoch(number, EpochResult(record=record, checkpoint=checkpoint)) is Verdict.STOP
+            return driver.epoch(number, EpochResult(record=record, checkpoint=checkpoint)) is Decision.STOP
 
     def stop_all(self) -> bool:
         """Return whether the run ends here."""

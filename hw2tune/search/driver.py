@@ -40,7 +40,7 @@ class RunEnd(Enum):
     MACHINE_EXCLUDED = "machine excluded"  # another run begins without it
 
 
-class Verdict(Enum):
+class Decision(Enum):
     """The decision about a trial after an epoch."""
 
     CONTINUE = "continue"
@@ -158,17 +158,17 @@ class StudyDriver:
     def _epochs_spent(self) -> int:
         return 0 if self.study.budget is None else self.recorder.epochs_spent  # reading all trials takes time
 
-    def resumed(self, trial: int, epochs: Sequence[Mapping[str, Any]]) -> Verdict:
+    def resumed(self, trial: int, epochs: Sequence[Mapping[str, Any]]) -> Decision:
         """Continue a trial behind these epochs, which its checkpoint holds."""
         live = self.live[trial]
         with self._writing():
             self.recorder.follow_checkpoint(live.trial, epochs)
-        return Verdict.STOP if self._at_its_end(live, len(epochs)) else Verdict.CONTINUE
+        return Decision.STOP if self._at_its_end(live, len(epochs)) else Decision.CONTINUE
 
     def _at_its_end(self, live: LiveTrial, epoch: int) -> bool:
         return epoch >= self.study.max_epochs or self.recorder.out_of_patience(live.trial)
 
-    def epoch(self, trial: int, result: EpochResult) -> Verdict:
+    def epoch(self, trial: int, result: EpochResult) -> Decision:
         """Record an epoch of a trial, and let the pruner decide whether the trial continues.
 
         If the budget is spent running trials end where they are, but for references.
@@ -179,7 +179,7 @@ class StudyDriver:
             last = self._at_its_end(live, int(result.record["epoch"]))
             spent = budget is not None and self._epochs_spent >= budget
             live.pruned = self.recorder.should_prune(live.trial, spent=spent) and not last
-        return Verdict.STOP if last or live.pruned else Verdict.CONTINUE
+        return Decision.STOP if last or live.pruned else Decision.CONTINUE
 
     def ended(self, trial: int, outcome: Outcome) -> None:
         """End a trial's attempt: at its last epoch, by a verdict, or by a failure."""

@@ -15,7 +15,7 @@ from hw2tune.execution.run import run_trials
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.trials.storage import read_trials
 from hw2tune.resources import Capacity, ResourceRequest
-from hw2tune.search.driver import Assignment, EpochResult, Outcome, RunEnd, StudyDriver, Verdict
+from hw2tune.search.driver import Assignment, Decision, EpochResult, Outcome, RunEnd, StudyDriver
 from hw2tune.study.file import find_study, parse_study
 
 STUDY = parse_study(*find_study("quickstart"), overrides={"trials": 3, "max_epochs": 1})
@@ -41,7 +41,7 @@ def run(folder: StudyFolder, execute, listeners=(), cluster=OneMachine, concurre
 
 def one_epoch(driver: StudyDriver, given: Assignment) -> None:
     record = {"epoch": 1, "validation_accuracy": 0.5, "images_per_second": 1.0, "epoch_seconds": 0.1}
-    assert driver.epoch(given.trial, EpochResult(record=record, checkpoint=b"")) is Verdict.STOP
+    assert driver.epoch(given.trial, EpochResult(record=record, checkpoint=b"")) is Decision.STOP
     driver.ended(given.trial, Outcome(machine="a"))
 
 

@@ -15,7 +15,7 @@ from hw2tune.events import Listeners
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.trials.storage import create_optuna_study
 from hw2tune.search.algorithms import build_pruner, build_sampler
-from hw2tune.search.driver import Assignment, EpochResult, Outcome, StudyDriver, Verdict
+from hw2tune.search.driver import Assignment, Decision, EpochResult, Outcome, StudyDriver
 from hw2tune.search.failures import FailurePolicy
 from hw2tune.search.recorder import Recorder
 from hw2tune.study.hyperparameters import identity
@@ -63,7 +63,7 @@ def test_it_is_continued_without_a_repetition(results):
         for epoch in (1, 2, 3):
             record = {"epoch": epoch, "validation_accuracy": 0.5, "epoch_seconds": 0.1, "images_per_second": 1.0}
             verdict = driver.epoch(assignment.trial, EpochResult(record=record, checkpoint=b""))
-        assert verdict is Verdict.STOP
+        assert verdict is Decision.STOP
         driver.ended(assignment.trial, Outcome())
     assert [assignment.trial for assignment in given] == [5, 6]
     assert not any(identity(assignment.hyperparameters) in before for assignment in given)

@@ -9,7 +9,7 @@ from hw2tune.records.layout import StudyFolder
 from hw2tune.records.trials.rows import trial_rows
 from hw2tune.records.trials.storage import create_optuna_study, read_trials
 from hw2tune.search.algorithms import PRUNERS, SAMPLERS, build_pruner, build_sampler
-from hw2tune.search.driver import Assignment, EpochResult, Outcome, StudyDriver, Verdict
+from hw2tune.search.driver import Assignment, Decision, EpochResult, Outcome, StudyDriver
 from hw2tune.search.failures import FailurePolicy
 from hw2tune.search.recorder import Recorder
 from hw2tune.search.view import read_observations, take_over
@@ -58,7 +58,7 @@ def run(settings, folder: StudyFolder, *, at_most: int = 99, tell: Listeners | N
                 "epoch": epoch, "validation_accuracy": quality * epoch / 4, "epoch_seconds": 1.0,
                 "images_per_second": 1.0, "parameters": 10,
             }  # fmt: skip
-            if one.epoch(given.trial, EpochResult(record=record, checkpoint=b"")) is Verdict.STOP:
+            if one.epoch(given.trial, EpochResult(record=record, checkpoint=b"")) is Decision.STOP:
                 break
         one.ended(given.trial, Outcome())
     return configurations

@@ -18,12 +18,12 @@ from hw2tune.replication.race import candidates
 from hw2tune.search.algorithms import build_pruner, build_sampler
 from hw2tune.search.driver import (
     Assignment,
+    Decision,
     Done,
     EpochResult,
     Outcome,
     RunEnd,
     StudyDriver,
-    Verdict,
     Wait,
 )
 from hw2tune.search.failures import Failure, FailurePolicy
@@ -95,10 +95,10 @@ class Driver:
         """The trial says which epochs its checkpoint holds."""
         return self._ends(name, self.driver.resumed(self.numbers[name], epochs))
 
-    def _ends(self, name: str, verdict: Verdict) -> bool:
-        if verdict is Verdict.STOP:
+    def _ends(self, name: str, verdict: Decision) -> bool:
+        if verdict is Decision.STOP:
             self.driver.ended(self.numbers[name], Outcome(machine="a"))
-        return verdict is Verdict.STOP
+        return verdict is Decision.STOP
 
     def fails(self, name: str, failure: Failure = LOST) -> None:
         """The trial says why it failed, or its worker dies."""

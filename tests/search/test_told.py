@@ -30,7 +30,7 @@ from hw2tune.records.trials.epochs import DIGEST, digest
 from hw2tune.records.trials.storage import create_optuna_study
 from hw2tune.search.algorithms import SAMPLERS, build_pruner, build_sampler
 from hw2tune.search.design import UnitPoint, coordinates
-from hw2tune.search.driver import Assignment, EpochResult, Outcome, RunEnd, StudyDriver, Verdict, Wait
+from hw2tune.search.driver import Assignment, Decision, EpochResult, Outcome, RunEnd, StudyDriver, Wait
 from hw2tune.search.failures import Failure, FailurePolicy
 from hw2tune.search.recorder import Recorder
 from hw2tune.study.file import parse_study
@@ -261,7 +261,7 @@ class Run:
             record = training.record(training.epoch)
             training.values[training.epoch] = record["validation_accuracy"]
             verdict = one.epoch(trial, EpochResult(record=record, checkpoint=b"%d" % training.epoch))
-        if failure is not None or verdict is Verdict.STOP:
+        if failure is not None or verdict is Decision.STOP:
             del live[trial]
             one.ended(trial, Outcome(failure=failure, machine="a"))
 
