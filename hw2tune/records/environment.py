@@ -10,12 +10,12 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from importlib import metadata, resources
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import psutil
 
@@ -50,6 +50,40 @@ def runs(folder: StudyFolder) -> list[dict[str, Any]]:
     """The entries, the first run first; empty where none can be read."""
     record = read_record(folder.environment, Environment)
     return record.runs if record else []
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplicatesRun:
+    """A run of replicates: its date, the number of seeds asked for, the seeds allowed, and the claims at that time."""
+
+    started: str
+    asked: int | Literal["auto"]
+    most: int | None  # seeds at most with "auto"; None with a number
+    seeds: tuple[int, ...]
+    claims: tuple[dict[str, Any], ...] | None  # as in the study file; None in the first version, which noted none
+
+
+def replicates_runs(entries: Iterable[Mapping[str, Any]]) -> list[ReplicatesRun]:
+    """Return the runs of replicates among the entries, the first run first.
+
+    Such an entry holds `"replicates": {"asked": 7 or "auto", "most": 20 or null}`. Earlier versions noted only the
+    seeds, as many as were asked for.
+    """
+    found = []
+    for entry in entries:
+        seeds, noted = entry.get("seeds", {}).get("replicates"), entry.get("replicates", {})
+        if isinstance(seeds, list):
+            claims = entry.get("study", {}).get("claims")
+            found.append(
+                ReplicatesRun(
+                    started=str(entry.get("started", "")),
+                    asked=noted.get("asked", len(seeds)),
+                    most=noted.get("most"),
+                    seeds=tuple(seeds),
+                    claims=tuple(claims) if isinstance(claims, list) else None,
+                )
+            )
+    return found
 
 
 def run_facts() -> dict[str, Any]:

@@ -120,6 +120,7 @@ def _begun(
         tell.note,
         study=may_change(study),
         seeds={"split": data.split_seed, "replicates": list(seeds)},
+        replicates={"asked": len(seeds), "most": None},
         data={"name": data.label, "checksum": data.checksum, "split_checksum": data.split_checksum},
         resources={"at": capacity.text, "trials_at_once": capacity.concurrency},
     )

@@ -107,7 +107,7 @@ def _is_index(array: Array) -> bool:
 
 def sound_runs(runs: Iterable[object]) -> list[dict[str, Any]]:
     """The entries of `environment.json`, without what has another shape than it must have; empty ones are left out."""
-    tables, texts = ("study", "versions", "resources", "data", "seeds"), ("started", "command")
+    tables, texts = ("study", "versions", "resources", "data", "seeds", "replicates"), ("started", "command")
     shapes = dict.fromkeys(tables, dict) | dict.fromkeys(texts, str)
     entries = (
         {name: value for name, value in run.items() if isinstance(value, shapes.get(name, object))}

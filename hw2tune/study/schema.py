@@ -90,6 +90,11 @@ class Claim(BaseModel):
     a: Annotated[Side, Field(description="a reference's name, `tuned`, or a table as below")]
     b: Annotated[Side, Field(description="what it is held against")]
     sentence: str = _said("what makes the difference; `changes test accuracy by ...` follows it", "")
+    worth: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = _said(
+        "smallest difference that matters, in the metric's unit: points of accuracy for accuracies and metrics within "
+        "[0, 1]; left out, 50 / sqrt(test images) points, and nothing for other metrics",
+        None,
+    )
 
     @field_validator("a", "b", mode="before")
     @classmethod

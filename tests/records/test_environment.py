@@ -6,7 +6,7 @@ import sys
 from types import SimpleNamespace
 
 from hw2tune.records import environment
-from hw2tune.records.environment import add_run, commit, runs
+from hw2tune.records.environment import ReplicatesRun, add_run, commit, replicates_runs, runs
 from hw2tune.records.layout import StudyFolder
 
 
@@ -45,3 +45,19 @@ def test_the_commit_is_that_of_the_checkout_else_of_the_wheel_else_what_pip_note
     (package / "commit.txt").write_text("changed")
     assert commit() == head[:12] + "+"
     assert environment.version_text("1.2").startswith(f"hw2tune 1.2 (commit {head[:12]}+)\nPython ")
+
+
+def test_runs_of_replicates_say_what_was_asked_for_and_those_of_earlier_versions_had_as_many_seeds(tmp_path):
+    claim = {"a": {"of": "l2"}, "b": {"of": "baseline"}}
+    entries = [
+        {"started": "2026-11-23", "seeds": {"study": 0, "split": 0}},  # a search
+        {"started": "2026-11-24", "seeds": {"split": 0, "replicates": [1, 2, 3]}},  # the first version
+        {"seeds": {"replicates": [1, 2]}, "study": {"claims": [claim]}, "replicates": {"asked": 2, "most": None}},
+        {"started": "2026-11-28", "seeds": {"replicates": [1, 2, 3]}, "replicates": {"asked": "auto", "most": 3}},
+        {"seeds": {"replicates": 3}},  # damaged
+    ]
+    assert replicates_runs(entries) == [
+        ReplicatesRun(started="2026-11-24", asked=3, most=None, seeds=(1, 2, 3), claims=None),
+        ReplicatesRun(started="", asked=2, most=None, seeds=(1, 2), claims=(claim,)),
+        ReplicatesRun(started="2026-11-28", asked="auto", most=3, seeds=(1, 2, 3), claims=None),
+    ]

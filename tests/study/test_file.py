@@ -255,6 +255,15 @@ def test_differences_name_each_key_but_the_number_of_trials():
     assert dump_study(there) != dump_study(here)
 
 
+def test_the_worth_of_a_claim_is_a_positive_number():
+    claim = GOOD + '[[claims]]\na = "tuned"\nb = "baseline"\nworth = WORTH\n'
+    assert parse_study(claim.replace("WORTH", "1"), "x").claims[0].worth == 1
+    assert parse_study(GOOD, "x").claims[0].worth is None
+    assert faults(claim.replace("WORTH", "0.0")) == ["claims.0.worth: must be greater than 0, but got 0.0"]
+    assert faults(claim.replace("WORTH", "inf")) == ["claims.0.worth: must be a finite number, but got inf"]
+    assert faults(claim.replace("WORTH", "'1 point'")) == ["claims.0.worth: must be a valid number, but got '1 point'"]
+
+
 def test_what_no_finished_trial_depends_on_may_change(tmp_path):
     there = parse_study(GOOD, "x")
     asked = (
