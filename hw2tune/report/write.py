@@ -33,7 +33,8 @@ from hw2tune.records.overview import Overview
 from hw2tune.report.figures import DrawnFigure, MissingFigure, make_figures
 from hw2tune.report.outputs import PAGE, SUMMARY, default_target, replacing
 from hw2tune.report.page.blocks import Prose, Section, Table, render_page
-from hw2tune.report.page.claims import damaged_prose, opening_prose, pairs_details, pairs_summary, variants_summary
+from hw2tune.report.page.claims import pairs_details, pairs_summary, variants_summary
+from hw2tune.report.page.opening import damaged_prose, opening_prose
 from hw2tune.report.page.sections import SECTIONS
 from hw2tune.report.results import StudyResults, compute
 from hw2tune.report.study_data import read_study_data

@@ -18,7 +18,7 @@ from hw2tune.records.environment import add_run
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.overview import read_study
 from hw2tune.replication.studies import replicate_studies
-from hw2tune.report.page.claims import claims_added
+from hw2tune.report.page.opening import claims_added
 from hw2tune.report.study_data import read_study_data
 from hw2tune.resources import ResourceRequest
 from hw2tune.study.file import may_change
