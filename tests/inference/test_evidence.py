@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hw2tune.inference.evidence import collapsed, covariance_over_images, default_worth, gather
+from hw2tune.records.replicates import Evaluation, Replicate
+
+LABELS = np.array([0, 1, 0, 1, 0, 1, 0, 1, 0, 1], dtype=np.uint8)
+
+
+def replicate(seed: int, right: int | None, state: str = "complete") -> Replicate:
+    chosen = None if right is None else Evaluation(
+        split="test", epoch=1, loss=0.1, accuracy=right / 10, correct=right, total=10
+    )  # fmt: skip
+    return Replicate(
+        study="s", variant="v", seed=seed, params={}, model="m", loss="cross_entropy", state=state, reason="",
+        epochs=[], chosen=chosen, last=chosen, seconds=1.0, key="k",
+    )  # fmt: skip
+
+
+def predictions(right: int) -> dict[str, Any]:
+    return {"labels": LABELS, "predicted": np.where(np.arange(10) < right, LABELS, 1 - LABELS)}
+
+
+def test_pairs_are_differences_by_seed_with_their_covariance_over_the_test_images() -> None:
+    ours, theirs = {1: 9, 2: 8, 3: 10}, {1: 7, 2: 8, 3: 7}
+    found = gather(
+        "a", [replicate(*one) for one in ours.items()], "b", [replicate(*one) for one in reversed(theirs.items())],
+        arrays=lambda seed: (predictions(ours[seed]), predictions(theirs[seed])),
+    )  # fmt: skip
+    assert (found.seeds, found.images, found.trained, found.failed, found.omitted) == ((1, 2, 3), 10, 3, (0, 0), [])
+    assert found.differences == pytest.approx([0.2, 0.0, 0.3])
+    per_image = np.zeros((3, 10))
+    per_image[0, 7:9] = per_image[2, 7:10] = 1
+    assert found.over_images == pytest.approx(np.cov(per_image) / 10)
+    assert found.worth == pytest.approx(0.5 / np.sqrt(10))
+
+
+def test_a_seed_on_which_one_side_diverged_is_counted_and_has_no_pair() -> None:
+    ours = [replicate(1, 9), replicate(2, None, "diverged"), replicate(3, 9), replicate(4, 9)]
+    theirs = [replicate(1, 8), replicate(2, 8), replicate(3, None, "failed")]
+    found = gather("a", ours, "b", theirs, arrays=lambda seed: (None, None))
+    assert (found.seeds, found.trained, found.failed) == ((1,), 3, (1, 0))
+    assert found.omitted == ["a diverged on seed 2", "b failed on seed 3", "b was not trained on seed 4"]
+
+
+def test_predictions_of_other_images_or_missing_ones_leave_the_images_out() -> None:
+    sides = [replicate(1, 9), replicate(2, 9)], [replicate(1, 8), replicate(2, 8)]
+    other = predictions(8) | {"labels": 1 - LABELS}
+    for odd in (None, {"labels": LABELS}, other, predictions(8) | {"predicted": LABELS[:4]}):
+        pairs = {1: (predictions(9), predictions(8)), 2: (predictions(9), odd)}
+        assert gather("a", sides[0], "b", sides[1], arrays=pairs.__getitem__).over_images is None
+
+
+def test_a_side_at_chance_has_collapsed_and_so_has_one_far_below_its_other_seeds() -> None:
+    good = np.array([0.91, 0.92, 0.93, 0.94, 0.95])
+    assert collapsed(good, good, 0.5) == (0, 0)
+    assert collapsed(np.array([0.5, 0.9]), np.array([0.9, 0.51]), 0.5) == (1, 0)
+    # The medians are 0.92 and 0.93, the median deviation from them 0.01, so the limit 0.92 - 5 * 0.014826 = 0.84587.
+    assert collapsed(np.array([0.91, 0.92, 0.93, 0.94, 0.845]), good, 0.1) == (1, 0)
+    assert collapsed(np.array([0.91, 0.92, 0.93, 0.94, 0.847]), good, 0.1) == (0, 0)
+    assert collapsed(np.array([0.3, 0.92, 0.93]), good[:3], 0.1) == (0, 0)  # three seeds have no deviation to tell
+
+
+def test_a_chance_that_marks_few_healthy_sides() -> None:
+    rng = np.random.default_rng(0)
+    marked = [sum(collapsed(*rng.normal(0.9, 0.01, (2, n)), 0.1)) > 0 for n in (5, 20) for _ in range(500)]
+    assert sum(marked[:500]) < 50 and sum(marked[500:]) < 10
+
+
+def test_half_a_point_is_worth_something_at_ten_thousand_images() -> None:
+    assert default_worth(10_000) == 0.005
+    assert default_worth(500) == pytest.approx(0.02236, abs=1e-5)
+
+
+def test_the_covariance_of_one_image_is_zero_and_no_error() -> None:
+    assert covariance_over_images(np.ones((2, 1))).tolist() == [[0, 0], [0, 0]]

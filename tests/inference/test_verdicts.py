@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from hw2tune.inference.evidence import Evidence
+from hw2tune.inference.verdicts import BETTER, SINGLE_RUN, THE_SAME, UNDECIDED, WORSE, Rule, decide, futile
+
+NO_IMAGES = 1e-12  # variance of the mean over test images that is none
+
+
+def evidence(differences: Any, *, images: float = NO_IMAGES, **more: Any) -> Evidence:
+    array = np.asarray(differences, dtype=float)
+    n = len(array)
+    known = {"trained": n, "worth": 0.5} | more
+    covariance = np.full((n, n), images)
+    return Evidence(
+        variant="a", against="b", seeds=tuple(range(n)), differences=array, over_images=covariance, images=500, **known
+    )
+
+
+ALTERNATING = np.array([0.9, 1.1] * 5)  # mean 1; five seeds are the first that bound it
+
+
+def test_better_is_reached_at_the_first_number_of_seeds_that_suffices_and_stays() -> None:
+    (verdict,) = decide([evidence(ALTERNATING)], Rule())
+    assert (verdict.word, verdict.reached, verdict.n, verdict.within) == (BETTER, 5, 10, False)
+    later = [*ALTERNATING, -9.0, -9.0, -9.0]  # by themselves, 13 such seeds decide nothing
+    (verdict,) = decide([evidence(later)], Rule())
+    assert (verdict.word, verdict.reached, verdict.n) == (BETTER, 5, 13)
+    assert verdict.interval is not None and verdict.interval[0] < 0
+
+
+def test_the_number_of_claims_makes_a_verdict_dearer() -> None:
+    reached = [decide([evidence(ALTERNATING)], Rule(claims=m))[0].reached for m in (1, 3, 6, 200)]
+    assert reached == sorted(reached, key=lambda n: n or 99) and len(set(reached)) > 1
+
+
+def test_worse_is_better_with_the_sides_swapped() -> None:
+    (verdict,) = decide([evidence(-ALTERNATING)], Rule())
+    assert (verdict.word, verdict.reached) == (WORSE, 5)
+
+
+def test_no_verdict_where_other_test_images_may_undo_it() -> None:
+    # 500 images with 0.3 as the variance of their mean, 10 seeds with 0.0111 / 10: 1.965 * sqrt(0.3011) to either side.
+    (sure,) = decide([evidence(ALTERNATING, images=0.2)], Rule())
+    (unsure,) = decide([evidence(ALTERNATING, images=0.3)], Rule())
+    assert (sure.word, unsure.word) == (BETTER, UNDECIDED)
+    assert unsure.e_value is not None and unsure.e_value > 20
+    assert unsure.two_way == pytest.approx((1 - 1.965 * math.sqrt(0.3011), 1 + 1.965 * math.sqrt(0.3011)), abs=1e-3)
+
+
+def test_without_predictions_nothing_is_decided() -> None:
+    known = evidence(ALTERNATING)
+    (verdict,) = decide([Evidence(**{**vars(known), "over_images": None})], Rule())
+    assert (verdict.word, verdict.two_way, verdict.interval) == (UNDECIDED, None, None)
+    assert verdict.seeds_interval is not None
+
+
+def test_the_same_is_reached_when_both_intervals_are_inside_the_worth() -> None:
+    (verdict,) = decide([evidence(ALTERNATING - 1)], Rule())
+    assert (verdict.word, verdict.within, verdict.reached) == (THE_SAME, True, None)
+    assert verdict.same_reached is not None and verdict.interval is not None
+    assert -0.5 < verdict.interval[0] < 0 < verdict.interval[1] < 0.5
+    (verdict,) = decide([evidence(ALTERNATING - 1, worth=None)], Rule())
+    assert (verdict.word, verdict.within) == (UNDECIDED, False)
+
+
+def test_better_by_less_than_the_worth_says_both() -> None:
+    (verdict,) = decide([evidence(ALTERNATING, worth=2.0)], Rule())
+    assert (verdict.word, verdict.within) == (BETTER, True)
+
+
+def test_a_side_that_fails_on_more_seeds_is_not_better_and_not_the_same() -> None:
+    (verdict,) = decide([evidence(ALTERNATING, failed=(2, 1))], Rule())
+    assert (verdict.word, verdict.withheld) == (UNDECIDED, True)
+    (verdict,) = decide([evidence(ALTERNATING, failed=(1, 2))], Rule())
+    assert (verdict.word, verdict.withheld) == (BETTER, False)
+    (verdict,) = decide([evidence(-ALTERNATING, failed=(1, 2))], Rule())
+    assert (verdict.word, verdict.withheld) == (UNDECIDED, True)
+    (verdict,) = decide([evidence(ALTERNATING - 1, failed=(1, 0))], Rule())
+    assert (verdict.word, verdict.within, verdict.withheld) == (UNDECIDED, False, True)
+
+
+def test_one_seed_is_a_single_run() -> None:
+    (verdict,) = decide([evidence([0.3])], Rule())
+    assert (verdict.word, verdict.n, verdict.sd, verdict.interval) == (SINGLE_RUN, 1, None, None)
+
+
+def test_a_number_of_seeds_that_was_fixed_is_judged_once_by_holm() -> None:
+    rng = np.random.default_rng(8)
+    values = [rng.normal(mean, 0.3, 6) for mean in (1.2, 0.2, 0.0)]
+    verdicts = decide([evidence(each) for each in values], Rule(claims=3, fixed=6))
+    p = sorted(float(stats.ttest_1samp(each, 0).pvalue) for each in values)
+    by_hand = [min(1, 3 * p[0]), min(1, max(3 * p[0], 2 * p[1])), min(1, max(3 * p[0], 2 * p[1], p[2]))]
+    assert sorted(verdict.p or 0 for verdict in verdicts) == pytest.approx(by_hand)
+    low, high = stats.ttest_1samp(values[0], 0).confidence_interval(1 - 0.05 / 3)
+    assert verdicts[0].seeds_interval == pytest.approx((low, high))
+    assert [verdict.word for verdict in verdicts] == [BETTER, UNDECIDED, UNDECIDED]
+    assert (verdicts[0].reached, verdicts[0].e_value) == (6, None)
+
+
+def test_before_the_fixed_number_is_trained_the_verdict_is_out() -> None:
+    (verdict,) = decide([evidence(ALTERNATING[:6], trained=6)], Rule(fixed=7))
+    assert verdict.word == UNDECIDED
+    (verdict,) = decide([evidence(ALTERNATING[:6], trained=7)], Rule(fixed=7))  # on the seventh, one diverged
+    assert verdict.word == BETTER
+
+
+def test_more_seeds_are_futile_where_none_of_the_verdicts_is_likely() -> None:
+    wide = np.array([0.3, -0.3] * 4)  # with deviations of 0.32 and a worth of 0.1, 20 seeds bound nothing inside it
+    assert futile(evidence(wide, worth=0.1), Rule(), 20)
+    assert not futile(evidence(wide, worth=0.1), Rule(), 400)
+    assert not futile(evidence(wide + 0.25, worth=0.1), Rule(), 20)  # it may still become better
+    assert not futile(evidence(wide[:4], worth=0.1), Rule(), 20)  # too few seeds to give up on
+    assert futile(evidence(wide[:4]), Rule(), 4)  # no more may be trained
