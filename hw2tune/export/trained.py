@@ -15,10 +15,11 @@ from hw2tune.data.catalog import DATASETS, DatasetInfo
 from hw2tune.errors import ModelError, StudyFolderError
 from hw2tune.events import Listeners
 from hw2tune.execution.request import load_for
+from hw2tune.records.arrays import Array
 from hw2tune.records.dataset import DatasetRecord, record_of
 from hw2tune.records.layout import TrialFolder
 from hw2tune.records.remote.mirror import reading_checkpoints, reading_study
-from hw2tune.records.replicates import Array, Replicate, ReplicatesFolder, read_training
+from hw2tune.records.replicates import Replicate, ReplicatesFolder, read_training
 from hw2tune.records.trials.epochs import DIGEST, digest, read_epochs
 from hw2tune.records.trials.rows import TrialRow
 from hw2tune.report.study_data import StudyData, read_study_data

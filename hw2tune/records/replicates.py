@@ -16,7 +16,6 @@ Written when replicates train; the report reads them without torch and Ray.
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -28,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hw2tune.paths import safe_name
+from hw2tune.records.arrays import Array, npz, read_npz
 from hw2tune.records.atomic import read_record, write_atomically
 from hw2tune.records.layout import Below, StudyFolder
 from hw2tune.study.hyperparameters import Value
@@ -35,8 +35,6 @@ from hw2tune.text.plain import strict_json
 
 GALLERY_SIZE = 1000  # test images kept for figures, drawn at random: enough right, wrong, fixed and broken ones
 FEATURE_IMAGES = 3  # of the gallery, the first so many have their feature maps kept
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -266,26 +264,6 @@ def read_training(folder: Path, key: str) -> Training | None:
     return replace(training, arrays=arrays) if training and arrays else None
 
 
-def npz(arrays: Mapping[str, Array]) -> bytes:
-    """Arrays as a compressed .npz file."""
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, allow_pickle=False, **arrays)
-    return buffer.getvalue()
-
-
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write a JSON file, null for each number that is not finite."""
     write_atomically(path, strict_json(content, indent=1) + "\n", durable=True)
-
-
-def read_npz(path: Path) -> dict[str, Array] | None:
-    """The arrays of an .npz file; None if it is missing or damaged."""
-    try:
-        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError, KeyError):
-        return None
-    except Exception as error:  # zipfile and zlib raise their own on a damaged file
-        if type(error).__module__ in ("zipfile", "zlib"):
-            return None
-        raise

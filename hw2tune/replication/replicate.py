@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from hw2tune.data.catalog import DatasetInfo
 from hw2tune.data.dataset import Split
+from hw2tune.records.arrays import npz
 from hw2tune.records.overview import Overview
 from hw2tune.records.replicates import (
     FEATURE_IMAGES,
@@ -24,7 +25,6 @@ from hw2tune.records.replicates import (
     Gallery,
     Race,
     Training,
-    npz,
     read_arrays,
     read_replicates,
     write_current,

@@ -12,6 +12,7 @@ from hw2tune.data.splits import overlap
 from hw2tune.errors import InterruptedByUserError, StudyFolderError
 from hw2tune.events import Listeners, ReplicationFinished
 from hw2tune.execution.request import Connection, load_for
+from hw2tune.records.arrays import npz
 from hw2tune.records.dataset import keep_images
 from hw2tune.records.environment import add_run
 from hw2tune.records.layout import StudyFolder, study_folders
@@ -20,7 +21,6 @@ from hw2tune.records.overview import Overview, find_folder, read_overview
 from hw2tune.records.replicates import (
     Evaluation,
     ReplicatesFolder,
-    npz,
     read_replicates,
     write_current,
     write_replicate,

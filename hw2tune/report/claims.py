@@ -22,7 +22,8 @@ from hw2tune.inference.statistics import (
     mcnemar,
     median_seed,
 )
-from hw2tune.records.replicates import Array, Replicate
+from hw2tune.records.arrays import Array
+from hw2tune.records.replicates import Replicate
 from hw2tune.records.trials.states import COMPLETE
 from hw2tune.report.study_data import StudyData
 from hw2tune.study.hyperparameters import Value, identity

@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from hw2tune.records.arrays import Array
 from hw2tune.records.dataset import DatasetRecord
-from hw2tune.records.replicates import Array, Gallery, Race, Replicate
+from hw2tune.records.replicates import Gallery, Race, Replicate
 from hw2tune.study.hyperparameters import HYPERPARAMETERS, Value
 
 QUANTITIES = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")  # of every epoch

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hw2tune.paths import safe_name
+from hw2tune.records.arrays import Array
 from hw2tune.records.atomic import read_record
 from hw2tune.records.dataset import DatasetRecord, images_of, read_dataset, short
 from hw2tune.records.environment import runs
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.overview import Overview, read_overview
 from hw2tune.records.replicates import (
-    Array,
     Candidate,
     Current,
     Gallery,

@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 
 from hw2tune.inference.statistics import summarize, wilson
-from hw2tune.records.replicates import Array, Replicate
+from hw2tune.records.arrays import Array
+from hw2tune.records.replicates import Replicate
 from hw2tune.report.claims import CAVEAT, ClaimResult, overlaps_training
 from hw2tune.report.selection import overtaken, race_summary
 from hw2tune.report.sound import QUANTITIES

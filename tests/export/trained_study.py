@@ -11,6 +11,7 @@ from optuna.trial import TrialState
 from hw2tune.data.dataset import Dataset
 from hw2tune.events import Listeners
 from hw2tune.execution.request import load_for
+from hw2tune.records.arrays import npz
 from hw2tune.records.environment import add_run
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.opening import opened
@@ -21,7 +22,6 @@ from hw2tune.records.replicates import (
     Replicate,
     ReplicatesFolder,
     Training,
-    npz,
     write_current,
     write_replicate,
     write_training,

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from hw2tune.records import reads
+from hw2tune.records.arrays import npz
 from hw2tune.records.replicates import (
     ReplicatesFolder,
     Training,
     every_replicate,
-    npz,
     write_current,
     write_replicate,
     write_training,

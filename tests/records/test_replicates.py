@@ -4,10 +4,10 @@ from dataclasses import asdict, replace
 
 import numpy as np
 
+from hw2tune.records.arrays import npz
 from hw2tune.records.replicates import (
     ReplicatesFolder,
     every_replicate,
-    npz,
     read_arrays,
     read_gallery,
     read_race,

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import optuna
 
+from hw2tune.records.arrays import npz
 from hw2tune.records.dataset import DatasetRecord
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.replicates import (
@@ -19,7 +20,6 @@ from hw2tune.records.replicates import (
     Race,
     Replicate,
     ReplicatesFolder,
-    npz,
     write_current,
     write_json,
     write_replicate,

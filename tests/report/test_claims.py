@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hw2tune.records.replicates import Candidate, Evaluation, Replicate, npz
+from hw2tune.records.arrays import npz
+from hw2tune.records.replicates import Candidate, Evaluation, Replicate
 from hw2tune.report.claims import (
     CAVEAT,
     DECREASE,

@@ -11,11 +11,11 @@ import pandas as pd
 import pytest
 
 from hw2tune.errors import StudyFolderError
+from hw2tune.records.arrays import npz
 from hw2tune.records.dataset import read_dataset
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.replicates import (
     ReplicatesFolder,
-    npz,
     read_arrays,
     read_race,
     read_replicates,

@@ -8,7 +8,7 @@ from typing import Literal
 
 from matplotlib.figure import Figure
 
-from hw2tune.records.replicates import Array
+from hw2tune.records.arrays import Array
 from hw2tune.records.trials.states import COMPLETE
 from hw2tune.report.claims import params_of, same_configuration, same_sentence
 from hw2tune.report.study_data import StudyData

@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from hw2tune.paths import safe_name
-from hw2tune.records.replicates import Array, Gallery
+from hw2tune.records.arrays import Array
+from hw2tune.records.replicates import Gallery
 from hw2tune.report.claims import SAME, claim
 from hw2tune.report.figures.drawing import Arrays, CannotDrawError, Drawing, Recipe, choose, class_name, plain_variants
 from hw2tune.report.figures.style import GREY, SMALL, new_figure

@@ -10,8 +10,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
 from numpy.typing import NDArray
 
+from hw2tune.records.arrays import Array
 from hw2tune.records.dataset import DatasetRecord
-from hw2tune.records.replicates import Array
 from hw2tune.report.figures.drawing import CannotDrawError, Drawing
 from hw2tune.report.figures.style import BLACK, BLUE, GREEN, SMALL, VERMILLION, Look, legend, new_figure
 from hw2tune.report.study_data import StudyData

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hw2tune.records.replicates import Array
+from hw2tune.records.arrays import Array
 from hw2tune.report.claims import CAVEAT
 from hw2tune.report.reproduction.tolerance import (
     ENOUGH_SEEDS,

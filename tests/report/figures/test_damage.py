@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from matplotlib.figure import SubFigure
 
+from hw2tune.records.arrays import npz
 from hw2tune.records.layout import StudyFolder
-from hw2tune.records.replicates import npz
 from hw2tune.report.claims import claim
 from hw2tune.report.figures.drawing import CannotDrawError, Drawing
 from hw2tune.report.figures.recipes import recipes
