@@ -21,20 +21,38 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import AfterValidator, Field, FiniteFloat
 
 from hw2tune.paths import safe_name
 from hw2tune.records.arrays import Array, npz, read_npz
 from hw2tune.records.atomic import read_record, write_atomically
 from hw2tune.records.layout import Below, StudyFolder
-from hw2tune.study.hyperparameters import Value
+from hw2tune.study.hyperparameters import Value, of_their_kinds
 from hw2tune.text.plain import strict_json
 
 GALLERY_SIZE = 1000  # test images kept for figures, drawn at random: enough right, wrong, fixed and broken ones
 FEATURE_IMAGES = 3  # of the gallery, the first so many have their feature maps kept
+QUANTITIES = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")  # of every epoch
+
+
+def _sound_epoch(record: dict[str, Any]) -> dict[str, Any]:
+    """Return the numbers of an epoch's record. Raises ValueError if it has no epoch, or a word for a quantity."""
+    numbers = {name: value for name, value in record.items() if type(value) in (int, float)}
+    if not isinstance(numbers.get("epoch"), int) or any(
+        name not in numbers and record.get(name) is not None for name in QUANTITIES
+    ):
+        raise ValueError("an epoch has a number, and numbers for its quantities")
+    return numbers
+
+
+def _sound_params(params: dict[str, Value]) -> dict[str, Value]:
+    if not of_their_kinds(params):
+        raise ValueError("a hyperparameter of another kind")
+    return params
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,32 +71,37 @@ class Evaluation:
     split: str
     epoch: int
     loss: float | None  # None if it is not finite
-    accuracy: float
-    correct: int
-    total: int
+    accuracy: Annotated[float, Field(ge=0, le=1)]
+    correct: Annotated[int, Field(ge=0)]
+    total: Annotated[int, Field(gt=0)]
     overlaps_training: bool = False
+
+    def __post_init__(self) -> None:
+        if self.correct > self.total:
+            raise ValueError(f"{self.correct} correct of {self.total}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Replicate:
-    """One configuration trained on one seed.
+    """One configuration trained on one seed. What breaks a constraint in a file is no replicate (`read_record`).
 
-    `epochs` are records of `train.loop.train_epochs`. Test is read at the epoch that validation chose, and at the last.
-    A replicate that diverged or failed has its epochs up to there and no evaluation.
+    `epochs` are records of `train.loop.train_epochs`, read back without what is no number. Test is read at the epoch
+    that validation chose, and at the last. A replicate that diverged or failed has its epochs up to there and no
+    evaluation.
     """
 
     study: str
     variant: str
     seed: int
-    params: dict[str, Value]
+    params: Annotated[dict[str, Value], AfterValidator(_sound_params)]
     model: str
     loss: str
     state: str
     reason: str
-    epochs: list[dict[str, Any]]
+    epochs: list[Annotated[dict[str, Any], AfterValidator(_sound_epoch)]]
     chosen: Evaluation | None
     last: Evaluation | None
-    seconds: float
+    seconds: FiniteFloat
     key: str  # a digest of the variant and of all that its training depends on
 
     def chosen_blindly(self, objective: str) -> bool:

@@ -18,6 +18,7 @@ from hw2tune.records.environment import run_facts, runs
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.overview import Overview, read_overview
 from hw2tune.records.remote.mirror import reading_study
+from hw2tune.records.replicates import QUANTITIES
 from hw2tune.records.trials.epochs import read_epochs
 from hw2tune.records.trials.rows import TrialRow
 from hw2tune.records.trials.states import DATA_ERROR, DIVERGED, FAILED, RUNNING, WAITING
@@ -31,7 +32,6 @@ from hw2tune.user_code.importer import callers_modules_kept
 if TYPE_CHECKING:
     from hw2tune.train.trainer import Session
 
-QUANTITIES = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
 ENDED_BY_ITSELF = (DIVERGED, FAILED, DATA_ERROR)  # states that come again; out of memory and lost speak of a machine
 
 

@@ -7,50 +7,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from hw2tune.records.arrays import Array
 from hw2tune.records.dataset import DatasetRecord
-from hw2tune.records.replicates import Gallery, Race, Replicate
-from hw2tune.study.hyperparameters import HYPERPARAMETERS, Value
+from hw2tune.records.replicates import Gallery, Race
+from hw2tune.study.hyperparameters import of_their_kinds
 
-QUANTITIES = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")  # of every epoch
 PREDICTIONS = ("labels", "predicted", "last_predicted")
 UINT8 = 256  # labels without a record of their classes
-
-
-def sound_replicate(replicate: Replicate) -> Replicate | None:
-    """The replicate without what is no number in its epochs; None where the rest is not what it must be."""
-    evaluations = [one for one in (replicate.chosen, replicate.last) if one is not None]
-    epochs = [{name: value for name, value in one.items() if _is_number(value)} for one in replicate.epochs]
-    known = all(
-        name in one or before.get(name) is None
-        for one, before in zip(epochs, replicate.epochs, strict=True)
-        for name in QUANTITIES
-    )
-    sound = (
-        math.isfinite(replicate.seconds)
-        and _sound_params(replicate.params)
-        and all(0 <= one.accuracy <= 1 and 0 <= one.correct <= one.total and one.total > 0 for one in evaluations)
-        and all(isinstance(one.get("epoch"), int) for one in epochs)
-    )
-    return replace(replicate, epochs=epochs) if sound and known else None
-
-
-def _sound_params(params: Mapping[str, Value]) -> bool:
-    """Return whether each known hyperparameter is text, a number, or true or false, as it must be."""
-    return all(
-        isinstance(params[name], str | bool) if spec.kind in ("text", "switch") else _is_number(params[name])
-        for name, spec in HYPERPARAMETERS.items()
-        if params.get(name) is not None
-    )
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def sound_race(race: Race) -> Race | None:
@@ -58,7 +25,7 @@ def sound_race(race: Race) -> Race | None:
     sound = race.seeds and all(
         0 < len(one.values) <= len(race.seeds)
         and all(math.isfinite(value) for value in (one.search_value, *one.values) if value is not None)
-        and _sound_params(one.params)
+        and of_their_kinds(one.params)
         for one in race.candidates
     )
     return race if sound and race.winner in [one.trial for one in race.candidates] else None

@@ -29,7 +29,7 @@ from hw2tune.records.replicates import (
     read_replicates,
 )
 from hw2tune.records.trials.epochs import read_epochs
-from hw2tune.report.sound import sound_arrays, sound_counts, sound_gallery, sound_race, sound_replicate, sound_runs
+from hw2tune.report.sound import sound_arrays, sound_counts, sound_gallery, sound_race, sound_runs
 from hw2tune.study.hyperparameters import identity
 from hw2tune.study.objectives import PARAMETERS
 from hw2tune.study.schema import TUNED, Side
@@ -114,7 +114,7 @@ def read_study_data(folder: StudyFolder, known: Overview | None = None) -> Study
     )
     overview = read_overview(folder, known)
     study, order = overview.study, list(overview.study.variants)
-    replicates = [one for replicate in read_replicates(place) if (one := sound_replicate(replicate))]
+    replicates = read_replicates(place)
     blind = [one for one in replicates if one.chosen_blindly(study.objective)]
     usable = [one for one in replicates if one not in blind]
     agreeing = [one for one in usable if one.variant in order and study.variants[one.variant].agrees(one.params)]
@@ -183,7 +183,7 @@ def _damaged(data: StudyData, place: ReplicatesFolder) -> list[str]:
         data.overview.folder.environment: data.environment or None,
     }
     paths = [path for path, record in gave.items() if record is None and os.path.lexists(path)]
-    usable = {place.replicate(one.variant, one.seed) for one in every_replicate(place) if sound_replicate(one)}
+    usable = {place.replicate(one.variant, one.seed) for one in every_replicate(place)}
     known = [safe_name(variant) for variant in data.variants]
     paths += [p for p in place.records() if p.parent not in usable and p.parent.parent.name in known]
     root = data.overview.folder.root

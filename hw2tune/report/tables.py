@@ -13,10 +13,9 @@ import pandas as pd
 
 from hw2tune.inference.statistics import summarize, wilson
 from hw2tune.records.arrays import Array
-from hw2tune.records.replicates import Replicate
+from hw2tune.records.replicates import QUANTITIES, Replicate
 from hw2tune.report.claims import CAVEAT, ClaimResult, overlaps_training
 from hw2tune.report.selection import overtaken, race_summary
-from hw2tune.report.sound import QUANTITIES
 from hw2tune.report.study_data import StudyData
 from hw2tune.study.hyperparameters import HYPERPARAMETERS, KNOWN, Value
 from hw2tune.study.objectives import sign_of

@@ -180,6 +180,15 @@ def error_in_value(name: str, value: Any) -> str | None:
     return None if spec.holds(value) else f"must be {spec.condition}, but got {value!r}"
 
 
+def of_their_kinds(configuration: Mapping[str, Value]) -> bool:
+    """Return whether each known hyperparameter is a number, or text or a switch, as its kind is."""
+    return all(
+        isinstance(configuration[name], str | bool) == (spec.kind in ("text", "switch"))
+        for name, spec in HYPERPARAMETERS.items()
+        if configuration.get(name) is not None
+    )
+
+
 def identity(configuration: Mapping[str, Value]) -> Identity:
     """Return a key that two configurations share if they train the same, however they are written."""
     optimizer = OPTIMIZERS.get(str(configuration.get("optimizer")))

@@ -101,6 +101,7 @@ WRONG_RECORDS: dict[str, Change] = {
     "a loss that is a word": lambda c: c["epochs"][0].update(train_loss="x"),
     "an accuracy of nan": lambda c: c["chosen"].update(accuracy=float("nan")),
     "no images": lambda c: c["chosen"].update(total=0, correct=0),
+    "more right than there are": lambda c: c["chosen"].update(correct=121, total=120),
     "a time of nan": lambda c: c.update(seconds=float("nan")),
     "a learning rate that is a word": lambda c: c["params"].update(learning_rate="x"),
     "another variant": lambda c: c.update(variant="l2"),

@@ -34,7 +34,7 @@ from hw2tune.report.outputs import PAGE, default_target, replacing
 from hw2tune.report.page.blocks import Block, Facts, Prose, Row, Section, Table, render_page
 from hw2tune.report.page.sections import figure_block, machine_blocks
 from hw2tune.report.reproduction.tables import HELD_OUT_FIELDS, Reproduction, reproduce
-from hw2tune.report.sound import sound_replicate, sound_runs
+from hw2tune.report.sound import sound_runs
 from hw2tune.report.study_data import StudyData
 from hw2tune.report.write import escape
 from hw2tune.study.file import find_study, parse_study
@@ -117,7 +117,7 @@ def _read(folder: StudyFolder) -> StudyData:
     )  # fmt: skip
     return StudyData(
         overview=Overview(folder=folder, study=study, rows=[], running=None),
-        replicates=[one for read in read_replicates(ReplicatesFolder.of(folder)) if (one := sound_replicate(read))],
+        replicates=read_replicates(ReplicatesFolder.of(folder)),
         dataset=record,
         gallery=None,
         pixel_counts=None,
