@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from hw2tune.records.trials.rows import trials_csv
 from hw2tune.records.trials.states import COMPLETE
 from hw2tune.report.claims import CAVEAT, ClaimResult, claims, overlaps_training
 from hw2tune.report.figures import DrawnFigure, MissingFigure
 from hw2tune.report.selection import Optimism, optimism, race_sentence
 from hw2tune.report.study_data import StudyData
-from hw2tune.report.tables import epochs_table, pairs_table, race_table, replicates_table, trials_table, variants_table
+from hw2tune.report.tables import epochs_table, pairs_table, race_table, replicates_table, variants_table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +42,14 @@ class StudyResults:
         """Return the path of a file, seen from the page: `tables/variants.csv`, `figures/mnist/curves.pdf`."""
         return f"{kind}/{self.place}{name}"
 
+    @property
+    def csv(self) -> dict[str, str]:
+        """The text of each table, and of the trials, by the name of its file."""
+        rows, space = self.data.overview.rows, self.data.overview.study.space
+        parameters = dict.fromkeys([*space, *(name for row in rows for name in row.params)])
+        texts = {name: table.to_csv(index=False, lineterminator="\n") for name, table in self.tables.items()}
+        return texts | {"trials": trials_csv(rows, list(parameters))}
+
     def count(self, variant: str) -> tuple[int, int]:
         """Return the number of finished replicates of a variant, and of all."""
         replicates = self.data.of(variant)
@@ -61,7 +70,6 @@ def compute(data: StudyData, figures: Sequence[DrawnFigure | MissingFigure] = ()
             "replicates": replicates_table(data),
             "epochs": epochs_table(data),
             "race": race_table(data),
-            "trials": trials_table(data),
         },
         figures=figures,
         place=place,

@@ -120,14 +120,6 @@ def pairs_table(claims: Sequence[ClaimResult]) -> pd.DataFrame:
     return frame(rows, columns)
 
 
-def trials_table(data: StudyData) -> pd.DataFrame:
-    """One row a trial: number, label, state, reason, epochs, value, best_epoch, seconds, <hyperparameters>."""
-    rows = [{**vars(row), **row.params} for row in data.overview.rows]
-    columns = {"number": INTEGER, "label": TEXT, "state": TEXT, "reason": TEXT, "epochs": INTEGER, "value": NUMBER}
-    columns |= {"best_epoch": INTEGER, "seconds": NUMBER}
-    return frame(rows, columns | hyperparameter_columns(row.params for row in data.overview.rows))
-
-
 def race_table(data: StudyData) -> pd.DataFrame:
     """One row a candidate, in the order of the search; empty without a race.
 

@@ -81,9 +81,9 @@ def write_report(
             compute(data, make_figures(data, scratch / "figures" / place), place)
             for data, place in zip(read, places, strict=True)
         ]
-        tables = {one.file("tables", f"{name}.csv"): one.tables[name] for one in results for name in one.tables}
-        for name, table in tables.items():
-            write_atomically(scratch / name, table.to_csv(index=False, lineterminator="\n"))
+        tables = {one.file("tables", f"{name}.csv"): text for one in results for name, text in one.csv.items()}
+        for name, text in tables.items():
+            write_atomically(scratch / name, text)
         write_atomically(scratch / "summary.md", summary_markdown(results))
         write_atomically(scratch / SUMMARY, summary_json(results))
         write_atomically(scratch / PAGE, page_html(results))
@@ -136,7 +136,7 @@ def _study(results: StudyResults) -> dict[str, Any]:
         "optimism": optimism and asdict(optimism),
         **{name: records(results.tables[name]) for name in ("variants", "replicates")},
         "candidates": records(results.tables["race"]),
-        "tables": {name: results.file("tables", f"{name}.csv") for name in results.tables},
+        "tables": {name: results.file("tables", f"{name}.csv") for name in results.csv},
         "figures": [_figure(results, figure) for figure in results.figures],
         "environment": data.environment,
     }

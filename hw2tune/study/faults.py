@@ -32,8 +32,15 @@ def checked(content: Mapping[str, Any]) -> tuple[Study | None, list[str]]:
 
     Checks across fields see what could be read, so that they name their faults next to those of the schema.
     """
+    study, faults = _checked(content, {})
+    if faults and isinstance(space := content.get("space"), Mapping):  # no other tool's notation is sound here
+        return _checked(content, foreign_notation(space))
+    return study, faults
+
+
+def _checked(content: Mapping[str, Any], foreign: Mapping[str, str]) -> tuple[Study | None, list[str]]:
+    """Return the study and its faults, with the `foreign` entries of the space by their own fault."""
     space, training = (table if isinstance(table := content.get(key), Mapping) else {} for key in ("space", "training"))
-    foreign = foreign_notation(space)
     ours = {  # a list is choices, a plain value a single choice
         name: raw if isinstance(raw, Mapping) else {"choices": as_list(raw)}
         for name, raw in space.items()

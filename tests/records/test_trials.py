@@ -59,10 +59,11 @@ def test_the_table_has_one_column_a_parameter(folder):
     write_trials_table(folder, rows, list(STUDY.space))
     lines = folder.trials_table.read_text().splitlines()
     assert lines[0] == (
-        "number,label,state,reason,epochs,value,seconds,learning_rate,batch_size,optimizer,momentum,weight_decay"
+        "number,label,state,reason,epochs,value,best_epoch,seconds,"
+        "learning_rate,batch_size,optimizer,momentum,weight_decay"
     )
-    assert lines[1] == "0,baseline,complete,,3,0.8,1.25,0.001,100,adam,,0.0"
-    assert lines[3].startswith("2,,diverged,diverged in epoch 1: loss nan,0,,1.25,")
+    assert lines[1] == "0,baseline,complete,,3,0.8,2,1.25,0.001,100,adam,,0.0"
+    assert lines[3].startswith("2,,diverged,diverged in epoch 1: loss nan,0,,,1.25,")
     assert len(lines) == 6
 
 

@@ -161,7 +161,7 @@ def test_the_same_replicates_give_the_same_tables_and_words(report: ReportFiles,
     results = compute(read_study_data(StudyFolder(moved)))
     assert summary_markdown([results]) == report.markdown.read_text(encoding="utf-8")
     for path in report.tables:
-        assert results.tables[path.stem].to_csv(index=False, lineterminator="\n") == path.read_text(encoding="utf-8")
+        assert results.csv[path.stem] == path.read_text(encoding="utf-8")
 
 
 def test_the_summary_for_programs_has_a_schema_and_holds_the_claims(report: ReportFiles) -> None:

@@ -114,11 +114,11 @@ def write_trials_table(folder: StudyFolder, rows: Sequence[TrialRow], parameters
 
 
 def trials_csv(rows: Sequence[TrialRow], parameters: Sequence[str]) -> str:
-    """One line a trial: number, label, state, reason, epochs, value, seconds and one column a parameter."""
+    """One line a trial: number, label, state, reason, epochs, value, best_epoch, seconds, one column a parameter."""
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
-    table.writerow(["number", "label", "state", "reason", "epochs", "value", "seconds", *parameters])
+    table.writerow(["number", "label", "state", "reason", "epochs", "value", "best_epoch", "seconds", *parameters])
     for row in rows:
-        shared = [row.number, row.label, row.state, row.reason, row.epochs, row.value, round(row.seconds, 3)]
-        table.writerow([*shared, *(row.params.get(name) for name in parameters)])
+        shared = [row.number, row.label, row.state, row.reason, row.epochs, row.value, row.best_epoch]
+        table.writerow([*shared, round(row.seconds, 3), *(row.params.get(name) for name in parameters)])
     return text.getvalue()

@@ -7,28 +7,13 @@ import pytest
 
 from hw2tune.records.replicates import Candidate, Race
 from hw2tune.report.study_data import StudyData, read_study_data
-from hw2tune.report.tables import race_table, trials_table
+from hw2tune.report.tables import race_table
 from tests.report.fake_study import write_fake_study
 
 
 @pytest.fixture(scope="module")
 def fake(tmp_path_factory: pytest.TempPathFactory) -> StudyData:
     return read_study_data(write_fake_study(tmp_path_factory.mktemp("results"), seeds=0))
-
-
-def test_every_trial_has_a_row_whatever_became_of_it(fake: StudyData) -> None:
-    table = trials_table(fake)
-    assert table["number"].tolist() == list(range(10))
-    assert table["label"].tolist()[:3] == ["baseline", "l2", ""]
-    assert table.loc[7, "state"] == "diverged"
-    assert table.loc[1, "weight_decay"] == 1e-4
-    assert {"complete", "pruned", "diverged"} == set(table["state"])
-
-
-def test_a_study_without_trials_has_the_columns(fake: StudyData) -> None:
-    empty = trials_table(replace(fake, overview=replace(fake.overview, rows=[])))
-    assert empty.empty
-    assert list(empty.columns) == list(trials_table(fake).columns)
 
 
 def test_the_race_ranks_by_mean_and_names_who_was_overtaken(fake: StudyData) -> None:
