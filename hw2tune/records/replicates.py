@@ -75,6 +75,8 @@ class Evaluation:
     correct: Annotated[int, Field(ge=0)]
     total: Annotated[int, Field(gt=0)]
     overlaps_training: bool = False
+    metric: str = ""  # `Objective.metric` of the study; earlier versions had loss and accuracy alone
+    value: float | None = None  # of the metric; None if it is not finite
 
     def __post_init__(self) -> None:
         if self.correct > self.total:
@@ -86,8 +88,7 @@ class Replicate:
     """One configuration trained on one seed. What breaks a constraint in a file is no replicate (`read_record`).
 
     `epochs` are records of `train.loop.train_epochs`, read back without what is no number. Test is read at the epoch
-    that validation chose, and at the last. A replicate that diverged or failed has its epochs up to there and no
-    evaluation.
+    that validation chose, and at the last; a replicate that diverged has its epochs up to there and no evaluation.
     """
 
     study: str
@@ -103,6 +104,10 @@ class Replicate:
     last: Evaluation | None
     seconds: FiniteFloat
     key: str  # a digest of the variant and of all that its training depends on
+
+    def has(self, metric: str) -> bool:
+        """Return whether it was tested in a metric, or diverged; earlier versions tested for accuracy alone."""
+        return self.chosen is None or metric in ("accuracy", self.chosen.metric)
 
     def chosen_blindly(self, objective: str) -> bool:
         """Return whether it was tested at an epoch without a finite objective."""
@@ -210,6 +215,9 @@ def write_replicate(folder: ReplicatesFolder, replicate: Replicate, arrays: byte
 
         labels, predicted            (N,) uint8     the test split at the chosen epoch (uint16 above 256 classes)
         confidence                   (N,) float32   probability of the predicted class
+        logits                       (N, K) float16 unless they are larger than train.evaluate.LOGITS_BYTES
+        losses                       (N,) float32   of each image, if the objective is the loss
+        resampled                    (B,) float64   the objective's metric on samples of the images, if it is no mean
         last_predicted               (N,)           the same at the last epoch
         weights/<parameter>          float32        at the last epoch, e.g. weights/conv1.weight
         initial_norms/<parameter>    ()  float32    L2 norm before training

@@ -35,8 +35,10 @@ from hw2tune.records.trials.rows import TrialRow
 from hw2tune.replication.race import TRAININGS, candidates, run_race
 from hw2tune.replication.train import Context, replicate_of, train_missing
 from hw2tune.study.hyperparameters import Value
+from hw2tune.study.objectives import objective_of
 from hw2tune.study.schema import TUNED, Side, Study
-from hw2tune.train.task import Blueprint, Job, task_of
+from hw2tune.text.numbers import counted
+from hw2tune.train.task import Job, Task, task_of
 
 RACE_SEEDS = 1001  # from the study's own: far after those of any claim
 Run = tuple[str, int]  # variant and seed
@@ -120,16 +122,21 @@ def _test(
 ) -> None:
     """Evaluate each training on the test images, at the epoch chosen by validation and at the last.
 
-    Replicates that were tested before are not tested again.
+    Replicates that were tested before are not tested again, unless an earlier version left out the objective's metric.
     """
     study, folder, data = context.study, context.folder, context.data
     keys = {run: f"{run[0]} {training.key}" for run, training in trainings.items()}
     write_current(folder, keys.values(), race)  # first: an interrupted run leaves race and replicates of one winner
     tested = {
-        (one.variant, one.seed)
+        (one.variant, one.seed): one.has(objective_of(study.objective).metric)
         for one in read_replicates(folder)
         if read_arrays(folder, one.variant, one.seed) is not None and not one.chosen_blindly(study.objective)
     }
+    if earlier := [run for run in jobs if not tested.get(run, True)]:
+        context.tell.note(
+            f"{counted(len(earlier), 'replicate')} of an earlier version, whose weights are kept: tested again, for "
+            f"{objective_of(study.objective).on_test}"
+        )
 
     def write(run: Run, evaluations: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
         read = {which: Evaluation(split="test", **values) for which, values in evaluations.items()}
@@ -137,31 +144,31 @@ def _test(
         write_replicate(folder, replace(record, chosen=read.get("chosen"), last=read.get("last")), npz(arrays))
 
     calls = {}
-    for run in [run for run in jobs if run not in tested]:
+    for run in [run for run in jobs if not tested.get(run)]:
         if trainings[run].diverged:
             write(run, {}, {})
         else:
-            calls[run] = (jobs[run].task.blueprint(data.info), trainings[run])
+            calls[run] = (jobs[run].task, trainings[run])
     if not calls:
         return
     context.connection.cluster()
     from hw2tune.execution.tasks import run_each
 
     context.tell.stage(f"testing {len(calls)} replicates")
-    shared = (study.loss, data.info, data.test, gallery.indices, context.capacity.gpus_per_trial > 0)
+    shared = (data.info, data.test, gallery.indices, context.capacity.gpus_per_trial > 0)
     for run, (evaluations, arrays) in run_each(_evaluate, calls, shared, context.capacity):
         write(run, evaluations, arrays)
 
 
 def _evaluate(
-    shared: tuple[str, DatasetInfo, Split, Any, bool], blueprint: Blueprint, training: Training
+    shared: tuple[DatasetInfo, Split, Any, bool], task: Task, training: Training
 ) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
     """In a worker: return the evaluations and the arrays of `records.replicates.write_replicate`."""
     from hw2tune.execution.tasks import told
     from hw2tune.train.device import on_device, prepare_process
     from hw2tune.train.evaluate import evaluate_network
 
-    loss, info, test, gallery, gpu = shared
-    with told(blueprint.code):
+    info, test, gallery, gpu = shared
+    with told(task.code):
         images = on_device(test, info, prepare_process(1, gpu=gpu))
-        return evaluate_network(training, blueprint, images, loss=loss, shown=gallery[:FEATURE_IMAGES])
+        return evaluate_network(training, task, info, images, shown=gallery[:FEATURE_IMAGES])

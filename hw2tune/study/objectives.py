@@ -17,6 +17,21 @@ class Objective:
     unit: str = ""
 
     @property
+    def metric(self) -> str:
+        """The name of the quantity on any images: `accuracy`, `loss`, or the objective's own."""
+        return self.name.removeprefix("validation_") if self.name in OBJECTIVES else self.name
+
+    @property
+    def on_test(self) -> str:
+        """The quantity on the test images as text: `test accuracy`, `test macro f1`."""
+        return f"test {self.label.removeprefix('validation ')}"
+
+    @property
+    def is_share(self) -> bool:
+        """Return whether values are fractions of images, from 0 to 1."""
+        return self.unit == "%"
+
+    @property
     def scale(self) -> float:
         return 100.0 if self.unit == "%" else 1.0
 

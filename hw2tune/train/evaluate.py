@@ -10,35 +10,41 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from hw2tune.data.catalog import DatasetInfo
 from hw2tune.records.replicates import Training
+from hw2tune.study.objectives import objective_of
 from hw2tune.train.device import DeviceSplit
 from hw2tune.train.loop import predict
-from hw2tune.train.metrics import LOSSES
+from hw2tune.train.metrics import LOSSES, Metric, metric_of, resampled
 from hw2tune.train.models import build_model, load_weights
-from hw2tune.train.task import Blueprint
+from hw2tune.train.task import Blueprint, Task
 
 Weights = dict[str, NDArray[Any]]
 NOT_NUMPYS = {torch.bfloat16, torch.float8_e4m3fn, torch.float8_e5m2}  # exact in float32, and exact on the way back
+LOGITS_BYTES = 32_000_000  # in half precision: 10,000 images of 1,600 classes
+HALF = torch.finfo(torch.float16)
 FEATURE_LAYERS = 2  # of the convolutions, the first and the last
 
 
 def evaluate_network(
-    training: Training, blueprint: Blueprint, test: DeviceSplit, *, loss: str, shown: Sequence[int]
+    training: Training, task: Task, info: DatasetInfo, test: DeviceSplit, *, shown: Sequence[int]
 ) -> tuple[dict[str, dict[str, Any]], dict[str, NDArray[Any]]]:
     """Evaluate a training for reports: on test by its `chosen` and `last` weights, and as arrays.
 
     The arrays are those of `records.replicates.write_replicate`; `shown` are the test images whose feature maps stay.
     """
+    blueprint, metric = task.blueprint(info), metric_of(task.objective, task.code)
     label_type = np.uint8 if len(blueprint.classes) <= 256 else np.uint16
     arrays: dict[str, NDArray[Any]] = {"labels": test.labels.cpu().numpy().astype(label_type)}
     evaluations = {}
     for which, epoch in (("chosen", training.chosen_epoch or 0), ("last", len(training.epochs))):
         net = network(blueprint, training.weights(which), test.images.device)
         logits = predict(net, test)
-        evaluations[which] = evaluation(logits, test.labels, loss) | {"epoch": epoch}
+        evaluations[which] = _evaluation(logits, test.labels, task, metric) | {"epoch": epoch}
         predicted, confidence = predictions(logits, label_type)
         if which == "chosen":
             arrays |= {"predicted": predicted, "confidence": confidence}
+            arrays |= over_images(logits, test.labels, task, metric)
         else:
             arrays["last_predicted"] = predicted
     images, norms = test.normalised(test.images[list(map(int, shown))]), training.weights("initial_norms")
@@ -75,6 +81,24 @@ def evaluation(logits: Tensor, labels: Tensor, loss: str) -> dict[str, Any]:
         "correct": correct,
         "total": len(labels),
     }
+
+
+def _evaluation(logits: Tensor, labels: Tensor, task: Task, metric: Metric | None) -> dict[str, Any]:
+    """Return the evaluation with the objective's metric: `metric`, its name, and `value`."""
+    found, name = evaluation(logits, labels, task.loss), objective_of(task.objective).metric
+    return found | {"metric": name, "value": metric(logits, labels)[name] if metric else found[name]}
+
+
+def over_images(logits: Tensor, labels: Tensor, task: Task, metric: Metric | None) -> dict[str, NDArray[Any]]:
+    """Return what an interval over test images needs besides predictions, and the logits themselves."""
+    arrays: dict[str, NDArray[Any]] = {}
+    if 2 * logits.numel() <= LOGITS_BYTES:
+        arrays["logits"] = logits.clamp(-HALF.max, HALF.max).half().cpu().numpy()
+    if task.objective == "validation_loss":
+        arrays["losses"] = LOSSES[task.loss](logits, labels, reduction="none").float().cpu().numpy()
+    if metric is not None:
+        arrays["resampled"] = resampled(metric, logits, labels)
+    return arrays
 
 
 def predictions(

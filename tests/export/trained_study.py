@@ -129,8 +129,7 @@ def _replicate(
         training = _training(trainer, task, f"key{seed}")
         write_training(place.trainings, training)
         evaluations, arrays = evaluate_network(
-            training, task.blueprint(data.info), on_device(data.test, data.info, trainer.device), loss=study.loss,
-            shown=gallery.indices[:3],
+            training, task, data.info, on_device(data.test, data.info, trainer.device), shown=gallery.indices[:3],
         )  # fmt: skip
         read = {which: Evaluation(split="test", **values) for which, values in evaluations.items()}
         for variant in ("tuned", "baseline"):
