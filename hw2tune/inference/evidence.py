@@ -14,10 +14,12 @@ from hw2tune.inference.intervals import Array, Looks, looks
 from hw2tune.inference.statistics import SAME
 from hw2tune.records.replicates import Replicate
 from hw2tune.records.trials.states import DIVERGED
+from hw2tune.study.objectives import Objective, objective_of, sign_of
 
 COLLAPSE_DEVIATIONS = 5 * 1.4826  # median absolute deviations; the latter factor makes them standard deviations
 COLLAPSE_FROM = 5  # seeds from which far below is told
 WORTH = 0.5  # by default of the order of an accuracy's standard error: this over sqrt(test images), as a fraction
+LEAST_SAMPLES = 50  # of the test images, on which a metric must be a number
 
 Labels = NDArray[Any]
 Arrays = Mapping[str, NDArray[Any]]
@@ -38,6 +40,7 @@ class Evidence:
     images: int = 0  # in the test split
     failed: tuple[int, int] = (0, 0)  # seeds on which either side diverged or collapsed
     trained: int = 0  # seeds on which both sides ended, in whatever way
+    metric: str = "validation_accuracy"  # objective whose values on test images differ
     worth: float | None = None  # smallest difference that matters, in the unit of the differences
     omitted: list[str] = field(default_factory=list)  # seeds without a pair, and why
 
@@ -81,32 +84,40 @@ def gather(
     others: Sequence[Replicate],
     *,
     arrays: Callable[[int], tuple[Arrays | None, Arrays | None]],
+    metric: str = "validation_accuracy",
     worth: float | None = None,
 ) -> Evidence:
-    """Return the evidence of replicates called `variant` and `against`, in test accuracy at the chosen epoch.
+    """Return the evidence of replicates called `variant` and `against`, at the chosen epoch on the test images.
 
+    It is in the objective `metric`, or in accuracy if an earlier version tested any of them, which measured no other.
     `arrays` returns the predictions of both on a seed, None for missing ones.
     """
+    objective = objective_of(metric)
+    if not all(one.has(objective.metric) for one in (*replicates, *others)):
+        objective, worth = objective_of("validation_accuracy"), None
     first, second = ({one.seed: one for one in each} for each in (replicates, others))
     ended = sorted(first.keys() & second.keys())
-    seeds = [seed for seed in ended if first[seed].chosen and second[seed].chosen]
+    failed = [{seed for seed in ended if _failed(side[seed], objective)} for side in (first, second)]
+    seeds = [seed for seed in ended if first[seed].chosen and second[seed].chosen and seed not in failed[0] | failed[1]]
+    values = [np.array([_value(side[seed], objective) for seed in seeds], float) for side in (first, second)]
     accuracies = [np.array([one.accuracy for seed in seeds if (one := side[seed].chosen)]) for side in (first, second)]
-    labels, correct = right_predictions([arrays(seed) for seed in seeds])
+    pairs = [arrays(seed) for seed in seeds]
+    labels, correct = right_predictions(pairs)
     images = max((one.total for seed in seeds if (one := first[seed].chosen)), default=0)
     chance = float(np.bincount(labels).max() / len(labels)) if labels is not None and len(labels) else 0.0
     low = collapsed(accuracies[0], accuracies[1], chance) if seeds else (0, 0)
-    diverged = [sum(side[seed].state == DIVERGED for seed in ended) for side in (first, second)]
     sides = (variant, first), (against, second)
     return Evidence(
         variant=variant,
         against=against,
         seeds=tuple(seeds),
-        differences=accuracies[0] - accuracies[1],
-        over_images=None if correct is None else covariance_over_images(correct[0] - correct[1]),
+        differences=sign_of(objective.direction) * (values[0] - values[1]),
+        over_images=None if correct is None else _over_images(objective, correct, pairs),
         images=images,
-        failed=(diverged[0] + low[0], diverged[1] + low[1]),
+        failed=(len(failed[0]) + low[0], len(failed[1]) + low[1]),
         trained=len(ended),
-        worth=default_worth(images) if worth is None and images else worth,
+        metric=objective.name,
+        worth=default_worth(images) if worth is None and images and objective.is_share else worth,
         omitted=[
             f"{name} {side[seed].state if seed in side else 'was not trained'} on seed {seed}"
             for seed in sorted(first.keys() | second.keys())
@@ -114,6 +125,38 @@ def gather(
             if seed not in side or side[seed].chosen is None
         ],
     )
+
+
+def _value(replicate: Replicate, objective: Objective) -> float | None:
+    """Return the objective's value on the test images; None if it is not finite, or was not measured."""
+    if (chosen := replicate.chosen) is None:
+        return None
+    value = chosen.accuracy if objective.metric == "accuracy" else chosen.value
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _failed(replicate: Replicate, objective: Objective) -> bool:
+    """Return whether a replicate diverged in training, or has no finite value on the test images."""
+    return replicate.state == DIVERGED or (replicate.chosen is not None and _value(replicate, objective) is None)
+
+
+def _over_images(objective: Objective, correct: Array, pairs: Sequence[tuple[Arrays | None, ...]]) -> Array | None:
+    """Return the covariance of the differences over other test images; None if any replicate lacks what it needs.
+
+    It comes from the values of each image; for a metric that is no mean over images, from its values on samples of the
+    images with replacement, the same ones for each replicate.
+    """
+    if objective.metric == "accuracy":
+        return covariance_over_images(correct[0] - correct[1])
+    name = "losses" if objective.metric == "loss" else "resampled"
+    rows = [[one[name] for one in pair if one and name in one] for pair in pairs]
+    if any(len(row) != 2 or row[0].shape != row[1].shape or row[0].shape != rows[0][0].shape for row in rows):
+        return None
+    differences = np.array([row[0].astype(float) - row[1] for row in rows])
+    known = differences[:, np.isfinite(differences).all(axis=0)]
+    if name == "losses":
+        return covariance_over_images(known) if known.shape == (len(pairs), correct.shape[-1]) else None
+    return np.atleast_2d(np.cov(known)) if known.shape[1] >= LEAST_SAMPLES else None
 
 
 def right_predictions(pairs: Sequence[tuple[Arrays | None, Arrays | None]]) -> tuple[Labels | None, Array | None]:

@@ -62,8 +62,9 @@ def _sound_array(name: str, array: Array, classes: int) -> bool:
     kind = name.partition("/")[0]
     if name in PREDICTIONS:
         return _is_index(array) and array.size > 0 and int(array.max()) < classes
-    if name == "confidence" or kind in ("weights", "initial_norms", "features"):
-        dimensions = {"confidence": 1, "initial_norms": 0, "features": 4}.get(kind, array.ndim)
+    if kind in ("confidence", "logits", "losses", "resampled", "weights", "initial_norms", "features"):
+        of_images = {"confidence": 1, "logits": 2, "losses": 1, "resampled": 1}
+        dimensions = (of_images | {"initial_norms": 0, "features": 4}).get(kind, array.ndim)
         return np.issubdtype(array.dtype, np.floating) and array.ndim == dimensions and array.size > 0
     return True  # of a later version
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,59 @@ def test_a_seed_on_which_one_side_diverged_is_counted_and_has_no_pair() -> None:
     found = gather("a", ours, "b", theirs, arrays=lambda seed: (None, None))
     assert (found.seeds, found.trained, found.failed) == ((1,), 3, (1, 0))
     assert found.omitted == ["a diverged on seed 2", "b failed on seed 3", "b was not trained on seed 4"]
+
+
+def measured(seed: int, metric: str, value: float | None) -> Replicate:
+    one = replicate(seed, 9)
+    assert one.chosen is not None
+    return replace(one, chosen=replace(one.chosen, metric=metric, value=value))
+
+
+def test_a_smaller_loss_is_better_and_its_images_are_those_of_the_losses() -> None:
+    ours, theirs = {1: 0.2, 2: 0.3}, {1: 0.5, 2: 0.2}
+    losses = {1: np.arange(10.0), 2: np.arange(10.0) ** 2}
+
+    def arrays(seed: int) -> tuple[dict[str, Any], dict[str, Any]]:
+        return predictions(9) | {"losses": losses[seed]}, predictions(9) | {"losses": np.ones(10, np.float32)}
+
+    sides = [[measured(seed, "loss", value) for seed, value in side.items()] for side in (ours, theirs)]
+    found = gather("a", sides[0], "b", sides[1], arrays=arrays, metric="validation_loss")
+    assert found.differences == pytest.approx([0.3, -0.1])
+    assert found.over_images == pytest.approx(np.cov([losses[1], losses[2]]) / 10)
+    assert (found.metric, found.worth) == ("validation_loss", None)  # nobody knows what a nat is worth
+
+
+def test_a_metric_that_is_no_mean_varies_as_on_the_samples_of_the_images() -> None:
+    samples = np.random.default_rng(0).normal(size=(2, 2, 200))  # of side and seed
+    samples[0, 0, 7] = np.nan  # a sample that the user's function refused
+
+    def arrays(seed: int) -> tuple[dict[str, Any], dict[str, Any]]:
+        ours, theirs = (predictions(9) | {"resampled": side[seed - 1]} for side in samples)
+        return ours, theirs
+
+    sides = [[measured(seed, "macro_f1", value) for seed in (1, 2)] for value in (0.9, 0.8)]
+    found = gather("a", sides[0], "b", sides[1], arrays=arrays, metric="macro_f1", worth=0.01)
+    kept = np.delete(samples, 7, axis=2)
+    assert found.over_images == pytest.approx(np.cov(kept[0] - kept[1]))
+    assert (found.metric, found.worth, found.differences.tolist()) == ("macro_f1", 0.01, pytest.approx([0.1, 0.1]))
+    samples[1, 1, 20:] = np.nan
+    assert gather("a", sides[0], "b", sides[1], arrays=arrays, metric="macro_f1").over_images is None
+
+
+def test_a_claim_with_a_replicate_of_an_earlier_version_is_about_accuracy() -> None:
+    sides = (
+        [measured(1, "macro_f1", 0.9), replicate(2, 9)],
+        [measured(1, "macro_f1", 0.8), measured(2, "macro_f1", 0.8)],
+    )
+    found = gather("a", sides[0], "b", sides[1], arrays=lambda _: (predictions(9),) * 2, metric="macro_f1", worth=0.2)
+    assert (found.metric, found.differences.tolist()) == ("validation_accuracy", [0.0, 0.0])
+    assert found.worth == pytest.approx(0.5 / np.sqrt(10)) and found.over_images is not None
+
+
+def test_a_test_without_a_finite_value_counts_as_diverged() -> None:
+    sides = [measured(1, "loss", None), measured(2, "loss", 0.1)], [measured(1, "loss", 0.1), measured(2, "loss", 0.1)]
+    found = gather("a", sides[0], "b", sides[1], arrays=lambda _: (None, None), metric="validation_loss")
+    assert (found.seeds, found.failed, found.trained) == ((2,), (1, 0), 2)
 
 
 def test_predictions_of_other_images_or_missing_ones_leave_the_images_out() -> None:
