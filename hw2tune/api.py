@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
@@ -21,13 +22,13 @@ from hw2tune.execution.request import Connection, Request, load_for, resolve
 from hw2tune.records.dataset import refuse_other_images
 from hw2tune.records.layout import StudyFolder, folders_in
 from hw2tune.records.opening import refuse_another_study
-from hw2tune.records.overview import read_overview, read_overviews
+from hw2tune.records.overview import read_overview, read_overviews, with_searches, without_rows
 from hw2tune.records.remote.mirror import mirrored, reading, reading_study
 from hw2tune.records.stopping import Stop, stop_run
 from hw2tune.records.trials.rows import trial_rows
 from hw2tune.records.trials.storage import read_trials
 from hw2tune.resources import ResourceRequest, find_capacity
-from hw2tune.search.cost import Cost, estimate
+from hw2tune.search.cost import Cost, estimate, together
 from hw2tune.study.names import RACE
 from hw2tune.study.published import PROTOCOLS
 from hw2tune.study.schema import Study
@@ -72,7 +73,13 @@ def check_study(request: Request) -> tuple[StudyStarted, Cost, list[str]]:
     rows = trial_rows(study, before.trials if before else read_trials(folder), alive=False)
     facts = preflight(study, folder, rows, data=data)
     plan = make_plan(study, folder, rows, data=data, capacity=capacity)
-    return plan, estimate(plan, folder, facts.images_per_second), list(facts.notes)
+    there = with_searches(replace(before, study=study) if before else without_rows(folder, study))
+    costs, speed = list[Cost](), facts.images_per_second
+    for one in there.searches or [replace(there, rows=rows)]:
+        each = make_plan(one.study, one.folder, one.rows, data=data, capacity=capacity)
+        costs.append(estimate(each, one.folder, speed))
+        speed = costs[-1].images_per_second  # measured in an earlier search
+    return plan, together(costs), list(facts.notes)
 
 
 @callers_modules_kept()

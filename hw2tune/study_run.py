@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from functools import partial
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from hw2tune.data.dataset import Dataset
-from hw2tune.errors import NoTrialFinishedError
+from hw2tune.errors import NoTrialFinishedError, StudyFolderError
 from hw2tune.events import Listeners, StudyFinished
 from hw2tune.execution.machine import this_machine
 from hw2tune.execution.preflight import preflight
@@ -16,51 +17,90 @@ from hw2tune.loggers import optuna_silenced
 from hw2tune.records.dataset import refuse_other_images
 from hw2tune.records.environment import add_run
 from hw2tune.records.layout import StudyFolder
+from hw2tune.records.lock import make_folder
 from hw2tune.records.opening import opened, refuse_another_study, refuse_in_use
-from hw2tune.records.overview import Overview, read_overview
+from hw2tune.records.overview import Overview, read_overview, with_searches
 from hw2tune.records.remote.mirror import mirrored, reading_study
+from hw2tune.records.remote.store import is_url, shown
 from hw2tune.records.trials.rows import trial_rows
 from hw2tune.records.trials.states import COMPLETE, INTERRUPTED
 from hw2tune.records.trials.storage import read_trials
 from hw2tune.resources import Capacity, find_capacity
 from hw2tune.search.driver import RunEnd
 from hw2tune.search.view import take_over
+from hw2tune.study.arms import searches
 from hw2tune.study.file import may_change
 from hw2tune.study.schema import Study
 from hw2tune.study_result import StudyResult
 
 
 def run_on(
-    connection: Connection, request: Request, tell: Listeners, *, trainable: type[Any] | None = None
+    connection: Connection, request: Request, tell: Listeners, *, execute: Callable[..., RunEnd] | None = None
 ) -> StudyResult:
-    """Run a study on a connection that others use as well; `trainable` replaces the class that trains a trial."""
+    """Run a study on a connection that others use as well; `execute`, with its arguments, is in place of `run_tune`."""
     deadline = None if request.time_budget is None else time.monotonic() + request.time_budget
     study = resolve(request)
+    run = _Run(connection=connection, request=request, tell=tell, deadline=deadline, execute=execute)
+    if study.arms and is_url(request.results):
+        raise StudyFolderError(
+            f"{shown(request.results)}: a study with arms is not kept behind a URL; name a folder with --results-dir"
+        )
     with optuna_silenced(), mirrored(request.results, [study.name], tell.note) as results:
-        folder = StudyFolder(results / study.name)
-        before = None
-        if request.fresh:
+        return (run.arms if study.arms else run.search)(results, study, fresh=request.fresh)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Run:
+    """One run of a study: of its search, or of its arms' searches one after the other."""
+
+    connection: Connection
+    request: Request
+    tell: Listeners
+    deadline: float | None
+    execute: Callable[..., RunEnd] | None
+
+    def search(self, results: Path, study: Study, *, fresh: bool = False, data: Dataset | None = None) -> StudyResult:
+        """Run a search in its folder; `data`, if they were checked before."""
+        request, tell, folder, before = self.request, self.tell, StudyFolder(results / study.name), None
+        if fresh:
             refuse_in_use(folder)
         elif (before := refuse_another_study(folder, study)) and (there := _finished(study, before, tell)):
             return there
         known = None if request.warm_start is None else reading_study(request.results, request.warm_start)
-        data = _checked_images(study, folder, before, request, tell)
+        data = data or _checked_images(study, folder, before, request, tell)
         # Ray and Tune take seconds to import: not before everything that may refuse has been looked at. The folder is
         # touched last: a command that is refused changes nothing.
-        cluster = connection.cluster(meanwhile="hw2tune.execution.run")
-        with opened(results, study, data, fresh=request.fresh, say=tell.note, known=before) as folder:
+        cluster = self.connection.cluster(meanwhile="hw2tune.execution.run")
+        with opened(results, study, data, fresh=fresh, say=tell.note, known=before) as folder:
             from hw2tune.execution.run import run_trials
             from hw2tune.execution.tune import run_tune
 
             if known is not None:
                 tell.note(take_over(study, folder, known))
             _note_run(study, folder, data, cluster.capacity(), tell)
-            execute = run_tune if trainable is None else partial(run_tune, trainable=trainable)
             end = run_trials(
                 study, folder=folder, data=data, cluster=cluster, tell=tell, retries=request.retries,
-                deadline=deadline, execute=execute,
+                deadline=self.deadline, execute=self.execute or run_tune,
             )  # fmt: skip
         return _judged(read_overview(folder), end)
+
+    def arms(self, results: Path, study: Study, *, fresh: bool) -> StudyResult:
+        """Run the searches that are not complete, each in its folder, while this process holds the study's."""
+        folder, tell, before = StudyFolder(results / study.name), self.tell, None
+        if fresh:
+            refuse_in_use(folder)
+        elif (before := refuse_another_study(folder, study)) and _complete(before, study):
+            return _with_claims_of(study, before, tell)
+        data = _checked_images(study, folder, before, self.request, tell)
+        cluster, end = self.connection.cluster(meanwhile="hw2tune.execution.run"), RunEnd.COMPLETE
+        with opened(results, study, data, fresh=fresh, say=tell.note, known=before) as folder:
+            make_folder(folder.arms)  # from here on another study is refused
+            _note_run(study, folder, data, cluster.capacity(), tell)
+            for search in searches(study):
+                end = self.search(folder.arms, search, data=data).end or end
+                if end is not RunEnd.COMPLETE:
+                    break
+        return StudyResult(read_overview(folder), end)
 
 
 def _finished(study: Study, overview: Overview, tell: Listeners) -> StudyResult | None:
@@ -69,12 +109,23 @@ def _finished(study: Study, overview: Overview, tell: Listeners) -> StudyResult 
     begun = any(row.state == INTERRUPTED for row in overview.rows)
     if begun or study.trials_left(len(overview.finished), sum(row.epochs_spent for row in overview.rows)):
         return None
-    there = _judged(overview, RunEnd.COMPLETE)
-    if (there.study.claims, there.study.dataset) != (study.claims, study.dataset):
+    there = _with_claims_of(study, overview, tell)
+    tell(StudyFinished(folder=str(folder.root), end=RunEnd.COMPLETE.value, rows=there.overview.rows))
+    return there
+
+
+def _complete(before: Overview, study: Study) -> bool:
+    """Return whether all searches that the study has now are there."""
+    return with_searches(replace(before, study=study), before.searches).is_complete
+
+
+def _with_claims_of(study: Study, overview: Overview, tell: Listeners) -> StudyResult:
+    """Return a complete study, with claims, data set and number of searches of the study file."""
+    folder, there = overview.folder, _judged(overview, RunEnd.COMPLETE)
+    if any(getattr(there.study, key) != getattr(study, key) for key in ("claims", "dataset", "arms", "searches")):
         with opened(folder.root.parent, study, say=tell.note, known=overview):
             pass  # written
         there = _judged(read_overview(folder), RunEnd.COMPLETE)
-    tell(StudyFinished(folder=str(folder.root), end=RunEnd.COMPLETE.value, rows=there.overview.rows))
     return there
 
 
@@ -109,7 +160,9 @@ def _checked_images(
 
 def _judged(overview: Overview, end: RunEnd) -> StudyResult:
     folder = overview.folder
-    if overview.state == COMPLETE and overview.all_failed:
+    failed = next((one for one in overview.searches or (overview,) if one.all_failed), None)
+    if overview.state == COMPLETE and failed:
+        folder, overview = failed.folder, failed
         raise NoTrialFinishedError(
             f"{folder.root}: every one of {len(overview.finished)} trials failed, the last one "
             f"`{overview.finished[-1].reason}`; hw2tune status {folder.name} shows each"

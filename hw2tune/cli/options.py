@@ -149,6 +149,10 @@ WarmStart = Annotated[
         autocompletion=results,
     ),
 ]
+Searches = Annotated[int | None, number("Searches of each arm of a study, each on a seed of its own.")]
+Arm = Annotated[
+    str | None, typer.Option(metavar="ARM", help="An arm of the study; a further search of one is ARM.2, ARM.3, ...")
+]
 Seed = Annotated[int | None, number("Seed of sampler, weights and order of images.", 0)]
 Name = Annotated[str | None, typer.Option(metavar="NAME", help="The study's name in the results.")]
 CpusPerTrial = Annotated[float, typer.Option(min=0.01, metavar="X", help="CPUs that a trial gets.")]
@@ -187,6 +191,13 @@ StudyAddress = Annotated[
         help="A running Ray cluster: auto, host:port of its head, or http://head:8265 to hand the study over.",
     ),
 ]
+
+
+def with_arm(name: str | None, arm: str | None) -> str | None:
+    """Return the name of a study, or of one of its arms. Raises BadParameter for an arm of no study."""
+    if arm and not name:
+        raise typer.BadParameter("--arm goes with the name of a study")
+    return f"{name}/{arm}" if arm else name
 
 
 def chosen_form(form: Literal["table", "json", "csv"], *, json: bool) -> Literal["table", "json", "csv"]:

@@ -36,6 +36,7 @@ def check(
     sampler: opt.Sampler = None,
     pruner: opt.Pruner = None,
     seed: opt.Seed = None,
+    searches: opt.Searches = None,
     name: opt.Name = None,
     results_dir: opt.ResultsDir = "ray_results",
     data_dir: opt.DataDir = None,
@@ -52,7 +53,7 @@ def check(
 
     overrides = {
         "trials": trials, "budget": budget, "max_epochs": max_epochs, "sampler.name": sampler, "pruner.name": pruner,
-        "seed": seed, "name": name,
+        "seed": seed, "name": name, "searches": searches,
     }  # fmt: skip
     resources = ResourceRequest(cpus_per_trial, gpus_per_trial, concurrency)
     request = Request(

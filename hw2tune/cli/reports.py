@@ -139,6 +139,7 @@ def export(
     variant: Variant = None,
     seed: VariantSeed = None,
     trial: Trial = None,
+    arm: opt.Arm = None,
     force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
     results_dir: opt.ResultsDir = "ray_results",
     data_dir: opt.DataDir = None,
@@ -149,7 +150,15 @@ def export(
     from hw2tune.terminal.models import print_exported
 
     exported = export_model(
-        name, to, variant=variant, seed=seed, trial=trial, results_dir=results_dir, data_dir=data_dir, force=force
+        name,
+        to,
+        variant=variant,
+        seed=seed,
+        trial=trial,
+        arm=arm,
+        results_dir=results_dir,
+        data_dir=data_dir,
+        force=force,
     )
     print_exported(exported, stdout())
 
@@ -160,6 +169,7 @@ def predict(
     variant: Variant = None,
     seed: VariantSeed = None,
     trial: Trial = None,
+    arm: opt.Arm = None,
     top: Annotated[int, opt.number("Show so many classes of each image.")] = 1,
     results_dir: opt.ResultsDir = "ray_results",
     data_dir: opt.DataDir = None,
@@ -171,7 +181,7 @@ def predict(
     from hw2tune.terminal.models import print_predictions, print_predictions_json
 
     found = predicted(
-        name, images, variant=variant, seed=seed, trial=trial, results_dir=results_dir, data_dir=data_dir
+        name, images, variant=variant, seed=seed, trial=trial, arm=arm, results_dir=results_dir, data_dir=data_dir
     )  # fmt: skip
     print_predictions_json(found, top) if json else print_predictions(found, top, stdout())
     for one in found.images:
@@ -184,6 +194,7 @@ def predict(
 def rerun(
     name: opt.ResultsName,
     trial: Annotated[int, typer.Argument(metavar="TRIAL", min=0, help="The trial's number.")],
+    arm: opt.Arm = None,
     seed: Annotated[int | None, opt.number("Train the configuration on this seed instead.", 0)] = None,
     results_dir: opt.ResultsDir = "ray_results",
     data_dir: opt.DataDir = None,
@@ -196,6 +207,7 @@ def rerun(
     from hw2tune.terminal.models import print_rerun, print_rerun_json
     from hw2tune.terminal.progress import progress
 
+    name = opt.with_arm(name, arm) or name
     with progress(quiet=quiet) as tell:
         came = rerun_trial(
             name, trial, seed=seed, results_dir=results_dir, data_dir=data_dir, listeners=[tell]

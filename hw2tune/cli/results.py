@@ -15,6 +15,7 @@ from hw2tune.terminal.streams import results, stdout
 
 def status(
     name: opt.OneResult = None,
+    arm: opt.Arm = None,
     results_dir: opt.ResultsDir = "ray_results",
     watch: Annotated[
         bool, typer.Option("--watch", "-w", help="Go on showing until the study ends, or Ctrl-C.")
@@ -34,7 +35,7 @@ def status(
     from hw2tune.terminal import tables
     from hw2tune.terminal.upkeep import follow, look_at
 
-    form = opt.chosen_form(form, json=json)
+    form, name = opt.chosen_form(form, json=json), opt.with_arm(name, arm)
     if watch:
         if form == "csv":
             raise typer.BadParameter("--watch shows a table, or with --format json a line a change")

@@ -30,6 +30,7 @@ def study(
     sampler: opt.Sampler = None,
     pruner: opt.Pruner = None,
     seed: opt.Seed = None,
+    searches: opt.Searches = None,
     name: opt.Name = None,
     results_dir: opt.ResultsDir = "ray_results",
     data_dir: opt.DataDir = None,
@@ -57,7 +58,7 @@ def study(
 
     overrides = {
         "trials": trials, "budget": budget, "max_epochs": max_epochs, "sampler.name": sampler, "pruner.name": pruner,
-        "seed": seed, "name": name,
+        "seed": seed, "name": name, "searches": searches,
     }  # fmt: skip
     request = Request(
         study=name_or_file, overrides=overrides, results=results_dir, data_dir=data_dir, fresh=fresh, retries=retries,

@@ -54,7 +54,7 @@ def resolve(request: Request) -> Study:
     text, place = find_study(request.study, results=reading(request.results, request.study) if plain else None)
     given = {key: value for key, value in request.overrides.items() if value is not None}
     folder, file = StudyFolder(Path(place).parent), Path(place).name
-    if file == folder.study_file.name and folder.journal.exists():  # has run: a folder may have been copied or renamed
+    if file == folder.study_file.name and folder.has_run:  # a folder may have been copied or renamed
         given = {"name": folder.name} | given
     return parse_study(text, place, given)
 

@@ -59,6 +59,7 @@ def predict(
     variant: str | None = None,
     seed: int | None = None,
     trial: int | None = None,
+    arm: str | None = None,
     results_dir: str | Path = "ray_results",
     data_dir: Path | None = None,
 ) -> Predictions:
@@ -67,7 +68,7 @@ def predict(
     Files are turned as their camera noted, laid on white where they are transparent, converted to the study's channels
     and resized to its size. One that cannot be used has an `error`, and the others are predicted. Raises Hw2tuneError.
     """
-    model = find_model(results_dir, name, variant=variant, seed=seed, trial=trial, data_dir=data_dir)
+    model = find_model(results_dir, name, variant=variant, seed=seed, trial=trial, arm=arm, data_dir=data_dir)
     channels = model.images.image_shape[2]
     if channels not in (1, 3):
         raise DataError(f"{name}: its images have {channels} channels, and those of an image file are 1 or 3")

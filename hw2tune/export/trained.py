@@ -139,14 +139,24 @@ def find_model(
     variant: str | None = None,
     seed: int | None = None,
     trial: int | None = None,
+    arm: str | None = None,
     data_dir: Path | None = None,
 ) -> TrainedModel:
     """Return the weights of a variant on a seed (its first), of a trial, or of the race's winner, else the best trial.
+
+    In a study with arms, `arm` is the one whose trials and winner are meant.
 
     The epoch is the one chosen by validation, of a trial its best one. Images are read, with `data_dir`, only if a
     study of an earlier version did not record theirs. Raises Hw2tuneError.
     """
     data = read_study_data(reading_study(results, name))
+    if arm is not None and variant is None and trial is None and any(one.chosen for one in data.of(arm)):
+        variant = arm  # its winner has replicates
+    elif arm is not None:
+        data = read_study_data(reading_study(results, f"{name}/{arm}"))
+    elif variant is None and data.overview.searches:
+        arms = listed([f"`{arm}`" for arm in data.overview.study.arms])
+        raise StudyFolderError(f"{data.name}: the network of which arm? name one of {arms} with --arm")
     if trial is not None and (variant is not None or seed is not None):
         raise StudyFolderError(f"trial {trial}: is one training; leave the variant and its seed out")
     study, images = data.overview.study, _images(data, data_dir)
@@ -159,8 +169,8 @@ def find_model(
     else:
         assert row is not None and row.best_epoch is not None, "asked before"
         params, seed, epoch = row.params, study.seed, row.best_epoch
-        place = reading_checkpoints(results, name, row.number) / name / "trials" / str(row.number)
-        weights = _weights_of_trial(data, TrialFolder(place), row)
+        reading_checkpoints(results, name, row.number)
+        weights = _weights_of_trial(data, data.overview.folder.trial(row.number), row)
     return TrainedModel(
         data=data, images=images, hyperparameters=study.hyperparameters(params), seed=seed, epoch=epoch,
         weights=weights, replicate=replicate, trial=row,

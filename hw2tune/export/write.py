@@ -118,19 +118,21 @@ def export_model(
     variant: str | None = None,
     seed: int | None = None,
     trial: int | None = None,
+    arm: str | None = None,
     results_dir: str | Path = "ray_results",
     data_dir: Path | None = None,
     force: bool = False,
 ) -> ExportedModel:
     """Write a network of study `name` to a .pt2, .safetensors or .onnx file.
 
-    Without `variant` and `trial` it is the race's winner on its first seed, without replicates the best trial. The
+    Without `variant` and `trial` it is the race's winner on its first seed, without replicates the best trial; of a
+    study with arms that of `arm`. The
     graph of .pt2 and .onnx takes pixels (N, C, H, W), uint8, or float32 if the study's images are, and
     returns probabilities (N, K); a .safetensors file has weights, and the module next to it does the same. The file
     is loaded again and compared with hw2tune's own evaluation before anything is written. Raises Hw2tuneError.
     """
     target = _target(to)
-    model = find_model(results_dir, name, variant=variant, seed=seed, trial=trial, data_dir=data_dir)
+    model = find_model(results_dir, name, variant=variant, seed=seed, trial=trial, arm=arm, data_dir=data_dir)
     # Every name is of the file and its format: several formats may be in one folder.
     stem, suffix = module_name(target.stem), target.suffix
     program, card_file = target.with_name(f"{stem}_{suffix[1:]}.py"), target.with_name(f"{target.name}.md")

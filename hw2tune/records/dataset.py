@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -88,7 +87,7 @@ def images_of(record: DatasetRecord | None, environment: Sequence[Mapping[str, A
 
 def refuse_other_images(folder: StudyFolder, data: Dataset) -> None:
     """Raise StudyFolderError if earlier trials had other images, classes or another split, naming what differs."""
-    if not os.path.lexists(folder.journal):  # nothing has run under this name
+    if not folder.has_run:  # nothing has run under this name
         return
     then, now = images_of(read_dataset(folder), runs(folder)), asdict(record_of(data))
     if not any(_differs(then.get(key), now[key]) for key in ("checksum", "split_checksum", "classes")):

@@ -11,6 +11,8 @@ ray_results/<name>/
     lock                held while a process runs the study
     logs/               what --log writes: tensorboard/, mlruns/, wandb/
     mirror.json         in a working copy of a URL: what both last agreed on
+    arms/<arm>/         of a study with arms, instead of journal and trials: each search in a study's folder of its own,
+                        a further one of an arm in <arm>.2, <arm>.3, ...
 """
 
 from __future__ import annotations
@@ -51,10 +53,19 @@ class StudyFolder:
     owner = Below("running.json")  # the process that holds the lock
     mirror = Below("mirror.json")
     logs = Below("logs")
+    arms = Below("arms")  # a results folder: the searches of a study with arms
 
     @property
     def name(self) -> str:
-        return self.root.name
+        """Name in commands; of an arm's search with its study's, as `mnist-l2/no-l2`."""
+        arms = self.root.parent
+        within = arms.name == "arms" and os.path.lexists(arms.parent / "study.toml")
+        return f"{arms.parent.name}/{self.root.name}" if within else self.root.name
+
+    @property
+    def has_run(self) -> bool:
+        """Return whether a search was begun here, or in arms."""
+        return os.path.lexists(self.journal) or os.path.lexists(self.arms)
 
     @property
     def datasets(self) -> tuple[Path, Path]:

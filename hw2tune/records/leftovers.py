@@ -56,12 +56,17 @@ def leftover(kind: str, study: str, paths: Iterable[Path]) -> Iterator[Leftover]
 def in_study(folder: StudyFolder) -> list[Leftover]:
     """Checkpoints of trials that have ended. Raises StudyFileError, StudyFolderError if it cannot be read."""
     overview = read_overview(folder)
+    there = [found for search in overview.searches for found in in_study(search.folder) if search.rows]
     best = best_first(overview.rows, overview.study.direction)[:RACE]
     kept = {row.number for row in best} | {row.number for row in overview.rows if row.label}
     others = [folder.trial(row.number) for row in overview.finished if row.number not in kept]
     last = [folder.trial(row.number).last for row in overview.finished if _is_spare(folder.trial(row.number), row)]
     weights = [trial.best for trial in others if trial.best.exists()]
-    return [*leftover(LAST, folder.name, last), *leftover(WEIGHTS, folder.name, weights)]
+    of_arms = {kind: [path for one in there if one.kind == kind for path in one.paths] for kind in (LAST, WEIGHTS)}
+    return [
+        *leftover(LAST, folder.name, [*last, *of_arms[LAST]]),
+        *leftover(WEIGHTS, folder.name, [*weights, *of_arms[WEIGHTS]]),
+    ]
 
 
 def set_aside(results: Path, name: str | None = None) -> list[Leftover]:

@@ -64,7 +64,7 @@ def refuse_in_use(folder: StudyFolder) -> None:
 
 
 def _refuse_different(folder: StudyFolder, study: Study, known: Overview | None) -> Overview | None:
-    if not os.path.lexists(folder.journal):  # nothing has run under this name
+    if not folder.has_run:  # nothing has run under this name
         return None
     if not os.path.lexists(folder.study_file):
         raise StudyFolderError(
@@ -90,7 +90,7 @@ def _set_aside(folder: StudyFolder) -> None:
     content = [path for path in folder.root.iterdir() if path.name not in KEPT_FILES]
     if not content:
         return
-    content.sort(key=lambda path: (path != folder.study_file, path == folder.journal))
+    content.sort(key=lambda path: (path != folder.study_file, path in (folder.journal, folder.arms)))
     newest = datetime.fromtimestamp(max(path.lstat().st_mtime for path in content), UTC)
     dated = folder.root.parent / "set-aside" / f"{folder.name}.{newest:%Y-%m-%d-%H%M%S}"
     aside = _begun(folder) or _free_name(dated)
@@ -134,7 +134,7 @@ def _begun(folder: StudyFolder) -> Path | None:
     if os.path.lexists(folder.study_file):
         return None
     paths = [path for one in set_aside(folder.root.parent, folder.name) for path in one.paths]
-    return next((path for path in paths if not os.path.lexists(StudyFolder(path).journal)), None)
+    return next((path for path in paths if not StudyFolder(path).has_run), None)
 
 
 def _free_name(path: Path) -> Path:

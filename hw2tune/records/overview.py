@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from hw2tune.records.lock import Owner, owner_of, this_process
 from hw2tune.records.trials.rows import TrialRow, best_first, trial_rows
 from hw2tune.records.trials.states import COMPLETE, INTERRUPTED, RANKED, RUNNING, WAITING
 from hw2tune.records.trials.storage import read_trials
+from hw2tune.study.arms import search_name, searches
 from hw2tune.study.file import parse_study, read_text
 from hw2tune.study.schema import Study
 from hw2tune.text.plain import SCHEMA
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 UNREADABLE: dict[str, Any] = {
     "schema": SCHEMA, "name": "", "folder": "", "state": "unreadable", "objective": None, "direction": None,
     "trials_planned": None, "trials_finished": 0, "best": None, "baseline": None, "l2": None, "references": {},
-    "trials": [], "error": "",
+    "trials": [], "searches": [], "error": "",
 }  # fmt: skip
 
 
@@ -37,6 +39,7 @@ class Overview:
     study: Study
     rows: list[TrialRow]
     running: Owner | None
+    searches: tuple[Overview, ...] = ()  # of a study with arms, which has no rows of its own; in the order of running
     trials: Sequence[FrozenTrial] = field(default=(), compare=False, repr=False)  # as Optuna has them, one per row
     stamps: tuple[object, ...] = field(
         default=(), compare=False, repr=False
@@ -48,12 +51,24 @@ class Overview:
         return [row for row in self.rows if row.state not in (RUNNING, INTERRUPTED, WAITING)]
 
     @property
+    def every_row(self) -> list[TrialRow]:
+        """Trials of the study and of its searches; a number is then one of several."""
+        return [*self.rows, *(row for search in self.searches for row in search.rows)]
+
+    def searches_of(self, arm: str) -> list[Overview]:
+        """The searches of an arm, the first one first."""
+        names = [search_name(arm, number) for number in range(1, self.study.searches + 1)]
+        return [search for search in self.searches if search.folder.root.name in names]
+
+    @property
     def best(self) -> TrialRow | None:
         return next(iter(best_first(self.rows, self.study.direction)), None)
 
     @property
     def all_failed(self) -> bool:
-        """Return whether trials ended and none of them with a value."""
+        """Return whether trials ended and none of them with a value, in one search at least."""
+        if self.searches:
+            return any(search.all_failed for search in self.searches)
         return bool(self.finished) and not any(row.state in RANKED for row in self.finished)
 
     @property
@@ -65,10 +80,18 @@ class Overview:
     @property
     def done(self) -> int:
         """The finished part of the study's extent: trials, or with a budget epochs."""
-        return self.study.done(len(self.finished), sum(row.epochs_spent for row in self.finished))
+        own = self.study.done(len(self.finished), sum(row.epochs_spent for row in self.finished))
+        return own + sum(search.done for search in self.searches)
+
+    @property
+    def extent(self) -> tuple[int, str]:
+        """Size of the study, or of its searches together, and its unit: trials, or with a budget epochs."""
+        return sum(one.study.extent[0] for one in self.searches or (self,)), self.study.extent[1]
 
     @property
     def is_complete(self) -> bool:
+        if self.searches:
+            return all(search.is_complete for search in self.searches)
         begun = sum(row.state in (RUNNING, INTERRUPTED) for row in self.rows) if self.study.budget else 0
         return not begun and self.study.trials_left(len(self.finished), sum(row.epochs_spent for row in self.rows)) == 0
 
@@ -87,11 +110,12 @@ class Overview:
             "state": self.state,
             "objective": self.study.objective,
             "direction": self.study.direction,
-            "trials_planned": self.study.trials,
-            "trials_finished": len(self.finished),
+            "trials_planned": self.study.trials * max(1, len(self.searches)),
+            "trials_finished": sum(len(one.finished) for one in self.searches or (self,)),
             **{name: row and asdict(row) for name, row in rows.items()},
             "references": {name: row and asdict(row) for name, row in references.items()},
             "trials": [asdict(row) for row in self.rows],
+            "searches": [search.as_json() for search in self.searches],
         }
 
 
@@ -121,6 +145,8 @@ def read_overview(folder: StudyFolder, known: Overview | None = None) -> Overvie
     """
     try:
         there = without_trials(folder, known)
+        if there.study.arms:
+            return with_searches(there, known.searches if known else ())
         stamps, running = (*there.stamps, stamp(folder.journal)), owner_of(folder)
         if known and known.stamps == stamps and running in (known.running, this_process()):
             return known
@@ -137,6 +163,23 @@ def read_overview(folder: StudyFolder, known: Overview | None = None) -> Overvie
     return replace(there, rows=rows, running=running, trials=trials, stamps=stamps)
 
 
+def without_rows(folder: StudyFolder, study: Study) -> Overview:
+    """Return the overview of a study that has not begun."""
+    return Overview(folder=folder, study=study, rows=[], running=None)
+
+
+def with_searches(there: Overview, known: Sequence[Overview] = ()) -> Overview:
+    """Read the searches of a study with arms, each as its study file has it now, also those not yet begun."""
+    before, found = {one.folder: one for one in known}, list[Overview]()
+    for study in searches(there.study):
+        folder = StudyFolder(there.folder.arms / study.name)
+        named = study.model_copy(update={"name": folder.name})
+        begun = os.path.lexists(folder.study_file)
+        one = read_overview(folder, before.get(folder)) if begun else without_rows(folder, study)
+        found.append(replace(one, study=named))
+    return replace(there, searches=tuple(found), running=owner_of(there.folder))
+
+
 def read_overviews(results: Path) -> tuple[list[Overview], dict[str, str]]:
     """Every study in a results folder that can be read, and for each of the others, by name, why not."""
     sound, faults = [], {}
@@ -149,9 +192,18 @@ def read_overviews(results: Path) -> tuple[list[Overview], dict[str, str]]:
 
 
 def find_folder(results: Path, name: str) -> StudyFolder:
-    """The folder of the study `name` in `results`. Raises StudyFolderError, naming the ones that are there."""
+    """The folder of a study in `results`, or as `STUDY/ARM` of an arm's search. Raises StudyFolderError, naming those
+    that are there.
+    """
+    name, _, search = name.partition("/")
     there = {folder.name: folder for folder in study_folders(results)}
     if name not in there:
         known = f"it holds {', '.join(there)}" if there else "it holds none yet; `hw2tune study NAME` makes one"
         raise StudyFolderError(f"{results}: no study `{name}`; {known}")
-    return there[name]
+    if not search:
+        return there[name]
+    arms = {folder.root.name: folder for folder in study_folders(there[name].arms)}
+    if search not in arms:
+        known = f"it has {', '.join(arms)}" if arms else "it has none"
+        raise StudyFolderError(f"{there[name].root}: no arm `{search}`; {known}")
+    return arms[search]

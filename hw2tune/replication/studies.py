@@ -59,6 +59,8 @@ def replicate_studies(
     """Train and test the missing replicates of each study, and return the studies. Raises Hw2tuneError."""
     overviews = [read_overview(folder) for folder in folders]
     for overview in overviews:  # a study without a value is refused before Ray's seconds
+        if overview.study.arms:
+            raise StudyFolderError(f"{overview.folder.root}: winners of arms are not replicated yet")
         candidates(overview, race)
     with _interruptible(folders):
         for number, folder in enumerate(folders):

@@ -68,6 +68,8 @@ def write_report(
         raise StudyFolderError(f"one page cannot show two studies of one name, but got {', '.join(names)}")
     read = [read_study_data(*pair) for pair in zip_longest(folders, known)]
     for folder, data in zip(folders, read, strict=True):
+        if data.overview.study.arms:
+            raise StudyFolderError(f"{folder.root}: winners of arms are not compared yet")
         if not data.overview.finished:
             raise StudyFolderError(
                 f"{folder.root}: no trial of `{folder.name}` has finished, so there is nothing to report; "

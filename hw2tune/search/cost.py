@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from hw2tune.events import StudyStarted
 from hw2tune.records.layout import StudyFolder
@@ -41,6 +42,15 @@ def estimate(plan: StudyStarted, folder: StudyFolder, images_per_second: float) 
         full_seconds=full * epoch_seconds / plan.capacity.concurrency,
         images_per_second=speed,
         measured=bool(speeds),
+    )
+
+
+def together(costs: Sequence[Cost]) -> Cost:
+    """Return the cost of searches one after the other, at the speed of the first."""
+    return replace(
+        costs[0],
+        pruned_seconds=sum(one.pruned_seconds for one in costs),
+        full_seconds=sum(one.full_seconds for one in costs),
     )
 
 

@@ -54,6 +54,28 @@ HYPERPARAMETERS
 `crop` shifts each by up to an eighth, `cutout` covers a square of half the size. `muon` trains the weight matrices \
 and AdamW the rest.
 
+## `[arms.NAME]`: each side tuned
+
+```toml
+searches = 1
+
+[arms.l2]
+weight_decay = { low = 1e-6, high = 1e-1, log = true }
+
+[arms.no-l2]
+weight_decay = 0.0
+
+[[claims]]
+a = "l2"
+b = "no-l2"
+```
+
+An arm is the study with its entries in place of those of `[space]`: a value fixes a hyperparameter, a range or a list \
+narrows it. A value may also fix what is not searched. Each arm is searched with the study's `trials` or `budget`, its \
+sampler and its seed, one arm after the other, and raced; references that an arm cannot draw are not its trials. A \
+claim's side names an arm, and means its winner. `searches = K` searches each arm K times, see \
+[Claims and statistics](claims.md#each-side-tuned).
+
 ## `[references.NAME]`, `[[claims]]`, `[[enqueue]]`
 
 References are the first trials and are never stopped. A claim's sides:
@@ -114,6 +136,8 @@ def json_schema() -> str:
         del schema["$defs"]["Claim"]["properties"][side]["$ref"]
     value = {"anyOf": [{"type": kind} for kind in ("boolean", "integer", "number", "string")]}
     plain = {"anyOf": [properties["space"]["additionalProperties"], value, {"type": "array", "items": value}]}
+    [arm] = properties["arms"]["patternProperties"].values()
+    arm["additionalProperties"] = plain
     known = {one.name: {"description": f"{one.label}: {one.condition}", **plain} for one in HYPERPARAMETERS.values()}
     properties["space"] |= {"properties": known | {"model": {"type": "object"}}, "additionalProperties": plain}
     for table in (

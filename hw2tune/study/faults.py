@@ -3,13 +3,14 @@
 import contextlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from hw2tune.data.catalog import DATASETS
+from hw2tune.study.arms import arm_faults, search_of
 from hw2tune.study.hyperparameters import HYPERPARAMETERS, KNOWN, MODEL, REQUIRED, error_in_value, of_model
 from hw2tune.study.names import MODELS
 from hw2tune.study.notation import did_you_mean, foreign_notation
@@ -41,15 +42,15 @@ def checked(content: Mapping[str, Any]) -> tuple[Study | None, list[str]]:
 def _checked(content: Mapping[str, Any], foreign: Mapping[str, str]) -> tuple[Study | None, list[str]]:
     """Return the study and its faults, with the `foreign` entries of the space by their own fault."""
     space, training = (table if isinstance(table := content.get(key), Mapping) else {} for key in ("space", "training"))
-    ours = {  # a list is choices, a plain value a single choice
-        name: raw if isinstance(raw, Mapping) else {"choices": as_list(raw)}
-        for name, raw in space.items()
-        if name not in foreign
-    }
+    ours = _distributions(space, foreign)
     study: Study | None = None
     faults: list[str] = []
+    tables = arms if isinstance(arms := content.get("arms"), Mapping) else {}
+    arms = {arm: _distributions(one) if isinstance(one, Mapping) else one for arm, one in tables.items()}
     try:
-        study = Study.model_validate({**content, "space": ours} if space else content)
+        study = Study.model_validate(
+            {**content, **({"space": ours} if space else {}), **({"arms": arms} if arms else {})}
+        )
         distributions = study.space
     except ValidationError as error:
         errors = error.errors(include_url=False)
@@ -67,7 +68,17 @@ def _checked(content: Mapping[str, Any], foreign: Mapping[str, str]) -> tuple[St
             names = " and ".join(error.args[0])
             faults.append(f"space: the conditions of {names} wait for each other; take one `when` out")
         faults += _of_configurations(content, searched if len(distributions) == len(space) else None)
-    return study, faults + list(_of_claims(content))
+    faults += _of_claims(content)
+    return study, faults if study is None or faults else list(dict.fromkeys(_of_arms(study)))
+
+
+def _distributions(table: Mapping[str, Any], foreign: Collection[str] = ()) -> dict[str, Any]:
+    """Return the entries of a table in our notation; a list is choices, a plain value a single choice."""
+    return {
+        name: raw if isinstance(raw, Mapping) else {"choices": as_list(raw)}
+        for name, raw in table.items()
+        if name not in foreign
+    }
 
 
 def _as_text(details: ErrorDetails) -> str:
@@ -245,10 +256,18 @@ def _of_configurations(content: Mapping[str, Any], space: Space | None) -> Itera
                     yield f"{place}.{name}: {outside[name]}"
 
 
+def _of_arms(study: Study) -> Iterator[str]:
+    """Each arm must be a study that could be run by itself."""
+    yield from arm_faults(study)
+    for arm in study.arms:
+        yield from (f"arms.{arm}: {fault}" for fault in checked(search_of(study, arm).model_dump())[1])
+
+
 def _of_claims(content: Mapping[str, Any]) -> Iterator[str]:
     """Each side must exist and differ from the other, and no two configurations may share a name."""
-    claims, references = content.get("claims"), content.get("references")
-    known = [*references, TUNED] if isinstance(references, Mapping) else [TUNED]
+    claims, references, arms = (content.get(key) for key in ("claims", "references", "arms"))
+    winners = list(arms) if isinstance(arms, Mapping) and arms else [TUNED]
+    known = [*references, *winners] if isinstance(references, Mapping) else winners
     named: dict[str, Any] = {name: (name, {}) for name in known}
     for number, claim in enumerate(claims if isinstance(claims, list) else ()):
         if not isinstance(claim, Mapping):
@@ -261,7 +280,9 @@ def _of_claims(content: Mapping[str, Any]) -> Iterator[str]:
 
 def _of_side(place: str, side: Any, known: list[str], named: dict[str, Any]) -> Iterator[str]:
     of = side.get("of", TUNED) if isinstance(side, Mapping) else side
-    if isinstance(of, str) and of not in known:
+    if of == TUNED and TUNED not in known:
+        yield f"{place}: the winner of which arm? name one of {', '.join(known)}"
+    elif isinstance(of, str) and of not in known:
         yield f"{place}: no configuration {of!r}{did_you_mean(of, known)}"
     if not isinstance(side, Mapping):
         return

@@ -127,7 +127,7 @@ def dump_study(study: Study) -> str:
 
 
 # Keys that no finished trial depends on. Each run notes them in environment.json.
-MAY_CHANGE = ("trials", "budget", "claims", "enqueue")
+MAY_CHANGE = ("trials", "budget", "claims", "enqueue", "searches")
 
 
 def may_change(study: Study) -> dict[str, Any]:
@@ -138,10 +138,19 @@ def may_change(study: Study) -> dict[str, Any]:
 def differences(there: Study, here: Study) -> list[str]:
     """Return the differences of two studies, a line for each key, written `key: there -> here`.
 
-    A folder of images may lie elsewhere: the checksum of its images counts.
+    A folder of images may lie elsewhere: the checksum of its images counts. Arms may come and go, and not change.
     """
     ignoring = {"name", *MAY_CHANGE, *({"dataset"} if in_folder(there) and in_folder(here) else ())}
-    old, new = (_flat(study.model_dump() | {"code": study.code and code_digest(study.code)}) for study in (there, here))
+    both = there.arms.keys() & here.arms.keys()
+    old, new = (
+        _flat(
+            study.model_dump()
+            | {"code": study.code and code_digest(study.code)}
+            | {"arms": {arm: {name: str(one) for name, one in study.arms[arm].items()} for arm in both}}
+            | ({"arms": ", ".join(study.arms) or "none"} if bool(there.arms) != bool(here.arms) else {})
+        )
+        for study in (there, here)
+    )
     changed = sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key) and key not in ignoring)
     return [f"{key}: {old.get(key, 'absent')} -> {new.get(key, 'absent')}" for key in changed]
 

@@ -52,6 +52,10 @@ def normal_form(content: Mapping[str, Any]) -> dict[str, Any]:
         normal["references"] = normal.pop("published")
         if "claims" not in normal and set(normal["references"]) == {"baseline", "l2"}:
             normal["claims"] = _PUBLISHED_CLAIMS
+    if isinstance(arms := normal.get("arms"), Mapping) and arms:
+        normal["arms"] = {name: _flat_model(one) for name, one in arms.items()}
+        first, *others = normal["arms"]
+        normal.setdefault("claims", [{"a": first, "b": other} for other in others])
     for key in ("space", "training"):
         if key in normal:
             normal[key] = _flat_model(normal[key])

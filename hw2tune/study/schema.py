@@ -56,10 +56,10 @@ TUNED = "tuned"  # the winner of the search
 
 
 class Side(BaseModel):
-    """A configuration of a claim: a reference or `tuned`, and with `with` the same with other values (an ablation)."""
+    """A configuration of a claim: a reference, a winner, and with `with` the same with other values (an ablation)."""
 
     model_config = ConfigDict(**STRICT, populate_by_name=True, serialize_by_alias=True)
-    of: Annotated[str, Field(description="a reference, or `tuned`")] = TUNED
+    of: Annotated[str, Field(description="a reference, `tuned`, or in a study with arms an arm: its winner")] = TUNED
     changes: Annotated[dict[str, Value], Field(alias="with", description="hyperparameters with other values")] = {}
     name: Annotated[str, Field(description="what it is called in figures and tables")] = ""
 
@@ -157,12 +157,22 @@ class Study(BaseModel):
     pruner: Pruner = _said("what stops trials: a name, or a table", Pruner())
     training: Configuration = _said("hyperparameters that are the same for every trial", {})
     space: dict[str, Distribution] = _said("hyperparameters that are searched")
+    arms: dict[Name, dict[str, Distribution]] = _said(
+        "sides that are each searched on the same budget and seed: hyperparameters that one fixes, or narrows; the "
+        "study is then searched in its arms alone",
+        {},
+    )
+    searches: Annotated[int, Field(ge=1)] = _said(
+        "searches of each arm, each on a seed of its own; with two or more a claim is about searches, and its n is "
+        "their number",
+        1,
+    )
     references: dict[Name, Configuration] = _said("known configurations by name: the first trials, never stopped", {})
     enqueue: list[Configuration] = _said("configurations to be tried next", [])
     claims: list[Claim] = _said(
         "pairs to be tested on the same seeds: side a, side b, and a sentence that says what makes the difference; a "
-        'side is a reference, "tuned", or { of = "tuned", with = { ... } }; without any, tuned against the first '
-        "reference",
+        'side is a reference, "tuned", an arm, or { of = "tuned", with = { ... } }; without any, tuned against the '
+        "first reference, or the first arm against each other one",
         [],
     )
     code: Annotated[dict[str, str], Field(exclude=True, repr=False)] = Field(default_factory=dict)
@@ -232,7 +242,7 @@ class Study(BaseModel):
     def variants(self) -> dict[str, Side]:
         """Configurations of the claims by name, which replicates train: references, the winner, then derived ones."""
         sides = {side.variant: side for claim in self.claims for side in (claim.a, claim.b)} or {TUNED: Side()}
-        order = [*self.references, TUNED]
+        order = [*self.references, *self.arms, TUNED]
         plain = {name: sides[name] for name in order if name in sides and not sides[name].changes}
         return plain | {name: side for name, side in sides.items() if name not in plain}
 

@@ -21,6 +21,8 @@ def print_plan(plan: StudyStarted, console: Console) -> None:
     extent = counted(study.trials, "trial")
     if study.budget_epochs is not None:
         extent = f"{counted(study.budget_epochs, 'epoch')}, in trials"
+    searches = f"{counted(study.searches, 'search')} of each arm"
+    each_search = f"; for each of {searches}" if study.searches > 1 else "; for each arm" if study.arms else ""
     gpus = f" and {capacity.gpus_per_trial:g} GPU" if capacity.gpus_per_trial else ""
     each = f"{capacity.cpus_per_trial:g} CPU{gpus}"
     claims = [(f"{claim.a.variant} against {claim.b.variant}", claim.sentence) for claim in study.claims]
@@ -28,11 +30,15 @@ def print_plan(plan: StudyStarted, console: Console) -> None:
         "study": [Text(f"{study.name}: {study.model} on {plan.dataset}, loss {study.loss}", style="bold")],
         "data": [f"{sizes} (test is not read by the search); {plan.dataset_checksum[:19]}"],
         "space": [f"{name}: {distribution}" for name, distribution in study.search_space.distributions.items()],
+        "arms": [
+            ", ".join([f"{arm}:", *(f"{name} {one}" for name, one in entries.items())]).replace(":,", ":", 1)
+            for arm, entries in study.arms.items()
+        ],
         "fixed": [configuration_line(study.training)] if study.training else [],
         "claims": [": ".join(filter(None, claim)) for claim in claims],
         "budget": [
             f"{extent} of at most {counted(study.max_epochs, 'epoch')}; sampler {study.sampler.name}, "
-            f"pruner {study.pruner.name}, seed {study.seed}"
+            f"pruner {study.pruner.name}, seed {study.seed}{each_search}"
         ],
         "resources": [f"{counted(capacity.concurrency, 'trial')} at once, {each} each ({capacity.text})"],
         "folder": [plan.folder],

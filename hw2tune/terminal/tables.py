@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
+from hw2tune.errors import Hw2tuneError
 from hw2tune.records.overview import UNREADABLE, Overview
 from hw2tune.records.trials.rows import TrialRow, best_first, trials_csv
 from hw2tune.records.trials.states import INTERRUPTED
@@ -47,8 +48,11 @@ def print_outcome(overview: Overview, console: Console) -> None:
         if row is not None
     ]  # fmt: skip
     console.print()
-    console.print(plain_table(("", "trial", _heading(objective), "epoch", "train loss", "configuration"), rows))
-    states = Counter(row.state for row in overview.rows)
+    if overview.searches:
+        console.print(plain_table(status_headings(overview), status_rows(overview)))
+    else:
+        console.print(plain_table(("", "trial", _heading(objective), "epoch", "train loss", "configuration"), rows))
+    states = Counter(row.state for row in overview.every_row)
     console.print(", ".join(f"{count} {state}" for state, count in states.items()))
     console.print(f"files: {overview.folder.root}", soft_wrap=True)
     console.print(f"next:  {_next(overview)}", soft_wrap=True)
@@ -75,6 +79,9 @@ def print_status(overview: Overview, console: Console, form: str = "table") -> N
     if form == "json":
         print_json(overview.as_json())
         return
+    if form == "csv" and overview.searches:
+        names = ", ".join(search.folder.root.name for search in overview.searches)
+        raise Hw2tuneError(f"{overview.folder.name}: has a table of trials for each arm; add --arm and one of {names}")
     if form == "csv":
         results().write(printable(trials_csv(overview.rows, list(overview.study.space))))
         return
@@ -89,18 +96,23 @@ def print_status(overview: Overview, console: Console, form: str = "table") -> N
 
 def status_title(overview: Overview) -> str:
     """`quickstart: running, 7 of 12 trials finished (process 4711 on host, since ...)`."""
-    whole, unit = overview.study.extent
+    whole, unit = overview.extent
     by = f" ({overview.running})" if overview.running else ""
     return f"{overview.folder.name}: {overview.state}, {overview.done} of {whole} {unit} finished{by}"
 
 
 def status_headings(overview: Overview) -> tuple[str, ...]:
     """Return the headings over `status_rows`."""
-    return ("trial", "state", _heading(overview.study.objective), "epoch", "seconds", "configuration")
+    objective = _heading(overview.study.objective)
+    if overview.searches:
+        return ("arm", "state", overview.extent[1], objective, "trial", "configuration")
+    return ("trial", "state", objective, "epoch", "seconds", "configuration")
 
 
 def status_rows(overview: Overview, first: Sequence[TrialRow] = ()) -> list[tuple[str, ...]]:
-    """Return the cells of every trial: those of `first`, then the best, then the others."""
+    """Return the cells of every trial: those of `first`, then the best, then the others; with arms of every search."""
+    if overview.searches:
+        return list(map(_search_cells, overview.searches))
     order = {row.number: row for row in (*first, *best_first(overview.rows, overview.study.direction), *overview.rows)}
     return [
         (
@@ -110,6 +122,15 @@ def status_rows(overview: Overview, first: Sequence[TrialRow] = ()) -> list[tupl
         )
         for row in order.values()
     ]  # fmt: skip
+
+
+def _search_cells(search: Overview) -> tuple[str, ...]:
+    best, state = search.best, search.state if search.running or search.rows else "not begun"
+    cells = (search.folder.root.name, state, _extent(search))
+    if best is None:
+        return *cells, "-", "-", "-"
+    value = value_of(best.value, search.study.objective)
+    return *cells, value, trial_name(best.number, best.label), configuration_line(best.params)
 
 
 def _plain(rows: Sequence[Sequence[str]]) -> str:
@@ -140,12 +161,12 @@ def print_studies(
 
 def _csv_row(overview: Overview) -> dict[str, Any]:
     """An accuracy is a fraction, a loss in nats per image, and `seconds` were spent training."""
-    best, study = overview.best, overview.study
+    best, study, counts = overview.best, overview.study, overview.as_json()
     return {
-        "name": overview.folder.name, "state": overview.state, "trials_finished": len(overview.finished),
-        "trials_planned": study.trials, "best": best and best.value, "best_trial": best and best.number,
+        "name": overview.folder.name, "state": overview.state, "trials_finished": counts["trials_finished"],
+        "trials_planned": counts["trials_planned"], "best": _best_value(overview), "best_trial": best and best.number,
         "objective": study.objective, "direction": study.direction,
-        "seconds": round(sum(row.seconds for row in overview.rows), 3), "folder": str(overview.folder.root),
+        "seconds": round(sum(row.seconds for row in overview.every_row), 3), "folder": str(overview.folder.root),
     }  # fmt: skip
 
 
@@ -156,17 +177,21 @@ def studies_table(overviews: Sequence[Overview]) -> Table:
         [
             (
                 overview.folder.name, overview.state, _extent(overview),
-                value_of(overview.best.value if overview.best else None, overview.study.objective),
-                overview.study.objective_spec.label, duration(sum(row.seconds for row in overview.rows)),
+                value_of(_best_value(overview), overview.study.objective),
+                overview.study.objective_spec.label, duration(sum(row.seconds for row in overview.every_row)),
             )
             for overview in overviews
         ],
     )  # fmt: skip
 
 
+def _best_value(overview: Overview) -> float | None:
+    return next((row.value for row in best_first(overview.every_row, overview.study.direction)), None)
+
+
 def _extent(overview: Overview) -> str:
     """`12/50`; with a budget `120/420 epochs`."""
-    whole, unit = overview.study.extent
+    whole, unit = overview.extent
     return f"{overview.done}/{whole}" + ("" if unit == "trials" else f" {unit}")
 
 

@@ -93,7 +93,7 @@ def _print_changes(form: str, before: dict[str, str], overviews: Sequence[Overvi
 
 def _line(overview: Overview) -> str:
     """`quickstart: running, 7 of 12 trials finished, best 93.00 % (#6); #8 epoch 2, #9 epoch 1`."""
-    whole, unit = overview.study.extent
+    whole, unit = overview.extent
     text = f"{overview.folder.name}: {overview.state}, {overview.done} of {whole} {unit} finished"
     if best := overview.best:
         text += f", best {value_of(best.value, overview.study.objective)} (#{best.number})"
@@ -212,7 +212,7 @@ def print_stop(stop: Stop, console: Console) -> None:
 
 def _kept(overview: Overview) -> str:
     """`12 of 50 trials finished, #7 and #9 go on from epochs 3 and 1`."""
-    whole, unit = overview.study.extent
+    whole, unit = overview.extent
     text = f"{overview.state}: {overview.done} of {whole} {unit} finished"
     begun = [row for row in overview.rows if row.state == INTERRUPTED]
     if begun and not overview.running:

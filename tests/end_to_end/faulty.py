@@ -16,6 +16,7 @@ from pathlib import Path
 from hw2tune import study_run
 from hw2tune.console import main
 from hw2tune.execution.trainable import TrainingTrial
+from hw2tune.execution.tune import run_tune
 
 
 def _allocate_until_killed() -> None:
@@ -67,6 +68,6 @@ class FaultyTrial(TrainingTrial):
 
 
 if __name__ == "__main__":
-    study_run.run_on = partial(study_run.run_on, trainable=FaultyTrial)
+    study_run.run_on = partial(study_run.run_on, execute=partial(run_tune, trainable=FaultyTrial))
     sys.argv[0] = "hw2tune"
     main()

@@ -46,8 +46,8 @@ class ShownFolders:
 
     def __call__(self) -> list[StudyFolder]:
         """Bring the copies up to date and return the folders of the copied studies. Not for two threads at once."""
-        folders = study_folders(self._reading())
-        there = {folder.name: folder for folder in folders if not self.names or folder.name in self.names}
+        named = [folder for folder in study_folders(self._reading()) if not self.names or folder.name in self.names]
+        there = {one.name: one for folder in named for one in (folder, *study_folders(folder.arms))}
         for name in self._versions.keys() - there.keys():
             self._forget(name)
         for name, folder in there.items():
@@ -178,7 +178,7 @@ def trial_attributes(folder: StudyFolder, row: TrialRow) -> dict[str, Any]:
 def study_attributes(overview: Overview) -> dict[str, Any]:
     """Return a study's user attributes: progress, data set, objective, best value and the claims of its report."""
     study, best, folder = overview.study, overview.best, overview.folder
-    whole, unit = study.extent
+    whole, unit = overview.extent
     sentences = claims_of(folder)
     return {
         "state": overview.state,

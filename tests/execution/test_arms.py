@@ -1,0 +1,220 @@
+"""A study with arms: one search after the other, each in its folder, under one lock; killed, continued, extended."""
+
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from hw2tune.api import check_study
+from hw2tune.errors import Hw2tuneError, NoTrialFinishedError, StudyFileError, StudyFolderError
+from hw2tune.events import Listeners, StudyStarted
+from hw2tune.execution import cleaning
+from hw2tune.execution.request import Connection, Request
+from hw2tune.records.layout import StudyFolder
+from hw2tune.records.lock import owner_of
+from hw2tune.records.overview import find_folder, read_overview
+from hw2tune.records.trials.states import DIVERGED
+from hw2tune.resources import ResourceRequest
+from hw2tune.search.driver import Assignment, EpochResult, Outcome, RunEnd
+from hw2tune.search.failures import Failure
+from hw2tune.study_run import run_on
+from hw2tune.terminal.tables import print_status, status_rows, status_title
+from tests.execution.test_run import OneMachine
+
+FILE = """
+name = "sides"
+dataset = "synthetic-mnist"
+model = "mnist_cnn"
+max_epochs = 1
+validation_size = 100
+trials = 3
+sampler = "random"
+pruner = "none"
+[space]
+learning_rate = { low = 1e-4, high = 1e-1, log = true }
+batch_size = 32
+optimizer = "adam"
+weight_decay = { low = 1e-6, high = 1e-1, log = true, or_zero = true }
+[arms.l2]
+weight_decay = { low = 1e-6, high = 1e-1, log = true }
+[arms.no-l2]
+weight_decay = 0.0
+"""
+
+
+class KilledError(Exception):
+    pass
+
+
+class Scripted(Connection):
+    """A connection to a machine without Ray."""
+
+    def cluster(self, meanwhile=""):
+        return OneMachine(resources=self.resources)
+
+
+class Executor:
+    """Trains nothing: an epoch of `validation_accuracy` 0.5 for each trial, noted by the folder of its search."""
+
+    def __init__(self, dies_at=None, ends_at=None):
+        self.trained, self.dies_at, self.ends_at = [], dies_at, ends_at
+
+    def __call__(self, driver, **_):
+        while isinstance(given := driver.next(), Assignment):
+            folder = driver.recorder.folder
+            if len(self.trained) == self.dies_at:
+                raise KilledError  # as kill -9: nothing is written any more
+            if len(self.trained) == self.ends_at:
+                return RunEnd.OUT_OF_TIME
+            assert owner_of(StudyFolder(folder.root.parents[1])) is not None, "the study itself is locked as well"
+            self.trained.append((folder.name, given.trial, given.hyperparameters))
+            record = {"epoch": 1, "validation_accuracy": 0.5, "images_per_second": 1.0, "epoch_seconds": 0.1}
+            driver.epoch(given.trial, EpochResult(record=record, checkpoint=b""))
+            driver.ended(given.trial, Outcome(machine="a"))
+        return RunEnd.COMPLETE
+
+    @property
+    def order(self):
+        return [(name, number) for name, number, _ in self.trained]
+
+
+def run(tmp_path, execute, text=FILE, listeners=(), **options):
+    (tmp_path / "sides.toml").write_text(text)
+    request = Request(study=str(tmp_path / "sides.toml"), results=tmp_path / "results", **options)
+    tell = Listeners(listeners)
+    with Scripted(ResourceRequest(concurrency=1), tell) as connection:
+        return run_on(connection, request, tell, execute=execute)
+
+
+EACH = [("sides/l2", 0), ("sides/l2", 1), ("sides/l2", 2), ("sides/no-l2", 0), ("sides/no-l2", 1), ("sides/no-l2", 2)]
+
+
+def test_each_arm_is_searched_in_its_folder_on_the_same_seed_and_budget(tmp_path):
+    execute, plans = Executor(), []
+    result = run(tmp_path, execute, listeners=[lambda event: plans.append(event)])
+    assert execute.order == EACH and result.end is RunEnd.COMPLETE and result.state == "complete"
+    assert [params["weight_decay"] for name, _, params in execute.trained if name == "sides/no-l2"] == [0.0] * 3
+    assert all(params["weight_decay"] > 0 for name, _, params in execute.trained if name == "sides/l2")
+    assert [event.study.seed for event in plans if isinstance(event, StudyStarted)] == [0, 0]
+    arms = tmp_path / "results" / "sides" / "arms"
+    assert sorted(path.parent.name for path in arms.glob("*/optuna.journal")) == ["l2", "no-l2"]
+    assert not (tmp_path / "results" / "sides" / "optuna.journal").exists()
+
+
+def test_a_run_killed_in_the_second_arm_goes_on_there_and_a_complete_one_trains_nothing(tmp_path):
+    with pytest.raises(KilledError):
+        run(tmp_path, Executor(dies_at=4))
+    overview = read_overview(StudyFolder(tmp_path / "results" / "sides"))
+    assert (overview.state, overview.done, overview.extent) == ("interrupted", 4, (6, "trials"))
+    assert [search.state for search in overview.searches] == ["complete", "interrupted"]
+    again, third = Executor(), Executor()
+    run(tmp_path, again)
+    assert again.order == EACH[4:]
+    assert run(tmp_path, third).state == "complete" and third.order == []
+
+
+def test_a_run_out_of_time_begins_no_further_arm(tmp_path):
+    execute = Executor(ends_at=2)
+    assert run(tmp_path, execute).end is RunEnd.OUT_OF_TIME and execute.order == EACH[:2]
+
+
+def test_further_searches_come_arm_by_arm_each_on_a_seed_of_its_own_and_may_be_asked_for_later(tmp_path):
+    run(tmp_path, Executor())
+    execute, plans = Executor(), []
+    run(tmp_path, execute, overrides={"searches": 3}, listeners=[lambda event: plans.append(event)])
+    names = list(dict.fromkeys(name for name, _ in execute.order))
+    assert names == ["sides/l2.2", "sides/no-l2.2", "sides/l2.3", "sides/no-l2.3"]
+    seeds = [event.study.seed for event in plans if isinstance(event, StudyStarted)]
+    assert seeds == [10_000, 10_000, 20_000, 20_000]
+    overview = read_overview(StudyFolder(tmp_path / "results" / "sides"))
+    assert [one.folder.root.name for one in overview.searches_of("l2")] == ["l2", "l2.2", "l2.3"]
+
+
+def test_more_trials_are_searched_in_every_arm_and_an_arm_may_be_added_but_not_changed(tmp_path):
+    run(tmp_path, Executor())
+    execute = Executor()
+    run(tmp_path, execute, overrides={"trials": 4})
+    assert execute.order == [("sides/l2", 3), ("sides/no-l2", 3)]
+    added = Executor()
+    run(tmp_path, added, FILE + "[arms.weak]\nweight_decay = 1e-4\n")
+    assert {name for name, _ in added.order} == {"sides/weak"}
+    with pytest.raises(StudyFolderError) as refusal:
+        run(tmp_path, Executor(), FILE.replace("weight_decay = 0.0", "weight_decay = 1e-4"))
+    assert "holds a different study (arms.no-l2.weight_decay: {0.0} -> {0.0001})" in str(refusal.value)
+    without = FILE.partition("[arms.l2]")[0]
+    with pytest.raises(StudyFolderError, match=r"holds a different study \(arms: l2, no-l2, weak -> none\)"):
+        run(tmp_path, Executor(), without)
+
+
+def test_fresh_sets_the_study_aside_with_all_its_arms(tmp_path):
+    run(tmp_path, Executor())
+    execute = Executor()
+    run(tmp_path, execute, fresh=True)
+    assert execute.order == EACH
+    [aside] = (tmp_path / "results" / "set-aside").iterdir()
+    assert sorted(path.parent.name for path in aside.glob("arms/*/optuna.journal")) == ["l2", "no-l2"]
+
+
+def test_an_arm_is_found_by_its_name_behind_the_studys(tmp_path):
+    run(tmp_path, Executor())
+    results = tmp_path / "results"
+    assert len(read_overview(find_folder(results, "sides/no-l2")).rows) == 3
+    with pytest.raises(StudyFolderError) as refusal:
+        find_folder(results, "sides/l1")
+    assert str(refusal.value) == f"{results}/sides: no arm `l1`; it has l2, no-l2"
+    assert [one.study for one in cleaning.find(results, ["sides"]).found] == ["sides"]  # last.pt of the arms' trials
+
+
+def test_an_arm_of_which_every_trial_failed_is_named(tmp_path):
+    def execute(driver, **_):
+        while isinstance(given := driver.next(), Assignment):
+            driver.ended(given.trial, Outcome(failure=Failure(state=DIVERGED, reason="diverged at epoch 1")))
+        return RunEnd.COMPLETE
+
+    with pytest.raises(NoTrialFinishedError, match="sides/arms/l2: "):
+        run(tmp_path, execute)
+
+
+def test_the_terminal_shows_each_arm(tmp_path, capsys):
+    with pytest.raises(KilledError):
+        run(tmp_path, Executor(dies_at=2))
+    overview = read_overview(StudyFolder(tmp_path / "results" / "sides"))
+    assert status_title(overview) == "sides: interrupted, 2 of 6 trials finished"
+    assert [cells[:5] for cells in status_rows(overview)] == [
+        ("l2", "interrupted", "2/3", "50.00 %", "#0"),
+        ("no-l2", "not begun", "0/3", "-", "-"),
+    ]
+    counts = overview.as_json()
+    assert (counts["trials_planned"], counts["trials_finished"]) == (6, 2)
+    assert [one["name"] for one in counts["searches"]] == ["sides/l2", "sides/no-l2"]
+    with pytest.raises(Hw2tuneError) as refusal:
+        print_status(overview, Console(), "csv")
+    assert str(refusal.value) == "sides: has a table of trials for each arm; add --arm and one of l2, no-l2"
+
+
+def test_check_counts_the_cost_of_every_search_that_is_left(tmp_path):
+    (tmp_path / "sides.toml").write_text(FILE)
+    request = Request(study=str(tmp_path / "sides.toml"), results=tmp_path / "results")
+    plan, whole, _ = check_study(request)
+    _, more, _ = check_study(replace(request, overrides={"searches": 3}))
+    assert more.full_seconds == pytest.approx(3 * whole.full_seconds) and plan.study.arms
+    run(tmp_path, Executor(ends_at=4))
+    _, left, _ = check_study(request)
+    assert left.images_per_second == 1.0  # measured in the first arm
+    assert left.full_seconds == pytest.approx(2 / 6 * whole.full_seconds * whole.images_per_second, rel=1e-6)
+
+
+def test_results_behind_a_url_are_refused(tmp_path):
+    (tmp_path / "sides.toml").write_text(FILE)
+    request = Request(study=str(tmp_path / "sides.toml"), results=f"file://{tmp_path}/store")
+    with Scripted(ResourceRequest(), Listeners()) as connection, pytest.raises(StudyFolderError) as refusal:
+        run_on(connection, request, Listeners())
+    assert str(refusal.value).endswith(
+        "/store: a study with arms is not kept behind a URL; name a folder with --results-dir"
+    )
+
+
+def test_a_study_file_with_an_arm_that_is_none_says_why(tmp_path):
+    wrong = FILE.replace("weight_decay = 0.0", "momentum = [0.5, 0.9]")
+    with pytest.raises(StudyFileError, match=r"arms.no-l2.momentum: not in \[space\]; narrow what is searched there"):
+        run(tmp_path, Executor(), wrong)
