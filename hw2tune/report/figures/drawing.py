@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from hw2tune.records.arrays import Array
@@ -13,13 +14,23 @@ from hw2tune.records.trials.states import COMPLETE
 from hw2tune.report.claims import params_of, same_configuration, same_sentence
 from hw2tune.report.study_data import StudyData
 
-Section = Literal["curves", "weights", "examples", "features", "classes", "data", "search"]
+Section = Literal["claims", "curves", "weights", "examples", "features", "classes", "data", "search"]
 MOST_LETTERS = 11  # of a class name in a figure
 Arrays = dict[str, Array]
 
 
 class CannotDrawError(Exception):
     """There is nothing to draw; the message is one sentence for the page."""
+
+
+class Mark(NamedTuple):
+    """A point of a drawing that the page can name, in the coordinates of its axes. Equal keys belong together."""
+
+    axes: Axes
+    x: float
+    y: float
+    key: str
+    text: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +40,7 @@ class Drawing:
     figure: Figure
     caption: str  # what it shows and how it was made, with n and what a band means
     alt: str  # the picture in one sentence, for those who do not see it
+    marks: Sequence[Mark] = ()
 
 
 @dataclass(frozen=True)
@@ -39,6 +51,7 @@ class Recipe:
     section: Section
     title: str
     draw: Callable[[StudyData], Drawing]
+    choice: str = ""  # which of the section's alternatives it is: a variant, a layer
 
 
 def class_names(data: StudyData) -> list[str]:

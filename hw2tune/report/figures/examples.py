@@ -145,12 +145,12 @@ def recipes(data: StudyData) -> list[Recipe]:
     found = []
     for name in plain_variants(data):
         title, draw = f"Images right and wrong: {name}", partial(draw_examples, variant=name)
-        found.append(Recipe(f"examples-{safe_name(name)}", "examples", title, draw))
+        found.append(Recipe(f"examples-{safe_name(name)}", "examples", title, draw, name))
     claims = data.overview.study.claims
     for claimed in [one for one in claims if not (one.a.changes or one.b.changes)] or claims[:1]:
         variant, against = claimed.a.variant, claimed.b.variant
         cause = "tuning" if is_tuning(claimed) else variant
         title = f"Images that {cause} fixed and broke against {against}"
         draw = partial(draw_changes, variant=variant, against=against, cause=cause)
-        found.append(Recipe(f"changed-by-{safe_name(cause)}", "examples", title, draw))
+        found.append(Recipe(f"changed-by-{safe_name(cause)}", "examples", title, draw, variant))
     return found

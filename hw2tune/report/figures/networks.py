@@ -133,7 +133,7 @@ def weight_recipes(data: StudyData) -> list[Recipe]:
         new, old = claim.a.variant, claim.b.variant
         pair = (old, new) if old in data.references else (new, old)
         title = f"Weights and biases: {old} against {new}"
-        found.append(Recipe(f"weights-{safe_name(new)}", "weights", title, partial(draw_weights, variants=pair)))
+        found.append(Recipe(f"weights-{safe_name(new)}", "weights", title, partial(draw_weights, variants=pair), new))
     return found
 
 
@@ -222,7 +222,7 @@ def feature_recipes(data: StudyData) -> list[Recipe]:
     found = next((each for each in layers if each), [])
     names = {layer: f"features-{re.sub(UNSAFE, '-', layer)}" for layer in found}
     return [
-        Recipe(name, "features", f"Feature maps of {layer}", partial(draw_features, layer=layer))
+        Recipe(name, "features", f"Feature maps of {layer}", partial(draw_features, layer=layer), layer)
         for layer, name in names.items()
     ] or [Recipe("features", "features", "Feature maps", _none)]
 

@@ -23,13 +23,14 @@ from hw2tune.records.atomic import write_atomically
 from hw2tune.report.figures import classes, examples
 from hw2tune.report.figures.coordinates import draw_coordinates
 from hw2tune.report.figures.curves import draw_curves
-from hw2tune.report.figures.drawing import CannotDrawError, Recipe, Section, class_names
+from hw2tune.report.figures.drawing import CannotDrawError, Mark, Recipe, Section, class_names
 from hw2tune.report.figures.history import draw_history, draw_pareto
 from hw2tune.report.figures.hyperparameters import draw_importances, draw_weight_decay
 from hw2tune.report.figures.networks import feature_recipes, weight_recipes
 from hw2tune.report.figures.preprocessing import draw_preprocessing
 from hw2tune.report.figures.style import FONT, style
 from hw2tune.report.figures.timeline import draw_timeline
+from hw2tune.report.page.blocks import Spot
 from hw2tune.report.study_data import StudyData
 
 DPI = 200
@@ -48,6 +49,8 @@ class DrawnFigure:
     pdf: Path
     width: int  # pixels of the PNG
     height: int
+    choice: str = ""
+    spots: tuple[Spot, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,7 @@ class MissingFigure:
     section: Section
     title: str
     reason: str
+    choice: str = ""
 
 
 def recipes(data: StudyData) -> list[Recipe]:
@@ -104,7 +108,7 @@ def _make(recipe: Recipe, data: StudyData, folder: Path, boxes: set[str]) -> Dra
     try:
         drawing = recipe.draw(data)
     except CannotDrawError as error:
-        return MissingFigure(recipe.name, recipe.section, recipe.title, reason=str(error))
+        return MissingFigure(recipe.name, recipe.section, recipe.title, str(error), recipe.choice)
     caption = drawing.caption
     if data.dataset and data.dataset.caveat and recipe.section != "search":
         caption += f" Caveat: {data.dataset.caveat}."
@@ -113,7 +117,16 @@ def _make(recipe: Recipe, data: StudyData, folder: Path, boxes: set[str]) -> Dra
     png, pdf = save(drawing.figure, folder, recipe.name)
     with Image.open(png) as image:
         width, height = image.size
-    return DrawnFigure(recipe.name, recipe.section, recipe.title, caption, drawing.alt, png, pdf, width, height)
+    return DrawnFigure(
+        recipe.name, recipe.section, recipe.title, caption, drawing.alt, png, pdf, width, height, recipe.choice,
+        spots=tuple(_spot(mark, width, height) for mark in drawing.marks),
+    )  # fmt: skip
+
+
+def _spot(mark: Mark, width: int, height: int) -> Spot:
+    """Return the place of a mark in the saved picture."""
+    x, y = mark.axes.transData.transform((mark.x, mark.y))
+    return Spot(round(float(x) / width, 4), round(1 - float(y) / height, 4), mark.key, mark.text)
 
 
 def save(figure: Figure, folder: Path, name: str) -> tuple[Path, Path]:

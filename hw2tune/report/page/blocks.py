@@ -2,12 +2,13 @@
 
 Plain text throughout; the templates escape it and set `...` as code. Nothing here knows what a study is, so that
 every page (a study's report, a reproduction) is written with the same blocks, and rendered into one HTML file that
-needs no network and no script.
+needs no network. Its script sorts and switches what is there already; the page is complete without it.
 """
 
 from __future__ import annotations
 
 import base64
+import hashlib
 import re
 from collections import Counter
 from collections.abc import Collection, Sequence
@@ -29,6 +30,7 @@ class Block:
     caption: str = ""
     caveat: str = ""
     file: str = ""  # the same in full or for papers, beside the page
+    choice: str = ""  # which of the section's alternatives it is, such as a variant
 
     @property
     def kind(self) -> str:
@@ -63,6 +65,16 @@ class Table(Block):
     rows: Sequence[Row]
 
 
+@dataclass(frozen=True)
+class Spot:
+    """A point of a picture with a name: fractions of its width and height from the upper left corner."""
+
+    left: float
+    top: float
+    key: str  # equal for points that belong together
+    text: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Figure(Block):
     """A picture with its caption, numbered by the page; width and height in pixels."""
@@ -71,6 +83,7 @@ class Figure(Block):
     image: str  # data URI
     width: int
     height: int
+    spots: Sequence[Spot] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,8 +149,11 @@ def render_page(*, title: str, studies: Sequence[str], opening: Section, section
     environment.filters["prose"] = prose
     environment.globals["next_number"] = count(1).__next__
     shown = [section for section in sections if any(section.columns)]
+    script = environment.get_template("page.js").render()
+    allowed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
     template = environment.get_template("page.html.j2")
-    return template.render(title=title, studies=studies, opening=opening, sections=shown)
+    page = {"title": title, "studies": studies, "opening": opening, "sections": shown}
+    return template.render(**page, script=Markup(script), allowed=allowed)
 
 
 def prose(text: str) -> Markup:

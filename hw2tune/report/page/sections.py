@@ -35,7 +35,7 @@ def figure_blocks(section: str, results: StudyResults) -> list[Block]:
 def figure_block(figure: DrawnFigure | MissingFigure, folder: str, caveat: str) -> Figure | Absent:
     """One figure, or why it is missing. `folder` is that of its files, seen from the page, with its slash."""
     if isinstance(figure, MissingFigure):
-        return Absent(name=figure.name, title=figure.title, reason=figure.reason)
+        return Absent(name=figure.name, title=figure.title, reason=figure.reason, choice=figure.choice)
     return Figure(
         name=figure.name,
         title=figure.title,
@@ -46,6 +46,8 @@ def figure_block(figure: DrawnFigure | MissingFigure, folder: str, caveat: str) 
         height=figure.height,
         file=folder + figure.pdf.name,
         caveat=caveat,
+        choice=figure.choice,
+        spots=figure.spots,
     )
 
 
