@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from hw2tune.inference.statistics import Summary, summarize
 from hw2tune.records.replicates import Candidate, Race
 from hw2tune.records.trials.rows import best_first
+from hw2tune.records.trials.states import PRUNED
 from hw2tune.report.claims import overlaps_training
 from hw2tune.report.study_data import StudyData
 from hw2tune.study.objectives import is_loss, objective_of
@@ -19,7 +20,8 @@ from hw2tune.text.numbers import counted, difference, listed, measured
 class Optimism:
     """The part of a best value that was luck. Values of the objective: accuracies as fractions, losses in nats.
 
-    `leader_drop` is the luck of the best of `trials`: the leader's seed alone differs between search and race.
+    `leader_drop` is the luck of the best of `trials`: between search and race, only the leader's seed differs. A leader
+    that was pruned has none, as the race trains it to the end.
     `validation_minus_test` is what validation promises too much (too little, for a loss) of the winner: it was chosen
     by the mean over the race's seeds, each seed's epoch by validation, and the test images are other ones.
     """
@@ -33,7 +35,8 @@ class Optimism:
     leader: int  # the best trial of the search
     leader_search_value: float
     leader_race: Summary | None  # its validation over the race's seeds
-    leader_drop: float | None  # race - search of the leader; None without a race
+    leader_pruned_at: int | None  # epoch; None if the leader was trained to the end
+    leader_drop: float | None  # race - search of the leader; None without a race, or if the leader was pruned
     validation_minus_test: float | None  # of the winner; None without race or replicates
     sentence: str
 
@@ -50,7 +53,7 @@ def optimism(data: StudyData) -> Optimism | None:
         leader, leader_value = trial, value = best.number, best.value
     else:
         return None
-    test = _test(data, study.objective)
+    test, pruned_at = _test(data, study.objective), _pruned_at(data, leader)
     found = Optimism(
         objective=study.objective,
         trial=trial,
@@ -61,7 +64,8 @@ def optimism(data: StudyData) -> Optimism | None:
         leader=leader,
         leader_search_value=leader_value,
         leader_race=leader_race,
-        leader_drop=leader_race.mean - leader_value if leader_race else None,
+        leader_pruned_at=pruned_at,
+        leader_drop=leader_race.mean - leader_value if leader_race and pruned_at is None else None,
         validation_minus_test=race.mean - test.mean if race and test else None,
         sentence="",
     )
@@ -74,10 +78,22 @@ def _leader_words(found: Optimism) -> str:
         f"Of {counted(found.trials, 'trial')} with a value, #{found.leader} led the search with "
         f"{measured(found.leader_search_value, objective)} {objective_of(objective).label}"
     )
-    if race is None or found.leader_drop is None:
+    led += _pruned_words(found.leader_pruned_at)
+    if race is None:
         return f"{led}."
-    mean, drop = measured(race.mean, objective), difference(found.leader_drop, objective)
-    return f"{led}; on {counted(race.n, 'fresh seed')} it has {mean} on average ({drop})."
+    mean, seeds = measured(race.mean, objective), counted(race.n, "fresh seed")
+    if found.leader_drop is None:
+        return f"{led}; trained to the end on {seeds}, it has {mean} on average."
+    return f"{led}; on {seeds} it has {mean} on average ({difference(found.leader_drop, objective)})."
+
+
+def _pruned_at(data: StudyData, trial: int) -> int | None:
+    """Return the epoch at which a trial was pruned, or None."""
+    return next((row.epochs for row in data.overview.rows if row.number == trial and row.state == PRUNED), None)
+
+
+def _pruned_words(epoch: int | None) -> str:
+    return "" if epoch is None else f" (pruned at epoch {epoch})"
 
 
 def _winner_words(found: Optimism) -> str:
@@ -123,20 +139,22 @@ def race_sentence(data: StudyData) -> str:
         return "There was no race: the best trial of the search was not tried on other seeds."
     over = f"over {counted(len(race.seeds), 'seed')}"
     if len(race.candidates) == 1:
-        return f"Trial #{winner.trial} ran alone {over}: {_told(winner, race)}."
-    field = "; ".join(f"#{candidate.trial} {_told(candidate, race)}" for candidate in race.candidates)
+        return f"Trial #{winner.trial} ran alone {over}: {_told(winner, data)}."
+    field = "; ".join(f"#{candidate.trial} {_told(candidate, data)}" for candidate in race.candidates)
     losers = [f"#{candidate.trial}" for candidate in overtaken(race)]
     if not losers:
         return f"Trial #{winner.trial} led the search and stayed ahead {over}: {field}."
     return f"Trial #{winner.trial} overtook {listed(losers)}, better in the search but not {over}: {field}."
 
 
-def _told(candidate: Candidate, race: Race) -> str:
-    search = f"{measured(candidate.search_value, race.objective)} in the search"
+def _told(candidate: Candidate, data: StudyData) -> str:
+    objective = data.overview.study.objective
+    search = f"{measured(candidate.search_value, objective)} in the search"
+    search += _pruned_words(_pruned_at(data, candidate.trial))
     summary = race_summary(candidate)
     if summary is None:
         return f"{search}, diverged on every seed"
     diverged = len(candidate.values) - summary.n
     note = f", diverged on {diverged} of {counted(len(candidate.values), 'seed')}" if diverged else ""
     chance = "" if candidate.probability is None else f", best with probability {candidate.probability:.2f}"
-    return f"{search}, {measured(summary.mean, race.objective)} on average in the race{note}{chance}"
+    return f"{search}, {measured(summary.mean, objective)} on average in the race{note}{chance}"

@@ -385,6 +385,19 @@ def test_optimism_is_the_drop_of_the_leader_and_the_winners_validation_minus_tes
     )
 
 
+def test_a_leader_that_was_pruned_has_no_drop_as_more_than_its_seed_differs(fake: StudyData) -> None:
+    assert fake.race is not None
+    rows = [replace(row, state="pruned", epochs=1) if row.number == 2 else row for row in fake.overview.rows]
+    data = replace(fake, replicates=[], overview=replace(fake.overview, rows=rows))
+    found = optimism(data)
+    assert found is not None and (found.leader, found.leader_pruned_at, found.leader_drop) == (2, 1, None)
+    assert found.sentence.startswith(
+        "Of 9 trials with a value, #2 led the search with 93.00 % validation accuracy (pruned at epoch 1); trained to "
+        "the end on 3 fresh seeds, it has 91.00 % on average. The winner"
+    )
+    assert "#2 93.00 % in the search (pruned at epoch 1), 91.00 % on average in the race" in race_sentence(data)
+
+
 def test_a_leader_that_diverged_in_the_race_has_no_drop(fake: StudyData) -> None:
     assert fake.race is not None
     leader = Candidate(trial=2, params={}, search_value=0.96, values=[None, None, None])
