@@ -143,6 +143,8 @@ class Race:
     seeds: list[int]
     candidates: list[Candidate]  # in the order of the search
     winner: int  # trial number
+    image_error: float | None = None  # deviation that the validation images add to a candidate, which the probabilities
+    # include; earlier versions included none
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,15 @@
 """The race for the trial that is best on average over seeds that neither search nor claims use.
 
 Each finalist is trained on a first seed, and then in pairs the leader and its likeliest rival on their next ones, until
-the leader is safe or the race has had its trainings. What counts is the posterior mean: the search's value and the
-race's of a finalist, drawn towards the mean of all (empirical Bayes), as the best of many is partly lucky.
+the leader is safe on these validation images or the race has had its trainings. The winner has the best posterior mean:
+the search's value and the race's of a finalist, drawn towards the mean of all trials that were trained to the end, as
+the best of many is partly lucky.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -19,13 +20,21 @@ from hw2tune.errors import StudyFolderError
 from hw2tune.records.overview import Overview
 from hw2tune.records.replicates import Candidate, Race
 from hw2tune.records.trials.rows import TrialRow, best_first
+from hw2tune.records.trials.states import COMPLETE
 from hw2tune.study.hyperparameters import identity
-from hw2tune.study.objectives import sign_of
+from hw2tune.study.objectives import objective_of, sign_of
 
+Array = NDArray[np.float64]
 SAFE = 0.95  # probability of being best with which a leader has won
 THIRD = 3  # one finalist for so many trials: the rest of a small study is not worth a training
 TRAININGS = 2  # a finalist, on average, at most
-DRAWS = 4000  # of the posterior
+DRAWS = 2000  # of the posterior
+# Error that all seeds of a configuration share, as a share of the binomial variance p (1 - p) / images of an accuracy.
+# Most of that variance is common to all configurations (the same images are hard for all) or differs between seeds. On
+# the tables of `benchmarks.search` validation and test of one configuration differ by 0.05 (mnist-5k, 95 % interval up
+# to 0.10) and 0.04 of it (cross-entropy, up to 0.16), and by nothing measurable on cifar10-5k (up to 0.01).
+IMAGE_SHARE = 0.1
+DEAD = 3.0  # normal deviations below the median of the complete trials: dead trials are no part of a normal prior
 
 
 def candidates(overview: Overview, race: int) -> list[TrialRow]:
@@ -47,41 +56,61 @@ def candidates(overview: Overview, race: int) -> list[TrialRow]:
 
 @dataclass
 class Finalists:
-    """State of a race. `search` (K,) and `values`, by finalist and seed: larger is better, None if it diverged."""
+    """State of a race: larger values are better.
 
-    search: Sequence[float]
+    `search` (K,) are values of the search, None for a trial that was pruned: an early value is not a late one. `others`
+    are those of the trials that were trained to the end and did not enter. `values` are the race's, by finalist and
+    seed, None if it diverged. `images` is the variance of a finalist's error that all its seeds share, as they are
+    validated on the same images.
+
+    True means on these images are N(centre, `spread`^2 + `images`) over configurations and trainings N(mean,
+    `noise`^2). Both deviations are averaged over their posterior, given every value, those of trials that did not enter
+    among them: the choice of the finalists by these values then needs no correction.
+    """
+
+    search: Sequence[float | None]
+    others: Sequence[float] = ()
+    images: float = 0.0
     values: list[list[float | None]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.values = self.values or [[] for _ in self.search]
 
-    def posterior(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return means and standard deviations (K,) of the finalists' true means; -inf for a finalist that diverged."""
+    def _fitted(self) -> _Fit:
         pairs = zip(self.search, self.values, strict=True)
-        seen = [[search, *(one for one in values if one is not None)] for search, values in pairs]
-        counts = np.array([len(one) for one in seen])
-        means = np.array([np.mean(one) for one in seen])
-        within = sum(float(np.var(one)) * len(one) for one in seen)
-        noise = within / max(1, int(counts.sum()) - len(seen)) or 1e-12
-        spread = max(float(np.var(means, ddof=1)) - noise / counts.mean(), 0.1 * noise) if len(seen) > 1 else noise
-        precision = counts / noise + 1 / spread
-        mean = (counts / noise * means + means.mean() / spread) / precision
-        diverged = np.array([None in values for values in self.values])
-        return np.where(diverged, -np.inf, mean), 1 / np.sqrt(precision)
+        finalists = [[one for one in (search, *values) if one is not None] for search, values in pairs]
+        return _fit(finalists, self.others, self.images)
 
-    def chances(self) -> NDArray[np.float64]:
-        """Return the probability of each finalist to be the best (K,)."""
-        mean, deviation = self.posterior()
-        if not np.isfinite(mean).any():
-            return np.full(len(mean), 1 / len(mean))
-        drawn = mean + deviation * _standard_normal(len(mean))
-        return np.bincount(drawn.argmax(1), minlength=len(mean)) / DRAWS
+    def posterior(self) -> Array:
+        """Return the expected quality (K,) of the finalists, on any images; -inf for a finalist that diverged."""
+        fit, count = self._fitted(), len(self.search)
+        mean = fit.centre[:, None] + fit.quality[:, None] * (fit.mean - fit.centre[:, None])[:, :count]
+        diverged = np.array([None in values for values in self.values])
+        return np.where(diverged, -np.inf, fit.weight @ mean)
+
+    def chances(self, *, images: bool = True) -> Array:
+        """Return the probability of each finalist to be the best (K,), on any images or on these alone."""
+        diverged = np.array([None in values for values in self.values])
+        if diverged.all():
+            return np.full(len(diverged), 1 / len(diverged))
+        fit, normal = self._fitted(), _standard_normal(2 * len(diverged) + 1)
+        at = np.searchsorted(fit.weight.cumsum(), (np.arange(DRAWS) + 0.5) / DRAWS).clip(max=len(fit.weight) - 1)
+        centre = fit.centre[at, None] + fit.centre_deviation[at, None] * normal[:, -1:]
+        own = fit.own[at, : len(diverged)]
+        drawn = own * fit.observed[: len(diverged)] + (1 - own) * centre
+        drawn = drawn + fit.deviation[at, : len(diverged)] * normal[:, : len(diverged)]
+        if images:
+            quality = fit.quality[at, None]
+            error = np.sqrt(self.images * quality) * normal[:, len(diverged) : -1]
+            drawn = centre + quality * (drawn - centre) + error
+        best = np.where(diverged, -np.inf, drawn).argmax(1)
+        return np.bincount(best, minlength=len(diverged)) / DRAWS
 
     def next(self) -> list[int]:
         """Return the finalists to train next, each on its next seed; none if the race is over."""
         if untried := [number for number, values in enumerate(self.values) if not values]:
             return untried
-        chances, had = self.chances(), sum(map(len, self.values))
+        chances, had = self.chances(images=False), sum(map(len, self.values))  # more seeds do not change the images
         if len(chances) == 1 or chances.max() > SAFE or had + 2 > TRAININGS * len(chances):
             return []
         return [int(number) for number in np.argsort(-chances, kind="stable")[:2]]
@@ -89,32 +118,110 @@ class Finalists:
     @property
     def winner(self) -> int:
         """The finalist with the best posterior mean, the first of ties."""
-        return int(self.posterior()[0].argmax())
+        return int(self.posterior().argmax())
 
 
 @cache
-def _standard_normal(count: int) -> NDArray[np.float64]:
+def _standard_normal(count: int) -> Array:
     """Return (DRAWS, count) draws, always the same: a race that is run again has the same course."""
     return np.random.default_rng(0).standard_normal((DRAWS, count))
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Fit:
+    """Posterior of a race's model on a grid of (H,) pairs of deviations, for (G,) configurations."""
+
+    weight: Array  # (H,), 1 in all
+    centre: Array  # (H,) with its deviation
+    centre_deviation: Array
+    quality: Array  # (H,) the part of the variance between configurations that is not of the images
+    observed: Array  # (G,) the mean of the values
+    own: Array  # (H, G) its weight against the centre
+    deviation: Array  # (H, G) of the true mean
+
+    @property
+    def mean(self) -> Array:
+        """The true means (H, G) on these images."""
+        return self.own * self.observed + (1 - self.own) * self.centre[:, None]
+
+
+def _fit(finalists: Sequence[Sequence[float]], others: Sequence[float], images: float) -> _Fit:
+    """Fit the random-effects model by its likelihood on a grid, its centre integrated out.
+
+    The prior is flat in the logarithm of the noise and in spread / (spread + noise).
+    """
+    counts = np.array([*map(len, finalists), *(1 for _ in others)])
+    observed = np.array([*(sum(one) / max(1, len(one)) for one in finalists), *others])
+    within = np.array(
+        [*(sum((v - sum(one) / len(one)) ** 2 for v in one) for one in finalists), *(0.0 for _ in others)]
+    )
+    scale = float(np.std([*(value for one in finalists for value in one), *others])) or 1e-12
+    noise, ratio = (axis.ravel() for axis in np.meshgrid(scale * np.geomspace(0.03, 3, 24), (np.arange(16) + 0.5) / 16))
+    noise, spread = noise[:, None] ** 2, (noise * ratio / (1 - ratio))[:, None] ** 2 + images
+    own = counts * spread / (counts * spread + noise)
+    precision = own / spread  # of an observed mean around the centre; 0 without a value
+    total = precision.sum(1)
+    centre = (precision * observed).sum(1) / total
+    seen = counts > 0
+    terms = (counts - 1) * np.log(noise) + within / noise - np.log(np.where(seen, precision, 1.0))
+    terms += precision * (observed - centre[:, None]) ** 2
+    likelihood = -0.5 * (np.where(seen, terms, 0.0).sum(1) + np.log(total))
+    weight = np.exp(likelihood - likelihood.max())
+    return _Fit(
+        weight=weight / weight.sum(),
+        centre=centre,
+        centre_deviation=total**-0.5,
+        quality=1 - images / spread[:, 0],
+        observed=observed,
+        own=own,
+        deviation=np.sqrt(spread * (1 - own)),
+    )
+
+
+def images_variance(objective: str, values: Sequence[float], images: int) -> float:
+    """Return the variance of the error shared by all seeds of a configuration; 0 if the objective is no percentage."""
+    if objective_of(objective).unit != "%":
+        return 0.0
+    share = float(np.clip(np.mean(values), 0, 1))
+    return IMAGE_SHARE * share * (1 - share) / images
+
+
+def living(rows: Iterable[TrialRow]) -> list[TrialRow]:
+    """Return the trials that were trained to the end and are not dead."""
+    complete = [row for row in rows if row.state == COMPLETE and row.value is not None]
+    values = np.array([row.value for row in complete], np.float64)
+    middle = np.median(values) if complete else 0.0
+    deviation = 1.4826 * np.median(np.abs(values - middle)) if complete else 0.0
+    return [row for row, far in zip(complete, np.abs(values - middle), strict=True) if far <= DEAD * deviation]
+
+
 def run_race(
     rows: Sequence[TrialRow],
+    every: Iterable[TrialRow] = (),
     *,
     objective: str,
     direction: str,
+    images: int,
     seeds: Sequence[int],
     train: Callable[[list[tuple[TrialRow, int]]], list[float | None]],
 ) -> Race:
-    """Run the race. `train` returns for each trial and seed the objective's best value, None if it diverged."""
+    """Run the race of `rows` among `every` trial, on so many validation `images`.
+
+    `train` returns for each trial and seed the objective's best value, None if it diverged.
+    """
     sign = sign_of(direction)
-    known = Finalists([sign * (row.value or 0.0) for row in rows])
+    entered = {row.number for row in rows}
+    known = Finalists(
+        [sign * (row.value or 0.0) if row.state == COMPLETE else None for row in rows],
+        [sign * (row.value or 0.0) for row in living(every) if row.number not in entered],
+        images_variance(objective, [row.value or 0.0 for row in rows], images),
+    )
     while numbers := known.next():
         values = train([(rows[number], seeds[len(known.values[number])]) for number in numbers])
         for number, value in zip(numbers, values, strict=True):
             known.values[number].append(None if value is None else sign * value)
-    mean, chances = known.posterior()[0], known.chances()
-    entered = [
+    mean, chances = known.posterior(), known.chances()
+    candidates = [
         Candidate(
             trial=row.number,
             params=row.params,
@@ -125,6 +232,9 @@ def run_race(
         )
         for number, row in enumerate(rows)
     ]
-    used = list(seeds[: max(len(one.values) for one in entered)])
+    used = list(seeds[: max(len(one.values) for one in candidates)])
     winner = rows[known.winner].number
-    return Race(objective=objective, direction=direction, seeds=used, candidates=entered, winner=winner)
+    return Race(
+        objective=objective, direction=direction, seeds=used, candidates=candidates, winner=winner,
+        image_error=known.images**0.5,
+    )  # fmt: skip

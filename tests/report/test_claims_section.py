@@ -74,4 +74,5 @@ def test_the_race_shows_each_finalists_chance_and_the_seeds_that_it_did_not_run_
     )
     chance = table.columns.index("P(best)")
     assert [row.cells[chance] for row in table.rows] == ["0.08", "0.92"]
+    assert "P(best) is of an earlier version" in table.caption
     assert table.rows[0].cells[3] == DASH

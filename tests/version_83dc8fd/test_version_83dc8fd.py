@@ -48,7 +48,11 @@ def test_its_replicates_are_found_and_none_is_trained_or_tested_again(results, m
             [StudyFolder(folder)], replicates=2, race=3, data_dir=None, connection=connection, tell=Listeners()
         )
     for path, content in before.items():
-        if path.name != "dataset.json":
+        if path.name == "current.json":  # the race keeps its winner and its chances, by the rules of that version
+            now = json.loads(path.read_text())
+            assert now["race"].pop("image_error") is None
+            assert now == json.loads(content)
+        elif path.name != "dataset.json":
             assert path.read_bytes() == content, path
     study = hw2tune.read_study("tiny", results_dir=results)
     assert study.variants["variant"].tolist() == ["plain", "tuned", "plain-momentum-0.9-label_smoothing-0.125"]

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+from hw2tune.records.replicates import Race
 from hw2tune.records.trials.rows import best_first
 from hw2tune.records.trials.states import COMPLETE, RANKED
 from hw2tune.report.claims import CAVEAT
@@ -15,7 +16,17 @@ from hw2tune.report.page.blocks import Absent, Block, Commands, Facts, Figure, P
 from hw2tune.report.page.claims import chosen_on_these_seeds, variants_blocks
 from hw2tune.report.results import StudyResults
 from hw2tune.study.objectives import objective_of
-from hw2tune.text.numbers import DASH, configuration, counted, duration, listed, missing, objective_value, percent
+from hw2tune.text.numbers import (
+    DASH,
+    configuration,
+    counted,
+    difference,
+    duration,
+    listed,
+    missing,
+    objective_value,
+    percent,
+)
 
 MARKED = ("examples", "classes")  # sections whose figures are drawn from evaluations; curves are not
 BEST_TRIALS = 10  # rows of the page's table; the CSV file holds every trial
@@ -94,7 +105,7 @@ def _race(results: StudyResults) -> list[Table]:
             caption=(
                 f"The best trials of the search again, on {counted(len(race.seeds), 'seed')}, by "
                 f"{objective_of(race.objective).label} alone; {won if chances else 'the best mean'} is the tuned "
-                f"variant.{chosen_on_these_seeds(results)}"
+                f"variant.{_best_of_what(race) if chances else ''}{chosen_on_these_seeds(results)}"
             ),
             columns=["Trial", *numbers, "Outcome", "Configuration"],
             numeric=numbers,
@@ -102,6 +113,18 @@ def _race(results: StudyResults) -> list[Table]:
             file=results.file("tables", "race.csv"),
         )
     ]
+
+
+def _best_of_what(race: Race) -> str:
+    """Return the caption's sentence on P(best)."""
+    if race.image_error is None:
+        return " P(best) is of an earlier version, which printed too large probabilities."
+    if race.image_error == 0:
+        return " P(best) is for these validation images."
+    error = difference(race.image_error, race.objective).lstrip("+")
+    return (
+        f" P(best) is for new images: these validation images add an error of {error} (standard deviation) per trial."
+    )
 
 
 def _trials(results: StudyResults) -> Table:
