@@ -30,6 +30,8 @@ from hw2tune.paths import refuse_links_out
 from hw2tune.records.atomic import write_atomically
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.overview import Overview
+from hw2tune.report.appendix.checklists import checklists
+from hw2tune.report.appendix.limits import limits
 from hw2tune.report.figures import DrawnFigure, MissingFigure, make_figures
 from hw2tune.report.outputs import PAGE, SUMMARY, default_target, replacing
 from hw2tune.report.page.blocks import Prose, Section, Table, render_page
@@ -138,6 +140,8 @@ def _study(results: StudyResults) -> dict[str, Any]:
         "optimism": optimism and asdict(optimism),
         **{name: records(results.tables[name]) for name in ("variants", "replicates")},
         "candidates": records(results.tables["race"]),
+        "limits": limits(results),
+        "checklists": [asdict(item) for item in checklists(results)],
         "tables": {name: results.file("tables", f"{name}.csv") for name in results.csv},
         "figures": [_figure(results, figure) for figure in results.figures],
         "environment": data.environment,

@@ -85,7 +85,7 @@ def test_the_sections_stand_in_reading_order(report: ReportFiles) -> None:
     page = parse(report.page.read_text(encoding="utf-8"))
     assert texts(page, "h2") == [
         "Variants", "Learning curves", "Weights and biases", "Right and wrong", "Feature maps", "Classes",
-        "Preprocessing", "Search", "Replicates", "How to repeat it",
+        "Preprocessing", "Search", "Replicates", "Limits", "How to repeat it", "Checklists",
     ]  # fmt: skip
     anchors = [section.attributes["id"] for section in page.all("section")]
     assert [link.attributes["href"] for link in page.all("nav")[0].all("a")] == [f"#{anchor}" for anchor in anchors]
@@ -318,7 +318,8 @@ def test_what_was_evaluated_on_training_images_is_marked(tmp_path: Path) -> None
     assert {span.text for span in caveats} == {CAVEAT}
     assert page.all("header")[0].all("span")
     counts = [table.text.count(CAVEAT) for table in page.all("table")]
-    assert counts == [1, 2, 0, 0, 3]  # baseline among the variants, its pairs, race, trials, its replicates
+    assert counts[:5] == [1, 2, 0, 0, 3]  # baseline among the variants, its pairs, race, trials, its replicates
+    assert not any(counts[5:])  # the checklists
 
 
 def test_a_figure_drawn_from_such_an_evaluation_is_marked(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from hw2tune.records.trials.rows import best_first
 from hw2tune.records.trials.states import COMPLETE, RANKED
 from hw2tune.report.claims import CAVEAT
 from hw2tune.report.figures import DrawnFigure, MissingFigure
+from hw2tune.report.page.appendix import checklist_blocks, limits_blocks
 from hw2tune.report.page.blocks import Absent, Block, Commands, Facts, Figure, Prose, Row, Table, embedded
 from hw2tune.report.page.claims import chosen_on_these_seeds, variants_blocks
 from hw2tune.report.results import StudyResults
@@ -249,5 +250,7 @@ SECTIONS: Sequence[tuple[str, str, Callable[[StudyResults], list[Block]]]] = (
     ("search", "Search", search_blocks),
     # The study doctor's place: ("doctor", "Study doctor", doctor_blocks). Without blocks it does not show.
     ("replicates", "Replicates", replicate_blocks),
+    ("limits", "Limits", limits_blocks),
     ("environment", "How to repeat it", environment_blocks),
+    ("checklists", "Checklists", checklist_blocks),
 )

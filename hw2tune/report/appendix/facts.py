@@ -1,0 +1,288 @@
+"""Facts of a study as sentences, each with the files that it comes from: the answers to the checklists' items."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from hw2tune.report.claims import overlaps_training, params_of
+from hw2tune.report.results import StudyResults
+from hw2tune.study.schema import TUNED
+from hw2tune.text.numbers import configuration_words, counted, duration, label_of, listed, missing, percent
+
+STUDY, DATASET, ENVIRONMENT = "study.toml", "dataset.json", "environment.json"
+TRIALS, CURRENT = "report/tables/trials.csv", "replicates/current.json"
+VARIANTS, PAIRS, REPLICATES = (f"report/tables/{name}.csv" for name in ("variants", "pairs", "replicates"))
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A fact in one or two sentences, empty if the records do not tell; `source` are files below the study's folder."""
+
+    text: str = ""
+    source: tuple[str, ...] = ()
+
+
+def infrastructure(results: StudyResults) -> Fact:
+    """The machines of all runs."""
+    machines = []
+    for run in results.data.environment:
+        parts = [run.get("processor"), run.get("cores") and counted(run["cores"], "core")]
+        parts += [
+            f"{run['memory_gib']} GiB memory" if run.get("memory_gib") else "",
+            run.get("resources", {}).get("at"),
+        ]
+        parts += [run.get("platform"), run.get("python") and f"Python {run['python']}"]
+        versions = run.get("versions", {})
+        parts += [f"{name} {versions[name]}" for name in ("torch", "ray", "optuna") if name in versions]
+        machines.append(", ".join(str(part) for part in parts if part))
+    known = [machine for machine in dict.fromkeys(machines) if machine]
+    return Fact(f"{'; '.join(known)}.", (ENVIRONMENT,)) if known else Fact()
+
+
+def runtime(results: StudyResults) -> Fact:
+    """Training time of each variant, of the search and of all replicates."""
+    rows = results.data.overview.rows
+    parts = [f"{counted(len(rows), 'trial')} of the search trained for {duration(sum(row.seconds for row in rows))}"]
+    if replicates := results.data.replicates:
+        total = duration(sum(one.seconds for one in replicates))
+        parts.append(f"{counted(len(replicates), 'replicate')} for {total}")
+    means = [
+        f"{row['variant']} {duration(row['seconds'])}"
+        for row in results.tables["variants"].to_dict("records")
+        if not missing(row["seconds"])
+    ]
+    each = f" One training takes on average: {listed(means)}." if means else ""
+    return Fact(f"{' and '.join(parts)} (the race not counted).{each}", (TRIALS, REPLICATES))
+
+
+def splits(results: StudyResults) -> Fact:
+    """Sizes and drawing of the three splits."""
+    data, study = results.data, results.data.overview.study
+    if not (sizes := data.images["sizes"]):
+        return Fact()
+    shown = listed([f"{size:,} {split}" for split, size in sizes.items()])
+    drawn = f"validation images are drawn by class (split seed {study.split_seed}) unless the data set has its own"
+    return Fact(f"{shown} images; {drawn}.", (DATASET, STUDY))
+
+
+def validation(results: StudyResults) -> Fact:
+    """Validation next to test accuracy, by variant."""
+    shown = [
+        f"{row['variant']} {percent(row['validation_accuracy'])} and {percent(row['test_accuracy'])}"
+        for row in results.tables["variants"].to_dict("records")
+        if not missing(row["test_accuracy"])
+    ]
+    return Fact(f"Validation and test accuracy: {'; '.join(shown)}.", (VARIANTS,)) if shown else Fact()
+
+
+def code(results: StudyResults) -> Fact:
+    """Version and commit of hw2tune, and the user's own files."""
+    known = [(run.get("versions", {}).get("hw2tune"), run.get("commit")) for run in results.data.environment]
+    texts = [f"hw2tune {version}{f', commit {commit}' if commit else ''}" for version, commit in known if version]
+    own = results.data.overview.study.code
+    files = f" Own files, kept in the study's folder: {listed(sorted(own))}." if own else ""
+    source = (ENVIRONMENT, "code/") if own else (ENVIRONMENT,)
+    return Fact(f"{listed([*dict.fromkeys(texts)])}.{files}", source) if texts else Fact()
+
+
+def space(results: StudyResults) -> Fact:
+    """The search space."""
+    parts = [f"{label_of(name)} {bounds}" for name, bounds in results.data.overview.study.space.items()]
+    return Fact(f"{'; '.join(parts)}.", (STUDY,))
+
+
+def configurations(results: StudyResults) -> Fact:
+    """Each variant's hyperparameters."""
+    known = [(name, params_of(results.data, name)) for name in results.data.variants]
+    shown = [f"{name}: {configuration_words(params)}" for name, params in known if params]
+    return Fact(f"{'; '.join(shown)}.", (VARIANTS, STUDY)) if shown else Fact()
+
+
+def trials(results: StudyResults) -> Fact:
+    """Number of trials, by state."""
+    rows = results.data.overview.rows
+    states = listed([f"{number} {state}" for state, number in Counter(row.state for row in rows).items()])
+    references = sum(bool(row.label) for row in rows)
+    return Fact(f"{counted(len(rows), 'trial')} ({states}), {references} of them references.", (TRIALS,))
+
+
+def method(results: StudyResults) -> Fact:
+    """Sampler, pruner and objective."""
+    study = results.data.overview.study
+    pruned = "without a pruner" if study.pruner.name == "none" else f"pruned by {study.pruner.name}"
+    return Fact(
+        f"Sampler {study.sampler.name} (seed {study.seed}), {pruned}, {study.direction}d {study.objective_spec.label}.",
+        (STUDY,),
+    )
+
+
+def selection(results: StudyResults) -> Fact:
+    """The choice of the winner."""
+    return Fact(results.race_sentence, (CURRENT,)) if results.data.race else Fact()
+
+
+def budget(results: StudyResults) -> Fact:
+    """The best validation value by number of trials."""
+    names = ("tuning-curve", "tuning-curves", "search-history")
+    drawn = [one for name in names for one in results.figures if one.name == name]
+    return Fact(f"Figure: {drawn[0].title}.", (f"report/figures/{drawn[0].name}.pdf", TRIALS)) if drawn else Fact()
+
+
+def data(results: StudyResults) -> Fact:
+    """Label and checksums of the images."""
+    images = results.data.images
+    sums = [
+        f"{name} {images[key]}"
+        for name, key in (("images", "checksum"), ("split", "split_checksum"))
+        if images.get(key)
+    ]
+    return Fact(f"{images['label']}; checksums: {listed(sums)}.", (DATASET,)) if sums else Fact()
+
+
+def source(results: StudyResults) -> Fact:
+    """The place from which the images were read."""
+    record = results.data.dataset
+    return Fact(f"Read from {record.source}.", (DATASET,)) if record else Fact()
+
+
+def outcome(results: StudyResults) -> Fact:
+    """The classes."""
+    record = results.data.dataset
+    if record is None:
+        return Fact()
+    gallery = results.data.replicates and "; counts of test images by class are in the report's figures of classes"
+    return Fact(f"The class of an image, one of {len(record.classes)}{gallery or ''}.", (DATASET,))
+
+
+def preparation(results: StudyResults) -> Fact:
+    """Notes of the reader on files that it passed over or changed."""
+    record = results.data.dataset
+    if record is None:
+        return Fact()
+    return Fact(f"{'; '.join(record.notes) or 'No note on excluded images'}.", (DATASET,))
+
+
+def corrupt(results: StudyResults) -> Fact:
+    """Damaged image files."""
+    return Fact("An image file that cannot be decoded ends a run before anything is trained; none was.", (DATASET,))
+
+
+def preprocessing(results: StudyResults) -> Fact:
+    """Size, normalisation and augmentation."""
+    record, study = results.data.dataset, results.data.overview.study
+    if record is None:
+        return Fact()
+    size = f"resized to {study.resize[0]} x {study.resize[1]}, " if study.resize else ""
+    numbers = [", ".join(f"{value:.4f}" for value in values) for values in (record.mean, record.std)]
+    text = f"Pixels are {size}normalised by mean {numbers[0]} and standard deviation {numbers[1]} per channel"
+    return Fact(f"{text}; augmentation is a hyperparameter.", (DATASET, STUDY))
+
+
+def model(results: StudyResults) -> Fact:
+    """Network, input and loss."""
+    record, study = results.data.dataset, results.data.overview.study
+    shape = f" on images of {' x '.join(map(str, record.image_shape))}" if record else ""
+    sizes = sorted(set(results.data.parameters.values()))
+    counts = f", {' to '.join(f'{n:,}' for n in dict.fromkeys([sizes[0], sizes[-1]]))} parameters" if sizes else ""
+    text = f"{study.model}{shape}{counts}, {study.loss.replace('_', ' ')} loss, {counted(study.max_epochs, 'epoch')}"
+    return Fact(f"{text} at most.", (STUDY, DATASET))
+
+
+def evaluation(results: StudyResults) -> Fact:
+    """Reading of the test images."""
+    return Fact(
+        "Test images are read by replicates only, at the epoch chosen by validation and at the last.", (REPLICATES,)
+    )
+
+
+def baselines(results: StudyResults) -> Fact:
+    """The effort behind each side of a claim."""
+    study = results.data.overview.study
+    fixed = [name for name in study.references if name in results.data.variants]
+    if TUNED not in results.data.variants or not fixed:
+        return Fact()
+    text = (
+        f"{listed(fixed)} {'is a reference' if len(fixed) == 1 else 'are references'} with fixed values and no search; "
+    )
+    return Fact(f"{text}tuned is the best of {counted(len(results.data.overview.rows), 'trial')}.", (STUDY, TRIALS))
+
+
+def separation(results: StudyResults) -> Fact:
+    """The use of test images before the end."""
+    if any(map(overlaps_training, results.data.replicates)):
+        return Fact("Not kept: accuracies were evaluated on training images.", (REPLICATES,))
+    return Fact("Training, search, race and choice of the epoch never read a test image.", (STUDY, CURRENT))
+
+
+def duplicates(results: StudyResults) -> Fact:
+    """Equal images in two splits."""
+    record, study = results.data.dataset, results.data.overview.study
+    if study.allow_overlap:
+        return Fact(
+            f"Allowed by the study file: {(record and record.caveat) or study.allow_overlap}.", (STUDY, DATASET)
+        )
+    return Fact("No image is in two splits: hw2tune compares all of them and refuses equal ones.", (DATASET,))
+
+
+def metrics(results: StudyResults) -> Fact:
+    """The quantity that chooses and the quantity that is claimed."""
+    label = results.data.overview.study.objective_spec.label
+    return Fact(f"{label} on validation images chooses; the claims are about test accuracy.", (STUDY, PAIRS))
+
+
+def uncertainty(results: StudyResults) -> Fact:
+    """Intervals of the claims."""
+    compared = [one for one in results.claims if one.comparison and one.comparison.n > 1]
+    if not compared:
+        return Fact()
+    seeds = listed(sorted({one.comparison.n for one in compared if one.comparison}))
+    return Fact(f"95 % intervals of differences paired by seed (n = {seeds}).", (PAIRS,))
+
+
+def tests(results: StudyResults) -> Fact:
+    """Tests of the claims, and their assumptions."""
+    if not uncertainty(results).text:
+        return Fact()
+    return Fact("Paired tests over seeds, corrected for the number of claims; the page's tables name each.", (PAIRS,))
+
+
+def commands(results: StudyResults) -> Fact:
+    """The commands that made the study."""
+    lines = [*dict.fromkeys(str(run["command"]) for run in results.data.environment if "command" in run)]
+    shown = listed([f"`{line}`" for line in lines])
+    return Fact(f"{shown}, with the study file.", (ENVIRONMENT, STUDY)) if lines else Fact()
+
+
+FACTS: dict[str, Callable[[StudyResults], Fact]] = {
+    fact.__name__: fact
+    for fact in (
+        infrastructure,
+        runtime,
+        splits,
+        validation,
+        code,
+        space,
+        configurations,
+        trials,
+        method,
+        selection,
+        budget,
+        data,
+        source,
+        outcome,
+        preparation,
+        corrupt,
+        preprocessing,
+        model,
+        evaluation,
+        baselines,
+        separation,
+        duplicates,
+        metrics,
+        uncertainty,
+        tests,
+        commands,
+    )
+}

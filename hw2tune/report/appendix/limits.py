@@ -1,0 +1,44 @@
+"""The limits of a study's verdicts: what they cover, and what they do not, from the records."""
+
+from __future__ import annotations
+
+from hw2tune.records.reads import TestReads, test_reads
+from hw2tune.report.results import StudyResults
+from hw2tune.report.study_data import StudyData
+from hw2tune.study.schema import TUNED
+from hw2tune.text.numbers import listed
+
+
+def limits(results: StudyResults) -> list[str]:
+    """Return the limits as sentences; none without a replicate, as nothing is claimed then."""
+    data, study = results.data, results.data.overview.study
+    if not data.replicates:
+        return []
+    found = [
+        f"The verdicts are about {study.model} on {data.label}, trained for at most {study.max_epochs} epochs; another "
+        "network, other data or a longer training may give another verdict.",
+        f"All trainings share one split of training and validation images (seed {study.split_seed}): its part in the "
+        "differences was not measured.",
+    ]
+    if TUNED in {data.side(name).of for name in data.variants}:
+        found.append(
+            "`tuned` is the winner of one search: the same search with another seed may find another configuration. "
+            "Values outside of the search space were not tried."
+        )
+    references = [name for name in study.references if name in data.variants]
+    if TUNED in data.variants and references:
+        have = "has" if len(references) == 1 else "have"
+        found.append(
+            f"Only `tuned` was searched; {listed([f'`{name}`' for name in references])} {have} fixed values. A part of "
+            "the difference is the effort of tuning."
+        )
+    if study.allow_overlap or (data.dataset and data.dataset.caveat):
+        found.append(f"The data have a caveat: {(data.dataset and data.dataset.caveat) or study.allow_overlap}.")
+    reads = reads_of(data)
+    return [*found, reads.sentence] if reads else found
+
+
+def reads_of(data: StudyData) -> TestReads | None:
+    """Return the test reads of the study's images in its results folder."""
+    ledger = test_reads(data.overview.folder.root.parent)
+    return next((one for one in ledger if one.checksum == data.images.get("checksum")), None)
