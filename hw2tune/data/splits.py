@@ -2,11 +2,12 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hw2tune.data.dataset import Dataset, Labels, Split, fingerprint, fingerprints
+from hw2tune.data.dataset import Dataset, Labels, Split, checksum, fingerprint, fingerprints
 from hw2tune.errors import DataError
 
 TEST_SEED = 2_024  # of a folder's test split; fixed, so that no study's seed moves an image into or out of test
@@ -162,6 +163,20 @@ def _check_size(size: int, *, least: int, most: int, each: str = "") -> None:
             f"validation_size: must be 0 or {least:,} to {most:,}, so that train and validation have images{each}, "
             f"but got {size:,}."
         )
+
+
+def with_fewer(data: Dataset, size: int) -> Dataset:
+    """Return the data set with `size` of its training images, drawn by its split seed. Raises DataError."""
+    there, classes = len(data.train), len(data.info.classes)
+    if not classes <= size <= there:
+        raise DataError(f"train_size: must be {classes:,} to {there:,}, the images left to train on, but got {size:,}.")
+    kept = stratified_indices(data.train.labels, size, classes=classes, seed=data.split_seed)
+    return replace(
+        data,
+        train=data.train.take(kept),
+        split_checksum=checksum(np.frombuffer(data.split_checksum.encode(), np.uint8), kept),
+        notes=(*data.notes, f"{size:,} of {there:,} training images train (train_size)"),
+    )
 
 
 def overlap(one: Split, other: Split) -> int:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from hw2tune.data.dataset import Dataset
 from hw2tune.data.load import load_dataset
 from hw2tune.data.own import OwnOptions
-from hw2tune.data.splits import overlap_caveat, refuse_overlap
+from hw2tune.data.splits import overlap_caveat, refuse_overlap, with_fewer
 from hw2tune.events import Listeners
 from hw2tune.execution.machine import this_machine
 from hw2tune.interrupt import start_deaf_thread
@@ -85,6 +85,8 @@ def load_for(
         progress=lambda what, done, of: tell.stage(f"{what}: {done:,} of {of:,}"),
         own=own if is_own(study.dataset) else None,
     )
+    if study.train_size is not None:
+        data = with_fewer(data, study.train_size)
     if not study.allow_overlap:
         refuse_overlap(data)
         return data

@@ -130,6 +130,10 @@ class Study(BaseModel):
     validation_size: Annotated[int, Field(ge=1)] | Share | None = _said(
         "images that validate, a number or a share; stratified, equal pictures and groups never split", None
     )
+    train_size: Annotated[int, Field(ge=1)] | None = _said(
+        "images that train; the others of the training split are left out, each class in proportion (left out, all)",
+        None,
+    )
     test_share: Share | None = _said("of a folder without test: the share that is kept for the test", None)
     split_seed: Annotated[int, Field(ge=0)] = _said("draws the validation images", 0)
     resize: Annotated[list[Annotated[int, Field(ge=1, le=4096)]], Field(min_length=2, max_length=2)] | None = _said(

@@ -3,7 +3,9 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from hw2tune.data.splits import proportional_counts, stratified_indices, validation_indices
+from hw2tune.data.dataset import fingerprint
+from hw2tune.data.load import load_dataset
+from hw2tune.data.splits import proportional_counts, stratified_indices, validation_indices, with_fewer
 from hw2tune.errors import DataError
 
 LABELS = np.repeat(np.arange(10), 60).astype(np.int64)
@@ -130,3 +132,18 @@ def test_a_class_whose_copies_leave_nothing_to_validate_is_named():
     labels = np.repeat(np.arange(2), 10)
     with pytest.raises(DataError, match="no image of class dog can go into validation: all are copies of one image"):
         validation_indices(labels, 4, classes=("cat", "dog"), seed=0, equals=[list(range(10, 20))])
+
+
+def test_fewer_training_images_are_in_proportion_in_no_other_split_and_another_split_to_the_records():
+    data = load_dataset("synthetic-mnist", validation_size=100)
+    fewer = with_fewer(data, 250)
+    assert (
+        np.bincount(fewer.train.labels).tolist() == [25] * 10 and np.bincount(data.train.labels).tolist() == [50] * 10
+    )
+    assert fingerprint(fewer.train) < fingerprint(data.train) and fewer.validation is data.validation
+    assert fewer.checksum == data.checksum and fewer.split_checksum != data.split_checksum
+    assert with_fewer(data, 250).split_checksum == fewer.split_checksum != with_fewer(data, 251).split_checksum
+    assert fewer.notes[-1] == "250 of 500 training images train (train_size)"
+    with pytest.raises(DataError) as refusal:
+        with_fewer(data, 501)
+    assert str(refusal.value) == "train_size: must be 10 to 500, the images left to train on, but got 501."
