@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from hw2tune.inference.statistics import Summary, summarize
 from hw2tune.records.environment import run_facts
-from hw2tune.records.replicates import Evaluation
+from hw2tune.records.evaluation import Evaluation
 from hw2tune.study.objectives import objective_of
 from hw2tune.study.schema import TUNED
 from hw2tune.text.numbers import counted, measured, percent

@@ -16,8 +16,9 @@ from typing import Any
 from hw2tune.records.atomic import read_record
 from hw2tune.records.dataset import images_of, read_dataset
 from hw2tune.records.environment import runs
+from hw2tune.records.evaluation import Evaluation
 from hw2tune.records.layout import StudyFolder
-from hw2tune.records.replicates import Evaluation, ReplicatesFolder
+from hw2tune.records.replicates import ReplicatesFolder
 from hw2tune.study.hyperparameters import Identity, Value, identity
 from hw2tune.text.numbers import counted, listed
 

@@ -25,11 +25,12 @@ from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import AfterValidator, Field, FiniteFloat
+from pydantic import AfterValidator, FiniteFloat
 
 from hw2tune.paths import safe_name
 from hw2tune.records.arrays import Array, npz, read_npz
 from hw2tune.records.atomic import read_record, write_atomically
+from hw2tune.records.evaluation import Evaluation
 from hw2tune.records.layout import Below, StudyFolder
 from hw2tune.study.hyperparameters import Value, of_their_kinds
 from hw2tune.text.plain import strict_json
@@ -62,25 +63,6 @@ class Gallery:
     indices: Array  # (G,) int64, into the test split
     images: Array  # (G, H, W, C) uint8
     labels: Array  # (G,) int64
-
-
-@dataclass(frozen=True, kw_only=True)
-class Evaluation:
-    """One network on one split. `split` is its name; `overlaps_training` puts a caveat beside it."""
-
-    split: str
-    epoch: int
-    loss: float | None  # None if it is not finite
-    accuracy: Annotated[float, Field(ge=0, le=1)]
-    correct: Annotated[int, Field(ge=0)]
-    total: Annotated[int, Field(gt=0)]
-    overlaps_training: bool = False
-    metric: str = ""  # `Objective.metric` of the study; earlier versions had loss and accuracy alone
-    value: float | None = None  # of the metric; None if it is not finite
-
-    def __post_init__(self) -> None:
-        if self.correct > self.total:
-            raise ValueError(f"{self.correct} correct of {self.total}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from hw2tune.data.catalog import DatasetInfo
 from hw2tune.data.dataset import Split
 from hw2tune.records.arrays import npz
+from hw2tune.records.evaluation import Evaluation
 from hw2tune.records.overview import Overview
 from hw2tune.records.replicates import (
     FEATURE_IMAGES,
     GALLERY_SIZE,
-    Evaluation,
     Gallery,
     Race,
     Training,

@@ -15,11 +15,11 @@ from hw2tune.execution.request import Connection, load_for
 from hw2tune.records.arrays import npz
 from hw2tune.records.dataset import keep_images
 from hw2tune.records.environment import add_run
+from hw2tune.records.evaluation import Evaluation
 from hw2tune.records.layout import StudyFolder, study_folders
 from hw2tune.records.lock import locked
 from hw2tune.records.overview import Overview, find_folder, read_overview
 from hw2tune.records.replicates import (
-    Evaluation,
     ReplicatesFolder,
     read_replicates,
     write_current,

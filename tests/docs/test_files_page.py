@@ -6,8 +6,9 @@ from dataclasses import fields
 
 from hw2tune.records.dataset import DatasetRecord
 from hw2tune.records.environment import add_run
+from hw2tune.records.evaluation import Evaluation
 from hw2tune.records.layout import StudyFolder
-from hw2tune.records.replicates import Candidate, Current, Evaluation, Race, Replicate, Training
+from hw2tune.records.replicates import Candidate, Current, Race, Replicate, Training
 from hw2tune.records.trials.rows import write_trials_table
 from tests.docs.pages import ROOT
 

@@ -13,11 +13,11 @@ from hw2tune.events import Listeners
 from hw2tune.execution.request import load_for
 from hw2tune.records.arrays import npz
 from hw2tune.records.environment import add_run
+from hw2tune.records.evaluation import Evaluation
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.opening import opened
 from hw2tune.records.replicates import (
     Candidate,
-    Evaluation,
     Race,
     Replicate,
     ReplicatesFolder,

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from hw2tune.inference.evidence import collapsed, covariance_over_images, default_worth, gather
-from hw2tune.records.replicates import Evaluation, Replicate
+from hw2tune.records.evaluation import Evaluation
+from hw2tune.records.replicates import Replicate
 
 LABELS = np.array([0, 1, 0, 1, 0, 1, 0, 1, 0, 1], dtype=np.uint8)
 

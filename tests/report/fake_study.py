@@ -11,11 +11,11 @@ import optuna
 
 from hw2tune.records.arrays import npz
 from hw2tune.records.dataset import DatasetRecord
+from hw2tune.records.evaluation import Evaluation
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.replicates import (
     FEATURE_IMAGES,
     Candidate,
-    Evaluation,
     Gallery,
     Race,
     Replicate,

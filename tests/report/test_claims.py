@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from hw2tune.records.arrays import npz
-from hw2tune.records.replicates import Candidate, Evaluation, Replicate
+from hw2tune.records.evaluation import Evaluation
+from hw2tune.records.replicates import Candidate, Replicate
 from hw2tune.report.claims import (
     CAVEAT,
     DECREASE,

@@ -12,8 +12,9 @@ import pytest
 
 from hw2tune.records.arrays import npz
 from hw2tune.records.atomic import write_atomically
+from hw2tune.records.evaluation import Evaluation
 from hw2tune.records.layout import StudyFolder
-from hw2tune.records.replicates import Evaluation, Replicate, ReplicatesFolder, write_replicate
+from hw2tune.records.replicates import Replicate, ReplicatesFolder, write_replicate
 from hw2tune.report.claims import CAVEAT
 from hw2tune.report.figures.curves import PUBLISHED_LOSS
 from hw2tune.report.reproduction.write import COLUMNS, ReproductionReport, cells, write_reproduction
