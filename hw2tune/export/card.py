@@ -125,6 +125,9 @@ def _scores(model: TrainedModel) -> Iterable[tuple[str, str]]:
             yield f"test accuracy of {model.replicate.variant}, mean of {counted(summary.n, 'seed')}", mean
         if one.loss is not None:
             yield "test loss", measured(one.loss, "test_loss")
+        spec = model.study.objective_spec
+        if spec.metric not in ("accuracy", "loss") and (value := one.measured(spec.metric)) is not None:
+            yield f"{spec.on_test} of these weights", measured(value, spec.name)
     for quantity in dict.fromkeys(("validation_accuracy", model.study.objective)):
         if (value := model.record.get(quantity)) is not None:
             chose = ", by which the epoch was chosen" if quantity == model.study.objective else ""

@@ -97,13 +97,14 @@ def gather(
         objective, worth = objective_of("validation_accuracy"), None
     first, second = ({one.seed: one for one in each} for each in (replicates, others))
     ended = sorted(first.keys() & second.keys())
-    failed = [{seed for seed in ended if _failed(side[seed], objective)} for side in (first, second)]
+    failed = [{seed for seed in ended if _failed(side[seed], objective.metric)} for side in (first, second)]
     seeds = [seed for seed in ended if first[seed].chosen and second[seed].chosen and seed not in failed[0] | failed[1]]
-    values = [np.array([_value(side[seed], objective) for seed in seeds], float) for side in (first, second)]
-    accuracies = [np.array([one.accuracy for seed in seeds if (one := side[seed].chosen)]) for side in (first, second)]
+    chosen = [[one for seed in seeds if (one := side[seed].chosen)] for side in (first, second)]
+    values = [np.array([one.measured(objective.metric) for one in side], float) for side in chosen]
+    accuracies = [np.array([one.accuracy for one in side]) for side in chosen]
     pairs = [arrays(seed) for seed in seeds]
     labels, correct = right_predictions(pairs)
-    images = max((one.total for seed in seeds if (one := first[seed].chosen)), default=0)
+    images = max((one.total for one in chosen[0]), default=0)
     chance = float(np.bincount(labels).max() / len(labels)) if labels is not None and len(labels) else 0.0
     low = collapsed(accuracies[0], accuracies[1], chance) if seeds else (0, 0)
     sides = (variant, first), (against, second)
@@ -127,17 +128,9 @@ def gather(
     )
 
 
-def _value(replicate: Replicate, objective: Objective) -> float | None:
-    """Return the objective's value on the test images; None if it is not finite, or was not measured."""
-    if (chosen := replicate.chosen) is None:
-        return None
-    value = chosen.accuracy if objective.metric == "accuracy" else chosen.value
-    return value if value is not None and math.isfinite(value) else None
-
-
-def _failed(replicate: Replicate, objective: Objective) -> bool:
+def _failed(replicate: Replicate, metric: str) -> bool:
     """Return whether a replicate diverged in training, or has no finite value on the test images."""
-    return replicate.state == DIVERGED or (replicate.chosen is not None and _value(replicate, objective) is None)
+    return replicate.state == DIVERGED or bool(replicate.chosen and replicate.chosen.measured(metric) is None)
 
 
 def _over_images(objective: Objective, correct: Array, pairs: Sequence[tuple[Arrays | None, ...]]) -> Array | None:

@@ -129,7 +129,7 @@ def _run(study: Study, one: Training | Replicate, path: Path, best_epoch: int | 
     results = {"seconds": one.seconds} | ({} if best is None else {best_of(study): best})
     if isinstance(one, Replicate) and one.chosen and one.last:
         for prefix, tested in (("", one.chosen), ("last_", one.last)):
-            measured = {f"{prefix}test_loss": tested.loss, f"{prefix}test_accuracy": tested.accuracy}
+            measured = {f"{prefix}test_{_short(name)}": tested.measured(name) for name in _tested(study)}
             results |= {name: value for name, value in measured.items() if value is not None}
     time, epochs = path.stat().st_mtime, list[Epoch]()
     for record in reversed(one.epochs):
@@ -173,6 +173,11 @@ def study_id(folder: StudyFolder) -> str:
 def best_of(study: Study) -> str:
     """Return the name of a run's best value of the objective."""
     return f"best_{_short(study.objective)}"
+
+
+def _tested(study: Study) -> list[str]:
+    """The names of the metrics that a replicate is tested in."""
+    return list(dict.fromkeys(("loss", "accuracy", study.objective_spec.metric)))
 
 
 def _short(quantity: str) -> str:

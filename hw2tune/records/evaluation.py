@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -25,3 +26,8 @@ class Evaluation:
     def __post_init__(self) -> None:
         if self.correct > self.total:
             raise ValueError(f"{self.correct} correct of {self.total}")
+
+    def measured(self, metric: str) -> float | None:
+        """Return the value of an `Objective.metric`; None if it is not finite, or was not measured."""
+        value = {"loss": self.loss, "accuracy": self.accuracy, self.metric: self.value}.get(metric)
+        return value if value is not None and math.isfinite(value) else None

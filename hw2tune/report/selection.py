@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 
 from hw2tune.inference.statistics import Summary, summarize
@@ -11,7 +10,7 @@ from hw2tune.records.trials.rows import best_first
 from hw2tune.records.trials.states import PRUNED
 from hw2tune.report.claims import overlaps_training
 from hw2tune.report.study_data import StudyData
-from hw2tune.study.objectives import is_loss, objective_of
+from hw2tune.study.objectives import objective_of
 from hw2tune.study.schema import TUNED
 from hw2tune.text.numbers import counted, difference, listed, measured
 
@@ -112,11 +111,9 @@ def _winner_words(found: Optimism) -> str:
 
 
 def _test(data: StudyData, objective: str) -> Summary | None:
-    if objective not in ("validation_accuracy", "validation_loss"):
-        return None  # nothing was tested by this objective
     held_out = [r.chosen for r in data.of(TUNED) if r.chosen and not overlaps_training(r)]
-    found = [chosen.loss if is_loss(objective) else chosen.accuracy for chosen in held_out]
-    values = [value for value in found if value is not None and math.isfinite(value)]
+    found = [chosen.measured(objective_of(objective).metric) for chosen in held_out]
+    values = [value for value in found if value is not None]  # of an earlier version accuracy and loss alone
     return summarize(values) if values else None
 
 

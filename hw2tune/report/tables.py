@@ -44,20 +44,24 @@ def hyperparameter_columns(configurations: Iterable[Mapping[str, Value]]) -> dic
 def variants_table(data: StudyData) -> pd.DataFrame:
     """One row a variant that has replicates, in the order of the study: means over the `n` finished ones.
 
-    test_low and test_high are the 95 % t interval at the chosen epoch, chosen_epochs "4 5 5" by seed, seconds the mean
-    of all replicates; caveat says where "test" is no test.
+    test_value is in the objective's metric, whose name is in `metric`; low and high are 95 % t intervals at the chosen
+    epoch, chosen_epochs "4 5 5" by seed, seconds the mean of all replicates; caveat says where "test" is no test.
     """
-    rows = [_variant_row(replicates) for name in data.variants if (replicates := data.of(name))]
+    metric = data.overview.study.objective_spec.metric
+    rows = [_variant_row(replicates, metric) for name in data.variants if (replicates := data.of(name))]
     measured = ("validation_accuracy", "test_accuracy", "test_sd", "test_low", "test_high", "last_test_accuracy")
     columns = {"variant": TEXT} | hyperparameter_columns(r.params for r in data.replicates)
     columns |= {"n": INTEGER, "unfinished": INTEGER} | dict.fromkeys(measured, NUMBER)
-    return frame(rows, columns | {"test_loss": NUMBER, "chosen_epochs": TEXT, "seconds": NUMBER, "caveat": TEXT})
+    columns |= {"test_loss": NUMBER, "metric": TEXT} | dict.fromkeys(("test_value", "value_low", "value_high"), NUMBER)
+    return frame(rows, columns | {"chosen_epochs": TEXT, "seconds": NUMBER, "caveat": TEXT})
 
 
-def _variant_row(replicates: Sequence[Replicate]) -> dict[str, Any]:
-    rows = [_replicate_row(replicate) for replicate in replicates]
+def _variant_row(replicates: Sequence[Replicate], metric: str) -> dict[str, Any]:
+    rows = [_replicate_row(replicate, metric) for replicate in replicates]
     finished = [row for row in rows if row["chosen_epoch"] is not None]
     test = vars(summarize([row["test_accuracy"] for row in finished])) if finished else {}
+    values = [row["test_value"] for row in finished if row["test_value"] is not None]
+    of_metric = vars(summarize(values)) if values else {}
 
     def mean(name: str, rows: Sequence[Mapping[str, Any]] = finished) -> float | None:
         known = [row[name] for row in rows if row[name] is not None]
@@ -71,6 +75,10 @@ def _variant_row(replicates: Sequence[Replicate]) -> dict[str, Any]:
         "test_accuracy": test.get("mean"),
         **{f"test_{name}": value for name, value in test.items()},
         **{name: mean(name) for name in ("validation_accuracy", "last_test_accuracy", "test_loss")},
+        "metric": metric,
+        "test_value": of_metric.get("mean"),
+        "value_low": of_metric.get("low"),
+        "value_high": of_metric.get("high"),
         "chosen_epochs": " ".join(str(row["chosen_epoch"]) for row in finished),
         "seconds": mean("seconds", rows),
         "caveat": CAVEAT if any(row["overlaps_training"] for row in rows) else "",
@@ -78,16 +86,17 @@ def _variant_row(replicates: Sequence[Replicate]) -> dict[str, Any]:
 
 
 def replicates_table(data: StudyData) -> pd.DataFrame:
-    """One row a replicate; validation_accuracy, test_accuracy and test_loss are those of the chosen epoch."""
+    """One row a replicate; validation and test are of the chosen epoch, test_value in the objective's `metric`."""
     columns = {"variant": TEXT, "seed": INTEGER, "state": TEXT, "reason": TEXT}
     columns |= hyperparameter_columns(r.params for r in data.replicates)
     columns |= {"chosen_epoch": INTEGER, "validation_accuracy": NUMBER, "test_accuracy": NUMBER, "test_loss": NUMBER}
-    columns |= {"correct": INTEGER, "total": INTEGER, "last_epoch": INTEGER, "last_test_accuracy": NUMBER}
-    columns |= {"last_test_loss": NUMBER, "overlaps_training": FLAG, "seconds": NUMBER}
-    return frame([_replicate_row(replicate) for replicate in data.replicates], columns)
+    columns |= {"metric": TEXT, "test_value": NUMBER, "correct": INTEGER, "total": INTEGER, "last_epoch": INTEGER}
+    columns |= {"last_test_accuracy": NUMBER, "last_test_loss": NUMBER, "overlaps_training": FLAG, "seconds": NUMBER}
+    metric = data.overview.study.objective_spec.metric
+    return frame([_replicate_row(replicate, metric) for replicate in data.replicates], columns)
 
 
-def _replicate_row(replicate: Replicate) -> dict[str, Any]:
+def _replicate_row(replicate: Replicate, metric: str) -> dict[str, Any]:
     chosen, last = (vars(one) if one else {} for one in (replicate.chosen, replicate.last))
     validation = {epoch["epoch"]: epoch.get("validation_accuracy") for epoch in replicate.epochs}
     return {
@@ -97,6 +106,8 @@ def _replicate_row(replicate: Replicate) -> dict[str, Any]:
         "validation_accuracy": validation.get(chosen.get("epoch")),
         "test_accuracy": chosen.get("accuracy"),
         "test_loss": chosen.get("loss"),
+        "metric": metric,
+        "test_value": replicate.chosen and replicate.chosen.measured(metric),
         "correct": chosen.get("correct"),
         "total": chosen.get("total"),
         "last_epoch": last.get("epoch"),

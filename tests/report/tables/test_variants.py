@@ -9,6 +9,7 @@ import pytest
 from scipy import stats
 
 from hw2tune.report.claims import CAVEAT, claims
+from hw2tune.report.selection import optimism
 from hw2tune.report.study_data import StudyData, read_study_data
 from hw2tune.report.tables import pairs_table, replicates_table, variants_table
 from tests.report.fake_study import write_fake_study
@@ -78,6 +79,27 @@ def test_replicates_carry_their_counts(fake: StudyData) -> None:
     assert len(table) == 12
     assert (table["correct"] / table["total"]).tolist() == table["test_accuracy"].tolist()
     assert not table["overlaps_training"].any()
+
+
+def test_the_objectives_own_metric_stands_beside_accuracy(fake: StudyData) -> None:
+    study = fake.overview.study.model_copy(update={"objective": "macro_f1"})
+    data = replace(
+        fake,
+        overview=replace(fake.overview, study=study),
+        replicates=[
+            replace(one, chosen=replace(one.chosen, metric="macro_f1", value=0.9 + one.seed / 100))
+            for one in fake.replicates
+            if one.chosen and one.variant != "l2"
+        ]
+        + fake.of("l2"),  # as an earlier version tested it
+    )
+    assert optimism(data).test.mean == pytest.approx(0.91)  # type: ignore[union-attr]
+    values = replicates_table(data).set_index(["variant", "seed"])["test_value"]
+    assert values["tuned"].tolist() == [0.9, 0.91, 0.92] and values["l2"].isna().all()
+    row = variants_table(data).set_index("variant").loc["tuned"]
+    half = 4.302653 * 0.01 / np.sqrt(3)  # t of two degrees of freedom
+    assert (row["metric"], row["test_value"]) == ("macro_f1", pytest.approx(0.91))
+    assert (row["value_low"], row["value_high"]) == pytest.approx((0.91 - half, 0.91 + half))
 
 
 def test_figures_from_training_images_carry_the_caveat(fake: StudyData) -> None:
