@@ -16,6 +16,7 @@ from hw2tune.paths import safe_name
 from hw2tune.records.atomic import read_record, write_atomically
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.overview import Overview
+from hw2tune.records.reads import ON_VALIDATION
 from hw2tune.records.replicates import Replicate, ReplicatesFolder, Training, every_replicate, read_replicates
 from hw2tune.records.trials.epochs import read_epochs
 from hw2tune.records.trials.rows import TrialRow
@@ -107,7 +108,7 @@ def read_replicate_runs(overview: Overview) -> list[LoggedRun]:
     for path in sorted(place.trainings.glob("*/training.json"), key=lambda path: (path.stat().st_mtime, path)):
         one = read_record(path, Training)
         if one and one.label and one.key not in tested:
-            race = one.label.startswith("race: ")
+            race = one.label.startswith(ON_VALIDATION)
             runs.append(_run(
                 study, one, path, one.chosen_epoch, kind="race" if race else "replicate", label=one.label,
                 state=DIVERGED if one.diverged else COMPLETE, reason=one.diverged,

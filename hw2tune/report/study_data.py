@@ -12,6 +12,7 @@ from hw2tune.records.arrays import Array
 from hw2tune.records.atomic import read_record
 from hw2tune.records.dataset import DatasetRecord, images_of, read_dataset, short
 from hw2tune.records.environment import runs
+from hw2tune.records.finalists import SpecificationCurve, read_curves
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.overview import Overview, read_overview
 from hw2tune.records.replicates import (
@@ -88,6 +89,13 @@ class StudyData:
         """The candidate of the race that became `tuned`."""
         race = self.race
         return next((one for one in race.candidates if one.trial == race.winner), None) if race else None
+
+    @property
+    def curves(self) -> list[SpecificationCurve]:
+        """The change of each claim that was made in each finalist, in the order of the claims."""
+        order = [(claim.a.variant, claim.b.variant) for claim in self.overview.study.claims]
+        found = {(one.variant, one.against): one for one in read_curves(ReplicatesFolder.of(self.overview.folder))}
+        return [found[pair] for pair in dict.fromkeys(order) if pair in found]
 
     def side(self, variant: str) -> Side:
         """Return the configuration of a variant: a reference, the winner, or one of them with changed values."""

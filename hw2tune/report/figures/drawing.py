@@ -14,7 +14,7 @@ from hw2tune.records.trials.states import COMPLETE
 from hw2tune.report.claims import params_of, same_configuration, same_sentence
 from hw2tune.report.study_data import StudyData
 
-Section = Literal["claims", "curves", "weights", "examples", "features", "classes", "data", "search"]
+Section = Literal["claims", "curves", "weights", "examples", "features", "classes", "data", "finalists", "search"]
 MOST_LETTERS = 11  # of a class name in a figure
 Arrays = dict[str, Array]
 

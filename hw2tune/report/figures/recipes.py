@@ -24,6 +24,7 @@ from hw2tune.report.figures import classes, examples
 from hw2tune.report.figures.coordinates import draw_coordinates
 from hw2tune.report.figures.curves import draw_curves
 from hw2tune.report.figures.drawing import CannotDrawError, Mark, Recipe, Section, class_names
+from hw2tune.report.figures.finalists import draw_finalists
 from hw2tune.report.figures.history import draw_history, draw_pareto
 from hw2tune.report.figures.hyperparameters import draw_importances, draw_weight_decay
 from hw2tune.report.figures.networks import feature_recipes, weight_recipes
@@ -75,6 +76,12 @@ def recipes(data: StudyData) -> list[Recipe]:
         *feature_recipes(data),
         *classes.recipes(data),
         Recipe("preprocessing", "data", "What preprocessing does to the pixels", draw_preprocessing),
+        *(
+            Recipe(
+                "specification-curve", "finalists", "The change in each finalist", partial(draw_finalists, curve=one)
+            )
+            for one in data.curves
+        ),
         Recipe("search-history", "search", "The search, trial by trial", draw_history),
         *([pareto] if data.overview.study.second_objective else []),
         Recipe("parallel-coordinates", "search", "Hyperparameters of all trials", draw_coordinates),

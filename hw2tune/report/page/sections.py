@@ -247,6 +247,7 @@ SECTIONS: Sequence[tuple[str, str, Callable[[StudyResults], list[Block]]]] = (
     ("features", "Feature maps", partial(figure_blocks, "features")),
     ("classes", "Classes", partial(figure_blocks, "classes")),
     ("preprocessing", "Preprocessing", partial(figure_blocks, "data")),
+    ("finalists", "The change in each finalist", partial(figure_blocks, "finalists")),
     ("search", "Search", search_blocks),
     # The study doctor's place: ("doctor", "Study doctor", doctor_blocks). Without blocks it does not show.
     ("replicates", "Replicates", replicate_blocks),
