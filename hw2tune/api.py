@@ -175,6 +175,7 @@ def replicate_study(
     *,
     replicates: int = 5,
     race: int = RACE,
+    each_finalist: int = 0,
     results_dir: str | Path = "ray_results",
     data_dir: Path | None = None,
     output: Path | None = None,
@@ -186,7 +187,8 @@ def replicate_study(
     """Train what the claims of studies name on `replicates` seeds, test them, and write the report.
 
     Without a name the only study in the results is meant. What is trained already is not trained again. The `race` best
-    trials compete for the winner. `trust` as in `run_study`. A `connection` that others use as well has resources and
+    trials compete for the winner; the change of a claim is made in each of them on `each_finalist` further seeds and
+    read on validation images. `trust` as in `run_study`. A `connection` that others use as well has resources and
     listeners of its own. Raises Hw2tuneError.
     """
     from hw2tune.replication.studies import chosen_folders, replicate_studies
@@ -202,7 +204,13 @@ def replicate_study(
             folders = [StudyFolder(here / name) for name in names]
             refuse_unwritable(output or default_target(folders))  # before Ray's seconds and the trainings' hours
             overviews = replicate_studies(
-                folders, replicates=replicates, race=race, data_dir=data_dir, connection=connection, tell=tell
+                folders,
+                replicates=replicates,
+                race=race,
+                each_finalist=each_finalist,
+                data_dir=data_dir,
+                connection=connection,
+                tell=tell,
             )
             tell.stage("drawing the report")
             report = write_report(folders, output, overviews)

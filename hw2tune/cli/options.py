@@ -173,6 +173,14 @@ Log = Annotated[
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show nothing while it runs.")]
 Replicates = Annotated[int, number("Seeds that each variant is trained on.")]
+EachFinalist = Annotated[
+    int,
+    number(
+        "Make the change of a claim in each finalist of the race, too, on so many further seeds, and read it on "
+        "validation images; 0 for none.",
+        0,
+    ),
+]
 TimeBudget = Annotated[
     float | None,
     typer.Option(parser=seconds, metavar="DURATION", help="Stop in order after this long, as 90s, 30m or 1h30m."),

@@ -34,6 +34,7 @@ def summarize(
     names: opt.Results = None,
     replicates: opt.Replicates = 5,
     race: opt.Race = RACE,
+    each_finalist: opt.EachFinalist = 0,
     results_dir: opt.ResultsDir = "ray_results",
     data_dir: opt.DataDir = None,
     trust: opt.Trust = None,
@@ -60,9 +61,9 @@ def summarize(
     loggers = make_loggers(log, results_dir, names or ()) if log else []
     with progress(quiet=quiet) as tell:
         report = replicate_study(
-            names or (), replicates=replicates, race=race, results_dir=results_dir, data_dir=data_dir,
-            cpus_per_trial=cpus_per_trial, gpus_per_trial=gpus_per_trial, concurrency=concurrency, address=address,
-            output=target, listeners=[tell, *loggers],
+            names or (), replicates=replicates, race=race, each_finalist=each_finalist, results_dir=results_dir,
+            data_dir=data_dir, cpus_per_trial=cpus_per_trial, gpus_per_trial=gpus_per_trial, concurrency=concurrency,
+            address=address, output=target, listeners=[tell, *loggers],
         )  # fmt: skip
     print_files(report, open_page=open_page, json=json)
 

@@ -50,6 +50,12 @@ def change_of(study: Study, claim: Claim) -> tuple[Values, Values] | None:
 def run_each_finalist(context: Context, overview: Overview, *, seeds: int, race: int) -> None:
     """Train the missing pairs of each claim about a change, and write the curves. No test image is read."""
     study = overview.study
+    if not any(change_of(study, claim) for claim in study.claims):
+        context.tell.note(
+            f"{study.name}: no claim is about a change, so there is none to make in each finalist; claim "
+            '`tuned` against `{ of = "tuned", with = { ... } }`'
+        )
+        return
     numbers = [study.seed + FINALIST_SEEDS + number for number in range(seeds)]
     without_weights = replace(context, trainings={})  # which are not kept in memory
     curves = specification_curves(

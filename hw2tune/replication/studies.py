@@ -25,6 +25,7 @@ from hw2tune.records.replicates import (
     write_current,
     write_replicate,
 )
+from hw2tune.replication.finalists import run_each_finalist
 from hw2tune.replication.race import candidates
 from hw2tune.replication.replicate import run_replicates
 from hw2tune.replication.train import Context, key_of, replicate_of
@@ -55,8 +56,12 @@ def replicate_studies(
     data_dir: Path | None,
     connection: Connection,
     tell: Listeners,
+    each_finalist: int = 0,
 ) -> list[Overview]:
-    """Train and test the missing replicates of each study, and return the studies. Raises Hw2tuneError."""
+    """Train and test the missing replicates of each study, and return the studies. Raises Hw2tuneError.
+
+    With `each_finalist` the change of a claim is then made in each finalist, on so many seeds.
+    """
     overviews = [read_overview(folder) for folder in folders]
     for overview in overviews:  # a study without a value is refused before Ray's seconds
         if overview.study.arms:
@@ -70,7 +75,10 @@ def replicate_studies(
                 data = load_for(study, data_dir, tell)
                 keep_images(folder, data)
                 seeds = [study.seed + 1 + number for number in range(replicates)]  # the search trains on the study's
-                run_replicates(_begun(folder, study, data, connection, tell, seeds), overview, seeds=seeds, race=race)
+                context = _begun(folder, study, data, connection, tell, seeds)
+                run_replicates(context, overview, seeds=seeds, race=race)
+                if each_finalist:
+                    run_each_finalist(context, overview, seeds=each_finalist, race=race)
                 tell(ReplicationFinished(folder=str(folder.root)))
     return overviews
 

@@ -2,14 +2,24 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
+from hw2tune.data.load import load_dataset
+from hw2tune.events import Event, Listeners, Noted
+from hw2tune.execution.request import Connection
 from hw2tune.records.finalists import curves_file, read_curves, write_curves
-from hw2tune.records.replicates import ReplicatesFolder, Training
+from hw2tune.records.overview import read_overview
+from hw2tune.records.reads import ON_VALIDATION
+from hw2tune.records.replicates import ReplicatesFolder, Training, write_training
 from hw2tune.records.trials.rows import TrialRow
-from hw2tune.replication.finalists import change_of, specification_curves
+from hw2tune.replication.finalists import FINALIST_SEEDS, change_of, run_each_finalist, specification_curves
+from hw2tune.replication.race import candidates
+from hw2tune.replication.train import Context, key_of
+from hw2tune.resources import ResourceRequest
 from hw2tune.study.file import find_study, parse_study
 from hw2tune.study.schema import Claim
+from tests.report.fake_study import write_fake_study
 
 STUDY = parse_study(*find_study("quickstart"))
 PLAIN = {"learning_rate": 0.01, "batch_size": 64, "optimizer": "adam"}
@@ -127,3 +137,50 @@ def test_curves_are_read_back_as_written_and_damaged_ones_are_none(tmp_path):
     assert read_curves(folder) == []
     curves_file(folder).write_text("{")
     assert read_curves(folder) == []
+
+
+class WithoutRay(Connection):
+    """A connection that says when Ray would be started."""
+
+    def cluster(self, meanwhile=""):
+        raise AssertionError("a training was missing")
+
+
+@pytest.fixture
+def searched(tmp_path):
+    """A study with trials and without a race, its context without Ray, and what it told."""
+    overview = read_overview(write_fake_study(tmp_path, seeds=0))
+    events: list[Event] = []
+    tell = Listeners([events.append])
+    data = load_dataset("synthetic-mnist", validation_size=100)
+    folder = ReplicatesFolder.of(overview.folder)
+    context = Context(
+        study=overview.study, folder=folder, data=data, connection=WithoutRay(ResourceRequest(), tell), tell=tell
+    )
+    return overview, context, events
+
+
+def test_trainings_that_are_kept_are_not_repeated_and_their_curve_is_recorded(searched):
+    overview, context, _ = searched
+    scripted = Scripted(lambda h, seed: 0.5 + 0.01 * (h.weight_decay > 0))
+    seeds = [overview.study.seed + FINALIST_SEEDS + number for number in (0, 1)]
+    expected = specification_curves(overview.study, candidates(overview, 3), seeds=seeds, train=scripted)
+    for job in scripted.jobs:
+        training = scripted.training(job.task.hyperparameters, job.task.seed)
+        key = key_of(job.task, context.data, context.capacity)
+        write_training(context.folder.trainings, replace(training, key=key, arrays={"chosen/w": np.ones(1)}))
+    run_each_finalist(context, overview, seeds=2, race=3)
+    assert read_curves(context.folder) == expected != []
+    assert all(job.label.startswith(ON_VALIDATION) for job in scripted.jobs)
+
+
+def test_a_study_whose_claims_are_no_change_says_so_and_trains_nothing(searched):
+    overview, context, events = searched
+    plain = study(claim("tuned", "baseline"))
+    context = replace(context, study=plain)
+    run_each_finalist(context, replace(overview, study=plain), seeds=2, race=3)
+    assert [one.text for one in events if isinstance(one, Noted)] == [
+        "quickstart: no claim is about a change, so there is none to make in each finalist; claim `tuned` against "
+        '`{ of = "tuned", with = { ... } }`'
+    ]
+    assert not curves_file(context.folder).exists()
