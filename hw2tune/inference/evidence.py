@@ -5,24 +5,22 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from hw2tune.inference.intervals import Array, Looks, looks
+from hw2tune.inference.intervals import Looks, looks
 from hw2tune.inference.statistics import SAME
+from hw2tune.records.arrays import Array
 from hw2tune.records.replicates import Replicate
 from hw2tune.records.trials.states import DIVERGED
 from hw2tune.study.objectives import Objective, objective_of, sign_of
 
-COLLAPSE_DEVIATIONS = 5 * 1.4826  # median absolute deviations; the latter factor makes them standard deviations
+COLLAPSE_DEVIATIONS = 4 * 1.4826  # median absolute deviations; the latter factor makes them standard deviations
 COLLAPSE_FROM = 5  # seeds from which far below is told
 WORTH = 0.5  # by default of the order of an accuracy's standard error: this over sqrt(test images), as a fraction
 LEAST_SAMPLES = 50  # of the test images, on which a metric must be a number
 
-Labels = NDArray[Any]
-Arrays = Mapping[str, NDArray[Any]]
+Arrays = Mapping[str, Array]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +40,7 @@ class Evidence:
     trained: int = 0  # seeds on which both sides ended, in whatever way
     metric: str = "validation_accuracy"  # objective whose values on test images differ
     worth: float | None = None  # smallest difference that matters, in the unit of the differences
-    omitted: list[str] = field(default_factory=list)  # seeds without a pair, and why
+    omitted: list[str] = field(default_factory=list)  # seeds without a pair, unless one diverged, and why
 
     def looks(self, alpha: float) -> Looks:
         """Return the numbers after each seed, at level 1 - alpha."""
@@ -64,16 +62,17 @@ def default_worth(images: int) -> float:
     return WORTH / math.sqrt(images)
 
 
-def collapsed(accuracies: Array, against: Array, chance: float) -> tuple[int, int]:
+def collapsed(accuracies: Array, against: Array, chance: float, least: float) -> tuple[int, int]:
     """Return on how many seeds of either side (n,) accuracies are not above chance, or far below the side's median.
 
-    Far is 5 standard deviations, told by the median absolute deviation of both sides together: 3, told by a side's own,
-    would mark 11 to 15 % of healthy sides, whatever n; this marks 2.9 % at n = 5 and 0.2 % at n = 20 (simulated).
+    Far is 4 standard deviations, told by the larger median absolute deviation of the two sides, and more than `least`.
+    3 of a side's own would mark 11 to 15 % of healthy sides at any n; this marks 2.3 % at n = 5 and 0.4 % at n = 20
+    (simulated).
     """
-    below = np.stack([side - np.median(side) for side in (accuracies, against)])
-    enough = below.shape[1] >= COLLAPSE_FROM
-    limit = -COLLAPSE_DEVIATIONS * np.median(np.abs(below)) - SAME if enough else -np.inf
-    marked = (below < limit) | (np.stack([accuracies, against]) <= chance)
+    both = np.stack([accuracies, against])
+    below = both - np.median(both, axis=1, keepdims=True)
+    far = max(COLLAPSE_DEVIATIONS * np.median(np.abs(below), axis=1).max(), least)
+    marked = (both <= chance) | ((below < -far - SAME) & (both.shape[1] >= COLLAPSE_FROM))
     return int(marked[0].sum()), int(marked[1].sum())
 
 
@@ -90,7 +89,8 @@ def gather(
     """Return the evidence of replicates called `variant` and `against`, at the chosen epoch on the test images.
 
     It is in the objective `metric`, or in accuracy if an earlier version tested any of them, which measured no other.
-    `arrays` returns the predictions of both on a seed, None for missing ones.
+    `arrays` returns the predictions of both on a seed, None for missing ones. `worth` is in the unit of a study file:
+    points for fractions of images.
     """
     objective = objective_of(metric)
     if not all(one.has(objective.metric) for one in (*replicates, *others)):
@@ -106,7 +106,8 @@ def gather(
     labels, correct = right_predictions(pairs)
     images = max((one.total for one in chosen[0]), default=0)
     chance = float(np.bincount(labels).max() / len(labels)) if labels is not None and len(labels) else 0.0
-    low = collapsed(accuracies[0], accuracies[1], chance) if seeds else (0, 0)
+    low = collapsed(accuracies[0], accuracies[1], chance, default_worth(max(images, 1))) if seeds else (0, 0)
+    usual = default_worth(images) if images and objective.is_share else None
     sides = (variant, first), (against, second)
     return Evidence(
         variant=variant,
@@ -118,12 +119,12 @@ def gather(
         failed=(len(failed[0]) + low[0], len(failed[1]) + low[1]),
         trained=len(ended),
         metric=objective.name,
-        worth=default_worth(images) if worth is None and images and objective.is_share else worth,
+        worth=usual if worth is None else worth / objective.scale,
         omitted=[
             f"{name} {side[seed].state if seed in side else 'was not trained'} on seed {seed}"
             for seed in sorted(first.keys() | second.keys())
             for name, side in sides
-            if seed not in side or side[seed].chosen is None
+            if seed not in side or (side[seed].chosen is None and side[seed].state != DIVERGED)
         ],
     )
 
@@ -152,7 +153,7 @@ def _over_images(objective: Objective, correct: Array, pairs: Sequence[tuple[Arr
     return np.atleast_2d(np.cov(known)) if known.shape[1] >= LEAST_SAMPLES else None
 
 
-def right_predictions(pairs: Sequence[tuple[Arrays | None, Arrays | None]]) -> tuple[Labels | None, Array | None]:
+def right_predictions(pairs: Sequence[tuple[Arrays | None, Arrays | None]]) -> tuple[Array | None, Array | None]:
     """Return the labels and which predictions are right, (2, n, N) of 0 and 1; None if any pair is not complete."""
     labels = next((one["labels"] for pair in pairs for one in pair if one and "labels" in one), None)
     rows = [[_right(one, labels) for one in pair] for pair in pairs]
@@ -161,7 +162,7 @@ def right_predictions(pairs: Sequence[tuple[Arrays | None, Arrays | None]]) -> t
     return labels, np.swapaxes(np.array(rows, dtype=np.float64), 0, 1)
 
 
-def _right(arrays: Arrays | None, labels: Labels | None) -> NDArray[np.bool_] | None:
+def _right(arrays: Arrays | None, labels: Array | None) -> Array | None:
     """Return which predictions are right; None for missing ones, and for those of other images."""
     if not arrays or labels is None or not np.array_equal(arrays.get("labels", ()), labels):
         return None

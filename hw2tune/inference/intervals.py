@@ -6,15 +6,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import special
 
 from hw2tune.inference.statistics import SAME
-
-Array = NDArray[Any]
+from hw2tune.records.arrays import Array
 
 
 @dataclass(frozen=True, kw_only=True)

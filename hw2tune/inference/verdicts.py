@@ -16,12 +16,15 @@ import numpy as np
 from scipy import special
 
 from hw2tune.inference.evidence import Evidence
-from hw2tune.inference.intervals import Array, Looks, anytime_factor
-from hw2tune.inference.statistics import ALPHA, SAME, holm
+from hw2tune.inference.intervals import Looks, anytime_factor
+from hw2tune.inference.statistics import ALPHA, POWER, SAME, holm
+from hw2tune.records.arrays import Array
 
 BETTER, WORSE, THE_SAME, UNDECIDED, SINGLE_RUN = "better", "worse", "the same", "undecided", "single run"
 FUTILE_FROM = 5  # seeds below which the deviation is too poor an estimate to give up on
 FUTILE_BELOW = 0.1  # chance of a verdict below which more seeds are not worth their price
+
+MOST_NEEDED, MOST_MULTIPLE = 10_000, 20  # seeds, and multiples of the worth, up to which a needed number is told
 
 Interval = tuple[float, float]
 
@@ -168,16 +171,40 @@ def futile(evidence: Evidence, rule: Rule, most: int) -> bool:
     if n < FUTILE_FROM or n >= most:
         return n >= most
     after = evidence.looks(rule.alpha)
-    mean, sd, of_images = (float(each[-1]) for each in (after.mean, after.sd, after.of_images))
-    error = sd * math.sqrt(1 / n - 1 / most)
-    if error == 0 or not math.isfinite(of_images):
+    mean, sd = float(after.mean[-1]), float(after.sd[-1])
+    half, error = _half_width_at(np.array([float(most)]), after, rule)[0], sd * math.sqrt(1 / n - 1 / most)
+    if error == 0 or not math.isfinite(half):
         return False
-    seeds = sd / math.sqrt(most) * float(anytime_factor(np.array(float(most)), rule.alpha))
-    both = math.sqrt(sd**2 / most + of_images) * float(special.stdtrit(most - 1, 1 - rule.alpha / 2))
-    half, worth = max(seeds, both), evidence.worth or 0.0
+    worth = evidence.worth or 0.0
 
     def below(limit: float) -> float:
         return float(special.stdtr(n - 1, (limit - mean) / error))
 
     decided = below(-half) + 1 - below(half)
     return decided + max(0.0, below(worth - half) - below(half - worth)) < FUTILE_BELOW
+
+
+def needed_seeds(evidence: Evidence, rule: Rule) -> tuple[int, float] | None:
+    """Return about how many seeds show a difference with POWER, if deviations stay as they are, and which difference.
+
+    The difference is the evidence's worth, no less than an image, or the first multiple of it that these test images
+    can show at all; None if nothing tells the deviations, or no number of seeds up to MOST_NEEDED suffices.
+    """
+    after = evidence.looks(rule.alpha)
+    sd = float(after.sd[-1])
+    if evidence.worth is None or not evidence.images or sd <= SAME:
+        return None
+    n = np.arange(2.0, MOST_NEEDED + 1)
+    shown = _half_width_at(n, after, rule) + special.ndtri(POWER) * sd / np.sqrt(n)
+    for multiple in range(1, MOST_MULTIPLE + 1):
+        difference = multiple * max(evidence.worth, 1 / evidence.images)
+        if (shown <= difference).any():
+            return int(n[(shown <= difference).argmax()]), difference
+    return None
+
+
+def _half_width_at(n: Array, after: Looks, rule: Rule) -> Array:
+    """Return the half width of the deciding interval at numbers `n` of seeds, with the deviations of the last look."""
+    sd, of_images = after.sd[-1], after.of_images[-1]
+    both = np.sqrt(sd**2 / n + of_images) * special.stdtrit(n - 1, 1 - rule.alpha / 2)
+    return np.asarray(np.maximum(sd / np.sqrt(n) * anytime_factor(n, rule.alpha), both))

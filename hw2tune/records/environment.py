@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import platform
@@ -10,7 +11,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from importlib import metadata, resources
@@ -18,9 +19,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import psutil
+from pydantic import TypeAdapter, ValidationError
 
 from hw2tune.records.atomic import read_record, set_aside, write_atomically
 from hw2tune.records.layout import StudyFolder
+from hw2tune.study.schema import Claim
 from hw2tune.text.plain import SCHEMA, without_secrets
 
 PACKAGES = ("hw2tune", "torch", "ray", "optuna", "numpy", "pandas", "matplotlib", "scipy")
@@ -84,6 +87,32 @@ def replicates_runs(entries: Iterable[Mapping[str, Any]]) -> list[ReplicatesRun]
                 )
             )
     return found
+
+
+def planned(entries: Iterable[Mapping[str, Any]], claims: Sequence[Claim]) -> tuple[int, int | None]:
+    """Return the number of claims ever made, by `claims` or a run of replicates, and the fixed number of seeds.
+
+    The latter is None unless every run asked for the same number and no claim came after the first run.
+    """
+    asked = replicates_runs(entries)
+    made: list[Any] = []
+    first = 0
+    for each in (*(_read(run.claims) for run in asked), claims):
+        made += [sides for one in each if (sides := _sides(one)) not in made]
+        first = first or len(made)
+    numbers = {run.asked for run in asked}
+    number = numbers.pop() if len(numbers) == 1 and len(made) == first else None
+    return len(made), None if number == "auto" else number
+
+
+def _read(claims: Sequence[Any] | None) -> list[Claim]:
+    with contextlib.suppress(ValidationError):  # damaged, or of the first version, which noted none
+        return TypeAdapter(list[Claim]).validate_python(claims)
+    return []
+
+
+def _sides(claim: Claim) -> Any:
+    return [(side.of, side.changes) for side in (claim.a, claim.b)]
 
 
 def run_facts() -> dict[str, Any]:

@@ -8,16 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from hw2tune.errors import NotComparableError
+from hw2tune.inference.evidence import Arrays, gather
 from hw2tune.inference.statistics import Summary, summarize
+from hw2tune.inference.verdicts import Rule
 from hw2tune.records.dataset import short
 from hw2tune.records.remote.mirror import reading_study
 from hw2tune.records.replicates import Replicate
-from hw2tune.report.claims import MISSING, SAME, ClaimResult, compared, corrected, paired, same_configuration
+from hw2tune.report.claims import MISSING, REPORT_SCHEMA, SAME, ClaimResult, Tested, judged, rule_of
+from hw2tune.report.configurations import same_configuration
 from hw2tune.report.study_data import StudyData, read_study_data
 from hw2tune.study.objectives import is_loss
 from hw2tune.study.schema import Study
 from hw2tune.text.numbers import configuration_words, counted, is_user_metric, listed
-from hw2tune.text.plain import SCHEMA
 from hw2tune.user_code.files import code_digest, code_reference
 
 
@@ -56,8 +58,8 @@ class StudyComparison:
             }
             for data in (self.a, self.b)
         ]
-        pairs = [asdict(one) for one in self.pairs]
-        return {"schema": SCHEMA, "studies": studies, "pairs": pairs, "notes": self.notes}
+        pairs = [one.numbers for one in self.pairs]
+        return {"schema": REPORT_SCHEMA, "studies": studies, "pairs": pairs, "notes": self.notes}
 
 
 def compare_studies(a: str, b: str, *, results_dir: str | Path = "ray_results") -> StudyComparison:
@@ -71,7 +73,7 @@ def compare_studies(a: str, b: str, *, results_dir: str | Path = "ray_results") 
     if reasons := list(_incomparable(first, second)):
         raise NotComparableError(f"{a} and {b} cannot be compared: {'; '.join(reasons)}")
     shared = [name for name in dict.fromkeys(one.variant for one in first.replicates) if second.of(name)]
-    pairs = corrected([_pair(first, second, variant) for variant in shared])
+    pairs = judged([_pair(first, second, variant) for variant in shared], _rule(first, second, len(shared)))
     return StudyComparison(a=first, b=second, pairs=pairs, notes=list(_notes(first, second)))
 
 
@@ -129,22 +131,33 @@ def _evaluation(replicate: Replicate) -> str:
     return f"on {read.split}{', which was trained on' if read.overlaps_training else ''}, {when}"
 
 
-def _pair(a: StudyData, b: StudyData, variant: str) -> ClaimResult:
+def _pair(a: StudyData, b: StudyData, variant: str) -> ClaimResult | Tested:
     ours, theirs = b.of(variant), a.of(variant)
     names = f"{variant} of {b.name}", f"{variant} of {a.name}"
     same = same_configuration(ours[0].params, theirs[0].params)
     if same and _training(a) == _training(b):
         told = f"{names[0]} and {names[1]} are the same configuration, trained alike: nothing to compare."
         return ClaimResult(variant=names[0], against=names[1], verdict=SAME, sentence=told)
-    pair = paired(names[0], ours, names[1], theirs)
-    if not pair.seeds:
+
+    def predictions(seed: int) -> tuple[Arrays | None, Arrays | None]:
+        return b.predictions(variant, seed), a.predictions(variant, seed)
+
+    metric = b.overview.study.objective
+    evidence = gather(names[0], ours, names[1], theirs, arrays=predictions, metric=metric)
+    if not evidence.seeds:
         seeds = [listed([one.seed for one in each if one.chosen]) for each in (ours, theirs)]
         told = f"{names[0]} and {names[1]}: no seed in common (finished are {seeds[0]}, and {seeds[1]})."
         return ClaimResult(variant=names[0], against=names[1], verdict=MISSING, sentence=told)
     own, other = ("" if same else f" ({configuration_words(each[0].params)})" for each in (ours, theirs))
     subject = f"the variant {names[0]}{own}, against that of {a.name}{other},"
     subject += " which is the same configuration," if same else ""
-    return compared(*names, pair, subject, lambda seed: (b.arrays(variant, seed), a.arrays(variant, seed)))
+    return Tested(evidence=evidence, subject=subject, predictions=predictions)
+
+
+def _rule(a: StudyData, b: StudyData, pairs: int) -> Rule:
+    """Return the rule for so many pairs: the number of seeds was fixed only if both studies asked for the same."""
+    fixed = {rule_of(data).fixed for data in (a, b)}
+    return Rule(claims=max(1, pairs), fixed=fixed.pop() if len(fixed) == 1 else None)
 
 
 def _training(data: StudyData) -> tuple[object, ...]:

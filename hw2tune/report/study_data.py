@@ -36,6 +36,9 @@ from hw2tune.study.objectives import PARAMETERS
 from hw2tune.study.schema import TUNED, Side
 from hw2tune.text.numbers import listed
 
+PREDICTIONS = ("labels", "predicted", "confidence")  # arrays of one value a test image
+OF_METRICS = ("losses", "resampled")  # arrays that metrics other than the accuracy need
+
 
 @dataclass(frozen=True, kw_only=True)
 class StudyData:
@@ -49,6 +52,7 @@ class StudyData:
     race: Race | None
     environment: list[dict[str, Any]]
     damaged: list[str] = field(default_factory=list)  # what is there and cannot be used, a sentence each
+    _predictions: dict[tuple[str, int], dict[str, Array] | None] = field(default_factory=dict, repr=False)
 
     @property
     def name(self) -> str:
@@ -109,6 +113,14 @@ class StudyData:
         """Predictions, weights and feature maps of one replicate; read on demand, they are large."""
         arrays = read_arrays(ReplicatesFolder.of(self.overview.folder), variant, seed)
         return sound_arrays(arrays, self.dataset) if arrays else None
+
+    def predictions(self, variant: str, seed: int) -> dict[str, Array] | None:
+        """The predictions of one replicate, read once and remembered; None if any of their arrays is missing."""
+        if (variant, seed) not in self._predictions:
+            arrays = self.arrays(variant, seed) or {}
+            known = {name: arrays[name] for name in (*PREDICTIONS, *OF_METRICS) if name in arrays}
+            self._predictions[variant, seed] = known if known.keys() >= set(PREDICTIONS) else None
+        return self._predictions[variant, seed]
 
 
 def read_study_data(folder: StudyFolder, known: Overview | None = None) -> StudyData:

@@ -118,17 +118,16 @@ def _replicate_row(replicate: Replicate, metric: str) -> dict[str, Any]:
 
 
 def pairs_table(claims: Sequence[ClaimResult]) -> pd.DataFrame:
-    """One row a claim; differences of test accuracy are fractions."""
-    columns = {"variant": TEXT, "against": TEXT, "verdict": TEXT, "n": INTEGER, "difference": NUMBER}
-    columns |= dict.fromkeys(("sd", "low", "high", "permutation_p", "permutation_floor", "holm_p"), NUMBER)
-    columns |= dict.fromkeys(("needed_n", "median_seed", "fixed", "broken"), INTEGER)
-    columns |= {"mcnemar_p": NUMBER, "caveat": TEXT, "sentence": TEXT}
-    rows = []
-    for claim in claims:
-        numbers = vars(claim.comparison) if claim.comparison else {"n": 0}
-        test = vars(claim.mcnemar) if claim.mcnemar else {}
-        rows.append({**numbers, **vars(claim), **test, "difference": numbers.get("mean"), "mcnemar_p": test.get("p")})
-    return frame(rows, columns)
+    """One row a claim; differences of accuracy are fractions, positive if `variant` is better.
+
+    low and high are the interval that decides, the hull of those over seeds and over seeds and test images.
+    """
+    columns = {"variant": TEXT, "against": TEXT, "verdict": TEXT, "within": FLAG, "n": INTEGER}
+    columns |= dict.fromkeys(("difference", "sd", "low", "high", "worth", "seeds_low", "seeds_high"), NUMBER)
+    columns |= dict.fromkeys(("two_way_low", "two_way_high", "e_value", "p"), NUMBER)
+    columns |= dict.fromkeys(("reached", "same_reached", "trained", "failed", "failed_against", "needed_n"), INTEGER)
+    columns |= {"needed_difference": NUMBER} | dict.fromkeys(("median_seed", "fixed", "broken"), INTEGER)
+    return frame([claim.numbers for claim in claims], columns | {"metric": TEXT, "caveat": TEXT, "sentence": TEXT})
 
 
 def race_table(data: StudyData) -> pd.DataFrame:

@@ -32,6 +32,7 @@ from hw2tune.records.layout import StudyFolder
 from hw2tune.records.overview import Overview
 from hw2tune.report.appendix.checklists import checklists
 from hw2tune.report.appendix.limits import limits
+from hw2tune.report.claims import REPORT_SCHEMA
 from hw2tune.report.figures import DrawnFigure, MissingFigure, make_figures
 from hw2tune.report.outputs import PAGE, SUMMARY, default_target, replacing
 from hw2tune.report.page.blocks import Prose, Section, Table, render_page
@@ -41,7 +42,7 @@ from hw2tune.report.page.sections import SECTIONS
 from hw2tune.report.results import StudyResults, compute
 from hw2tune.report.study_data import read_study_data
 from hw2tune.text.numbers import listed
-from hw2tune.text.plain import SCHEMA, markdown_table, strict_json
+from hw2tune.text.plain import markdown_table, strict_json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +117,7 @@ def page_html(results: Sequence[StudyResults]) -> str:
 
 def summary_json(results: Sequence[StudyResults]) -> str:
     """Accuracies as fractions, losses in nats; null where there is nothing; paths seen from the file's folder."""
-    content = {"schema": SCHEMA, "studies": [_study(one) for one in results]}
+    content = {"schema": REPORT_SCHEMA, "studies": [_study(one) for one in results]}
     return strict_json(content, indent=1, ensure_ascii=False) + "\n"
 
 
@@ -135,7 +136,7 @@ def _study(results: StudyResults) -> dict[str, Any]:
             "finished": len(data.overview.finished),
             "states": dict(Counter(row.state for row in data.overview.rows)),
         },
-        "claims": [asdict(claim) for claim in results.claims],
+        "claims": [claim.numbers for claim in results.claims],
         "race": results.race_sentence,
         "optimism": optimism and asdict(optimism),
         **{name: records(results.tables[name]) for name in ("variants", "replicates")},

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from hw2tune.terminal.formats import plain_table, print_json
 from hw2tune.terminal.plan import trial_name, value_of
-from hw2tune.text.numbers import configuration_line, counted, label_of, measured, p_value, percent, percent_interval
+from hw2tune.text.numbers import configuration_line, counted, label_of, measured, percent, percent_interval
 from hw2tune.text.plain import SCHEMA
 
 if TYPE_CHECKING:
@@ -130,12 +130,8 @@ def print_comparison(comparison: StudyComparison, console: Console) -> None:
     for variant in comparison.variants:
         table.add_row(f"test, {variant}", *(_accuracy(test_accuracy(data, variant)) for data in both))
     console.print(table)
-    tested = sum(pair.holm_p is not None for pair in comparison.pairs)
     for pair in comparison.pairs:
-        parts = ["-", pair.sentence, pair.detail]
-        if pair.holm_p and tested > 1:
-            parts.append(f"Corrected for {tested} pairs (Holm): permutation {p_value(pair.holm_p)}.")
-        console.print(" ".join(filter(None, parts)), soft_wrap=True)
+        console.print(" ".join(filter(None, ["-", pair.sentence, pair.detail])), soft_wrap=True)
     for note in comparison.notes:
         console.print(f"- note: {note}", soft_wrap=True)
 

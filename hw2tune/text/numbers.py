@@ -43,11 +43,6 @@ def percent_interval(low: Any, high: Any) -> str:
     return DASH if missing(low) or missing(high) else f"{100 * low:.2f} to {100 * high:.2f}"
 
 
-def points_interval(low: Any, high: Any) -> str:
-    """An interval of differences, in points: `-0.31 to +0.21`."""
-    return DASH if missing(low) or missing(high) else f"{points(low)} to {points(high)}"
-
-
 def objective_value(value: Any, objective: str, otherwise: str = DASH) -> str:
     """An accuracy in percent, a loss as it is."""
     return otherwise if missing(value) else objective_of(objective).format(value)
@@ -70,18 +65,6 @@ def difference(value: float, quantity: str) -> str:
     if is_user_metric(quantity):
         return f"{value:+.4f}"
     return f"{value:+.4f} nats" if is_loss(quantity) else f"{points(value)} points"
-
-
-def p_number(p: Any) -> str:
-    """`0.0625`, `< 0.001`."""
-    if missing(p):
-        return DASH
-    return "< 0.001" if p < 0.001 else f"{p:.3g}"
-
-
-def p_value(p: float) -> str:
-    """`p = 0.0625`, `p < 0.001`."""
-    return f"p {p_number(p)}" if p < 0.001 else f"p = {p_number(p)}"
 
 
 def two_digits(number: int) -> int:

@@ -81,7 +81,7 @@ def write_fake_study(
                         "processor": "a processor",
                         "cores": 2,
                         "memory_gib": 24.0,
-                        "seeds": {"study": 0, "split": 0},
+                        "seeds": {"study": 0, "split": 0, "replicates": list(range(seeds))},
                         "data": {"name": "fake", "checksum": "sha256:00", "split_checksum": "sha256:11"},
                         "resources": {"at": "2 CPUs", "trials_at_once": 2},
                     }

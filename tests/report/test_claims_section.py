@@ -23,7 +23,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> StudyResults:
     return compute(read_study_data(write_fake_study(tmp_path_factory.mktemp("results"), seeds=3)))
 
 
-def test_mcnemars_test_stands_in_words_under_the_pairs(results: StudyResults) -> None:
+def test_what_changed_stands_in_words_under_the_pairs(results: StudyResults) -> None:
     names = [block.name for block in variants_blocks(results)]
     assert names[names.index("pairs") + 1] == "pairs-in-detail"
     (details,) = pairs_details(results)
@@ -45,7 +45,12 @@ def test_without_a_pair_nothing_stands_under_the_pairs(results: StudyResults) ->
 
 def test_captions_say_what_the_numbers_are_about(results: StudyResults) -> None:
     caption = pairs_summary(results).caption
-    for words in ("of the median seed alone", "these test images and this split", "80 % power", FAVOURED):
+    for words in (
+        "of the median seed",
+        "other test images of the same kind",
+        "seeds, 3, was fixed",
+        FAVOURED,
+    ):
         assert words in caption
     (race,) = (block for block in search_blocks(results) if block.name == "race")
     assert FAVOURED in str(race)

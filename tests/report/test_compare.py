@@ -61,25 +61,25 @@ def refused(results, a="quickstart", b="longer"):
 def test_variants_that_both_have_are_compared_seed_by_seed(results):
     pairs = {pair.variant: pair for pair in hw2tune.compare_studies("quickstart", "longer", results_dir=results).pairs}
     tuned = pairs["tuned of longer"]
-    assert tuned.against == "tuned of quickstart" and tuned.seeds == (0, 1, 2)
-    comparison = tuned.comparison
-    # Differences of 1, 2 and 3 points: mean 2, sd 1, half width 4.3027 / sqrt(3).
-    assert (comparison.n, round(comparison.mean, 12), round(comparison.sd, 12)) == (3, 0.02, 0.01)
-    assert comparison.high == pytest.approx(0.02 + 0.01 * 4.302653 / 3**0.5, abs=1e-7)
-    assert (tuned.median_seed, tuned.mcnemar.fixed, tuned.mcnemar.broken) == (1, 10, 0)
+    assert tuned.against == "tuned of quickstart"
+    assert tuned.result is not None and tuned.evidence is not None and tuned.evidence.seeds == (0, 1, 2)
+    # Differences of 1, 2 and 3 points: mean 2, sd 1, half width t(1 - 0.05 / 8, 2) = 8.8602 over sqrt(3).
+    assert (tuned.result.n, round(tuned.result.mean, 12), round(tuned.result.sd or 0, 12)) == (3, 0.02, 0.01)
+    low, high = tuned.result.seeds_interval or (0, 0)
+    assert (low, high) == pytest.approx((0.02 - 0.01 * 8.8602 / 3**0.5, 0.02 + 0.01 * 8.8602 / 3**0.5), abs=1e-5)
+    assert (tuned.median_seed, tuned.fixed, tuned.broken) == (1, 10, 0)
     assert tuned.sentence.startswith(
-        "The variant tuned of longer, against that of quickstart, which is the same configuration, changes test "
-        "accuracy by +2.00 points (95 % interval -0.48 to +4.48, n = 3): no difference detectable"
+        "Undecided: the variant tuned of longer, against that of quickstart, which is the same configuration, changes "
+        "test accuracy by +2.00 points (95 % interval "
     )
     assert "tuned of longer fixed 10 images that tuned of quickstart got wrong and broke 0" in tuned.detail
     assert list(pairs) == [f"{name} of longer" for name in ("baseline", "l2", "tuned", "tuned-no-l2")]
-    assert tuned.holm_p == pytest.approx(1.0)  # 0.25 for one pair, four times that for four
 
 
 def test_a_seed_that_one_of_them_has_not_is_omitted_and_named(results):
     write_fake_study(results, name="fewer", seeds=2, max_epochs=6)
     pairs = hw2tune.compare_studies("quickstart", "fewer", results_dir=results).pairs
-    assert {pair.seeds for pair in pairs} == {(0, 1)}
+    assert {pair.evidence.seeds for pair in pairs} == {(0, 1)}
     assert "Omitted: tuned of fewer was not trained on seed 2." in pairs[2].sentence
 
 
@@ -159,5 +159,5 @@ def test_the_command_needs_neither_torch_nor_ray_and_speaks_json(results):
     content = json.loads(shown.stdout)
     assert [study["name"] for study in content["studies"]] == ["quickstart", "longer"]
     assert content["studies"][1]["test_accuracy"]["tuned"]["n"] == 3
-    assert content["pairs"][2]["comparison"]["mean"] == pytest.approx(0.02)
+    assert content["pairs"][2]["difference"] == pytest.approx(0.02)
     assert content["notes"] == ["max epochs: 5 and 7"]

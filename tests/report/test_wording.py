@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from hw2tune.text.numbers import listed, p_number, p_value, points, scientific, two_digits, weight_decay_words
+from hw2tune.text.numbers import listed, points, scientific, two_digits, weight_decay_words
 
 
 @pytest.mark.parametrize(
@@ -20,10 +20,6 @@ def test_small_numbers_are_written_short(value: float, words: str) -> None:
     assert scientific(value) == words
 
 
-def test_small_p_values_are_bounds() -> None:
-    assert (p_value(0.0625), p_value(0.0001), p_value(1.0)) == ("p = 0.0625", "p < 0.001", "p = 1")
-
-
 def test_an_estimated_number_keeps_two_digits() -> None:
     assert [two_digits(number) for number in (5, 22, 237, 19_625)] == [5, 22, 240, 20_000]
 
@@ -38,11 +34,3 @@ def test_weight_decay_is_called_l2_only_where_it_is_coupled() -> None:
     assert weight_decay_words({"optimizer": "adam", "weight_decay": 1e-4}) == "L2 1e-4"
     assert weight_decay_words({"optimizer": "adamw", "weight_decay": 1e-4}) == "decoupled weight decay 1e-4"
     assert weight_decay_words({"optimizer": "sgd"}) == "no weight decay"
-
-
-@pytest.mark.parametrize(
-    ("p", "number"), [(0.0625, "0.0625"), (0.00123, "0.00123"), (0.001, "0.001"), (0.0005, "< 0.001"), (1.0, "1")]
-)
-def test_a_p_value_is_the_same_in_a_sentence_and_in_the_table_beside_it(p: float, number: str) -> None:
-    assert p_number(p) == number
-    assert p_value(p) == (f"p {number}" if number.startswith("<") else f"p = {number}")

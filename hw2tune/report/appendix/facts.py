@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from hw2tune.report.claims import overlaps_training, params_of
+from hw2tune.report.claims import overlaps_training
+from hw2tune.report.configurations import params_of
 from hw2tune.report.results import StudyResults
 from hw2tune.study.schema import TUNED
 from hw2tune.text.numbers import configuration_words, counted, duration, label_of, listed, missing, percent
@@ -234,10 +235,10 @@ def metrics(results: StudyResults) -> Fact:
 
 def uncertainty(results: StudyResults) -> Fact:
     """Intervals of the claims."""
-    compared = [one for one in results.claims if one.comparison and one.comparison.n > 1]
+    compared = [one.result for one in results.claims if one.result and one.result.n > 1]
     if not compared:
         return Fact()
-    seeds = listed(sorted({one.comparison.n for one in compared if one.comparison}))
+    seeds = listed(sorted({one.n for one in compared}))
     return Fact(f"95 % intervals of differences paired by seed (n = {seeds}).", (PAIRS,))
 
 

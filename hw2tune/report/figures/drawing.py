@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from hw2tune.records.arrays import Array
 from hw2tune.records.trials.states import COMPLETE
-from hw2tune.report.claims import params_of, same_configuration, same_sentence
+from hw2tune.report.configurations import params_of, same_configuration, same_sentence
 from hw2tune.report.study_data import StudyData
 
 Section = Literal["claims", "curves", "weights", "examples", "features", "classes", "data", "finalists", "search"]

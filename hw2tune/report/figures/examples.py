@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from hw2tune.paths import safe_name
 from hw2tune.records.arrays import Array
 from hw2tune.records.replicates import Gallery
-from hw2tune.report.claims import SAME, claim
+from hw2tune.report.claims import SAME, claims
 from hw2tune.report.figures.drawing import Arrays, CannotDrawError, Drawing, Recipe, choose, class_name, plain_variants
 from hw2tune.report.figures.style import GREY, SMALL, new_figure
 from hw2tune.report.study_data import StudyData
@@ -70,9 +70,9 @@ def draw_examples(data: StudyData, variant: str) -> Drawing:
 
 
 def draw_changes(data: StudyData, variant: str, against: str, cause: str) -> Drawing:
-    """Five fixed images above five broken ones, on the seed whose McNemar test the claim gives."""
+    """Five fixed images above five broken ones, on the claim's median seed."""
     gallery = gallery_of(data)
-    claimed = claim(data, variant, against)
+    claimed = next(one for one in claims(data) if (one.variant, one.against) == (variant, against))
     if claimed.verdict == SAME:
         raise CannotDrawError(claimed.sentence)
     both, median = [against, variant], claimed.median_seed
@@ -146,8 +146,8 @@ def recipes(data: StudyData) -> list[Recipe]:
     for name in plain_variants(data):
         title, draw = f"Images right and wrong: {name}", partial(draw_examples, variant=name)
         found.append(Recipe(f"examples-{safe_name(name)}", "examples", title, draw, name))
-    claims = data.overview.study.claims
-    for claimed in [one for one in claims if not (one.a.changes or one.b.changes)] or claims[:1]:
+    pairs = data.overview.study.claims
+    for claimed in [one for one in pairs if not (one.a.changes or one.b.changes)] or pairs[:1]:
         variant, against = claimed.a.variant, claimed.b.variant
         cause = "tuning" if is_tuning(claimed) else variant
         title = f"Images that {cause} fixed and broke against {against}"

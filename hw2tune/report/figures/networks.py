@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from hw2tune.paths import safe_name
 from hw2tune.records.arrays import Array
-from hw2tune.report.claims import params_of, same_configuration, same_sentence
+from hw2tune.report.configurations import params_of, same_configuration, same_sentence
 from hw2tune.report.figures.drawing import CannotDrawError, Drawing, Recipe, choose, class_name, distinct_variants
 from hw2tune.report.figures.examples import gallery_of, show_image
 from hw2tune.report.figures.style import SEQUENTIAL, SMALL, WIDTH, Dashes, Look, legend, looks_of, new_figure

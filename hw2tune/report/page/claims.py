@@ -5,19 +5,12 @@ from __future__ import annotations
 from collections import Counter
 
 from hw2tune.records.trials.states import COMPLETE
+from hw2tune.report.claims import rule_of
 from hw2tune.report.page.blocks import Block, Prose, Row, Table
 from hw2tune.report.results import StudyResults
+from hw2tune.report.sentences import amount, interval_words, verdict_words
 from hw2tune.study.schema import TUNED
-from hw2tune.text.numbers import (
-    DASH,
-    configuration,
-    listed,
-    p_number,
-    percent,
-    percent_interval,
-    points,
-    points_interval,
-)
+from hw2tune.text.numbers import DASH, configuration, difference, listed, percent, percent_interval
 
 
 def variants_blocks(results: StudyResults) -> list[Block]:
@@ -62,28 +55,27 @@ def variants_summary(results: StudyResults) -> Table:
 
 
 def pairs_summary(results: StudyResults) -> Table:
-    """One row a claim, with the tests behind it."""
+    """One row a claim: its numbers."""
     rows = []
     for claim in results.claims:
-        pair, tests = claim.comparison, claim.mcnemar
-        cells = [DASH] * 6
-        if pair is not None:
-            p = p_number(pair.permutation_p)  # in brackets as corrected, where something had to be corrected
-            p += f" ({p_number(claim.holm_p)})" if claim.holm_p not in (None, pair.permutation_p) else ""
-            cells = [points(pair.mean), points_interval(pair.low, pair.high), str(pair.n), p]
-            cells += [f"{tests.fixed} / {tests.broken}" if tests else DASH, p_number(tests and tests.p)]
-        rows.append(Row(caveat=claim.caveat, cells=[f"{claim.variant} against {claim.against}", *cells, claim.verdict]))
-    numbers = ["Difference", "95 % interval", "n", "p (sign flip)", "Fixed / broken", "p (McNemar)"]
+        evidence, verdict, cells = claim.evidence, claim.result, [DASH] * 5
+        word = claim.verdict
+        if evidence is not None and verdict is not None:
+            word = verdict_words(evidence, verdict).lower()
+            worth = DASH if evidence.worth is None else amount(evidence.metric, evidence.worth)
+            cells = [difference(verdict.mean, evidence.metric), interval_words(evidence, verdict) or DASH]
+            cells += [str(verdict.n), worth, DASH if claim.fixed is None else f"{claim.fixed} / {claim.broken}"]
+        rows.append(Row(caveat=claim.caveat, cells=[f"{claim.variant} against {claim.against}", *cells, word]))
+    numbers = ["Difference", "95 % interval", "n", "Worth", "Fixed / broken"]
     return Table(
         name="pairs",
         title="Differences between variants",
         caption=(
-            "Differences in test accuracy, in points, between replicates of the same seed, with their 95 % t-interval, "
-            "on which the verdict rests, and a two-sided sign-flip test. Both speak about other seeds, on these test "
-            "images and this split. Where a sentence says which n would be needed, it is for 80 % power. Fixed and "
-            "broken count the test images of the median seed alone, the one with the median difference, with "
-            "McNemar's exact test. The sign-flip p stands in brackets as Holm corrects it for the number of "
-            f"pairs tested; intervals and verdicts are not corrected.{chosen_on_these_seeds(results)}"
+            "Differences on test images between replicates of the same seed, with their 95 % interval over other seeds "
+            f"and other test images of the same kind, corrected for the study's claims. {_how_decided(results)} A "
+            "verdict is better or worse if the interval excludes zero, the same if it is inside the worth to either "
+            "side of zero, the smallest difference that matters. Fixed and broken count the test images of the median "
+            f"seed, the one with the median difference.{chosen_on_these_seeds(results)}"
         ),
         columns=["Pair", *numbers, "Verdict"],
         numeric=numbers,
@@ -92,8 +84,15 @@ def pairs_summary(results: StudyResults) -> Table:
     )
 
 
+def _how_decided(results: StudyResults) -> str:
+    rule = rule_of(results.data)
+    if rule.fixed is None:
+        return "It holds at any number of seeds, looked at after each of them."
+    return f"The number of seeds, {rule.fixed}, was fixed before any was trained."
+
+
 def pairs_details(results: StudyResults) -> list[Prose]:
-    """Under the table of pairs, quietly: McNemar's test as a sentence, or why there is none."""
+    """Under the table of pairs, quietly: what changed on the median seed as a sentence, or why that is not known."""
     details = [claim.detail for claim in results.claims if claim.detail]
     return [Prose(name="pairs-in-detail", note=" ".join(details), paragraphs=[])] if details else []
 

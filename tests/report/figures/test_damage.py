@@ -15,7 +15,7 @@ from matplotlib.figure import SubFigure
 
 from hw2tune.records.arrays import npz
 from hw2tune.records.layout import StudyFolder
-from hw2tune.report.claims import claim
+from hw2tune.report.claims import claims
 from hw2tune.report.figures.drawing import CannotDrawError, Drawing
 from hw2tune.report.figures.recipes import recipes
 from hw2tune.report.study_data import StudyData, read_study_data
@@ -113,13 +113,12 @@ def test_a_winner_without_weight_decay_is_not_compared_with_itself(fresh: Path) 
 
 def test_fixed_and_broken_are_those_of_the_seed_whose_test_the_claim_gives(mnist: StudyData) -> None:
     for name, variant in (("changed-by-l2", "l2"), ("changed-by-tuning", "tuned")):
-        claimed = claim(mnist, variant, "baseline")
-        assert claimed.mcnemar is not None
+        claimed = next(one for one in claims(mnist) if (one.variant, one.against) == (variant, "baseline"))
         drawing = draw(mnist, name)[name]
         assert f"Seed {claimed.median_seed}, whose difference in test accuracy is the median one" in caption(drawing)
         assert isinstance(drawing, Drawing)
         counts = [title.split(" (")[1].split(" of")[0] for title in map(_title, drawing.figure.subfigs)]
-        assert counts == [str(claimed.mcnemar.fixed), str(claimed.mcnemar.broken)]
+        assert counts == [str(claimed.fixed), str(claimed.broken)]
         before, after = (mnist.arrays(side, claimed.median_seed or 0) for side in ("baseline", variant))
         assert mnist.gallery and before and after
         for part, tense, wrong in zip(drawing.figure.subfigs, ("was", "now"), (before, after), strict=True):
@@ -137,7 +136,7 @@ def test_fixed_and_broken_are_those_of_the_seed_whose_test_the_claim_gives(mnist
 
 
 def test_without_the_median_seeds_arrays_another_seed_is_shown_and_named(fresh: Path) -> None:
-    seed = claim(read_study_data(StudyFolder(fresh)), "tuned", "baseline").median_seed
+    seed = claims(read_study_data(StudyFolder(fresh)))[1].median_seed
     (fresh / "replicates" / "tuned" / str(seed) / "arrays.npz").unlink()
     drawing = draw(read_study_data(StudyFolder(fresh)), "changed-by-tuning")["changed-by-tuning"]
     assert f"Seed {1 - (seed or 0)}, the first that both have" in caption(drawing)

@@ -116,11 +116,9 @@ def test_pairs_repeat_the_numbers_of_their_claims(fake: StudyData) -> None:
     table = pairs_table(found)
     assert table["sentence"].tolist() == [claim.sentence for claim in found]
     first, row = found[1], table.iloc[1]
-    assert first.comparison is not None
-    assert first.mcnemar is not None
-    assert (row["n"], row["difference"], row["low"]) == (3, first.comparison.mean, first.comparison.low)
-    test = first.mcnemar
-    assert (row["fixed"], row["broken"], row["mcnemar_p"]) == (test.fixed, test.broken, test.p)
+    assert first.result is not None and first.result.interval is not None
+    assert (row["n"], row["difference"], row["low"]) == (3, first.result.mean, first.result.interval[0])
+    assert (row["fixed"], row["broken"], row["verdict"]) == (first.fixed, first.broken, first.verdict)
 
 
 def test_without_replicates_the_tables_have_their_columns_and_claims_without_numbers(fake: StudyData) -> None:
