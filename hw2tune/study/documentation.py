@@ -84,8 +84,8 @@ CLAIM
 
 SIDE
 
-Each pair is trained on the same seeds and read on the test images; the page prints the difference with its \
-interval, the p value of a sign-flip test, and the same corrected for the number of claims (Holm).
+Each pair is trained on the same seeds and read on the test images; the page prints a verdict, the difference and its \
+interval, corrected for the number of claims.
 """
 
 

@@ -89,7 +89,9 @@ class Claim(BaseModel):
     model_config = ConfigDict(**STRICT, populate_by_name=True, serialize_by_alias=True)
     a: Annotated[Side, Field(description="a reference's name, `tuned`, or a table as below")]
     b: Annotated[Side, Field(description="what it is held against")]
-    sentence: str = _said("what makes the difference; `changes test accuracy by ...` follows it", "")
+    sentence: str = _said(
+        "what makes the difference; `raises test accuracy by ...`, `lowers ...` or `changes ...` follows it", ""
+    )
     worth: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = _said(
         "smallest difference that matters, in the metric's unit: points of accuracy for accuracies and metrics within "
         "[0, 1]; left out, 50 / sqrt(test images) points, and nothing for other metrics",

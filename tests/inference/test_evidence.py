@@ -78,7 +78,7 @@ def test_a_metric_that_is_no_mean_varies_as_on_the_samples_of_the_images() -> No
         return ours, theirs
 
     sides = [[measured(seed, "macro_f1", value) for seed in (1, 2)] for value in (0.9, 0.8)]
-    found = gather("a", sides[0], "b", sides[1], arrays=arrays, metric="macro_f1", worth=0.01)
+    found = gather("a", sides[0], "b", sides[1], arrays=arrays, metric="macro_f1", worth=1.0)
     kept = np.delete(samples, 7, axis=2)
     assert found.over_images == pytest.approx(np.cov(kept[0] - kept[1]))
     assert (found.metric, found.worth, found.differences.tolist()) == ("macro_f1", 0.01, pytest.approx([0.1, 0.1]))
