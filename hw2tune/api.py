@@ -11,7 +11,7 @@ import contextlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 from hw2tune.events import Listener, Listeners, ReportWritten, StudyStarted
 from hw2tune.execution import cleaning
@@ -173,7 +173,8 @@ def write_report(
 def replicate_study(
     names: str | Sequence[str] = (),
     *,
-    replicates: int = 5,
+    replicates: int | Literal["auto"] | None = None,
+    most: int | None = None,
     race: int = RACE,
     each_finalist: int = 0,
     results_dir: str | Path = "ray_results",
@@ -184,12 +185,13 @@ def replicate_study(
     connection: Connection | None = None,
     **resources: Unpack[ResourceOptions],
 ) -> ReportFiles:
-    """Train what the claims of studies name on `replicates` seeds, test them, and write the report.
+    """Train what the claims of studies name on several seeds, test them, and write the report.
 
-    Without a name the only study in the results is meant. What is trained already is not trained again. The `race` best
-    trials compete for the winner; the change of a claim is made in each of them on `each_finalist` further seeds and
-    read on validation images. `trust` as in `run_study`. A `connection` that others use as well has resources and
-    listeners of its own. Raises Hw2tuneError.
+    `replicates` is a number of seeds, or "auto" for one more at a time, `most` at most, until every claim is decided or
+    unlikely to be; by default both are the study file's. Without a name the only study in the results is meant. What is
+    trained already is not trained again. The `race` best trials compete for the winner; the change of a claim is made
+    in each of them on `each_finalist` further seeds and read on validation images. `trust` as in `run_study`. A
+    `connection` that others use as well has resources and listeners of its own. Raises Hw2tuneError.
     """
     from hw2tune.replication.studies import chosen_folders, replicate_studies
     from hw2tune.report.outputs import default_target, refuse_unwritable
@@ -206,6 +208,7 @@ def replicate_study(
             overviews = replicate_studies(
                 folders,
                 replicates=replicates,
+                most=most,
                 race=race,
                 each_finalist=each_finalist,
                 data_dir=data_dir,

@@ -123,13 +123,17 @@ class StudyFinished(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class ReplicationStarted(Event):
-    """`total` trainings begin, beside `cached` ones that were there."""
+    """`total` trainings begin, beside `cached` ones that were there.
+
+    `claims` is `n = 7, open: l2 against baseline` if seeds are added until claims are decided, and else empty.
+    """
 
     study: Study
     total: int
     cached: int
     capacity: Capacity
     folder: str
+    claims: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -120,9 +120,10 @@ def _complete(before: Overview, study: Study) -> bool:
 
 
 def _with_claims_of(study: Study, overview: Overview, tell: Listeners) -> StudyResult:
-    """Return a complete study, with claims, data set and number of searches of the study file."""
+    """Return a complete study, with claims, data set, numbers of searches and replicates of the study file."""
     folder, there = overview.folder, _judged(overview, RunEnd.COMPLETE)
-    if any(getattr(there.study, key) != getattr(study, key) for key in ("claims", "dataset", "arms", "searches")):
+    taken_over = ("claims", "replicates", "max_replicates", "dataset", "arms", "searches")
+    if any(getattr(there.study, key) != getattr(study, key) for key in taken_over):
         with opened(folder.root.parent, study, say=tell.note, known=overview):
             pass  # written
         there = _judged(read_overview(folder), RunEnd.COMPLETE)

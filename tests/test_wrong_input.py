@@ -28,10 +28,9 @@ ADDRESSES = ("", " ", ":", "x", "127.0.0.1", "127.0.0.1:x", "127.0.0.1:99999", "
 NUMBER_OPTIONS = {
     "study": ("trials", "max-epochs", "seed", "cpus-per-trial", "gpus-per-trial", "concurrency", "retries"),
     "check": ("trials", "max-epochs", "seed", "cpus-per-trial", "gpus-per-trial", "concurrency"),
-    "summarize": ("replicates", "race", "cpus-per-trial", "gpus-per-trial", "concurrency"),
+    "summarize": ("replicates", "most", "race", "cpus-per-trial", "gpus-per-trial", "concurrency"),
     "reproduce": ("replicates", "max-epochs", "cpus-per-trial", "gpus-per-trial", "concurrency"),
 }
-TAKES_NUMBER = {"max-epochs", "seed", "trials", "retries", "gpus-per-trial", "concurrency", "replicates", "race"}
 
 
 @pytest.fixture(scope="module")

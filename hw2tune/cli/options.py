@@ -82,6 +82,12 @@ def _loggers(names: list[str] | None) -> list[str] | None:
     return names
 
 
+def _seeds(text: str) -> str | int:
+    if text == "auto" or (text.isdecimal() and int(text) >= 1):
+        return text if text == "auto" else int(text)
+    raise typer.BadParameter(f"{text!r} is neither auto nor a number of seeds from 1 on.")
+
+
 StudyName = Annotated[str, named("A study that hw2tune ships, one in the results, or a .toml file.", "STUDY", studies)]
 ResultsName = Annotated[str, named("A study in the results.")]
 Results = Annotated[list[str] | None, named("Studies in the results.")]
@@ -172,7 +178,16 @@ Log = Annotated[
     ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show nothing while it runs.")]
-Replicates = Annotated[int, number("Seeds that each variant is trained on.")]
+Replicates = Annotated[
+    Any,  # typer takes no union; a number, "auto" or None
+    typer.Option(
+        parser=_seeds,
+        metavar="auto|N",
+        help="Seeds of each variant: a number, or auto for one more until every claim is decided; by default the "
+        "study file's.",
+    ),
+]
+Most = Annotated[int | None, number("Seeds at most with --replicates auto; by default the study file's, which is 20.")]
 EachFinalist = Annotated[
     int,
     number(

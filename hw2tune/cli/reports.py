@@ -32,7 +32,8 @@ Trial = Annotated[int | None, opt.number("A trial of the search by its number, i
 
 def summarize(
     names: opt.Results = None,
-    replicates: opt.Replicates = 5,
+    replicates: opt.Replicates = None,
+    most: opt.Most = None,
     race: opt.Race = RACE,
     each_finalist: opt.EachFinalist = 0,
     results_dir: opt.ResultsDir = "ray_results",
@@ -61,9 +62,9 @@ def summarize(
     loggers = make_loggers(log, results_dir, names or ()) if log else []
     with progress(quiet=quiet) as tell:
         report = replicate_study(
-            names or (), replicates=replicates, race=race, each_finalist=each_finalist, results_dir=results_dir,
-            data_dir=data_dir, cpus_per_trial=cpus_per_trial, gpus_per_trial=gpus_per_trial, concurrency=concurrency,
-            address=address, output=target, listeners=[tell, *loggers],
+            names or (), replicates=replicates, most=most, race=race, each_finalist=each_finalist,
+            results_dir=results_dir, data_dir=data_dir, cpus_per_trial=cpus_per_trial, gpus_per_trial=gpus_per_trial,
+            concurrency=concurrency, address=address, output=target, listeners=[tell, *loggers],
         )  # fmt: skip
     print_files(report, open_page=open_page, json=json)
 
@@ -73,7 +74,7 @@ def reproduce(
         Literal["mnist", "cifar10", "all"],
         typer.Argument(metavar="WHAT", help="Which published runs: mnist, cifar10 or all."),
     ] = "all",
-    replicates: opt.Replicates = 3,
+    replicates: Annotated[int, opt.number("Seeds that each variant is trained on.")] = 3,
     max_epochs: opt.MaxEpochs = None,
     results_dir: opt.ResultsDir = "ray_results",
     data_dir: opt.DataDir = None,

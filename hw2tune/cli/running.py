@@ -49,7 +49,8 @@ def study(
     json: opt.Json = False,
     quiet: opt.Quiet = False,
     summarize: Annotated[bool, typer.Option("--summarize", help="Replicate and report when it is done.")] = False,
-    replicates: opt.Replicates = 5,
+    replicates: opt.Replicates = None,
+    most: opt.Most = None,
     dashboard: Annotated[bool, typer.Option("--dashboard", help="Show it in the browser while it runs.")] = False,
 ) -> None:
     """Run a study, or continue it: the same command goes on to --trials in all."""
@@ -88,7 +89,7 @@ def study(
                 with progress(quiet=quiet) as display:
                     tell.listeners = [display, *loggers]
                     report = replicate_study(
-                        result.name, replicates=replicates, results_dir=results_dir, data_dir=data_dir,
+                        result.name, replicates=replicates, most=most, results_dir=results_dir, data_dir=data_dir,
                         connection=connection,
                     )  # fmt: skip
                 print_files(report, open_page=False, json=json)
@@ -98,7 +99,10 @@ def _submit(request: Request, given: Mapping[str, Any]) -> int:
     """Hand the same command to a cluster's job server; return its exit code."""
     from hw2tune.execution.jobs import submit_study
 
-    more = ["--summarize", "--replicates", str(given["replicates"])] if given["summarize"] else []
+    more = ["--summarize"] if given["summarize"] else []
+    more += [
+        word for name in ("replicates", "most") if given[name] is not None for word in (f"--{name}", str(given[name]))
+    ]
     more += [word for library in given["log"] or () for word in ("--log", library)]
     more += [f"--{flag}" for flag in ("json", "quiet") if given[flag]]
     return submit_study(request, more, attach=given["attach"], logs=given["logs"], out=results())

@@ -7,7 +7,7 @@ them is not in the next.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -24,7 +24,9 @@ from hw2tune.records.replicates import (
     GALLERY_SIZE,
     Gallery,
     Race,
+    Replicate,
     Training,
+    every_replicate,
     read_arrays,
     read_race,
     read_replicates,
@@ -34,10 +36,11 @@ from hw2tune.records.replicates import (
 )
 from hw2tune.records.trials.rows import TrialRow
 from hw2tune.replication.race import TRAININGS, candidates, run_race
-from hw2tune.replication.train import Context, replicate_of, train_missing
-from hw2tune.study.hyperparameters import Value
+from hw2tune.replication.rounds import Rounds
+from hw2tune.replication.train import Context, key_of, replicate_of, train_missing
+from hw2tune.study.hyperparameters import Hyperparameters, Value
 from hw2tune.study.objectives import objective_of
-from hw2tune.study.schema import TUNED, Side, Study
+from hw2tune.study.schema import TUNED, Study
 from hw2tune.text.numbers import counted
 from hw2tune.train.task import Job, Task, task_of
 
@@ -45,33 +48,73 @@ RACE_SEEDS = 1001  # from the study's own: far after those of any claim
 Run = tuple[str, int]  # variant and seed
 
 
-def run_replicates(context: Context, overview: Overview, *, seeds: Sequence[int], race: int) -> None:
+def run_replicates(context: Context, overview: Overview, *, rounds: Rounds, race: int) -> None:
     """Train and test the missing replicates. The guard has passed the data; the study's folder is locked."""
-    study = overview.study
+    study, outcome = overview.study, None
+    winner: Mapping[str, Value] = {}
     gallery = write_shared_records(context)
-    variants = {name: side for name, side in study.variants.items() if side.of != TUNED}
-    jobs, outcome = _jobs(study, variants, {}, seeds), None
-    trainings = train_missing(context, jobs.values())
-    if len(variants) < len(study.variants):
+    fixed = {name: number for name, number in rounds.seeds.items() if study.variants[name].of != TUNED}
+    if len(fixed) < len(rounds.seeds):
+        train_missing(context, _jobs(study, fixed, winner).values(), rounds.text)
         outcome = _race(replace(context, trainings={}), overview, race)  # whose weights are not kept in memory
         winner = next(one.params for one in outcome.candidates if one.trial == outcome.winner)
-        jobs = _jobs(study, study.variants, winner, seeds)
-        trainings = train_missing(context, jobs.values())
-    _test(context, jobs, dict(zip(jobs, trainings, strict=True)), gallery, outcome)
+    rounds.begin(_configurations(study, rounds.seeds, winner))
+    counting: set[str] = set()  # keys of replicates
+    tested: dict[str, bool] = {}
+    while True:
+        jobs = _jobs(study, rounds.seeds, winner)
+        trainings = dict(zip(jobs, train_missing(context, jobs.values(), rounds.text), strict=True))
+        keys = {run: _key(run, training.key) for run, training in trainings.items()}
+        counting = {*keys.values(), *(counting or _usable(context, rounds, winner))}
+        write_current(context.folder, counting, outcome)  # first: a kill leaves race and replicates of one winner
+        _test(context, jobs, trainings, keys, gallery, tested)
+        if not rounds.go_on(context.folder, context.capacity.same_device):
+            break
+    if rounds.outcome:
+        context.tell.note(f"{study.name}: {rounds.outcome}")
 
 
-def _jobs(
-    study: Study, variants: Mapping[str, Side], winner: Mapping[str, Value], seeds: Sequence[int]
-) -> dict[Run, Job]:
-    configurations = {
+def _configurations(study: Study, variants: Iterable[str], winner: Mapping[str, Value]) -> dict[str, Hyperparameters]:
+    sides = {name: study.variants[name] for name in variants}
+    return {
         name: study.hyperparameters({**(winner if side.of == TUNED else study.references[side.of]), **side.changes})
-        for name, side in variants.items()
+        for name, side in sides.items()
     }
+
+
+def _jobs(study: Study, seeds: Mapping[str, int], winner: Mapping[str, Value]) -> dict[Run, Job]:
+    """Return the training of each variant on each of its first seeds."""
+    configurations = _configurations(study, seeds, winner)
     return {
         (variant, seed): Job(label=f"{variant} seed {seed}", task=task_of(study, hyperparameters, seed))
-        for seed in seeds
+        for number in range(1, max(seeds.values(), default=0) + 1)
         for variant, hyperparameters in configurations.items()
+        if number <= seeds[variant]
+        for seed in [study.seed + number]
     }
+
+
+def _key(run: Run, training: str) -> str:
+    """Return a replicate's key from that of its training."""
+    return f"{run[0]} {training}"
+
+
+def _usable(context: Context, rounds: Rounds, winner: Mapping[str, Value]) -> set[str]:
+    """Return the keys of further replicates on disk, of these configurations, that count if the number is "auto"."""
+    if rounds.count.most is None:
+        return set()
+    study = context.study
+    configurations = _configurations(study, rounds.seeds, winner)
+
+    def counts(one: Replicate) -> bool:
+        if one.variant not in configurations or one.seed <= study.seed or one.chosen_blindly(study.objective):
+            return False
+        if not one.has(objective_of(study.objective).metric):
+            return False
+        task = task_of(study, configurations[one.variant], one.seed)
+        return one.key == _key((one.variant, one.seed), key_of(task, context.data, context.capacity))
+
+    return {one.key for one in every_replicate(context.folder) if counts(one)}
 
 
 def _race(context: Context, overview: Overview, race: int) -> Race:
@@ -136,21 +179,27 @@ def _levels(images: NDArray[Any], scale: tuple[float, float]) -> NDArray[np.uint
 
 
 def _test(
-    context: Context, jobs: Mapping[Run, Job], trainings: Mapping[Run, Training], gallery: Gallery, race: Race | None
+    context: Context,
+    jobs: Mapping[Run, Job],
+    trainings: Mapping[Run, Training],
+    keys: Mapping[Run, str],
+    gallery: Gallery,
+    tested: dict[str, bool],
 ) -> None:
     """Evaluate each training on the test images, at the epoch chosen by validation and at the last.
 
     Replicates that were tested before are not tested again, unless an earlier version left out the objective's metric.
+    `tested` has their keys, and whether they hold it.
     """
     study, folder, data = context.study, context.folder, context.data
-    keys = {run: f"{run[0]} {training.key}" for run, training in trainings.items()}
-    write_current(folder, keys.values(), race)  # first: an interrupted run leaves race and replicates of one winner
-    tested = {
-        (one.variant, one.seed): one.has(objective_of(study.objective).metric)
+    tested |= {
+        one.key: one.has(objective_of(study.objective).metric)
         for one in read_replicates(folder)
-        if read_arrays(folder, one.variant, one.seed) is not None and not one.chosen_blindly(study.objective)
+        if not tested.get(one.key)
+        and not one.chosen_blindly(study.objective)
+        and read_arrays(folder, one.variant, one.seed) is not None
     }
-    if earlier := [run for run in jobs if not tested.get(run, True)]:
+    if earlier := [run for run in jobs if not tested.get(keys[run], True)]:
         context.tell.note(
             f"{counted(len(earlier), 'replicate')} of an earlier version, whose weights are kept: tested again, for "
             f"{objective_of(study.objective).on_test}"
@@ -162,7 +211,7 @@ def _test(
         write_replicate(folder, replace(record, chosen=read.get("chosen"), last=read.get("last")), npz(arrays))
 
     calls = {}
-    for run in [run for run in jobs if not tested.get(run)]:
+    for run in [run for run in jobs if not tested.get(keys[run])]:
         if trainings[run].diverged:
             write(run, {}, {})
         else:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Literal
 
 from hw2tune.data.dataset import Dataset
 from hw2tune.data.splits import overlap
 from hw2tune.errors import InterruptedByUserError, StudyFolderError
 from hw2tune.events import Listeners, ReplicationFinished
 from hw2tune.execution.request import Connection, load_for
+from hw2tune.inference.verdicts import Rule
 from hw2tune.records.arrays import npz
 from hw2tune.records.dataset import keep_images
-from hw2tune.records.environment import add_run
+from hw2tune.records.environment import add_run, planned, runs
 from hw2tune.records.evaluation import Evaluation
 from hw2tune.records.layout import StudyFolder, study_folders
 from hw2tune.records.lock import locked
@@ -28,6 +30,7 @@ from hw2tune.records.replicates import (
 from hw2tune.replication.finalists import run_each_finalist
 from hw2tune.replication.race import candidates
 from hw2tune.replication.replicate import run_replicates
+from hw2tune.replication.rounds import Rounds, SeedCount
 from hw2tune.replication.train import Context, key_of, replicate_of
 from hw2tune.study.file import find_study, may_change, parse_study
 from hw2tune.study.published import PROTOCOLS, Protocol
@@ -51,22 +54,25 @@ def chosen_folders(results: Path, names: Sequence[str]) -> list[StudyFolder]:
 def replicate_studies(
     folders: Sequence[StudyFolder],
     *,
-    replicates: int,
+    replicates: int | Literal["auto"] | None,
     race: int,
     data_dir: Path | None,
     connection: Connection,
     tell: Listeners,
+    most: int | None = None,
     each_finalist: int = 0,
 ) -> list[Overview]:
     """Train and test the missing replicates of each study, and return the studies. Raises Hw2tuneError.
 
-    With `each_finalist` the change of a claim is then made in each finalist, on so many seeds.
+    `replicates` and `most` as in `rounds.SeedCount`; with `each_finalist` the change of a claim is then made in each
+    finalist, on so many seeds.
     """
     overviews = [read_overview(folder) for folder in folders]
-    for overview in overviews:  # a study without a value is refused before Ray's seconds
+    for overview in overviews:  # what is refused is refused before Ray's seconds
         if overview.study.arms:
             raise StudyFolderError(f"{overview.folder.root}: winners of arms are not replicated yet")
         candidates(overview, race)
+        SeedCount.of(overview.study, replicates, most)
     with _interruptible(folders):
         for number, folder in enumerate(folders):
             with locked(folder, tell.note):
@@ -74,9 +80,10 @@ def replicate_studies(
                 study, _ = overview.study, connection.capacity()  # which refuses what will not fit
                 data = load_for(study, data_dir, tell)
                 keep_images(folder, data)
-                seeds = [study.seed + 1 + number for number in range(replicates)]  # the search trains on the study's
-                context = _begun(folder, study, data, connection, tell, seeds)
-                run_replicates(context, overview, seeds=seeds, race=race)
+                count = SeedCount.of(study, replicates, most)
+                context = _begun(folder, study, data, connection, tell, count.seeds(study.seed), count)
+                rule = Rule(claims=max(1, planned(runs(folder), study.claims)[0]))
+                run_replicates(context, overview, rounds=Rounds(study, count, rule), race=race)
                 if each_finalist:
                     run_each_finalist(context, overview, seeds=each_finalist, race=race)
                 tell(ReplicationFinished(folder=str(folder.root)))
@@ -100,7 +107,8 @@ def reproduce_published(
                 study = parse_study(*find_study(protocol.study), {"max_epochs": max_epochs} if max_epochs else None)
                 data = load_for(study, data_dir, tell, validation_size=protocol.validation_size)
                 seeds = range(replicates)
-                _run_reproduction(_begun(folder, study, data, connection, tell, seeds), protocol, seeds)
+                context = _begun(folder, study, data, connection, tell, seeds, SeedCount(replicates))
+                _run_reproduction(context, protocol, seeds)
 
 
 def reproduction_name(dataset: str, max_epochs: int | None) -> str:
@@ -121,8 +129,9 @@ def _interruptible(folders: Sequence[StudyFolder]) -> Iterator[None]:
 
 
 def _begun(
-    folder: StudyFolder, study: Study, data: Dataset, connection: Connection, tell: Listeners, seeds: Sequence[int]
-) -> Context:
+    folder: StudyFolder, study: Study, data: Dataset, connection: Connection, tell: Listeners, seeds: Sequence[int],
+    count: SeedCount,
+) -> Context:  # fmt: skip
     """Note the run in `environment.json`, and return what its trainings share."""
     capacity = connection.capacity()
     add_run(
@@ -130,7 +139,7 @@ def _begun(
         tell.note,
         study=may_change(study),
         seeds={"split": data.split_seed, "replicates": list(seeds)},
-        replicates={"asked": len(seeds), "most": None},
+        replicates=asdict(count),
         data={"name": data.label, "checksum": data.checksum, "split_checksum": data.split_checksum},
         resources={"at": capacity.text, "trials_at_once": capacity.concurrency},
     )

@@ -76,15 +76,23 @@ class Context:
         """The images of a training."""
         return TrialData(info=self.data.info, train=self.data.train, validation=self.data.validation)
 
-    def started(self, *, total: int, cached: int, capacity: Capacity) -> None:
+    def started(self, *, total: int, cached: int, capacity: Capacity, claims: str = "") -> None:
         """Tell that trainings begin."""
-        folder = str(self.folder.root.parent)
-        self.tell(ReplicationStarted(study=self.study, total=total, cached=cached, capacity=capacity, folder=folder))
+        self.tell(
+            ReplicationStarted(
+                study=self.study, total=total, cached=cached, capacity=capacity, folder=str(self.folder.root.parent),
+                claims=claims,
+            )
+        )  # fmt: skip
 
 
-def train_missing(context: Context, jobs: Collection[Job]) -> list[Training]:
-    """Return the training of each job. Jobs of one key are one training; Ray starts only if one is missing."""
+def train_missing(context: Context, jobs: Collection[Job], claims: str = "") -> list[Training]:
+    """Return the training of each job. Jobs of one key are one training; Ray starts only if one is missing.
+
+    `claims` says for which claims the trainings are, see `ReplicationStarted`.
+    """
     trainings, tell = context.trainings, context.tell
+    first = not trainings
     keyed, missing = _missing(context, jobs)
     if blind := [job.label for job in missing if job.key in trainings]:
         tell.note(
@@ -94,7 +102,8 @@ def train_missing(context: Context, jobs: Collection[Job]) -> list[Training]:
         context.connection.cluster()
         keyed, missing = _missing(context, jobs)
     capacity, keys = context.capacity, {job.key for job in keyed}
-    context.started(total=len(missing), cached=len(keys) - len(missing), capacity=capacity)
+    if missing or first:  # what was there already was said by the first call
+        context.started(total=len(missing), cached=len(keys) - len(missing), capacity=capacity, claims=claims)
     if missing:
         from hw2tune.execution.tasks import train_all
 

@@ -100,6 +100,8 @@ def _as_text(details: ErrorDetails) -> str:
             )
         case _ if place[0] == "validation_size":
             return f"validation_size: must be a number of images >= 1 or a share between 0 and 1, but got {got}"
+        case _ if place[0] == "replicates":
+            return f'replicates: must be "auto" or a number of seeds >= 1, but got {got}'
         case "bool_type" | "int_type" | "float_type" | "string_type" if place[-1] in _TYPES:
             return f"{'.'.join(place[:-1])}: must be one value, but got {got}"
         case _:

@@ -181,6 +181,12 @@ class Study(BaseModel):
         "first reference, or the first arm against each other one",
         [],
     )
+    replicates: Literal["auto"] | Annotated[int, Field(ge=1)] = _said(
+        'seeds that each side of a claim is trained on: a number, or "auto" for one more seed at a time until every '
+        "claim is decided, or more seeds are unlikely to decide it",
+        "auto",
+    )
+    max_replicates: Annotated[int, Field(ge=1)] = _said('seeds at most with replicates = "auto"', 20)
     code: Annotated[dict[str, str], Field(exclude=True, repr=False)] = Field(default_factory=dict)
 
     @model_validator(mode="before")

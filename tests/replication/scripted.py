@@ -1,0 +1,89 @@
+"""Replicates whose accuracies are scripted: everything is as in a real run, without Ray, trainings and tests."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from hw2tune.data.load import load_dataset
+from hw2tune.events import Event, Listeners
+from hw2tune.inference.verdicts import Rule
+from hw2tune.records.layout import StudyFolder
+from hw2tune.records.overview import read_overview
+from hw2tune.records.replicates import ReplicatesFolder, Training
+from hw2tune.replication.replicate import run_replicates
+from hw2tune.replication.rounds import Rounds, SeedCount
+from hw2tune.replication.train import Context
+from hw2tune.resources import Capacity
+
+IMAGES = 500
+Script = Callable[[str, int], float | None]  # accuracy of a variant on a seed; None: it diverges
+
+
+class Scripted:
+    """Runs of replicates in a folder, `slots` trainings at once; `trained` are the labels of trainings so far."""
+
+    def __init__(self, folder: StudyFolder, script: Script, patch: pytest.MonkeyPatch, *, slots: int = 1) -> None:
+        self.folder, self.script = folder, script
+        self.place = ReplicatesFolder.of(folder)
+        self.trained: list[str] = []
+        self.events: list[Event] = []
+        self.kill_after: int | None = None  # trainings
+        self.capacity = Capacity(cpus_per_trial=1, gpus_per_trial=0, concurrency=slots, text="scripted")
+        self.data = load_dataset("synthetic-mnist", validation_size=100)
+        patch.setitem(
+            sys.modules, "hw2tune.execution.tasks", SimpleNamespace(train_all=self._train, run_each=self._test)
+        )
+
+    def run(self, count: SeedCount, claims: int | None = None) -> Rounds:
+        """Train and test, and return the state of the rounds at the end."""
+        overview, tell = read_overview(self.folder), Listeners([self.events.append])
+        connection = SimpleNamespace(capacity=lambda: self.capacity, cluster=lambda: None)
+        context = Context(
+            study=overview.study, folder=self.place, data=self.data, connection=connection, tell=tell  # type: ignore[arg-type]
+        )  # fmt: skip
+        rounds = Rounds(overview.study, count, Rule(claims=claims or len(overview.study.claims)))
+        run_replicates(context, overview, rounds=rounds, race=1)
+        return rounds
+
+    def seeds(self, variant: str) -> list[int]:
+        """Seeds of the variant in its finished trainings."""
+        return sorted(int(label.split()[-1]) for label in self.trained if label.startswith(f"{variant} seed"))
+
+    def _train(self, jobs, data, capacity, tell):
+        for job in jobs:
+            if self.kill_after is not None and len(self.trained) >= self.kill_after:
+                raise KeyboardInterrupt
+            self.trained.append(job.label)
+            variant, _, seed = job.label.rpartition(" seed ")
+            diverged = not variant.startswith("race") and self.script(variant, int(seed)) is None
+            arrays = {f"{name}/w": np.ones(1, np.float32) for name in ("chosen", "last", "initial_norms")}
+            yield Training(
+                key=job.key, label=job.label, chosen_epoch=None if diverged else 1,
+                diverged="diverged in epoch 1" if diverged else "", arrays=arrays,
+                epochs=[{"epoch": 1, "validation_accuracy": 0.9, "epoch_seconds": 1.0}],
+            )  # fmt: skip
+
+    def _test(self, function, calls, shared, capacity):
+        labels = np.arange(IMAGES) % 10
+        for variant, seed in calls:
+            accuracy = self.script(variant, seed)
+            right = np.arange(IMAGES) < round(accuracy * IMAGES)
+            one = {
+                "epoch": 1,
+                "loss": 0.5,
+                "accuracy": float(right.mean()),
+                "correct": int(right.sum()),
+                "total": IMAGES,
+            }
+            arrays = {
+                "labels": labels.astype(np.uint8),
+                "predicted": np.where(right, labels, (labels + 1) % 10).astype(np.uint8),
+                "confidence": np.full(IMAGES, 0.9, np.float32),
+                "last_predicted": labels.astype(np.uint8),
+            }
+            yield (variant, seed), ({"chosen": one, "last": one}, arrays)
