@@ -84,8 +84,12 @@ CLAIM
 
 SIDE
 
-Each pair is trained on the same seeds and read on the test images; the page prints a verdict, the difference and its \
-interval, corrected for the number of claims.
+Each pair is trained on the same seeds and evaluated on the test images; the page prints a [verdict](claims.md), the \
+difference and its interval, corrected for the number of claims. With `replicates = "auto"` the first round has as \
+many seeds as can decide anything: 5 for one claim, 6 for three. Then the sides of undecided claims get one more seed \
+at a time, until each claim is decided, or a verdict within `max_replicates` seeds is unlikely. A number trains so \
+many seeds and judges once; if it is changed after that, claims are judged as with "auto". \
+`hw2tune summarize NAME --replicates auto --most 30` overrides both keys.
 """
 
 
