@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pandas as pd
 
@@ -27,6 +27,7 @@ class StudyResults:
     tables: dict[str, pd.DataFrame]  # by the name of their file
     figures: Sequence[DrawnFigure | MissingFigure]
     place: str
+    earlier: dict[str, str] = field(default_factory=dict)  # verdicts by pair of an earlier report, by another rule
 
     @property
     def caveats(self) -> dict[str, str]:
@@ -56,7 +57,12 @@ class StudyResults:
         return sum(replicate.state == COMPLETE for replicate in replicates), len(replicates)
 
 
-def compute(data: StudyData, figures: Sequence[DrawnFigure | MissingFigure] = (), place: str = "") -> StudyResults:
+def compute(
+    data: StudyData,
+    figures: Sequence[DrawnFigure | MissingFigure] = (),
+    place: str = "",
+    earlier: dict[str, str] | None = None,
+) -> StudyResults:
     """Compute a study's claims and tables, and put its figures beside them."""
     pairs = claims(data)
     return StudyResults(
@@ -73,4 +79,5 @@ def compute(data: StudyData, figures: Sequence[DrawnFigure | MissingFigure] = ()
         },
         figures=figures,
         place=place,
+        earlier=earlier or {},
     )

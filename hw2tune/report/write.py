@@ -34,13 +34,14 @@ from hw2tune.report.appendix.checklists import checklists
 from hw2tune.report.appendix.limits import limits
 from hw2tune.report.claims import REPORT_SCHEMA
 from hw2tune.report.figures import DrawnFigure, MissingFigure, make_figures
+from hw2tune.report.history import earlier_verdicts
 from hw2tune.report.outputs import PAGE, SUMMARY, default_target, replacing
 from hw2tune.report.page.blocks import Prose, Section, Table, render_page
 from hw2tune.report.page.claims import pairs_details, pairs_summary, variants_summary
 from hw2tune.report.page.opening import damaged_prose, opening_prose
 from hw2tune.report.page.sections import SECTIONS
 from hw2tune.report.results import StudyResults, compute
-from hw2tune.report.study_data import read_study_data
+from hw2tune.report.study_data import StudyData, read_study_data
 from hw2tune.text.numbers import listed
 from hw2tune.text.plain import markdown_table, strict_json
 
@@ -83,7 +84,7 @@ def write_report(
     with replacing(target) as scratch:
         places = [f"{data.overview.folder.name}/" if len(read) > 1 else "" for data in read]
         results = [
-            compute(data, make_figures(data, scratch / "figures" / place), place)
+            compute(data, make_figures(data, scratch / "figures" / place), place, _earlier(data, target))
             for data, place in zip(read, places, strict=True)
         ]
         tables = {one.file("tables", f"{name}.csv"): text for one in results for name, text in one.csv.items()}
@@ -100,6 +101,11 @@ def write_report(
         tables=[target / name for name in tables],
         figures=[target / path.relative_to(scratch) for figure in drawn for path in (figure.png, figure.pdf)],
     )
+
+
+def _earlier(data: StudyData, target: Path) -> dict[str, str]:
+    """Return the verdicts of an earlier version's report in the same place, or else in the study's folder."""
+    return earlier_verdicts([target, default_target([data.overview.folder])], data.name)
 
 
 def page_html(results: Sequence[StudyResults]) -> str:
@@ -137,6 +143,7 @@ def _study(results: StudyResults) -> dict[str, Any]:
             "states": dict(Counter(row.state for row in data.overview.rows)),
         },
         "claims": [claim.numbers for claim in results.claims],
+        "earlier_verdicts": results.earlier,
         "race": results.race_sentence,
         "optimism": optimism and asdict(optimism),
         **{name: records(results.tables[name]) for name in ("variants", "replicates")},

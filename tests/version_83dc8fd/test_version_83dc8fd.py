@@ -18,7 +18,7 @@ from hw2tune.records.environment import add_run
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.overview import read_study
 from hw2tune.replication.studies import replicate_studies
-from hw2tune.report.page.opening import claims_added
+from hw2tune.report.history import history
 from hw2tune.report.study_data import read_study_data
 from hw2tune.resources import ResourceRequest
 from hw2tune.study.file import may_change
@@ -110,14 +110,14 @@ def test_a_claim_that_is_added_to_a_finished_study_is_taken_over_and_nothing_is_
 def test_the_report_names_a_claim_that_the_first_run_did_not_have(results):
     folder = StudyFolder(results / "tiny")
     study = read_study(folder)
-    assert claims_added(read_study_data(folder)) == []  # earlier versions did not note claims
+    assert history(read_study_data(folder)) == []  # earlier versions did not note claims
     add_run(folder, print, started="2026-11-28T10:00:00+00:00", study=may_change(study))
-    assert claims_added(read_study_data(folder)) == []
+    assert history(read_study_data(folder)) == []
     folder.study_file.write_text(folder.study_file.read_text() + ADDED)
     sentence = "plain-learning_rate-0.005 against plain was added {}after the study's first run."
-    assert claims_added(read_study_data(folder)) == [sentence.format("")]
+    assert history(read_study_data(folder)) == [sentence.format("")]
     add_run(folder, print, started="2026-11-29T10:00:00+00:00", study=may_change(read_study(folder)))
     add_run(folder, print, started="2026-11-30T10:00:00+00:00", study={"claims": [{"a": 1}]})  # damaged
-    assert claims_added(read_study_data(folder)) == [sentence.format("on 2026-11-29, ")]
+    assert history(read_study_data(folder)) == [sentence.format("on 2026-11-29, ")]
     report = hw2tune.write_report("tiny", results_dir=results)
     assert "was added on 2026-11-29, after the study" in (report.page.parent / "summary.md").read_text()

@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-from typing import Any
-
-from pydantic import TypeAdapter, ValidationError
-
+from hw2tune.report.history import history, restated
 from hw2tune.report.page.blocks import Prose
 from hw2tune.report.results import StudyResults
-from hw2tune.report.study_data import StudyData
-from hw2tune.study.schema import Claim
 from hw2tune.text.numbers import counted, objective_value
 
 
@@ -18,9 +12,9 @@ def opening_prose(results: StudyResults) -> Prose:
     """Return the subject of the study, and the claims as sentences."""
     overview = results.data.overview
     study = overview.study
-    chosen = ""  # by what, unless it is what a reader expects: claims are always about test accuracy
+    chosen = ""  # by what, unless it is what a reader expects
     if study.objective != "validation_accuracy":
-        chosen = f"chosen by {study.objective_spec.label} and tested by accuracy, "
+        chosen = f"chosen and tested by {study.objective_spec.label}, "
     finished = sorted({results.count(variant)[0] for variant in results.data.variants if results.data.of(variant)})
     n = f"n = {' to '.join(str(one) for one in dict.fromkeys([finished[0], finished[-1]]))}" if finished else ""
     started = [str(run["started"])[:10] for run in results.data.environment if "started" in run]
@@ -30,27 +24,8 @@ def opening_prose(results: StudyResults) -> Prose:
         f"{', '.join([n or 'no replicates', *started[-1:]])}."
     )
     claims = [claim.sentence for claim in results.claims] if results.data.replicates else [_no_replicates(results)]
-    paragraphs = [*claims, *claims_added(results.data)]
+    paragraphs = [*claims, *history(results.data), *filter(None, [restated(results.earlier)])]
     return Prose(name="claims", note=about, paragraphs=paragraphs, lead=True, caveat=results.caveat)
-
-
-def claims_added(data: StudyData) -> list[str]:
-    """Sentences on the claims that the study's first run did not have, with the day of the first run that had them."""
-    asked = []
-    for run in data.environment:
-        with contextlib.suppress(KeyError, ValidationError):  # damaged, or of an earlier version
-            claims = TypeAdapter(list[Claim]).validate_python(run["study"]["claims"])
-            asked.append((str(run.get("started"))[:10], [_sides(one) for one in claims]))
-    days = [
-        (one, next((f"on {day}, " for day, claims in asked if _sides(one) in claims), ""))
-        for one in data.overview.study.claims
-        if asked and _sides(one) not in asked[0][1]
-    ]
-    return [f"{one.a.variant} against {one.b.variant} was added {day}after the study's first run." for one, day in days]
-
-
-def _sides(claim: Claim) -> Any:
-    return [(side.of, side.changes) for side in (claim.a, claim.b)]
 
 
 def _no_replicates(results: StudyResults) -> str:
