@@ -86,6 +86,23 @@ def test_a_metric_that_is_no_mean_varies_as_on_the_samples_of_the_images() -> No
     assert gather("a", sides[0], "b", sides[1], arrays=arrays, metric="macro_f1").over_images is None
 
 
+def test_samples_of_the_images_tell_what_the_images_themselves_tell() -> None:
+    """Accuracy is a mean over images: its covariance is known without samples, and must come out of them as well."""
+    rng = np.random.default_rng(0)
+    images = (rng.random((3, 2, 500)) < 0.8) - (rng.random((3, 1, 500)) < 0.75).astype(float)  # (n, sides, N)
+    counts = np.stack([np.bincount(rng.integers(0, 500, 500), minlength=500) for _ in range(200)])
+    samples = images @ counts.T / 500
+    sides = [[measured(seed, "macro_f1", 0.8) for seed in (0, 1, 2)] for _ in range(2)]
+    found = gather(
+        "a", sides[0], "b", sides[1], metric="macro_f1",
+        arrays=lambda seed: tuple(predictions(9) | {"resampled": one} for one in samples[seed]),  # type: ignore[arg-type,return-value]
+    )  # fmt: skip
+    known = covariance_over_images(images[:, 0] - images[:, 1])
+    assert found.over_images is not None
+    assert np.diag(found.over_images) == pytest.approx(np.diag(known), rel=0.3)  # three of their standard errors
+    assert found.over_images.sum() == pytest.approx(known.sum(), rel=0.3)
+
+
 def test_a_claim_with_a_replicate_of_an_earlier_version_is_about_accuracy() -> None:
     sides = (
         [measured(1, "macro_f1", 0.9), replicate(2, 9)],
