@@ -25,7 +25,6 @@ from hw2tune.text.numbers import counted, listed
 
 CAVEAT = "evaluated on the training images"
 UNCHOSEN = "has no epoch that validation chose"
-ACCURACY_ONLY = "An earlier version tested these replicates, for accuracy only."
 PREDICTIONS_MISSING = "the predictions on the median seed are missing; which images changed is not known."
 
 SAME, MISSING, REFUSED = "same configuration", "missing", "refused"
@@ -119,9 +118,17 @@ def _tested(data: StudyData, claim: Claim) -> ClaimResult | Tested:
     if not evidence.seeds:
         return found(verdict=MISSING, sentence=_missing(data, variant, against))
     subject = claim.sentence or subject_of(data, variant, against)
-    last = [ACCURACY_ONLY] if evidence.metric != metric else []
+    last = [_accuracy_only(data)] if evidence.metric != metric else []
     last += [winner_sentence(data)] if is_tuning(claim) and not claim.sentence else []
     return Tested(evidence=evidence, subject=subject, predictions=predictions, last=" ".join(last))
+
+
+def _accuracy_only(data: StudyData) -> str:
+    wanted = data.overview.study.objective_spec.on_test
+    return (
+        f"An earlier version tested these replicates, for accuracy only; `hw2tune summarize {data.name}` tests them in "
+        f"{wanted}, and trains nothing."
+    )
 
 
 def _result(tested: Tested, verdict: Verdict, rule: Rule) -> ClaimResult:

@@ -43,6 +43,40 @@ def test_without_a_pair_nothing_stands_under_the_pairs(results: StudyResults) ->
     assert pairs_details(replace(results, claims=[])) == []
 
 
+def in_losses(results: StudyResults, tested: bool) -> StudyResults:
+    """The same study with the loss as its objective, of which each seed of `tuned` has 0.01 per seed less."""
+    data, losses = results.data, {"baseline": 0.30, "l2": 0.30, "tuned": 0.25, "tuned-no-l2": 0.25}
+    study = data.overview.study.model_copy(update={"objective": "validation_loss"})
+    replicates = [
+        replace(one, chosen=replace(one.chosen, metric="loss", loss=loss, value=loss) if tested else one.chosen)
+        for one in data.replicates
+        if one.chosen and (loss := losses[one.variant] - 0.01 * one.seed * one.variant.startswith("tuned"))
+    ]
+    return compute(replace(data, overview=replace(data.overview, study=study), replicates=replicates))
+
+
+def test_a_loss_is_told_as_a_loss_and_less_of_it_is_better(results: StudyResults) -> None:
+    told = in_losses(results, tested=True)
+    claim = next(one for one in told.claims if (one.variant, one.against) == ("tuned", "baseline"))
+    assert claim.evidence is not None and claim.evidence.differences == pytest.approx([0.05, 0.06, 0.07])
+    assert "changes test loss by -0.0600 nats" in claim.sentence
+    pairs, (variants, *_) = pairs_summary(told), variants_blocks(told)
+    row = next(row for row in pairs.rows if row.cells[0] == "tuned against baseline")
+    assert row.cells[1] == "-0.0600 nats" and "Differences in test loss (smaller is better)," in pairs.caption
+    assert isinstance(variants, Table) and variants.columns[:4] == [
+        "Variant", "Test loss", "Its 95 % interval", "Test accuracy",
+    ]  # fmt: skip
+    # Mean 0.24, deviation 0.01, t of two degrees of freedom 4.3027.
+    assert next(row.cells[1:3] for row in variants.rows if row.cells[0] == "tuned") == ["0.2400", "0.2152 to 0.2648"]
+
+
+def test_an_earlier_versions_test_of_accuracy_is_told_so_with_the_way_to_the_loss(results: StudyResults) -> None:
+    told = in_losses(results, tested=False)
+    way = "for accuracy only; `hw2tune summarize quickstart` tests them in test loss, and trains nothing."
+    assert all("test accuracy by" in claim.sentence and way in claim.sentence for claim in told.claims)
+    assert "Differences in test accuracy, between" in pairs_summary(told).caption
+
+
 def test_captions_say_what_the_numbers_are_about(results: StudyResults) -> None:
     caption = pairs_summary(results).caption
     for words in (

@@ -9,8 +9,18 @@ from hw2tune.report.claims import rule_of
 from hw2tune.report.page.blocks import Block, Prose, Row, Table
 from hw2tune.report.results import StudyResults
 from hw2tune.report.sentences import amount, interval_words, verdict_words
+from hw2tune.study.objectives import objective_of, sign_of
 from hw2tune.study.schema import TUNED
-from hw2tune.text.numbers import DASH, configuration, difference, listed, percent, percent_interval
+from hw2tune.text.numbers import (
+    DASH,
+    configuration,
+    difference,
+    listed,
+    objective_value,
+    percent,
+    percent_interval,
+    sentence,
+)
 
 
 def variants_blocks(results: StudyResults) -> list[Block]:
@@ -29,26 +39,31 @@ def variants_blocks(results: StudyResults) -> list[Block]:
 
 
 def variants_summary(results: StudyResults) -> Table:
-    """One row a variant: what a reader looks for first."""
-    rows = []
+    """One row a variant: what a reader looks for first. The objective's own metric stands before accuracy."""
+    rows, objective = [], results.data.overview.study.objective_spec
+    other = [] if objective.metric == "accuracy" else [sentence(objective.on_test), "Its 95 % interval"]
     for row in results.tables["variants"].to_dict("records"):
         variant = str(row["variant"])
         finished, there = results.count(variant)
-        cells = [variant, percent(row["test_accuracy"]), percent_interval(row["test_low"], row["test_high"])]
+        interval = [objective_value(row[end], objective.name) for end in ("value_low", "value_high")]
+        own = [objective_value(row["test_value"], objective.name), DASH if DASH in interval else " to ".join(interval)]
+        cells = [variant, *(own if other else []), percent(row["test_accuracy"])]
+        cells += [percent_interval(row["test_low"], row["test_high"])]
         cells += [str(there) if finished == there else f"{finished} of {there}"]
         cells += [percent(row["last_test_accuracy"]), percent(row["validation_accuracy"])]
         cells += [str(row["chosen_epochs"]) or DASH, configuration(results.data.of(variant)[0].params)]
         rows.append(Row(caveat=results.caveats.get(variant, ""), cells=cells))
-    columns = ["Variant", "Test", "95 % interval", "n", "Last epoch", "Validation", "Epochs", "Configuration"]
+    columns = ["Variant", *other, "Test accuracy" if other else "Test", "95 % interval", "n", "Last epoch"]
+    columns += ["Validation", "Epochs", "Configuration"]
     return Table(
         name="variants",
-        title="Accuracy of the variants",
+        title="Accuracy of the variants" if not other else f"{other[0]} and accuracy of the variants",
         caption=(
             f"Means over the replicates, on {results.data.label}. Test is read at the epoch that validation "
             "chose, and once more at the last epoch; the 95 % t-interval is about other seeds. n counts replicates."
         ),
         columns=columns,
-        numeric=columns[1:6],
+        numeric=columns[1:-2],
         rows=rows,
         file=results.file("tables", "variants.csv"),
     )
@@ -63,7 +78,8 @@ def pairs_summary(results: StudyResults) -> Table:
         if evidence is not None and verdict is not None:
             word = verdict_words(evidence, verdict).lower()
             worth = DASH if evidence.worth is None else amount(evidence.metric, evidence.worth)
-            cells = [difference(verdict.mean, evidence.metric), interval_words(evidence, verdict) or DASH]
+            direction = sign_of(objective_of(evidence.metric).direction)
+            cells = [difference(direction * verdict.mean, evidence.metric), interval_words(evidence, verdict) or DASH]
             cells += [str(verdict.n), worth, DASH if claim.fixed is None else f"{claim.fixed} / {claim.broken}"]
         rows.append(Row(caveat=claim.caveat, cells=[f"{claim.variant} against {claim.against}", *cells, word]))
     numbers = ["Difference", "95 % interval", "n", "Worth", "Fixed / broken"]
@@ -71,8 +87,9 @@ def pairs_summary(results: StudyResults) -> Table:
         name="pairs",
         title="Differences between variants",
         caption=(
-            "Differences on test images between replicates of the same seed, with their 95 % interval over other seeds "
-            f"and other test images of the same kind, corrected for the study's claims. {_how_decided(results)} A "
+            f"Differences in {_metric_words(results)}, between replicates of the same seed, with their 95 % interval "
+            "over other seeds and other test images of the same kind, corrected for the study's claims. "
+            f"{_how_decided(results)} A "
             "verdict is better or worse if the interval excludes zero, the same if it is inside the worth to either "
             "side of zero, the smallest difference that matters. Fixed and broken count the test images of the median "
             f"seed, the one with the median difference.{chosen_on_these_seeds(results)}"
@@ -82,6 +99,18 @@ def pairs_summary(results: StudyResults) -> Table:
         rows=rows,
         file=results.file("tables", "pairs.csv"),
     )
+
+
+def _metric_words(results: StudyResults) -> str:
+    """Return the metrics of the claims: that of the objective, or accuracy if an earlier version tested."""
+    own = results.data.overview.study.objective
+    used = [objective_of(name) for name in dict.fromkeys(one.evidence.metric for one in results.claims if one.evidence)]
+    better = {1: "larger", -1: "smaller"}
+    words = [
+        one.on_test + (f" ({better[sign_of(one.direction)]} is better)" if one.metric != "accuracy" else "")
+        for one in used or [objective_of(own)]
+    ]
+    return listed(words)
 
 
 def _how_decided(results: StudyResults) -> str:
