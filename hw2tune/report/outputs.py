@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,14 +50,16 @@ def checked_target(target: Path) -> Path:
     return target
 
 
-def refuse_foreign(target: Path) -> None:
-    """Raises PathError where a folder that was asked for holds anything but a report of ours."""
+def refuse_foreign(
+    target: Path, option: str = "--output", what: str = "report", is_ours: Callable[[Path], bool] | None = None
+) -> None:
+    """Raises PathError where a folder that was asked for holds anything but `what` of ours."""
     with contextlib.suppress(OSError):  # not there, or no folder: `refuse_unwritable` says so
         names = sorted(path.name for path in target.iterdir() if not path.name.startswith(SCRATCH))
-        if names and not _is_report(target):
+        if names and not (is_ours or _is_report)(target):
             shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
             raise PathError(
-                f"--output {target}: holds no report but {shown}, and a report is not mixed with other files; "
+                f"{option} {target}: holds no {what} but {shown}, and a {what} is not mixed with other files; "
                 "name a new or an empty folder"
             )
 

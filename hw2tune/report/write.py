@@ -71,15 +71,8 @@ def write_report(
     if len(set(names)) < len(names):
         raise StudyFolderError(f"one page cannot show two studies of one name, but got {', '.join(names)}")
     read = [read_study_data(*pair) for pair in zip_longest(folders, known)]
-    for folder, data in zip(folders, read, strict=True):
-        if data.overview.study.arms:
-            raise StudyFolderError(f"{folder.root}: winners of arms are not compared yet")
-        if not data.overview.finished:
-            raise StudyFolderError(
-                f"{folder.root}: no trial of `{folder.name}` has finished, so there is nothing to report; "
-                f"`hw2tune study {folder.name}` runs it"
-            )
-        refuse_links_out(folder.root)
+    for data in read:
+        refuse_nothing_to_report(data)
     target = target or default_target(folders)
     with replacing(target) as scratch:
         places = [f"{data.overview.folder.name}/" if len(read) > 1 else "" for data in read]
@@ -106,6 +99,19 @@ def write_report(
 def _earlier(data: StudyData, target: Path) -> dict[str, str]:
     """Return the verdicts of an earlier version's report in the same place, or else in the study's folder."""
     return earlier_verdicts([target, default_target([data.overview.folder])], data.name)
+
+
+def refuse_nothing_to_report(data: StudyData) -> None:
+    """Raise StudyFolderError for a study without a finished trial, and PathError for a link out of its folder."""
+    folder = data.overview.folder
+    if data.overview.study.arms:
+        raise StudyFolderError(f"{folder.root}: winners of arms are not compared yet")
+    if not data.overview.finished:
+        raise StudyFolderError(
+            f"{folder.root}: no trial of `{folder.name}` has finished, so there is nothing to report; "
+            f"`hw2tune study {folder.name}` runs it"
+        )
+    refuse_links_out(folder.root)
 
 
 def page_html(results: Sequence[StudyResults]) -> str:

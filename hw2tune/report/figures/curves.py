@@ -96,7 +96,7 @@ def draw_curves(data: StudyData, quantity: Quantity, below: str = VALIDATION) ->
     panels[1].set_xlabel("epoch")
     panels[1].xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     unit = f"loss (nats per image):\n{LOSSES[study.loss]}" if quantity == "loss" else "accuracy (%)"
-    figure.supylabel(unit, fontsize=10)
+    figure.supylabel(unit)
     legend(figure, _legend(data, quantity, published, broken), columns=2)
     caption = f"{_caption(data, quantity, below, published, broken)} {left_out}".strip()
     return Drawing(figure=figure, caption=caption, alt=_alt(tables[below], quantity, below))

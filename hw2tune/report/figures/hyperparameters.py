@@ -18,7 +18,6 @@ from hw2tune.report.figures.history import has_value, no_value_sentence, ring_re
 from hw2tune.report.figures.style import (
     BLACK,
     BLUE,
-    SMALL,
     Look,
     legend,
     marker,
@@ -26,6 +25,7 @@ from hw2tune.report.figures.style import (
     optimizer_look,
     paper,
     power_of_ten,
+    small,
 )
 from hw2tune.report.study_data import StudyData
 from hw2tune.study.hyperparameters import OPTIMIZERS, Value
@@ -117,7 +117,7 @@ def draw_importances(data: StudyData) -> Drawing:
     figure = new_figure(height=1.1 + 0.42 * len(table))
     axes = figure.subplots()
     bars = axes.barh([name.replace("_", " ") for name in table], list(table.values()), color=BLUE, height=0.6)
-    axes.bar_label(bars, [f"{share:.0f} %" for share in table.values()], padding=3, fontsize=SMALL)
+    axes.bar_label(bars, [f"{share:.0f} %" for share in table.values()], padding=3, fontsize=small())
     axes.invert_yaxis()
     axes.set_xlim(0, min(112, 1.15 * max(table.values())))
     axes.grid(False, axis="y")

@@ -88,8 +88,8 @@ def draw_weights(data: StudyData, variants: tuple[str, str]) -> Drawing:
         axes.set_axis_off()
     for histogram in table:
         _draw_histogram(panels[layers.index(histogram.layer), 0 if histogram.kind == "weight" else 1], histogram, looks)
-    figure.supxlabel("value of a weight or bias (no unit)", fontsize=10)
-    figure.supylabel("share of the values in the panel (%)", fontsize=10)
+    figure.supxlabel("value of a weight or bias (no unit)")
+    figure.supylabel("share of the values in the panel (%)")
     lines = zip(variants, DASHES, strict=True)
     handles = [Line2D([], [], color=looks[v].colour, linestyle=dashes, label=v) for v, dashes in lines]
     legend(figure, handles, columns=2)

@@ -74,7 +74,7 @@ def draw_preprocessing(data: StudyData) -> Drawing:
     figure = new_figure(height=0.6 + 2.1 * len(stages))
     for axes, stage in zip(figure.subplots(len(stages), 1), stages, strict=True):
         _draw_stage(axes, stage, looks)
-    figure.supylabel("share of the channel's pixels (%)", fontsize=10)
+    figure.supylabel("share of the channel's pixels (%)")
     if len(looks) > 1:
         lines = [Line2D([], [], color=k.colour, linestyle=k.dashes, label=name) for name, k in looks.items()]
         legend(figure, lines, columns=len(lines))

@@ -87,6 +87,7 @@ _SETTINGS: dict[str, Any] = {
     "ytick.labelsize": SMALL,
     "legend.fontsize": SMALL,
     "legend.frameon": False,
+    "figure.labelsize": 10,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
@@ -114,6 +115,20 @@ def callers_style() -> Iterator[None]:
     theirs = {name: value for name, value in theme.items() if value != mpl.rcParamsDefault[name]}
     with style(), mpl.rc_context(theirs):
         yield
+
+
+@contextmanager
+def column_style() -> Iterator[None]:
+    """Draw in the style of the report for a narrow column of a paper: smaller text, finer lines."""
+    sizes = dict.fromkeys(("xtick.labelsize", "ytick.labelsize", "legend.fontsize"), SMALL - 2.5)
+    sizes |= dict.fromkeys(("font.size", "axes.titlesize", "axes.labelsize", "figure.labelsize"), SMALL - 2.0)
+    with mpl.rc_context({**sizes, "lines.linewidth": 1.1, "lines.markersize": 3.0, "axes.linewidth": 0.6}):
+        yield
+
+
+def small() -> float:
+    """Points of the smallest text."""
+    return float(mpl.rcParams["xtick.labelsize"])
 
 
 def resized(figure: Figure) -> Figure:
@@ -153,7 +168,8 @@ def new_figure(height: float, layout: Literal["constrained"] | None = "constrain
 
 
 def legend(figure: Figure, handles: list[Line2D], columns: int) -> None:
-    """A legend above the panels, where it covers no data."""
+    """A legend above the panels, where it covers no data; of two columns at most in a paper's column."""
+    columns = min(columns, 2) if small() < SMALL else columns
     figure.legend(handles=handles, loc="outside upper center", ncols=columns, columnspacing=1.4, handlelength=2.6)
 
 
