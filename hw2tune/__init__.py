@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from hw2tune.api import find_leftovers as find_leftovers
     from hw2tune.api import list_studies as list_studies
     from hw2tune.api import load_study as load_study
+    from hw2tune.api import paper as paper
     from hw2tune.api import read_study as read_study
     from hw2tune.api import remove_leftovers as remove_leftovers
     from hw2tune.api import replicate_study as replicate_study
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _NAMES = {  # what is public, by module
-    "api": "check_study find_leftovers list_studies load_study read_study remove_leftovers replicate_study "
+    "api": "check_study find_leftovers list_studies load_study paper read_study remove_leftovers replicate_study "
     "report_from_files reproduce run_study stop_study write_report",
     "data.load": "fetch_dataset list_datasets verify_datasets",
     "execution.machine": "machine_facts machine_problems",

@@ -13,13 +13,13 @@ import typer
 from hw2tune import __version__
 from hw2tune.cli.help import HelpedCommand, HelpedGroup
 from hw2tune.cli.preparing import check, data_app, doctor, new
-from hw2tune.cli.reports import compare, export, predict, reproduce, rerun, summarize
+from hw2tune.cli.reports import compare, export, paper, predict, reproduce, rerun, summarize
 from hw2tune.cli.results import clean, status, stop
 from hw2tune.cli.running import dashboard, study
 
 COMMANDS: dict[str, tuple[Callable[..., Any], ...]] = {  # as --help groups them
     "Studies": (study, check, new, status, stop, clean, dashboard),
-    "Reports": (summarize, reproduce, compare),
+    "Reports": (summarize, reproduce, compare, paper),
     "Models": (export, predict, rerun),
     "Machine": (doctor,),
 }

@@ -57,6 +57,10 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("hw2tune compare mnist mnist-wide", "two studies of the same images, variant by variant"),
         ("hw2tune compare mnist mnist-wide --json", "the same for a program"),
     ),
+    "paper": (
+        ("hw2tune paper mnist --to paper/mnist", "\\input{mnist/claims}, and each number as a command"),
+        ("hw2tune paper mnist cifar10 --to paper/results", "two studies in one table"),
+    ),
     "export": (
         ("hw2tune export mnist --to model.onnx", "the race's winner, its card, and a script that predicts"),
         ("hw2tune export mnist --variant l2 --seed 2 --to l2.pt2", "one replicate, for torch.export.load"),

@@ -1,4 +1,4 @@
-"""Commands after a search: `summarize`, `reproduce` and `compare` results, `export`, `predict` and `rerun` networks."""
+"""Commands after a search: `summarize`, `reproduce`, `compare` and `paper`, and `export`, `predict` and `rerun`."""
 
 from __future__ import annotations
 
@@ -121,6 +121,21 @@ def compare(
 
     comparison = compare_studies(a, b, results_dir=results_dir)
     print_json(comparison.as_json()) if json else print_comparison(comparison, stdout())
+
+
+def paper(
+    names: Annotated[list[str], opt.named("Studies in the results, for one table.")],
+    to: Annotated[str, typer.Option(metavar="DIR", help="A new or empty folder, or one that this command wrote.")],
+    results_dir: opt.ResultsDir = "ray_results",
+) -> None:
+    """Write claims, numbers, methods and figures for a paper in LaTeX.
+
+    Trains nothing. A text that was changed since it was written is not replaced.
+    """
+    from hw2tune import api
+    from hw2tune.terminal.tables import print_paper
+
+    print_paper(api.paper(names, to, results_dir=results_dir), stdout())
 
 
 def print_files(files: ReportFiles, *, open_page: bool, json: bool) -> None:

@@ -24,6 +24,7 @@ from hw2tune.text.plain import printable
 
 if TYPE_CHECKING:
     from hw2tune.data.load import DatasetStatus
+    from hw2tune.report.paper.write import PaperFiles
     from hw2tune.report.reproduction.write import ReproductionReport
     from hw2tune.report.write import ReportFiles
 
@@ -244,6 +245,17 @@ def print_report(files: ReportFiles, console: Console) -> None:
         for claim in study["claims"]:
             console.print(f"- {claim['sentence']}")
     console.print(f"report: {files.page}", soft_wrap=True)
+
+
+def print_paper(files: PaperFiles, console: Console) -> None:
+    """Print the files for a paper, and what is missing in them."""
+    lines = [
+        f"texts:   {', '.join(path.name for path in files.texts)}",
+        f"figures: {len(files.figures)} in figures/",
+        *(f"note:    {note}" for note in files.notes),
+        f"paper:   {files.folder}; `pdflatex example` there shows all of it",
+    ]
+    console.print("\n".join(lines), soft_wrap=True)
 
 
 def _heading(objective: str) -> str:

@@ -101,6 +101,14 @@ _SETTINGS: dict[str, Any] = {
     "text.parse_math": False,  # names come from study files: a `$` in them is a dollar
     "pdf.fonttype": 42,  # TrueType: what journals ask for
 }
+# Over these in a paper's narrow column.
+_COLUMN: dict[str, Any] = {
+    **dict.fromkeys(("font.size", "axes.titlesize", "axes.labelsize", "figure.labelsize"), SMALL - 2.0),
+    **dict.fromkeys(("xtick.labelsize", "ytick.labelsize", "legend.fontsize"), SMALL - 2.5),
+    "lines.linewidth": 1.1,
+    "lines.markersize": 3.0,
+    "axes.linewidth": 0.6,
+}
 # What a caller's own style decides where figures are drawn for it: colours and resolution.
 THEME = re.compile(
     r"text\.color|axes\.(facecolor|edgecolor|labelcolor|titlecolor)|[xy]tick\.(color|labelcolor)|grid\.color"
@@ -120,9 +128,7 @@ def callers_style() -> Iterator[None]:
 @contextmanager
 def column_style() -> Iterator[None]:
     """Draw in the style of the report for a narrow column of a paper: smaller text, finer lines."""
-    sizes = dict.fromkeys(("xtick.labelsize", "ytick.labelsize", "legend.fontsize"), SMALL - 2.5)
-    sizes |= dict.fromkeys(("font.size", "axes.titlesize", "axes.labelsize", "figure.labelsize"), SMALL - 2.0)
-    with mpl.rc_context({**sizes, "lines.linewidth": 1.1, "lines.markersize": 3.0, "axes.linewidth": 0.6}):
+    with mpl.rc_context(_COLUMN):  # type: ignore[arg-type]  # the stubs know literal keys
         yield
 
 

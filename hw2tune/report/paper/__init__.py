@@ -1,0 +1,1 @@
+"""A study's results as LaTeX and figures for a paper."""

@@ -1,0 +1,100 @@
+"""`claims.tex`: the claims of all studies as one table, and their verdicts as numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from hw2tune.inference.verdicts import BETTER, WORSE
+from hw2tune.report.claims import ClaimResult
+from hw2tune.report.paper.latex import comment, signed, tex
+from hw2tune.report.results import StudyResults
+from hw2tune.report.sentences import verdict_words
+from hw2tune.study.objectives import objective_of, sign_of
+from hw2tune.text.numbers import difference, listed
+
+_ABOUT = comment("The claims, from the records: \\input{claims} with booktabs and tabularx loaded.")
+_CAPTION = (
+    "Differences on test images, first less second, between replicates of the same seed, with 95 % intervals for other "
+    "seeds and other test images, corrected for the number of claims of a study; {units}. n counts seeds. In bold, "
+    "verdicts of a difference: the interval excludes zero at this n, or did at an earlier one."
+)
+EMPTY = "--"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClaimNumbers:
+    """A claim's numbers as text, in the unit of its metric, as signs are read: below zero is less of it."""
+
+    difference: str = ""
+    low: str = ""
+    high: str = ""
+    unit: str = ""
+    word: str
+
+
+def numbers_of(claim: ClaimResult) -> ClaimNumbers:
+    """Return the difference, its interval and the verdict; empty texts for what was not tested."""
+    evidence, verdict = claim.evidence, claim.result
+    if evidence is None or verdict is None:
+        return ClaimNumbers(word=claim.verdict)
+    sign = sign_of(objective_of(evidence.metric).direction)
+    mean, _, unit = difference(sign * verdict.mean, evidence.metric).partition(" ")
+    known = verdict.interval or verdict.seeds_interval
+    ends = [difference(end, evidence.metric).partition(" ")[0] for end in sorted(sign * one for one in known or ())]
+    low, high = ends or ("", "")
+    return ClaimNumbers(difference=mean, low=low, high=high, unit=unit, word=verdict_words(evidence, verdict).lower())
+
+
+def claims_tex(every: Sequence[StudyResults]) -> str:
+    """Return one table with the claims of each study below its name; it may be empty of numbers."""
+    rows = [row for results in every for row in _rows(results, named=len(every) > 1)]
+    rows = rows[1:] if len(every) > 1 else rows  # without the space above the first name
+    return "\n".join(
+        [
+            _ABOUT,
+            r"\begin{table*}",
+            r"  \centering\small",
+            rf"  \caption{{{tex(_CAPTION.format(units=_units(every)))}}}",
+            r"  \label{tab:claims}",
+            r"  \begin{tabularx}{\linewidth}{@{}>{\raggedright\arraybackslash}Xrrr>{\raggedright\arraybackslash}X@{}}",
+            r"    \toprule",
+            r"    Comparison & Difference & 95\,\% interval & $n$ & Verdict \\",
+            r"    \midrule",
+            *(f"    {row}" for row in rows),
+            r"    \bottomrule",
+            r"  \end{tabularx}",
+            r"\end{table*}",
+            "",
+        ]
+    )
+
+
+def _rows(results: StudyResults, *, named: bool) -> Iterator[str]:
+    data = results.data
+    if named:
+        size = f", {data.dataset.sizes.get('test', 0):,} test images" if data.dataset else ""
+        yield r"\addlinespace"
+        yield rf"\multicolumn{{5}}{{@{{}}l}}{{\emph{{{tex(data.name)}}} ({tex(data.label)}{size})}} \\"
+    for claim in results.claims:
+        shown, bold = numbers_of(claim), claim.verdict in (BETTER, WORSE)
+        interval = f"{signed(shown.low)} to {signed(shown.high)}" if shown.low else EMPTY
+        n = str(claim.result.n) if claim.result else EMPTY
+        cells = [f"{tex(claim.variant)} $-$ {tex(claim.against)}"]
+        cells += [_bold(signed(shown.difference)) if bold else signed(shown.difference) if claim.result else EMPTY]
+        cells += [interval, n, _bold(tex(shown.word)) if bold else tex(shown.word)]
+        yield " & ".join(cells) + r" \\"
+
+
+def _bold(latex: str) -> str:
+    return rf"\textbf{{\boldmath {latex}}}"
+
+
+def _units(every: Sequence[StudyResults]) -> str:
+    shown = {}
+    for claim in (claim for results in every for claim in results.claims):
+        if claim.evidence is not None:
+            label = objective_of(claim.evidence.metric).on_test
+            unit = numbers_of(claim).unit
+            shown[f"{label} in {unit}" if unit else label] = True
+    return listed([*shown]) if shown else "nothing was tested yet"

@@ -1,0 +1,295 @@
+"""`methods.tex`: data, search, race, seeds, verdicts and software, each sentence from the records.
+
+What the records do not tell is left out; `checklist.md` names it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from importlib import resources
+
+from hw2tune.data.catalog import DATASETS
+from hw2tune.report.appendix.limits import limits
+from hw2tune.report.claims import rule_of
+from hw2tune.report.paper.latex import signed, tex
+from hw2tune.report.results import StudyResults
+from hw2tune.report.study_data import StudyData
+from hw2tune.study.hyperparameters import Value
+from hw2tune.study.names import MODELS
+from hw2tune.study.space import Choice, Distribution, condition_text
+from hw2tune.text.numbers import configuration_words, counted, label_of, listed, scientific, value_words
+from hw2tune.text.plain import value_text
+
+ABOUT = """\
+% Methods, from the records of the study: \\input{methods} within a section, with booktabs loaded and
+% \\bibliography{references} at the end. Change it as you like: it is not written over once it was changed.
+"""
+UNUSED = "validation_size is not used"  # a note of the images' record
+_SAMPLERS = {
+    "guided": (
+        "which draws anywhere in the space, near a good configuration (the mixture of PriorBand~"
+        r"\cite{mallik2023priorband}, without its weights), or where a Gaussian process on all trials expects the "
+        "largest improvement"
+    ),
+    "tpe": r"the tree-structured Parzen estimator~\cite{bergstra2011algorithms}",
+    "random": "independent random draws",
+}
+_HALVING = r"asynchronous successive halving~\cite{li2020system}"
+_SPLITS = {"train": "training"}
+_DATASETS = {"mnist": "lecun1998gradient", "mnist-5k": "lecun1998gradient", "cifar10": "krizhevsky2009learning"}
+
+
+def methods_tex(every: Sequence[StudyResults]) -> str:
+    """Return the paragraphs of each study, then those that all share."""
+    parts = [ABOUT]
+    for results in every:
+        of = f" ({tex(results.data.name)})" if len(every) > 1 else ""
+        for title, write in _PARAGRAPHS.items():
+            if text := " ".join(write(results)):
+                parts.append(f"\\paragraph{{{title}{of}.}}\n{text}\n")
+        parts.append(_space_table(results.data))
+    if rule := " ".join(_verdicts(every)):
+        parts.append(f"\\paragraph{{Verdicts.}}\n{rule}\n")
+    return "\n".join(parts)
+
+
+def references_bib(*texts: str) -> str:
+    """Return the entries of the bibliography that the texts cite."""
+    cited = {key for text in texts for keys in re.findall(r"\\cite\{([^}]+)\}", text) for key in keys.split(",")}
+    entries = resources.files("hw2tune.report.paper").joinpath("references.bib").read_text(encoding="utf-8")
+    return "\n".join(entry for entry in re.split(r"\n(?=@)", entries) if (key := _key(entry)) and key in cited)
+
+
+def _key(entry: str) -> str:
+    found = re.match(r"@\w+\{([^,]+),", entry)
+    return found[1] if found else ""
+
+
+def _data(results: StudyResults) -> Iterator[str]:
+    data, record, study = results.data, results.data.dataset, results.data.overview.study
+    cite = rf"~\cite{{{_DATASETS[study.dataset]}}}" if study.dataset in _DATASETS else ""
+    if record is None:
+        yield f"The images are {tex(data.label)}{cite}."
+        return
+    height, width, channels = record.image_shape
+    sizes = listed([f"{size:,} {_SPLITS.get(split, split)}" for split, size in record.sizes.items()])
+    yield (
+        f"The images are {tex(record.label)}{cite}, of {height} $\\times$ {width} pixels with "
+        f"{counted(channels, 'channel')}, in {len(record.classes)} classes: {tex(sizes)} images."
+    )
+    if study.dataset in DATASETS or (study.validation_size and not any(UNUSED in note for note in record.notes)):
+        yield (
+            "The validation images were drawn from the training images, each class in proportion, by split seed "
+            f"{study.split_seed}."
+        )
+    if study.train_size:
+        yield "The training images are a part of the data set's, drawn in proportion to the classes."
+    if study.test_share:
+        yield f"A fraction of {study.test_share:g} of the images was kept for the test."
+    mean, std = (listed([f"{value:.4f}" for value in values]) for values in (record.mean, record.std))
+    yield f"Pixels were normalised per channel (mean {mean}, standard deviation {std})."
+    if record.caveat:
+        yield f"Caveat: {tex(record.caveat)}."
+
+
+def _training(results: StudyResults) -> Iterator[str]:
+    study = results.data.overview.study
+    sizes = {MODELS[study.model].parameters} if study.model in MODELS else set(results.data.parameters.values())
+    weights = f" ({min(sizes):,} trained parameters)" if len(sizes) == 1 else ""
+    yield (
+        rf"The network is \texttt{{{tex(study.model)}}}{weights}, trained in PyTorch~\cite{{paszke2019pytorch}} with "
+        f"{_LOSSES[study.loss]} for at most {counted(study.max_epochs, 'epoch')}."
+    )
+    if study.training:
+        fixed = listed([value_words(name, value) for name, value in study.training.items()])
+        yield f"Fixed for every training: {tex(fixed)}."
+    yield f"The epoch of each training was chosen by {tex(study.objective_spec.label)}."
+
+
+_LOSSES = {
+    "cross_entropy": "the cross-entropy",
+    "double_softmax": "a cross-entropy of softmax outputs, which applies a second softmax,",
+}
+
+
+def _search(results: StudyResults) -> Iterator[str]:
+    overview = results.data.overview
+    study, epochs = overview.study, sum(row.epochs for row in overview.rows)
+    sampler = _SAMPLERS.get(study.sampler.name, rf"its sampler \texttt{{{tex(study.sampler.name)}}}")
+    if study.sampler.name == "guided":
+        sampler = rf"the sampler \texttt{{guided}}, {sampler}"
+    arguments = ", ".join(f"{name} = {value}" for name, value in study.sampler.arguments.items())
+    yield (
+        rf"Configurations were chosen in Optuna~\cite{{akiba2019optuna}} by {sampler}"
+        f"{f' ({tex(arguments)})' if arguments else ''}, with seed {study.seed}, to {study.direction} "
+        rf"{tex(study.objective_spec.label)}, and ran in Ray Tune~\cite{{liaw2018tune}}."
+    )
+    states = listed([f"{n} {state}" for state, n in Counter(row.state for row in overview.rows).items()])
+    extent = f"On a budget of {counted(study.budget_epochs, 'epoch')}" if study.budget_epochs else "In all"
+    yield f"{extent}, {counted(len(overview.rows), 'trial')} ({tex(states)}) had {counted(epochs, 'epoch')}."
+    if study.references:
+        known = [f"{tex(name)} ({_words(study.complete(one))})" for name, one in study.references.items()]
+        yield f"The first trials, which were never stopped early, were the references: {listed(known)}."
+
+
+def _stopping(results: StudyResults) -> Iterator[str]:
+    pruner = results.data.overview.study.pruner
+    if pruner.name == "none":
+        yield "Every trial was trained to its last epoch."
+        return
+    rule = {
+        "halving": f"{_HALVING} on the best value so far",
+        "asha": _HALVING,
+    }.get(pruner.name, rf"Optuna's pruner \texttt{{{tex(pruner.name)}}}")
+    factor = pruner.name in ("halving", "asha", "hyperband")
+    yield (
+        f"Trials were stopped early by {rule}, from epoch {pruner.min_epochs} on"
+        f"{f', with reduction factor {pruner.reduction_factor}' if factor else ''}; references were not."
+    )
+    if pruner.patience:
+        yield f"A trial also ended after {counted(pruner.patience, 'epoch')} without a new best value."
+
+
+def _race(results: StudyResults) -> Iterator[str]:
+    race, data = results.data.race, results.data
+    if race is None:
+        return
+    trainings = sum(len(candidate.values) for candidate in race.candidates)
+    means = all(candidate.probability is not None for candidate in race.candidates)
+    by = "posterior mean of search and race" if means else "mean"
+    other = "other seeds" if data.overview.study.seed not in race.seeds else _seed_words(race.seeds)
+    yield (
+        f"The best {counted(len(race.candidates), 'trial')} of the search raced for the tuned configuration: "
+        f"{counted(trainings, 'training')} on {other}, compared on validation images only. The best {by} won: "
+        f"trial {race.winner}" + (f" ({_words(data.winner.params)})." if data.winner else ".")
+    )
+
+
+def _seeds(results: StudyResults) -> Iterator[str]:
+    data = results.data
+    if not data.replicates:
+        yield f"No replicate of {tex(data.name)} was trained, so nothing was tested."
+        return
+    groups: dict[tuple[int, ...], list[str]] = {}
+    for name in data.variants:
+        if seeds_of := tuple(one.seed for one in data.of(name)):
+            groups.setdefault(seeds_of, []).append(name)
+    for seeds, names in groups.items():
+        what = "The variant" if len(names) == 1 else "The variants"
+        yield f"{what} {tex(listed(names))} {'was' if len(names) == 1 else 'were'} trained on {_seed_words(seeds)}."
+    used = {seed for each in groups for seed in each}
+    others = {data.overview.study.seed, *(data.race.seeds if data.race else ())}
+    if not used & others:
+        yield "Neither the search nor the race used these seeds."
+    yield "Test images were read only then, at the epoch chosen by validation and at the last."
+
+
+def _seed_words(seeds: Sequence[int]) -> str:
+    run = list(range(seeds[0], seeds[0] + len(seeds)))
+    shown = f"{seeds[0]} to {seeds[-1]}" if len(seeds) > 2 and list(seeds) == run else listed(seeds)
+    return f"{'seed' if len(seeds) == 1 else f'the {len(seeds)} seeds'} {shown}"
+
+
+def _software(results: StudyResults) -> Iterator[str]:
+    runs = results.data.environment
+    versions = dict.fromkeys(tuple(run.get("versions", {}).items()) for run in runs if run.get("versions"))
+    shown = [listed([f"{name} {version}" for name, version in each]) for each in versions]
+    pythons = listed([*dict.fromkeys(f"Python {run['python']}" for run in runs if run.get("python"))])
+    if shown:
+        yield f"The study ran on {pythons} with {tex('; later with '.join(shown))}."
+    places = [
+        ", ".join(str(part) for part in (run.get("processor"), run.get("resources", {}).get("at")) if part)
+        for run in runs
+    ]
+    if known := [*dict.fromkeys(place for place in places if place)]:
+        yield f"Resources: {tex('; '.join(known))}."
+
+
+_PARAGRAPHS: dict[str, Callable[[StudyResults], Iterable[str]]] = {
+    "Data": _data,
+    "Training": _training,
+    "Search": _search,
+    "Early stopping": _stopping,
+    "Choice of the tuned configuration": _race,
+    "Seeds": _seeds,
+    "Software": _software,
+    "Limits": lambda results: map(tex, limits(results)),
+}
+
+
+def _words(params: Mapping[str, Value]) -> str:
+    """Return a configuration as LaTeX, its numbers as formulas."""
+    return re.sub(r"\b[\d.]+e-?\d+\b", lambda number: signed(number[0]), tex(configuration_words(params)))
+
+
+def _space_table(data: StudyData) -> str:
+    study = data.overview.study
+    rows = [rf"{tex(label_of(name))} & {_range(one)} \\" for name, one in study.space.items()]
+    return "\n".join(
+        [
+            r"\begin{table}",
+            r"  \centering\small",
+            rf"  \caption{{Search space of {tex(data.name)}.}}",
+            rf"  \label{{tab:space-{data.name}}}",
+            r"  \begin{tabular}{@{}l>{\raggedright\arraybackslash}p{0.66\linewidth}@{}}",
+            r"    \toprule",
+            r"    Hyperparameter & Values \\",
+            r"    \midrule",
+            *(f"    {row}" for row in rows),
+            r"    \bottomrule",
+            r"  \end{tabular}",
+            r"\end{table}",
+            "",
+        ]
+    )
+
+
+def _range(distribution: Distribution) -> str:
+    when = tex(condition_text(distribution.when).replace(" when ", ", if ", 1))
+    if isinstance(distribution, Choice):
+        return tex(", ".join(value_text(value, scientific) for value in distribution.choices)) + when
+    low, high = (signed(scientific(value)) for value in (distribution.low, distribution.high))
+    parts = [f"{low} to {high}"]
+    parts += ["log-uniform"] * distribution.log
+    parts += ["whole numbers" if distribution.step == 1 else f"steps of {distribution.step}"] * distribution.integer
+    parts += ["or exactly 0"] * distribution.or_zero
+    return ", ".join(parts) + when
+
+
+def _verdicts(every: Sequence[StudyResults]) -> Iterator[str]:
+    """The rule by which the claims are judged, for studies with a fixed number of seeds, for others, or for both."""
+    every = [results for results in every if results.data.replicates]
+    for several in (True, False):
+        studies = [one for one in every if (rule_of(one.data).fixed is None) is several]
+        if not studies:
+            continue
+        of = f" of {tex(listed([one.data.name for one in studies]))}" if len(studies) < len(every) else ""
+        counts = listed([counted(rule_of(one.data).claims, "claim") for one in studies])
+        if several:
+            yield (
+                f"The replicates{of} could be looked at after every seed. A difference is \\emph{{better}} or "
+                r"\emph{worse} if the e-process of the paired t test (right-Haar prior on the standard deviation, "
+                rf"standard normal prior on the effect in standard deviations~\cite{{wang2023anytime}}) reaches "
+                f"$m/0.05$, $m$ being the number of claims of a study ({counts}), and an interval over crossed seeds "
+                r"and test images (Satterthwaite's $t$~\cite{satterthwaite1946approximate}) at level $1 - 0.05/m$ "
+                "excludes zero; a verdict once reached stays."
+            )
+        else:
+            fixed = listed([*dict.fromkeys(rule_of(one.data).fixed for one in studies)])
+            yield (
+                f"The number of seeds{of} ({fixed}) was fixed before any was trained. A difference is "
+                r"\emph{better} or \emph{worse} if the paired t test rejects at 5\,\%, by Holm's "
+                rf"correction~\cite{{holm1979simple}} for the claims of a study ({counts}), and an interval over "
+                r"crossed seeds and test images (Satterthwaite's $t$~\cite{satterthwaite1946approximate}) excludes "
+                "zero."
+            )
+    if not every:
+        return
+    yield (
+        r"It is \emph{the same} within $w$ if the interval over seeds and the one over seeds and test images are both "
+        r"inside $\pm w$, the smallest difference that matters, and \emph{undecided} otherwise."
+    )
+    if any(claim.evidence and any(claim.evidence.failed) for results in every for claim in results.claims):
+        yield "A side that diverged or collapsed on more seeds than the other is not called better."

@@ -1,0 +1,132 @@
+"""`numbers.tex`: one command for each number of a study that a text may name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from hw2tune.report.claims import ClaimResult
+from hw2tune.report.paper.claims_table import numbers_of
+from hw2tune.report.paper.latex import Names, comment, signed, tex
+from hw2tune.report.results import StudyResults
+from hw2tune.study.hyperparameters import Value
+from hw2tune.text.numbers import label_of, measured, missing, scientific
+from hw2tune.text.plain import value_text
+
+_ABOUT = """\
+% Every number of the results as a command, used as `\\quickstartTunedTestAccuracy{}`: with braces behind it, as LaTeX
+% drops a space after a command. Accuracies are in percent, differences in points; units are not part of a command.
+"""
+
+
+@dataclass
+class Commands:
+    """The commands of one document; a name that is there already gets `Second`."""
+
+    names: Names = field(default_factory=Names)
+    studies: Names = field(default_factory=Names)
+    lines: list[str] = field(default_factory=list)
+
+    def add(self, study: str, words: Sequence[str], value: str, meaning: str) -> None:
+        """Define the command of a study and some words, with its meaning as a comment."""
+        self.lines.append(rf"\newcommand{{\{self.names.unique(study, *words)}}}{{{value}}} {comment(meaning)}")
+
+
+def numbers_tex(every: Sequence[StudyResults]) -> str:
+    """Return the commands of all studies, each with its meaning as a comment."""
+    commands = Commands()
+    for results in every:
+        study = commands.studies.unique(results.data.name)
+        commands.lines += ["", comment(f"The study {results.data.name}")]
+        for words, value, meaning in _numbers(results):
+            commands.add(study, words, value, meaning)
+    return _ABOUT + "\n".join(commands.lines) + "\n"
+
+
+Number = tuple[Sequence[str], str, str]  # words of its command, value, meaning
+
+
+def _numbers(results: StudyResults) -> Iterator[Number]:
+    yield from _of_the_study(results)
+    for row in results.tables["variants"].to_dict("records"):
+        yield from _of_a_variant(results, row)
+    for claim in results.claims:
+        yield from _of_a_claim(claim)
+
+
+def _of_the_study(results: StudyResults) -> Iterator[Number]:
+    overview, dataset, race = results.data.overview, results.data.dataset, results.data.race
+    study = overview.study
+    yield ["trials"], str(len(overview.finished)), "finished trials of the search"
+    yield ["epochs"], str(sum(row.epochs for row in overview.rows)), "epochs of all trials together"
+    yield ["max", "epochs"], str(study.max_epochs), "epochs of a training at most"
+    yield ["search", "seed"], str(study.seed), "seed of the search"
+    yield ["split", "seed"], str(study.split_seed), "seed of the split"
+    seeds = {replicate.seed for replicate in results.data.replicates}
+    yield ["seeds"], str(len(seeds)), "seeds on which variants were trained and tested"
+    for split, size in (dataset.sizes if dataset else {}).items():
+        yield [split, "images"], _count(size), f"{split} images"
+    if dataset:
+        yield ["classes"], str(len(dataset.classes)), "classes"
+    if race:
+        trainings = sum(len(candidate.values) for candidate in race.candidates)
+        yield ["finalists"], str(len(race.candidates)), "trials in the race for the winner"
+        yield ["race", "trainings"], str(trainings), "trainings of the race"
+        yield ["winner"], str(race.winner), "number of the trial that won the race"
+
+
+def _of_a_variant(results: StudyResults, row: Mapping[Any, Any]) -> Iterator[Number]:
+    variant = str(row["variant"])
+    about = f"{variant}: {{}}, n = {row['n']}".format
+    for words, column, meaning in (
+        (["test", "accuracy"], "test_accuracy", "mean test accuracy in percent at the epoch chosen by validation"),
+        (["test", "accuracy", "low"], "test_low", "lower end of its 95 % t interval over seeds"),
+        (["test", "accuracy", "high"], "test_high", "upper end of its 95 % t interval over seeds"),
+        (["test", "accuracy", "sd"], "test_sd", "standard deviation of test accuracy over seeds, in points"),
+        (["validation", "accuracy"], "validation_accuracy", "mean validation accuracy in percent at the same epoch"),
+    ):
+        if not missing(row[column]):
+            yield [variant, *words], f"{100 * row[column]:.2f}", about(meaning)
+    if row["metric"] != "accuracy":  # which is above
+        quantity = results.data.overview.study.objective_spec.on_test
+        for column, end in (("test_value", ""), ("value_low", "low"), ("value_high", "high")):
+            if not missing(row[column]):
+                value = measured(row[column], str(row["metric"])).partition(" ")[0]
+                meaning = f"{end} end of its 95 % t interval over seeds" if end else f"mean {quantity}"
+                yield [variant, quantity, *([end] if end else [])], signed(value), about(meaning)
+    yield [variant, "n"], str(row["n"]), f"{variant}: seeds that were trained to the end and tested"
+    for name, setting in results.data.of(variant)[0].params.items():
+        yield [variant, name], _value(setting), f"{variant}: {label_of(name)}"
+
+
+def _of_a_claim(claim: ClaimResult) -> Iterator[Number]:
+    pair, shown = [claim.variant, "minus", claim.against], numbers_of(claim)
+    name, unit = f"{claim.variant} less {claim.against}", f" ({shown.unit})" if shown.unit else ""
+    if claim.evidence is None or claim.result is None:
+        yield [*pair, "verdict"], tex(shown.word), f"{name}: verdict"
+        return
+    verdict, worth = claim.result, claim.evidence.worth
+    yield pair, signed(shown.difference), f"{name}: mean difference{unit}"
+    if shown.low:
+        yield [*pair, "low"], signed(shown.low), f"{name}: lower end of the 95 % interval{unit}"
+        yield [*pair, "high"], signed(shown.high), f"{name}: upper end of the 95 % interval{unit}"
+    yield [*pair, "verdict"], tex(shown.word), f"{name}: verdict"
+    yield [*pair, "n"], str(verdict.n), f"{name}: seeds that both finished"
+    if reached := verdict.reached or verdict.same_reached:
+        yield [*pair, "reached"], str(reached), f"{name}: seeds at which the verdict was reached"
+    if worth is not None:
+        yield [*pair, "worth"], f"{(100 if shown.unit == 'points' else 1) * worth:.2g}", f"{name}: worth{unit}"
+    if verdict.e_value is not None:
+        yield [*pair, "e", "value"], signed(f"{verdict.e_value:.3g}"), f"{name}: e-value against no difference"
+    if verdict.p is not None:
+        yield [*pair, "p"], signed(f"{verdict.p:.2g}"), f"{name}: p of the paired t test, corrected by Holm"
+
+
+def _value(value: Value) -> str:
+    return signed(scientific(value)) if isinstance(value, float) else tex(value_text(value))
+
+
+def _count(number: int) -> str:
+    """Return a number with a comma that is no punctuation within a formula."""
+    return f"{number:,}".replace(",", "{,}")
