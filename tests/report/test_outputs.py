@@ -280,6 +280,6 @@ def test_summarize_writes_where_output_says_through_a_tilde(studied: Path, monke
     arguments = ["summarize", "--from-files", str(studied / "quickstart"), "--output", "~/a b/r", "--json"]
     for _ in range(2):  # the second call finds the report of the first
         done = CliRunner().invoke(app, arguments)
-        assert done.exception is None and json.loads(done.stdout)["schema"] == 1
+        assert done.exception is None and json.loads(done.stdout)["schema"] == 2
     assert (studied / "home" / "a b" / "r" / "index.html").is_file()
     assert not (studied / "quickstart" / "report").exists()
