@@ -23,12 +23,7 @@ from hw2tune.study.schema import Claim, Study
 from hw2tune.text.numbers import listed
 
 AUTO: Literal["auto"] = "auto"
-PREDICTIONS = {
-    "labels",
-    "predicted",
-    "losses",
-    "resampled",
-}  # the arrays that a verdict rests on: all others are not kept in memory
+PREDICTIONS = {"labels", "predicted", "losses", "resampled"}  # that a verdict rests on: no others stay in memory
 
 
 @dataclass(frozen=True)
@@ -116,13 +111,9 @@ class Rounds:
         def evidence(claim: Claim) -> Evidence:
             a, b = claim.a.variant, claim.b.variant
             return gather(
-                a,
-                side(a),
-                b,
-                side(b),
+                a, side(a), b, side(b), metric=self.study.objective, worth=claim.worth,
                 arrays=lambda seed: (predictions(a, seed), predictions(b, seed)),
-                worth=claim.worth,
-            )
+            )  # fmt: skip
 
         return [evidence(claim) for claim in self.study.claims]
 

@@ -29,6 +29,7 @@ class Scripted:
 
     def __init__(self, folder: StudyFolder, script: Script, patch: pytest.MonkeyPatch, *, slots: int = 1) -> None:
         self.folder, self.script = folder, script
+        self.loss: Script | None = None  # on the test images, where it is the objective
         self.place = ReplicatesFolder.of(folder)
         self.trained: list[str] = []
         self.events: list[Event] = []
@@ -65,7 +66,7 @@ class Scripted:
             yield Training(
                 key=job.key, label=job.label, chosen_epoch=None if diverged else 1,
                 diverged="diverged in epoch 1" if diverged else "", arrays=arrays,
-                epochs=[{"epoch": 1, "validation_accuracy": 0.9, "epoch_seconds": 1.0}],
+                epochs=[{"epoch": 1, "validation_accuracy": 0.9, "validation_loss": 0.1, "epoch_seconds": 1.0}],
             )  # fmt: skip
 
     def _test(self, function, calls, shared, capacity):
@@ -86,4 +87,7 @@ class Scripted:
                 "confidence": np.full(IMAGES, 0.9, np.float32),
                 "last_predicted": labels.astype(np.uint8),
             }
+            if self.loss is not None and (value := self.loss(variant, seed)) is not None:
+                one |= {"loss": value, "metric": "loss", "value": value}
+                arrays["losses"] = (value + 0.01 * np.sin(labels)).astype(np.float32)
             yield (variant, seed), ({"chosen": one, "last": one}, arrays)

@@ -1,5 +1,6 @@
 """Seeds are added until every claim is decided or futile, and a killed run comes to the same end."""
 
+import json
 import math
 import shutil
 
@@ -64,6 +65,35 @@ def test_clear_differences_end_with_the_first_round(folder, monkeypatch):
     for variant in ("baseline", "l2", "tuned", "tuned-no-l2"):
         assert scripted.seeds(variant) == [1, 2, 3, 4, 5, 6]
     assert Noted(text="quickstart: n = 6; every claim is decided") in scripted.events
+
+
+@pytest.fixture
+def by_loss(tmp_path, monkeypatch):
+    """A study of losses in which all accuracies are equal."""
+    folder = write_fake_study(tmp_path, seeds=0, objective="validation_loss")
+    scripted = Scripted(folder, lambda variant, seed: 0.9, monkeypatch)
+    scripted.loss = lambda variant, seed: 1 - clear(variant, seed)
+    return scripted
+
+
+def test_a_claim_is_decided_by_the_objectives_own_metric(by_loss):
+    rounds = by_loss.run(AUTO)
+    assert (rounds.open, rounds.futile, by_loss.seeds("tuned")) == ([], [], [1, 2, 3, 4, 5, 6])
+
+
+def test_what_an_earlier_version_tested_for_accuracy_is_tested_again_and_not_trained(by_loss):
+    by_loss.run(SeedCount(2))
+    for path in by_loss.place.records():
+        record = json.loads(path.read_text())
+        for which in ("chosen", "last"):
+            del record[which]["metric"], record[which]["value"]
+        path.write_text(json.dumps(record))
+    assert not any(one.has("loss") for one in read_replicates(by_loss.place))
+    by_loss.trained.clear()
+    by_loss.run(SeedCount(2))
+    assert by_loss.trained == [] and all(one.has("loss") for one in read_replicates(by_loss.place))
+    said = "8 replicates of an earlier version, whose weights are kept: tested again, for test loss"
+    assert Noted(text=said) in by_loss.events
 
 
 def test_only_the_sides_of_open_claims_get_more_seeds(folder, monkeypatch):
