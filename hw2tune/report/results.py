@@ -14,6 +14,7 @@ from hw2tune.report.figures import DrawnFigure, MissingFigure
 from hw2tune.report.selection import Optimism, optimism, race_sentence
 from hw2tune.report.study_data import StudyData
 from hw2tune.report.tables import epochs_table, pairs_table, race_table, replicates_table, variants_table
+from hw2tune.report.variance import variance_table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +77,7 @@ def compute(
             "replicates": replicates_table(data),
             "epochs": epochs_table(data),
             "race": race_table(data),
+            "variance": variance_table(pairs, data),
         },
         figures=figures,
         place=place,

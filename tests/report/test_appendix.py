@@ -81,7 +81,10 @@ def test_a_study_of_the_first_version_with_few_records_is_answered_as_far_as_the
 
 def test_the_limits_name_the_split_the_one_search_the_fixed_references_and_the_test_reads(results):
     about, split, search, effort, reads = limits(results)
-    assert about.startswith("The verdicts are about mnist_cnn on invented, trained for at most 5 epochs;")
+    assert about.startswith(
+        "The verdicts are about other seeds and other test images of invented, for mnist_cnn trained for at most 5 "
+        "epochs; "
+    )
     assert "one split of training and validation images (seed 0)" in split
     assert search.startswith("`tuned` is the winner of one search")
     assert effort.startswith("Only `tuned` was searched; `baseline` and `l2` have fixed values.")

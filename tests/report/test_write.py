@@ -67,7 +67,15 @@ def test_a_report_is_a_page_two_summaries_tables_and_figures(report: ReportFiles
     written = {path for path in folder.rglob("*") if path.is_file()}
     assert written == {report.page, report.markdown, report.json, *report.tables, *report.figures}
     assert {path.suffix for path in report.figures} == {".png", ".pdf"}
-    assert [path.stem for path in report.tables] == ["variants", "pairs", "replicates", "epochs", "race", "trials"]
+    assert [path.stem for path in report.tables] == [
+        "variants",
+        "pairs",
+        "replicates",
+        "epochs",
+        "race",
+        "variance",
+        "trials",
+    ]
 
 
 def test_the_page_opens_with_the_study_and_its_claims_and_then_the_variants(report: ReportFiles) -> None:

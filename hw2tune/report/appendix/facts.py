@@ -6,15 +6,18 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from hw2tune.report.claims import overlaps_training
+from hw2tune.report.claims import overlaps_training, rule_of
 from hw2tune.report.configurations import params_of
 from hw2tune.report.results import StudyResults
+from hw2tune.study.objectives import objective_of
 from hw2tune.study.schema import TUNED
-from hw2tune.text.numbers import configuration_words, counted, duration, label_of, listed, missing, percent
+from hw2tune.text.numbers import configuration_words, counted, duration, label_of, listed, missing, percent, sentence
 
 STUDY, DATASET, ENVIRONMENT = "study.toml", "dataset.json", "environment.json"
 TRIALS, CURRENT = "report/tables/trials.csv", "replicates/current.json"
-VARIANTS, PAIRS, REPLICATES = (f"report/tables/{name}.csv" for name in ("variants", "pairs", "replicates"))
+VARIANTS, PAIRS, REPLICATES, VARIANCE = (
+    f"report/tables/{name}.csv" for name in ("variants", "pairs", "replicates", "variance")
+)
 
 
 @dataclass(frozen=True)
@@ -229,8 +232,12 @@ def duplicates(results: StudyResults) -> Fact:
 
 def metrics(results: StudyResults) -> Fact:
     """The quantity that chooses and the quantity that is claimed."""
-    label = results.data.overview.study.objective_spec.label
-    return Fact(f"{label} on validation images chooses; the claims are about test accuracy.", (STUDY, PAIRS))
+    objective = results.data.overview.study.objective_spec
+    claimed = listed(
+        [*dict.fromkeys(objective_of(one.evidence.metric).on_test for one in results.claims if one.evidence)]
+    )
+    claimed = f"; the claims are about {claimed}" if results.data.replicates else ""
+    return Fact(f"{sentence(objective.label)} chooses{claimed}.", (STUDY, PAIRS))
 
 
 def uncertainty(results: StudyResults) -> Fact:
@@ -239,14 +246,23 @@ def uncertainty(results: StudyResults) -> Fact:
     if not compared:
         return Fact()
     seeds = listed(sorted({one.n for one in compared}))
-    return Fact(f"95 % intervals of differences paired by seed (n = {seeds}).", (PAIRS,))
+    text = (
+        f"95 % intervals of differences paired by seed (n = {seeds}): over seeds, and over seeds and test images "
+        "(crossed random effects, Satterthwaite's degrees of freedom), at a level corrected for the number of claims."
+    )
+    return Fact(text, (PAIRS, VARIANCE))
 
 
 def tests(results: StudyResults) -> Fact:
     """Tests of the claims, and their assumptions."""
     if not uncertainty(results).text:
         return Fact()
-    return Fact("Paired tests over seeds, corrected for the number of claims; the page's tables name each.", (PAIRS,))
+    rule = rule_of(results.data)
+    test = "an e-process of the paired t test, valid after any number of seeds"
+    if rule.fixed:
+        test = f"the paired t test at the {rule.fixed} seeds asked for before the first, corrected by Holm"
+    text = f"{test}, for {counted(rule.claims, 'claim')}; it takes differences as normal and seeds as independent."
+    return Fact(sentence(text), (PAIRS, ENVIRONMENT))
 
 
 def commands(results: StudyResults) -> Fact:

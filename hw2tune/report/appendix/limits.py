@@ -6,7 +6,7 @@ from hw2tune.records.reads import TestReads, test_reads
 from hw2tune.report.results import StudyResults
 from hw2tune.report.study_data import StudyData
 from hw2tune.study.schema import TUNED
-from hw2tune.text.numbers import listed
+from hw2tune.text.numbers import counted, listed
 
 
 def limits(results: StudyResults) -> list[str]:
@@ -14,9 +14,11 @@ def limits(results: StudyResults) -> list[str]:
     data, study = results.data, results.data.overview.study
     if not data.replicates:
         return []
+    part = f" on {study.train_size:,} images" if study.train_size else ""
     found = [
-        f"The verdicts are about {study.model} on {data.label}, trained for at most {study.max_epochs} epochs; another "
-        "network, other data or a longer training may give another verdict.",
+        f"The verdicts are about other seeds and other test images of {data.label}, for {study.model} trained for at "
+        f"most {counted(study.max_epochs, 'epoch')}{part}; another network, other data or a longer training may give "
+        "another verdict.",
         f"All trainings share one split of training and validation images (seed {study.split_seed}): its part in the "
         "differences was not measured.",
     ]

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
+from scipy import special
 
-from hw2tune.inference.statistics import Summary, summarize
+from hw2tune.inference.statistics import CONFIDENCE, Summary, summarize
 from hw2tune.records.finalists import SpecificationCurve
 from hw2tune.report.figures.drawing import CannotDrawError, Drawing
 from hw2tune.report.figures.style import BLUE, GREY, SMALL, ink, new_figure, paper
@@ -44,8 +47,8 @@ class CurveTable:
 def curve_table(curve: SpecificationCurve) -> CurveTable | None:
     """Return the differences, variant less against; None if no finalist has a pair that finished.
 
-    Configurations are random effects: each has as many seeds, so that the t interval of their means is the one over
-    other configurations of this kind, whatever varies within.
+    Configurations are random effects with equal weights. The t interval of their means is not narrower than the seeds
+    within them allow, as few means may be close by chance (Roever et al., 2015: Hartung and Knapp's, modified).
     """
     steps = []
     for one in curve.specifications:
@@ -58,9 +61,21 @@ def curve_table(curve: SpecificationCurve) -> CurveTable | None:
     pairs_in_all = len(curve.specifications) * len(curve.seeds)
     return CurveTable(
         steps=steps,
-        mean=summarize([step.mean for step in steps]),
+        mean=_mean(steps),
         diverged=pairs_in_all - sum(len(step.differences) for step in steps),
     )
+
+
+def _mean(steps: Sequence[Step]) -> Summary:
+    between = summarize([step.mean for step in steps])
+    freedom = sum(len(step.differences) - 1 for step in steps)
+    if between.sd is None or not freedom:
+        return between
+    within = sum(float(np.sum((np.array(step.differences) - step.mean) ** 2)) for step in steps) / freedom
+    of_means = within * float(np.mean([1 / len(step.differences) for step in steps]))
+    error = math.sqrt(max(between.sd**2, of_means) / between.n)
+    half = error * float(special.stdtrit(between.n - 1, (1 + CONFIDENCE) / 2))
+    return replace(between, low=between.mean - half, high=between.mean + half)
 
 
 def draw_finalists(data: StudyData, curve: SpecificationCurve) -> Drawing:

@@ -8,13 +8,49 @@ from hw2tune.report.appendix.checklists import Item, checklists
 from hw2tune.report.appendix.limits import limits
 from hw2tune.report.page.blocks import Block, Prose, Row, Table
 from hw2tune.report.results import StudyResults
+from hw2tune.report.variance import IMAGES, RACE, SEEDS, SPLIT, repeat_next, variances
 from hw2tune.text.numbers import DASH, listed
 
 
 def limits_blocks(results: StudyResults) -> list[Block]:
-    """What the verdicts cover and what they do not."""
+    """What the verdicts cover and what they do not, and the sources of each claim's uncertainty."""
     found = limits(results)
-    return [Prose(name="limits", paragraphs=found)] if found else []
+    return [Prose(name="limits", paragraphs=found), *_variance(results)] if found else []
+
+
+def _variance(results: StudyResults) -> list[Table]:
+    found = variances(results.claims, results.data)
+    rows = [
+        Row(
+            cells=[
+                f"{one.variant} against {one.against}",
+                str(one.n),
+                *(_share(one.share(source)) for source in (SEEDS, IMAGES, RACE, SPLIT)),
+                repeat_next(one),
+            ]
+        )
+        for one in found
+    ]
+    numbers = ["n", "Seeds", "Test images", "Race", "Split"]
+    table = Table(
+        name="variance",
+        title="Sources of variance",
+        caption=(
+            "Shares of the variance of each mean difference; estimates, rough from few seeds. Seeds: what more seeds "
+            "take away. Test images: what other images of the same kind would change, however many seeds. Race: the "
+            "doubt about the best finalist, on validation images; finalists of another search are not in it. Every "
+            "training of a study has the same split of training and validation images."
+        ),
+        columns=["Pair", *numbers, "To repeat next"],
+        numeric=numbers,
+        rows=rows,
+        file=results.file("tables", "variance.csv"),
+    )
+    return [table] if rows else []
+
+
+def _share(share: float | None) -> str:
+    return "not measured" if share is None else f"{100 * share:.0f} %"
 
 
 def checklist_blocks(results: StudyResults) -> list[Block]:

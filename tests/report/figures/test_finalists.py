@@ -37,6 +37,15 @@ def test_the_steps_are_sorted_by_the_mean_of_their_pairs_and_the_mean_is_over_co
     assert table.diverged == 1
 
 
+def test_means_that_are_close_by_chance_do_not_make_an_interval_narrower_than_the_seeds_allow():
+    apart = [
+        Specification(trial=trial, params=ADAM, values=[0.92, 0.88], against=[0.90, 0.90]) for trial in (1, 2)
+    ]  # +0.02 and -0.02 in both: means of 0
+    mean = curve_table(replace(CURVE, specifications=apart)).mean
+    # Within: 0.0008, of a mean of two 0.0004, of their mean 0.0002; t(1) = 12.7062.
+    assert mean.high == pytest.approx(0.179693, abs=1e-5) == -mean.low
+
+
 def test_caption_and_alt_say_mean_interval_what_is_unchanged_and_what_diverged():
     with style():
         drawing = draw_finalists(None, CURVE)
