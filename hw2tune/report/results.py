@@ -13,7 +13,14 @@ from hw2tune.report.claims import CAVEAT, ClaimResult, claims, overlaps_training
 from hw2tune.report.figures import DrawnFigure, MissingFigure
 from hw2tune.report.selection import Optimism, optimism, race_sentence
 from hw2tune.report.study_data import StudyData
-from hw2tune.report.tables import epochs_table, pairs_table, race_table, replicates_table, variants_table
+from hw2tune.report.tables import (
+    differences_table,
+    epochs_table,
+    pairs_table,
+    race_table,
+    replicates_table,
+    variants_table,
+)
 from hw2tune.report.variance import variance_table
 
 
@@ -74,6 +81,7 @@ def compute(
         tables={
             "variants": variants_table(data),
             "pairs": pairs_table(pairs),
+            "differences": differences_table(pairs),
             "replicates": replicates_table(data),
             "epochs": epochs_table(data),
             "race": race_table(data),

@@ -130,6 +130,17 @@ def pairs_table(claims: Sequence[ClaimResult]) -> pd.DataFrame:
     return frame([claim.numbers for claim in claims], columns | {"metric": TEXT, "caveat": TEXT, "sentence": TEXT})
 
 
+def differences_table(claims: Sequence[ClaimResult]) -> pd.DataFrame:
+    """One row a claim and seed: the differences of which `pairs_table` has the means."""
+    rows = [
+        {"variant": claim.variant, "against": claim.against, "seed": seed, "difference": difference}
+        for claim in claims
+        if claim.evidence
+        for seed, difference in zip(claim.evidence.seeds, claim.evidence.differences, strict=True)
+    ]
+    return frame(rows, {"variant": TEXT, "against": TEXT, "seed": INTEGER, "difference": NUMBER})
+
+
 def race_table(data: StudyData) -> pd.DataFrame:
     """One row a candidate, in the order of the search; empty without a race.
 

@@ -38,7 +38,7 @@ from hw2tune.report.history import earlier_verdicts
 from hw2tune.report.outputs import PAGE, SUMMARY, default_target, replacing
 from hw2tune.report.page.blocks import Prose, Section, Table, render_page
 from hw2tune.report.page.claims import pairs_details, pairs_summary, variants_summary
-from hw2tune.report.page.opening import damaged_prose, opening_prose
+from hw2tune.report.page.opening import answer_prose, basis_facts, claims_prose, damaged_prose, opening_blocks
 from hw2tune.report.page.sections import SECTIONS
 from hw2tune.report.results import StudyResults, compute
 from hw2tune.report.study_data import StudyData, read_study_data
@@ -118,7 +118,7 @@ def page_html(results: Sequence[StudyResults]) -> str:
     """The page of one study, or of several side by side."""
     names = [one.data.overview.folder.name for one in results]  # one study may lie in two folders
     names = names if len(results) > 1 else [one.data.name for one in results]
-    first = [[opening_prose(one), *damaged_prose(one)] for one in results]
+    first = [opening_blocks(one) for one in results]
     sections = [
         Section(anchor=anchor, title=title, columns=[blocks(one) for one in results])
         for anchor, title, blocks in SECTIONS
@@ -181,7 +181,9 @@ def summary_markdown(results: Sequence[StudyResults]) -> str:
     parts = []
     for one in results:
         replicates = one.data.replicates
-        parts += [f"## {escape(one.data.name)}", *_paragraphs(opening_prose(one), *damaged_prose(one))]
+        opening = [answer_prose(one), claims_prose(one), *damaged_prose(one)]
+        basis = "; ".join(f"{term}: {text}" for term, text in basis_facts(one).facts)
+        parts += [f"## {escape(one.data.name)}", *_paragraphs(*opening), escape(f"{basis}.")]
         parts += [_table(block) for block in (variants_summary(one), pairs_summary(one)) if replicates]
         parts += _paragraphs(*pairs_details(one)) if replicates else []
     return "\n\n".join(parts) + "\n"

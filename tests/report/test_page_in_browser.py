@@ -112,6 +112,20 @@ def test_nothing_makes_the_page_scroll_sideways(
     assert chromium.ask(f"{texts}.every(text => text.scrollWidth <= text.clientWidth + 1)")
 
 
+def test_the_claims_and_what_they_rest_on_are_on_the_first_screen_and_the_first_sheet(
+    chromium: Browser, report: ReportFiles
+) -> None:
+    chromium.open(report.page, width=DESKTOP, height=800)
+    bottoms = "[...document.querySelectorAll('header .row')].map(row => row.getBoundingClientRect().bottom)"
+    rows = chromium.ask(bottoms)
+    assert len(rows) == 4 and max(rows) <= 800  # answer, figure, basis, sentences
+    between_margins = [round((length - 2 * margin) / 25.4 * 96) for length, margin in ((210, 16), (297, 18))]
+    chromium.open(report.page, width=between_margins[0])
+    chromium.say("Emulation.setEmulatedMedia", media="print")
+    assert max(chromium.ask(bottoms)) <= between_margins[1]
+    chromium.say("Emulation.setEmulatedMedia", media="")
+
+
 def test_studies_stand_side_by_side_where_there_is_room(chromium: Browser, pages: dict[str, Path]) -> None:
     tops = "[...document.querySelectorAll('header .row')[0].children].map(e => e.getBoundingClientRect().top)"
     chromium.open(pages["several"], width=DESKTOP)

@@ -70,6 +70,7 @@ def test_a_report_is_a_page_two_summaries_tables_and_figures(report: ReportFiles
     assert [path.stem for path in report.tables] == [
         "variants",
         "pairs",
+        "differences",
         "replicates",
         "epochs",
         "race",
@@ -81,8 +82,9 @@ def test_a_report_is_a_page_two_summaries_tables_and_figures(report: ReportFiles
 def test_the_page_opens_with_the_study_and_its_claims_and_then_the_variants(report: ReportFiles) -> None:
     page = parse(report.page.read_text(encoding="utf-8"))
     assert texts(page, "h1") == ["quickstart"]
-    about, *claims = texts(page, "p")[:4]
-    assert about == "mnist_cnn on invented, double softmax loss, 5 epochs; 10 trials, n = 3, 2026-11-23."
+    question, answer, *claims = texts(page, "p")[:5]
+    assert question.startswith("Which is better for mnist_cnn on invented: l2 or baseline; tuned or baseline; ")
+    assert "tuned against baseline" in answer
     assert all("test accuracy" in claim and "n = 3" in claim for claim in claims)
     assert texts(page, "h2")[0] == "Variants"
     rows = texts(page.all("table")[0], "th")
@@ -174,7 +176,7 @@ def test_the_same_replicates_give_the_same_tables_and_words(report: ReportFiles,
 
 def test_the_summary_for_programs_has_a_schema_and_holds_the_claims(report: ReportFiles) -> None:
     content = json.loads(report.json.read_text(encoding="utf-8"), parse_constant=lambda name: pytest.fail(name))
-    assert content["schema"] == 1
+    assert content["schema"] == 2
     (study,) = content["studies"]
     assert study["name"] == "quickstart" and study["dataset"]["label"] == "invented"
     assert [claim["variant"] for claim in study["claims"]] == ["l2", "tuned", "tuned"]
@@ -298,7 +300,7 @@ def test_a_summary_that_names_files_elsewhere_removes_none_of_them(tmp_path: Pat
 
 def test_one_replicate_is_called_a_single_run(tmp_path: Path) -> None:
     page = page_without_figures(write_fake_study(tmp_path, seeds=1))
-    assert "n = 1" in texts(page, "p")[0] and "single run" in page.text
+    assert texts(page, "p")[1].startswith("Single run: l2 against baseline, tuned against baseline and ")
     baseline = texts(page.all("table")[0].all("tr")[1], "td")
     assert baseline[1:3] == ["\N{EN DASH}", "1"]  # no interval of one
 
@@ -309,7 +311,7 @@ def test_diverged_replicates_are_shown_and_left_out_of_the_numbers(tmp_path: Pat
     change_replicates(folder, "tuned", state="diverged", reason=reason, chosen=None, last=None)
     page = page_without_figures(folder)
     assert "Not in the numbers: 3 diverged of 3 tuned. The table of replicates gives each reason." in texts(page, "p")
-    assert "tuned diverged on every seed" in texts(page, "p")[2]
+    assert "tuned diverged on every seed" in texts(page, "p")[3]
     tuned = next(row for row in page.all("table")[0].all("tr") if row.text.startswith("tuned"))
     assert texts(tuned, "td")[:3] == ["\N{EN DASH}", "\N{EN DASH}", "0 of 3"]
     assert page.text.count(reason) == 4  # three replicates and a trial

@@ -25,6 +25,7 @@ from hw2tune.report.figures.coordinates import draw_coordinates
 from hw2tune.report.figures.curves import draw_curves
 from hw2tune.report.figures.drawing import CannotDrawError, Mark, Recipe, Section, class_names
 from hw2tune.report.figures.finalists import draw_finalists
+from hw2tune.report.figures.forest import draw_claims
 from hw2tune.report.figures.history import draw_history, draw_pareto
 from hw2tune.report.figures.hyperparameters import draw_importances, draw_weight_decay
 from hw2tune.report.figures.networks import feature_recipes, weight_recipes
@@ -69,6 +70,7 @@ def recipes(data: StudyData) -> list[Recipe]:
     """Every figure of a study's report, in the order of the page. Figures of claims with a common side are numbered."""
     pareto = Recipe("pareto-front", "search", "Two objectives", draw_pareto)
     every = [
+        Recipe("claims", "claims", "The claims", draw_claims),
         Recipe("learning-curves", "curves", "Learning curves", partial(draw_curves, quantity="loss")),
         Recipe("accuracy-curves", "curves", "Accuracy by epoch", partial(draw_curves, quantity="accuracy")),
         *weight_recipes(data),
@@ -126,14 +128,14 @@ def _make(recipe: Recipe, data: StudyData, folder: Path, boxes: set[str]) -> Dra
         width, height = image.size
     return DrawnFigure(
         recipe.name, recipe.section, recipe.title, caption, drawing.alt, png, pdf, width, height, recipe.choice,
-        spots=tuple(_spot(mark, width, height) for mark in drawing.marks),
+        spots=tuple(map(_spot, drawing.marks)),
     )  # fmt: skip
 
 
-def _spot(mark: Mark, width: int, height: int) -> Spot:
+def _spot(mark: Mark) -> Spot:
     """Return the place of a mark in the saved picture."""
-    x, y = mark.axes.transData.transform((mark.x, mark.y))
-    return Spot(round(float(x) / width, 4), round(1 - float(y) / height, 4), mark.key, mark.text)
+    (x, y), whole = mark.axes.transData.transform((mark.x, mark.y)), mark.axes.figure.bbox
+    return Spot(round(float(x) / whole.width, 4), round(1 - float(y) / whole.height, 4), mark.key, mark.text)
 
 
 def save(figure: Figure, folder: Path, name: str) -> tuple[Path, Path]:

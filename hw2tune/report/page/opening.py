@@ -2,30 +2,102 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from hw2tune.inference.verdicts import BETTER, THE_SAME, WORSE
+from hw2tune.records.dataset import short
+from hw2tune.report.claims import ClaimResult
 from hw2tune.report.history import history, restated
-from hw2tune.report.page.blocks import Prose
+from hw2tune.report.page.blocks import Block, Facts, Prose
+from hw2tune.report.page.sections import figure_blocks
 from hw2tune.report.results import StudyResults
-from hw2tune.text.numbers import counted, objective_value
+from hw2tune.report.sentences import verdict_words
+from hw2tune.text.numbers import counted, duration, listed, objective_value, sentence
+
+MOST_NAMED = 4  # claims whose pairs the question names
 
 
-def opening_prose(results: StudyResults) -> Prose:
-    """Return the subject of the study, and the claims as sentences."""
-    overview = results.data.overview
-    study = overview.study
-    chosen = ""  # by what, unless it is what a reader expects
-    if study.objective != "validation_accuracy":
-        chosen = f"chosen and tested by {study.objective_spec.label}, "
-    finished = sorted({results.count(variant)[0] for variant in results.data.variants if results.data.of(variant)})
-    n = f"n = {' to '.join(str(one) for one in dict.fromkeys([finished[0], finished[-1]]))}" if finished else ""
-    started = [str(run["started"])[:10] for run in results.data.environment if "started" in run]
-    about = (
-        f"{study.model} on {results.data.label}, {study.loss.replace('_', ' ')} loss, {chosen}"
-        f"{counted(study.max_epochs, 'epoch')}; {counted(len(overview.finished), 'trial')}, "
-        f"{', '.join([n or 'no replicates', *started[-1:]])}."
-    )
-    claims = [claim.sentence for claim in results.claims] if results.data.replicates else [_no_replicates(results)]
+def opening_blocks(results: StudyResults) -> list[Block]:
+    """Return the first screen: question and answer, the claims as a figure, what they rest on, and as sentences."""
+    figure = figure_blocks("claims", results) if results.claims else []
+    sentences = [one for one in [claims_prose(results)] if one.paragraphs]
+    return [answer_prose(results), *figure, basis_facts(results), *sentences, *damaged_prose(results)]
+
+
+def answer_prose(results: StudyResults) -> Prose:
+    """Return the question of the study over its answer in one sentence."""
+    answer = _answer(results.claims) if results.data.replicates else _no_replicates(results)
+    return Prose(name="answer", note=_question(results), paragraphs=[answer], lead=True, caveat=results.caveat)
+
+
+def _question(results: StudyResults) -> str:
+    pairs = [f"{claim.variant} or {claim.against}" for claim in results.claims]
+    about = f"{results.data.overview.study.model} on {results.data.label}"
+    if not pairs:
+        return f"Which configuration is best for {about}?"
+    if len(pairs) > MOST_NAMED:
+        return f"Which of {len(pairs)} pairs of configurations differ, and how, for {about}?"
+    return f"Which is better for {about}: {'; '.join(pairs)}?"
+
+
+def _answer(claims: Sequence[ClaimResult]) -> str:
+    """Return a sentence in which each pair has its verdict: the decided ones by themselves, the others together."""
+    decided, others = [], dict[str, list[str]]()
+    for claim in claims:
+        words = claim.verdict
+        if claim.evidence and claim.result:
+            words = verdict_words(claim.evidence, claim.result).lower()
+        if claim.verdict in (BETTER, WORSE):
+            than = words.replace(claim.verdict, f"{claim.verdict} than {claim.against}", 1)
+            decided.append(f"{claim.variant} is {than}")
+        elif claim.verdict == THE_SAME:
+            decided.append(f"{claim.variant} and {claim.against} are {words}")
+        else:
+            others.setdefault(words, []).append(f"{claim.variant} against {claim.against}")
+    return sentence("; ".join([*decided, *(f"{word}: {listed(pairs)}" for word, pairs in others.items())])) + "."
+
+
+def basis_facts(results: StudyResults) -> Facts:
+    """Return what the claims rest on: images, split, network, budget, seeds, compute."""
+    data, study = results.data, results.data.overview.study
+    sizes = [f"{size:,} {split}" for split, size in data.dataset.sizes.items()] if data.dataset else []
+    split = f"seed {study.split_seed}" + (f", checksum `{short(data.dataset.split_checksum)}`" if data.dataset else "")
+    rows, seeds = data.overview.rows, sorted({replicate.seed for replicate in data.replicates})
+    chosen = "" if study.objective == "validation_accuracy" else f", chosen and tested by {study.objective_spec.label}"
+    spent = sum(row.seconds for row in rows) + sum(replicate.seconds for replicate in data.replicates)
+    last = data.environment[-1] if data.environment else {}
+    machine = [last.get("processor"), counted(last["cores"], "core") if last.get("cores") else None]
+    made = [f"hw2tune {last.get('versions', {}).get('hw2tune')}" if last.get("versions") else None]
+    made += [f"commit `{last['commit']}`" if last.get("commit") else None, str(last.get("started", ""))[:10]]
+    network = f"{study.model}, {study.loss.replace('_', ' ')} loss, {counted(study.max_epochs, 'epoch')}{chosen}"
+    facts = [
+        ("data", ": ".join(filter(None, [data.label, ", ".join(sizes)]))),
+        ("split", split),
+        ("network", network),
+        ("budget", f"{counted(len(data.overview.finished), 'trial')}, {counted(sum(r.epochs for r in rows), 'epoch')}"),
+        ("seeds", f"search {study.seed}; claims {ranges(seeds) or 'none yet'}"),
+        ("compute", ", ".join([f"{duration(spent)} of training", *filter(None, machine)])),
+        ("made with", ", ".join(filter(None, made))),
+    ]
+    return Facts(name="basis", title="What this rests on", facts=[fact for fact in facts if fact[1]])
+
+
+def ranges(numbers: Sequence[int]) -> str:
+    """Return `1 to 5, 8` for sorted numbers."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]} to {run[-1]}" for run in runs)
+
+
+def claims_prose(results: StudyResults) -> Prose:
+    """Return the claims as sentences, with the ones that were added later."""
+    claims = [claim.sentence for claim in results.claims] if results.data.replicates else []
     paragraphs = [*claims, *history(results.data), *filter(None, [restated(results.earlier)])]
-    return Prose(name="claims", note=about, paragraphs=paragraphs, lead=True, caveat=results.caveat)
+    return Prose(name="claims-text", paragraphs=paragraphs)
 
 
 def _no_replicates(results: StudyResults) -> str:

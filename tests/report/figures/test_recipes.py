@@ -16,6 +16,7 @@ from hw2tune.report.study_data import StudyData
 from hw2tune.study.schema import Study
 
 NAMES = [
+    "claims",
     "learning-curves",
     "accuracy-curves",
     "weights-l2",
@@ -123,6 +124,6 @@ def test_a_study_without_trials_and_replicates_gives_reasons_and_no_files(mnist:
     assert [figure.name for figure in figures if not isinstance(figure, MissingFigure)] == []
     assert all(figure.reason.endswith(".") for figure in figures if isinstance(figure, MissingFigure))
     assert {figure.section for figure in figures} == {
-        "curves", "weights", "examples", "features", "classes", "data", "search",
+        "claims", "curves", "weights", "examples", "features", "classes", "data", "search",
     }  # fmt: skip
     assert list(tmp_path.iterdir()) == []
