@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from hw2tune.api import list_studies as list_studies
     from hw2tune.api import load_study as load_study
     from hw2tune.api import paper as paper
+    from hw2tune.api import plan_replicates as plan_replicates
     from hw2tune.api import read_study as read_study
     from hw2tune.api import remove_leftovers as remove_leftovers
     from hw2tune.api import replicate_study as replicate_study
@@ -37,8 +38,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _NAMES = {  # what is public, by module
-    "api": "check_study find_leftovers list_studies load_study paper read_study remove_leftovers replicate_study "
-    "report_from_files reproduce run_study stop_study write_report",
+    "api": "check_study find_leftovers list_studies load_study paper plan_replicates read_study remove_leftovers "
+    "replicate_study report_from_files reproduce run_study stop_study write_report",
     "data.load": "fetch_dataset list_datasets verify_datasets",
     "execution.machine": "machine_facts machine_problems",
     "export.predict": "predict",

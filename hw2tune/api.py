@@ -65,6 +65,15 @@ def load_study(
 @callers_modules_kept()
 def check_study(request: Request) -> tuple[StudyStarted, Cost, list[str]]:
     """Study, data and resources as `run_study` would find them, what it would cost, and notes. Raises Hw2tuneError."""
+    return _checked(request)
+
+
+def _checked(
+    request: Request, replicates: int | Literal["auto"] | None = None, most: int | None = None
+) -> tuple[StudyStarted, Cost, list[str]]:
+    from hw2tune.replication.price import with_replicates
+    from hw2tune.replication.rounds import SeedCount
+
     study = resolve(request)
     folder = StudyFolder(reading(request.results, study.name) / study.name)
     before = refuse_another_study(folder, study)
@@ -80,7 +89,8 @@ def check_study(request: Request) -> tuple[StudyStarted, Cost, list[str]]:
         each = make_plan(one.study, one.folder, one.rows, data=data, capacity=capacity)
         costs.append(estimate(each, one.folder, speed))
         speed = costs[-1].images_per_second  # measured in an earlier search
-    return plan, together(costs), list(facts.notes)
+    cost = with_replicates(together(costs), plan, SeedCount.of(study, replicates, most))
+    return plan, cost, list(facts.notes)
 
 
 @callers_modules_kept()
@@ -231,6 +241,30 @@ def replicate_study(
             report = write_report(folders, output, overviews)
             tell(ReportWritten(folders=[str(folder.root) for folder in folders], target=str(report.page.parent)))
             return report
+
+
+@callers_modules_kept()
+def plan_replicates(
+    names: str | Sequence[str] = (),
+    *,
+    replicates: int | Literal["auto"] | None = None,
+    most: int | None = None,
+    results_dir: str | Path = "ray_results",
+    data_dir: Path | None = None,
+    **resources: Unpack[ResourceOptions],
+) -> list[tuple[StudyStarted, Cost]]:
+    """Return what `replicate_study` would cost, and the smallest difference that it would see; nothing is trained.
+
+    `Cost.replicates` has a row for 5, 7, 10 and 20 seeds, and for `replicates` or `most`. Raises Hw2tuneError.
+    """
+    from hw2tune.replication.studies import chosen_folders
+
+    names, wanted = [names] if isinstance(names, str) else names, _requested("plan_replicates", resources)
+    requests = [
+        Request(study=str(folder.study_file), results=results_dir, data_dir=data_dir, resources=wanted)
+        for folder in chosen_folders(reading(results_dir, *names), names)
+    ]
+    return [_checked(request, replicates, most)[:2] for request in requests]
 
 
 @callers_modules_kept()

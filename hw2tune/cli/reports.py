@@ -46,18 +46,31 @@ def summarize(
     from_files: opt.FromFiles = None,
     output: opt.Output = None,
     log: opt.Log = None,
+    plan: Annotated[
+        bool,
+        typer.Option("--plan", help="Print what replicates cost and which differences they see; train nothing."),
+    ] = False,
     open_page: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
     json: opt.Json = False,
     quiet: opt.Quiet = False,
 ) -> None:
     """Replicate what the claims name, test it, and write the report."""
-    from hw2tune.api import replicate_study, report_from_files
+    from hw2tune.api import plan_replicates, replicate_study, report_from_files
     from hw2tune.report.outputs import checked_target
     from hw2tune.terminal.progress import progress
 
     target = None if output is None else checked_target(output)
     if from_files is not None:
         print_files(report_from_files(from_files, target), open_page=open_page, json=json)
+        return
+    if plan:
+        from hw2tune.terminal.plan import print_replicates_costs
+
+        plans = plan_replicates(
+            names or (), replicates=replicates, most=most, results_dir=results_dir, data_dir=data_dir,
+            cpus_per_trial=cpus_per_trial, gpus_per_trial=gpus_per_trial, concurrency=concurrency, address=address,
+        )  # fmt: skip
+        print_replicates_costs(plans, stdout(), json=json)
         return
     loggers = make_loggers(log, results_dir, names or ()) if log else []
     with progress(quiet=quiet) as tell:

@@ -14,6 +14,26 @@ EVALUATION_SPEEDUP = 2.5  # evaluation against training, the same machine
 
 
 @dataclass(frozen=True, kw_only=True)
+class SeedsCost:
+    """Cost of replicates on `seeds` seeds, as far as they are missing, those of the race included."""
+
+    seeds: int
+    trainings: int
+    epochs: int
+    seconds: float
+    smallest: float | None  # difference seen with 80 %, in the objective's unit on test images; None if not known
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplicatesCost:
+    """Costs of several numbers of seeds. `source` says which deviation of differences is behind `smallest`."""
+
+    each: tuple[SeedsCost, ...]
+    claims: int
+    source: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Cost:
     """Seconds of wall time for the trials left: if the pruner stops as planned, and if it stops none."""
 
@@ -21,6 +41,8 @@ class Cost:
     full_seconds: float
     images_per_second: float
     measured: bool  # in this study; else nominal
+    epoch_seconds: float = 0.0  # of one training
+    replicates: ReplicatesCost | None = None
 
 
 def estimate(plan: StudyStarted, folder: StudyFolder, images_per_second: float) -> Cost:
@@ -42,6 +64,7 @@ def estimate(plan: StudyStarted, folder: StudyFolder, images_per_second: float) 
         full_seconds=full * epoch_seconds / plan.capacity.concurrency,
         images_per_second=speed,
         measured=bool(speeds),
+        epoch_seconds=epoch_seconds,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 
 from rich.console import Console
 from rich.table import Table
@@ -11,7 +12,9 @@ from rich.text import Text
 from hw2tune.events import ReplicationStarted, StudyStarted
 from hw2tune.records.trials.rows import TrialRow
 from hw2tune.search.cost import Cost
+from hw2tune.terminal.formats import plain_table, print_json
 from hw2tune.text.numbers import configuration_line, counted, duration, objective_value
+from hw2tune.text.plain import SCHEMA
 
 
 def print_plan(plan: StudyStarted, console: Console) -> None:
@@ -103,6 +106,41 @@ def print_check(plan: StudyStarted, cost: Cost, notes: Sequence[str], console: C
         sep="\n",
         soft_wrap=True,
     )
+    print_replicates_cost(plan, cost, console)
     for note in notes:
         console.print(f"note  {note}", soft_wrap=True)
     console.print("all checks passed; nothing was trained")
+
+
+def print_replicates_costs(plans: Sequence[tuple[StudyStarted, Cost]], console: Console, *, json: bool) -> None:
+    """Print the costs of the replicates of several studies."""
+    if json:
+        studies = [{"name": plan.study.name, **asdict(cost.replicates)} for plan, cost in plans if cost.replicates]
+        print_json({"schema": SCHEMA, "studies": studies})
+        return
+    for plan, cost in plans:
+        print_replicates_cost(plan, cost, console)
+
+
+def print_replicates_cost(plan: StudyStarted, cost: Cost, console: Console) -> None:
+    """Print the cost of replicates on several numbers of seeds, and the smallest difference that each sees."""
+    from hw2tune.report.sentences import amount
+
+    costs, objective = cost.replicates, plan.study.objective_spec
+    if costs is None:
+        return
+    rows = [
+        [
+            str(one.seeds), str(one.trainings), f"{one.epochs:,}", duration(one.seconds),
+            "not known" if one.smallest is None else amount(objective.name, one.smallest),
+        ]
+        for one in costs.each
+    ]  # fmt: skip
+    console.print(f"replicates of {plan.study.name}, with the race before them, as far as they are missing:")
+    console.print(plain_table(("seeds", "trainings", "epochs", "about", "sees"), rows))
+    if costs.source:
+        one = f"a difference in {objective.on_test}{f', as one of {costs.claims} claims' * (costs.claims > 1)}"
+        text = f"sees: {one}, in 80 % of studies; spread as {costs.source}"
+    else:
+        text = "sees: not known before the first replicates of this network and these images"
+    console.print(text, soft_wrap=True)

@@ -72,9 +72,10 @@ def file(results) -> Path:
     return shutil.copy(results / "tiny" / "study.toml", results / "again.toml")
 
 
-def test_check_parses_the_users_file_and_the_studys_own_once_each(results, file, reads):
+def test_check_parses_the_users_file_the_studys_own_and_those_of_other_studies_once_each(results, file, reads):
+    """The replicates of `shared` could tell how much differences spread."""
     api.check_study(Request(study=str(file), overrides={"name": "tiny"}, results=results))
-    assert reads == {"study file": 2, "journal": 1}
+    assert reads == {"study file": 3, "journal": 1}
 
 
 def test_so_does_the_run_of_a_finished_study(results, file, reads):
