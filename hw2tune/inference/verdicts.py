@@ -1,9 +1,9 @@
 """The rule of the verdicts: what replicates of two sides say, at whatever number of seeds they are looked at.
 
-*Better* and *worse* need both that the e-process over seeds rejects 0 and that an interval over seeds and test images
-excludes it. *The same within w* needs the anytime interval over seeds and the one over seeds and images inside +-w.
-A statement once reached stays. If the number of seeds was fixed before any was trained, Holm's correction of the paired
-t test replaces the e-process. docs/claims.md has the rule in full, benchmarks/verdicts.py simulates it.
+*Better* and *worse* need both that the e-process over seeds rejects 0 and that the anytime interval over seeds and test
+images excludes it, *the same within w* that this interval is inside +-w. A statement once reached stays. If the number
+of seeds was fixed before any was trained, Holm's correction of the paired t test replaces the e-process, and t
+intervals the anytime ones. docs/claims.md has the rule in full, benchmarks/verdicts.py simulates it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from scipy import special
 
 from hw2tune.inference.evidence import Evidence
-from hw2tune.inference.intervals import Looks, anytime_factor
+from hw2tune.inference.intervals import Looks, anytime_factor, with_images
 from hw2tune.inference.statistics import ALPHA, POWER, SAME, holm
 from hw2tune.records.arrays import Array
 
@@ -138,7 +138,7 @@ def _verdict(
         mean=float(after.mean[-1]),
         sd=float(after.sd[-1]) if n > 1 else None,
         seeds_interval=_interval(after.mean, after.fixed if fixed else after.anytime),
-        two_way=_interval(after.mean, after.two_way),
+        two_way=_interval(after.mean, after.fixed_two_way if fixed else after.anytime_two_way),
         e_value=e_value,
         p=p,
         withheld=withheld,
@@ -205,6 +205,4 @@ def needed_seeds(evidence: Evidence, rule: Rule) -> tuple[int, float] | None:
 
 def _half_width_at(n: Array, after: Looks, rule: Rule) -> Array:
     """Return the half width of the deciding interval at numbers `n` of seeds, with the deviations of the last look."""
-    sd, of_images = after.sd[-1], after.of_images[-1]
-    both = np.sqrt(sd**2 / n + of_images) * special.stdtrit(n - 1, 1 - rule.alpha / 2)
-    return np.asarray(np.maximum(sd / np.sqrt(n) * anytime_factor(n, rule.alpha), both))
+    return with_images(after.sd[-1] / np.sqrt(n) * anytime_factor(n, rule.alpha), after.of_images[-1], rule.alpha)

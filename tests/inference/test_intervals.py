@@ -55,7 +55,7 @@ def test_the_interval_for_one_look_is_the_t_interval() -> None:
 def test_equal_differences_prove_nothing() -> None:
     after = looks(np.full(6, 0.1), np.zeros((6, 6)), 100, 0.05)
     assert after.log_e.tolist() == [0.0] * 6
-    assert np.isinf([after.anytime, after.fixed, after.two_way]).all()
+    assert np.isinf([after.anytime, after.fixed, after.fixed_two_way]).all()
 
 
 def crossed(rng: np.random.Generator, repeats: int, n: int, images: int, sd: tuple[float, float, float]) -> np.ndarray:
@@ -72,7 +72,7 @@ def test_the_variance_over_seeds_and_images_is_that_of_means_over_other_seeds_an
     after = looks(means, covariance_over_images(differences), 50, 0.05)
     truth = 0.01 / 6 + 0.49 / 50 + 1 / 300
     assert means.mean(axis=-1).var() == pytest.approx(truth, rel=0.06)
-    covered = np.abs(after.mean[:, -1]) <= after.two_way[:, -1]
+    covered = np.abs(after.mean[:, -1]) <= after.fixed_two_way[:, -1]
     assert 0.94 <= covered.mean() <= 0.98  # a sum of variances is never below its largest term: no less than 95 %
     assert after.of_images[:, -1].mean() == pytest.approx(0.49 / 50, rel=0.06)
 
@@ -80,8 +80,8 @@ def test_the_variance_over_seeds_and_images_is_that_of_means_over_other_seeds_an
 def test_without_an_effect_of_images_the_interval_over_both_is_about_the_t_interval() -> None:
     differences = crossed(np.random.default_rng(6), 500, 8, 2000, (0.5, 0.0, 1.0))
     after = looks(differences.mean(axis=-1), covariance_over_images(differences), 2000, 0.05)
-    assert (after.two_way[:, -1] >= after.fixed[:, -1] * 0.95).all()
-    assert np.median(after.two_way[:, -1] / after.fixed[:, -1]) < 1.02
+    assert (after.fixed_two_way[:, -1] >= after.fixed[:, -1] * 0.95).all()
+    assert np.median(after.fixed_two_way[:, -1] / after.fixed[:, -1]) < 1.02
 
 
 def test_the_covariance_over_images_is_that_of_bootstrap_samples() -> None:

@@ -46,12 +46,14 @@ def test_worse_is_better_with_the_sides_swapped() -> None:
 
 
 def test_no_verdict_where_other_test_images_may_undo_it() -> None:
-    # 500 images with 0.3 as the variance of their mean, 10 seeds with 0.0111 / 10: 1.965 * sqrt(0.3011) to either side.
-    (sure,) = decide([evidence(ALTERNATING, images=0.2)], Rule())
+    # By hand for 10 seeds: L = 0.2 * (log(20) + log(11) / 2) = 0.8389, 3 * sqrt((e^L - 1) / (1 - e^L / 11)) = 3.832
+    # times 0.1054 / sqrt(10), in quadrature with the normal quantile of 1 - 0.05 / 4, 2.2414, times sqrt(0.3).
+    (sure,) = decide([evidence(ALTERNATING, images=0.15)], Rule())
     (unsure,) = decide([evidence(ALTERNATING, images=0.3)], Rule())
     assert (sure.word, unsure.word) == (BETTER, UNDECIDED)
     assert unsure.e_value is not None and unsure.e_value > 20
-    assert unsure.two_way == pytest.approx((1 - 1.965 * math.sqrt(0.3011), 1 + 1.965 * math.sqrt(0.3011)), abs=1e-3)
+    half = math.hypot(3.832 * 0.1054 / math.sqrt(10), 2.2414 * math.sqrt(0.3))
+    assert unsure.two_way == pytest.approx((1 - half, 1 + half), abs=1e-3)
 
 
 def test_without_predictions_nothing_is_decided() -> None:

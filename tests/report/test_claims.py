@@ -94,7 +94,7 @@ def test_an_undecided_claim_says_how_many_seeds_would_show_what_is_worth_it(fake
     assert claim.verdict == UNDECIDED
     assert claim.sentence == (
         "Undecided: L2 1e-4 changes test accuracy by +0.10 points (95 % interval -1.75 to +1.95, n = 5). Showing "
-        "0.5 points would take about 90 seeds."
+        "0.5 points would take about 97 seeds."
     )
     assert claim.result is not None and claim.result.seeds_interval is not None
     assert claim.result.seeds_interval[1] == pytest.approx(0.001 + 0.01845, abs=2e-5)
