@@ -27,7 +27,7 @@ from hw2tune.user_code.files import code_digest, code_reference
 class StudyComparison:
     """Two comparable studies, `b` against `a`.
 
-    `pairs` hold, for each variant that both have replicates of, the test accuracy of `b` less that of `a` on the same
+    `pairs` hold, for each variant that both have replicates of, `b` against `a` in the objective's metric on the same
     seeds; `notes` are what else differs, so that a difference may come of it.
     """
 

@@ -95,7 +95,7 @@ def draw_changes(data: StudyData, variant: str, against: str, cause: str) -> Dra
     }
     seed = f"Seed {shown.seed}, the first that both have"
     if shown.seed == median:
-        seed = f"Seed {median}, whose difference in test accuracy is the median one, as in the table of pairs"
+        seed = f"Seed {median}, whose difference is the median one, as in the table of pairs"
     return Drawing(
         figure=_grid(gallery, label, rows),
         caption=(

@@ -115,7 +115,7 @@ def test_fixed_and_broken_are_those_of_the_seed_whose_test_the_claim_gives(mnist
     for name, variant in (("changed-by-l2", "l2"), ("changed-by-tuning", "tuned")):
         claimed = next(one for one in claims(mnist) if (one.variant, one.against) == (variant, "baseline"))
         drawing = draw(mnist, name)[name]
-        assert f"Seed {claimed.median_seed}, whose difference in test accuracy is the median one" in caption(drawing)
+        assert f"Seed {claimed.median_seed}, whose difference is the median one" in caption(drawing)
         assert isinstance(drawing, Drawing)
         counts = [title.split(" (")[1].split(" of")[0] for title in map(_title, drawing.figure.subfigs)]
         assert counts == [str(claimed.fixed), str(claimed.broken)]
