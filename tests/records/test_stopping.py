@@ -43,7 +43,7 @@ IN_ORDER = """with interruptible(lambda: asked.append("in order")):
 
 AGAIN = """asked.append("and")
     time.sleep(0.5)
-    with locked(folder), interruptible(lambda: asked.append("again")):
+    with interruptible(lambda: asked.append("again")), locked(folder):
         while asked[-1] != "again": time.sleep(0.05)"""
 
 
