@@ -22,7 +22,7 @@ from hw2tune.execution.request import Connection, Request, load_for, resolve
 from hw2tune.records.dataset import refuse_other_images
 from hw2tune.records.layout import StudyFolder, folders_in
 from hw2tune.records.opening import refuse_another_study
-from hw2tune.records.overview import read_overview, read_overviews, with_searches, without_rows
+from hw2tune.records.overview import find_folder, read_overview, read_overviews, with_searches, without_rows
 from hw2tune.records.remote.mirror import mirrored, reading, reading_study
 from hw2tune.records.stopping import Stop, stop_run
 from hw2tune.records.trials.rows import trial_rows
@@ -225,7 +225,7 @@ def replicate_study(
         tell = connection.tell
         names = [folder.name for folder in chosen_folders(reading(results_dir, *names), names)]
         with mirrored(results_dir, names, tell.note) as here:
-            folders = [StudyFolder(here / name) for name in names]
+            folders = [find_folder(here, name) for name in names]
             refuse_unwritable(output or default_target(folders))  # before Ray's seconds and the trainings' hours
             overviews = replicate_studies(
                 folders,

@@ -121,7 +121,7 @@ class StudyResult:
         return read_study_data(self.folder)
 
     def __repr__(self) -> str:
-        text = f"{self.name}: {self.state}, {counted(len(self.overview.finished), 'trial')} finished"
+        text = f"{self.name}: {self.state}, {counted(len(self.overview.every_finished), 'trial')} finished"
         if (best := self.best) is not None and best.value is not None:
             text += f", best {self.study.objective} {best.value:.4f} (#{best.number})"
         return f"<StudyResult {text}>"

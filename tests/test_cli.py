@@ -75,8 +75,9 @@ def test_status_where_there_is_nothing_says_what_to_do(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (("study", "nope"), 1, "hw2tune: no study `nope`: hw2tune ships cifar10, cifar10-plus, mnist, quickstart; a "
-                               "file of your own goes by its path, for example `hw2tune study ./nope.toml`\n"),
+        (("study", "nope"), 1, "hw2tune: no study `nope`: hw2tune ships cifar10, cifar10-l2, cifar10-plus, "
+                               "mnist, mnist-l2, quickstart; a file of your own goes by its path, "
+                               "for example `hw2tune study ./nope.toml`\n"),
         (("study", "wrong.toml"), 1, "hw2tune: wrong.toml: name: is missing\n"),
         (("study", "quickstart", "--name", "../out"), 1, "hw2tune: studies/quickstart.toml: name: must be 1 to 64"),
         (("study", "quickstart", "--trials", "1"), 1, "trials: must be 2 or more, as the references are"),

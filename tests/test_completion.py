@@ -54,7 +54,10 @@ def place(tmp_path_factory):
     ("line", "offered"),
     [
         ("hw2tune st", ["status", "stop", "study"]),
-        ("hw2tune study ", ["cifar10", "cifar10-plus", "mnist", "quickstart", "mine", "mine.toml"]),
+        (
+            "hw2tune study ",
+            ["cifar10", "cifar10-l2", "cifar10-plus", "mnist", "mnist-l2", "quickstart", "mine", "mine.toml"],
+        ),
         ("hw2tune study m", ["mnist", "mine", "mine.toml"]),
         ("hw2tune study deep", ["deep/net.toml"]),
         ("hw2tune status m", ["mine", "mnist"]),

@@ -41,6 +41,7 @@ class Evidence:
     metric: str = "validation_accuracy"  # objective whose values on test images differ
     worth: float | None = None  # smallest difference that matters, in the unit of the differences
     omitted: list[str] = field(default_factory=list)  # seeds without a pair, unless one diverged, and why
+    unit: str = "seed"  # or "search", of which each difference is the mean
 
     def looks(self, alpha: float) -> Looks:
         """Return the numbers after each seed, at level 1 - alpha."""

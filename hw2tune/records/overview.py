@@ -55,10 +55,22 @@ class Overview:
         """Trials of the study and of its searches; a number is then one of several."""
         return [*self.rows, *(row for search in self.searches for row in search.rows)]
 
+    @property
+    def every_finished(self) -> list[TrialRow]:
+        """Trials that ended, of the study and of its searches."""
+        return [row for one in self.searches or (self,) for row in one.finished]
+
     def searches_of(self, arm: str) -> list[Overview]:
         """The searches of an arm, the first one first."""
         names = [search_name(arm, number) for number in range(1, self.study.searches + 1)]
         return [search for search in self.searches if search.folder.root.name in names]
+
+    @property
+    def compared(self) -> int:
+        """The number of searches that every arm has complete, from the first one on."""
+        of_arms = [self.searches_of(arm) for arm in self.study.arms]
+        unfinished = (n for n in range(self.study.searches) if not all(one[n].is_complete for one in of_arms))
+        return next(unfinished, self.study.searches)
 
     @property
     def best(self) -> TrialRow | None:
@@ -111,7 +123,7 @@ class Overview:
             "objective": self.study.objective,
             "direction": self.study.direction,
             "trials_planned": self.study.trials * max(1, len(self.searches)),
-            "trials_finished": sum(len(one.finished) for one in self.searches or (self,)),
+            "trials_finished": len(self.every_finished),
             **{name: row and asdict(row) for name, row in rows.items()},
             "references": {name: row and asdict(row) for name, row in references.items()},
             "trials": [asdict(row) for row in self.rows],

@@ -7,7 +7,7 @@ them is not in the next.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from hw2tune.data.catalog import DatasetInfo
 from hw2tune.data.dataset import Split
+from hw2tune.events import ReplicationFinished
 from hw2tune.records.arrays import npz
 from hw2tune.records.evaluation import Evaluation
 from hw2tune.records.overview import Overview
@@ -25,6 +26,7 @@ from hw2tune.records.replicates import (
     Gallery,
     Race,
     Replicate,
+    ReplicatesFolder,
     Training,
     every_replicate,
     read_arrays,
@@ -38,6 +40,7 @@ from hw2tune.records.trials.rows import TrialRow
 from hw2tune.replication.race import TRAININGS, candidates, run_race
 from hw2tune.replication.rounds import Rounds
 from hw2tune.replication.train import Context, key_of, replicate_of, train_missing
+from hw2tune.study.arms import search_of_seed
 from hw2tune.study.hyperparameters import Hyperparameters, Value
 from hw2tune.study.objectives import objective_of
 from hw2tune.study.schema import TUNED, Study
@@ -46,26 +49,31 @@ from hw2tune.train.task import Job, Task, task_of
 
 RACE_SEEDS = 1001  # from the study's own: far after those of any claim
 Run = tuple[str, int]  # variant and seed
+Winners = Mapping[str, Sequence[Mapping[str, Value]]]  # of each search, by `tuned` or by arm
 
 
 def run_replicates(context: Context, overview: Overview, *, rounds: Rounds, race: int) -> None:
     """Train and test the missing replicates. The guard has passed the data; the study's folder is locked."""
     study, outcome = overview.study, None
-    winner: Mapping[str, Value] = {}
+    winners: Winners = {}
+    allowed = rounds.count.seeds(study)
     gallery = write_shared_records(context)
-    fixed = {name: number for name, number in rounds.seeds.items() if study.variants[name].of != TUNED}
+    fixed = {name: number for name, number in rounds.seeds.items() if study.variants[name].of in study.references}
     if len(fixed) < len(rounds.seeds):
-        train_missing(context, _jobs(study, fixed, winner).values(), rounds.text)
-        outcome = _race(replace(context, trainings={}), overview, race)  # whose weights are not kept in memory
-        winner = next(one.params for one in outcome.candidates if one.trial == outcome.winner)
-    rounds.begin(_configurations(study, rounds.seeds, winner))
+        train_missing(context, _jobs(study, fixed, allowed, winners).values(), rounds.text)
+        if study.arms:
+            winners = _winners_of_arms(context, overview, race)
+        else:
+            outcome = _race(context, overview, race)
+            winners = {TUNED: [_winner(outcome)]}
+    rounds.begin({name: _configuration(study, name, allowed[0], winners) for name in rounds.seeds})
     counting: set[str] = set()  # keys of replicates
     tested: dict[str, bool] = {}
     while True:
-        jobs = _jobs(study, rounds.seeds, winner)
+        jobs = _jobs(study, rounds.seeds, allowed, winners)
         trainings = dict(zip(jobs, train_missing(context, jobs.values(), rounds.text), strict=True))
         keys = {run: _key(run, training.key) for run, training in trainings.items()}
-        counting = {*keys.values(), *(counting or _usable(context, rounds, winner))}
+        counting = {*keys.values(), *(counting or _usable(context, rounds, winners))}
         write_current(context.folder, counting, outcome)  # first: a kill leaves race and replicates of one winner
         _test(context, jobs, trainings, keys, gallery, tested)
         if not rounds.go_on(context.folder, context.capacity.same_device):
@@ -74,24 +82,41 @@ def run_replicates(context: Context, overview: Overview, *, rounds: Rounds, race
         context.tell.note(f"{study.name}: {rounds.outcome}")
 
 
-def _configurations(study: Study, variants: Iterable[str], winner: Mapping[str, Value]) -> dict[str, Hyperparameters]:
-    sides = {name: study.variants[name] for name in variants}
+def _configuration(study: Study, variant: str, seed: int, winners: Winners) -> Hyperparameters:
+    side = study.variants[variant]
+    found = winners.get(side.of)
+    base = study.references[side.of] if found is None else found[search_of_seed(study, seed)]
+    return study.hyperparameters({**base, **side.changes})
+
+
+def _jobs(study: Study, numbers: Mapping[str, int], seeds: Sequence[int], winners: Winners) -> dict[Run, Job]:
+    """Return the training of each variant on each of its first seeds, of which it has a number."""
     return {
-        name: study.hyperparameters({**(winner if side.of == TUNED else study.references[side.of]), **side.changes})
-        for name, side in sides.items()
+        (variant, seed): Job(
+            label=f"{variant} seed {seed}",
+            task=task_of(study, _configuration(study, variant, seed, winners), seed),
+        )
+        for place, seed in enumerate(seeds[: max(numbers.values(), default=0)])
+        for variant, number in numbers.items()
+        if place < number
     }
 
 
-def _jobs(study: Study, seeds: Mapping[str, int], winner: Mapping[str, Value]) -> dict[Run, Job]:
-    """Return the training of each variant on each of its first seeds."""
-    configurations = _configurations(study, seeds, winner)
-    return {
-        (variant, seed): Job(label=f"{variant} seed {seed}", task=task_of(study, hyperparameters, seed))
-        for number in range(1, max(seeds.values(), default=0) + 1)
-        for variant, hyperparameters in configurations.items()
-        if number <= seeds[variant]
-        for seed in [study.seed + number]
-    }
+def _winners_of_arms(context: Context, overview: Overview, race: int) -> Winners:
+    """Run the race of each search that counts, which is kept in the search's folder, and return the winners by arm."""
+    winners: dict[str, list[Mapping[str, Value]]] = {arm: [] for arm in overview.study.arms}
+    for arm, of_arm in winners.items():
+        for search in overview.searches_of(arm)[: overview.compared]:
+            own = replace(context, study=search.study, folder=ReplicatesFolder.of(search.folder))
+            outcome = _race(own, search, race)
+            write_current(own.folder, [], outcome)
+            of_arm.append(search.study.complete(_winner(outcome)))
+            context.tell(ReplicationFinished(folder=str(search.folder.root)))
+    return winners
+
+
+def _winner(race: Race) -> Mapping[str, Value]:
+    return next(one.params for one in race.candidates if one.trial == race.winner)
 
 
 def _key(run: Run, training: str) -> str:
@@ -99,19 +124,18 @@ def _key(run: Run, training: str) -> str:
     return f"{run[0]} {training}"
 
 
-def _usable(context: Context, rounds: Rounds, winner: Mapping[str, Value]) -> set[str]:
+def _usable(context: Context, rounds: Rounds, winners: Winners) -> set[str]:
     """Return the keys of further replicates on disk, of these configurations, that count if the number is "auto"."""
     if rounds.count.most is None:
         return set()
     study = context.study
-    configurations = _configurations(study, rounds.seeds, winner)
 
     def counts(one: Replicate) -> bool:
-        if one.variant not in configurations or one.seed <= study.seed or one.chosen_blindly(study.objective):
+        if one.variant not in rounds.seeds or one.seed <= study.seed or one.chosen_blindly(study.objective):
             return False
         if not one.has(objective_of(study.objective).metric):
             return False
-        task = task_of(study, configurations[one.variant], one.seed)
+        task = task_of(study, _configuration(study, one.variant, one.seed, winners), one.seed)
         return one.key == _key((one.variant, one.seed), key_of(task, context.data, context.capacity))
 
     return {one.key for one in every_replicate(context.folder) if counts(one)}
@@ -119,6 +143,7 @@ def _usable(context: Context, rounds: Rounds, winner: Mapping[str, Value]) -> se
 
 def _race(context: Context, overview: Overview, race: int) -> Race:
     study, rows = overview.study, candidates(overview, race)
+    context = replace(context, trainings={})  # whose weights are not kept in memory
 
     def value(training: Training) -> float | None:
         if training.diverged or training.chosen_epoch is None:

@@ -18,6 +18,7 @@ from hw2tune.inference.evidence import Arrays, Evidence, gather
 from hw2tune.inference.intervals import anytime_factor
 from hw2tune.inference.verdicts import Rule, decide, futile
 from hw2tune.records.replicates import Replicate, ReplicatesFolder, read_arrays, read_replicates
+from hw2tune.study.arms import CLAIM_SEEDS, seeds_of_claims
 from hw2tune.study.hyperparameters import Hyperparameters, identity
 from hw2tune.study.schema import Claim, Study
 from hw2tune.text.numbers import listed
@@ -28,15 +29,26 @@ PREDICTIONS = {"labels", "predicted", "losses", "resampled"}  # that a verdict r
 
 @dataclass(frozen=True)
 class SeedCount:
-    """The number of seeds asked for; `most` at most with "auto", and None with a number."""
+    """The number of seeds asked for; `most` at most with "auto", and None with a number.
+
+    If a claim is about searches, `asked` is their number, and the winners of each are trained on `each` seeds.
+    """
 
     asked: int | Literal["auto"]
     most: int | None = None
+    each: int = 0
 
     @classmethod
-    def of(cls, study: Study, asked: int | Literal["auto"] | None, most: int | None) -> SeedCount:
-        """Return the study's, unless others are given. Raises StudyFileError for `most` beside a number."""
+    def of(
+        cls, study: Study, asked: int | Literal["auto"] | None, most: int | None, searches: int = 0
+    ) -> SeedCount:  # fmt: skip
+        """Return the study's, unless others are given. Raises StudyFileError for `most` beside a number.
+
+        `searches` is the number of complete searches of each arm.
+        """
         asked = study.replicates if asked is None else asked
+        if study.searches > 1:
+            return cls._of_searches(study, 1 if asked == AUTO else asked, most, searches)
         if asked == AUTO:
             return cls(AUTO, study.max_replicates if most is None else most)
         if most is not None:
@@ -46,18 +58,30 @@ class SeedCount:
             )
         return cls(asked)
 
+    @classmethod
+    def _of_searches(cls, study: Study, each: int, most: int | None, searches: int) -> SeedCount:
+        if most is not None or each > CLAIM_SEEDS:
+            given = f"--replicates {each}" if most is None else f"--most {most}"
+            raise StudyFileError(
+                f"{given}: {study.name} has {study.searches} searches of each arm, whose winners are trained on 1 to "
+                f"{CLAIM_SEEDS} seeds each; give --replicates a number of these, or add searches with --searches"
+            )
+        return cls(searches, each=each)
+
     def first(self, claims: int) -> int:
         """Return the number of seeds of the first round."""
         return self.largest if self.most is None else min(self.most, first_possible(claims))
 
-    def seeds(self, study: int) -> list[int]:
+    def seeds(self, study: Study) -> list[int]:
         """Return the seeds that may be trained: those after the study's, which the search trains on."""
-        return [study + 1 + number for number in range(self.largest)]
+        if self.each:
+            return seeds_of_claims(study, int(self.asked), self.each)
+        return [study.seed + 1 + number for number in range(self.largest)]
 
     @property
     def largest(self) -> int:
         """The largest number of seeds that may be trained."""
-        return int(self.asked) if self.most is None else self.most
+        return int(self.asked) * (self.each or 1) if self.most is None else self.most
 
 
 @cache

@@ -10,7 +10,7 @@ from typing import Literal
 
 from hw2tune.data.dataset import Dataset
 from hw2tune.data.splits import overlap
-from hw2tune.errors import InterruptedByUserError, StudyFolderError
+from hw2tune.errors import InterruptedByUserError, StudyFileError, StudyFolderError
 from hw2tune.events import Listeners, ReplicationFinished
 from hw2tune.execution.request import Connection, load_for
 from hw2tune.inference.verdicts import Rule
@@ -69,9 +69,9 @@ def replicate_studies(
     """
     overviews = [read_overview(folder) for folder in folders]
     for overview in overviews:  # what is refused is refused before Ray's seconds
-        if overview.study.arms:
-            raise StudyFolderError(f"{overview.folder.root}: winners of arms are not replicated yet")
-        candidates(overview, race)
+        _refuse_unfinished(overview, race)
+        if overview.searches and each_finalist:
+            raise StudyFileError(f"--each-finalist: {overview.folder.name} tunes each side in its arms; leave it out")
         SeedCount.of(overview.study, replicates, most)
     with _interruptible(folders):
         for number, folder in enumerate(folders):
@@ -80,14 +80,32 @@ def replicate_studies(
                 study, _ = overview.study, connection.capacity()  # which refuses what will not fit
                 data = load_for(study, data_dir, tell)
                 keep_images(folder, data)
-                count = SeedCount.of(study, replicates, most)
-                context = _begun(folder, study, data, connection, tell, count.seeds(study.seed), count)
+                count = SeedCount.of(study, replicates, most, overview.compared)
+                if overview.compared < study.searches:
+                    there = f"{overview.compared} of {study.searches} searches of each arm are complete"
+                    tell.note(f"{study.name}: {there}, and only these count")
+                context = _begun(folder, study, data, connection, tell, count.seeds(study), count)
                 rule = Rule(claims=max(1, planned(runs(folder), study.claims)[0]))
                 run_replicates(context, overview, rounds=Rounds(study, count, rule), race=race)
                 if each_finalist:
                     run_each_finalist(context, overview, seeds=each_finalist, race=race)
                 tell(ReplicationFinished(folder=str(folder.root)))
     return overviews
+
+
+def _refuse_unfinished(overview: Overview, race: int) -> None:
+    """Raise StudyFolderError for a search without a trial that has a value, and for arms without complete searches."""
+    if not overview.searches:
+        candidates(overview, race)
+    elif not overview.compared:
+        open_ = next(one for one in overview.searches if not one.is_complete)
+        whole, unit = open_.extent
+        raise StudyFolderError(
+            f"{open_.folder.root}: {open_.done} of {whole} {unit} are finished, and arms are compared on the same "
+            f"budget; `hw2tune study {overview.folder.name}` goes on with the search"
+        )
+    for search in overview.searches[: overview.compared * len(overview.study.arms)]:
+        candidates(search, race)
 
 
 def reproduce_published(

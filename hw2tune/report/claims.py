@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 from hw2tune.inference.evidence import Arrays, Evidence, gather, right_predictions
+from hw2tune.inference.searches import by_search
 from hw2tune.inference.statistics import median_seed
 from hw2tune.inference.verdicts import Rule, Verdict, decide, needed_seeds
 from hw2tune.records.environment import planned
@@ -20,6 +21,7 @@ from hw2tune.records.trials.states import COMPLETE
 from hw2tune.report.configurations import params_of, same_configuration, same_sentence, subject_of, winner_sentence
 from hw2tune.report.sentences import claim_sentence
 from hw2tune.report.study_data import StudyData
+from hw2tune.study.arms import search_of_seed
 from hw2tune.study.schema import Claim, is_tuning
 from hw2tune.text.numbers import counted, listed
 
@@ -104,7 +106,8 @@ def _tested(data: StudyData, claim: Claim) -> ClaimResult | Tested:
     variant, against = claim.a.variant, claim.b.variant
     found = partial(ClaimResult, variant=variant, against=against)
     replicates, others = data.of(variant), data.of(against)
-    if same_configuration(params_of(data, variant), params_of(data, against)):
+    study = data.overview.study
+    if study.searches == 1 and same_configuration(params_of(data, variant), params_of(data, against)):
         return found(verdict=SAME, sentence=same_sentence(data, variant, against))
     if any(overlaps_training(replicate) for replicate in (*replicates, *others)):
         refused = f"{variant} against {against}: no claim, as accuracies were {CAVEAT}."
@@ -115,6 +118,8 @@ def _tested(data: StudyData, claim: Claim) -> ClaimResult | Tested:
 
     metric = data.overview.study.objective
     evidence = gather(variant, replicates, against, others, arrays=predictions, metric=metric, worth=claim.worth)
+    if study.searches > 1:
+        evidence = by_search(evidence, [search_of_seed(study, seed) for seed in evidence.seeds])
     if not evidence.seeds:
         return found(verdict=MISSING, sentence=_missing(data, variant, against))
     subject = claim.sentence or subject_of(data, variant, against)

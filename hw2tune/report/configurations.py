@@ -17,6 +17,8 @@ def params_of(data: StudyData, variant: str) -> Params | None:
     if replicates := data.of(variant):
         return replicates[0].params
     study, side, winner = data.overview.study, data.side(variant), data.winner
+    if side.of in study.arms:
+        return None  # only its replicates tell
     if side.of != TUNED:
         return study.hyperparameters({**study.references[side.of], **side.changes}).as_dict()
     if side.changes and TUNED in data.variants:
@@ -55,6 +57,10 @@ def subject_of(data: StudyData, variant: str, against: str) -> str:
     one, two = data.side(variant), data.side(against)
     if is_tuning(Claim(a=one, b=two)):
         return "tuning"
+    if {one.of, two.of} <= data.overview.study.arms.keys() and one.of != two.of:
+        return f"{variant} instead of {against}, both tuned on the same budget,"
+    if data.overview.study.searches > 1:  # the configurations are others in each
+        return f"{variant} instead of {against}"
     changed = {name for name in params.keys() | other.keys() if params.get(name) != other.get(name)}
     if one.of == two.of and (plain_tuned(one) or plain_tuned(two)):
         return f"in the tuned configuration, {changed_words(params, other)}"

@@ -11,6 +11,7 @@ from hw2tune.records.trials.rows import trials_csv
 from hw2tune.records.trials.states import COMPLETE
 from hw2tune.report.claims import CAVEAT, ClaimResult, claims, overlaps_training
 from hw2tune.report.figures import DrawnFigure, MissingFigure
+from hw2tune.report.searches import searches_table
 from hw2tune.report.selection import Optimism, optimism, race_sentence
 from hw2tune.report.study_data import StudyData
 from hw2tune.report.tables import (
@@ -86,6 +87,7 @@ def compute(
             "epochs": epochs_table(data),
             "race": race_table(data),
             "variance": variance_table(pairs, data),
+            **({"searches": searches_table(data)} if data.overview.searches else {}),
         },
         figures=figures,
         place=place,

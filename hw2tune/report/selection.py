@@ -132,6 +132,8 @@ def overtaken(race: Race) -> list[Candidate]:
 def race_sentence(data: StudyData) -> str:
     """Return a sentence on the winner of the race over the seeds and those overtaken, or that there was no race."""
     race, winner = data.race, data.winner
+    if data.overview.searches:
+        return "Each search of an arm had a race of its own."
     if race is None or winner is None:
         return "There was no race: the best trial of the search was not tried on other seeds."
     over = f"over {counted(len(race.seeds), 'seed')}"

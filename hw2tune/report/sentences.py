@@ -5,7 +5,7 @@ from __future__ import annotations
 from hw2tune.inference.evidence import Evidence
 from hw2tune.inference.verdicts import BETTER, SINGLE_RUN, THE_SAME, UNDECIDED, WORSE, Rule, Verdict, needed_seeds
 from hw2tune.study.objectives import objective_of, sign_of
-from hw2tune.text.numbers import counted, difference, listed, two_digits
+from hw2tune.text.numbers import difference, listed, two_digits
 
 HEADS = {BETTER: "Better", WORSE: "Worse", THE_SAME: "The same", UNDECIDED: "Undecided", SINGLE_RUN: "Single run"}
 
@@ -48,19 +48,28 @@ def failures(evidence: Evidence) -> str:
     if not any(evidence.failed):
         return ""
     first, second = (str(number) if number else "none" for number in evidence.failed)
-    seeds = f"of {counted(evidence.trained, 'seed')}"
-    return f"{evidence.variant} diverged or collapsed on {first} {seeds}, {evidence.against} on {second}."
+    units = f"of {_units(evidence, evidence.trained)}"
+    return f"{evidence.variant} diverged or collapsed on {first} {units}, {evidence.against} on {second}."
+
+
+def _units(evidence: Evidence, number: int, text: str = "") -> str:
+    """Return `7 seeds` or `7 searches`; `text` in place of the number."""
+    plural = f"{evidence.unit}{'es' if evidence.unit == 'search' else 's'}"
+    return f"{text or number} {evidence.unit if number == 1 else plural}"
 
 
 def _numbers(evidence: Evidence, verdict: Verdict) -> str:
     n, interval = verdict.n, interval_words(evidence, verdict)
     if n > 1 and not verdict.sd:
-        return f"on each of {n} seeds"
+        return f"on each of {_units(evidence, n)}"
+    one, many = "replicate", f"n = {n}"
+    if evidence.unit == "search":
+        one, many = "search of each side", f"n = {n} searches of each side"
     if not interval:
-        return "on one replicate" if n == 1 else f"(n = {n}, no interval yet)"
+        return f"on one {one}" if n == 1 else f"({many}, no interval yet)"
     reached = verdict.reached or verdict.same_reached
     early = f"; decided at n = {reached}" if reached and reached < n else ""
-    return f"(95 % interval {interval}, n = {n}{early})"
+    return f"(95 % interval {interval}, {many}{early})"
 
 
 def _limits(evidence: Evidence, verdict: Verdict, rule: Rule) -> str:
@@ -73,14 +82,15 @@ def _limits(evidence: Evidence, verdict: Verdict, rule: Rule) -> str:
     if evidence.over_images is None:
         return "Predictions are missing, so other test images cannot be accounted for."
     if verdict.withheld:
-        return "A side that fails on more seeds is neither better nor the same."
+        return f"A side that fails on {_units(evidence, 2, 'more')} is neither better nor the same."
     if rule.fixed and evidence.trained < rule.fixed:
-        return f"The verdict comes at the {rule.fixed} seeds that were asked for."
+        return f"The verdict comes at the {_units(evidence, rule.fixed)} that were asked for."
     needed = needed_seeds(evidence, rule)
     if needed is None:
         return ""
     number, shown = needed
-    return f"Showing {amount(evidence.metric, shown)} would take about {two_digits(number):,} seeds."
+    units = _units(evidence, number, f"{two_digits(number):,}")
+    return f"Showing {amount(evidence.metric, shown)} would take about {units}."
 
 
 def _worth(evidence: Evidence) -> str:

@@ -104,9 +104,7 @@ def _earlier(data: StudyData, target: Path) -> dict[str, str]:
 def refuse_nothing_to_report(data: StudyData) -> None:
     """Raise StudyFolderError for a study without a finished trial, and PathError for a link out of its folder."""
     folder = data.overview.folder
-    if data.overview.study.arms:
-        raise StudyFolderError(f"{folder.root}: winners of arms are not compared yet")
-    if not data.overview.finished:
+    if not data.overview.every_finished:
         raise StudyFolderError(
             f"{folder.root}: no trial of `{folder.name}` has finished, so there is nothing to report; "
             f"`hw2tune study {folder.name}` runs it"
@@ -144,9 +142,9 @@ def _study(results: StudyResults) -> dict[str, Any]:
         "dataset": data.dataset and asdict(data.dataset),
         "study": study.model_dump(mode="json"),
         "trials": {
-            "planned": study.trials,
-            "finished": len(data.overview.finished),
-            "states": dict(Counter(row.state for row in data.overview.rows)),
+            "planned": study.trials * max(1, len(data.overview.searches)),
+            "finished": len(data.overview.every_finished),
+            "states": dict(Counter(row.state for row in data.overview.every_row)),
         },
         "claims": [claim.numbers for claim in results.claims],
         "earlier_verdicts": results.earlier,

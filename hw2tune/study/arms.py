@@ -14,6 +14,7 @@ from hw2tune.study.hyperparameters import Value, identity
 from hw2tune.study.schema import TUNED, Configuration, Study
 from hw2tune.study.space import Bounds, Choice, Distribution, Interval, Space, as_list
 
+CLAIM_SEEDS = 20  # of each search, at most, if there are several
 SEARCH_SEEDS = 10_000  # from one search's seed to the next: those of its claims and its race are nearer
 
 
@@ -25,6 +26,16 @@ def searches(study: Study) -> list[Study]:
 def search_name(arm: str, number: int) -> str:
     """Return the folder's name of search `number`, from 1, of an arm."""
     return arm if number == 1 else f"{arm}.{number}"
+
+
+def seeds_of_claims(study: Study, searches: int, each: int) -> list[int]:
+    """Return the fresh seeds, `each` for every search, on which the winners of that search are trained and tested."""
+    return [study.seed + 1 + CLAIM_SEEDS * search + n for search in range(searches) for n in range(each)]
+
+
+def search_of_seed(study: Study, seed: int) -> int:
+    """Return the search, from 0, whose winners are tested on a seed."""
+    return (seed - study.seed - 1) // CLAIM_SEEDS if study.searches > 1 else 0
 
 
 def search_of(study: Study, arm: str, number: int = 1) -> Study:

@@ -168,7 +168,7 @@ class Study(BaseModel):
         "study is then searched in its arms alone",
         {},
     )
-    searches: Annotated[int, Field(ge=1)] = _said(
+    searches: Annotated[int, Field(ge=1, le=50)] = _said(
         "searches of each arm, each on a seed of its own; with two or more a claim is about searches, and its n is "
         "their number",
         1,

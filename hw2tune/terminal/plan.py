@@ -24,8 +24,9 @@ def print_plan(plan: StudyStarted, console: Console) -> None:
     extent = counted(study.trials, "trial")
     if study.budget_epochs is not None:
         extent = f"{counted(study.budget_epochs, 'epoch')}, in trials"
-    searches = f"{counted(study.searches, 'search')} of each arm"
-    each_search = f"; for each of {searches}" if study.searches > 1 else "; for each arm" if study.arms else ""
+    each_search = "; for each arm" if study.arms else ""
+    if study.searches > 1:
+        each_search = f"; for each of {study.searches} searches of an arm"
     gpus = f" and {capacity.gpus_per_trial:g} GPU" if capacity.gpus_per_trial else ""
     each = f"{capacity.cpus_per_trial:g} CPU{gpus}"
     claims = [(f"{claim.a.variant} against {claim.b.variant}", claim.sentence) for claim in study.claims]

@@ -234,7 +234,8 @@ def test_a_file_that_is_no_toml_is_refused_with_the_line():
 
 def test_an_unknown_study_is_refused_with_the_ones_there_are(tmp_path):
     with pytest.raises(
-        StudyFileError, match=r"no study `nope`: hw2tune ships cifar10, cifar10-plus, mnist, quickstart; a file of"
+        StudyFileError,
+        match=r"no study `nope`: hw2tune ships cifar10, cifar10-l2, cifar10-plus, mnist, mnist-l2, quickstart; a file",
     ):
         find_study("nope", results=tmp_path)
     with pytest.raises(StudyFileError, match=r"nope\.toml: no such file"):

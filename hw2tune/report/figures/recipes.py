@@ -91,6 +91,8 @@ def recipes(data: StudyData) -> list[Recipe]:
         Recipe("weight-decay", "search", "Weight decay and the value", draw_weight_decay),
         Recipe("timeline", "search", "Trials on workers", draw_timeline),
     ]
+    if data.overview.searches:  # which have reports of their own
+        every = [recipe for recipe in every if recipe.section != "search"]
     names = [recipe.name for recipe in every]
     earlier = [names[:place].count(name) for place, name in enumerate(names)]
     return [replace(one, name=f"{one.name}.{n + 1}") if n else one for one, n in zip(every, earlier, strict=True)]

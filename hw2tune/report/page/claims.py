@@ -9,6 +9,7 @@ from hw2tune.report.claims import rule_of
 from hw2tune.report.page.blocks import Block, Prose, Row, Table
 from hw2tune.report.results import StudyResults
 from hw2tune.report.sentences import amount, interval_words, verdict_words
+from hw2tune.study.hyperparameters import identity
 from hw2tune.study.objectives import objective_of, sign_of
 from hw2tune.study.schema import TUNED
 from hw2tune.text.numbers import (
@@ -51,7 +52,7 @@ def variants_summary(results: StudyResults) -> Table:
         cells += [percent_interval(row["test_low"], row["test_high"])]
         cells += [str(there) if finished == there else f"{finished} of {there}"]
         cells += [percent(row["last_test_accuracy"]), percent(row["validation_accuracy"])]
-        cells += [str(row["chosen_epochs"]) or DASH, configuration(results.data.of(variant)[0].params)]
+        cells += [str(row["chosen_epochs"]) or DASH, _trained(results, variant)]
         rows.append(Row(caveat=results.caveats.get(variant, ""), cells=cells))
     columns = ["Variant", *other, "Test accuracy" if other else "Test", "95 % interval", "n", "Last epoch"]
     columns += ["Validation", "Epochs", "Configuration"]
@@ -67,6 +68,11 @@ def variants_summary(results: StudyResults) -> Table:
         rows=rows,
         file=results.file("tables", "variants.csv"),
     )
+
+
+def _trained(results: StudyResults, variant: str) -> str:
+    different = list({identity(one.params): one.params for one in results.data.of(variant)}.values())
+    return configuration(different[0]) if len(different) == 1 else f"{len(different)}, one of each search"
 
 
 def pairs_summary(results: StudyResults) -> Table:
@@ -115,9 +121,12 @@ def _metric_words(results: StudyResults) -> str:
 
 def _how_decided(results: StudyResults) -> str:
     rule = rule_of(results.data)
+    units, each = "seeds", ""
+    if results.data.overview.study.searches > 1:
+        units, each = "searches", "Each is of one search: of its two winners, on fresh seeds common to both. "
     if rule.fixed is None:
-        return "It holds at any number of seeds, looked at after each of them."
-    return f"The number of seeds, {rule.fixed}, was fixed before any was trained."
+        return f"{each}It holds at any number of {units}, looked at after each of them."
+    return f"{each}The number of {units}, {rule.fixed}, was fixed before any was trained."
 
 
 def pairs_details(results: StudyResults) -> list[Prose]:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from hw2tune.inference.verdicts import BETTER, THE_SAME, WORSE
 from hw2tune.records.dataset import short
+from hw2tune.records.overview import Overview
+from hw2tune.records.trials.rows import best_first
 from hw2tune.report.claims import ClaimResult
 from hw2tune.report.history import history, restated
 from hw2tune.report.page.blocks import Block, Facts, Prose
@@ -62,7 +64,7 @@ def basis_facts(results: StudyResults) -> Facts:
     data, study = results.data, results.data.overview.study
     sizes = [f"{size:,} {split}" for split, size in data.dataset.sizes.items()] if data.dataset else []
     split = f"seed {study.split_seed}" + (f", checksum `{short(data.dataset.split_checksum)}`" if data.dataset else "")
-    rows, seeds = data.overview.rows, sorted({replicate.seed for replicate in data.replicates})
+    rows, seeds = data.overview.every_row, sorted({replicate.seed for replicate in data.replicates})
     chosen = "" if study.objective == "validation_accuracy" else f", chosen and tested by {study.objective_spec.label}"
     spent = sum(row.seconds for row in rows) + sum(replicate.seconds for replicate in data.replicates)
     last = data.environment[-1] if data.environment else {}
@@ -74,7 +76,7 @@ def basis_facts(results: StudyResults) -> Facts:
         ("data", ": ".join(filter(None, [data.label, ", ".join(sizes)]))),
         ("split", split),
         ("network", network),
-        ("budget", f"{counted(len(data.overview.finished), 'trial')}, {counted(sum(r.epochs for r in rows), 'epoch')}"),
+        ("budget", f"{_trials(data.overview)}, {counted(sum(r.epochs for r in rows), 'epoch')}"),
         ("seeds", f"search {study.seed}; claims {ranges(seeds) or 'none yet'}"),
         ("compute", ", ".join([f"{duration(spent)} of training", *filter(None, machine)])),
         ("made with", ", ".join(filter(None, made))),
@@ -93,6 +95,15 @@ def ranges(numbers: Sequence[int]) -> str:
     return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]} to {run[-1]}" for run in runs)
 
 
+def _trials(overview: Overview) -> str:
+    """Return `12 trials`, `84 trials in 2 arms of 7 searches`."""
+    trials = counted(len(overview.every_finished), "trial")
+    if not overview.searches:
+        return trials
+    each = "" if overview.study.searches == 1 else f" of {overview.compared} searches"
+    return f"{trials} in {counted(len(overview.study.arms), 'arm')}{each}"
+
+
 def claims_prose(results: StudyResults) -> Prose:
     """Return the claims as sentences, with the ones that were added later."""
     claims = [claim.sentence for claim in results.claims] if results.data.replicates else []
@@ -102,7 +113,8 @@ def claims_prose(results: StudyResults) -> Prose:
 
 def _no_replicates(results: StudyResults) -> str:
     overview = results.data.overview
-    ended, best = counted(len(overview.finished), "trial"), overview.best
+    ended = counted(len(overview.every_finished), "trial")
+    best = next(iter(best_first(overview.every_row, overview.study.direction)), None)
     if best is None:
         return f"Nothing to claim: of {ended}, none has a value. The table of trials says why each failed."
     value = objective_value(best.value, overview.study.objective)

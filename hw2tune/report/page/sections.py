@@ -13,6 +13,7 @@ from hw2tune.records.trials.states import COMPLETE, RANKED
 from hw2tune.report.claims import CAVEAT
 from hw2tune.report.figures import DrawnFigure, MissingFigure
 from hw2tune.report.page.appendix import checklist_blocks, limits_blocks
+from hw2tune.report.page.arms import searches_blocks
 from hw2tune.report.page.blocks import Absent, Block, Commands, Facts, Figure, Prose, Row, Table, embedded
 from hw2tune.report.page.claims import chosen_on_these_seeds, variants_blocks
 from hw2tune.report.results import StudyResults
@@ -67,6 +68,8 @@ def search_blocks(results: StudyResults) -> list[Block]:
     """Return the number of trials, the race of the best, and the figures of the search."""
     overview = results.data.overview
     study = overview.study
+    if overview.searches:
+        return searches_blocks(results)
     states = Counter(row.state for row in overview.rows)
     outcome = listed([f"{number} {state}" for state, number in states.items()])
     finished = f"{len(overview.finished)} of {counted(study.trials, 'trial')} finished"

@@ -1,0 +1,51 @@
+"""Differences of searches: means over the seeds of each search, also of the images' part of their variance."""
+
+import numpy as np
+import pytest
+
+from hw2tune.inference.evidence import Evidence, covariance_over_images
+from hw2tune.inference.searches import by_search
+from hw2tune.inference.verdicts import Rule, decide
+
+
+def evidence(images: np.ndarray, seeds=(1, 2, 21, 22, 41)) -> Evidence:
+    """From differences of (n, N) images."""
+    return Evidence(
+        variant="a", against="b", seeds=tuple(seeds), differences=images.mean(axis=1), trained=len(seeds),
+        over_images=covariance_over_images(images), images=images.shape[1], failed=(1, 0), worth=0.005,
+    )  # fmt: skip
+
+
+def test_a_searchs_difference_is_the_mean_over_its_seeds_and_its_images_are_averaged_alike():
+    images = np.random.default_rng(0).normal(0.02, 0.3, (5, 400))
+    found = by_search(evidence(images), [0, 0, 1, 1, 2])
+    expected = np.stack([images[:2].mean(axis=0), images[2:4].mean(axis=0), images[4]])
+    assert found.differences == pytest.approx(expected.mean(axis=1))
+    assert found.over_images == pytest.approx(covariance_over_images(expected))
+    assert (found.seeds, found.trained, found.failed, found.unit) == ((1, 21, 41), 3, (1, 0), "search")
+
+
+def test_seeds_of_one_search_are_no_evidence_about_others():
+    """Two searches that differ, each on many seeds that agree: seeds alone would be sure."""
+    random = np.random.default_rng(1)
+    of_search = np.repeat([0.05, -0.03], 8)[:, None]
+    images = of_search + random.normal(0, 0.01, (16, 1)) + random.normal(0, 0.2, (16, 2000))
+    seeds = evidence(images, range(16))
+    one = by_search(seeds, [0] * 8 + [1] * 8)
+    [verdict] = decide([one], Rule(claims=1, fixed=2))
+    assert verdict.n == 2 and not verdict.decided
+    low, high = verdict.interval
+    assert low < -0.03 and high > 0.05
+
+
+def test_with_one_seed_a_search_nothing_changes():
+    images = np.random.default_rng(2).normal(0.02, 0.3, (3, 50))
+    before = evidence(images, (1, 21, 41))
+    after = by_search(before, [0, 1, 2])
+    assert after.differences == pytest.approx(before.differences)
+    assert after.over_images == pytest.approx(before.over_images) and after.seeds == before.seeds
+
+
+def test_without_a_seed_that_both_finished_there_is_no_search():
+    nothing = Evidence(variant="a", against="b", seeds=(), differences=np.array([]))
+    assert by_search(nothing, []).differences.size == 0

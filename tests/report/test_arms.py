@@ -1,0 +1,57 @@
+"""The report of a study with arms: claims about winners, or about searches, and one row per search."""
+
+import pytest
+
+from hw2tune.records.overview import read_overview
+from hw2tune.replication.rounds import SeedCount
+from hw2tune.report.figures.recipes import recipes
+from hw2tune.report.page.opening import basis_facts
+from hw2tune.report.page.sections import search_blocks
+from hw2tune.report.results import compute
+from hw2tune.report.study_data import read_study_data
+from tests.execution.test_arms import Executor, run
+from tests.replication.scripted import Scripted
+from tests.replication.test_arms import WITH_MORE, StudyFolder, accuracy, winner
+
+
+def reported(tmp_path, monkeypatch, searches, replicates):
+    run(tmp_path, Executor(), WITH_MORE, overrides={"searches": searches})
+    folder = StudyFolder(tmp_path / "results" / "sides")
+    count = SeedCount.of(read_overview(folder).study, replicates, None, searches)
+    Scripted(folder, accuracy, monkeypatch).run(count)
+    return compute(read_study_data(folder))
+
+
+def test_claims_compare_the_winners_of_arms_on_common_seeds(tmp_path, monkeypatch):
+    results = reported(tmp_path, monkeypatch, 1, 6)
+    first, second, third = results.claims
+    assert first.evidence.seeds == (1, 2, 3, 4, 5, 6) and first.evidence.unit == "seed"
+    # 10 points, and 0.01 * (seed % 3) more
+    assert first.evidence.differences == pytest.approx([0.11, 0.12, 0.10, 0.11, 0.12, 0.10])
+    assert first.sentence.startswith("Better: l2 instead of no-l2, both tuned on the same budget, raises test accuracy")
+    assert second.sentence.startswith("Better: L2 ")
+    assert third.verdict == "same configuration"  # the reference won its arm
+    assert dict(basis_facts(results).facts)["budget"] == "6 trials in 2 arms, 6 epochs"
+    table = results.tables["searches"]
+    assert table["arm"].tolist() == ["l2", "no-l2"] and table["trials"].tolist() == [3, 3]
+    for _, row in table.iterrows():
+        won = winner(StudyFolder(results.data.overview.folder.arms / row["arm"]))
+        assert (row["learning_rate"], row["weight_decay"]) == (won["learning_rate"], won["weight_decay"])
+    [text, shown] = search_blocks(results)
+    assert [row.cells[:2] for row in shown.rows] == [["l2", "3 of 3"], ["no-l2", "3 of 3"]]
+    assert f"hw2tune summarize --from-files {results.data.overview.folder.arms / 'l2'}" in text.paragraphs[0]
+    assert not [recipe for recipe in recipes(results.data) if recipe.section == "search"]
+
+
+def test_with_several_searches_each_gives_one_difference_and_the_sentence_counts_searches(tmp_path, monkeypatch):
+    results = reported(tmp_path, monkeypatch, 4, 2)
+    first, second, third = results.claims
+    # Seeds 1 and 2, 21 and 22, 41 and 42, 61 and 62; of each 0.1 and the mean of 0.01 * (seed % 3).
+    assert first.evidence.differences == pytest.approx([0.115, 0.105, 0.11, 0.115])
+    assert first.evidence.seeds == (1, 21, 41, 61) and first.evidence.trained == 4
+    assert "(n = 4 searches of each side, no interval yet)" in first.sentence
+    assert "would take about" in first.sentence and first.sentence.endswith("searches.")
+    assert second.sentence.startswith("Undecided: l2 instead of l2-weight_decay-0 changes test accuracy by")
+    assert third.verdict != "same configuration", "what holds of one search need not hold of the next"
+    assert dict(basis_facts(results).facts)["budget"] == "24 trials in 2 arms of 4 searches, 24 epochs"
+    assert results.tables["searches"]["seed"].tolist() == [0, 0, 10_000, 10_000, 20_000, 20_000, 30_000, 30_000]
