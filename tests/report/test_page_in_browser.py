@@ -123,6 +123,7 @@ def test_the_claims_and_what_they_rest_on_are_on_the_first_screen_and_the_first_
     chromium.open(report.page, width=between_margins[0])
     chromium.say("Emulation.setEmulatedMedia", media="print")
     assert max(chromium.ask(bottoms)) <= between_margins[1]
+    assert chromium.ask("document.documentElement.scrollWidth") <= between_margins[0]  # else the whole prints smaller
     chromium.say("Emulation.setEmulatedMedia", media="")
 
 

@@ -86,14 +86,14 @@ def test_the_page_opens_with_the_study_and_its_claims_and_then_the_variants(repo
     assert question.startswith("Which is better for mnist_cnn on invented: l2 or baseline; tuned or baseline; ")
     assert "tuned against baseline" in answer
     assert all("test accuracy" in claim and "n = 3" in claim for claim in claims)
-    assert texts(page, "h2")[0] == "Variants"
+    assert texts(page.all("main")[0], "h2")[0] == "Variants"
     rows = texts(page.all("table")[0], "th")
     assert rows[-4:] == ["baseline", "l2", "tuned", "tuned-no-l2"]
 
 
 def test_the_sections_stand_in_reading_order(report: ReportFiles) -> None:
     page = parse(report.page.read_text(encoding="utf-8"))
-    assert texts(page, "h2") == [
+    assert texts(page.all("main")[0], "h2") == [
         "Variants", "Learning curves", "Weights and biases", "Right and wrong", "Feature maps", "Classes",
         "Preprocessing", "Search", "Replicates", "Limits", "How to repeat it", "Checklists",
     ]  # fmt: skip
@@ -265,7 +265,7 @@ def test_a_study_without_a_finished_trial_is_refused_with_the_way_out(tmp_path: 
 def test_without_replicates_the_page_claims_nothing_and_says_what_trains_them(searched: ReportFiles) -> None:
     page = parse(searched.page.read_text(encoding="utf-8"))
     assert "Nothing to claim yet" in texts(page, "p")[1] and "hw2tune summarize quickstart" in texts(page, "p")[1]
-    assert texts(page, "h2") == ["Search", "How to repeat it"]
+    assert texts(page.all("main")[0], "h2") == ["Search", "How to repeat it"]
     assert "is not shown: " in page.text
     assert "Nothing to claim yet" in searched.markdown.read_text(encoding="utf-8")
 

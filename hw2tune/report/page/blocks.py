@@ -98,6 +98,7 @@ class Facts(Block):
     """Terms and what they are: an environment, a data set."""
 
     facts: Sequence[tuple[str, str]]
+    level: int = 3  # of the title among the page's headings
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -81,7 +81,7 @@ def basis_facts(results: StudyResults) -> Facts:
         ("compute", ", ".join([f"{duration(spent)} of training", *filter(None, machine)])),
         ("made with", ", ".join(filter(None, made))),
     ]
-    return Facts(name="basis", title="What this rests on", facts=[fact for fact in facts if fact[1]])
+    return Facts(name="basis", title="What this rests on", level=2, facts=[fact for fact in facts if fact[1]])
 
 
 def ranges(numbers: Sequence[int]) -> str:
