@@ -99,7 +99,8 @@ def test_it_is_searched_replicated_and_reported(place):
     assert [claim["against"] for claim in summary["claims"]] == ["plain", "tuned-dropout-0.5"]
     assert len([line for line in out.splitlines() if line.startswith("- ")]) == 2
     page = (folder.root / "report" / "index.html").read_text()
-    assert "chosen by recall of the first and tested by accuracy" in page and "dark" in page
+    assert "chosen and tested by recall of the first" in page and "dark" in page
+    assert all(one.chosen.metric == "metrics.py:recall_of_the_first" for one in replicates)
 
 
 @pytest.mark.matrix
