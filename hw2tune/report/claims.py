@@ -15,7 +15,7 @@ from hw2tune.inference.evidence import Arrays, Evidence, gather, right_predictio
 from hw2tune.inference.searches import by_search
 from hw2tune.inference.statistics import median_seed
 from hw2tune.inference.verdicts import Rule, Verdict, decide, needed_seeds
-from hw2tune.records.environment import planned
+from hw2tune.records.environment import planned, replicates_runs
 from hw2tune.records.replicates import Replicate
 from hw2tune.records.trials.states import COMPLETE
 from hw2tune.report.configurations import params_of, same_configuration, same_sentence, subject_of, winner_sentence
@@ -105,7 +105,7 @@ def judged(found: Sequence[ClaimResult | Tested], rule: Rule) -> list[ClaimResul
 def _tested(data: StudyData, claim: Claim) -> ClaimResult | Tested:
     variant, against = claim.a.variant, claim.b.variant
     found = partial(ClaimResult, variant=variant, against=against)
-    replicates, others = data.of(variant), data.of(against)
+    replicates, others = _for_this_claim(data, variant, against)
     study = data.overview.study
     if study.searches == 1 and same_configuration(params_of(data, variant), params_of(data, against)):
         return found(verdict=SAME, sentence=same_sentence(data, variant, against))
@@ -126,6 +126,16 @@ def _tested(data: StudyData, claim: Claim) -> ClaimResult | Tested:
     last = [_accuracy_only(data)] if evidence.metric != metric else []
     last += [winner_sentence(data)] if is_tuning(claim) and not claim.sentence else []
     return Tested(evidence=evidence, subject=subject, predictions=predictions, last=" ".join(last))
+
+
+def _for_this_claim(data: StudyData, variant: str, against: str) -> list[list[Replicate]]:
+    """Return the replicates of both sides; with "auto" a side's further seeds are for other claims."""
+    sides = [data.of(variant), data.of(against)]
+    runs = replicates_runs(data.environment)
+    if not all(sides) or not runs or runs[-1].asked != "auto":
+        return sides
+    last = min(side[-1].seed for side in sides)
+    return [[one for one in side if one.seed <= last] for side in sides]
 
 
 def _accuracy_only(data: StudyData) -> str:

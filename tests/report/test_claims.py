@@ -100,6 +100,16 @@ def test_an_undecided_claim_says_how_many_seeds_would_show_what_is_worth_it(fake
     assert claim.result.seeds_interval[1] == pytest.approx(0.001 + 0.01845, abs=2e-5)
 
 
+def test_seeds_that_a_side_has_for_other_claims_are_no_omission_if_as_many_were_asked_for_as_it_takes(
+    fake: StudyData,
+) -> None:
+    l2: list[float | None] = [0.913, 0.889, 0.909, 0.892, 0.902]
+    for asked, omitted in (("auto", False), (7, True)):
+        claim = of_pair(with_accuracies(fake, asked, baseline=[0.9] * 7, l2=l2), "l2", "baseline")
+        assert claim.evidence is not None and len(claim.evidence.seeds) == 5
+        assert ("Omitted: l2 was not trained on seed 5" in claim.sentence) == omitted
+
+
 def test_better_is_told_first_and_the_winner_last(fake: StudyData) -> None:
     tuned: list[float | None] = [0.921, 0.919, 0.920, 0.922, 0.918]
     claim = of_pair(with_accuracies(fake, baseline=[0.9] * 5, tuned=tuned), "tuned", "baseline")
