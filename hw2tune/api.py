@@ -89,7 +89,7 @@ def _checked(
         each = make_plan(one.study, one.folder, one.rows, data=data, capacity=capacity)
         costs.append(estimate(each, one.folder, speed))
         speed = costs[-1].images_per_second  # measured in an earlier search
-    cost = with_replicates(together(costs), plan, SeedCount.of(study, replicates, most))
+    cost = with_replicates(together(costs), plan, SeedCount.of(study, replicates, most, study.searches))
     return plan, cost, list(facts.notes)
 
 

@@ -22,8 +22,9 @@ from hw2tune.records.replicates import ReplicatesFolder, read_race, read_replica
 from hw2tune.replication.race import THIRD, TRAININGS
 from hw2tune.replication.rounds import SeedCount
 from hw2tune.search.cost import Cost, ReplicatesCost, SeedsCost
+from hw2tune.study.arms import searches
 from hw2tune.study.names import RACE
-from hw2tune.study.schema import Study
+from hw2tune.study.schema import TUNED, Study
 from hw2tune.text.numbers import counted
 
 NUMBERS = (5, 7, 10, 20)
@@ -40,14 +41,16 @@ SHIPPED = {
 
 
 def with_replicates(cost: Cost, plan: StudyStarted, count: SeedCount) -> Cost:
-    """Return the cost with that of replicates on 5, 7, 10, 20 and `count` seeds."""
+    """Return the cost with that of replicates on 5, 7, 10, 20 and `count` seeds; of searches on `count` alone."""
     study, folder = plan.study, StudyFolder(Path(plan.folder))
     claims = max(1, planned(runs(folder), study.claims)[0])
-    sd, source = _deviation(study, folder) or (None, "")
+    sd, source = (None if count.each else _deviation(study, folder)) or (None, "")  # known of seeds, not of searches
+    of_searches = {*count.seeds(study)} if count.each else set[int]()
     there = read_replicates(ReplicatesFolder.of(folder))
     each = []
-    for seeds in sorted({*NUMBERS, count.largest}):
-        kept = sum(one.variant in study.variants and 0 < one.seed - study.seed <= seeds for one in there)
+    for seeds in sorted({count.largest} if count.each else {*NUMBERS, count.largest}):
+        allowed = of_searches or range(study.seed + 1, study.seed + 1 + seeds)
+        kept = sum(one.variant in study.variants and one.seed in allowed for one in there)
         trainings = _race_trainings(plan, folder) + seeds * len(study.variants) - kept
         epochs = trainings * study.max_epochs
         each.append(
@@ -76,9 +79,10 @@ def smallest_effect(n: int, alpha: float) -> float:
 def _race_trainings(plan: StudyStarted, folder: StudyFolder) -> int:
     """Return the trainings of the races that are still to be run, at most."""
     study = plan.study
-    races = len({side.of for side in study.variants.values()} - study.references.keys())
-    if not races or read_race(ReplicatesFolder.of(folder)):
-        return 0
+    folders = [StudyFolder(folder.arms / search.name) for search in searches(study)]
+    if any(side.of == TUNED for side in study.variants.values()):
+        folders.append(folder)
+    races = sum(read_race(ReplicatesFolder.of(one)) is None for one in folders)
     return races * TRAININGS * min(RACE, math.ceil((len(plan.finished) + len(plan.resumed) + plan.left) / THIRD))
 
 

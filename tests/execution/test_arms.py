@@ -197,6 +197,10 @@ def test_check_counts_the_cost_of_every_search_that_is_left(tmp_path):
     request = Request(study=str(tmp_path / "sides.toml"), results=tmp_path / "results")
     plan, whole, _ = check_study(request)
     _, more, _ = check_study(replace(request, overrides={"searches": 3}))
+    # 5 seeds of two winners and a race of one finalist in each arm; 3 searches of each arm, on a seed each.
+    first = whole.replicates.each[0]
+    assert (first.seeds, first.trainings) == (5, 5 * 2 + 2 * 2)
+    assert [(one.seeds, one.trainings, one.smallest) for one in more.replicates.each] == [(3, 3 * 2 + 6 * 2, None)]
     assert more.full_seconds == pytest.approx(3 * whole.full_seconds) and plan.study.arms
     run(tmp_path, Executor(ends_at=4))
     _, left, _ = check_study(request)
