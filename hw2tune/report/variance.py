@@ -18,10 +18,13 @@ from hw2tune.report.tables import INTEGER, NUMBER, TEXT, frame
 from hw2tune.study.schema import TUNED
 from hw2tune.text.numbers import difference
 
-SEEDS, IMAGES, RACE, SPLIT = "seeds", "test images", "choice by the race", "split"
+SEEDS, SEARCHES = "seeds", "searches, with their seeds,"
+UNITS = {"seed": SEEDS, "search": SEARCHES}
+IMAGES, RACE, SPLIT = "test images", "choice by the race", "split"
 NEXT = {
     SEEDS: "more seeds",
-    IMAGES: "more test images; more seeds help little",
+    SEARCHES: "more searches",
+    IMAGES: "more test images; more repetitions help little",
     RACE: "several searches, or more trainings in the race",
 }
 
@@ -33,15 +36,16 @@ class Variance:
     variant: str
     against: str
     metric: str  # the objective in whose unit the difference is
-    n: int  # seeds
-    seeds: float  # falls with more seeds
-    images: float | None  # over other test images: no further seed takes it away
+    unit: str  # of the repetitions: seed, or search
+    n: int  # repetitions
+    repeats: float  # falls with more repetitions
+    images: float | None  # over other test images: no further repetition takes it away
     race: float | None  # if the race had chosen another finalist, by its chances; None unless one side is the winner
 
     @property
     def parts(self) -> dict[str, float]:
         """The measured sources by name."""
-        found = {SEEDS: self.seeds, IMAGES: self.images, RACE: self.race}
+        found = {UNITS[self.unit]: self.repeats, IMAGES: self.images, RACE: self.race}
         return {name: value for name, value in found.items() if value is not None}
 
     @property
@@ -53,9 +57,9 @@ class Variance:
         """Return a source's share of the measured variance; None if it was not measured, or nothing varies."""
         return self.parts[source] / self.total if source in self.parts and self.total > SAME**2 else None
 
-    def error(self, seeds: int) -> float:
-        """Return the standard error of the mean difference with so many seeds."""
-        return math.sqrt(self.total - self.seeds + self.seeds * self.n / seeds)
+    def error(self, n: int) -> float:
+        """Return the standard error of the mean difference with so many repetitions."""
+        return math.sqrt(self.total - self.repeats + self.repeats * self.n / n)
 
     @property
     def largest(self) -> str | None:
@@ -64,10 +68,10 @@ class Variance:
 
 
 def variance(evidence: Evidence, race: Race | None = None) -> Variance | None:
-    """Return the ledger of a claim; None below two seeds. `race` is that of the winner on one side, if one side is it.
+    """Return the ledger of a claim; None below two repetitions. `race` is the winner's, if it is on one side only.
 
-    Seeds and images are crossed random effects: the part of the seeds is their variance over n, which holds the
-    residual, and that of the images what remains of the two-way variance (`inference.intervals`).
+    Seeds, or searches, and images are crossed random effects: the part of the seeds is their variance over n, which
+    holds the residual, and that of the images what remains of the two-way variance (`inference.intervals`).
     """
     n = len(evidence.differences)
     if n < 2:
@@ -78,8 +82,9 @@ def variance(evidence: Evidence, race: Race | None = None) -> Variance | None:
         variant=evidence.variant,
         against=evidence.against,
         metric=evidence.metric,
+        unit=evidence.unit,
         n=n,
-        seeds=float(last.sd[-1]) ** 2 / n,
+        repeats=float(last.sd[-1]) ** 2 / n,
         images=images if math.isfinite(images) else None,
         race=race_variance(race) if race else None,
     )
@@ -99,7 +104,7 @@ def race_variance(race: Race) -> float | None:
 
 
 def variances(claims: Sequence[ClaimResult], data: StudyData) -> list[Variance]:
-    """Return the ledger of each claim with two seeds or more, in their order."""
+    """Return the ledger of each claim with two repetitions or more, in their order."""
     found = []
     for claim in claims:
         if claim.evidence is None:
@@ -112,14 +117,14 @@ def variances(claims: Sequence[ClaimResult], data: StudyData) -> list[Variance]:
 
 
 def repeat_next(one: Variance) -> str:
-    """Return what to repeat, with the standard error that twice the seeds would leave."""
+    """Return what to repeat, with the standard error that twice the repetitions would leave."""
     if one.largest is None:
         return "nothing varies: equal differences tell no spread"
-    now, then = (difference(one.error(seeds), one.metric).lstrip("+") for seeds in (one.n, 2 * one.n))
-    share = one.share(one.largest) or 0.0
+    now, then = (difference(one.error(n), one.metric).lstrip("+") for n in (one.n, 2 * one.n))
+    share, repeats = one.share(one.largest) or 0.0, {"seed": "seeds", "search": "searches"}[one.unit]
     return (
         f"{one.largest} make{'s' if one.largest == RACE else ''} {100 * share:.0f} % of the measured variance: "
-        f"{NEXT[one.largest]} (standard error {now}, with twice the seeds {then})"
+        f"{NEXT[one.largest]} (standard error {now}, with twice the {repeats} {then})"
     )
 
 
@@ -129,14 +134,15 @@ def variance_table(claims: Sequence[ClaimResult], data: StudyData) -> pd.DataFra
         {
             "variant": one.variant,
             "against": one.against,
+            "unit": one.unit,
             "n": one.n,
             "standard_error": math.sqrt(one.total),
-            "seeds_share": one.share(SEEDS),
+            "repeats_share": one.share(UNITS[one.unit]),
             "images_share": one.share(IMAGES),
             "race_share": one.share(RACE),
             "split_share": None,  # all trainings share one split
         }
         for one in variances(claims, data)
     ]
-    columns = {"variant": TEXT, "against": TEXT, "n": INTEGER, "standard_error": NUMBER}
-    return frame(rows, columns | {f"{name}_share": NUMBER for name in ("seeds", "images", "race", "split")})
+    columns = {"variant": TEXT, "against": TEXT, "unit": TEXT, "n": INTEGER, "standard_error": NUMBER}
+    return frame(rows, columns | {f"{name}_share": NUMBER for name in ("repeats", "images", "race", "split")})

@@ -43,7 +43,7 @@ def evidence(differences):
 def test_the_parts_are_the_simulated_components_on_average(seed_sd, image_sd, residual_sd):
     n, images = 6, 200
     every = [variance(evidence(one)) for one in simulated(seed_sd, image_sd, residual_sd, n=n, images=images)]
-    of_seeds = np.array([one.seeds for one in every])
+    of_seeds = np.array([one.repeats for one in every])
     of_images = np.array([one.images for one in every])
     true_seeds = seed_sd**2 / n + residual_sd**2 / (n * images)
     true_images = image_sd**2 / images
@@ -60,10 +60,11 @@ def test_the_larger_source_is_found_in_nearly_all_simulations():
     assert images_rule.count(IMAGES) > 0.95 * SIMULATIONS
 
 
-def ledger(seeds, images=None, race=None):
+def ledger(repeats, images=None, race=None, *, unit="seed"):
     return Variance(
-        variant="tuned", against="baseline", metric="validation_accuracy", n=5, seeds=seeds, images=images, race=race
-    )
+        variant="tuned", against="baseline", metric="validation_accuracy", unit=unit, n=5, repeats=repeats,
+        images=images, race=race,
+    )  # fmt: skip
 
 
 def test_shares_are_of_what_was_measured_and_the_error_falls_with_seeds_only_in_their_part():
@@ -102,10 +103,14 @@ def test_the_advice_names_the_largest_source_and_what_twice_the_seeds_would_leav
         "points)"
     )
     assert repeat_next(ledger(2e-5, 8e-5)).startswith(
-        "test images make 80 % of the measured variance: more test images; more seeds help little (standard error 1.00 "
+        "test images make 80 % of the measured variance: more test images; more repetitions help little ("
     )
     assert repeat_next(ledger(1e-5, 1e-5, 8e-5)).startswith(
         "choice by the race makes 80 % of the measured variance: several searches, or more trainings in the race ("
+    )
+    assert repeat_next(ledger(8e-5, 2e-5, unit="search")) == (
+        "searches, with their seeds, make 80 % of the measured variance: more searches (standard error 1.00 points, "
+        "with twice the searches 0.77 points)"
     )
     assert repeat_next(ledger(0.0, 0.0)) == "nothing varies: equal differences tell no spread"
 
@@ -116,13 +121,13 @@ def test_the_report_has_a_ledger_of_each_claim_and_says_what_was_not_measured(tm
     assert list(zip(table["variant"], table["against"], strict=True)) == [
         (claim.variant, claim.against) for claim in results.claims
     ]
-    shares = table[["seeds_share", "images_share", "race_share", "split_share"]]
+    shares = table[["repeats_share", "images_share", "race_share", "split_share"]]
     assert shares.sum(axis=1).to_numpy() == pytest.approx(np.ones(len(table)))
     assert shares["split_share"].isna().all()
     (block,) = [block for block in limits_blocks(results) if block.name == "variance"]
     assert all(row.cells[5] == "not measured" for row in block.rows)
     expected = [one.evidence.differences.std(ddof=1) / 2 for one in results.claims]
-    assert (table["standard_error"] * np.sqrt(table["seeds_share"])).to_numpy() == pytest.approx(expected)
+    assert (table["standard_error"] * np.sqrt(table["repeats_share"])).to_numpy() == pytest.approx(expected)
 
 
 def test_the_race_is_in_the_ledger_of_a_claim_with_the_winner_on_one_side_only(tmp_path):

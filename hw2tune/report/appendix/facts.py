@@ -6,8 +6,10 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from hw2tune.records.dataset import short
 from hw2tune.report.claims import overlaps_training, rule_of
 from hw2tune.report.configurations import params_of
+from hw2tune.report.figures import DrawnFigure
 from hw2tune.report.results import StudyResults
 from hw2tune.study.objectives import objective_of
 from hw2tune.study.schema import TUNED
@@ -15,6 +17,7 @@ from hw2tune.text.numbers import configuration_words, counted, duration, label_o
 
 STUDY, DATASET, ENVIRONMENT = "study.toml", "dataset.json", "environment.json"
 TRIALS, CURRENT = "report/tables/trials.csv", "replicates/current.json"
+SEARCHES = "report/tables/searches.csv"  # of a study with arms
 VARIANTS, PAIRS, REPLICATES, VARIANCE = (
     f"report/tables/{name}.csv" for name in ("variants", "pairs", "replicates", "variance")
 )
@@ -47,7 +50,7 @@ def infrastructure(results: StudyResults) -> Fact:
 
 def runtime(results: StudyResults) -> Fact:
     """Training time of each variant, of the search and of all replicates."""
-    rows = results.data.overview.rows
+    rows = results.data.overview.every_row
     parts = [f"{counted(len(rows), 'trial')} of the search trained for {duration(sum(row.seconds for row in rows))}"]
     if replicates := results.data.replicates:
         total = duration(sum(one.seconds for one in replicates))
@@ -106,7 +109,7 @@ def configurations(results: StudyResults) -> Fact:
 
 def trials(results: StudyResults) -> Fact:
     """Number of trials, by state."""
-    rows = results.data.overview.rows
+    rows = results.data.overview.every_row
     states = listed([f"{number} {state}" for state, number in Counter(row.state for row in rows).items()])
     references = sum(bool(row.label) for row in rows)
     return Fact(f"{counted(len(rows), 'trial')} ({states}), {references} of them references.", (TRIALS,))
@@ -124,25 +127,28 @@ def method(results: StudyResults) -> Fact:
 
 def selection(results: StudyResults) -> Fact:
     """The choice of the winner."""
+    if results.data.overview.searches:
+        text = "The winner of each search is chosen by a race of its best trials on fresh seeds, on validation images."
+        return Fact(text, (SEARCHES,))
     return Fact(results.race_sentence, (CURRENT,)) if results.data.race else Fact()
 
 
 def budget(results: StudyResults) -> Fact:
     """The best validation value by number of trials."""
-    names = ("tuning-curve", "tuning-curves", "search-history")
-    drawn = [one for name in names for one in results.figures if one.name == name]
+    known = {one.name: one for one in results.figures if isinstance(one, DrawnFigure)}
+    drawn = [known[name] for name in ("tuning-curve", "search-history") if name in known]
     return Fact(f"Figure: {drawn[0].title}.", (f"report/figures/{drawn[0].name}.pdf", TRIALS)) if drawn else Fact()
 
 
 def data(results: StudyResults) -> Fact:
-    """Label and checksums of the images."""
+    """Label and the first digits of the checksums of the images."""
     images = results.data.images
     sums = [
-        f"{name} {images[key]}"
+        f"{name} `{short(images[key])}`"
         for name, key in (("images", "checksum"), ("split", "split_checksum"))
         if images.get(key)
     ]
-    return Fact(f"{images['label']}; checksums: {listed(sums)}.", (DATASET,)) if sums else Fact()
+    return Fact(f"{images['label']}; checksums: {listed(sums)} (first digits).", (DATASET,)) if sums else Fact()
 
 
 def source(results: StudyResults) -> Fact:
@@ -204,6 +210,9 @@ def evaluation(results: StudyResults) -> Fact:
 def baselines(results: StudyResults) -> Fact:
     """The effort behind each side of a claim."""
     study = results.data.overview.study
+    if study.arms:
+        text = f"Each arm ({listed([*study.arms])}) was searched {counted(study.searches, 'time')}, on the same budget"
+        return Fact(f"{text} and seeds.", (STUDY, SEARCHES))
     fixed = [name for name in study.references if name in results.data.variants]
     if TUNED not in results.data.variants or not fixed:
         return Fact()

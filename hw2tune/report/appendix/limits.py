@@ -22,6 +22,12 @@ def limits(results: StudyResults) -> list[str]:
         f"All trainings share one split of training and validation images (seed {study.split_seed}): its part in the "
         "differences was not measured.",
     ]
+    if study.arms:
+        searches = "one search" if study.searches == 1 else f"each of {study.searches} searches"
+        found.append(
+            f"Each arm is judged by the winner of {searches}, on one budget and in one search space: another budget or "
+            "space may give another verdict."
+        )
     if TUNED in {data.side(name).of for name in data.variants}:
         found.append(
             "`tuned` is the winner of one search: the same search with another seed may find another configuration. "

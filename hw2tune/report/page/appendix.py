@@ -8,7 +8,7 @@ from hw2tune.report.appendix.checklists import Item, checklists
 from hw2tune.report.appendix.limits import limits
 from hw2tune.report.page.blocks import Block, Prose, Row, Table
 from hw2tune.report.results import StudyResults
-from hw2tune.report.variance import IMAGES, RACE, SEEDS, SPLIT, repeat_next, variances
+from hw2tune.report.variance import IMAGES, RACE, SPLIT, UNITS, repeat_next, variances
 from hw2tune.text.numbers import DASH, listed
 
 
@@ -25,19 +25,21 @@ def _variance(results: StudyResults) -> list[Table]:
             cells=[
                 f"{one.variant} against {one.against}",
                 str(one.n),
-                *(_share(one.share(source)) for source in (SEEDS, IMAGES, RACE, SPLIT)),
+                *(_share(one.share(source)) for source in (UNITS[one.unit], IMAGES, RACE, SPLIT)),
                 repeat_next(one),
             ]
         )
         for one in found
     ]
-    numbers = ["n", "Seeds", "Test images", "Race", "Split"]
+    searched = any(one.unit == "search" for one in found)
+    numbers = ["n", "Searches" if searched else "Seeds", "Test images", "Race", "Split"]
     table = Table(
         name="variance",
         title="Sources of variance",
         caption=(
-            "Shares of the variance of each mean difference; estimates, rough from few seeds. Seeds: what more seeds "
-            "take away. Test images: what other images of the same kind would change, however many seeds. Race: the "
+            "Shares of the variance of each mean difference; estimates, rough from few repetitions. "
+            f"{'Searches: what more searches' if searched else 'Seeds: what more seeds'} take away. Test images: what "
+            "other images of the same kind would change, however many repetitions. Race: the "
             "doubt about the best finalist, on validation images; finalists of another search are not in it. Every "
             "training of a study has the same split of training and validation images."
         ),
@@ -54,31 +56,38 @@ def _share(share: float | None) -> str:
 
 
 def checklist_blocks(results: StudyResults) -> list[Block]:
-    """One table per checklist; none without a replicate, as there is nothing to publish."""
+    """One table per checklist, and the items without an answer; none without a replicate to publish."""
     if not results.data.replicates:
         return []
-    return [_table(name, list(items)) for name, items in groupby(checklists(results), lambda one: one.checklist)]
+    lists = groupby(checklists(results), lambda one: one.checklist)
+    return [block for name, items in lists for block in _checklist(name, list(items))]
 
 
-def _table(name: str, items: list[Item]) -> Table:
+def _checklist(name: str, items: list[Item]) -> list[Block]:
+    anchor = f"checklist-{name.split()[0].lower()}"
+    answered = [one for one in items if one.answered]
+    others = [f"{one.number} {one.text}: {one.author}" for one in items if not one.answered]
+    left = [Prose(name=f"{anchor}-left", note=f"Left to the author. {'; '.join(others)}.", paragraphs=[])]
+    return [_table(name, anchor, answered, len(items)), *(left if others else [])]
+
+
+def _table(name: str, anchor: str, items: list[Item], every: int) -> Table:
     rows = [
         Row(
             cells=[
                 f"{one.number} {one.text}",
-                one.answer or DASH,
+                one.answer,
                 one.author or DASH,
                 listed([f"`{file}`" for file in one.source]) if one.source else DASH,
-            ],
-            faded=not one.answered,
+            ]
         )
         for one in items
     ]
-    answered = sum(one.answered for one in items)
     return Table(
-        name=f"checklist-{name.split()[0].lower()}",
+        name=anchor,
         title=name,
         caption=(
-            f"{answered} of {len(items)} items have an answer in the records; the files are below the study's folder. "
+            f"{len(items)} of {every} items have an answer in the records; the files are below the study's folder. "
             "Items are shortened; their numbers are those of the source."
         ),
         columns=["Item", "Answer", "Left to the author", "From"],
