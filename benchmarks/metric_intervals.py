@@ -57,12 +57,12 @@ def study(n: int, drawn: Array, rng: np.random.Generator) -> Array:
 def intervals(differences: Array, images: int, rng: np.random.Generator) -> dict[str, tuple[float, float]]:
     """Each interval of (n, rows) differences of one metric."""
     own, samples = differences[:, 0], differences[:, 1:]
-    n, after = len(own), looks(own, np.cov(samples), images, 0.05)
-    low, high = after.hull(fixed=True)
+    n, after = len(own), looks(own, np.cov(samples), 0.05)
+    half = after.over_both(fixed=True)[-1]
     seeds = rng.integers(0, n, (2000, n))
     both = samples[seeds, rng.integers(0, samples.shape[1], (2000, 1))].mean(axis=1)
     return {
-        "over seeds and images": (float(low[-1]), float(high[-1])),
+        "over seeds and images": (float(own.mean() - half), float(own.mean() + half)),
         "over seeds": (float(own.mean() - after.fixed[-1]), float(own.mean() + after.fixed[-1])),
         "percentile bootstrap": (float(np.quantile(both, 0.025)), float(np.quantile(both, 0.975))),
     }

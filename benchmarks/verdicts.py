@@ -70,13 +70,13 @@ def draw(setting: Setting, studies: int, rng: np.random.Generator, most: int = M
 def judged(drawn: Drawn, setting: Setting) -> tuple[Looks, tuple[Array, Array, Array]]:
     """Return the numbers after each seed, and where better, worse and the same hold, of the rule with looks."""
     rule = Rule(claims=setting.claims)
-    after = looks(drawn.differences, drawn.over_images, setting.images, rule.alpha)
+    after = looks(drawn.differences, drawn.over_images, rule.alpha)
     return after, statements(after, after.log_e >= -np.log(rule.alpha), setting.worth, fixed=False)
 
 
 def before(drawn: Drawn) -> Array:
     """Return after which seeds the t interval of 83dc8fd excludes 0: its increase or decrease."""
-    after = looks(drawn.differences, None, 1, 0.05)
+    after = looks(drawn.differences, None, 0.05)
     return np.abs(after.mean) > after.fixed
 
 
@@ -241,8 +241,8 @@ def _covered(rng: np.random.Generator, images: int, n: int, shared: float) -> tu
         chance = special.ndtr((own + rng.normal(0, 0.03, (n, 1))) / 0.7)
         sides.append(rng.random((n, images)) < chance)
     per_image = sides[0].astype(float) - sides[1]
-    after = looks(per_image.mean(axis=1), covariance_over_images(per_image), images, 0.05)
-    return bool(abs(after.mean[-1]) <= after.fixed_two_way[-1]), bool(abs(after.mean[-1]) <= after.fixed[-1])
+    after = looks(per_image.mean(axis=1), covariance_over_images(per_image), 0.05)
+    return bool(abs(after.mean[-1]) <= after.over_both(True)[-1]), bool(abs(after.mean[-1]) <= after.fixed[-1])
 
 
 TABLES = {

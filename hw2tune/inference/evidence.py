@@ -45,7 +45,7 @@ class Evidence:
 
     def looks(self, alpha: float) -> Looks:
         """Return the numbers after each seed, at level 1 - alpha."""
-        return looks(self.differences, self.over_images, self.images, alpha)
+        return looks(self.differences, self.over_images, alpha)
 
 
 def covariance_over_images(differences: Array) -> Array:

@@ -61,10 +61,8 @@ class Verdict:
 
     @property
     def interval(self) -> Interval | None:
-        """The interval that decides: it contains the one over seeds and the one over seeds and images."""
-        if self.seeds_interval is None or self.two_way is None:
-            return None
-        return min(self.seeds_interval[0], self.two_way[0]), max(self.seeds_interval[1], self.two_way[1])
+        """The interval that decides, over seeds and test images: it contains the one over seeds."""
+        return self.two_way
 
     @property
     def decided(self) -> bool:
@@ -98,7 +96,7 @@ def _fixed(evidence: Evidence, after: Looks, p: float, fixed: int) -> Verdict:
 
 def statements(after: Looks, rejected: Array, worth: float | None, *, fixed: bool) -> tuple[Array, Array, Array]:
     """Return at which numbers of seeds *better*, *worse* and *the same within worth* hold, each (..., n) of bool."""
-    low, high = after.hull(fixed)
+    low, high = after.mean - after.over_both(fixed), after.mean + after.over_both(fixed)
     w = 0.0 if worth is None else worth
     return rejected & (low > 0), rejected & (high < 0), (low > -w) & (high < w)
 
@@ -137,8 +135,8 @@ def _verdict(
         n=n,
         mean=float(after.mean[-1]),
         sd=float(after.sd[-1]) if n > 1 else None,
-        seeds_interval=_interval(after.mean, after.fixed if fixed else after.anytime),
-        two_way=_interval(after.mean, after.fixed_two_way if fixed else after.anytime_two_way),
+        seeds_interval=_interval(after.mean, after.over_seeds(fixed)),
+        two_way=_interval(after.mean, after.over_both(fixed)),
         e_value=e_value,
         p=p,
         withheld=withheld,
@@ -205,4 +203,4 @@ def needed_seeds(evidence: Evidence, rule: Rule) -> tuple[int, float] | None:
 
 def _half_width_at(n: Array, after: Looks, rule: Rule) -> Array:
     """Return the half width of the deciding interval at numbers `n` of seeds, with the deviations of the last look."""
-    return with_images(after.sd[-1] / np.sqrt(n) * anytime_factor(n, rule.alpha), after.of_images[-1], rule.alpha)
+    return with_images(after.sd[-1] / np.sqrt(n) * anytime_factor(n, rule.alpha), after.of_images[-1], rule.alpha / 2)

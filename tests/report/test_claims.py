@@ -115,7 +115,7 @@ def test_better_is_told_first_and_the_winner_last(fake: StudyData) -> None:
     claim = of_pair(with_accuracies(fake, baseline=[0.9] * 5, tuned=tuned), "tuned", "baseline")
     assert claim.verdict == BETTER
     assert claim.sentence == (
-        "Better: tuning raises test accuracy by 2.00 points (95 % interval +1.63 to +2.37, n = 5). Winner: adamw, "
+        "Better: tuning raises test accuracy by 2.00 points (95 % interval +1.57 to +2.43, n = 5). Winner: adamw, "
         "learning rate 0.004, batch size 64, decoupled weight decay 0.002."
     )
 

@@ -257,7 +257,7 @@ def uncertainty(results: StudyResults) -> Fact:
     seeds = listed(sorted({one.n for one in compared}))
     text = (
         f"95 % intervals of differences paired by seed (n = {seeds}): over seeds, and over seeds and test images "
-        "(crossed random effects, Satterthwaite's degrees of freedom), at a level corrected for the number of claims."
+        "(crossed random effects, in quadrature), at a level corrected for the number of claims."
     )
     return Fact(text, (PAIRS, VARIANCE))
 

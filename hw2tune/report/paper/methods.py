@@ -273,8 +273,8 @@ def _verdicts(every: Sequence[StudyResults]) -> Iterator[str]:
                 r"\emph{worse} if the e-process of the paired t test (right-Haar prior on the standard deviation, "
                 rf"standard normal prior on the effect in standard deviations~\cite{{wang2023anytime}}) reaches "
                 f"$m/0.05$, $m$ being the number of claims of a study ({counts}), and an interval over crossed seeds "
-                r"and test images (Satterthwaite's $t$~\cite{satterthwaite1946approximate}) at level $1 - 0.05/m$ "
-                "excludes zero; a verdict once reached stays."
+                "and test images excludes zero: in quadrature, the half width that the e-process does not reject and "
+                "the error of the test images times the normal quantile of $1 - 0.05/(4m)$. A verdict reached stays."
             )
         else:
             fixed = listed([*dict.fromkeys(rule_of(one.data).fixed for one in studies)])
@@ -282,14 +282,14 @@ def _verdicts(every: Sequence[StudyResults]) -> Iterator[str]:
                 f"The number of seeds{of} ({fixed}) was fixed before any was trained. A difference is "
                 r"\emph{better} or \emph{worse} if the paired t test rejects at 5\,\%, by Holm's "
                 rf"correction~\cite{{holm1979simple}} for the claims of a study ({counts}), and an interval over "
-                r"crossed seeds and test images (Satterthwaite's $t$~\cite{satterthwaite1946approximate}) excludes "
-                "zero."
+                "crossed seeds and test images excludes zero: in quadrature, the half width of the t interval at level "
+                "$1 - 0.05/m$ and the error of the test images times the normal quantile of $1 - 0.05/(2m)$."
             )
     if not every:
         return
     yield (
-        r"It is \emph{the same} within $w$ if the interval over seeds and the one over seeds and test images are both "
-        r"inside $\pm w$, the smallest difference that matters, and \emph{undecided} otherwise."
+        r"It is \emph{the same} within $w$, the smallest difference that matters, if this interval is inside $\pm w$, "
+        r"and \emph{undecided} otherwise."
     )
     if any(claim.evidence and any(claim.evidence.failed) for results in every for claim in results.claims):
         yield "A side that diverged or collapsed on more seeds than the other is not called better."
