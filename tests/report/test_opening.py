@@ -45,7 +45,7 @@ def test_the_answer_has_the_verdict_of_each_pair_decided_ones_first(results: Stu
     assert question == "Which of 5 pairs of configurations differ, and how, for mnist_cnn on invented?"
     assert answer == (
         "Tuned is better than baseline by less than 0.5 points; tuned and tuned-no-l2 are the same within 0.5 points; "
-        "undecided: l2 against baseline and a against b; missing: c against d."
+        "undecided: 2 claims; missing: 1 claim."
     )
 
 
@@ -53,6 +53,9 @@ def test_the_question_names_the_pairs_of_a_few_claims(results: StudyResults) -> 
     assert asked(results, claim("tuned", "baseline", BETTER)) == (
         "Which is better for mnist_cnn on invented: tuned or baseline?", "Tuned is better than baseline."
     )  # fmt: skip
+    assert asked(results, claim("l2", "baseline", UNDECIDED), claim("a", "b", UNDECIDED), claim("c", "d", "missing"))[
+        1
+    ] == ("Undecided: l2 against baseline and a against b; missing: c against d.")
 
 
 def test_what_the_claims_rest_on_is_summed_up(results: StudyResults) -> None:

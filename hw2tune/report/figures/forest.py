@@ -23,8 +23,9 @@ from hw2tune.study.objectives import objective_of, sign_of
 from hw2tune.text.numbers import counted, difference, listed
 
 Interval = tuple[float, float]
-ROW, LINE, FRAME = 0.5, 0.17, 1.15  # inches: of a claim, of a further line of text, of legend and axis
+ROW, LINE, FRAME = 0.45, 0.17, 1.15  # inches: of a claim, of a further line of text, of legend and axis
 MOST_LETTERS = 80  # of a claim's line; the numbers of a longer one are on a line of their own
+UNITS = {"seed": "seeds", "search": "searches"}
 WIDEST = 3.0  # times the extent of means, seeds and worth: intervals beyond it are cut at the border
 
 
@@ -41,6 +42,7 @@ class ForestRow:
     over_seeds: Interval | None = None  # None: nothing bounds the difference yet
     over_images: Interval | None = None  # over seeds and test images
     worth: float | None = None
+    unit: str = "seed"  # or search: what the dots and n are
 
     @property
     def two_lines(self) -> bool:
@@ -80,6 +82,7 @@ def _row(claim: ClaimResult, evidence: Evidence | None, result: Verdict | None) 
         over_seeds=ends(result.seeds_interval),
         over_images=ends(result.two_way),
         worth=None if evidence.worth is None else objective.scale * evidence.worth,
+        unit=evidence.unit,
     )
 
 
@@ -152,7 +155,7 @@ def _write_row(axes: Axes, row: ForestRow, top: float) -> None:
 def _draw_row(axes: Axes, row: ForestRow, top: float, ends: Interval) -> list[Mark]:
     if row.mean is None:
         return []
-    above, y, below = (top + LINE * row.two_lines + inches for inches in (0.19, 0.27, 0.47))
+    above, y, below = (top + LINE * row.two_lines + inches for inches in (0.18, 0.25, 0.43))
     axes.plot([0, 0], [above, below], color=ink(), linewidth=0.8, zorder=1)
     if row.worth is not None:
         corner, width = (-row.worth, above), 2 * row.worth
@@ -164,9 +167,9 @@ def _draw_row(axes: Axes, row: ForestRow, top: float, ends: Interval) -> list[Ma
     axes.plot(row.mean, y, marker="D", color=ink(), markerfacecolor=face, markersize=6, zorder=4)
     marks = []
     for i, (seed, value) in enumerate(row.seeds.items()):
-        at = y + 0.1 + 0.035 * (i % 3)  # equal values stay apart
+        at = y + 0.08 + 0.035 * (i % 3)  # equal values stay apart
         axes.plot(value, at, marker="o", color=BLUE, markersize=3.6, markeredgewidth=0, alpha=0.85, zorder=3)
-        marks.append(Mark(axes, value, at, f"seed {seed}", f"{row.label}, seed {seed}: {value:+.2f}"))
+        marks.append(Mark(axes, value, at, f"{row.unit} {seed}", f"{row.label}, {row.unit} {seed}: {value:+.2f}"))
     return marks
 
 
@@ -181,12 +184,14 @@ def _draw_interval(axes: Axes, y: float, interval: Interval | None, ends: Interv
 
 def _legend(rows: Sequence[ForestRow]) -> list[Line2D | Patch]:
     diamond = {"linestyle": "", "marker": "D", "color": ink(), "markersize": 6}
+    unit = next((row.unit for row in rows if row.mean is not None), "seed")
+    units = UNITS[unit]
     handles: list[Line2D | Patch] = [
         Line2D([], [], **diamond, label="mean, decided"),  # type: ignore[arg-type]
         Line2D([], [], **diamond | {"markerfacecolor": paper()}, label="mean, not decided"),  # type: ignore[arg-type]
-        Line2D([], [], color=ink(), linewidth=1.4, label="interval over seeds"),
-        Line2D([], [], color=GREY, linewidth=5.5, alpha=0.45, label="over seeds and test images"),
-        Line2D([], [], linestyle="", marker="o", color=BLUE, markersize=3.6, label="one seed"),
+        Line2D([], [], color=ink(), linewidth=1.4, label=f"interval over {units}"),
+        Line2D([], [], color=GREY, linewidth=5.5, alpha=0.45, label=f"over {units} and images"),
+        Line2D([], [], linestyle="", marker="o", color=BLUE, markersize=3.6, label=f"one {unit}"),
     ]
     if any(row.worth is not None and row.mean is not None for row in rows):
         handles.append(Patch(facecolor=SKY, alpha=0.3, label="too small to matter (±w)"))
@@ -195,10 +200,11 @@ def _legend(rows: Sequence[ForestRow]) -> list[Line2D | Patch]:
 
 def _caption(rows: Sequence[ForestRow], ends: Interval, better: str) -> str:
     shown = [row for row in rows if row.mean is not None]
+    numbers = sorted({len(row.seeds) for row in shown})
     cut = any(any(clipped(one, ends)[1]) for row in shown for one in (row.over_seeds, row.over_images))
     arrow = " An arrow marks an interval that continues beyond the axis." if cut else ""
     return (
-        f"Mean difference of each claim over paired seeds (n = {listed(sorted({len(row.seeds) for row in shown}))}), "
+        f"Mean difference of each claim over paired {UNITS[shown[0].unit]} (n = {listed(numbers)}), "
         f"{better} if the first of the pair is better. A verdict needs both intervals, in which the number of claims "
         f"is accounted for.{arrow}"
     )

@@ -16,7 +16,7 @@ from hw2tune.report.results import StudyResults
 from hw2tune.report.sentences import verdict_words
 from hw2tune.text.numbers import counted, duration, listed, objective_value, sentence
 
-MOST_NAMED = 4  # claims whose pairs the question names
+MOST_NAMED = 4  # claims of which question and answer name every pair
 
 
 def opening_blocks(results: StudyResults) -> list[Block]:
@@ -56,7 +56,9 @@ def _answer(claims: Sequence[ClaimResult]) -> str:
             decided.append(f"{claim.variant} and {claim.against} are {words}")
         else:
             others.setdefault(words, []).append(f"{claim.variant} against {claim.against}")
-    return sentence("; ".join([*decided, *(f"{word}: {listed(pairs)}" for word, pairs in others.items())])) + "."
+    few = len(claims) <= MOST_NAMED
+    rest = [f"{word}: {listed(pairs) if few else counted(len(pairs), 'claim')}" for word, pairs in others.items()]
+    return sentence("; ".join([*decided, *rest])) + "."
 
 
 def basis_facts(results: StudyResults) -> Facts:

@@ -94,6 +94,14 @@ def test_arrows_stand_where_intervals_continue_and_the_caption_says_so(n: int, s
     assert all(f"{row.label}: {row.verdict}" in drawing.alt for row in (WITHOUT, ROW))
 
 
+def test_searches_are_named_where_they_are_the_unit(styled: None) -> None:
+    drawing = draw_forest([WITHOUT, replace(ROW, unit="search")], ACCURACY)
+    labels = [text.get_text() for text in drawing.figure.legends[0].texts]
+    assert "over paired searches (n = 2)" in drawing.caption and "interval over searches" in labels
+    assert [mark.key for mark in drawing.marks] == ["search 1", "search 2"]
+    assert not any("seed" in text for text in [drawing.caption, *labels])
+
+
 def test_a_loss_is_better_below_zero(styled: None) -> None:
     assert "negative if the first of the pair is better" in draw_forest([ROW], LOSS).caption
     assert draw_forest([ROW], LOSS).figure.axes[0].get_xlabel() == "difference in test loss (nats per image)"
