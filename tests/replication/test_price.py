@@ -16,6 +16,7 @@ from hw2tune.replication.price import smallest_effect, with_replicates
 from hw2tune.replication.rounds import SeedCount
 from hw2tune.resources import Capacity
 from hw2tune.search.cost import Cost
+from hw2tune.study.file import find_study, parse_study
 from hw2tune.terminal.plan import print_replicates_cost
 from tests.report.fake_study import write_fake_study
 
@@ -86,6 +87,15 @@ def test_else_it_is_the_measured_one_of_the_shipped_study_and_else_it_is_not_kno
     assert costs.each[2].smallest == pytest.approx(0.0317 * smallest_effect(10, 0.05 / 3))
     costs = priced(write_fake_study(tmp_path, seeds=0, name="other", objective="macro_f1"))
     assert (costs.source, costs.each[0].smallest) == ("", None)
+
+
+def test_winners_of_several_searches_of_arms_are_priced_on_a_seed_of_each_search(tmp_path):
+    study = parse_study(*find_study("mnist-l2"))
+    plan = replace(plan_of(write_fake_study(tmp_path, seeds=0)), study=study, folder=str(tmp_path / "mnist-l2"))
+    (row,) = with_replicates(COST, plan, SeedCount.of(study, None, None, study.searches)).replicates.each
+    # two arms of seven searches: a race of six finalists each, and the variants of the claims on a seed of each search
+    assert (row.seeds, row.trainings) == (7, 2 * 7 * 12 + 7 * len(study.variants))
+    assert row.smallest is None  # nothing was measured over searches
 
 
 def test_costs_are_a_table_with_what_each_number_of_seeds_sees(tmp_path):

@@ -151,6 +151,15 @@ def test_a_side_that_never_finishes_is_given_up_after_the_first_round(one_claim,
     assert scripted.seeds("l2") == scripted.seeds("baseline") == [1, 2, 3, 4, 5]
 
 
+def test_the_worth_of_a_claim_is_in_points_and_decides_when_it_is_the_same(tmp_path, monkeypatch):
+    """The differences of `one_open` are 4 points on average, 4 points wide: within 15 points from few seeds on."""
+    for worth, n in ((15, 5), (2, 11)):
+        claims = [{"a": "l2", "b": "baseline", "worth": worth}]
+        scripted = Scripted(write_fake_study(tmp_path / str(worth), seeds=0, claims=claims), one_open, monkeypatch)
+        scripted.run(AUTO)
+        assert scripted.seeds("l2") == list(range(1, n + 1))
+
+
 def test_a_run_that_is_killed_at_any_training_goes_on_where_it_was_and_ends_the_same(one_claim, monkeypatch, tmp_path):
     whole = Scripted(one_claim, one_open, monkeypatch, slots=4)
     end = whole.run(SeedCount("auto", 12))
