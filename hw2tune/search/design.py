@@ -71,7 +71,7 @@ class Cube:
             elif isinstance(one, Interval):
                 zero = one.or_zero and value == 0
                 found |= {zero_key(name): 0.75 if zero else 0.25} if one.or_zero else {}
-                found |= {} if zero else {name: _position(one, value)}
+                found |= {} if zero else {name: one.position(value)}
         return found
 
     def features(self, configurations: Sequence[Mapping[str, Value]]) -> NDArray[np.float64]:
@@ -95,17 +95,6 @@ class Cube:
             elif one.or_zero and value == 0:
                 yield -ZERO
             elif name == "learning_rate" and momentum and one.log and one.low < one.high:
-                yield _position(one, value) - math.log(1 - momentum) / math.log(one.high / one.low)
+                yield one.position(value) - math.log(1 - momentum) / math.log(one.high / one.low)
             else:
-                yield _position(one, value)
-
-
-def _position(one: Interval, value: Value) -> float:
-    low, high, at = float(one.low), float(one.high), float(value)
-    if one.integer:  # each as wide as it is drawn
-        low, high = low - one.step / 2, high + one.step / 2
-    if low == high:
-        return 0.5
-    if one.log:
-        low, high, at = math.log(low), math.log(high), math.log(at)
-    return (at - low) / (high - low)
+                yield one.position(value)

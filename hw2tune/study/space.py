@@ -126,6 +126,20 @@ class Interval(BaseModel):
         """Values to be checked against the hyperparameter's own domain."""
         return (int(self.low), int(self.high)) if self.integer else (self.low, self.high)
 
+    def position(self, value: Value) -> float:
+        """Return the place of a value in the range, from 0 to 1 in the search's own scale; the middle of a point.
+
+        Whole numbers are as wide as they are drawn, so that the lowest is not at 0.
+        """
+        low, high, at = float(self.low), float(self.high), float(value)
+        if self.integer:
+            low, high = low - self.step / 2, high + self.step / 2
+        if low == high:
+            return 0.5
+        if self.log:
+            low, high, at = math.log(low), math.log(high), math.log(at)
+        return (at - low) / (high - low)
+
     @property
     def values(self) -> list[Value] | None:
         """All values, or None if they cannot be counted."""
