@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hw2tune.api import check_study as check_study
+    from hw2tune.api import doctor as doctor
     from hw2tune.api import find_leftovers as find_leftovers
     from hw2tune.api import list_studies as list_studies
     from hw2tune.api import load_study as load_study
@@ -38,8 +39,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _NAMES = {  # what is public, by module
-    "api": "check_study find_leftovers list_studies load_study paper plan_replicates read_study remove_leftovers "
-    "replicate_study report_from_files reproduce run_study stop_study write_report",
+    "api": "check_study doctor find_leftovers list_studies load_study paper plan_replicates read_study "
+    "remove_leftovers replicate_study report_from_files reproduce run_study stop_study write_report",
     "data.load": "fetch_dataset list_datasets verify_datasets",
     "execution.machine": "machine_facts machine_problems",
     "export.predict": "predict",

@@ -38,6 +38,7 @@ from hw2tune.user_code.importer import callers_modules_kept, trusting
 from hw2tune.variables import settled
 
 if TYPE_CHECKING:
+    from hw2tune.report.doctor.findings import Finding
     from hw2tune.report.paper.write import PaperFiles
     from hw2tune.report.reproduction.write import ReproductionReport
     from hw2tune.report.write import ReportFiles
@@ -134,6 +135,16 @@ def run_study(
 def read_study(name: str, *, results_dir: str | Path = "ray_results") -> StudyResult:
     """A study that is there, also while it runs. Needs neither torch nor Ray. Raises StudyFolderError."""
     return StudyResult(read_overview(reading_study(results_dir, name)))
+
+
+def doctor(name: str, *, results_dir: str | Path = "ray_results") -> list[Finding]:
+    """Examine a study: the findings on its search and its replicates, none for a healthy one. Raises Hw2tuneError."""
+    from hw2tune.records.reads import test_reads
+    from hw2tune.report.doctor.examine import examine
+    from hw2tune.report.study_data import read_study_data
+
+    folder = reading_study(results_dir, name)
+    return examine(read_study_data(folder), test_reads(folder.root.parent))
 
 
 def list_studies(*, results_dir: str | Path = "ray_results") -> tuple[list[StudyResult], dict[str, str]]:

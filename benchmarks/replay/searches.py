@@ -80,13 +80,22 @@ def search(place: World, contestant: Contestant, *, seed: int, epochs: int, work
     with tempfile.TemporaryDirectory(dir=MEMORY if Path(MEMORY).is_dir() else None) as root:
         folder = StudyFolder(Path(root) / "study")
         folder.root.mkdir()
-        optuna_study, tell = create_optuna_study(folder, study), Listeners()
-        recorder = Recorder(study, optuna_study, folder, tell)
-        recorder.enqueue_references()
-        sampler, optuna_study.pruner = contestant.build(study, seed)
-        optuna_study.sampler = place.sampler(study, sampler)
-        driver = StudyDriver(recorder=recorder, policy=FailurePolicy(retries=0), tell=tell)
-        return _run(place, contestant, driver, recorder, rng, epochs, workers)
+        return search_in(folder, study, place, contestant, rng, seed=seed, epochs=epochs, workers=workers)
+
+
+def search_in(
+    folder: StudyFolder, study: Study, place: World, contestant: Contestant, rng: np.random.Generator, *, seed: int,
+    epochs: int, workers: int,
+) -> list[Found]:  # fmt: skip
+    """One search, with its records in a folder."""
+    assert contestant.build is not None
+    optuna_study, tell = create_optuna_study(folder, study), Listeners()
+    recorder = Recorder(study, optuna_study, folder, tell)
+    recorder.enqueue_references()
+    sampler, optuna_study.pruner = contestant.build(study, seed)
+    optuna_study.sampler = place.sampler(study, sampler)
+    driver = StudyDriver(recorder=recorder, policy=FailurePolicy(retries=0), tell=tell)
+    return _run(place, contestant, driver, recorder, rng, epochs, workers)
 
 
 def _run(

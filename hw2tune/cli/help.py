@@ -74,6 +74,7 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("hw2tune rerun mnist 7 --seed 1", "the same configuration on another seed, beside it"),
     ),
     "doctor": (
+        ("hw2tune doctor quickstart", "findings on a study: its search, its stopping, its seeds"),
         ("hw2tune doctor", "what would stand in a study's way; exit code 1 where something does"),
         ("hw2tune doctor --machine --json", "what there is here, for an issue or a script"),
     ),

@@ -92,6 +92,7 @@ StudyName = Annotated[str, named("A study that hw2tune ships, one in the results
 ResultsName = Annotated[str, named("A study in the results.")]
 Results = Annotated[list[str] | None, named("Studies in the results.")]
 OneResult = Annotated[str | None, named("A study in the results; without it, all of them.")]
+Examined = Annotated[str | None, named("A study in the results; without it, this machine is checked.")]
 ResultsDir = Annotated[
     str,
     typer.Option(

@@ -63,21 +63,35 @@ def check(
 
 
 def doctor(
+    name: opt.Examined = None,
     machine: Annotated[bool, typer.Option("--machine", help="Print what hw2tune sees of this machine.")] = False,
+    results_dir: opt.ResultsDir = "ray_results",
     data_dir: opt.DataDir = None,
     form: opt.Form = "table",
     json: opt.Json = False,
 ) -> None:
-    """Say what would stand in a study's way here; with --machine, what there is, for pasting into an issue."""
+    """Examine a study, or check this machine for problems.
+
+    The findings on a study have their evidence and what to do; the exit code is 0 with findings too. With --machine,
+    print the machine's details to paste into an issue.
+    """
     from hw2tune.execution.machine import machine_facts, machine_problems
+    from hw2tune.terminal.findings import print_findings
     from hw2tune.terminal.tables import print_facts
 
     form = opt.chosen_form(form, json=json)
+    if name is not None:
+        if machine:
+            raise typer.BadParameter("--machine is about this machine: name no study with it")
+        from hw2tune.api import doctor as examine
+
+        print_findings(name, examine(name, results_dir=results_dir), stdout(), form)
+        return
     if machine:
         print_facts(machine_facts(data_dir), stdout(), form)
         return
     if form != "table":
-        raise typer.BadParameter("--format is for --machine")
+        raise typer.BadParameter("--format is for a study, or for --machine")
     found = machine_problems()
     for problem in found:
         typer.echo(f"- {problem}", file=results())

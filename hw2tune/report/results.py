@@ -10,6 +10,9 @@ import pandas as pd
 from hw2tune.records.trials.rows import trials_csv
 from hw2tune.records.trials.states import COMPLETE
 from hw2tune.report.claims import CAVEAT, ClaimResult, claims, overlaps_training
+from hw2tune.report.doctor.examine import examine
+from hw2tune.report.doctor.findings import Finding
+from hw2tune.report.doctor.stopping import Rung, rungs
 from hw2tune.report.figures import DrawnFigure, MissingFigure
 from hw2tune.report.searches import searches_table
 from hw2tune.report.selection import Optimism, optimism, race_sentence
@@ -33,6 +36,8 @@ class StudyResults:
     claims: list[ClaimResult]
     race_sentence: str
     optimism: Optimism | None
+    findings: list[Finding]  # of the study doctor
+    rungs: list[Rung]  # of early stopping
     tables: dict[str, pd.DataFrame]  # by the name of their file
     figures: Sequence[DrawnFigure | MissingFigure]
     place: str
@@ -79,6 +84,8 @@ def compute(
         claims=pairs,
         race_sentence=race_sentence(data),
         optimism=optimism(data),
+        findings=examine(data),
+        rungs=rungs(data.overview),
         tables={
             "variants": variants_table(data),
             "pairs": pairs_table(pairs),

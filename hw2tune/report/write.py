@@ -150,6 +150,8 @@ def _study(results: StudyResults) -> dict[str, Any]:
         "earlier_verdicts": results.earlier,
         "race": results.race_sentence,
         "optimism": optimism and asdict(optimism),
+        "findings": [asdict(one) for one in results.findings],
+        "stopping": [asdict(one) for one in results.rungs],
         **{name: records(results.tables[name]) for name in ("variants", "replicates")},
         "candidates": records(results.tables["race"]),
         "limits": limits(results),

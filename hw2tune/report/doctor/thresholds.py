@@ -42,9 +42,8 @@ FALSE_SCHEDULE = 0.01  # Fisher's exact test of a schedule that never passed a r
 # second half of the trials adds more than the smallest difference that matters, 50 / sqrt(validation images) points.
 TRIALS_PER_HYPERPARAMETER = 2
 
-# Test reads. From 20 configurations on, the best of them is 1.9 standard errors of the test images too good by luck
-# (the mean of the largest of 20 normal values).
-TEST_READS = 20
+# Test reads: `records.reads.MANY`, 20 configurations. The best of 20 is 1.9 standard errors of the test images too good
+# by luck (the mean of the largest of 20 normal values).
 
 # Claims. Smallest true difference, in standard deviations of the paired differences, that a study detects with 80 %
 # power after correction for its claims. Above three, only differences that nobody needs a test for can be detected.

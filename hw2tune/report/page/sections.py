@@ -16,6 +16,7 @@ from hw2tune.report.page.appendix import checklist_blocks, limits_blocks
 from hw2tune.report.page.arms import searches_blocks
 from hw2tune.report.page.blocks import Absent, Block, Commands, Facts, Figure, Prose, Row, Table, embedded
 from hw2tune.report.page.claims import chosen_on_these_seeds, variants_blocks
+from hw2tune.report.page.learned import doctor_blocks, stopping_blocks
 from hw2tune.report.results import StudyResults
 from hw2tune.study.objectives import objective_of
 from hw2tune.text.numbers import (
@@ -81,7 +82,7 @@ def search_blocks(results: StudyResults) -> list[Block]:
     )
     chosen = [results.race_sentence, *([results.optimism.sentence] if results.optimism else [])]
     paragraphs = [text, " ".join(chosen)]
-    tables = [*_race(results), _trials(results)]
+    tables = [*_race(results), _trials(results), *stopping_blocks(results)]
     return [Prose(name="search-text", paragraphs=paragraphs), *tables, *figure_blocks("search", results)]
 
 
@@ -252,7 +253,7 @@ SECTIONS: Sequence[tuple[str, str, Callable[[StudyResults], list[Block]]]] = (
     ("preprocessing", "Preprocessing", partial(figure_blocks, "data")),
     ("finalists", "The change in each finalist", partial(figure_blocks, "finalists")),
     ("search", "Search", search_blocks),
-    # The study doctor's place: ("doctor", "Study doctor", doctor_blocks). Without blocks it does not show.
+    ("doctor", "Study doctor", doctor_blocks),
     ("replicates", "Replicates", replicate_blocks),
     ("limits", "Limits", limits_blocks),
     ("environment", "How to repeat it", environment_blocks),

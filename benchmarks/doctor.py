@@ -1,0 +1,131 @@
+"""False alarms of the study doctor: `uv run python -m benchmarks.doctor`, minutes on one core, nothing is trained.
+
+Twenty searches with the shipped driver, sampler and pruner, in the random forests over the tables of
+`benchmarks.search_tables` (see `benchmarks.replay`), with a race and five replicates of each variant from the same
+forests, all written as a study's folder. Nothing was done to them; whatever the doctor finds there is counted. The
+thresholds were committed before (`hw2tune/report/doctor/thresholds.py`).
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import optuna
+
+import hw2tune
+from benchmarks.replay.searches import search_in, world
+from benchmarks.replay.table import Curve
+from benchmarks.results import print_table, write_results
+from benchmarks.search import CONTESTANTS
+from benchmarks.search_tables import TASKS
+from hw2tune.records.arrays import npz
+from hw2tune.records.dataset import DatasetRecord
+from hw2tune.records.evaluation import Evaluation
+from hw2tune.records.layout import StudyFolder
+from hw2tune.records.overview import read_overview
+from hw2tune.records.replicates import Replicate, ReplicatesFolder, write_current, write_json, write_replicate
+from hw2tune.records.trials.rows import TrialRow
+from hw2tune.replication.race import TRAININGS, candidates, run_race
+from hw2tune.study.file import dump_study
+from hw2tune.study.hyperparameters import Value
+from hw2tune.study.schema import TUNED, Study
+
+STUDIES, TRIALS, SEEDS, FINALISTS = 20, 50, 5, 6
+
+
+def healthy(results: Path, task: str, number: int) -> StudyFolder:
+    """Write a study's folder: a search in a forest, a race and replicates."""
+    place = world(task, "forest")
+    study = place.task.study.model_copy(update={"name": f"{task}-{number}", "seed": number, "trials": TRIALS})
+    folder = StudyFolder(results / study.name)
+    folder.root.mkdir()
+    folder.study_file.write_text(dump_study(study))
+    rng = np.random.default_rng(number)
+    search_in(folder, study, place, CONTESTANTS["ours"], rng, seed=number, epochs=100_000, workers=2)
+    write_json(folder.datasets[0], asdict(_record(study, place.table)))  # type: ignore[attr-defined]
+    overview, direction = read_overview(folder), study.direction
+    rows = candidates(overview, FINALISTS)
+
+    def train(pairs: list[tuple[TrialRow, int]]) -> list[float | None]:
+        return [float(place.curve(row.params, rng).validation.max()) for row, _ in pairs]  # type: ignore[union-attr]
+
+    race = run_race(
+        rows, overview.rows, objective=study.objective, direction=direction, images=_sizes(place)["validation"],
+        seeds=range(1001, 1001 + TRAININGS * len(rows)), train=train,
+    )  # fmt: skip
+    winner = next(one.params for one in race.candidates if one.trial == race.winner)
+    replicates = ReplicatesFolder.of(folder)
+    write_current(replicates, ["scripted"], race)
+    for variant, side in study.variants.items():
+        params = {**(winner if side.of == TUNED else study.references[side.of]), **side.changes}
+        for seed in range(SEEDS):
+            curve = place.curve(params, rng)
+            write_replicate(replicates, _replicate(study, variant, params, seed, curve, _sizes(place)["test"]), npz({}))
+    return folder
+
+
+def _sizes(place: Any) -> dict[str, int]:
+    return {"train": 4000, "validation": place.table.validation, "test": place.table.test}
+
+
+def _record(study: Study, table: Any) -> DatasetRecord:
+    return DatasetRecord(
+        name=study.dataset, label="a table", classes=[str(n) for n in range(10)], image_shape=[28, 28, 1], mean=[0.5],
+        std=[0.5], checksum="sha256:00", split_checksum="sha256:11", source="benchmarks/tables",
+        sizes={"train": 4000, "validation": table.validation, "test": table.test},
+    )  # fmt: skip
+
+
+def _replicate(
+    study: Study, variant: str, params: Mapping[str, Value], seed: int, curve: Any, images: int
+) -> Replicate:
+    assert isinstance(curve, Curve)
+    epoch = int(curve.validation.argmax())
+
+    def evaluation(at: int) -> Evaluation:
+        correct = round(float(curve.test[at]) * images)
+        return Evaluation(
+            split="test", epoch=at + 1, loss=None, accuracy=correct / images, correct=correct, total=images
+        )
+
+    epochs = [
+        {"epoch": number, "validation_accuracy": float(value), "train_seconds": 1.0, "epoch_seconds": 1.0}
+        for number, value in enumerate(curve.validation, 1)
+    ]
+    return Replicate(
+        study=study.name, variant=variant, seed=seed, params=dict(params), model=study.model, loss=study.loss,
+        state="complete", reason="", epochs=epochs, chosen=evaluation(epoch), last=evaluation(len(epochs) - 1),
+        seconds=1.0, key="scripted",
+    )  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--studies", type=int, default=STUDIES)
+    studies = parser.parse_args().studies
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    tasks, lines, found = list(TASKS), [], Counter[str]()
+    for number in range(studies):
+        with TemporaryDirectory() as results:
+            folder = healthy(Path(results), tasks[number % len(tasks)], number)
+            findings = hw2tune.doctor(folder.name, results_dir=results)
+        found.update({one.check for one in findings})
+        lines += [
+            {"study": folder.name, "check": one.check, "finding": one.finding, "evidence": one.evidence}
+            for one in findings
+        ]
+        print(f"{folder.name}: {len(findings)} findings", flush=True)
+    if lines:
+        print_table(lines)
+    write_results("doctor", {"studies": studies, "with a finding, by check": dict(found), "findings": lines})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,56 @@
+"""The budget of a search: its tuning curve, and findings on a budget that is too small."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from hw2tune.inference.tuning_curves import Array, expected_best, finite
+from hw2tune.records.trials.states import RANKED
+from hw2tune.report.doctor import thresholds as limit
+from hw2tune.report.doctor.findings import Finding
+from hw2tune.report.doctor.space import drawn
+from hw2tune.report.study_data import StudyData
+from hw2tune.study.objectives import sign_of
+from hw2tune.text.numbers import counted, difference
+
+WORTH = 0.5  # the smallest difference that matters is this over sqrt(validation images), as in claims
+
+
+def tried_values(data: StudyData) -> Array:
+    """Return the values (N,) of the trials that the sampler drew, larger being better; failed ones are the worst."""
+    sign = sign_of(data.overview.study.direction)
+    rows = drawn(data)
+    return finite([sign * row.value if row.state in RANKED and row.value is not None else None for row in rows])
+
+
+def small_budget(data: StudyData) -> Iterator[Finding]:
+    """Yield the findings on a finished search that had too few trials, unless it has tried its whole space."""
+    overview, study = data.overview, data.overview.study
+    values = tried_values(data)
+    if not overview.is_complete or study.configurations is not None or not len(values):
+        return
+    more = "Go on with the same study: `--trials` or `--budget` with a larger number."
+    needed = limit.TRIALS_PER_HYPERPARAMETER * len(study.space)
+    if len(values) < needed:
+        yield Finding(
+            check="budget",
+            finding=f"The search had fewer than {limit.TRIALS_PER_HYPERPARAMETER} trials per hyperparameter.",
+            evidence=f"{counted(len(values), 'drawn trial')} in {counted(len(study.space), 'dimension')}.",
+            remedy=more,
+        )
+    images = data.dataset.sizes.get("validation", 0) if data.dataset else 0
+    if len(values) < limit.FEWEST_TRIALS or not images or not study.objective_spec.is_share:
+        return
+    half, worth = len(values) // 2, WORTH / math.sqrt(images)
+    gain = expected_best(values, len(values)) - expected_best(values, half)
+    if gain > worth:
+        yield Finding(
+            check="budget",
+            finding="The best value was still rising when the search ended.",
+            evidence=(
+                f"The best of {len(values)} trials is {difference(gain, study.objective)} above the expected best of "
+                f"{half} of them; {difference(worth, study.objective).lstrip('+')} would matter."
+            ),
+            remedy=more,
+        )

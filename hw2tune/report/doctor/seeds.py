@@ -1,0 +1,144 @@
+"""Findings on replicates: seeds that collapse, overtuning, too few seeds, and test images that were read too often."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from scipy import optimize, special, stats
+
+from hw2tune.inference.statistics import ALPHA, POWER, summarize
+from hw2tune.records.reads import TestReads
+from hw2tune.records.replicates import Replicate
+from hw2tune.records.trials.states import COMPLETE, DIVERGED, RANKED
+from hw2tune.report.doctor import thresholds as limit
+from hw2tune.report.doctor.findings import Finding
+from hw2tune.report.study_data import StudyData
+from hw2tune.study.objectives import best_epoch, sign_of
+from hw2tune.study.schema import TUNED
+from hw2tune.text.numbers import counted, listed, measured, percent
+
+
+def collapses(data: StudyData) -> Iterator[Finding]:
+    """Yield the variants of which seeds diverged, or fell far below the median of the others."""
+    for variant in data.variants:
+        replicates = data.of(variant)
+        diverged = [one.seed for one in replicates if one.state == DIVERGED]
+        fell = fallen(replicates)
+        if not diverged and not fell:
+            continue
+        tested = {one.seed: one.chosen.accuracy for one in replicates if one.chosen}
+        parts = [f"seed {seed} has {percent(tested[seed])}" for seed in fell]
+        parts += [f"seed {seed} diverged" for seed in diverged]
+        parts += [f"the median is {percent(np.median([*tested.values()]))}"] if tested else []
+        yield Finding(
+            check="collapse",
+            finding=f"{variant} collapsed on {len(fell) + len(diverged)} of {counted(len(replicates), 'seed')}.",
+            evidence=f"{listed(parts)[:1].upper()}{listed(parts)[1:]}.",
+            remedy=(
+                "Report the share of seeds that collapse with the mean, and look for a more stable configuration: a "
+                "smaller learning rate, a warm-up or `gradient_clip`."
+            ),
+        )
+
+
+def fallen(replicates: Sequence[Replicate]) -> list[int]:
+    """Return the seeds whose test accuracy is far below the median, by deviations and by errors of the images."""
+    tested = [(one.seed, one.chosen) for one in replicates if one.chosen and one.state == COMPLETE]
+    if len(tested) < limit.FEWEST_SEEDS:
+        return []
+    values = np.array([chosen.accuracy for _, chosen in tested])
+    middle = float(np.median(values))
+    deviation = 1.4826 * float(np.median(np.abs(values - middle)))
+    error = math.sqrt(middle * (1 - middle) / tested[0][1].total)
+    drop = max(limit.COLLAPSE_DEVIATIONS * deviation, limit.COLLAPSE_ERRORS * error)
+    return [seed for (seed, _), value in zip(tested, values, strict=True) if value < middle - drop]
+
+
+def overtuning(data: StudyData) -> Iterator[Finding]:
+    """Yield the winner if half of the gain that the search promised is gone on the claim's seeds, on validation."""
+    study, winner, best = data.overview.study, data.winner, data.overview.best
+    number = winner.trial if winner else best.number if best else None
+    row = next((row for row in data.overview.rows if row.number == number), None)
+    references = [one.value for one in data.overview.rows if one.label and one.value is not None]
+    if row is None or row.value is None or row.state != COMPLETE or not references:
+        return
+    sign = sign_of(study.direction)
+    fresh = [sign * value for one in data.of(TUNED) if (value := _best_value(one, study.objective, study.direction))]
+    if len(fresh) < limit.FRESH_SEEDS:
+        return
+    seen, baseline, summary = sign * row.value, max(sign * value for value in references), summarize(fresh)
+    promised, fall = seen - baseline, seen - summary.mean
+    if promised > 0 and summary.high is not None and seen > summary.high and fall >= limit.LOST_GAIN * promised:
+        yield Finding(
+            check="overtuning",
+            finding=f"Half or more of the gain that the search promised for #{row.number} was luck.",
+            evidence=(
+                f"{measured(row.value, study.objective)} in the search, "
+                f"{measured(sign * summary.mean, study.objective)} on validation over "
+                f"{counted(summary.n, 'fresh seed')}; the best reference had "
+                f"{measured(sign * baseline, study.objective)}."
+            ),
+            remedy=(
+                "Trust the replicates. For the next search use more validation images, or fewer trials and a larger "
+                "race (`--race`)."
+            ),
+        )
+
+
+def _best_value(replicate: Replicate, objective: str, direction: str) -> float | None:
+    """Return the best value of a replicate's epochs, as the search counts a trial."""
+    if replicate.state not in RANKED:
+        return None
+    values = {int(one["epoch"]): one[objective] for one in replicate.epochs if isinstance(one.get(objective), float)}
+    best = best_epoch(values, "maximize" if direction == "maximize" else "minimize")
+    return None if best is None else values[best]
+
+
+def few_seeds(data: StudyData) -> Iterator[Finding]:
+    """Yield the claims that have too few common seeds for a verdict on all but an enormous difference."""
+    claims = data.overview.study.claims
+    numbers: dict[str, int] = {}
+    for claim in claims:
+        a, b = claim.a.variant, claim.b.variant
+        n = len({one.seed for one in data.of(a)} & {one.seed for one in data.of(b)})
+        numbers |= {f"{a} against {b}": n} if n else {}
+    few = {pair: n for pair, n in numbers.items() if detectable(n, len(claims)) > limit.DETECTABLE}
+    if not few:
+        return
+    enough = next(n for n in range(2, 100) if detectable(n, len(claims)) <= limit.DETECTABLE)
+    yield Finding(
+        check="seeds",
+        finding=f"Too few seeds for any verdict: {listed([f'{pair} has {n}' for pair, n in few.items()])}.",
+        evidence=(
+            f"With {counted(len(claims), 'claim')} to correct for, fewer than {enough} seeds detect only differences "
+            f"beyond {limit.DETECTABLE:g} standard deviations (80 % power)."
+        ),
+        remedy=f"Train more: `hw2tune summarize {data.name} --replicates {enough}` or more.",
+    )
+
+
+def detectable(n: int, claims: int) -> float:
+    """Return the difference, in standard deviations, that a corrected paired t test detects with 80 % power."""
+    if n < 2:
+        return math.inf
+    critical = float(special.stdtrit(n - 1, 1 - ALPHA / (2 * claims)))
+
+    def lacking(effect: float) -> float:
+        return float(stats.nct.sf(critical, n - 1, effect * math.sqrt(n))) - POWER
+
+    return float(optimize.brentq(lacking, 0.01, 40 / math.sqrt(n))) if lacking(40 / math.sqrt(n)) > 0 else math.inf
+
+
+def many_reads(data: StudyData, ledger: Sequence[TestReads]) -> Iterator[Finding]:
+    """Yield the test images of this study if too many configurations of the results folder were read on them."""
+    checksum = data.images.get("checksum")
+    for reads in ledger:
+        if reads.checksum == checksum and reads.many:
+            yield Finding(
+                check="test reads",
+                finding=f"The test images were read with {counted(reads.configurations, 'configuration')}.",
+                evidence=f"By the studies {listed(reads.studies)}, in this results folder.",
+                remedy="Confirm what is claimed on images that were never read.",
+            )

@@ -1,0 +1,53 @@
+"""What the search learned: the study doctor's findings, and the audit of early stopping."""
+
+from __future__ import annotations
+
+from hw2tune.report.doctor.stopping import Rung, behind_the_best
+from hw2tune.report.page.blocks import Block, Row, Table
+from hw2tune.report.results import StudyResults
+from hw2tune.text.numbers import DASH
+
+
+def doctor_blocks(results: StudyResults) -> list[Block]:
+    """Return the findings as a table; nothing for a study without any."""
+    rows = [Row(cells=[one.check, one.finding, one.evidence, one.remedy]) for one in results.findings]
+    table = Table(
+        name="findings",
+        title="Findings",
+        caption=f"The same in the terminal: `hw2tune doctor {results.data.name}`.",
+        columns=["Check", "Finding", "Evidence", "What to do"],
+        rows=rows,
+    )
+    return [table] if rows else []
+
+
+def stopping_blocks(results: StudyResults) -> list[Block]:
+    """Return the audit of early stopping; nothing if the pruner has no rungs or no trial came to one."""
+    audit = [rung for rung in results.rungs if rung.arrived]
+    wasted = behind_the_best(results.data.overview.rows)
+    if not audit:
+        return []
+    by_schedule = any(len(rung.schedules) > 1 for rung in audit)
+    columns = ["Epoch", "Arrived", "Passed", "Rank correlation", *(["Passed by schedule"] if by_schedule else [])]
+    share = "" if wasted is None else f" Epochs trained after their trial's best one: {100 * wasted:.0f} %."
+    return [
+        Table(
+            name="stopping",
+            title="Early stopping",
+            caption=(
+                "Trials that the sampler drew, at each epoch where the pruner stops them. The rank correlation "
+                "(Spearman) is between the best values up to there and those at the end, over the trials that were "
+                "trained to the end, which the pruner chose: over all trials it would be larger." + share
+            ),
+            columns=columns,
+            numeric=columns[:4],
+            rows=[_row(rung, by_schedule) for rung in audit],
+        )
+    ]
+
+
+def _row(rung: Rung, by_schedule: bool) -> Row:
+    correlation = DASH if rung.correlation is None else f"{rung.correlation:.2f} (n = {rung.complete})"
+    passed = f"{rung.passed} ({100 * rung.passed / rung.arrived:.0f} %)"
+    names = ", ".join(f"{name} {count} of {arrived}" for name, (count, arrived) in rung.schedules.items())
+    return Row(cells=[str(rung.epoch), str(rung.arrived), passed, correlation, *([names] if by_schedule else [])])

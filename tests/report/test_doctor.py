@@ -1,0 +1,334 @@
+"""The study doctor: each fault, planted in a study's folder, is found; a sound study gives one line."""
+
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import optuna
+import pytest
+from scipy import stats
+from typer.testing import CliRunner
+
+import hw2tune
+from hw2tune.cli import app
+from hw2tune.records.dataset import DatasetRecord
+from hw2tune.records.layout import StudyFolder
+from hw2tune.records.overview import Overview
+from hw2tune.records.reads import TestReads
+from hw2tune.records.replicates import write_json
+from hw2tune.records.trials.rows import trial_rows
+from hw2tune.records.trials.storage import create_optuna_study
+from hw2tune.report.doctor import thresholds as limit
+from hw2tune.report.doctor.examine import examine
+from hw2tune.report.doctor.findings import Finding
+from hw2tune.report.doctor.seeds import detectable, fallen
+from hw2tune.report.doctor.space import at_edges, bad_zones, edges, zones
+from hw2tune.report.doctor.stopping import behind_the_best, rungs, upper_limit, wrong_stopping
+from hw2tune.report.study_data import StudyData, read_study_data
+from hw2tune.study.file import dump_study, find_study, parse_study
+from hw2tune.study.schema import Study
+from hw2tune.study.space import Choice, Interval
+from tests.report.fake_study import write_fake_study
+
+SIZES = {"train": 4000, "validation": 500, "test": 500}
+
+
+def searched(value, *, trials=40, seed=0, stop=None, state=None, space=None, folder=Path("quickstart")) -> StudyData:
+    """A study of trials drawn at random. `value(params, rng)` is the value at the end, or a whole curve."""
+    content = parse_study(*find_study("quickstart"), overrides={"trials": trials}).model_dump(by_alias=True)
+    study = Study.model_validate(content | {"claims": [], "references": {}, **({"space": space} if space else {})})
+    optuna_study, rng = optuna.create_study(direction="maximize"), np.random.default_rng(seed)
+    optuna_study.sampler = optuna.samplers.RandomSampler(seed=seed)
+    for _ in range(trials):
+        trial = optuna_study.ask()
+        params = study.search_space.suggest(trial)
+        curve = np.broadcast_to(value(params, rng), study.max_epochs)
+        if state and state(params):
+            trial.set_user_attr("state", state(params))
+            optuna_study.tell(trial, state=optuna.trial.TrialState.FAIL)
+            continue
+        last = stop(params, curve) if stop else study.max_epochs
+        for epoch, reached in enumerate(curve[:last], 1):
+            trial.report(float(reached), epoch)
+        pruned = optuna.trial.TrialState.PRUNED if last < study.max_epochs else None
+        optuna_study.tell(trial, None if pruned else float(max(curve)), state=pruned)
+    every = optuna_study.get_trials()
+    rows = trial_rows(study, every, alive=False)
+    record = DatasetRecord(
+        name="fake", label="invented", classes=[str(i) for i in range(10)], image_shape=[28, 28, 1], mean=[0.5],
+        std=[0.5], checksum="sha256:00", split_checksum="sha256:11", sizes=SIZES, source="tests",
+    )  # fmt: skip
+    overview = Overview(folder=StudyFolder(folder), study=study, rows=rows, running=None, trials=every)
+    return StudyData(
+        overview=overview, replicates=[], dataset=record, gallery=None, pixel_counts=None, race=None, environment=[]
+    )
+
+
+def written(results: Path, *args, **kwargs) -> StudyData:
+    """The same as a folder."""
+    data = searched(*args, **kwargs, folder=results / "quickstart")
+    folder, record = data.overview.folder, data.dataset
+    assert record is not None
+    folder.root.mkdir()
+    folder.study_file.write_text(dump_study(data.overview.study))
+    create_optuna_study(folder, data.overview.study).add_trials(data.overview.trials)
+    write_json(folder.datasets[0], asdict(record))
+    return data
+
+
+def hill(params, rng) -> float:
+    """A sound space: the best learning rate is in its middle, and a training's luck 0.3 points."""
+    return 0.95 - 0.02 * abs(np.log10(params["learning_rate"] / 3e-3)) + rng.normal(0, 0.003)
+
+
+def checks(found: list[Finding]) -> list[str]:
+    return [one.check for one in found]
+
+
+def test_a_sound_search_has_no_finding() -> None:
+    assert examine(searched(hill)) == []
+
+
+@pytest.mark.parametrize(("direction", "side", "end"), [(1, "upper", "0.1"), (-1, "lower", "1e-4")])
+def test_best_trials_at_an_edge(direction: int, side: str, end: str) -> None:
+    def rises(params, rng):
+        return 0.9 + direction * 0.02 * np.log10(params["learning_rate"])
+
+    (found,) = at_edges(searched(rises, trials=100))
+    assert found.hyperparameter == "learning_rate"
+    assert found.finding in [f"learning_rate: {n} of the best 5 trials are at the {side} edge {end}." for n in (4, 5)]
+    assert found.remedy.startswith("Widen it: move `high` beyond 0.1" if direction > 0 else "Widen it: move `low`")
+
+
+def test_an_edge_needs_four_of_five_by_the_binomial_tail() -> None:
+    tail = [stats.binom.sf(k - 1, limit.BEST, limit.EDGE) for k in (3, 4)]
+    assert tail[0] > limit.FALSE_EDGE > tail[1]
+
+
+def test_natural_ends_of_a_range_are_no_edges() -> None:
+    space = {
+        "learning_rate": {"low": 1e-4, "high": 0.1, "log": True},
+        "weight_decay": {"low": 1e-6, "high": 0.1, "log": True, "or_zero": True},
+        "momentum": {"low": 0.0, "high": 0.99},
+        "model.width": {"low": 8, "high": 12, "integer": True},
+        "batch_size": {"choices": [32, 64, 128, 256]},
+        "optimizer": {"choices": ["sgd", "adam"]},
+    }
+    study = parse_study(*find_study("quickstart"))
+    content = study.model_dump(by_alias=True) | {"space": space, "references": {}, "claims": []}
+    found = {(one.name, one.upper): round(one.share, 3) for one in edges(Study.model_validate(content))}
+    assert found == {
+        ("learning_rate", False): 0.05, ("learning_rate", True): 0.05, ("weight_decay", True): 0.05,
+        ("momentum", True): 0.05, ("model.width", False): 0.2, ("model.width", True): 0.2,
+        ("batch_size", False): 0.25, ("batch_size", True): 0.25,
+    }  # fmt: skip
+
+
+def test_a_whole_number_and_a_choice_are_at_the_edge_with_their_last_value() -> None:
+    study = parse_study(*find_study("quickstart"))
+    width = Interval(low=1, high=5, integer=True)
+    sizes = Choice(choices=[256, 32, 64])
+    known = {**study.space, "model.width": width, "batch_size": sizes}
+    ends = {(one.name, one.upper): one for one in edges(study.model_copy(update={"space": known}))}
+    upper = ends["model.width", True]
+    assert [upper.contains(width, value) for value in (3, 4, 5, None)] == [False, False, True, False]
+    largest = ends["batch_size", True]
+    assert [largest.contains(sizes, value) for value in (32, 64, 256)] == [False, False, True]
+
+
+def test_a_zone_at_chance() -> None:
+    def dies(params, rng):
+        return 0.1 if params["learning_rate"] > 0.01 else hill(params, rng)
+
+    (found,) = bad_zones(searched(dies, trials=60))
+    assert (found.check, found.hyperparameter) == ("dead zone", "learning_rate")
+    assert found.finding.startswith("Every trial with learning_rate >= 0.0")
+    assert "outside 0 of" in found.evidence
+
+
+def test_a_zone_inside_a_choice() -> None:
+    def dies(params, rng):
+        slow = params["optimizer"] == "sgd" and params["learning_rate"] < 0.02
+        return 0.11 if slow else hill(params, rng)
+
+    (found,) = bad_zones(searched(dies, trials=80))
+    assert found.finding.startswith("Every trial with optimizer = sgd and learning_rate <= 0.0")
+
+
+def test_a_corner_that_diverges() -> None:
+    def diverges(params):
+        return "diverged" if params["learning_rate"] > 0.02 else None
+
+    (found,) = bad_zones(searched(hill, trials=60, state=diverges))
+    assert (found.check, found.hyperparameter) == ("diverging corner", "learning_rate")
+
+
+def test_zones_are_as_large_as_all_in_them_is_bad() -> None:
+    data = searched(hill, trials=30)
+    rates = sorted(row.params["learning_rate"] for row in data.overview.rows)
+    tried = list(zones(data.overview.study, data.overview.rows, lambda row: row.params["learning_rate"] <= rates[6]))
+    lowest = next(zone for zone in tried if zone.condition.startswith("learning_rate <="))
+    assert sorted(row.params["learning_rate"] for row in lowest.rows) == rates[:7]
+
+
+def noise(params, rng):
+    """Curves whose order at the first epochs says nothing of the last."""
+    return np.append(rng.uniform(0.5, 0.6, 4), rng.uniform(0.9, 0.95))
+
+
+def test_a_rung_whose_order_says_nothing_about_the_end() -> None:
+    data = searched(noise, trials=40, seed=3)
+    found = list(wrong_stopping(data.overview))
+    assert [one.finding for one in found] == [
+        f"The order of trials at epoch {epoch} says little about their order at the end." for epoch in (1, 3)
+    ]
+    early = {trial.number: trial.intermediate_values[1] for trial in data.overview.trials}
+    late = {row.number: row.value for row in data.overview.rows}
+    expected = stats.spearmanr(list(early.values()), list(late.values())).statistic
+    assert rungs(data.overview)[0].correlation == pytest.approx(expected)
+
+
+def test_the_limit_of_a_correlation_is_the_one_of_fishers_z() -> None:
+    assert upper_limit(0.0, 28) == pytest.approx(np.tanh(1.96 * (1.06 / 25) ** 0.5), abs=1e-4)
+
+
+SCHEDULED = {
+    "learning_rate": {"low": 1e-4, "high": 1e-1, "log": True},
+    "batch_size": {"choices": [64]},
+    "optimizer": {"choices": ["adam"]},
+    "schedule": {"choices": ["constant", "one_cycle"]},
+}
+
+
+def test_a_schedule_that_never_passes_a_rung() -> None:
+    def stop(params, curve):
+        return 1 if params["schedule"] == "one_cycle" else 5
+
+    data = searched(hill, stop=stop, trials=30, space=SCHEDULED)
+    (found,) = (one for one in wrong_stopping(data.overview) if one.hyperparameter == "schedule")
+    assert found.finding == "No trial with the schedule one_cycle passed the rung at epoch 1."
+    rung = rungs(data.overview)[0]
+    assert rung.schedules["one_cycle"][0] == 0 and sum(n for _, n in rung.schedules.values()) == rung.arrived == 30
+
+
+def test_epochs_behind_the_best_are_counted() -> None:
+    data = searched(lambda params, rng: [0.1, 0.5, 0.4, 0.3, 0.2], trials=4)
+    assert behind_the_best(data.overview.rows) == pytest.approx(3 / 5)
+    assert behind_the_best([]) is None
+
+
+def test_fewer_than_two_trials_per_hyperparameter() -> None:
+    (found,) = examine(searched(hill, trials=7))
+    assert found.check == "budget" and found.evidence == "7 drawn trials in 5 dimensions."
+
+
+def test_a_best_value_that_still_rises() -> None:
+    values = iter([0.7] * 18 + [0.8, 0.9])
+    (found,) = examine(searched(lambda params, rng: next(values), trials=20))
+    assert found.check == "budget" and found.finding.startswith("The best value was still rising")
+
+
+def test_a_study_that_is_not_at_its_end_has_no_finding_on_its_budget() -> None:
+    data = searched(hill, trials=7)
+    study = data.overview.study.model_copy(update={"trials": 30})
+    assert examine(replace(data, overview=replace(data.overview, study=study))) == []
+
+
+@pytest.fixture(scope="module")
+def replicated(tmp_path_factory) -> StudyData:
+    return read_study_data(write_fake_study(tmp_path_factory.mktemp("results"), trials=10, seeds=6))
+
+
+def with_tests(data: StudyData, variant: str, accuracies: list[float]) -> StudyData:
+    """The study with these test accuracies of a variant, by seed."""
+    kept = []
+    for one in data.replicates:
+        if one.variant == variant and one.chosen and one.seed < len(accuracies):
+            correct = round(accuracies[one.seed] * one.chosen.total)
+            chosen = replace(one.chosen, accuracy=correct / one.chosen.total, correct=correct)
+            one = replace(one, chosen=chosen)
+        kept.append(one)
+    return replace(data, replicates=kept)
+
+
+def test_a_seed_that_collapses_and_one_that_diverges(replicated: StudyData) -> None:
+    data = with_tests(replicated, "tuned", [0.914, 0.916, 0.934, 0.926, 0.860, 0.92])
+    (found,) = (one for one in examine(data) if one.check == "collapse")
+    assert found.finding == "tuned collapsed on 1 of 6 seeds."
+    assert found.evidence == "Seed 4 has 86.00 % and the median is 91.80 %."
+    rows = [replace(one, state="diverged", chosen=None) if one.seed == 1 else one for one in data.of("l2")]
+    (found,) = (one for one in examine(replace(data, replicates=rows)) if one.check == "collapse")
+    assert found.finding == "l2 collapsed on 1 of 6 seeds."
+
+
+def test_a_drop_that_the_images_explain_is_no_collapse(replicated: StudyData) -> None:
+    tight = with_tests(replicated, "tuned", [0.920, 0.920, 0.922, 0.920, 0.900, 0.920])
+    assert fallen(tight.of("tuned")) == []  # 2 points: 10 deviations, but 1.6 standard errors of 500 images
+
+
+def test_a_winner_whose_promised_gain_was_luck(replicated: StudyData) -> None:
+    overview, race = replicated.overview, replicated.race
+    assert race is not None
+    rows = [
+        replace(row, value=0.985 if row.number == race.winner else 0.95 if row.label else row.value)
+        for row in overview.rows
+    ]
+    fresh = [one.epochs[-1]["validation_accuracy"] for one in replicated.of("tuned")]
+    assert 0.90 < np.mean(fresh) < 0.96
+    data = replace(replicated, overview=replace(overview, rows=rows))
+    (found,) = (one for one in examine(data) if one.check == "overtuning")
+    assert found.finding == f"Half or more of the gain that the search promised for #{race.winner} was luck."
+    pruned = [replace(row, state="pruned") if row.number == race.winner else row for row in rows]
+    data = replace(replicated, overview=replace(overview, rows=pruned))
+    assert "overtuning" not in checks(examine(data))
+
+
+def test_too_few_seeds_for_any_verdict(replicated: StudyData) -> None:
+    assert "seeds" not in checks(examine(replicated))
+    few = replace(replicated, replicates=[one for one in replicated.replicates if one.seed < 2])
+    (found,) = (one for one in examine(few) if one.check == "seeds")
+    assert found.finding.startswith("Too few seeds for any verdict: l2 against baseline has 2, ")
+    assert found.remedy == "Train more: `hw2tune summarize quickstart --replicates 5` or more."
+
+
+def test_the_detectable_difference_is_that_of_a_simulated_t_test() -> None:
+    rng, effect = np.random.default_rng(0), detectable(5, 1)
+    samples = rng.normal(effect, 1, (20_000, 5))
+    p = stats.ttest_1samp(samples, 0, axis=1).pvalue
+    assert np.mean(p < 0.05) == pytest.approx(0.8, abs=0.01)
+    assert detectable(1, 1) == np.inf
+
+
+def test_test_images_that_were_read_too_often(replicated: StudyData) -> None:
+    def ledger(configurations: int) -> list[TestReads]:
+        checksum = replicated.images["checksum"]
+        return [TestReads(label="x", checksum=checksum, images=500, configurations=configurations, studies=("a", "b"))]
+
+    assert "test reads" not in checks(examine(replicated, ledger(19)))
+    (found,) = (one for one in examine(replicated, ledger(20)) if one.check == "test reads")
+    assert found.evidence == "By the studies a and b, in this results folder."
+
+
+def test_the_command_prints_findings_and_one_line_for_a_sound_study(tmp_path: Path) -> None:
+    written(tmp_path, hill)
+    run = CliRunner().invoke
+    shown = run(app, ["doctor", "quickstart", "--results-dir", str(tmp_path)])
+    assert (shown.exit_code, shown.stdout) == (0, "quickstart: nothing found\n")
+    assert hw2tune.doctor("quickstart", results_dir=tmp_path) == []
+
+
+def test_the_command_with_findings_has_exit_code_0_and_json(tmp_path: Path) -> None:
+    written(tmp_path, hill, trials=7)
+    run = CliRunner().invoke
+    shown = run(app, ["doctor", "quickstart", "--results-dir", str(tmp_path)])
+    assert shown.exit_code == 0
+    assert shown.stdout == (
+        "quickstart: 1 finding\n\n- The search had fewer than 2 trials per hyperparameter.\n"
+        "  7 drawn trials in 5 dimensions.\n"
+        "  Go on with the same study: `--trials` or `--budget` with a larger number.\n"
+    )
+    content = json.loads(run(app, ["doctor", "quickstart", "--results-dir", str(tmp_path), "--json"]).stdout)
+    assert content["study"] == "quickstart" and checks([Finding(**one) for one in content["findings"]]) == ["budget"]
+    wrong = run(app, ["doctor", "quickstart", "--machine"])
+    assert wrong.exit_code == 2 and "name no study with it" in wrong.output
