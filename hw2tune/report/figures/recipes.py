@@ -27,11 +27,13 @@ from hw2tune.report.figures.drawing import CannotDrawError, Mark, Recipe, Sectio
 from hw2tune.report.figures.finalists import draw_finalists
 from hw2tune.report.figures.forest import draw_claims
 from hw2tune.report.figures.history import draw_history, draw_pareto
-from hw2tune.report.figures.hyperparameters import draw_importances, draw_weight_decay
+from hw2tune.report.figures.hyperparameters import draw_importances
 from hw2tune.report.figures.networks import feature_recipes, weight_recipes
+from hw2tune.report.figures.panels import draw_panels
 from hw2tune.report.figures.preprocessing import draw_preprocessing
 from hw2tune.report.figures.style import FONT, style
 from hw2tune.report.figures.timeline import draw_timeline
+from hw2tune.report.figures.tuning_curve import draw_tuning_curve
 from hw2tune.report.page.blocks import Spot
 from hw2tune.report.study_data import StudyData
 
@@ -88,7 +90,8 @@ def recipes(data: StudyData) -> list[Recipe]:
         *([pareto] if data.overview.study.second_objective else []),
         Recipe("parallel-coordinates", "search", "Hyperparameters of all trials", draw_coordinates),
         Recipe("importances", "search", "Importance of hyperparameters", draw_importances),
-        Recipe("weight-decay", "search", "Weight decay and the value", draw_weight_decay),
+        Recipe("hyperparameters", "search", "Each hyperparameter and the value", draw_panels),
+        Recipe("tuning-curve", "search", "The best of n trials", draw_tuning_curve),
         Recipe("timeline", "search", "Trials on workers", draw_timeline),
     ]
     if data.overview.searches:  # which have reports of their own

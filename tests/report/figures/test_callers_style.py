@@ -47,7 +47,7 @@ def visible(figure: Figure, kind: type) -> list:
 
 def test_on_a_dark_background_text_and_lines_can_be_seen(figures):
     with style.context(DARK):
-        for name in ("accuracy-curves", "learning-curves", "search-history", "parallel-coordinates", "weight-decay"):
+        for name in ("accuracy-curves", "learning-curves", "search-history", "parallel-coordinates", "hyperparameters"):
             figure = figures[name]
             assert mpl.colors.to_hex(figure.get_facecolor()) == "#000000"
             words = [one for one in visible(figure, Text) if one.get_text()]

@@ -227,13 +227,14 @@ def test_arrays_without_predictions_still_give_the_weights(fresh: Path) -> None:
 def test_a_study_that_has_no_finished_trial_says_so(fresh: Path) -> None:
     (fresh / "optuna.journal").unlink()
     shutil.rmtree(fresh / "trials")
-    names = ("search-history", "parallel-coordinates", "importances", "weight-decay", "timeline")
+    names = ("search-history", "parallel-coordinates", "importances", "hyperparameters", "tuning-curve", "timeline")
     figures = draw(read_study_data(StudyFolder(fresh)), *names)
     assert figures == {
         "search-history": "No trial of this study has finished yet.",
         "parallel-coordinates": "No trial of this study has finished yet.",
         "importances": "Importances need 10 trials that have a value; this study has 0: run it on with `--trials`.",
-        "weight-decay": "No trial of this study has finished yet.",
+        "hyperparameters": "No trial of this study has finished yet.",
+        "tuning-curve": "A tuning curve needs 5 trials that the sampler drew; this study has 0.",
         "timeline": "No trial of this study has started yet.",
     }
 
@@ -242,7 +243,7 @@ def test_trials_that_all_diverged_say_so(fresh: Path) -> None:
     data = read_study_data(StudyFolder(fresh))
     rows = [replace(row, state="diverged", value=None) for row in data.overview.rows]
     diverged = replace(data, overview=replace(data.overview, rows=rows))
-    figures = draw(diverged, "search-history", "parallel-coordinates", "weight-decay")
+    figures = draw(diverged, "search-history", "parallel-coordinates", "hyperparameters")
     assert set(figures.values()) == {"None of the 4 finished trials has a value."}
 
 

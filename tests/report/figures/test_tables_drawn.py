@@ -18,7 +18,6 @@ from hw2tune.report.figures.hyperparameters import (
     MOST_TRIALS,
     comparable_parameters,
     importance_table,
-    response_table,
     sampled,
 )
 from hw2tune.report.figures.networks import mosaic, mosaic_columns, scale_of, weight_table
@@ -242,19 +241,6 @@ def test_a_large_study_asks_the_forest_about_some_trials_from_all_of_its_time() 
     numbers = [drawn.number for drawn in sampled([row(i, 0.5) for i in range(10 * MOST_TRIALS)])]
     assert len(set(numbers)) == MOST_TRIALS and numbers == sorted(numbers)
     assert all(sum(tenth * MOST_TRIALS <= n < (tenth + 1) * MOST_TRIALS for n in numbers) > 20 for tenth in range(10))
-
-
-def test_weight_decay_keeps_its_zero_and_leaves_out_what_has_no_value() -> None:
-    rows = [
-        row(0, 0.5, label="baseline", optimizer="adam", weight_decay=0.0),
-        row(1, 0.4, "pruned", optimizer="sgd", weight_decay=1e-4),
-        row(2, None, "diverged", optimizer="sgd", weight_decay=1e-2),
-        row(3, float("nan"), optimizer="sgd", weight_decay=1e-2),
-    ]
-    table = response_table(rows)
-    assert [(r.number, r.weight_decay, r.complete, r.label) for r in table] == [
-        (0, 0.0, True, "baseline"), (1, 1e-4, False, ""),
-    ]  # fmt: skip
 
 
 def test_powers_of_ten_need_no_mathtext() -> None:
