@@ -95,7 +95,7 @@ def test_the_sections_stand_in_reading_order(report: ReportFiles) -> None:
     page = parse(report.page.read_text(encoding="utf-8"))
     assert texts(page.all("main")[0], "h2") == [
         "Variants", "Learning curves", "Weights and biases", "Right and wrong", "Feature maps", "Classes",
-        "Preprocessing", "Search", "Replicates", "Limits", "How to repeat it", "Checklists",
+        "Preprocessing", "Search", "Study doctor", "Replicates", "Limits", "How to repeat it", "Checklists",
     ]  # fmt: skip
     anchors = [section.attributes["id"] for section in page.all("section")]
     assert [link.attributes["href"] for link in page.all("nav")[0].all("a")] == [f"#{anchor}" for anchor in anchors]
@@ -265,7 +265,7 @@ def test_a_study_without_a_finished_trial_is_refused_with_the_way_out(tmp_path: 
 def test_without_replicates_the_page_claims_nothing_and_says_what_trains_them(searched: ReportFiles) -> None:
     page = parse(searched.page.read_text(encoding="utf-8"))
     assert "Nothing to claim yet" in texts(page, "p")[1] and "hw2tune summarize quickstart" in texts(page, "p")[1]
-    assert texts(page.all("main")[0], "h2") == ["Search", "How to repeat it"]
+    assert texts(page.all("main")[0], "h2") == ["Search", "Study doctor", "How to repeat it"]
     assert "is not shown: " in page.text
     assert "Nothing to claim yet" in searched.markdown.read_text(encoding="utf-8")
 
@@ -328,7 +328,8 @@ def test_what_was_evaluated_on_training_images_is_marked(tmp_path: Path) -> None
     assert {span.text for span in caveats} == {CAVEAT}
     assert page.all("header")[0].all("span")
     counts = [table.text.count(CAVEAT) for table in page.all("table")]
-    assert counts[:5] == [1, 2, 0, 0, 3]  # baseline among the variants, its pairs, race, trials, its replicates
+    # baseline among the variants, its pairs, race, trials, stopping, findings, its replicates
+    assert counts[:7] == [1, 2, 0, 0, 0, 0, 3]
     assert not any(counts[5:])  # the checklists
 
 

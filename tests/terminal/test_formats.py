@@ -63,7 +63,7 @@ def test_what_doctor_sees_comes_back_from_csv_and_json(tmp_path):
     [(("status", "--json", "--format", "csv"), "--json and --format csv exclude each other"),
      (("status", "--format", "xml"), "'xml' is not one of"),
      (("status", "--watch", "--format", "csv"), "--watch shows a table, or with --format json a line a change"),
-     (("doctor", "--json"), "--format is for --machine")],
+     (("doctor", "--json"), "--format is for a study, or for --machine")],
 )  # fmt: skip
 def test_formats_that_there_are_not_are_refused(tmp_path, arguments, said):
     code, out, err = hw2tune(*arguments, cwd=tmp_path)

@@ -18,7 +18,7 @@ from hw2tune.report.study_data import StudyData
 
 WIDTHS = {"column": 3.25, "page": 6.75}  # inches
 TALLER = 1.25  # a column's figures, against their shape in the report: text shrinks less than the figure
-SHOWN = ("claims", "learning-curves", "accuracy-curves", "search-history", "importances", "weight-decay")
+SHOWN = ("claims", "learning-curves", "accuracy-curves", "search-history", "importances", "tuning-curve")
 
 
 def draw_figures(data: StudyData, folder: Path) -> list[DrawnFigure]:
