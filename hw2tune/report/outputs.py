@@ -37,7 +37,7 @@ def default_target(folders: Sequence[StudyFolder]) -> Path:
     """`<study>/report` for one study, `<results>/report-<name>-<name>` for several."""
     if len(folders) == 1:
         return folders[0].root / "report"
-    name = "-".join(["report", *(folder.name for folder in folders)])
+    name = "-".join(["report", *(folder.root.name for folder in folders)])
     if len(os.fsencode(name)) > LONGEST_NAME:
         name = f"report-on-{len(folders)}-studies-{hashlib.sha256(os.fsencode(name)).hexdigest()[:8]}"
     return folders[0].root.parent / name

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from optuna import get_all_study_summaries
 from rich.console import Console
 
 from hw2tune.api import check_study
@@ -10,6 +11,8 @@ from hw2tune.errors import Hw2tuneError, NoTrialFinishedError, StudyFileError, S
 from hw2tune.events import Listeners, StudyStarted
 from hw2tune.execution import cleaning
 from hw2tune.execution.request import Connection, Request
+from hw2tune.export.trained import find_model
+from hw2tune.integrations.dashboard.folders import ShownFolders
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.lock import owner_of
 from hw2tune.records.overview import find_folder, read_overview
@@ -222,3 +225,21 @@ def test_a_study_file_with_an_arm_that_is_none_says_why(tmp_path):
     wrong = FILE.replace("weight_decay = 0.0", "momentum = [0.5, 0.9]")
     with pytest.raises(StudyFileError, match=r"arms.no-l2.momentum: not in \[space\]; narrow what is searched there"):
         run(tmp_path, Executor(), wrong)
+
+
+def test_the_network_of_a_study_with_arms_is_that_of_one_arm(tmp_path):
+    run(tmp_path, Executor())
+    with pytest.raises(StudyFolderError) as refusal:
+        find_model(tmp_path / "results", "sides")
+    assert str(refusal.value) == "sides: the network of which arm? name one of `l2` and `no-l2` with --arm"
+    with pytest.raises(StudyFolderError, match=r"sides/arms/no-l2/trials/1/best.pt: the checkpoint of trial 1 after"):
+        find_model(tmp_path / "results", "sides", arm="no-l2", trial=1)  # the executor has left no weights
+
+
+def test_the_dashboard_shows_each_arm_as_a_study(tmp_path):
+    run(tmp_path, Executor())
+    shown = ShownFolders(tmp_path / "results")
+    assert [folder.name for folder in shown()] == ["sides", "sides/l2", "sides/no-l2"]
+    studies = {one.study_name: one for one in get_all_study_summaries(shown.storage)}
+    assert [studies[name].n_trials for name in ("sides", "sides/l2", "sides/no-l2")] == [0, 3, 3]
+    assert studies["sides"].user_attrs["finished"] == "6 of 6 trials"
