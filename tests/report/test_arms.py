@@ -4,11 +4,13 @@ import pytest
 
 from hw2tune.records.overview import read_overview
 from hw2tune.replication.rounds import SeedCount
+from hw2tune.report.figures.forest import forest_table
 from hw2tune.report.figures.recipes import recipes
 from hw2tune.report.page.opening import basis_facts
 from hw2tune.report.page.sections import search_blocks
 from hw2tune.report.results import compute
 from hw2tune.report.study_data import read_study_data
+from hw2tune.report.variance import repeat_next, variances
 from tests.execution.test_arms import Executor, run
 from tests.replication.scripted import Scripted
 from tests.replication.test_arms import WITH_MORE, StudyFolder, accuracy, winner
@@ -51,6 +53,10 @@ def test_with_several_searches_each_gives_one_difference_and_the_sentence_counts
     assert first.evidence.seeds == (1, 21, 41, 61) and first.evidence.trained == 4
     assert "(n = 4 searches of each side, no interval yet)" in first.sentence
     assert "would take about" in first.sentence and first.sentence.endswith("searches.")
+    row = forest_table(results.claims)[0]
+    assert row.unit == "search"
+    [ledger, *_] = variances(results.claims, results.data)
+    assert "with twice the searches" in repeat_next(ledger)
     assert second.sentence.startswith("Undecided: l2 instead of l2-weight_decay-0 changes test accuracy by")
     assert third.verdict != "same configuration", "what holds of one search need not hold of the next"
     assert dict(basis_facts(results).facts)["budget"] == "24 trials in 2 arms of 4 searches, 24 epochs"
