@@ -63,6 +63,7 @@ def wrong() -> Iterator[tuple[str, ...]]:
         yield "predict", "--", name, "file"
         yield "rerun", "--", name, "0"
         yield "compare", "--", name, "quickstart"
+        yield "paper", "--to", "paper", "--", name
     for where in (*PLACES, *URLS):
         for command in (("study", "nope"), ("check", "nope"), ("status", "nope"), ("summarize", "nope")):
             yield *command, "--results-dir", where
@@ -73,6 +74,8 @@ def wrong() -> Iterator[tuple[str, ...]]:
         yield "summarize", "--from-files", where
         yield "data", "fetch", "nope", "--data-dir", where
         yield "export", "quickstart", "--to", where
+        if where != "\udcff":  # which a disk takes
+            yield "paper", "quickstart", "--to", where
         yield "export", "quickstart", "--to", f"{where}/x.onnx"
     for where in URLS:
         yield "summarize", "--from-files", where

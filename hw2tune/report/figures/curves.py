@@ -190,7 +190,7 @@ def _published_sentence(study: Study, quantity: Quantity, published: Sequence[Pu
     if not published and known and quantity == "loss" and PUBLISHED_LOSS.get(study.dataset, study.loss) != study.loss:
         return "The published losses were taken in another way and are not drawn."
     if not published:
-        return "Nothing was published for this data set." if known and study.dataset not in PUBLISHED_LOSS else ""
+        return ""
     sentence = "Open markers and crosses are the published numbers, one run each."
     if any("training images" in point.kind for point in published):
         sentence += (

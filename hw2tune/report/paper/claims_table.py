@@ -55,7 +55,7 @@ def claims_tex(every: Sequence[StudyResults]) -> str:
             _ABOUT,
             r"\begin{table*}",
             r"  \centering\small",
-            rf"  \caption{{{tex(_CAPTION.format(units=_units(every)))}}}",
+            rf"  \caption{{{tex(_CAPTION.format(units=_units(every))).replace(' n ', ' $n$ ')}}}",
             r"  \label{tab:claims}",
             r"  \begin{tabularx}{\linewidth}{@{}>{\raggedright\arraybackslash}Xrrr>{\raggedright\arraybackslash}X@{}}",
             r"    \toprule",
