@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from hw2tune.api import find_leftovers as find_leftovers
     from hw2tune.api import list_studies as list_studies
     from hw2tune.api import load_study as load_study
-    from hw2tune.api import paper as paper
     from hw2tune.api import plan_replicates as plan_replicates
     from hw2tune.api import read_study as read_study
     from hw2tune.api import remove_leftovers as remove_leftovers
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from hw2tune.export.write import export_model as export_model
     from hw2tune.replication.rerun import rerun_trial as rerun_trial
     from hw2tune.report.compare import compare_studies as compare_studies
+    from hw2tune.report.paper.write import paper as paper
     from hw2tune.study.template import new_study as new_study
     from hw2tune.study_result import StudyResult as StudyResult
     from hw2tune.terminal.notebook import NotebookDisplay as NotebookDisplay
@@ -47,6 +47,7 @@ _NAMES = {  # what is public, by module
     "export.write": "export_model",
     "replication.rerun": "rerun_trial",
     "report.compare": "compare_studies",
+    "report.paper.write": "paper",
     "study.template": "new_study",
     "study_result": "StudyResult",
     "terminal.notebook": "NotebookDisplay",

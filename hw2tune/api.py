@@ -39,7 +39,6 @@ from hw2tune.variables import settled
 
 if TYPE_CHECKING:
     from hw2tune.report.doctor.findings import Finding
-    from hw2tune.report.paper.write import PaperFiles
     from hw2tune.report.reproduction.write import ReproductionReport
     from hw2tune.report.write import ReportFiles
 
@@ -189,17 +188,6 @@ def write_report(
 
     folders = [reading_study(results_dir, name) for name in ([names] if isinstance(names, str) else names)]
     return write.write_report(folders, output)
-
-
-def paper(names: str | Sequence[str], to: str | Path, *, results_dir: str | Path = "ray_results") -> PaperFiles:
-    """Write tables, numbers, methods and figures of studies for LaTeX into the folder `to`; nothing is trained.
-
-    Raises Hw2tuneError, also for a folder with other files and for texts that were changed since.
-    """
-    from hw2tune.report.paper.write import write_paper
-
-    folders = [reading_study(results_dir, name) for name in ([names] if isinstance(names, str) else names)]
-    return write_paper(folders, to)
 
 
 @callers_modules_kept()

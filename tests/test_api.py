@@ -47,7 +47,7 @@ def test_a_type_checker_sees_the_names_that_are_imported_when_used():
 def test_reading_needs_neither_torch_nor_ray(results):
     code = (
         f"import sys, hw2tune; study = hw2tune.read_study('quickstart', results_dir={str(results)!r})\n"
-        "study.trials, study.epochs, study.pairs, study._repr_html_()\n"
+        "study.trials, study.epochs, study.pairs, study._repr_html_(), hw2tune.paper\n"
         "print({'torch', 'ray'} & set(sys.modules))"
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -145,10 +145,10 @@ def paper(
 
     Trains nothing. A text that was changed since it was written is not replaced.
     """
-    from hw2tune import api
+    from hw2tune.report.paper.write import paper as written
     from hw2tune.terminal.tables import print_paper
 
-    print_paper(api.paper(names, to, results_dir=results_dir), stdout())
+    print_paper(written(names, to, results_dir=results_dir), stdout())
 
 
 def print_files(files: ReportFiles, *, open_page: bool, json: bool) -> None:

@@ -25,6 +25,7 @@ from hw2tune.errors import PathError, StudyFolderError
 from hw2tune.paths import folder, refuse_unwritable
 from hw2tune.records.atomic import write_atomically
 from hw2tune.records.layout import StudyFolder
+from hw2tune.records.remote.mirror import reading_study
 from hw2tune.report.outputs import refuse_foreign, replacing
 from hw2tune.report.paper.checklist import checklist_md
 from hw2tune.report.paper.claims_table import claims_tex
@@ -63,6 +64,16 @@ class PaperFiles:
     texts: list[Path]
     figures: list[Path]
     notes: list[str]
+
+
+def paper(names: str | Sequence[str], to: str | Path, *, results_dir: str | Path = "ray_results") -> PaperFiles:
+    """Write tables, numbers, methods and figures of studies for LaTeX into the folder `to`; nothing is trained.
+
+    Needs neither torch nor Ray. Raises Hw2tuneError, also for a folder with other files and for texts that were changed
+    since.
+    """
+    folders = [reading_study(results_dir, name) for name in ([names] if isinstance(names, str) else names)]
+    return write_paper(folders, to)
 
 
 def write_paper(folders: Sequence[StudyFolder], to: str | Path) -> PaperFiles:
