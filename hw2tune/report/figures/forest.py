@@ -16,7 +16,7 @@ from hw2tune.inference.evidence import Evidence
 from hw2tune.inference.verdicts import Verdict
 from hw2tune.report.claims import ClaimResult, claims
 from hw2tune.report.figures.drawing import CannotDrawError, Drawing, Mark
-from hw2tune.report.figures.style import BLUE, GREY, SKY, SMALL, ink, new_figure, paper
+from hw2tune.report.figures.style import BLUE, GREY, SKY, ink, narrow, new_figure, paper, small
 from hw2tune.report.sentences import interval_words, verdict_words
 from hw2tune.report.study_data import StudyData
 from hw2tune.study.objectives import objective_of, sign_of
@@ -25,8 +25,14 @@ from hw2tune.text.numbers import counted, difference, listed
 Interval = tuple[float, float]
 ROW, LINE, FRAME = 0.45, 0.17, 1.15  # inches: of a claim, of a further line of text, of legend and axis
 MOST_LETTERS = 80  # of a claim's line; the numbers of a longer one are on a line of their own
+MOST_IN_COLUMN = 56  # the same in a paper's column, in smaller letters
 UNITS = {"seed": "seeds", "search": "searches"}
 WIDEST = 3.0  # times the extent of means, seeds and worth: intervals beyond it are cut at the border
+
+
+def most_letters() -> int:
+    """Return the letters of a claim's line that fit."""
+    return MOST_IN_COLUMN if narrow() else MOST_LETTERS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +53,7 @@ class ForestRow:
     @property
     def two_lines(self) -> bool:
         """Return whether the numbers do not fit beside label and verdict."""
-        return len(self.label) + len(self.verdict) + len(self.numbers) > MOST_LETTERS
+        return len(self.label) + len(self.verdict) + len(self.numbers) > most_letters()
 
     @property
     def height(self) -> float:
@@ -130,7 +136,7 @@ def draw_forest(rows: Sequence[ForestRow], metric: str) -> Drawing:
     for row, top in zip(rows, tops, strict=False):
         _write_row(axes, row, top)
     marks = [mark for row, top in zip(rows, tops, strict=False) for mark in _draw_row(axes, row, top, ends)]
-    figure.legend(handles=_legend(rows), loc="outside upper center", ncols=3, columnspacing=1.4)
+    figure.legend(handles=_legend(rows), loc="outside upper center", ncols=2 if narrow() else 3, columnspacing=1.4)
     better = "positive" if objective.direction == "maximize" else "negative"
     return Drawing(figure=figure, caption=_caption(rows, ends, better), alt=_alt(rows, quantity), marks=marks)
 
@@ -138,11 +144,11 @@ def draw_forest(rows: Sequence[ForestRow], metric: str) -> Drawing:
 def _write_row(axes: Axes, row: ForestRow, top: float) -> None:
     across, y = axes.get_yaxis_transform(), top + 0.14
     look: dict[str, Any] = {
-        "fontsize": SMALL,
+        "fontsize": small(),
         "va": "baseline",
         "bbox": {"facecolor": paper(), "edgecolor": "none", "pad": 1.0},
     }
-    room = MOST_LETTERS - len(row.verdict)
+    room = most_letters() - len(row.verdict)
     label = row.label if len(row.label) <= room else row.label[: room - 1] + "…"
     name = axes.text(0, y, label, transform=across, **look)
     axes.annotate(

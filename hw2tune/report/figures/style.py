@@ -132,6 +132,11 @@ def column_style() -> Iterator[None]:
         yield
 
 
+def narrow() -> bool:
+    """Return whether figures are drawn for a paper's column."""
+    return small() < SMALL
+
+
 def small() -> float:
     """Points of the smallest text."""
     return float(mpl.rcParams["xtick.labelsize"])
@@ -175,7 +180,7 @@ def new_figure(height: float, layout: Literal["constrained"] | None = "constrain
 
 def legend(figure: Figure, handles: list[Line2D], columns: int) -> None:
     """A legend above the panels, where it covers no data; of two columns at most in a paper's column."""
-    columns = min(columns, 2) if small() < SMALL else columns
+    columns = min(columns, 2) if narrow() else columns
     figure.legend(handles=handles, loc="outside upper center", ncols=columns, columnspacing=1.4, handlelength=2.6)
 
 
