@@ -8,6 +8,8 @@ from hw2tune.report.figures.forest import forest_table
 from hw2tune.report.figures.recipes import recipes
 from hw2tune.report.page.opening import basis_facts
 from hw2tune.report.page.sections import search_blocks
+from hw2tune.report.paper.claims_table import claims_tex
+from hw2tune.report.paper.methods import methods_tex
 from hw2tune.report.results import compute
 from hw2tune.report.study_data import read_study_data
 from hw2tune.report.variance import repeat_next, variances
@@ -42,6 +44,9 @@ def test_claims_compare_the_winners_of_arms_on_common_seeds(tmp_path, monkeypatc
     [text, shown] = search_blocks(results)
     assert [row.cells[:2] for row in shown.rows] == [["l2", "3 of 3"], ["no-l2", "3 of 3"]]
     assert f"hw2tune summarize --from-files {results.data.overview.folder.arms / 'l2'}" in text.paragraphs[0]
+    methods = methods_tex([results])
+    assert "In all, 6 trials (6 complete) had 6 epochs." in methods
+    assert "Each arm (l2 and no-l2) was searched 1 time, on the same budget and seeds." in methods
     assert not [recipe for recipe in recipes(results.data) if recipe.section == "search"]
 
 
@@ -57,6 +62,7 @@ def test_with_several_searches_each_gives_one_difference_and_the_sentence_counts
     assert row.unit == "search"
     [ledger, *_] = variances(results.claims, results.data)
     assert "with twice the searches" in repeat_next(ledger)
+    assert "$n$ counts seeds, or searches of each side" in claims_tex([results])
     assert second.sentence.startswith("Undecided: l2 instead of l2-weight_decay-0 changes test accuracy by")
     assert third.verdict != "same configuration", "what holds of one search need not hold of the next"
     assert dict(basis_facts(results).facts)["budget"] == "24 trials in 2 arms of 4 searches, 24 epochs"

@@ -16,7 +16,7 @@ from hw2tune.text.numbers import difference, listed
 _ABOUT = comment("The claims, from the records: \\input{claims} with booktabs and tabularx loaded.")
 _CAPTION = (
     "Differences on test images, first less second, between replicates of the same seed, with 95 % intervals for other "
-    "seeds and other test images, corrected for the number of claims of a study; {units}. n counts seeds. In bold, "
+    "seeds and other test images, corrected for the number of claims of a study; {units}. n counts {counted}. In bold, "
     "verdicts of a difference: the interval excludes zero at this n, or did at an earlier one."
 )
 EMPTY = "--"
@@ -55,7 +55,7 @@ def claims_tex(every: Sequence[StudyResults]) -> str:
             _ABOUT,
             r"\begin{table*}",
             r"  \centering\small",
-            rf"  \caption{{{tex(_CAPTION.format(units=_units(every))).replace(' n ', ' $n$ ')}}}",
+            rf"  \caption{{{tex(_caption(every)).replace(' n ', ' $n$ ')}}}",
             r"  \label{tab:claims}",
             r"  \begin{tabularx}{\linewidth}{@{}>{\raggedright\arraybackslash}Xrrr>{\raggedright\arraybackslash}X@{}}",
             r"    \toprule",
@@ -88,6 +88,12 @@ def _rows(results: StudyResults, *, named: bool) -> Iterator[str]:
 
 def _bold(latex: str) -> str:
     return rf"\textbf{{\boldmath {latex}}}"
+
+
+def _caption(every: Sequence[StudyResults]) -> str:
+    of_searches = any(claim.evidence and claim.evidence.unit == "search" for one in every for claim in one.claims)
+    counted = "seeds, or searches of each side, with the mean over their seeds" if of_searches else "seeds"
+    return _CAPTION.format(units=_units(every), counted=counted)
 
 
 def _units(every: Sequence[StudyResults]) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib import resources
 
 from hw2tune.data.catalog import DATASETS
+from hw2tune.report.appendix.facts import baselines
 from hw2tune.report.appendix.limits import limits
 from hw2tune.report.claims import rule_of
 from hw2tune.report.paper.latex import signed, tex
@@ -116,7 +117,7 @@ _LOSSES = {
 
 def _search(results: StudyResults) -> Iterator[str]:
     overview = results.data.overview
-    study, epochs = overview.study, sum(row.epochs for row in overview.rows)
+    rows, study = overview.every_row, overview.study
     sampler = _SAMPLERS.get(study.sampler.name, rf"its sampler \texttt{{{tex(study.sampler.name)}}}")
     if study.sampler.name == "guided":
         sampler = rf"the sampler \texttt{{guided}}, {sampler}"
@@ -126,9 +127,12 @@ def _search(results: StudyResults) -> Iterator[str]:
         f"{f' ({tex(arguments)})' if arguments else ''}, with seed {study.seed}, to {study.direction} "
         rf"{tex(study.objective_spec.label)}, and ran in Ray Tune~\cite{{liaw2018tune}}."
     )
-    states = listed([f"{n} {state}" for state, n in Counter(row.state for row in overview.rows).items()])
+    states = listed([f"{n} {state}" for state, n in Counter(row.state for row in rows).items()])
     extent = f"On a budget of {counted(study.budget_epochs, 'epoch')}" if study.budget_epochs else "In all"
-    yield f"{extent}, {counted(len(overview.rows), 'trial')} ({tex(states)}) had {counted(epochs, 'epoch')}."
+    epochs = counted(sum(row.epochs for row in rows), "epoch")
+    yield f"{extent}, {counted(len(rows), 'trial')} ({tex(states)}) had {epochs}."
+    if study.arms:
+        yield tex(baselines(results).text)
     if study.references:
         known = [f"{tex(name)} ({_words(study.complete(one))})" for name, one in study.references.items()]
         yield f"The first trials, which were never stopped early, were the references: {listed(known)}."
@@ -180,7 +184,8 @@ def _seeds(results: StudyResults) -> Iterator[str]:
         what = "The variant" if len(names) == 1 else "The variants"
         yield f"{what} {tex(listed(names))} {'was' if len(names) == 1 else 'were'} trained on {_seed_words(seeds)}."
     used = {seed for each in groups for seed in each}
-    others = {data.overview.study.seed, *(data.race.seeds if data.race else ())}
+    searched = {one.study.seed for one in data.overview.searches or (data.overview,)}
+    others = searched | {*(data.race.seeds if data.race else ())}
     if not used & others:
         yield "Neither the search nor the race used these seeds."
     yield "Test images were read only then, at the epoch chosen by validation and at the last."
@@ -281,7 +286,7 @@ def _verdicts(every: Sequence[StudyResults]) -> Iterator[str]:
             yield (
                 f"The number of seeds{of} ({fixed}) was fixed before any was trained. A difference is "
                 r"\emph{better} or \emph{worse} if the paired t test rejects at 5\,\%, by Holm's "
-                rf"correction~\cite{{holm1979simple}} for the claims of a study ({counts}), and an interval over "
+                rf"correction~\cite{{holm1979simple}} for the $m$ claims of a study ({counts}), and an interval over "
                 "crossed seeds and test images excludes zero: in quadrature, the half width of the t interval at level "
                 "$1 - 0.05/m$ and the error of the test images times the normal quantile of $1 - 0.05/(2m)$."
             )

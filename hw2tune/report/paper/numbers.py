@@ -58,8 +58,8 @@ def _numbers(results: StudyResults) -> Iterator[Number]:
 def _of_the_study(results: StudyResults) -> Iterator[Number]:
     overview, dataset, race = results.data.overview, results.data.dataset, results.data.race
     study = overview.study
-    yield ["trials"], str(len(overview.finished)), "finished trials of the search"
-    yield ["epochs"], str(sum(row.epochs for row in overview.rows)), "epochs of all trials together"
+    yield ["trials"], str(len(overview.every_finished)), "finished trials of the search"
+    yield ["epochs"], str(sum(row.epochs for row in overview.every_row)), "epochs of all trials together"
     yield ["max", "epochs"], str(study.max_epochs), "epochs of a training at most"
     yield ["search", "seed"], str(study.seed), "seed of the search"
     yield ["split", "seed"], str(study.split_seed), "seed of the split"
@@ -112,9 +112,9 @@ def _of_a_claim(claim: ClaimResult) -> Iterator[Number]:
         yield [*pair, "low"], signed(shown.low), f"{name}: lower end of the 95 % interval{unit}"
         yield [*pair, "high"], signed(shown.high), f"{name}: upper end of the 95 % interval{unit}"
     yield [*pair, "verdict"], tex(shown.word), f"{name}: verdict"
-    yield [*pair, "n"], str(verdict.n), f"{name}: seeds that both finished"
+    yield [*pair, "n"], str(verdict.n), f"{name}: differences, one for each {claim.evidence.unit}"
     if reached := verdict.reached or verdict.same_reached:
-        yield [*pair, "reached"], str(reached), f"{name}: seeds at which the verdict was reached"
+        yield [*pair, "reached"], str(reached), f"{name}: the n at which the verdict was reached"
     if worth is not None:
         yield [*pair, "worth"], f"{(100 if shown.unit == 'points' else 1) * worth:.2g}", f"{name}: worth{unit}"
     if verdict.e_value is not None:
