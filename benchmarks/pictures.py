@@ -27,7 +27,7 @@ DOCS = Path(__file__).parents[1] / "docs"
 COMMAND = "hw2tune study quickstart --summarize"
 WIDTH = 104  # columns
 PAGE = (1120, 700)  # CSS pixels of the window
-TOP = 405  # of the picture, which ends before the links
+TOP = 600  # of the picture, which ends before the sentences
 CHROMIUM = (
     "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
