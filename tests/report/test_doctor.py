@@ -235,6 +235,14 @@ def test_a_study_that_is_not_at_its_end_has_no_finding_on_its_budget() -> None:
     assert examine(replace(data, overview=replace(data.overview, study=study))) == []
 
 
+def test_each_search_of_an_arm_is_examined_under_its_name() -> None:
+    sound = searched(hill, folder=Path("arms") / "plain")
+    short = searched(hill, trials=7, folder=Path("arms") / "l2")
+    both = replace(sound.overview, rows=[], trials=[], searches=(sound.overview, short.overview))
+    (found,) = examine(replace(sound, overview=both))
+    assert found.finding == "Search l2: The search had fewer than 2 trials per hyperparameter."
+
+
 @pytest.fixture(scope="module")
 def replicated(tmp_path_factory) -> StudyData:
     return read_study_data(write_fake_study(tmp_path_factory.mktemp("results"), trials=10, seeds=6))

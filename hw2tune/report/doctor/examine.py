@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
+from hw2tune.records.overview import Overview
 from hw2tune.records.reads import TestReads
 from hw2tune.report.doctor.budget import small_budget
 from hw2tune.report.doctor.findings import Finding
@@ -14,14 +16,28 @@ from hw2tune.report.study_data import StudyData
 
 
 def examine(data: StudyData, ledger: Sequence[TestReads] = ()) -> list[Finding]:
-    """Return the findings on a study: first on its search, then on its replicates. `ledger` is of test reads."""
+    """Return the findings on a study: first on its search, or on each of its arms' searches, then on its replicates.
+
+    `ledger` is of test reads.
+    """
     return [
-        *at_edges(data),
-        *bad_zones(data),
-        *wrong_stopping(data.overview),
-        *small_budget(data),
+        *(one for each in data.overview.searches for one in _of_search(data, each)),
+        *([] if data.overview.searches else search_findings(data)),
         *collapses(data),
         *overtuning(data),
         *few_seeds(data),
         *many_reads(data, ledger),
+    ]
+
+
+def search_findings(data: StudyData) -> list[Finding]:
+    """Return the findings on the search of a study."""
+    return [*at_edges(data), *bad_zones(data), *wrong_stopping(data.overview), *small_budget(data)]
+
+
+def _of_search(data: StudyData, search: Overview) -> list[Finding]:
+    """Return the findings on the search of an arm, which say its name."""
+    name = search.folder.root.name
+    return [
+        replace(one, finding=f"Search {name}: {one.finding}") for one in search_findings(replace(data, overview=search))
     ]
