@@ -93,7 +93,7 @@ def test_figures_are_drawn_by_name(study):
     assert "learning-curves" in study.figures and "search-history" in study.figures
     assert isinstance(study.figures["learning-curves"], Figure)
     assert isinstance(study.figures.search_history, Figure)
-    with pytest.raises(AttributeError, match="no figure 'nope'; there are learning-curves, "):
+    with pytest.raises(AttributeError, match="no figure 'nope'; there are claims, learning-curves, "):
         _ = study.figures.nope
 
 

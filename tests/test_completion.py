@@ -58,7 +58,7 @@ def place(tmp_path_factory):
             "hw2tune study ",
             ["cifar10", "cifar10-l2", "cifar10-plus", "mnist", "mnist-l2", "quickstart", "mine", "mine.toml"],
         ),
-        ("hw2tune study m", ["mnist", "mine", "mine.toml"]),
+        ("hw2tune study m", ["mnist", "mnist-l2", "mine", "mine.toml"]),
         ("hw2tune study deep", ["deep/net.toml"]),
         ("hw2tune status m", ["mine", "mnist"]),
         ("hw2tune status --results-dir other ", ["else"]),
