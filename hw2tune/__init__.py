@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _NAMES = {  # what is public, by module
-    "api": "check_study doctor find_leftovers list_studies load_study paper plan_replicates read_study "
+    "api": "check_study doctor find_leftovers list_studies load_study plan_replicates read_study "
     "remove_leftovers replicate_study report_from_files reproduce run_study stop_study write_report",
     "data.load": "fetch_dataset list_datasets verify_datasets",
     "execution.machine": "machine_facts machine_problems",
