@@ -1,6 +1,7 @@
 """The tutorial, typed from its first line to its last, but for the installation."""
 
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -27,5 +28,6 @@ def test_whoever_types_the_tutorial_gets_a_tuned_network_and_a_tested_claim(tmp_
                 )  # fmt: skip
                 assert ended.returncode == 0, f"{block.place}: {shlex.join(words)}\n{ended.stderr}"
     report = tmp_path / "ray_results" / "digits" / "report"
-    assert "Tuning changes test accuracy by" in (report / "summary.md").read_text()
+    sentence = r"uning (raises|lowers|changes) test accuracy by"
+    assert re.search(sentence, (report / "summary.md").read_text())
     assert (tmp_path / "accuracy.png").stat().st_size > 10_000
