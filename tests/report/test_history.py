@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from hw2tune.report.history import NOT_COVERED, earlier_verdicts, history, restated
-from hw2tune.report.page.opening import opening_prose
+from hw2tune.report.page.opening import claims_prose
 from hw2tune.report.results import compute
 from hw2tune.report.study_data import StudyData, read_study_data
 from hw2tune.report.write import summary_json
@@ -55,7 +55,7 @@ def test_verdicts_of_an_earlier_report_are_named_and_handed_on(fake: StudyData, 
     earlier = earlier_verdicts([tmp_path / "none", tmp_path], "a")
     assert earlier == {"tuned against baseline": "increase"} and earlier_verdicts([tmp_path], "b") == {}
     results = compute(fake, earlier=earlier)
-    said = opening_prose(results).paragraphs[-1]
+    said = claims_prose(results).paragraphs[-1]
     assert said == restated(earlier) and said.endswith("its seeds alone (tuned against baseline: increase).")
     (tmp_path / "summary.json").write_text(summary_json([results]))
     assert earlier_verdicts([tmp_path], fake.name) == earlier
