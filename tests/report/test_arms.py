@@ -4,6 +4,7 @@ import pytest
 
 from hw2tune.records.overview import read_overview
 from hw2tune.replication.rounds import SeedCount
+from hw2tune.report.doctor.examine import examine
 from hw2tune.report.figures.forest import forest_table
 from hw2tune.report.figures.recipes import recipes
 from hw2tune.report.page.opening import basis_facts
@@ -41,6 +42,8 @@ def test_claims_compare_the_winners_of_arms_on_common_seeds(tmp_path, monkeypatc
     for _, row in table.iterrows():
         won = winner(StudyFolder(results.data.overview.folder.arms / row["arm"]))
         assert (row["learning_rate"], row["weight_decay"]) == (won["learning_rate"], won["weight_decay"])
+    found = [one.finding for one in examine(results.data)]
+    assert [text.partition(":")[0] for text in found if "fewer than" in text] == ["Search l2"]
     [text, shown] = search_blocks(results)
     assert [row.cells[:2] for row in shown.rows] == [["l2", "3 of 3"], ["no-l2", "3 of 3"]]
     assert f"hw2tune summarize --from-files {results.data.overview.folder.arms / 'l2'}" in text.paragraphs[0]

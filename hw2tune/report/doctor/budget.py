@@ -31,12 +31,13 @@ def small_budget(data: StudyData) -> Iterator[Finding]:
     if not overview.is_complete or study.configurations is not None or not len(values):
         return
     more = "Go on with the same study: `--trials` or `--budget` with a larger number."
-    needed = limit.TRIALS_PER_HYPERPARAMETER * len(study.space)
+    searched = sum(one.values is None or len(one.values) > 1 for one in study.space.values())  # others are fixed
+    needed = limit.TRIALS_PER_HYPERPARAMETER * searched
     if len(values) < needed:
         yield Finding(
             check="budget",
             finding=f"The search had fewer than {limit.TRIALS_PER_HYPERPARAMETER} trials per hyperparameter.",
-            evidence=f"{counted(len(values), 'drawn trial')} in {counted(len(study.space), 'dimension')}.",
+            evidence=f"{counted(len(values), 'drawn trial')} in {counted(searched, 'dimension')}.",
             remedy=more,
         )
     images = data.dataset.sizes.get("validation", 0) if data.dataset else 0
