@@ -47,6 +47,8 @@ class SeedCount:
         `searches` is the number of complete searches of each arm.
         """
         asked = study.replicates if asked is None else asked
+        if asked != AUTO and (not isinstance(asked, int) or asked < 1):
+            raise StudyFileError(f'replicates: must be "auto" or a number of seeds >= 1, but got {asked!r}')
         if study.searches > 1:
             return cls._of_searches(study, 1 if asked == AUTO else asked, most, searches)
         if asked == AUTO:

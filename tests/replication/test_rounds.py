@@ -223,3 +223,10 @@ def test_options_come_before_the_study_file_and_most_is_for_auto():
     assert str(refusal.value) == (
         "--most 30: is for --replicates auto, and mnist has a number of replicates, 7; give --replicates auto as well"
     )
+
+
+@pytest.mark.parametrize("asked", [0, -1, "many", 2.5])
+def test_what_is_no_number_of_seeds_is_refused(asked):
+    with pytest.raises(StudyFileError) as refusal:
+        SeedCount.of(parse_study(*find_study("mnist")), asked, None)
+    assert str(refusal.value) == f'replicates: must be "auto" or a number of seeds >= 1, but got {asked!r}'
