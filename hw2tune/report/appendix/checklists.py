@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hw2tune.report.appendix.facts import FACTS, Fact
+from hw2tune.report.appendix.data_facts import Fact
+from hw2tune.report.appendix.facts import FACTS
 from hw2tune.report.appendix.limits import limits
 from hw2tune.report.results import StudyResults
 
