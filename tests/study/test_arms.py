@@ -79,7 +79,7 @@ def drawn(study: Study, share: float) -> dict:
 
 
 @settings(max_examples=60, deadline=None)
-@given(ARM, st.floats(0, 1))
+@given(ARM, st.floats(0, 1, allow_subnormal=False))
 def test_an_arm_draws_what_its_entries_allow_and_all_else_as_the_study_does(arm, share):
     try:
         study = study_with(a=arm, b={})
