@@ -31,7 +31,7 @@ def summarized(tmp_path_factory) -> Path:
     )
     assert code == 0, err
     assert_nothing_of_rays(out, err)
-    assert re.search(r"^- L2 1e-4 changes test accuracy by", out, re.MULTILINE)
+    assert re.search(r"^- \w[\w ]*: L2 1e-4 changes test accuracy by", out, re.MULTILINE)
     return folder
 
 
