@@ -1,4 +1,4 @@
-"""The stairs from a command to its work: at most five calls of our own, six for a search."""
+"""The stairs from a command to its work: at most five calls of our own."""
 
 import sys
 from types import SimpleNamespace
@@ -25,10 +25,10 @@ def our_calls():
     return list(dict.fromkeys(reversed(found)))
 
 
-def test_a_study_reaches_tune_in_six_calls(tmp_path, monkeypatch):
+def test_a_study_reaches_tune_in_five_calls(tmp_path, monkeypatch):
     calls = []
 
-    def run_tune(*args, **kwargs):  # stands for the sixth: one more than the aim since arms are searched
+    def run_tune(*args, **kwargs):  # stands for the fifth
         calls.extend([*our_calls(), "run_tune"])
         return RunEnd.INTERRUPTED
 
@@ -37,7 +37,7 @@ def test_a_study_reaches_tune_in_six_calls(tmp_path, monkeypatch):
     monkeypatch.setattr("hw2tune.execution.tune.run_tune", run_tune)
     ended = CliRunner().invoke(app, ["study", "quickstart", "--results-dir", str(tmp_path), "--quiet"])
     assert calls, (ended.output, ended.exception)
-    assert len(calls) <= 6, calls
+    assert len(calls) <= 5, calls
 
 
 def test_summarize_reaches_the_trainings_in_five_calls(tmp_path, monkeypatch):

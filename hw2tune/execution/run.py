@@ -5,7 +5,6 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 
 from optuna.trial import TrialState
 
@@ -42,36 +41,16 @@ def run_trials(
     The folder must be locked and Ray connected; `execute` takes the arguments of `run_tune`. Raises NotWritableError
     where the disk takes no more, and NoTrialFinishedError where the first trials all fail in the same way; both leave a
     study that the same command continues.
-    """
-    recorder = Recorder(study, create_optuna_study(folder, study), folder, tell)
-    recorder.enqueue_references()
-    policy = FailurePolicy(retries=retries)
-    tell(make_plan(study, folder, recorder.rows(), data=data, capacity=cluster.capacity()))
-    for machine, why in cluster.unsuitable.items():
-        tell.note(f"{machine} is excluded: {why}")
-    end = _run_all(recorder, policy, cluster, deadline, partial(execute, data=data))
-    rows = recorder.rows()
-    write_trials_table(folder, rows, list(study.space))
-    tell(StudyFinished(folder=str(folder.root), end=end.value, rows=rows))
-    if end is RunEnd.COMMON_FAILURE:
-        failure = policy.common_failure
-        assert failure is not None
-        where = f"; {folder.trial(0).root.parent}/*/error.txt hold the tracebacks" if failure.traceback else ""
-        raise NoTrialFinishedError(
-            f"{folder.root}: the first {COMMON} trials all failed in the same way, the last one `{failure.reason}`"
-            f"{where}. Mend the cause, and the same command goes on"
-        )
-    return end
-
-
-def _run_all(
-    recorder: Recorder, policy: FailurePolicy, cluster: Cluster, deadline: float | None, execute: Callable[..., RunEnd]
-) -> RunEnd:
-    """One run after another until the study holds its trials or one ends for another reason.
 
     After a run that Ray's failure ended, its trials go on one at a time: one that ends Ray's run again is lost, if
     epochs show that Ray works otherwise.
     """
+    recorder = Recorder(study, create_optuna_study(folder, study), folder, tell)
+    policy = FailurePolicy(retries=retries)
+    recorder.enqueue_references()
+    tell(make_plan(study, folder, recorder.rows(), data=data, capacity=cluster.capacity()))
+    for machine, why in cluster.unsuitable.items():
+        tell.note(f"{machine} is excluded: {why}")
     suspects, begun, epochs = False, False, recorder.epochs_spent
     while recorder.unfinished:
         before = len(recorder.trials(*FINISHED))
@@ -81,10 +60,11 @@ def _run_all(
         if suspects:
             driver.suspects, capacity = True, replace(capacity, concurrency=1)
         try:
-            end = execute(driver, cluster=cluster, capacity=capacity)
+            end = execute(driver, cluster=cluster, capacity=capacity, data=data)
         except RayFailedError as error:
             if driver.ending is RunEnd.INTERRUPTED:
-                return driver.ending
+                end = driver.ending
+                break
             if not driver.live or (suspects and recorder.epochs_spent == epochs):
                 raise RayFailedError(f"{error}; finished trials are kept, run the same command again") from error
             recorder.tell.note(f"{error}; the trials that were running go on one at a time")
@@ -103,8 +83,26 @@ def _run_all(
             case RunEnd.NOT_WRITABLE:
                 raise _what_is_missing(recorder)
             case RunEnd.INTERRUPTED | RunEnd.OUT_OF_TIME | RunEnd.COMMON_FAILURE:
-                return end
-    return RunEnd.COMPLETE
+                break
+    else:
+        end = RunEnd.COMPLETE
+    return _ended(recorder, policy, end)
+
+
+def _ended(recorder: Recorder, policy: FailurePolicy, end: RunEnd) -> RunEnd:
+    """Write the table of trials and tell the end. Raises NoTrialFinishedError for a failure that all trials share."""
+    folder, rows = recorder.folder, recorder.rows()
+    write_trials_table(folder, rows, list(recorder.study.space))
+    recorder.tell(StudyFinished(folder=str(folder.root), end=end.value, rows=rows))
+    if end is RunEnd.COMMON_FAILURE:
+        failure = policy.common_failure
+        assert failure is not None
+        where = f"; {folder.trial(0).root.parent}/*/error.txt hold the tracebacks" if failure.traceback else ""
+        raise NoTrialFinishedError(
+            f"{folder.root}: the first {COMMON} trials all failed in the same way, the last one `{failure.reason}`"
+            f"{where}. Mend the cause, and the same command goes on"
+        )
+    return end
 
 
 def _driver(
