@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from itertools import combinations
 from typing import Any
 
 from hw2tune.study.hyperparameters import Value, identity
 from hw2tune.study.schema import TUNED, Configuration, Study
-from hw2tune.study.space import Bounds, Choice, Distribution, Interval, Space, as_list
+from hw2tune.study.space import Bounds, Choice, Distribution, Interval, Space, as_list, condition_text
 
 CLAIM_SEEDS = 20  # of each search, at most, if there are several
 SEARCH_SEEDS = 10_000  # from one search's seed to the next: those of its claims and its race are nearer
+LONGEST = 61  # characters of an arm's name: a further search's has up to three more, and is a study's name
 
 
 def searches(study: Study) -> list[Study]:
@@ -53,8 +55,8 @@ def search_of(study: Study, arm: str, number: int = 1) -> Study:
         "references": kept,
         "enqueue": [one for one in study.enqueue if _fits(study, one, space=space, training=training)],
         "claims": [
-            {"a": {"of": TUNED}, "b": {"of": TUNED, "with": side.changes, "name": name}}
-            for name, side in sides.items()
+            {"a": {"of": TUNED}, "b": {"of": TUNED, "with": side.changes, "name": side.name}}
+            for side in sides.values()
             if side.changes
         ],
         "arms": {},
@@ -68,16 +70,33 @@ def arm_faults(study: Study) -> Iterator[str]:
     """Yield the faults of arms that a study by itself could not have."""
     if study.searches > 1 and not study.arms:
         yield f"searches: goes with [arms.NAME], of which there is none, but got {study.searches}; leave it out"
-    for arm, entries in study.arms.items():
+    for arm in study.arms:
         if arm in study.references:
             yield f"arms.{arm}: is the name of a reference; take another name"
         if arm in (TUNED, "best") or re.search(r"\.\d+$", arm):
             yield f"arms.{arm}: winners and further searches ({arm}.2) are called so; take another name"
-        for name, one in entries.items():
-            if name not in study.space and _fixed(one) is None:
-                yield f"arms.{arm}.{name}: not in [space]; narrow what is searched there, or fix it to one value"
-            elif name in study.space and _fixed(one) is None and not _within(one, study.space[name]):
-                yield f"arms.{arm}.{name}: must lie in [space] ({study.space[name]}), but got {one}"
+        if len(arm) > LONGEST:
+            yield f"arms.{arm}: must have {LONGEST} characters at most, as further searches are called {arm}.2"
+        yield from _entry_faults(study, arm)
+    for one, other in combinations(study.arms, 2):
+        if one.lower() == other.lower():
+            yield f"arms.{other}: is arms.{one} in other capitals, and some disks cannot hold both; use another name"
+        if _space(study, one) == _space(study, other):
+            yield f"arms.{other}: is the same as arms.{one}, so a claim compares nothing; change an entry"
+
+
+def _entry_faults(study: Study, arm: str) -> Iterator[str]:
+    possible, _ = _space(study, arm)
+    for name, one in study.arms[arm].items():
+        place, whole = f"arms.{arm}.{name}", study.space.get(name)
+        if one.when:
+            yield f"{place}.when: an arm keeps the conditions of [space]; leave it out"
+        if whole is None and _fixed(one) is None:
+            yield f"{place}: not in [space]; narrow what is searched there, or fix it to one value"
+        elif whole and _fixed(one) is None and not _within(one, whole):
+            yield f"{place}: must lie in [space] ({whole}), but got {one}"
+        elif whole and name not in possible:
+            yield f"{place}: exists only{condition_text(whole.when)}, which this arm never has; leave it out"
 
 
 def _space(study: Study, arm: str) -> tuple[dict[str, Distribution], Configuration]:
@@ -85,7 +104,7 @@ def _space(study: Study, arm: str) -> tuple[dict[str, Distribution], Configurati
     entries = study.arms[arm]
     fixed = {name: one.choices[0] for name, one in entries.items() if isinstance(one, Choice)}
     narrowed = {
-        name: one.model_copy(update={"when": one.when or study.space[name].when})
+        name: one.model_copy(update={"when": study.space[name].when})
         for name, one in entries.items()
         if name in study.space
     }

@@ -253,7 +253,8 @@ class Study(BaseModel):
     @cached_property
     def variants(self) -> dict[str, Side]:
         """Configurations of the claims by name, which replicates train: references, the winner, then derived ones."""
-        sides = {side.variant: side for claim in self.claims for side in (claim.a, claim.b)} or {TUNED: Side()}
+        sides = {side.variant: side for claim in self.claims for side in (claim.a, claim.b)}
+        sides = sides or {arm: Side(of=arm) for arm in self.arms} or {TUNED: Side()}
         order = [*self.references, *self.arms, TUNED]
         plain = {name: sides[name] for name in order if name in sides and not sides[name].changes}
         return plain | {name: side for name, side in sides.items() if name not in plain}

@@ -44,7 +44,8 @@ ENTRIES = {
     "beta1": [0.9, [0.8]],
     "augment": ["flip"],
 }
-ARM = st.fixed_dictionaries({}, optional={name: st.sampled_from(entries) for name, entries in ENTRIES.items()})
+DRAWN = {name: st.sampled_from(entries) for name, entries in ENTRIES.items()}
+ARM = st.fixed_dictionaries({}, optional=DRAWN).filter(bool)  # without entries it is the arm beside it
 
 
 def study_with(**arms) -> Study:
@@ -84,8 +85,8 @@ def test_an_arm_draws_what_its_entries_allow_and_all_else_as_the_study_does(arm,
     try:
         study = study_with(a=arm, b={})
     except StudyFileError:
-        # Only entries that cannot go together: momentum, or beta1, with optimizers that have none.
-        assert {"momentum", "beta1"} & arm.keys() and "optimizer" in arm
+        # Only entries that cannot go together: momentum, or beta1, with optimizers or a decay that have none.
+        assert {"momentum", "beta1"} & arm.keys() and {"optimizer", "weight_decay"} & arm.keys()
         return
     one, other = search_of(study, "a"), search_of(study, "b")
     configuration = one.complete(drawn(one, share))
@@ -156,12 +157,58 @@ def test_conditions_on_a_fixed_hyperparameter_are_decided():
             {"a": {"weight_decay": -1.0}},
             "s.toml: arms.a: space.weight_decay: must be a number >= 0, but got -1.0",
         ),
+        (
+            {"a": {"weight_decay": 0.0}, "A": {"weight_decay": 1e-3}},
+            "s.toml: arms.A: is arms.a in other capitals, and some disks cannot hold both; use another name",
+        ),
+        (
+            {"a" * 62: {"weight_decay": 0.0}},
+            f"s.toml: arms.{'a' * 62}: must have 61 characters at most, as further searches are called {'a' * 62}.2",
+        ),
+        (
+            {"a": {"weight_decay": 0.0, "optimizer": "adam"}, "b": {"optimizer": ["adam"], "weight_decay": 0}},
+            "s.toml: arms.b: is the same as arms.a, so a claim compares nothing; change an entry",
+        ),
+        (
+            {"a": {"optimizer": "adam", "momentum": 0.5}},
+            "s.toml: arms.a.momentum: exists only when optimizer = sgd, which this arm never has; leave it out",
+        ),
+        (
+            {"a": {"momentum": {"low": 0.0, "high": 0.5, "when": {"optimzer": "sgd"}}}},
+            "s.toml: arms.a.momentum.when: an arm keeps the conditions of [space]; leave it out",
+        ),
     ],
 )  # fmt: skip
 def test_a_fault_of_an_arm_names_the_arm(arms, fault):
     with pytest.raises(StudyFileError) as refusal:
         study_with(**arms, other={"optimizer": "sgd"})
     assert str(refusal.value) == fault
+
+
+def test_an_arm_of_the_longest_name_may_be_searched_fifty_times():
+    study = study_with(**{"a" * 61: {"weight_decay": 0.0}, "b": {}}).model_copy(update={"searches": 50})
+    assert searches(study)[-2].name == "a" * 61 + ".50"
+
+
+def test_a_side_with_other_values_may_have_a_name_that_no_user_could_give_it():
+    """Its own is of its values: `flip+crop` has a character too many, and five values are longer than a name."""
+    changes = {"augment": "flip+crop", "learning_rate": 0.00012345, "batch_size": 128, "optimizer": "sgd"}
+    claims = [{"a": "a", "b": {"of": "a", "with": changes}}, {"a": "b", "b": {"of": "b", "with": {"batch_size": 32}}}]
+    study = parse_study(
+        tomli_w.dumps(BASE | {"arms": {"a": {"optimizer": "sgd"}, "b": {}}, "claims": claims}), "s.toml"
+    )
+    assert list(study.variants)[2:] == [
+        "a-augment-flip+crop-learning_rate-0.00012345-batch_size-128-optimizer-sgd",
+        "b-batch_size-32",
+    ]
+    for one in searches(study):
+        assert parse_study(dump_study(one), "a.toml") == one and len(one.claims) == 1
+
+
+def test_without_claims_the_winners_of_the_arms_are_what_is_trained():
+    assert list(study_with(a={"optimizer": "adam"}).variants) == ["a"]
+    content = BASE | {"arms": {"a": {"optimizer": "adam"}, "b": {}}, "claims": []}
+    assert list(parse_study(tomli_w.dumps(content), "s.toml").variants) == ["a", "b"]
 
 
 def test_the_winner_must_be_one_of_an_arm_and_several_searches_need_arms():
