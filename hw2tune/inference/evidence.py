@@ -37,7 +37,9 @@ class Evidence:
     over_images: Array | None = None  # (n, n), see `covariance_over_images`; None if predictions are missing
     images: int = 0  # in the test split
     failed: tuple[int, int] = (0, 0)  # seeds on which either side diverged or collapsed
+    failed_seeds: tuple[tuple[int, ...], tuple[int, ...]] = ((), ())
     trained: int = 0  # seeds on which both sides ended, in whatever way
+    ended: tuple[int, ...] = ()  # these seeds
     metric: str = "validation_accuracy"  # objective whose values on test images differ
     worth: float | None = None  # smallest difference that matters, in the unit of the differences
     omitted: list[str] = field(default_factory=list)  # seeds without a pair, unless one diverged, and why
@@ -63,18 +65,16 @@ def default_worth(images: int) -> float:
     return WORTH / math.sqrt(images)
 
 
-def collapsed(accuracies: Array, against: Array, chance: float, least: float) -> tuple[int, int]:
-    """Return on how many seeds of either side (n,) accuracies are not above chance, or far below the side's median.
+def collapsed(accuracies: Array, chance: float, least: float) -> Array:
+    """Return on which seeds (2, n) accuracies are not above chance, or far below the median of their side.
 
     Far is 4 standard deviations, told by the larger median absolute deviation of the two sides, and more than `least`.
     3 of a side's own would mark 11 to 15 % of healthy sides at any n; this marks 2.3 % at n = 5 and 0.4 % at n = 20
     (simulated).
     """
-    both = np.stack([accuracies, against])
-    below = both - np.median(both, axis=1, keepdims=True)
+    below = accuracies - np.median(accuracies, axis=1, keepdims=True)
     far = max(COLLAPSE_DEVIATIONS * np.median(np.abs(below), axis=1).max(), least)
-    marked = (both <= chance) | ((below < -far - SAME) & (both.shape[1] >= COLLAPSE_FROM))
-    return int(marked[0].sum()), int(marked[1].sum())
+    return np.asarray((accuracies <= chance) | ((below < -far - SAME) & (accuracies.shape[1] >= COLLAPSE_FROM)))
 
 
 def gather(
@@ -102,12 +102,15 @@ def gather(
     seeds = [seed for seed in ended if first[seed].chosen and second[seed].chosen and seed not in failed[0] | failed[1]]
     chosen = [[one for seed in seeds if (one := side[seed].chosen)] for side in (first, second)]
     values = [np.array([one.measured(objective.metric) for one in side], float) for side in chosen]
-    accuracies = [np.array([one.accuracy for one in side]) for side in chosen]
+    accuracies = np.array([[one.accuracy for one in side] for side in chosen])
     pairs = [arrays(seed) for seed in seeds]
     labels, correct = right_predictions(pairs)
     images = max((one.total for one in chosen[0]), default=0)
     chance = float(np.bincount(labels).max() / len(labels)) if labels is not None and len(labels) else 0.0
-    low = collapsed(accuracies[0], accuracies[1], chance, default_worth(max(images, 1))) if seeds else (0, 0)
+    low = collapsed(accuracies, chance, default_worth(max(images, 1))) if seeds else accuracies > 0
+    first_failed, second_failed = (
+        (*sorted(side), *np.array(seeds, int)[marked].tolist()) for side, marked in zip(failed, low, strict=True)
+    )
     usual = default_worth(images) if images and objective.is_share else None
     sides = (variant, first), (against, second)
     return Evidence(
@@ -117,8 +120,10 @@ def gather(
         differences=sign_of(objective.direction) * (values[0] - values[1]),
         over_images=None if correct is None else _over_images(objective, correct, pairs),
         images=images,
-        failed=(len(failed[0]) + low[0], len(failed[1]) + low[1]),
+        failed=(len(first_failed), len(second_failed)),
+        failed_seeds=(first_failed, second_failed),
         trained=len(ended),
+        ended=tuple(ended),
         metric=objective.name,
         worth=usual if worth is None else worth / objective.scale,
         omitted=[

@@ -119,7 +119,7 @@ def _tested(data: StudyData, claim: Claim) -> ClaimResult | Tested:
     metric = data.overview.study.objective
     evidence = gather(variant, replicates, against, others, arrays=predictions, metric=metric, worth=claim.worth)
     if study.searches > 1:
-        evidence = by_search(evidence, [search_of_seed(study, seed) for seed in evidence.seeds])
+        evidence = by_search(evidence, partial(search_of_seed, study))
     if not evidence.seeds:
         return found(verdict=MISSING, sentence=_missing(data, variant, against))
     subject = claim.sentence or subject_of(data, variant, against)

@@ -46,6 +46,7 @@ def test_a_seed_on_which_one_side_diverged_is_counted_and_has_no_pair() -> None:
     theirs = [replicate(1, 8), replicate(2, 8), replicate(3, None, "failed")]
     found = gather("a", ours, "b", theirs, arrays=lambda seed: (None, None))
     assert (found.seeds, found.trained, found.failed) == ((1,), 3, (1, 0))
+    assert (found.ended, found.failed_seeds) == ((1, 2, 3), ((2,), ()))
     assert found.omitted == ["b failed on seed 3", "b was not trained on seed 4"]
 
 
@@ -127,20 +128,26 @@ def test_predictions_of_other_images_or_missing_ones_leave_the_images_out() -> N
         assert gather("a", sides[0], "b", sides[1], arrays=pairs.__getitem__).over_images is None
 
 
+def on_seeds(ours: np.ndarray, theirs: np.ndarray, chance: float, least: float) -> tuple[int, int]:
+    """On how many seeds either side collapsed."""
+    first, second = collapsed(np.stack([ours, theirs]), chance, least).sum(axis=1)
+    return int(first), int(second)
+
+
 def test_a_side_at_chance_has_collapsed_and_so_has_one_far_below_its_other_seeds() -> None:
     good = np.array([0.91, 0.92, 0.93, 0.94, 0.95])
-    assert collapsed(good, good, 0.5, 0.01) == (0, 0)
-    assert collapsed(np.array([0.5, 0.9]), np.array([0.9, 0.51]), 0.5, 0.01) == (1, 0)
+    assert on_seeds(good, good, 0.5, 0.01) == (0, 0)
+    assert on_seeds(np.array([0.5, 0.9]), np.array([0.9, 0.51]), 0.5, 0.01) == (1, 0)
     # The medians are 0.92 and 0.93, the median deviations from them 0.01, so the limit 0.92 - 4 * 0.014826 = 0.8607.
-    assert collapsed(np.array([0.91, 0.92, 0.93, 0.94, 0.860]), good, 0.1, 0.01) == (1, 0)
-    assert collapsed(np.array([0.91, 0.92, 0.93, 0.94, 0.861]), good, 0.1, 0.01) == (0, 0)
-    assert collapsed(np.array([0.91, 0.92, 0.93, 0.94, 0.860]), good, 0.1, 0.07) == (0, 0)  # too little to matter
-    assert collapsed(np.array([0.3, 0.92, 0.93]), good[:3], 0.1, 0.01) == (0, 0)  # three seeds tell no deviation
+    assert on_seeds(np.array([0.91, 0.92, 0.93, 0.94, 0.860]), good, 0.1, 0.01) == (1, 0)
+    assert on_seeds(np.array([0.91, 0.92, 0.93, 0.94, 0.861]), good, 0.1, 0.01) == (0, 0)
+    assert on_seeds(np.array([0.91, 0.92, 0.93, 0.94, 0.860]), good, 0.1, 0.07) == (0, 0)  # too little to matter
+    assert on_seeds(np.array([0.3, 0.92, 0.93]), good[:3], 0.1, 0.01) == (0, 0)  # three seeds tell no deviation
 
 
 def test_few_healthy_sides_are_marked_as_collapsed() -> None:
     rng = np.random.default_rng(0)
-    marked = [sum(collapsed(*rng.normal(0.9, 0.01, (2, n)), 0.1, 0.0)) > 0 for n in (5, 20) for _ in range(500)]
+    marked = [sum(on_seeds(*rng.normal(0.9, 0.01, (2, n)), 0.1, 0.0)) > 0 for n in (5, 20) for _ in range(500)]
     assert sum(marked[:500]) < 40 and sum(marked[500:]) < 10
 
 
