@@ -64,6 +64,7 @@ class ReplicatesRun:
     most: int | None  # seeds at most with "auto"; None with a number
     seeds: tuple[int, ...]
     claims: tuple[dict[str, Any], ...] | None  # as in the study file; None in the first version, which noted none
+    each: int = 0  # seeds of each search, if `asked` is a number of searches
 
 
 def replicates_runs(entries: Iterable[Mapping[str, Any]]) -> list[ReplicatesRun]:
@@ -84,6 +85,7 @@ def replicates_runs(entries: Iterable[Mapping[str, Any]]) -> list[ReplicatesRun]
                     most=noted.get("most"),
                     seeds=tuple(seeds),
                     claims=tuple(claims) if isinstance(claims, list) else None,
+                    each=noted.get("each", 0),
                 )
             )
     return found
@@ -92,7 +94,8 @@ def replicates_runs(entries: Iterable[Mapping[str, Any]]) -> list[ReplicatesRun]
 def planned(entries: Iterable[Mapping[str, Any]], claims: Sequence[Claim]) -> tuple[int, int | None]:
     """Return the number of claims ever made, by `claims` or a run of replicates, and the fixed number of seeds.
 
-    The latter is None unless every run asked for the same number and no claim came after the first run.
+    The latter, of searches if claims are about these, is None unless every run asked for the same number, on as many
+    seeds each, and no claim came after the first run.
     """
     asked = replicates_runs(entries)
     made: list[Any] = []
@@ -100,8 +103,8 @@ def planned(entries: Iterable[Mapping[str, Any]], claims: Sequence[Claim]) -> tu
     for each in (*(_read(run.claims) for run in asked), claims):
         made += [sides for one in each if (sides := _sides(one)) not in made]
         first = first or len(made)
-    numbers = {run.asked for run in asked}
-    number = numbers.pop() if len(numbers) == 1 and len(made) == first else None
+    numbers = {(run.asked, run.each) for run in asked}
+    number, _ = numbers.pop() if len(numbers) == 1 and len(made) == first else (None, 0)
     return len(made), None if number == "auto" else number
 
 

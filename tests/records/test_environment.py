@@ -6,7 +6,7 @@ import sys
 from types import SimpleNamespace
 
 from hw2tune.records import environment
-from hw2tune.records.environment import ReplicatesRun, add_run, commit, replicates_runs, runs
+from hw2tune.records.environment import ReplicatesRun, add_run, commit, planned, replicates_runs, runs
 from hw2tune.records.layout import StudyFolder
 
 
@@ -61,3 +61,15 @@ def test_runs_of_replicates_say_what_was_asked_for_and_those_of_earlier_versions
         ReplicatesRun(started="", asked=2, most=None, seeds=(1, 2), claims=(claim,)),
         ReplicatesRun(started="2026-11-28", asked="auto", most=3, seeds=(1, 2, 3), claims=None),
     ]
+
+
+def test_a_number_was_fixed_only_if_every_run_asked_for_it_in_the_same_unit():
+    """Seven searches are no seven seeds, and seeds added to each of seven searches are a second look at them."""
+
+    def run(asked, each=None):
+        noted = {"asked": asked, "most": None} | ({} if each is None else {"each": each})
+        return {"seeds": {"replicates": [1]}, "replicates": noted}
+
+    assert planned([run(7), run(7, 0)], []) == (0, 7)
+    assert planned([run(7, 1), run(7, 1)], []) == (0, 7)
+    assert planned([run(7, 0), run(7, 1)], []) == planned([run(7, 1), run(7, 3)], []) == (0, None)
