@@ -49,8 +49,9 @@ def folder(text: str | Path, said_by: str) -> Path:
 def results_folder(text: str | Path) -> Path:
     """Return the folder of studies. Raises PathError also for a study's own folder, which is one level too deep."""
     path = folder(text, "--results-dir")
-    if (path / "study.toml").exists() and any((path / name).exists() for name in ("optuna.journal", "arms")):
-        raise PathError(f"--results-dir {path}: is a study's folder; name the one above it, {path.parent}")
+    study = path.parent if path.name == "arms" else path
+    if (study / "study.toml").exists() and any((study / name).exists() for name in ("optuna.journal", "arms")):
+        raise PathError(f"--results-dir {path}: is a study's folder; name the one above it, {study.parent}")
     return path
 
 

@@ -52,6 +52,14 @@ def test_a_studys_own_folder_is_one_level_too_deep_for_results(tmp_path):
     )
 
 
+def test_the_folder_of_a_studys_arms_is_two_levels_too_deep_for_results(tmp_path):
+    arms = write_fake_study(tmp_path, trials=2, seeds=0).arms
+    arms.mkdir()
+    assert refusal(results_folder, arms) == (
+        f"--results-dir {arms}: is a study's folder; name the one above it, {tmp_path}"
+    )
+
+
 def test_a_place_that_cannot_be_written_is_known_before(tmp_path):
     (tmp_path / "file").write_text("")
     refuse_unwritable(tmp_path / "new" / "deep", "report")

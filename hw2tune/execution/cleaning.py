@@ -61,7 +61,7 @@ def find(results: str | Path, names: Sequence[str] = (), kinds: Collection[str] 
         if name not in aside:
             find_folder(place, name)
     for name in dict.fromkeys(names or [*(folder.name for folder in study_folders(place)), *aside, ""]):
-        owner = owner_of(StudyFolder(place / name)) if name else None
+        owner = owner_of(StudyFolder.named(place, name)) if name else None
         if owner is None:
             found += _leftovers(place, name, notes)
         else:
@@ -75,7 +75,7 @@ def _leftovers(results: Path, study: str, notes: list[str]) -> list[Leftover]:
     """Find what can go of a study, or without a name of the machine."""
     if not study:
         return [*leftover(DECODED, "", cached_files()), *leftover(SCRATCH, "", find_abandoned())]
-    folder, aside = StudyFolder(results / study), set_aside(results, study)
+    folder, aside = StudyFolder.named(results, study), set_aside(results, study)
     try:
         return [*(in_study(folder) if folder.study_file.exists() else []), *aside]
     except Hw2tuneError as error:
@@ -87,7 +87,7 @@ def remove(leftovers: Leftovers) -> Leftovers:
     """Remove what was found and still can go; return what has gone. A study that runs meanwhile is left alone."""
     gone, notes = list[Leftover](), list[str]()
     for study in dict.fromkeys(one.study for one in leftovers.found):
-        folder = StudyFolder(leftovers.results / study)
+        folder = StudyFolder.named(leftovers.results, study)
         try:
             with _held(folder) if study and folder.root.is_dir() else contextlib.nullcontext():
                 # Under the lock: a run may have begun and ended since it was shown.

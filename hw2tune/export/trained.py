@@ -202,7 +202,8 @@ def _trial(data: StudyData, variant: str | None, number: int | None) -> TrialRow
         row = data.overview.best
         if row is None:
             raise StudyFolderError(
-                f"{data.name}: no trial has a value yet, so there are no weights; `hw2tune study {data.name}` goes on"
+                f"{data.name}: no trial has a value yet, so there are no weights; `hw2tune study "
+                f"{data.overview.folder.study_name}` goes on"
             )
     else:
         row = data.overview.labelled(variant or "")

@@ -55,12 +55,26 @@ class StudyFolder:
     logs = Below("logs")
     arms = Below("arms")  # a results folder: the searches of a study with arms
 
+    @classmethod
+    def named(cls, results: Path, name: str) -> StudyFolder:
+        """Return the folder of this name in commands, which may not exist."""
+        study, _, arm = name.partition("/")
+        return cls(results / study / "arms" / arm) if arm else cls(results / study)
+
+    @property
+    def is_arm(self) -> bool:
+        """Return whether it is of the search of an arm."""
+        return self.root.parent.name == "arms" and os.path.lexists(self.root.parents[1] / "study.toml")
+
+    @property
+    def study_name(self) -> str:
+        """Name of the study, also of an arm's."""
+        return self.root.parents[1].name if self.is_arm else self.root.name
+
     @property
     def name(self) -> str:
         """Name in commands; of an arm's search with its study's, as `mnist-l2/no-l2`."""
-        arms = self.root.parent
-        within = arms.name == "arms" and os.path.lexists(arms.parent / "study.toml")
-        return f"{arms.parent.name}/{self.root.name}" if within else self.root.name
+        return f"{self.study_name}/{self.root.name}" if self.is_arm else self.root.name
 
     @property
     def has_run(self) -> bool:

@@ -53,7 +53,7 @@ def stop_run(results: str | Path, name: str, *, now: bool, timeout: float, say: 
     if owner is not None:
         _Ending(owner, results, name, say).end(now=now, timeout=timeout)
     seconds = time.monotonic() - began
-    folder = StudyFolder(reading(results, name) / name) if owner else reading_study(results, name)
+    folder = StudyFolder.named(reading(results, name), name) if owner else reading_study(results, name)
     overview = read_overview(folder) if folder.study_file.exists() else None
     stale = None if owner else recorded_owner(folder)
     return Stop(name=name, ended=owner, seconds=seconds, stale=stale, overview=overview)
@@ -156,7 +156,7 @@ def _process_of(owner: Owner, name: str, results: str) -> psutil.Process | None:
 def _runs(process: psutil.Process, name: str) -> bool:
     """Return whether a process can be the one that runs the study; of another user's, which no signal reaches, True."""
     try:
-        held = any(Path(file.path).parts[-2:] == (name, "lock") for file in process.open_files())
+        held = any(Path(file.path).parts[-2:] == (Path(name).name, "lock") for file in process.open_files())
         return held or any(Path(word).name == "hw2tune" for word in process.cmdline()[:3])
     except psutil.AccessDenied:
         return True

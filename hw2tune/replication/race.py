@@ -46,7 +46,7 @@ def candidates(overview: Overview, race: int) -> list[TrialRow]:
     if not ranked:
         raise StudyFolderError(
             f"{overview.folder.root}: no trial has a value, so there is nothing to replicate; "
-            f"`hw2tune study {overview.study.name}` goes on with the search"
+            f"`hw2tune study {overview.folder.study_name}` goes on with the search"
         )
     distinct: dict[object, TrialRow] = {}
     for row in ranked:

@@ -107,7 +107,7 @@ def refuse_nothing_to_report(data: StudyData) -> None:
     if not data.overview.every_finished:
         raise StudyFolderError(
             f"{folder.root}: no trial of `{folder.name}` has finished, so there is nothing to report; "
-            f"`hw2tune study {folder.name}` runs it"
+            f"`hw2tune study {folder.study_name}` runs it"
         )
     refuse_links_out(folder.root)
 

@@ -84,7 +84,7 @@ def reading_checkpoints(results: str | Path, name: str, trial: int) -> Path:
 def owner_at(results: str | Path, name: str) -> Owner | None:
     """The process that runs study `name` now, in a results folder or behind a URL, or None."""
     if not is_url(results):
-        return owner_of(StudyFolder(Path(results) / name))
+        return owner_of(StudyFolder.named(Path(results), name))
     living = RemoteStudy(open_store(str(results)), name).living()
     return living.owner if living else None
 
