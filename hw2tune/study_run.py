@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from hw2tune.data.dataset import Dataset
-from hw2tune.errors import NoTrialFinishedError, StudyFolderError
+from hw2tune.errors import NoTrialFinishedError
 from hw2tune.events import Listeners, StudyFinished
 from hw2tune.execution.machine import this_machine
 from hw2tune.execution.preflight import preflight
@@ -21,13 +22,12 @@ from hw2tune.records.lock import make_folder
 from hw2tune.records.opening import opened, refuse_another_study, refuse_in_use
 from hw2tune.records.overview import Overview, read_overview, with_searches
 from hw2tune.records.remote.mirror import mirrored, reading_study
-from hw2tune.records.remote.store import is_url, shown
 from hw2tune.records.trials.rows import trial_rows
 from hw2tune.records.trials.states import COMPLETE, INTERRUPTED
 from hw2tune.records.trials.storage import read_trials
 from hw2tune.resources import Capacity, find_capacity
 from hw2tune.search.driver import RunEnd
-from hw2tune.search.view import take_over
+from hw2tune.search.view import fitting, take_over
 from hw2tune.study.arms import searches
 from hw2tune.study.file import may_change
 from hw2tune.study.schema import Study
@@ -41,10 +41,6 @@ def run_on(
     deadline = None if request.time_budget is None else time.monotonic() + request.time_budget
     study = resolve(request)
     run = _Run(connection=connection, request=request, tell=tell, deadline=deadline, execute=execute)
-    if study.arms and is_url(request.results):
-        raise StudyFolderError(
-            f"{shown(request.results)}: a study with arms is not kept behind a URL; name a folder with --results-dir"
-        )
     with optuna_silenced(), mirrored(request.results, [study.name], tell.note) as results:
         return (run.arms if study.arms else run.search)(results, study, fresh=request.fresh)
 
@@ -66,7 +62,7 @@ class _Run:
             refuse_in_use(folder)
         elif (before := refuse_another_study(folder, study)) and (there := _finished(study, before, tell)):
             return there
-        known = None if request.warm_start is None else reading_study(request.results, request.warm_start)
+        self.refuse_unfit([study])
         data = data or _checked_images(study, folder, before, request, tell)
         # Ray and Tune take seconds to import: not before everything that may refuse has been looked at. The folder is
         # touched last: a command that is refused changes nothing.
@@ -75,8 +71,8 @@ class _Run:
             from hw2tune.execution.run import run_trials
             from hw2tune.execution.tune import run_tune
 
-            if known is not None:
-                tell.note(take_over(study, folder, known))
+            if self.known is not None:
+                tell.note(take_over(study, folder, self.known))
             _note_run(study, folder, data, cluster.capacity(), tell)
             end = run_trials(
                 study, folder=folder, data=data, cluster=cluster, tell=tell, retries=request.retries,
@@ -91,6 +87,7 @@ class _Run:
             refuse_in_use(folder)
         elif (before := refuse_another_study(folder, study)) and _complete(before, study):
             return _with_claims_of(study, before, tell)
+        self.refuse_unfit(searches(study))
         data = _checked_images(study, folder, before, self.request, tell)
         cluster, end = self.connection.cluster(meanwhile="hw2tune.execution.run"), RunEnd.COMPLETE
         with opened(results, study, data, fresh=fresh, say=tell.note, known=before) as folder:
@@ -101,6 +98,18 @@ class _Run:
                 if end is not RunEnd.COMPLETE:
                     break
         return StudyResult(read_overview(folder), end)
+
+    @cached_property
+    def known(self) -> Overview | None:
+        """The study whose trials the samplers shall know."""
+        name = self.request.warm_start
+        return None if name is None else read_overview(reading_study(self.request.results, name))
+
+    def refuse_unfit(self, studies: Sequence[Study]) -> None:
+        """Raise StudyFolderError for a study whose sampler could know nothing of `known`."""
+        if self.known is not None:
+            for study in studies:
+                fitting(study, self.known)
 
 
 def _finished(study: Study, overview: Overview, tell: Listeners) -> StudyResult | None:

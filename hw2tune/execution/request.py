@@ -15,12 +15,14 @@ from hw2tune.data.dataset import Dataset
 from hw2tune.data.load import load_dataset
 from hw2tune.data.own import OwnOptions
 from hw2tune.data.splits import overlap_caveat, refuse_overlap, with_fewer
+from hw2tune.errors import StudyFolderError
 from hw2tune.events import Listeners
 from hw2tune.execution.machine import this_machine
 from hw2tune.interrupt import start_deaf_thread
 from hw2tune.loggers import silenced
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.remote.mirror import reading
+from hw2tune.records.remote.store import is_url, shown
 from hw2tune.resources import Capacity, ResourceRequest, find_capacity
 from hw2tune.study.file import find_study, parse_study
 from hw2tune.study.schema import NAME_PATTERN, Study
@@ -49,14 +51,19 @@ class Request:
 
 
 def resolve(request: Request) -> Study:
-    """The study file with the options laid over it. Raises StudyFileError."""
+    """The study file with the options laid over it. Raises StudyFileError, and StudyFolderError for arms at a URL."""
     plain = re.fullmatch(NAME_PATTERN, request.study)  # it may stand in the results
     text, place = find_study(request.study, results=reading(request.results, request.study) if plain else None)
     given = {key: value for key, value in request.overrides.items() if value is not None}
     folder, file = StudyFolder(Path(place).parent), Path(place).name
     if file == folder.study_file.name and folder.has_run:  # a folder may have been copied or renamed
         given = {"name": folder.name} | given
-    return parse_study(text, place, given)
+    study = parse_study(text, place, given)
+    if study.arms and is_url(request.results):
+        raise StudyFolderError(
+            f"{shown(request.results)}: a study with arms is not kept behind a URL; name a folder with --results-dir"
+        )
+    return study
 
 
 def load_for(

@@ -7,6 +7,7 @@ import errno
 import os
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
@@ -15,10 +16,11 @@ from hw2tune.data.dataset import Dataset
 from hw2tune.errors import StudyFolderError
 from hw2tune.records.atomic import not_writable, write_atomically
 from hw2tune.records.dataset import keep_images
-from hw2tune.records.layout import KEPT_FILES, StudyFolder
+from hw2tune.records.layout import KEPT_FILES, StudyFolder, study_folders
 from hw2tune.records.leftovers import set_aside, size_of
 from hw2tune.records.lock import Say, in_use, locked, make_folder, owner_of
 from hw2tune.records.overview import Overview, read_overview, without_trials
+from hw2tune.study.arms import searches
 from hw2tune.study.file import differences, dump_study
 from hw2tune.study.schema import Study
 
@@ -49,18 +51,20 @@ def opened(
 def refuse_another_study(folder: StudyFolder, study: Study) -> Overview | None:
     """Return what the folder holds of the study; None before it was run.
 
-    Raises StudyFolderError if the folder is in use or holds another study, naming what differs.
+    Raises StudyFolderError if the folder is in use or holds another study, naming what differs; also for an arm that
+    was removed and comes back as another one.
     """
     refuse_in_use(folder)
     there = _refuse_different(folder, study, None)
-    return there and read_overview(folder, there)
+    arms = [_refuse_different(StudyFolder(folder.arms / search.name), search, None) for search in searches(study)]
+    return there and read_overview(folder, replace(there, searches=tuple(filter(None, arms))))
 
 
 def refuse_in_use(folder: StudyFolder) -> None:
-    """Raise StudyFolderError if a process runs the study."""
-    owner = owner_of(folder)
-    if owner is not None:
-        raise in_use(folder.root, owner, folder.owner)
+    """Raise StudyFolderError if a process runs the study, or is at one of its arms."""
+    for one in (folder, *study_folders(folder.arms)):
+        if (owner := owner_of(one)) is not None:
+            raise in_use(one.root, owner, one.owner)
 
 
 def _refuse_different(folder: StudyFolder, study: Study, known: Overview | None) -> Overview | None:
@@ -73,10 +77,11 @@ def _refuse_different(folder: StudyFolder, study: Study, known: Overview | None)
         )
     there = without_trials(folder, known)
     if changed := differences(there.study, study):
+        other = f"continue that one (`hw2tune study {folder.study_file}`), use another --name"
+        if folder.is_arm:
+            other = "give the arm another name"
         raise StudyFolderError(
-            f"{folder.root}: holds a different study ({'; '.join(changed)}); "
-            f"continue that one (`hw2tune study {folder.study_file}`), use another --name, or move it aside with "
-            "--fresh"
+            f"{folder.root}: holds a different study ({'; '.join(changed)}); {other}, or move it aside with --fresh"
         )
     return there
 

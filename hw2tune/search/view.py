@@ -25,7 +25,7 @@ from hw2tune.records.atomic import write_atomically
 from hw2tune.records.dataset import images_of, read_dataset
 from hw2tune.records.environment import runs
 from hw2tune.records.layout import StudyFolder
-from hw2tune.records.overview import read_overview
+from hw2tune.records.overview import Overview
 from hw2tune.records.trials.rows import LABEL, besides, best_first, configuration_of, failed_by_itself
 from hw2tune.study.hyperparameters import Value, identity
 from hw2tune.study.objectives import PARAMETERS, SECONDS, best_epoch
@@ -139,35 +139,41 @@ def _ended(one: FrozenTrial, values: list[float], *, otherwise: TrialState, **mo
     return told
 
 
-def take_over(study: Study, folder: StudyFolder, other: StudyFolder) -> str:
-    """Copy what fits of another study's finished trials into `warm-start.json`; return a note of how many.
+def fitting(study: Study, other: Overview) -> list[dict[str, Any]]:
+    """Return the finished trials of another study that this one could draw, each with its value.
 
     Raises StudyFolderError if it has another objective, this study has a second one, or nothing fits.
     """
-    overview = read_overview(other)
-    if overview.study.objective != study.objective:
-        raise StudyFolderError(
-            f"--warm-start {other.name}: its objective is {overview.study.objective}, and not {study.objective}"
-        )
+    place = f"--warm-start {other.folder.name}"
+    if other.searches:
+        names = ", ".join(search.folder.name for search in other.searches)
+        raise StudyFolderError(f"{place}: has its trials in arms; use one of {names}")
+    if other.study.objective != study.objective:
+        raise StudyFolderError(f"{place}: its objective is {other.study.objective}, and not {study.objective}")
     if study.second_objective:
         raise StudyFolderError(
-            f"--warm-start {other.name}: its {study.second_objective} are not known to this study; "
+            f"{place}: its {study.second_objective} are not known to this study; "
             "leave out --warm-start or second_objective"
         )
-    rows = best_first(overview.rows, study.direction)
-    fitting = [
-        {"params": fit, "value": row.value}
-        for row in rows
-        if (fit := _fitting(study, overview.study, row.params)) is not None
-    ]
-    if not fitting:
-        raise StudyFolderError(
-            f"--warm-start {other.name}: none of its {len(rows)} trials with a value lies in this study's space"
-        )
-    content = {"from": other.name, "observations": fitting}
+    rows, here = best_first(other.rows, study.direction), study.name
+    fits = ((_fitting(study, other.study, row.params), row.value) for row in rows)
+    found = [{"params": params, "value": value} for params, value in fits if params is not None]
+    if not found:
+        raise StudyFolderError(f"{place}: none of its {len(rows)} trials with a value lies in the space of {here}")
+    return found
+
+
+def take_over(study: Study, folder: StudyFolder, other: Overview) -> str:
+    """Copy what fits of another study's finished trials into `warm-start.json`; return a note of how many.
+
+    Raises StudyFolderError as `fitting`.
+    """
+    found, name = fitting(study, other), other.folder.name
+    content = {"from": name, "observations": found}
     write_atomically(folder.root / WARM_START, json.dumps(content, indent=1) + "\n", durable=True)
-    told = f"{len(fitting)} of {len(rows)} finished trials of {other.name} are known to the sampler"
-    here, there = (images_of(read_dataset(one), runs(one)).get("checksum") for one in (folder, other))
+    whole = len(best_first(other.rows, study.direction))
+    told = f"{len(found)} of {whole} finished trials of {name} are known to the sampler"
+    here, there = (images_of(read_dataset(one), runs(one)).get("checksum") for one in (folder, other.folder))
     return told + (", though their images were others" if here and there and here != there else "")
 
 

@@ -14,8 +14,9 @@ from hw2tune.execution.request import Connection, Request
 from hw2tune.export.trained import find_model
 from hw2tune.integrations.dashboard.folders import ShownFolders
 from hw2tune.records.layout import StudyFolder
-from hw2tune.records.lock import owner_of
+from hw2tune.records.lock import locked, owner_of, this_process
 from hw2tune.records.overview import find_folder, read_overview
+from hw2tune.records.remote.mirror import owner_at
 from hw2tune.records.trials.states import DIVERGED
 from hw2tune.resources import ResourceRequest
 from hw2tune.search.driver import Assignment, EpochResult, Outcome, RunEnd
@@ -57,10 +58,10 @@ class Scripted(Connection):
 
 
 class Executor:
-    """Trains nothing: an epoch of `validation_accuracy` 0.5 for each trial, noted by the folder of its search."""
+    """Trains nothing: an epoch of one `validation_accuracy` for each trial, noted by the folder of its search."""
 
-    def __init__(self, dies_at=None, ends_at=None):
-        self.trained, self.dies_at, self.ends_at = [], dies_at, ends_at
+    def __init__(self, dies_at=None, ends_at=None, accuracy=0.5):
+        self.trained, self.dies_at, self.ends_at, self.accuracy = [], dies_at, ends_at, accuracy
 
     def __call__(self, driver, **_):
         while isinstance(given := driver.next(), Assignment):
@@ -69,9 +70,10 @@ class Executor:
                 raise KilledError  # as kill -9: nothing is written any more
             if len(self.trained) == self.ends_at:
                 return RunEnd.OUT_OF_TIME
-            assert owner_of(StudyFolder(folder.root.parents[1])) is not None, "the study itself is locked as well"
+            own = StudyFolder(folder.root.parents[1]) if folder.root.parent.name == "arms" else folder
+            assert owner_of(own) is not None, "the study itself is locked as well"
             self.trained.append((folder.name, given.trial, given.hyperparameters))
-            record = {"epoch": 1, "validation_accuracy": 0.5, "images_per_second": 1.0, "epoch_seconds": 0.1}
+            record = {"epoch": 1, "validation_accuracy": self.accuracy, "images_per_second": 1.0, "epoch_seconds": 0.1}
             driver.epoch(given.trial, EpochResult(record=record, checkpoint=b""))
             driver.ended(given.trial, Outcome(machine="a"))
         return RunEnd.COMPLETE
@@ -149,6 +151,52 @@ def test_more_trials_are_searched_in_every_arm_and_an_arm_may_be_added_but_not_c
         run(tmp_path, Executor(), without)
 
 
+def test_an_arm_that_was_removed_comes_back_as_it_was_or_not_at_all(tmp_path):
+    run(tmp_path, Executor())
+    kept = FILE.partition("[arms.no-l2]")[0]
+    other = "[arms.weak]\nweight_decay = 1e-4\n"
+    run(tmp_path, Executor(), kept + other)
+    folder, execute = StudyFolder(tmp_path / "results" / "sides"), Executor()
+    before = folder.study_file.read_bytes()
+    with pytest.raises(StudyFolderError) as refusal:
+        run(tmp_path, execute, kept + "[arms.new]\nweight_decay = 1e-3\n[arms.no-l2]\nweight_decay = 1e-5\n")
+    assert str(refusal.value) == (
+        f"{folder.arms / 'no-l2'}: holds a different study (space.weight_decay.choices: [0.0] -> [1e-05]); give the "
+        "arm another name, or move it aside with --fresh"
+    )
+    assert execute.order == [] and folder.study_file.read_bytes() == before, "before the new arm is searched"
+    run(tmp_path, execute, FILE)
+    assert execute.order == []
+
+
+def test_an_arm_that_another_process_summarizes_by_itself_keeps_the_study_waiting(tmp_path):
+    run(tmp_path, Executor())
+    arm = StudyFolder(tmp_path / "results" / "sides" / "arms" / "no-l2")
+    with locked(arm):
+        for options in ({"fresh": True}, {"overrides": {"trials": 4}}):
+            execute = Executor()
+            with pytest.raises(StudyFolderError, match=f"{arm.root}: process .* runs this study"):
+                run(tmp_path, execute, **options)
+            assert execute.order == []
+        assert owner_at(tmp_path / "results", "sides/no-l2") == this_process(), "so that `stop sides/no-l2` ends it"
+
+
+def test_a_warm_start_that_does_not_fit_an_arm_is_refused_before_the_first_is_searched(tmp_path):
+    pilot = FILE.partition("[arms.l2]")[0].replace('"sides"', '"pilot"').replace(", or_zero = true", "")
+    run(tmp_path, Executor(), pilot.replace("trials = 3", "trials = 2"))
+    execute, results = Executor(), tmp_path / "results"
+    with pytest.raises(StudyFolderError) as refusal:
+        run(tmp_path, execute, warm_start="pilot")
+    assert str(refusal.value) == "--warm-start pilot: none of its 2 trials with a value lies in the space of no-l2"
+    assert not (results / "sides").exists() and execute.order == []
+    run(tmp_path, execute)
+    with pytest.raises(StudyFolderError) as refusal:
+        run(tmp_path, Executor(), pilot.replace('"pilot"', '"next"'), warm_start="sides")
+    assert str(refusal.value) == "--warm-start sides: has its trials in arms; use one of sides/l2, sides/no-l2"
+    run(tmp_path, Executor(), pilot.replace('"pilot"', '"next"'), warm_start="sides/l2")
+    assert (results / "next" / "warm-start.json").exists()
+
+
 def test_fresh_sets_the_study_aside_with_all_its_arms(tmp_path):
     run(tmp_path, Executor())
     execute = Executor()
@@ -165,7 +213,11 @@ def test_an_arm_is_found_by_its_name_behind_the_studys(tmp_path):
     with pytest.raises(StudyFolderError) as refusal:
         find_folder(results, "sides/l1")
     assert str(refusal.value) == f"{results}/sides: no arm `l1`; it has l2, no-l2"
-    assert [one.study for one in cleaning.find(results, ["sides"]).found] == ["sides"]  # last.pt of the arms' trials
+    of_study, of_arm = (cleaning.find(results, [name]) for name in ("sides", "sides/no-l2"))
+    assert [(one.study, one.count) for one in of_study.found] == [("sides", 6)]  # last.pt of the arms' trials
+    assert [(one.study, one.count) for one in of_arm.found] == [("sides/no-l2", 3)]
+    assert [one.count for one in cleaning.remove(of_arm).found] == [3]
+    assert [(one.study, one.count) for one in cleaning.find(results, ["sides"]).found] == [("sides", 3)]
 
 
 def test_an_arm_of_which_every_trial_failed_is_named(tmp_path):
@@ -214,11 +266,13 @@ def test_check_counts_the_cost_of_every_search_that_is_left(tmp_path):
 def test_results_behind_a_url_are_refused(tmp_path):
     (tmp_path / "sides.toml").write_text(FILE)
     request = Request(study=str(tmp_path / "sides.toml"), results=f"file://{tmp_path}/store")
-    with Scripted(ResourceRequest(), Listeners()) as connection, pytest.raises(StudyFolderError) as refusal:
-        run_on(connection, request, Listeners())
-    assert str(refusal.value).endswith(
-        "/store: a study with arms is not kept behind a URL; name a folder with --results-dir"
-    )
+    with Scripted(ResourceRequest(), Listeners()) as connection:
+        for command in (check_study, lambda request: run_on(connection, request, Listeners())):
+            with pytest.raises(StudyFolderError) as refusal:
+                command(request)
+            assert str(refusal.value).endswith(
+                "/store: a study with arms is not kept behind a URL; name a folder with --results-dir"
+            )
 
 
 def test_a_study_file_with_an_arm_that_is_none_says_why(tmp_path):

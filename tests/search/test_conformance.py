@@ -6,6 +6,7 @@ from hw2tune.errors import StudyFileError, StudyFolderError
 from hw2tune.events import Listeners, Noted
 from hw2tune.records.environment import add_run
 from hw2tune.records.layout import StudyFolder
+from hw2tune.records.overview import read_overview
 from hw2tune.records.trials.rows import trial_rows
 from hw2tune.records.trials.storage import create_optuna_study, read_trials
 from hw2tune.search.algorithms import PRUNERS, SAMPLERS, build_pruner, build_sampler
@@ -152,16 +153,20 @@ def test_finished_trials_of_another_study_are_known_to_the_sampler_and_not_count
     other.study_file.write_text(dump_study(settings))
     mine = StudyFolder(tmp_path / "mine")
     mine.root.mkdir()
-    assert take_over(settings, mine, other) == "10 of 10 finished trials of other are known to the sampler"
+    assert (
+        take_over(settings, mine, read_overview(other)) == "10 of 10 finished trials of other are known to the sampler"
+    )
     for folder, checksum in ((mine, "sha256:1"), (other, "sha256:2")):
         add_run(folder, print, data={"name": "images", "checksum": checksum})
-    assert take_over(settings, mine, other).endswith("are known to the sampler, though their images were others")
+    assert take_over(settings, mine, read_overview(other)).endswith(
+        "are known to the sampler, though their images were others"
+    )
     cold, warm = run(settings, StudyFolder(tmp_path / "cold"), at_most=1), run(settings, mine, at_most=1)
     assert cold != warm and len(read_trials(mine)) == 1
     narrow = study(NUMBERS.replace("low = 1e-4, high = 1e-1", "low = 0.5, high = 0.6"))
     assert len(read_observations(settings, mine)) == 10
-    with pytest.raises(StudyFolderError, match=r"none of its 10 trials with a value lies in this study's space"):
-        take_over(narrow, StudyFolder(tmp_path / "narrow"), other)
+    with pytest.raises(StudyFolderError, match=r"none of its 10 trials with a value lies in the space of mine$"):
+        take_over(narrow, StudyFolder(tmp_path / "narrow"), read_overview(other))
 
 
 def test_a_study_with_two_objectives_takes_no_trials_of_another_and_goes_on_if_it_has(tmp_path):
@@ -171,12 +176,12 @@ def test_a_study_with_two_objectives_takes_no_trials_of_another_and_goes_on_if_i
     other.study_file.write_text(dump_study(first))
     two = study(more='second_objective = "seconds"', **{"sampler.name": "nsga2", "pruner.name": "none"})
     with pytest.raises(StudyFolderError) as refused:
-        take_over(two, mine, other)
+        take_over(two, mine, read_overview(other))
     assert str(refused.value) == (
         "--warm-start other: its seconds are not known to this study; leave out --warm-start or second_objective"
     )
     mine.root.mkdir()
-    take_over(first, mine, other)  # as versions before let it
+    take_over(first, mine, read_overview(other))  # as versions before let it
     assert len(run(two, mine)) == 10
 
 
