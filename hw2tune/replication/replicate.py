@@ -19,6 +19,7 @@ from hw2tune.data.dataset import Split
 from hw2tune.events import ReplicationFinished
 from hw2tune.records.arrays import npz
 from hw2tune.records.evaluation import Evaluation
+from hw2tune.records.lock import locked
 from hw2tune.records.overview import Overview
 from hw2tune.records.replicates import (
     FEATURE_IMAGES,
@@ -108,8 +109,12 @@ def _winners_of_arms(context: Context, overview: Overview, race: int) -> Winners
     for arm, of_arm in winners.items():
         for search in overview.searches_of(arm)[: overview.compared]:
             own = replace(context, study=search.study, folder=ReplicatesFolder.of(search.folder))
-            outcome = _race(own, search, race)
-            write_current(own.folder, [], outcome)
+            with locked(search.folder, context.tell.note):
+                before, outcome = read_race(own.folder), _race(own, search, race)
+                if before is None or before.winner != outcome.winner:
+                    write_current(context.folder, [])  # first: those of the winner before count no more
+                if before != outcome:
+                    write_current(own.folder, [], outcome)
             of_arm.append(search.study.complete(_winner(outcome)))
             context.tell(ReplicationFinished(folder=str(search.folder.root)))
     return winners

@@ -100,6 +100,24 @@ def test_a_kill_in_the_second_arms_race_or_after_it_loses_no_training(study, mon
     assert len(scripted.trained) == 2 + 2 * 3, "nothing was trained twice"
 
 
+def test_a_kill_after_an_arm_has_a_new_winner_leaves_no_replicates_of_the_earlier_one(study, tmp_path, monkeypatch):
+    folder = study()
+    scripted = Scripted(folder, accuracy, monkeypatch)
+    scripted.run(SeedCount(3))
+    assert len(read_replicates(scripted.place)) == 6
+    run(tmp_path, Executor(accuracy=0.9), overrides={"trials": 4})  # the fourth trial of each arm is its best
+    scripted.kill_after = len(scripted.trained) + 1
+    with pytest.raises(KeyboardInterrupt):
+        scripted.run(SeedCount(3))
+    assert read_race(ReplicatesFolder.of(StudyFolder(folder.arms / "l2"))).winner == 3
+    assert read_replicates(scripted.place) == []
+    scripted.kill_after = None
+    scripted.run(SeedCount(3))
+    assert {one.params["learning_rate"] for one in read_replicates(scripted.place)} == {
+        winner(StudyFolder(folder.arms / arm))["learning_rate"] for arm in ("l2", "no-l2")
+    }
+
+
 def test_each_of_several_searches_has_its_own_winner_on_seeds_of_its_own(study, monkeypatch):
     folder = study(WITH_MORE, searches=3)
     scripted = Scripted(folder, accuracy, monkeypatch)
