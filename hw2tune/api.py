@@ -69,7 +69,11 @@ def check_study(request: Request) -> tuple[StudyStarted, Cost, list[str]]:
 
 
 def _checked(
-    request: Request, replicates: int | Literal["auto"] | None = None, most: int | None = None
+    request: Request,
+    replicates: int | Literal["auto"] | None = None,
+    most: int | None = None,
+    race: int = RACE,
+    each_finalist: int = 0,
 ) -> tuple[StudyStarted, Cost, list[str]]:
     from hw2tune.replication.price import with_replicates
     from hw2tune.replication.rounds import SeedCount
@@ -89,7 +93,8 @@ def _checked(
         each = make_plan(one.study, one.folder, one.rows, data=data, capacity=capacity)
         costs.append(estimate(each, one.folder, speed))
         speed = costs[-1].images_per_second  # measured in an earlier search
-    cost = with_replicates(together(costs), plan, SeedCount.of(study, replicates, most, study.searches))
+    count = SeedCount.of(study, replicates, most, study.searches)
+    cost = with_replicates(together(costs), plan, count, race=race, each_finalist=each_finalist)
     return plan, cost, list(facts.notes)
 
 
@@ -248,6 +253,8 @@ def plan_replicates(
     *,
     replicates: int | Literal["auto"] | None = None,
     most: int | None = None,
+    race: int = RACE,
+    each_finalist: int = 0,
     results_dir: str | Path = "ray_results",
     data_dir: Path | None = None,
     **resources: Unpack[ResourceOptions],
@@ -263,7 +270,7 @@ def plan_replicates(
         Request(study=str(folder.study_file), results=results_dir, data_dir=data_dir, resources=wanted)
         for folder in chosen_folders(reading(results_dir, *names), names)
     ]
-    return [_checked(request, replicates, most)[:2] for request in requests]
+    return [_checked(request, replicates, most, race, each_finalist)[:2] for request in requests]
 
 
 @callers_modules_kept()

@@ -67,8 +67,9 @@ def summarize(
         from hw2tune.terminal.plan import print_replicates_costs
 
         plans = plan_replicates(
-            names or (), replicates=replicates, most=most, results_dir=results_dir, data_dir=data_dir,
-            cpus_per_trial=cpus_per_trial, gpus_per_trial=gpus_per_trial, concurrency=concurrency, address=address,
+            names or (), replicates=replicates, most=most, race=race, each_finalist=each_finalist,
+            results_dir=results_dir, data_dir=data_dir, cpus_per_trial=cpus_per_trial, gpus_per_trial=gpus_per_trial,
+            concurrency=concurrency, address=address,
         )  # fmt: skip
         print_replicates_costs(plans, stdout(), json=json)
         return

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
+from hw2tune.errors import StudyFileError
 from hw2tune.records.finalists import Specification, SpecificationCurve, write_curves
 from hw2tune.records.overview import Overview
 from hw2tune.records.replicates import Training
@@ -45,6 +46,12 @@ def change_of(study: Study, claim: Claim) -> tuple[Values, Values] | None:
     return {name: first.get(name, known[name]) for name in names}, {
         name: second.get(name, other[name]) for name in names
     }
+
+
+def refuse_each_finalist(study: Study, seeds: int) -> None:
+    """Raise StudyFileError for a study with arms, whose sides are tuned each: no change is made in a finalist."""
+    if study.arms and seeds:
+        raise StudyFileError(f"--each-finalist: {study.name} tunes each side in its arms; leave it out")
 
 
 def run_each_finalist(context: Context, overview: Overview, *, seeds: int, race: int) -> None:

@@ -10,7 +10,7 @@ from typing import Literal
 
 from hw2tune.data.dataset import Dataset
 from hw2tune.data.splits import overlap
-from hw2tune.errors import InterruptedByUserError, StudyFileError, StudyFolderError
+from hw2tune.errors import InterruptedByUserError, StudyFolderError
 from hw2tune.events import Listeners, ReplicationFinished
 from hw2tune.execution.request import Connection, load_for
 from hw2tune.inference.verdicts import Rule
@@ -27,7 +27,7 @@ from hw2tune.records.replicates import (
     write_current,
     write_replicate,
 )
-from hw2tune.replication.finalists import run_each_finalist
+from hw2tune.replication.finalists import refuse_each_finalist, run_each_finalist
 from hw2tune.replication.race import candidates
 from hw2tune.replication.replicate import run_replicates
 from hw2tune.replication.rounds import Rounds, SeedCount
@@ -70,8 +70,7 @@ def replicate_studies(
     overviews = [read_overview(folder) for folder in folders]
     for overview in overviews:  # what is refused is refused before Ray's seconds
         _refuse_unfinished(overview, race)
-        if overview.searches and each_finalist:
-            raise StudyFileError(f"--each-finalist: {overview.folder.name} tunes each side in its arms; leave it out")
+        refuse_each_finalist(overview.study, each_finalist)
         SeedCount.of(overview.study, replicates, most)
     with _interruptible(folders):
         for number, folder in enumerate(folders):

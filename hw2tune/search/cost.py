@@ -21,16 +21,20 @@ class SeedsCost:
     trainings: int
     epochs: int
     seconds: float
-    smallest: float | None  # difference seen with 80 %, in the objective's unit on test images; None if not known
+    smallest: (
+        float | None
+    )  # difference seen with 80 %, in the objective's unit on test images; None if it is not known,
+    # infinite if so few seeds have no verdict
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReplicatesCost:
-    """Costs of several numbers of seeds. `source` says which deviation of differences is behind `smallest`."""
+    """Costs of several numbers of seeds. `source` says which spread of differences is behind `smallest`."""
 
     each: tuple[SeedsCost, ...]
     claims: int
     source: str
+    finalists: SeedsCost | None = None  # of the change made in each finalist, at most; None if it is not asked for
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict
 
@@ -11,7 +12,8 @@ from rich.text import Text
 
 from hw2tune.events import ReplicationStarted, StudyStarted
 from hw2tune.records.trials.rows import TrialRow
-from hw2tune.search.cost import Cost
+from hw2tune.search.cost import Cost, ReplicatesCost, SeedsCost
+from hw2tune.study.schema import Study
 from hw2tune.terminal.formats import plain_table, print_json
 from hw2tune.text.numbers import configuration_line, counted, duration, objective_value
 from hw2tune.text.plain import SCHEMA
@@ -125,23 +127,40 @@ def print_replicates_costs(plans: Sequence[tuple[StudyStarted, Cost]], console: 
 
 def print_replicates_cost(plan: StudyStarted, cost: Cost, console: Console) -> None:
     """Print the cost of replicates on several numbers of seeds, and the smallest difference that each sees."""
-    from hw2tune.report.sentences import amount
-
-    costs, objective = cost.replicates, plan.study.objective_spec
+    costs, study = cost.replicates, plan.study
     if costs is None:
         return
-    rows = [
-        [
-            str(one.seeds), str(one.trainings), f"{one.epochs:,}", duration(one.seconds),
-            "not known" if one.smallest is None else amount(objective.name, one.smallest),
-        ]
-        for one in costs.each
-    ]  # fmt: skip
-    console.print(f"replicates of {plan.study.name}, with the race before them, as far as they are missing:")
+    rows = [[str(one.seeds), *_priced(one), _seen(one.smallest, study)] for one in costs.each]
+    console.print(f"replicates of {study.name}, with the race before them, as far as they are missing:")
     console.print(plain_table(("seeds", "trainings", "epochs", "about", "sees"), rows))
-    if costs.source:
-        one = f"a difference in {objective.on_test}{f', as one of {costs.claims} claims' * (costs.claims > 1)}"
-        text = f"sees: {one}, in 80 % of studies; spread as {costs.source}"
-    else:
-        text = "sees: not known before the first replicates of this network and these images"
-    console.print(text, soft_wrap=True)
+    console.print(f"sees: {_meaning(costs, study)}", soft_wrap=True)
+    if (one := costs.finalists) is not None:
+        trainings, epochs, about = _priced(one)
+        text = f"at most {trainings} trainings more, {epochs} epochs, about {about}"
+        text = text if one.trainings else "no claim is about a change, so there is none to make in each finalist"
+        console.print(f"each finalist on {counted(one.seeds, 'seed')}: {text}", soft_wrap=True)
+
+
+def _priced(one: SeedsCost) -> list[str]:
+    return [str(one.trainings), f"{one.epochs:,}", duration(one.seconds)]
+
+
+def _seen(smallest: float | None, study: Study) -> str:
+    """Return the smallest difference as text; no accuracy differs by 100 points."""
+    from hw2tune.report.sentences import amount
+
+    if smallest is None:
+        return "not known"
+    impossible = smallest >= 0.995 and study.objective_spec.is_share
+    return "no verdict" if impossible or math.isinf(smallest) else amount(study.objective, smallest)
+
+
+def _meaning(costs: ReplicatesCost, study: Study) -> str:
+    if not study.claims:
+        return "nothing, as no claim compares two configurations"
+    if not costs.source and study.searches > 1:
+        return "not known, as it is about searches"
+    if not costs.source:
+        return "not known before the first replicates of this network and these images"
+    one = f"a difference in {study.objective_spec.on_test}{f', as one of {costs.claims} claims' * (costs.claims > 1)}"
+    return f"{one}, in 80 % of studies; spread as {costs.source}"
