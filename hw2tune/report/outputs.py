@@ -64,25 +64,25 @@ def refuse_foreign(
             )
 
 
-def refuse_unwritable(target: Path) -> None:
-    """Raises PathError where no report can be written to `target`; nothing is left there."""
+def refuse_unwritable(target: Path, option: str = "--output", what: str = "report") -> None:
+    """Raises PathError where no `what` can be written to `target`; nothing is left there."""
     for folder in (target, *(path for kind in KINDS if os.path.lexists(path := target / kind))):
-        paths.refuse_unwritable(folder, "report")
+        paths.refuse_unwritable(folder, what)
     free = shutil.disk_usage(next(path for path in (target, *target.absolute().parents) if path.exists())).free
     if free < SPACE:
         raise PathError(
-            f"report: {target}: a report takes about {SPACE / 1e6:.0f} MB, and {free / 1e6:.1f} MB are free; make "
-            "room, or name another place with --output"
+            f"{what}: {target}: a {what} takes about {SPACE / 1e6:.0f} MB, and {free / 1e6:.1f} MB are free; make "
+            f"room, or name another place with {option}"
         )
 
 
 @contextlib.contextmanager
-def replacing(target: Path) -> Iterator[Path]:
-    """A folder to write a report into. Where the `with` ends well, its files take the earlier report's place.
+def replacing(target: Path, option: str = "--output", what: str = "report") -> Iterator[Path]:
+    """A folder to write a report, or `what`, into. Where the `with` ends well, its files take the earlier one's place.
 
     Files in `target` that no report of ours has named stay. Raises PathError and NotWritableError.
     """
-    refuse_unwritable(target)
+    refuse_unwritable(target, option, what)
     paths.refuse_links_out(target)
     new_folders = [path for path in (target, *target.absolute().parents) if not path.exists()]
     try:
@@ -94,7 +94,7 @@ def replacing(target: Path) -> Iterator[Path]:
                 yield scratch
             except NotWritableError as error:
                 text = str(error).replace(str(scratch), str(target))
-                raise NotWritableError(f"{text}; an earlier report there stays as it was") from error
+                raise NotWritableError(f"{text}; an earlier {what} there stays as it was") from error
             _put_in_place(scratch, target, earlier)
     finally:
         for folder in new_folders:

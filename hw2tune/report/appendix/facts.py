@@ -88,8 +88,11 @@ def code(results: StudyResults) -> Fact:
 
 
 def space(results: StudyResults) -> Fact:
-    """The search space."""
-    parts = [f"{label_of(name)} {bounds}" for name, bounds in results.data.overview.study.space.items()]
+    """The search space, and what the arms change of it."""
+    study = results.data.overview.study
+    parts = [f"{label_of(name)} {bounds}" for name, bounds in study.space.items()]
+    for arm, entries in study.arms.items():
+        parts += [f"in the arm {arm}, {label_of(name)} {bounds}" for name, bounds in entries.items()]
     return Fact(f"{'; '.join(parts)}.", (STUDY,))
 
 

@@ -48,7 +48,8 @@ def numbers_of(claim: ClaimResult) -> ClaimNumbers:
 
 def claims_tex(every: Sequence[StudyResults]) -> str:
     """Return one table with the claims of each study below its name; it may be empty of numbers."""
-    rows = [row for results in every for row in _rows(results, named=len(every) > 1)]
+    mixed = len({claim.evidence.metric for one in every for claim in one.claims if claim.evidence}) > 1
+    rows = [row for results in every for row in _rows(results, named=len(every) > 1, mixed=mixed)]
     rows = rows[1:] if len(every) > 1 else rows  # without the space above the first name
     return "\n".join(
         [
@@ -70,7 +71,8 @@ def claims_tex(every: Sequence[StudyResults]) -> str:
     )
 
 
-def _rows(results: StudyResults, *, named: bool) -> Iterator[str]:
+def _rows(results: StudyResults, *, named: bool, mixed: bool) -> Iterator[str]:
+    """Yield the rows of a study, below its name if it is `named`; with its metric if the table has `mixed` ones."""
     data = results.data
     if named:
         size = f", {data.dataset.sizes.get('test', 0):,} test images" if data.dataset else ""
@@ -80,7 +82,8 @@ def _rows(results: StudyResults, *, named: bool) -> Iterator[str]:
         shown, bold = numbers_of(claim), claim.verdict in (BETTER, WORSE)
         interval = f"{signed(shown.low)} to {signed(shown.high)}" if shown.low else EMPTY
         n = str(claim.result.n) if claim.result else EMPTY
-        cells = [f"{tex(claim.variant)} $-$ {tex(claim.against)}"]
+        metric = f" ({tex(objective_of(claim.evidence.metric).on_test)})" if mixed and claim.evidence else ""
+        cells = [f"{tex(claim.variant)} $-$ {tex(claim.against)}{metric}"]
         cells += [_bold(signed(shown.difference)) if bold else signed(shown.difference) if claim.result else EMPTY]
         cells += [interval, n, _bold(tex(shown.word)) if bold else tex(shown.word)]
         yield " & ".join(cells) + r" \\"

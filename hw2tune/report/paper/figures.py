@@ -13,7 +13,7 @@ from textwrap import fill
 from hw2tune.report.figures.drawing import Drawing
 from hw2tune.report.figures.recipes import DrawnFigure, make_figures, recipes
 from hw2tune.report.figures.style import column_style
-from hw2tune.report.paper.latex import tex
+from hw2tune.report.paper.latex import file_stem, tex
 from hw2tune.report.study_data import StudyData
 
 WIDTHS = {"column": 3.25, "page": 6.75}  # inches
@@ -23,8 +23,9 @@ SHOWN = ("claims", "learning-curves", "accuracy-curves", "search-history", "impo
 
 def draw_figures(data: StudyData, folder: Path) -> list[DrawnFigure]:
     """Draw each shown figure as `<study>-<figure>-column.pdf` and `-page.pdf`; what cannot be drawn is left out."""
+    study = file_stem(data.overview.folder.name)
     chosen = [
-        replace(recipe, name=f"{data.overview.folder.name}-{recipe.name}-{name}", draw=partial(_at, recipe.draw, name))
+        replace(recipe, name=f"{study}-{recipe.name}-{name}", draw=partial(_at, recipe.draw, name))
         for recipe in recipes(data)
         if recipe.name in SHOWN
         for name in WIDTHS

@@ -73,6 +73,11 @@ def comment(text: str) -> str:
     return f"% {' '.join(printable(text).split())}"
 
 
+def file_stem(name: str) -> str:
+    r"""Return a folder's name for files that `\includegraphics` finds, and for labels: whatever a user calls it."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name)
+
+
 class Names:
     """Names of commands, of letters alone as LaTeX wants them, and each different from all others."""
 

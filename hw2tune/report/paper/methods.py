@@ -14,7 +14,7 @@ from hw2tune.data.catalog import DATASETS
 from hw2tune.report.appendix.facts import baselines
 from hw2tune.report.appendix.limits import limits
 from hw2tune.report.claims import rule_of
-from hw2tune.report.paper.latex import signed, tex
+from hw2tune.report.paper.latex import file_stem, signed, tex
 from hw2tune.report.results import StudyResults
 from hw2tune.report.study_data import StudyData
 from hw2tune.study.hyperparameters import Value
@@ -231,13 +231,14 @@ def _words(params: Mapping[str, Value]) -> str:
 
 def _space_table(data: StudyData) -> str:
     study = data.overview.study
-    rows = [rf"{tex(label_of(name))} & {_range(one)} \\" for name, one in study.space.items()]
+    searched = [("", study.space), *((f", arm {arm}", entries) for arm, entries in study.arms.items())]
+    rows = [rf"{tex(label_of(name) + of)} & {_range(one)} \\" for of, space in searched for name, one in space.items()]
     return "\n".join(
         [
             r"\begin{table}",
             r"  \centering\small",
             rf"  \caption{{Search space of {tex(data.name)}.}}",
-            rf"  \label{{tab:space-{data.name}}}",
+            rf"  \label{{tab:space-{file_stem(data.overview.folder.name)}}}",
             r"  \begin{tabular}{@{}l>{\raggedright\arraybackslash}p{0.66\linewidth}@{}}",
             r"    \toprule",
             r"    Hyperparameter & Values \\",
@@ -271,12 +272,12 @@ def _verdicts(every: Sequence[StudyResults]) -> Iterator[str]:
         if not studies:
             continue
         of = f" of {tex(listed([one.data.name for one in studies]))}" if len(studies) < len(every) else ""
-        counts = listed([counted(rule_of(one.data).claims, "claim") for one in studies])
+        counts = listed([*dict.fromkeys(counted(rule_of(one.data).claims, "claim") for one in studies)])
         if several:
             yield (
                 f"The replicates{of} could be looked at after every seed. A difference is \\emph{{better}} or "
                 r"\emph{worse} if the e-process of the paired t test (right-Haar prior on the standard deviation, "
-                rf"standard normal prior on the effect in standard deviations~\cite{{wang2023anytime}}) reaches "
+                rf"standard normal prior on the effect in standard deviations~\cite{{wang2025anytime}}) reaches "
                 f"$m/0.05$, $m$ being the number of claims of a study ({counts}), and an interval over crossed seeds "
                 "and test images excludes zero: in quadrature, the half width that the e-process does not reject and "
                 "the error of the test images times the normal quantile of $1 - 0.05/(4m)$. A verdict reached stays."

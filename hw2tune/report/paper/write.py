@@ -30,7 +30,7 @@ from hw2tune.report.outputs import refuse_foreign, replacing
 from hw2tune.report.paper.checklist import checklist_md
 from hw2tune.report.paper.claims_table import claims_tex
 from hw2tune.report.paper.figures import draw_figures, figures_tex
-from hw2tune.report.paper.latex import UNICODE
+from hw2tune.report.paper.latex import UNICODE, file_stem
 from hw2tune.report.paper.methods import methods_tex, references_bib
 from hw2tune.report.paper.numbers import numbers_tex
 from hw2tune.report.results import compute
@@ -87,7 +87,7 @@ def write_paper(folders: Sequence[StudyFolder], to: str | Path) -> PaperFiles:
     refuse_foreign(target, "--to", "paper", _is_paper)
     refuse_changed(target)
     every = [compute(data) for data in _read(folders)]
-    with replacing(target) as scratch:
+    with replacing(target, "--to", "paper") as scratch:
         drawn = [draw_figures(one.data, scratch / "figures") for one in every]
         texts = {
             "numbers.tex": numbers_tex(every),
@@ -114,6 +114,8 @@ def _read(folders: Sequence[StudyFolder]) -> list[StudyData]:
     names = [folder.name for folder in folders]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise StudyFolderError(f"{listed(twice)}: named twice; name each study once")
+    if len({*map(file_stem, names)}) < len(names):
+        raise StudyFolderError(f"{listed(names)}: files of two of them would have one name; rename a study's folder")
     every = [read_study_data(folder) for folder in folders]
     for data in every:
         refuse_nothing_to_report(data)

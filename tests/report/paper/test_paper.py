@@ -6,11 +6,12 @@ import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from hw2tune.errors import PathError, StudyFolderError
+from hw2tune.errors import NotWritableError, PathError, StudyFolderError
 from hw2tune.inference.verdicts import BETTER
 from hw2tune.records.layout import StudyFolder
 from hw2tune.report.paper.claims_table import claims_tex
@@ -19,6 +20,7 @@ from hw2tune.report.paper.numbers import numbers_tex
 from hw2tune.report.paper.write import marked, refuse_changed, write_paper
 from hw2tune.report.results import StudyResults, compute
 from hw2tune.report.study_data import read_study_data
+from hw2tune.study.file import find_study, parse_study
 from tests.command_line import hw2tune
 from tests.report.fake_study import write_fake_study
 
@@ -76,6 +78,62 @@ def test_several_studies_make_one_table_and_no_command_twice(quickstart, tmp_pat
     assert (found["quickstartMaxEpochs"], found["quickStartMaxEpochs"]) == ("5", "2")
     assert methods_tex(both).count(r"\paragraph{Data (quick-start).}") == 1
     assert methods_tex(both).count(r"\paragraph{Verdicts.}") == 1
+
+
+def test_a_table_of_two_metrics_says_which_row_is_in_which(quickstart):
+    in_loss = [
+        replace(claim, evidence=replace(claim.evidence, metric="validation_loss")) for claim in quickstart.claims
+    ]
+    loss = replace(quickstart, claims=in_loss)
+    rows = [line.strip() for line in claims_tex([quickstart, loss]).splitlines() if "$-$" in line]
+    assert [row.partition(" &")[0] for row in rows[1::3]] == [
+        "tuned $-$ baseline (test accuracy)", "tuned $-$ baseline (test loss)"
+    ]  # fmt: skip
+    assert "(test" not in claims_tex([loss]).partition(r"\midrule")[2]
+
+
+def test_folders_with_any_name_have_files_and_labels_that_latex_finds(tmp_path):
+    study = write_fake_study(tmp_path / "results", trials=6, seeds=0)
+    odd = shutil.copytree(study.root, tmp_path / "results" / "50% of {quickstart} #1 ~")
+    write_paper([study, StudyFolder(odd)], tmp_path / "paper")
+    drawn = re.findall(r"\\includegraphics\[.*\]\{figures/(.+)\}", (tmp_path / "paper" / "figures.tex").read_text())
+    assert sorted(drawn) == sorted(path.name for path in (tmp_path / "paper" / "figures").glob("*-column.pdf"))
+    assert {name.partition("-search")[0] for name in drawn if "history" in name} == {
+        "quickstart",
+        "50-of-quickstart-1-",
+    }
+    labels = re.findall(r"\\label\{(.+)\}", (tmp_path / "paper" / "methods.tex").read_text())
+    assert labels == ["tab:space-quickstart", "tab:space-50-of-quickstart-1-"]
+    shutil.copytree(study.root, again := tmp_path / "results" / "50 of {quickstart} #1 ~")
+    with pytest.raises(StudyFolderError, match=r"files of two of them would have one name; rename a study's folder$"):
+        write_paper([StudyFolder(odd), StudyFolder(again)], tmp_path / "paper")
+
+
+def test_the_space_of_a_study_with_arms_has_what_each_arm_changes(quickstart):
+    study = parse_study(*find_study("mnist-l2"))
+    overview = replace(quickstart.data.overview, study=study)
+    text = methods_tex([replace(quickstart, data=replace(quickstart.data, overview=overview), claims=[])])
+    rows = re.findall(r"^ +(.+, arm .+) & (.+) \\\\$", text, re.MULTILINE)
+    assert rows == [
+        ("weight decay, arm l2", r"\ensuremath{10^{-6}} to \ensuremath{0.1}, log-uniform"),
+        ("weight decay, arm no-l2", "0"),
+    ]
+
+
+def test_a_disk_without_room_is_named_with_the_option_of_this_command(tmp_path, monkeypatch):
+    study = write_fake_study(tmp_path / "results", trials=2, seeds=0)
+    monkeypatch.setattr("hw2tune.report.outputs.SPACE", 10**18)
+    with pytest.raises(PathError, match=r"^paper: .*a paper takes about .* MB are free; make room, .* with --to$"):
+        write_paper([study], tmp_path / "paper")
+    monkeypatch.undo()
+
+    def full(path: Path, text: str) -> None:
+        raise NotWritableError(f"{path}: cannot be written (No space left on device)")
+
+    monkeypatch.setattr("hw2tune.report.paper.write.write_atomically", full)
+    with pytest.raises(NotWritableError, match=r"/paper/numbers.tex: cannot .*; an earlier paper there stays as it"):
+        write_paper([study], tmp_path / "paper")
+    assert not (tmp_path / "paper").exists()
 
 
 def test_methods_say_what_the_records_say_and_cite_what_the_bibliography_has(quickstart):
