@@ -95,10 +95,10 @@ def _limits(evidence: Evidence, verdict: Verdict, rule: Rule) -> str:
 
 def _worth(evidence: Evidence) -> str:
     assert evidence.worth is not None, "nothing is within a difference that nobody named"
-    return amount(evidence.metric, evidence.worth)
+    return amount(evidence.metric, evidence.worth, digits=3)  # as many as an interval inside of it is shown with
 
 
-def amount(metric: str, value: float) -> str:
+def amount(metric: str, value: float, digits: int = 2) -> str:
     """Return `0.5 points`, `0.02 nats`: a size that was set, not measured."""
     unit = difference(0.0, metric).partition(" ")[2]
-    return f"{value * (100 if unit == 'points' else 1):.2g} {unit}".strip()
+    return f"{value * (100 if unit == 'points' else 1):.{digits}g} {unit}".strip()

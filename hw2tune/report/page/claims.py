@@ -83,7 +83,7 @@ def pairs_summary(results: StudyResults) -> Table:
         word = claim.verdict
         if evidence is not None and verdict is not None:
             word = verdict_words(evidence, verdict).lower()
-            worth = DASH if evidence.worth is None else amount(evidence.metric, evidence.worth)
+            worth = DASH if evidence.worth is None else amount(evidence.metric, evidence.worth, digits=3)
             direction = sign_of(objective_of(evidence.metric).direction)
             cells = [difference(direction * verdict.mean, evidence.metric), interval_words(evidence, verdict) or DASH]
             cells += [str(verdict.n), worth, DASH if claim.fixed is None else f"{claim.fixed} / {claim.broken}"]
