@@ -11,15 +11,15 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from importlib import metadata, resources
 from pathlib import Path
 from typing import Any, Literal
 
 import psutil
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from hw2tune.records.atomic import read_record, set_aside, write_atomically
 from hw2tune.records.layout import StudyFolder
@@ -63,31 +63,48 @@ class ReplicatesRun:
     asked: int | Literal["auto"]
     most: int | None  # seeds at most with "auto"; None with a number
     seeds: tuple[int, ...]
-    claims: tuple[dict[str, Any], ...] | None  # as in the study file; None in the first version, which noted none
-    each: int = 0  # seeds of each search, if `asked` is a number of searches
+    claims: tuple[Claim, ...] | None  # None if the run noted none, as in the first version
+    each: int = 0  # seeds of each search's winners, if `asked` is a number of searches
+    there: int | None = None  # replicates before it, of whatever winner; earlier versions did not count them
+    winners: Mapping[str, int] = field(default_factory=dict)  # trials that won before it, if any replicate was there
+
+
+def sound_runs(entries: Iterable[object]) -> list[dict[str, Any]]:
+    """Return the entries of `environment.json` without values of a wrong shape; empty entries are left out."""
+    tables, texts = ("study", "versions", "resources", "data", "seeds", "replicates"), ("started", "command")
+    shapes = dict.fromkeys(tables, dict) | dict.fromkeys(texts, str)
+    sound = (
+        {name: value for name, value in entry.items() if isinstance(value, shapes.get(name, object))}
+        for entry in entries
+        if isinstance(entry, dict)
+    )
+    return [entry for entry in sound if entry]
 
 
 def replicates_runs(entries: Iterable[Mapping[str, Any]]) -> list[ReplicatesRun]:
     """Return the runs of replicates among the entries, the first run first.
 
-    Such an entry holds `"replicates": {"asked": 7 or "auto", "most": 20 or null}`. Earlier versions noted only the
-    seeds, as many as were asked for.
+    Such an entry holds `"replicates": {"asked": 7 or "auto", "most": 20 or null, ...}`. Earlier versions noted only the
+    seeds, as many as were asked for. A run is left out if the next one found no replicate: nobody saw its results.
     """
-    found = []
-    for entry in entries:
+    found: list[ReplicatesRun] = []
+    for entry in sound_runs(entries):
         seeds, noted = entry.get("seeds", {}).get("replicates"), entry.get("replicates", {})
-        if isinstance(seeds, list):
-            claims = entry.get("study", {}).get("claims")
-            found.append(
-                ReplicatesRun(
-                    started=str(entry.get("started", "")),
-                    asked=noted.get("asked", len(seeds)),
-                    most=noted.get("most"),
-                    seeds=tuple(seeds),
-                    claims=tuple(claims) if isinstance(claims, list) else None,
-                    each=noted.get("each", 0),
-                )
-            )
+        if not isinstance(seeds, list):
+            continue
+        asked, winners = noted.get("asked", len(seeds)), noted.get("winners")
+        winners = winners if isinstance(winners, dict) else {}
+        run = ReplicatesRun(
+            started=entry.get("started", ""),
+            asked=asked if type(asked) is int else "auto",
+            most=_number(noted.get("most")),
+            seeds=tuple(seeds),
+            claims=claims_of(entry),
+            each=_number(noted.get("each")) or 0,
+            there=_number(noted.get("there")),
+            winners={name: one for name, one in winners.items() if type(one) is int},
+        )
+        found = [run] if run.there == 0 else [*found, run]
     return found
 
 
@@ -95,27 +112,34 @@ def planned(entries: Iterable[Mapping[str, Any]], claims: Sequence[Claim]) -> tu
     """Return the number of claims ever made, by `claims` or a run of replicates, and the fixed number of seeds.
 
     The latter, of searches if claims are about these, is None unless every run asked for the same number, on as many
-    seeds each, and no claim came after the first run.
+    seeds each, no claim came after the first run, and no replicate was there before it.
     """
     asked = replicates_runs(entries)
-    made: list[Any] = []
-    first = 0
-    for each in (*(_read(run.claims) for run in asked), claims):
-        made += [sides for one in each if (sides := _sides(one)) not in made]
-        first = first or len(made)
-    numbers = {(run.asked, run.each) for run in asked}
-    number, _ = numbers.pop() if len(numbers) == 1 and len(made) == first else (None, 0)
-    return len(made), None if number == "auto" else number
+    made: dict[Hashable, None] = {}
+    first: int | None = None
+    for each in (*(run.claims for run in asked), tuple(claims)):
+        if each is not None:
+            made |= dict.fromkeys(map(sides_of, each))
+            first = len(made) if first is None else first
+    alike = len({(run.asked, run.each) for run in asked}) == 1 and len(made) == first and not asked[0].there
+    return len(made), asked[0].asked if alike and asked[0].asked != "auto" else None
 
 
-def _read(claims: Sequence[Any] | None) -> list[Claim]:
-    with contextlib.suppress(ValidationError):  # damaged, or of the first version, which noted none
-        return TypeAdapter(list[Claim]).validate_python(claims)
-    return []
+def sides_of(claim: Claim) -> Hashable:
+    """Return a key that claims share if their sides are the same, in whatever order and by whatever names."""
+    return frozenset((side.of, tuple(sorted(side.changes.items()))) for side in (claim.a, claim.b))
 
 
-def _sides(claim: Claim) -> Any:
-    return [(side.of, side.changes) for side in (claim.a, claim.b)]
+def claims_of(entry: Mapping[str, Any]) -> tuple[Claim, ...] | None:
+    """Return the study's claims at the time of an entry; None if it noted none, as in the first version, or damaged."""
+    noted = entry.get("study", {}).get("claims")
+    with contextlib.suppress(ValidationError):
+        return tuple(map(Claim.model_validate, noted)) if isinstance(noted, list) else None
+    return None
+
+
+def _number(noted: Any) -> int | None:
+    return noted if type(noted) is int else None
 
 
 def run_facts() -> dict[str, Any]:

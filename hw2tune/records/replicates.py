@@ -21,7 +21,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +33,11 @@ from hw2tune.records.atomic import read_record, write_atomically
 from hw2tune.records.evaluation import Evaluation
 from hw2tune.records.layout import Below, StudyFolder
 from hw2tune.study.hyperparameters import Value, of_their_kinds
+from hw2tune.study.schema import TUNED
 from hw2tune.text.plain import strict_json
+
+if TYPE_CHECKING:
+    from hw2tune.records.overview import Overview
 
 GALLERY_SIZE = 1000  # test images kept for figures, drawn at random: enough right, wrong, fixed and broken ones
 FEATURE_IMAGES = 3  # of the gallery, the first so many have their feature maps kept
@@ -258,6 +262,13 @@ def read_race(folder: ReplicatesFolder) -> Race | None:
     """The race that chose the tuned configuration; None before it."""
     current = read_record(folder.current, Current)
     return current.race if current and current.race else read_record(folder.race, Race)
+
+
+def race_winners(overview: Overview) -> dict[str, int]:
+    """Return the trial that won each race so far: `tuned`, or in a study with arms by the name of the search."""
+    found = {TUNED: overview} if not overview.searches else {one.folder.root.name: one for one in overview.searches}
+    races = {name: read_race(ReplicatesFolder.of(one.folder)) for name, one in found.items()}
+    return {name: race.winner for name, race in races.items() if race}
 
 
 def training_key(depends_on: Mapping[str, Any]) -> str:

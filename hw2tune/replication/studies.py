@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from hw2tune.data.dataset import Dataset
 from hw2tune.data.splits import overlap
@@ -23,6 +23,8 @@ from hw2tune.records.lock import locked
 from hw2tune.records.overview import Overview, find_folder, read_overview
 from hw2tune.records.replicates import (
     ReplicatesFolder,
+    every_replicate,
+    race_winners,
     read_replicates,
     write_current,
     write_replicate,
@@ -83,7 +85,8 @@ def replicate_studies(
                 if overview.compared < study.searches:
                     there = f"{overview.compared} of {study.searches} searches of each arm are complete"
                     tell.note(f"{study.name}: {there}, and only these count")
-                context = _begun(folder, study, data, connection, tell, count.seeds(study), count)
+                noted = asdict(count) | before(overview)
+                context = _begun(folder, study, data, connection, tell, count.seeds(study), noted)
                 rule = Rule(claims=max(1, planned(runs(folder), study.claims)[0]))
                 run_replicates(context, overview, rounds=Rounds(study, count, rule), race=race)
                 if each_finalist:
@@ -107,6 +110,12 @@ def _refuse_unfinished(overview: Overview, race: int) -> None:
         candidates(search, race)
 
 
+def before(overview: Overview) -> dict[str, Any]:
+    """Return the number of replicates that are there, of whatever winner, and if any is, the races' winners."""
+    there = len(every_replicate(ReplicatesFolder.of(overview.folder)))
+    return {"there": there, "winners": race_winners(overview) if there else {}}
+
+
 def reproduce_published(
     folders: Sequence[StudyFolder],
     *,
@@ -124,7 +133,7 @@ def reproduce_published(
                 study = parse_study(*find_study(protocol.study), {"max_epochs": max_epochs} if max_epochs else None)
                 data = load_for(study, data_dir, tell, validation_size=protocol.validation_size)
                 seeds = range(replicates)
-                context = _begun(folder, study, data, connection, tell, seeds, SeedCount(replicates))
+                context = _begun(folder, study, data, connection, tell, seeds, asdict(SeedCount(replicates)))
                 _run_reproduction(context, protocol, seeds)
 
 
@@ -147,7 +156,7 @@ def _interruptible(folders: Sequence[StudyFolder]) -> Iterator[None]:
 
 def _begun(
     folder: StudyFolder, study: Study, data: Dataset, connection: Connection, tell: Listeners, seeds: Sequence[int],
-    count: SeedCount,
+    noted: Mapping[str, Any],
 ) -> Context:  # fmt: skip
     """Note the run in `environment.json`, and return what its trainings share."""
     capacity = connection.capacity()
@@ -156,7 +165,7 @@ def _begun(
         tell.note,
         study=may_change(study),
         seeds={"split": data.split_seed, "replicates": list(seeds)},
-        replicates=asdict(count),
+        replicates=dict(noted),
         data={"name": data.label, "checksum": data.checksum, "split_checksum": data.split_checksum},
         resources={"at": capacity.text, "trials_at_once": capacity.concurrency},
     )

@@ -4,59 +4,91 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
-
-from hw2tune.records.environment import replicates_runs
+from hw2tune.records.environment import ReplicatesRun, claims_of, replicates_runs, sides_of
+from hw2tune.records.replicates import race_winners
 from hw2tune.report.outputs import SUMMARY
+from hw2tune.report.sentences import amount
 from hw2tune.report.study_data import StudyData
 from hw2tune.study.schema import Claim
-from hw2tune.text.numbers import listed
+from hw2tune.text.numbers import counted, listed
 
 EARLIER = ("increase", "decrease", "not detected")  # verdicts of summary.json up to schema 1
 NOT_COVERED = ", after results: the 5 % of false verdicts do not cover the choice of this claim"
 
 
 def history(data: StudyData) -> list[str]:
-    """Return sentences on what came after results: claims with the day of their first run, and seeds."""
-    return [*_claims_added(data), *_seeds_added(data)]
+    """Return sentences on what came after results, with its day: claims, other worths, other numbers and winners."""
+    asked = replicates_runs(data.environment)
+    after = [*_worths_changed(data, asked), *_numbers_changed(asked), *_winners_changed(data, asked)]
+    return [*_claims_added(data, asked), *after]
 
 
-def _claims_added(data: StudyData) -> list[str]:
-    runs, tested = [], []
-    for run in data.environment:
-        with contextlib.suppress(KeyError, ValidationError):  # damaged, or of an earlier version
-            claims = TypeAdapter(list[Claim]).validate_python(run["study"]["claims"])
-            runs.append((str(run.get("started"))[:10], sides := [_sides(one) for one in claims]))
-            tested += [sides] if replicates_runs([run]) else []
-    added = [one for one in data.overview.study.claims if runs and _sides(one) not in runs[0][1]]
-    sentences = []
-    for one in added:
-        day = next((f"on {day}, " for day, claims in runs if _sides(one) in claims), "")
-        late = NOT_COVERED if tested and _sides(one) not in tested[0] else ""
-        sentences.append(f"{one.a.variant} against {one.b.variant} was added {day}after the study's first run{late}.")
-    return sentences
+def _claims_added(data: StudyData, asked: Sequence[ReplicatesRun]) -> Iterator[str]:
+    runs = [(run.get("started", "")[:10], made) for run in data.environment if (made := claims_of(run)) is not None]
+    tested = [{*map(sides_of, run.claims)} for run in asked if run.claims is not None]
+    for claim in data.overview.study.claims:
+        sides = sides_of(claim)
+        day = next((day for day, claims in runs if sides in map(sides_of, claims)), "")
+        if runs and sides not in map(sides_of, runs[0][1]):
+            late = NOT_COVERED if tested and sides not in tested[0] else ""
+            yield f"{_pair(claim)} was added {f'on {day}, ' if day else ''}after the study's first run{late}."
 
 
-def _sides(claim: Claim) -> Any:
-    return [(side.of, side.changes) for side in (claim.a, claim.b)]
+def _worths_changed(data: StudyData, asked: Sequence[ReplicatesRun]) -> Iterator[str]:
+    objective = data.overview.study.objective_spec
+    for claim in data.overview.study.claims:
+        earlier = (one.worth for run in asked for one in run.claims or () if sides_of(one) == sides_of(claim))
+        worths = dict.fromkeys([*earlier, claim.worth])
+        if len(worths) > 1:
+            words = [
+                "the default" if one is None else amount(objective.name, one / objective.scale, digits=3)
+                for one in worths
+            ]
+            changed = f"The worth of {_pair(claim)} changed after results ({', then '.join(words)})"
+            yield f"{changed}: its interval holds for any."
 
 
-def _seeds_added(data: StudyData) -> list[str]:
-    """Return a sentence on the numbers of seeds asked for, if they are not one number."""
-    asked: list[tuple[str, str]] = []
-    for run in replicates_runs(data.environment):
-        number = str(run.asked) if run.most is None else f"{run.asked} (up to {run.most})"
-        asked += [(number, run.started[:10])] if not asked or asked[-1][0] != number else []
-    if len(asked) < 2:
-        return []
-    return [
-        f"Seeds were added after results: {listed([f'{number} asked for on {day}' for number, day in asked])}. The "
-        "verdicts hold, as they may be looked at after each seed."
-    ]
+def _pair(claim: Claim) -> str:
+    return f"{claim.a.variant} against {claim.b.variant}"
+
+
+def _numbers_changed(asked: Sequence[ReplicatesRun]) -> Iterator[str]:
+    """Yield a sentence on the numbers of seeds, or of searches, that were asked for, unless they are one number."""
+    if asked and asked[0].there:
+        yield "Replicates were there before the first run on record, so verdicts are those of any look."
+    numbers = [(_number(run), run.started[:10]) for run in asked]
+    changes = [one for place, one in enumerate(numbers) if not place or one[0] != numbers[place - 1][0]]
+    if len(changes) < 2:
+        return
+    last, unit = asked[-1], "search" if asked[-1].each else "seed"
+    texts = [f"{number} asked for{f' on {day}' if day else ''}" for number, day in changes]
+    holds = f"The verdicts hold, as they may be looked at after each {unit}."
+    if len({run.each for run in asked}) > 1:
+        holds = "The 5 % of false verdicts do not cover other seeds of the same searches."
+    number = None if last.asked == "auto" else last.asked
+    more = number and any(run.asked == "auto" or run.asked > number for run in asked)
+    only = f" Only the first {number} count." if more else ""
+    units = "searches" if last.each else "seeds"
+    yield f"The number of {units} changed after results: {listed(texts)}. {holds}{only}"
+
+
+def _number(run: ReplicatesRun) -> str:
+    each = f" on {counted(run.each, 'seed')} each" if run.each else ""
+    return f"{run.asked}{each}" if run.most is None else f"{run.asked} (up to {run.most})"
+
+
+def _winners_changed(data: StudyData, asked: Sequence[ReplicatesRun]) -> Iterator[str]:
+    used = {side.of for side in data.overview.study.variants.values()}
+    for name, trial in race_winners(data.overview).items():
+        earlier = dict.fromkeys(run.winners[name] for run in asked if run.winners.get(name, trial) != trial)
+        if earlier and used & {name, name.rpartition(".")[0]}:
+            yield (
+                f"{name} was trial {listed([f'#{one}' for one in earlier])} when it was tested before, and is #{trial} "
+                "now: the 5 % of false verdicts do not cover the choice between them."
+            )
 
 
 def earlier_verdicts(reports: Iterable[Path], name: str) -> dict[str, str]:

@@ -6,8 +6,7 @@ Files may be damaged, edited, or of a later version, whose further keys are no f
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -72,15 +71,3 @@ def _sound_array(name: str, array: Array, classes: int) -> bool:
 def _is_index(array: Array) -> bool:
     """Return whether an array is a list of whole numbers from 0 on."""
     return array.ndim == 1 and np.issubdtype(array.dtype, np.integer) and (not array.size or int(array.min()) >= 0)
-
-
-def sound_runs(runs: Iterable[object]) -> list[dict[str, Any]]:
-    """The entries of `environment.json`, without what has another shape than it must have; empty ones are left out."""
-    tables, texts = ("study", "versions", "resources", "data", "seeds", "replicates"), ("started", "command")
-    shapes = dict.fromkeys(tables, dict) | dict.fromkeys(texts, str)
-    entries = (
-        {name: value for name, value in run.items() if isinstance(value, shapes.get(name, object))}
-        for run in runs
-        if isinstance(run, dict)
-    )
-    return [entry for entry in entries if entry]

@@ -11,7 +11,7 @@ from hw2tune.paths import safe_name
 from hw2tune.records.arrays import Array
 from hw2tune.records.atomic import read_record
 from hw2tune.records.dataset import DatasetRecord, images_of, read_dataset, short
-from hw2tune.records.environment import runs
+from hw2tune.records.environment import runs, sound_runs
 from hw2tune.records.finalists import SpecificationCurve, read_curves
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.overview import Overview, read_overview
@@ -30,7 +30,7 @@ from hw2tune.records.replicates import (
     read_replicates,
 )
 from hw2tune.records.trials.epochs import read_epochs
-from hw2tune.report.sound import sound_arrays, sound_counts, sound_gallery, sound_race, sound_runs
+from hw2tune.report.sound import sound_arrays, sound_counts, sound_gallery, sound_race
 from hw2tune.study.hyperparameters import identity
 from hw2tune.study.objectives import PARAMETERS
 from hw2tune.study.schema import TUNED, Side

@@ -5,9 +5,12 @@ import subprocess
 import sys
 from types import SimpleNamespace
 
+import pytest
+
 from hw2tune.records import environment
 from hw2tune.records.environment import ReplicatesRun, add_run, commit, planned, replicates_runs, runs
 from hw2tune.records.layout import StudyFolder
+from hw2tune.study.schema import Claim
 
 
 def test_each_run_adds_an_entry_with_versions_hardware_and_command(tmp_path, monkeypatch):
@@ -58,7 +61,7 @@ def test_runs_of_replicates_say_what_was_asked_for_and_those_of_earlier_versions
     ]
     assert replicates_runs(entries) == [
         ReplicatesRun(started="2026-11-24", asked=3, most=None, seeds=(1, 2, 3), claims=None),
-        ReplicatesRun(started="", asked=2, most=None, seeds=(1, 2), claims=(claim,)),
+        ReplicatesRun(started="", asked=2, most=None, seeds=(1, 2), claims=(Claim.model_validate(claim),)),
         ReplicatesRun(started="2026-11-28", asked="auto", most=3, seeds=(1, 2, 3), claims=None),
     ]
 
@@ -73,3 +76,46 @@ def test_a_number_was_fixed_only_if_every_run_asked_for_it_in_the_same_unit():
     assert planned([run(7), run(7, 0)], []) == (0, 7)
     assert planned([run(7, 1), run(7, 1)], []) == (0, 7)
     assert planned([run(7, 0), run(7, 1)], []) == planned([run(7, 1), run(7, 3)], []) == (0, None)
+
+
+def asked(number, claims=None, **noted):
+    entry = {"seeds": {"replicates": [1, 2, 3]}, "replicates": {"asked": number, "most": None} | noted}
+    return entry if claims is None else entry | {"study": {"claims": claims}}
+
+
+L2 = {"a": "l2", "b": "baseline"}
+TUNED = {"a": "tuned", "b": "baseline"}
+NOW = [Claim.model_validate(L2)]
+
+
+def test_a_claim_is_one_claim_whatever_its_sides_are_called_and_in_whatever_order_they_stand():
+    without = {"of": "tuned", "with": {"weight_decay": 0.0}}
+    runs = [asked(5, [L2, {"a": "tuned", "b": without}]), asked(5, [{"a": "baseline", "b": "l2"}])]
+    assert planned(runs, [*NOW, Claim.model_validate({"a": without | {"name": "tuned-no-l2"}, "b": "tuned"})]) == (2, 5)
+    assert planned(runs, [Claim.model_validate(TUNED)]) == (3, None)
+
+
+def test_claims_that_came_after_a_run_without_any_end_the_fixed_number():
+    assert planned([asked(5, [])], NOW) == (1, None)
+    assert planned([asked(5)], NOW) == (1, 5)  # the first version noted none, whatever there were
+
+
+def test_a_number_that_was_changed_before_anything_was_seen_is_the_fixed_one():
+    """Ctrl-C, and the same with another number: nothing had been tested."""
+    runs = [asked(8, [L2, TUNED], there=0), asked(5, [L2], there=0)]
+    assert planned(runs, NOW) == (1, 5)
+    assert planned([runs[0], asked(5, [L2], there=1)], NOW) == (2, None)
+
+
+def test_without_the_record_of_what_was_asked_first_no_number_was_fixed():
+    assert planned([asked(8, [L2], there=16)], NOW) == (1, None)
+
+
+@pytest.mark.parametrize("number", [None, "many", 5.5, [5], {"n": 5}, True])
+def test_a_damaged_record_of_what_was_asked_fixes_no_number(number):
+    damaged = [{"seeds": 3}, {"replicates": [], "study": 1}, 7, {"seeds": {"replicates": [1]}, "replicates": "five"}]
+    entry = asked(number, [{"a": 3}], most="all", each=[], there={}, winners=[7])
+    assert planned([*damaged, entry, entry], NOW) == (1, None)
+    assert replicates_runs([entry])[0] == ReplicatesRun(
+        started="", asked="auto", most=None, seeds=(1, 2, 3), claims=None
+    )

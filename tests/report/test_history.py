@@ -43,8 +43,55 @@ def test_seeds_that_were_added_after_results_stand_with_their_dates(fake: StudyD
     runs = [run(fake, "2026-01-05", 3, 3), run(fake, "2026-01-05", 3, 3), run(fake, "2026-01-07", 3, "auto", 20)]
     assert history(replace(fake, environment=runs[:2])) == []
     assert history(replace(fake, environment=runs)) == [
-        "Seeds were added after results: 3 asked for on 2026-01-05 and auto (up to 20) asked for on 2026-01-07. The "
-        "verdicts hold, as they may be looked at after each seed."
+        "The number of seeds changed after results: 3 asked for on 2026-01-05 and auto (up to 20) asked for on "
+        "2026-01-07. The verdicts hold, as they may be looked at after each seed."
+    ]
+    [again] = history(replace(fake, environment=[*runs, run(fake, "2026-01-08", 3, 3)]))
+    assert again.endswith("and 3 asked for on 2026-01-08. The verdicts hold, as they may be looked at after each seed. "
+                          "Only the first 3 count.")  # fmt: skip
+
+
+def noting(entry: Any, **noted: Any) -> Any:
+    return entry | {"replicates": entry["replicates"] | noted}
+
+
+def test_numbers_asked_for_before_there_were_results_are_no_change(fake: StudyData) -> None:
+    early = run(fake, "2026-01-05", 3, 8)
+    assert history(replace(fake, environment=[early, noting(run(fake, "2026-01-05", 3, 3), there=0)])) == []
+    lost = [noting(run(fake, "2026-01-05", 3, 3), there=12)]
+    assert history(replace(fake, environment=lost)) == [
+        "Replicates were there before the first run on record, so verdicts are those of any look."
+    ]
+
+
+def test_searches_that_were_added_are_called_so_and_other_seeds_of_them_are_not_covered(fake: StudyData) -> None:
+    few, more = (noting(run(fake, "2026-01-05", 3, number), each=1) for number in (3, 7))
+    assert history(replace(fake, environment=[few, more])) == [
+        "The number of searches changed after results: 3 on 1 seed each asked for on 2026-01-05 and 7 on 1 seed each "
+        "asked for on 2026-01-05. The verdicts hold, as they may be looked at after each search."
+    ]
+    [said] = history(replace(fake, environment=[more, noting(more, each=2)]))
+    assert said.endswith("The 5 % of false verdicts do not cover other seeds of the same searches.")
+
+
+def test_a_worth_that_was_changed_after_results_is_named(fake: StudyData) -> None:
+    study = fake.overview.study
+    now = [one.model_copy(update={"worth": 3.0}) for one in study.claims[:1]] + study.claims[1:]
+    data = replace(fake, overview=replace(fake.overview, study=study.model_copy(update={"claims": now})))
+    assert history(replace(data, environment=[run(fake, "2026-01-05", 3, 3)])) == [
+        "The worth of l2 against baseline changed after results (the default, then 3 points): its interval holds for "
+        "any."
+    ]
+
+
+def test_another_winner_than_the_one_that_was_tested_before_is_named(fake: StudyData) -> None:
+    assert fake.race is not None
+    won = fake.race.winner
+    runs = [noting(run(fake, "2026-01-05", 3, 3), there=0, winners={}), run(fake, "2026-01-06", 3, 3)]
+    assert history(replace(fake, environment=[runs[0], noting(runs[1], there=12, winners={"tuned": won})])) == []
+    assert history(replace(fake, environment=[runs[0], noting(runs[1], there=12, winners={"tuned": 99})])) == [
+        f"tuned was trial #99 when it was tested before, and is #{won} now: the 5 % of false verdicts do not cover the "
+        "choice between them."
     ]
 
 

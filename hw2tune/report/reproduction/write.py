@@ -23,7 +23,7 @@ import pandas as pd
 from hw2tune.paths import refuse_links_out
 from hw2tune.records.atomic import write_atomically
 from hw2tune.records.dataset import DatasetRecord
-from hw2tune.records.environment import runs
+from hw2tune.records.environment import runs, sound_runs
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.overview import Overview
 from hw2tune.records.replicates import ReplicatesFolder, read_replicates
@@ -34,7 +34,6 @@ from hw2tune.report.outputs import PAGE, default_target, replacing
 from hw2tune.report.page.blocks import Block, Facts, Prose, Row, Section, Table, render_page
 from hw2tune.report.page.sections import figure_block, machine_blocks
 from hw2tune.report.reproduction.tables import HELD_OUT_FIELDS, Reproduction, reproduce
-from hw2tune.report.sound import sound_runs
 from hw2tune.report.study_data import StudyData
 from hw2tune.report.write import escape
 from hw2tune.study.file import find_study, parse_study
