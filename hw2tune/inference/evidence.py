@@ -13,14 +13,16 @@ from hw2tune.inference.statistics import SAME
 from hw2tune.records.arrays import Array
 from hw2tune.records.replicates import Replicate
 from hw2tune.records.trials.states import DIVERGED
-from hw2tune.study.objectives import Objective, objective_of, sign_of
+from hw2tune.study.objectives import objective_of, sign_of
 
 COLLAPSE_DEVIATIONS = 4 * 1.4826  # median absolute deviations; the latter factor makes them standard deviations
 COLLAPSE_FROM = 5  # seeds from which far below is told
 WORTH = 0.5  # by default of the order of an accuracy's standard error: this over sqrt(test images), as a fraction
+MEANS_OVER_IMAGES = ("accuracy", "loss")
 LEAST_SAMPLES = 50  # of the test images, on which a metric must be a number
 
 Arrays = Mapping[str, Array]
+Pair = tuple[Arrays | None, Arrays | None]  # predictions of both sides on a seed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +36,7 @@ class Evidence:
     against: str
     seeds: tuple[int, ...]
     differences: Array  # (n,)
-    over_images: Array | None = None  # (n, n), see `covariance_over_images`; None if predictions are missing
+    over_images: Array | None = None  # (n, n), see `covariance_over_images`; NaN or None without predictions
     images: int = 0  # in the test split
     failed: tuple[int, int] = (0, 0)  # seeds on which either side diverged or collapsed
     failed_seeds: tuple[tuple[int, ...], tuple[int, ...]] = ((), ())
@@ -44,6 +46,11 @@ class Evidence:
     worth: float | None = None  # smallest difference that matters, in the unit of the differences
     omitted: list[str] = field(default_factory=list)  # seeds without a pair, unless one diverged, and why
     unit: str = "seed"  # or "search", of which each difference is the mean
+
+    @property
+    def has_predictions(self) -> bool:
+        """Return whether other test images can be accounted for."""
+        return self.over_images is not None and bool(np.isfinite(self.over_images).all())
 
     def looks(self, alpha: float) -> Looks:
         """Return the numbers after each seed, at level 1 - alpha."""
@@ -83,7 +90,7 @@ def gather(
     against: str,
     others: Sequence[Replicate],
     *,
-    arrays: Callable[[int], tuple[Arrays | None, Arrays | None]],
+    arrays: Callable[[int], Pair],
     metric: str = "validation_accuracy",
     worth: float | None = None,
 ) -> Evidence:
@@ -104,7 +111,7 @@ def gather(
     values = [np.array([one.measured(objective.metric) for one in side], float) for side in chosen]
     accuracies = np.array([[one.accuracy for one in side] for side in chosen])
     pairs = [arrays(seed) for seed in seeds]
-    labels, correct = right_predictions(pairs)
+    labels = labels_of(pairs)
     images = max((one.total for one in chosen[0]), default=0)
     chance = float(np.bincount(labels).max() / len(labels)) if labels is not None and len(labels) else 0.0
     low = collapsed(accuracies, chance, default_worth(max(images, 1))) if seeds else accuracies > 0
@@ -118,7 +125,7 @@ def gather(
         against=against,
         seeds=tuple(seeds),
         differences=sign_of(objective.direction) * (values[0] - values[1]),
-        over_images=None if correct is None else _over_images(objective, correct, pairs),
+        over_images=_over_images(objective.metric, pairs, labels),
         images=images,
         failed=(len(first_failed), len(second_failed)),
         failed_seeds=(first_failed, second_failed),
@@ -127,7 +134,7 @@ def gather(
         metric=objective.name,
         worth=usual if worth is None else worth / objective.scale,
         omitted=[
-            f"{name} {side[seed].state if seed in side else 'was not trained'} on seed {seed}"
+            f"{name} {side[seed].state if seed in side else 'has no replicate'} on seed {seed}"
             for seed in sorted(first.keys() | second.keys())
             for name, side in sides
             if seed not in side or (side[seed].chosen is None and side[seed].state != DIVERGED)
@@ -140,37 +147,47 @@ def _failed(replicate: Replicate, metric: str) -> bool:
     return replicate.state == DIVERGED or bool(replicate.chosen and replicate.chosen.measured(metric) is None)
 
 
-def _over_images(objective: Objective, correct: Array, pairs: Sequence[tuple[Arrays | None, ...]]) -> Array | None:
-    """Return the covariance of the differences over other test images; None if any replicate lacks what it needs.
+def _over_images(metric: str, pairs: Sequence[Pair], labels: Array | None) -> Array | None:
+    """Return the (n, n) covariance of the differences over other test images, NaN for seeds without what it needs.
 
     It comes from the values of each image; for a metric that is no mean over images, from its values on samples of the
-    images with replacement, the same ones for each replicate.
+    images with replacement, the same ones for each replicate. None if no seed has what it needs.
     """
-    if objective.metric == "accuracy":
-        return covariance_over_images(correct[0] - correct[1])
-    name = "losses" if objective.metric == "loss" else "resampled"
-    rows = [[one[name] for one in pair if one and name in one] for pair in pairs]
-    if any(len(row) != 2 or row[0].shape != row[1].shape or row[0].shape != rows[0][0].shape for row in rows):
+    rows = [[_values(metric, one, labels) for one in pair] for pair in pairs]
+    known = [a - b if a is not None and b is not None and a.shape == b.shape else None for a, b in rows]
+    shapes = [one.shape for one in known if one is not None]
+    there = [place for place, one in enumerate(known) if one is not None and one.shape == shapes[0]]
+    if not there:
         return None
-    differences = np.array([row[0].astype(float) - row[1] for row in rows])
-    known = differences[:, np.isfinite(differences).all(axis=0)]
-    if name == "losses":
-        return covariance_over_images(known) if known.shape == (len(pairs), correct.shape[-1]) else None
-    return np.atleast_2d(np.cov(known)) if known.shape[1] >= LEAST_SAMPLES else None
+    differences = np.array([known[place] for place in there])
+    sampled = differences[:, np.isfinite(differences).all(axis=0)]
+    if sampled.shape[1] < LEAST_SAMPLES and metric not in MEANS_OVER_IMAGES:
+        return None
+    found = np.full((len(pairs), len(pairs)), np.nan)
+    of_images = covariance_over_images(differences) if metric in MEANS_OVER_IMAGES else np.cov(sampled)
+    found[np.ix_(there, there)] = of_images
+    return found
 
 
-def right_predictions(pairs: Sequence[tuple[Arrays | None, Arrays | None]]) -> tuple[Array | None, Array | None]:
-    """Return the labels and which predictions are right, (2, n, N) of 0 and 1; None if any pair is not complete."""
-    labels = next((one["labels"] for pair in pairs for one in pair if one and "labels" in one), None)
-    rows = [[_right(one, labels) for one in pair] for pair in pairs]
-    if not rows or any(row is None for pair in rows for row in pair):
-        return labels, None
-    return labels, np.swapaxes(np.array(rows, dtype=np.float64), 0, 1)
+def _values(metric: str, arrays: Arrays | None, labels: Array | None) -> Array | None:
+    """Return a replicate's values per test image, or sample of the images; None if missing, or of other images."""
+    right = right_predictions(arrays, labels)
+    if right is None or arrays is None or metric == "accuracy":
+        return right
+    values = arrays.get("losses" if metric == "loss" else "resampled")
+    if metric == "loss" and values is not None and not (values.shape == right.shape and np.isfinite(values).all()):
+        return None
+    return None if values is None else np.asarray(values, float)
 
 
-def _right(arrays: Arrays | None, labels: Array | None) -> Array | None:
-    """Return which predictions are right; None for missing ones, and for those of other images."""
+def labels_of(pairs: Sequence[Pair]) -> Array | None:
+    """Return the labels of the test images, by the first replicate that has them."""
+    return next((one["labels"] for pair in pairs for one in pair if one and "labels" in one), None)
+
+
+def right_predictions(arrays: Arrays | None, labels: Array | None) -> Array | None:
+    """Return which predictions are right, (N,) of 0 and 1; None for missing ones, and for those of other images."""
     if not arrays or labels is None or not np.array_equal(arrays.get("labels", ()), labels):
         return None
     predicted = arrays.get("predicted")
-    return predicted == labels if predicted is not None and predicted.shape == labels.shape else None
+    return (predicted == labels).astype(float) if predicted is not None and predicted.shape == labels.shape else None

@@ -48,6 +48,7 @@ def looks(differences: Array, over_images: Array | None, alpha: float) -> Looks:
     sd = np.sqrt(np.maximum(variance, 0))
     mean = mean + differences[..., :1]
     spread = (n > 1) & (sd > SAME)
+    sd = np.where(spread, sd, 0.0)  # equal but for rounding is equal
     error = np.where(spread, sd, 1.0) / np.sqrt(n)
     return Looks(
         n=n,
@@ -96,7 +97,9 @@ def _of_images(n: Array, over_images: Array) -> Array:
 
     Seeds and images are crossed: the variance of the mean over n seeds has 1 / n of each seed's own part in it.
     """
+    # Predictions that are missing (NaN) leave it unknown from their seed on.
     of_mean = np.diagonal(np.cumsum(np.cumsum(over_images, axis=-1), axis=-2), axis1=-2, axis2=-1) / n**2
     of_one = np.cumsum(np.diagonal(over_images, axis1=-2, axis2=-1), axis=-1) / n
     own = np.maximum(of_one - of_mean, 0) / np.maximum(n - 1, 1)
-    return np.asarray(np.maximum(of_mean - own, 0))
+    remains = np.maximum(of_mean - own, 0)
+    return np.where(np.isnan(remains), np.inf, remains)

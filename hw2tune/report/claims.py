@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from hw2tune.inference.evidence import Arrays, Evidence, gather, right_predictions
+from hw2tune.inference.evidence import Evidence, Pair, gather, labels_of, right_predictions
 from hw2tune.inference.searches import by_search
 from hw2tune.inference.statistics import median_seed
 from hw2tune.inference.verdicts import Rule, Verdict, decide, needed_seeds
@@ -81,7 +81,7 @@ class Tested:
 
     evidence: Evidence
     subject: str
-    predictions: Callable[[int], tuple[Arrays | None, Arrays | None]]
+    predictions: Callable[[int], Pair]
     last: str = ""  # sentence after all others
 
 
@@ -113,13 +113,14 @@ def _tested(data: StudyData, claim: Claim) -> ClaimResult | Tested:
         refused = f"{variant} against {against}: no claim, as accuracies were {CAVEAT}."
         return found(verdict=REFUSED, sentence=refused, caveat=CAVEAT)
 
-    def predictions(seed: int) -> tuple[Arrays | None, Arrays | None]:
+    def predictions(seed: int) -> Pair:
         return data.predictions(variant, seed), data.predictions(against, seed)
 
     metric = data.overview.study.objective
     evidence = gather(variant, replicates, against, others, arrays=predictions, metric=metric, worth=claim.worth)
     if study.searches > 1:
-        evidence = by_search(evidence, partial(search_of_seed, study))
+        runs = replicates_runs(data.environment)
+        evidence = by_search(evidence, partial(search_of_seed, study), max(1, runs[-1].each) if runs else 1)
     if not evidence.seeds:
         return found(verdict=MISSING, sentence=_missing(data, variant, against))
     subject = claim.sentence or subject_of(data, variant, against)
@@ -150,7 +151,8 @@ def _result(tested: Tested, verdict: Verdict, rule: Rule) -> ClaimResult:
     evidence = tested.evidence
     variant, against = evidence.variant, evidence.against
     seed = median_seed(evidence.seeds, evidence.differences)
-    _, correct = right_predictions([tested.predictions(seed)])
+    pair = tested.predictions(seed)
+    right, right_against = (right_predictions(one, labels_of([pair])) for one in pair)
     found = partial(
         ClaimResult,
         variant=variant,
@@ -162,9 +164,9 @@ def _result(tested: Tested, verdict: Verdict, rule: Rule) -> ClaimResult:
         needed=needed_seeds(evidence, rule),
         median_seed=seed,
     )
-    if correct is None:
+    if right is None or right_against is None:
         return found(detail=f"{variant} against {against}: {PREDICTIONS_MISSING}")
-    change = correct[0, 0] - correct[1, 0]
+    change = right - right_against
     fixed, broken = int((change > 0).sum()), int((change < 0).sum())
     told = (
         f"On the median seed {seed}, {variant} fixed {counted(fixed, 'image')} that {against} got wrong and broke "

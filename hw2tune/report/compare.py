@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from hw2tune.errors import NotComparableError
-from hw2tune.inference.evidence import Arrays, gather
+from hw2tune.inference.evidence import Pair, gather
+from hw2tune.inference.searches import by_search
 from hw2tune.inference.statistics import Summary, summarize
 from hw2tune.inference.verdicts import Rule
 from hw2tune.records.dataset import short
@@ -17,6 +19,7 @@ from hw2tune.records.replicates import Replicate
 from hw2tune.report.claims import MISSING, REPORT_SCHEMA, SAME, ClaimResult, Tested, judged, rule_of
 from hw2tune.report.configurations import same_configuration
 from hw2tune.report.study_data import StudyData, read_study_data
+from hw2tune.study.arms import search_of_seed
 from hw2tune.study.objectives import is_loss
 from hw2tune.study.schema import Study
 from hw2tune.text.numbers import configuration_words, counted, is_user_metric, listed
@@ -134,21 +137,24 @@ def _evaluation(replicate: Replicate) -> str:
 def _pair(a: StudyData, b: StudyData, variant: str) -> ClaimResult | Tested:
     ours, theirs = b.of(variant), a.of(variant)
     names = f"{variant} of {b.name}", f"{variant} of {a.name}"
-    same = same_configuration(ours[0].params, theirs[0].params)
+    searched = max((a.overview.study, b.overview.study), key=lambda study: study.searches)
+    one = searched.searches == 1  # search of each, so that a variant is one configuration
+    same = one and same_configuration(ours[0].params, theirs[0].params)
     if same and _training(a) == _training(b):
         told = f"{names[0]} and {names[1]} are the same configuration, trained alike: nothing to compare."
         return ClaimResult(variant=names[0], against=names[1], verdict=SAME, sentence=told)
 
-    def predictions(seed: int) -> tuple[Arrays | None, Arrays | None]:
+    def predictions(seed: int) -> Pair:
         return b.predictions(variant, seed), a.predictions(variant, seed)
 
     metric = b.overview.study.objective
     evidence = gather(names[0], ours, names[1], theirs, arrays=predictions, metric=metric)
+    evidence = evidence if one else by_search(evidence, partial(search_of_seed, searched))
     if not evidence.seeds:
         seeds = [listed([one.seed for one in each if one.chosen]) for each in (ours, theirs)]
         told = f"{names[0]} and {names[1]}: no seed in common (finished are {seeds[0]}, and {seeds[1]})."
         return ClaimResult(variant=names[0], against=names[1], verdict=MISSING, sentence=told)
-    own, other = ("" if same else f" ({configuration_words(each[0].params)})" for each in (ours, theirs))
+    own, other = (f" ({configuration_words(each[0].params)})" if one and not same else "" for each in (ours, theirs))
     subject = f"the variant {names[0]}{own}, against that of {a.name}{other},"
     subject += " which is the same configuration," if same else ""
     return Tested(evidence=evidence, subject=subject, predictions=predictions)

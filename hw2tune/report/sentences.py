@@ -77,10 +77,10 @@ def _limits(evidence: Evidence, verdict: Verdict, rule: Rule) -> str:
     n = verdict.n
     if n > 1 and not verdict.sd:
         return "Equal differences show no spread, so nothing tells how sure they are."
+    if n > 1 and not evidence.has_predictions:
+        return "Predictions are missing, so other test images cannot be accounted for."
     if verdict.decided or n == 1:
         return ""
-    if evidence.over_images is None:
-        return "Predictions are missing, so other test images cannot be accounted for."
     if verdict.withheld:
         return f"A side that fails on {_units(evidence, 2, 'more')} is neither better nor the same."
     if rule.fixed and evidence.trained < rule.fixed:
@@ -89,6 +89,8 @@ def _limits(evidence: Evidence, verdict: Verdict, rule: Rule) -> str:
     if needed is None:
         return ""
     number, shown = needed
+    if number <= n:
+        return f"{_units(evidence, n)} would show {amount(evidence.metric, shown)}; a smaller difference takes more."
     units = _units(evidence, number, f"{two_digits(number):,}")
     return f"Showing {amount(evidence.metric, shown)} would take about {units}."
 

@@ -47,7 +47,7 @@ def test_a_seed_on_which_one_side_diverged_is_counted_and_has_no_pair() -> None:
     found = gather("a", ours, "b", theirs, arrays=lambda seed: (None, None))
     assert (found.seeds, found.trained, found.failed) == ((1,), 3, (1, 0))
     assert (found.ended, found.failed_seeds) == ((1, 2, 3), ((2,), ()))
-    assert found.omitted == ["b failed on seed 3", "b was not trained on seed 4"]
+    assert found.omitted == ["b failed on seed 3", "b has no replicate on seed 4"]
 
 
 def measured(seed: int, metric: str, value: float | None) -> Replicate:
@@ -120,12 +120,16 @@ def test_a_test_without_a_finite_value_counts_as_diverged() -> None:
     assert (found.seeds, found.failed, found.trained) == ((2,), (1, 0), 2)
 
 
-def test_predictions_of_other_images_or_missing_ones_leave_the_images_out() -> None:
+def test_predictions_of_other_images_or_missing_ones_leave_the_images_out_from_their_seed_on() -> None:
     sides = [replicate(1, 9), replicate(2, 9)], [replicate(1, 8), replicate(2, 8)]
     other = predictions(8) | {"labels": 1 - LABELS}
     for odd in (None, {"labels": LABELS}, other, predictions(8) | {"predicted": LABELS[:4]}):
         pairs = {1: (predictions(9), predictions(8)), 2: (predictions(9), odd)}
-        assert gather("a", sides[0], "b", sides[1], arrays=pairs.__getitem__).over_images is None
+        found = gather("a", sides[0], "b", sides[1], arrays=pairs.__getitem__)
+        assert not found.has_predictions
+        assert found.looks(0.05).of_images.tolist() == [pytest.approx(0.09 / 9), np.inf]  # one image of ten, by hand
+    missing = gather("a", sides[0], "b", sides[1], arrays=lambda _: (None, predictions(8)))
+    assert missing.over_images is None and not missing.has_predictions
 
 
 def on_seeds(ours: np.ndarray, theirs: np.ndarray, chance: float, least: float) -> tuple[int, int]:

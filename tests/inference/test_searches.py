@@ -67,3 +67,16 @@ def test_a_search_whose_winner_failed_counts_among_those_that_were_trained_once_
     assert (len(found.seeds), found.trained, found.failed) == (6, 7, (1, 1))
     [verdict] = decide([replace(found, differences=np.full(6, 0.02) + 1e-4 * found.differences)], Rule(fixed=7))
     assert verdict.decided, "at the seven searches that were asked for, of which six have a difference"
+
+
+def test_a_search_is_trained_once_as_many_of_its_seeds_ended_as_were_asked_for():
+    there = evidence(np.random.default_rng(3).normal(0.02, 0.3, (5, 50)))
+    assert [by_search(there, search_of, each).trained for each in (1, 2, 3)] == [3, 2, 0]
+
+
+def test_a_search_of_which_predictions_are_missing_leaves_the_images_out_from_it_on():
+    there = evidence(np.random.default_rng(4).normal(0.02, 0.3, (5, 50)))
+    there.over_images[3, :] = there.over_images[:, 3] = np.nan
+    found = by_search(there, search_of)
+    assert np.isnan(found.over_images).tolist() == [[False, True, False], [True] * 3, [False, True, False]]
+    assert np.isfinite(found.looks(0.05).of_images).tolist() == [True, False, False]

@@ -17,10 +17,8 @@ def evidence(differences: Any, *, images: float = NO_IMAGES, **more: Any) -> Evi
     array = np.asarray(differences, dtype=float)
     n = len(array)
     known = {"trained": n, "worth": 0.5} | more
-    covariance = np.full((n, n), images)
-    return Evidence(
-        variant="a", against="b", seeds=tuple(range(n)), differences=array, over_images=covariance, images=500, **known
-    )
+    known = {"over_images": np.full((n, n), images)} | known
+    return Evidence(variant="a", against="b", seeds=tuple(range(n)), differences=array, images=500, **known)
 
 
 ALTERNATING = np.array([0.9, 1.1] * 5)  # mean 1; five seeds are the first that bound it
@@ -61,6 +59,22 @@ def test_without_predictions_nothing_is_decided() -> None:
     (verdict,) = decide([Evidence(**{**vars(known), "over_images": None})], Rule())
     assert (verdict.word, verdict.two_way, verdict.interval) == (UNDECIDED, None, None)
     assert verdict.seeds_interval is not None
+
+
+def test_predictions_that_are_missing_later_leave_a_verdict_as_it_was_reached() -> None:
+    covariance = np.full((10, 10), NO_IMAGES)
+    covariance[6, :] = covariance[:, 6] = np.nan
+    (verdict,) = decide([evidence(ALTERNATING, over_images=covariance)], Rule())
+    assert (verdict.word, verdict.reached, verdict.n, verdict.two_way) == (BETTER, 5, 10, None)
+    covariance[3, :] = covariance[:, 3] = np.nan
+    (verdict,) = decide([evidence(ALTERNATING, over_images=covariance)], Rule())
+    assert verdict.word == UNDECIDED
+
+
+def test_differences_that_are_equal_but_for_rounding_show_no_spread() -> None:
+    differences = [4 / 7 - 3 / 7, 2 / 7 - 1 / 7, 6 / 7 - 5 / 7, 1 / 7, 5 / 7 - 4 / 7]
+    (verdict,) = decide([evidence(differences)], Rule())
+    assert (verdict.word, verdict.sd) == (UNDECIDED, 0.0)
 
 
 def test_the_same_is_reached_when_both_intervals_are_inside_the_worth() -> None:

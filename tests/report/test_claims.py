@@ -107,7 +107,7 @@ def test_seeds_that_a_side_has_for_other_claims_are_no_omission_if_as_many_were_
     for asked, omitted in (("auto", False), (7, True)):
         claim = of_pair(with_accuracies(fake, asked, baseline=[0.9] * 7, l2=l2), "l2", "baseline")
         assert claim.evidence is not None and len(claim.evidence.seeds) == 5
-        assert ("Omitted: l2 was not trained on seed 5" in claim.sentence) == omitted
+        assert ("Omitted: l2 has no replicate on seed 5" in claim.sentence) == omitted
 
 
 def test_better_is_told_first_and_the_winner_last(fake: StudyData) -> None:
@@ -161,6 +161,24 @@ def test_with_auto_the_verdict_holds_at_any_look_and_says_when_it_was_reached(fa
     assert "n = 8; decided at n = 6)" in claim.sentence
     few = with_accuracies(fake, "auto", baseline=[0.9] * 4, tuned=tuned[:4])
     assert "by +2.05 points (n = 4, no interval yet)" in of_pair(few, "tuned", "baseline").sentence
+
+
+def test_predictions_that_are_missing_after_a_verdict_leave_it_and_are_told(fake: StudyData) -> None:
+    tuned: list[float | None] = [0.921, 0.919, 0.920, 0.922, 0.918, 0.920, 0.921, 0.919]
+    data = with_accuracies(fake, "auto", baseline=[0.9] * 8, tuned=tuned)
+    data._predictions["tuned", 6] = None
+    claim = of_pair(data, "tuned", "baseline")
+    assert claim.verdict == BETTER and "n = 8; decided at n = 6)" in claim.sentence
+    assert "Predictions are missing, so other test images cannot be accounted for." in claim.sentence
+    data._predictions["tuned", 4] = None
+    assert of_pair(data, "tuned", "baseline").verdict == UNDECIDED
+
+
+def test_where_so_many_seeds_would_show_the_worth_no_smaller_number_is_called_needed(fake: StudyData) -> None:
+    l2: list[float | None] = [0.9 + 0.001 * (2.5 + step) for step in (-4, 4, -3.5, 3.5, -3, 3, -4, 4)] * 3
+    claim = of_pair(with_accuracies(fake, "auto", baseline=[0.9] * 24, l2=l2), "l2", "baseline")
+    assert claim.verdict == UNDECIDED and claim.needed is not None and claim.needed[0] <= 24
+    assert claim.sentence.endswith("n = 24). 24 seeds would show 0.5 points; a smaller difference takes more.")
 
 
 def test_a_number_of_seeds_that_changed_is_judged_as_one_that_was_looked_at(fake: StudyData) -> None:

@@ -80,7 +80,7 @@ def test_a_seed_that_one_of_them_has_not_is_omitted_and_named(results):
     write_fake_study(results, name="fewer", seeds=2, max_epochs=6)
     pairs = hw2tune.compare_studies("quickstart", "fewer", results_dir=results).pairs
     assert {pair.evidence.seeds for pair in pairs} == {(0, 1)}
-    assert "Omitted: tuned of fewer was not trained on seed 2." in pairs[2].sentence
+    assert "Omitted: tuned of fewer has no replicate on seed 2." in pairs[2].sentence
 
 
 def test_the_same_training_twice_is_no_comparison(results):
