@@ -74,7 +74,7 @@ def run_replicates(context: Context, overview: Overview, *, rounds: Rounds, race
         jobs = _jobs(study, rounds.seeds, allowed, winners)
         trainings = dict(zip(jobs, train_missing(context, jobs.values(), rounds.text), strict=True))
         keys = {run: _key(run, training.key) for run, training in trainings.items()}
-        counting = {*keys.values(), *(counting or _usable(context, rounds, winners))}
+        counting = {*keys.values(), *(counting or _usable(context, rounds, winners, tested))}
         write_current(context.folder, counting, outcome)  # first: a kill leaves race and replicates of one winner
         _test(context, jobs, trainings, keys, gallery, tested)
         if not rounds.go_on(context.folder, context.capacity.same_device):
@@ -129,8 +129,11 @@ def _key(run: Run, training: str) -> str:
     return f"{run[0]} {training}"
 
 
-def _usable(context: Context, rounds: Rounds, winners: Winners) -> set[str]:
-    """Return the keys of further replicates on disk, of these configurations, that count if the number is "auto"."""
+def _usable(context: Context, rounds: Rounds, winners: Winners, tested: dict[str, bool]) -> set[str]:
+    """Return the keys of further replicates on disk, of these configurations, that count if the number is "auto".
+
+    Those without predictions do not: no round would test them again, and no verdict could be reached with them.
+    """
     if rounds.count.most is None:
         return set()
     study = context.study
@@ -141,9 +144,13 @@ def _usable(context: Context, rounds: Rounds, winners: Winners) -> set[str]:
         if not one.has(objective_of(study.objective).metric):
             return False
         task = task_of(study, _configuration(study, one.variant, one.seed, winners), one.seed)
-        return one.key == _key((one.variant, one.seed), key_of(task, context.data, context.capacity))
+        if one.key != _key((one.variant, one.seed), key_of(task, context.data, context.capacity)):
+            return False
+        return read_arrays(context.folder, one.variant, one.seed) is not None
 
-    return {one.key for one in every_replicate(context.folder) if counts(one)}
+    found = {one.key for one in every_replicate(context.folder) if counts(one)}
+    tested |= dict.fromkeys(found, True)
+    return found
 
 
 def _race(context: Context, overview: Overview, race: int) -> Race:

@@ -182,6 +182,8 @@ class Rounds:
             return ""
         most = self.count.most
         parts = [f"{_named(self.open)}: undecided, and --most {most} is reached"] if self.open else []
+        if self.open and most < (least := first_possible(self.rule.claims)):
+            parts.append(f"no verdict is possible with fewer than {least} seeds")
         if self.futile:
             parts.append(f"{_named(self.futile)}: undecided, and a verdict within {most} seeds is unlikely")
         return f"n = {max(self.seeds.values())}; {'; '.join(parts) or 'every claim is decided'}"

@@ -205,6 +205,22 @@ def test_more_replicates_than_needed_are_used_and_none_is_trained(one_claim, mon
     assert len(counting(scripted)) == 16
 
 
+def test_a_further_replicate_without_predictions_does_not_count(one_claim, monkeypatch):
+    """It is behind the seeds that decide, so no round tests it again, and no verdict could be reached with it."""
+    scripted = Scripted(one_claim, clear, monkeypatch)
+    scripted.run(SeedCount(8))
+    (scripted.place.replicate("l2", 7) / "arrays.npz").write_bytes(b"damaged")
+    scripted.run(AUTO)
+    assert counting(scripted) == {(name, seed) for name in ("l2", "baseline") for seed in range(1, 9)} - {("l2", 7)}
+
+
+def test_fewer_seeds_at_most_than_can_decide_are_said_to_be_too_few(one_claim, monkeypatch):
+    rounds = Scripted(one_claim, clear, monkeypatch).run(SeedCount("auto", 4))
+    assert rounds.outcome == (
+        "n = 4; l2 against baseline: undecided, and --most 4 is reached; no verdict is possible with fewer than 5 seeds"
+    )
+
+
 def test_a_claim_on_one_configuration_needs_no_further_seed(tmp_path, monkeypatch):
     claims = [{"a": "l2", "b": {"of": "baseline", "with": {"weight_decay": 1e-4}}}]
     scripted = Scripted(write_fake_study(tmp_path, seeds=0, claims=claims), lambda variant, seed: 0.9, monkeypatch)
