@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -31,9 +31,10 @@ from hw2tune.records.replicates import (
 )
 from hw2tune.records.trials.epochs import read_epochs
 from hw2tune.report.sound import sound_arrays, sound_counts, sound_gallery, sound_race
-from hw2tune.study.hyperparameters import identity
+from hw2tune.study.arms import search_of_seed
+from hw2tune.study.hyperparameters import Identity, identity
 from hw2tune.study.objectives import PARAMETERS
-from hw2tune.study.schema import TUNED, Side
+from hw2tune.study.schema import TUNED, Side, Study
 from hw2tune.text.numbers import listed
 
 PREDICTIONS = ("labels", "predicted", "confidence")  # arrays of one value a test image
@@ -136,7 +137,8 @@ def read_study_data(folder: StudyFolder, known: Overview | None = None) -> Study
     study, order = overview.study, list(overview.study.variants)
     replicates = read_replicates(place)
     blind = [one for one in replicates if one.chosen_blindly(study.objective)]
-    usable = [one for one in replicates if one not in blind]
+    mixed = _mixed(study, replicates)
+    usable = [one for one in replicates if one not in blind and one.variant not in mixed]
     agreeing = [one for one in usable if one.variant in order and study.variants[one.variant].agrees(one.params)]
     data = StudyData(
         overview=overview,
@@ -148,6 +150,11 @@ def read_study_data(folder: StudyFolder, known: Overview | None = None) -> Study
         environment=sound_runs(runs(folder)),
     )
     notes = [*_damaged(data, place), *_omitted(data, blind, usable), *_changed_images(data)]
+    if mixed:
+        notes.append(
+            f"Replicates of {listed(mixed)} are of several winners, and which ones count is not known: they are "
+            f"omitted; `hw2tune summarize {data.name}` tests those that are missing."
+        )
     winner, complete = data.winner, study.complete
     if winner and any(identity(complete(one.params)) != identity(complete(winner.params)) for one in data.of(TUNED)):
         notes.append(
@@ -156,6 +163,16 @@ def read_study_data(folder: StudyFolder, known: Overview | None = None) -> Study
         )
         data = replace(data, race=None)
     return replace(data, damaged=notes)
+
+
+def _mixed(study: Study, replicates: Sequence[Replicate]) -> list[str]:
+    """Return the variants with several configurations of one search, as those of an earlier winner are among them."""
+    found: dict[tuple[str, int], set[Identity]] = {}
+    for one in replicates:
+        if (side := study.variants.get(one.variant)) and side.agrees(one.params) and side.of not in study.references:
+            place = one.variant, search_of_seed(study, one.seed)
+            found.setdefault(place, set()).add(identity(study.complete(one.params)))
+    return [*dict.fromkeys(variant for (variant, _), configurations in found.items() if len(configurations) > 1)]
 
 
 def _omitted(data: StudyData, blind: list[Replicate], usable: list[Replicate]) -> Iterator[str]:

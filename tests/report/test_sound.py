@@ -96,6 +96,19 @@ def test_without_the_list_of_what_counts_all_is_shown_and_that_is_said(study: Pa
     ]
 
 
+def test_without_the_list_of_what_counts_two_winners_are_not_one_side_of_a_claim(study: Path) -> None:
+    (study / CURRENT).unlink()
+    for variant in ("tuned", "tuned-no-l2"):
+        place = study / "replicates" / variant / "1" / "replicate.json"
+        change_json(place, lambda content: content["params"].update(learning_rate=0.5))
+    assert told(study) == [
+        "Replicates of tuned and tuned-no-l2 are of several winners, and which ones count is not known: they are "
+        "omitted; `hw2tune summarize quickstart` tests those that are missing."
+    ]
+    results = compute(read_study_data(StudyFolder(study)))
+    assert [claim.verdict for claim in results.claims] == ["undecided", "missing", "missing"]
+
+
 WRONG_RECORDS: dict[str, Change] = {
     "an epoch without its number": lambda c: c["epochs"][0].pop("epoch"),
     "a loss that is a word": lambda c: c["epochs"][0].update(train_loss="x"),
