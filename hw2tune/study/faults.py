@@ -276,8 +276,10 @@ def _of_claims(content: Mapping[str, Any]) -> Iterator[str]:
             continue
         for side in ("a", "b"):
             yield from _of_side(f"claims.{number}.{side}", claim.get(side), known, named)
-        if claim.get("a") is not None and claim.get("a") == claim.get("b"):
-            yield f"claims.{number}: a and b are the same; a claim compares two configurations"
+        with contextlib.suppress(ValidationError):  # named by the schema
+            one = Claim.model_validate({side: claim.get(side) for side in ("a", "b")})
+            if (one.a.of, one.a.changes) == (one.b.of, one.b.changes):
+                yield f"claims.{number}: a and b are the same; a claim compares two configurations"
 
 
 def _of_side(place: str, side: Any, known: list[str], named: dict[str, Any]) -> Iterator[str]:

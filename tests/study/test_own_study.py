@@ -180,6 +180,8 @@ weight_decay = 1e-4
         ('a = "large"', 'a = "lage"', "claims.0.a: no configuration 'lage'; did you mean `large`?"),
         ('a = "large"\nb = "small"', 'a = "small"\nb = "small"',
          "claims.0: a and b are the same; a claim compares two configurations"),
+        ('a = "large"\nb = "small"', 'a = "small"\nb = { of = "small", name = "again" }',
+         "claims.0: a and b are the same; a claim compares two configurations"),
         ('with = { "model.dropout" = 0.0 }', 'with = { wd = 0.0 }',
          "claims.1.b.with.wd: unknown hyperparameter; it is called `weight_decay` here"),
         ('b = { with', 'b = { name = "small", with',
