@@ -10,9 +10,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from hw2tune.report.figures.drawing import (
+    MOST_BESIDE,
     CannotDrawError,
     Drawing,
     Recipe,
@@ -93,9 +95,11 @@ def _draw_confused_pairs(shown: Shown, names: Sequence[str]) -> Drawing:
     figure = new_figure(height=1.2 + 0.3 * len(pairs))
     axes = figure.subplots()
     axes.barh(range(len(pairs)), [errors[pair] for pair in pairs], color=GREY)
-    axes.set_yticks(range(len(pairs)), [f"{short(names[true])} as {short(names[said])}" for true, said in pairs])
+    labels = [" as ".join(short(names[label], MOST_BESIDE) for label in pair) for pair in pairs]
+    axes.set_yticks(range(len(pairs)), labels)
     axes.invert_yaxis()
     axes.grid(False, axis="y")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("test images")
     true, said = pairs[0]
     return Drawing(
@@ -155,7 +159,7 @@ def draw_accuracies(data: StudyData) -> Drawing:
             accuracy, known.index.to_numpy() + offset, xerr=errors, fmt=look.marker, color=look.colour, linewidth=1.2,
             capsize=2.5,
         )  # fmt: skip
-    axes.set_yticks(range(len(names)), [short(name) for name in names])
+    axes.set_yticks(range(len(names)), [short(name, MOST_BESIDE) for name in names])
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.grid(False, axis="y")
     for row in range(1, len(names)):

@@ -15,7 +15,8 @@ from hw2tune.report.configurations import params_of, same_configuration, same_se
 from hw2tune.report.study_data import StudyData
 
 Section = Literal["claims", "curves", "weights", "examples", "features", "classes", "data", "finalists", "search"]
-MOST_LETTERS = 11  # of a class name in a figure
+MOST_LETTERS = 11  # of a class name under an image or a column
+MOST_BESIDE = 18  # of one beside a row
 Arrays = dict[str, Array]
 
 
@@ -65,9 +66,9 @@ def class_name(data: StudyData, label: int) -> str:
     return short(names[label]) if label < len(names) else str(label)
 
 
-def short(name: str) -> str:
-    """A class name that fits under an image."""
-    return name if len(name) <= MOST_LETTERS else name[: MOST_LETTERS - 1] + "…"
+def short(name: str, letters: int = MOST_LETTERS) -> str:
+    """A class name that fits under an image, or in so many letters."""
+    return name if len(name) <= letters else name[: letters - 1] + "…"
 
 
 @dataclass(frozen=True, kw_only=True)

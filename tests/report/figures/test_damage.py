@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -187,6 +188,19 @@ def test_a_class_without_a_test_image_is_named(fresh: Path) -> None:
     figures = draw(read_study_data(StudyFolder(fresh)), "class-accuracies", "confusion", "confusion-difference")
     assert "There is no test image of 7." in caption(figures["class-accuracies"])
     assert isinstance(figures["confusion"], Drawing) and isinstance(figures["confusion-difference"], Drawing)
+
+
+def test_rows_of_forty_classes_have_their_long_names_and_count_whole_images(fresh: Path) -> None:
+    data = read_study_data(StudyFolder(fresh))
+    assert data.dataset is not None
+    names = [f"American terrier {n}" for n in range(40)]  # they differ in the last letter
+    figures = draw(replace(data, dataset=replace(data.dataset, classes=names)), "confusion", "class-accuracies")
+    confused, accuracies = figures["confusion"], figures["class-accuracies"]
+    assert isinstance(confused, Drawing) and isinstance(accuracies, Drawing)
+    pairs, rows = ([text.get_text() for text in one.figure.axes[0].get_yticklabels()] for one in (confused, accuracies))
+    assert all(re.fullmatch(r"American terrier \d as American terrier \d", pair) for pair in pairs) and len(pairs) == 15
+    assert sorted(rows) == names[:10]
+    assert all(tick == round(tick) for tick in confused.figure.axes[0].get_xticks())
 
 
 def test_a_perfect_network_has_no_misclassified_image_to_show(fresh: Path) -> None:
