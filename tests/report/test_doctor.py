@@ -270,6 +270,13 @@ def test_a_seed_that_collapses_and_one_that_diverges(replicated: StudyData) -> N
     assert found.finding == "l2 collapsed on 1 of 6 seeds."
 
 
+def test_a_seed_at_chance_collapsed_however_few_seeds_there_are(replicated: StudyData) -> None:
+    few = replace(replicated, replicates=[one for one in replicated.replicates if one.seed < 3])
+    (found,) = (one for one in examine(with_tests(few, "tuned", [0.92, 0.1, 0.93])) if one.check == "collapse")
+    assert found.finding == "tuned collapsed on 1 of 3 seeds."  # the claim's sentence counts it, too
+    assert not [one for one in examine(with_tests(few, "tuned", [0.92, 0.2, 0.93])) if one.check == "collapse"]
+
+
 def test_a_drop_that_the_images_explain_is_no_collapse(replicated: StudyData) -> None:
     tight = with_tests(replicated, "tuned", [0.920, 0.920, 0.922, 0.920, 0.900, 0.920])
     assert fallen(tight.of("tuned")) == []  # 2 points: 10 deviations, but 1.6 standard errors of 500 images

@@ -28,7 +28,7 @@ def small_budget(data: StudyData) -> Iterator[Finding]:
     """Yield the findings on a finished search that had too few trials, unless it has tried its whole space."""
     overview, study = data.overview, data.overview.study
     values = tried_values(data)
-    if not overview.is_complete or study.configurations is not None or not len(values):
+    if not overview.is_complete or study.configurations is not None:
         return
     more = "Go on with the same study: `--trials` or `--budget` with a larger number."
     searched = sum(one.values is None or len(one.values) > 1 for one in study.space.values())  # others are fixed
