@@ -67,6 +67,9 @@ def test_with_several_searches_each_gives_one_difference_and_the_sentence_counts
     assert "with twice the searches" in repeat_next(ledger)
     assert "$n$ counts seeds, or searches of each side" in claims_tex([results])
     assert second.sentence.startswith("Undecided: l2 instead of l2-weight_decay-0 changes test accuracy by")
+    found = [one for one in examine(results.data) if one.check == "seeds"]
+    assert found[0].finding.startswith("Too few searches for any verdict: l2 against no-l2 has 4, ")
+    assert found[0].remedy == "Search more: `hw2tune study sides --searches 5 --summarize` or more."
     assert third.verdict != "same configuration", "what holds of one search need not hold of the next"
     assert dict(basis_facts(results).facts)["budget"] == "24 trials in 2 arms of 4 searches, 24 epochs"
     assert results.tables["searches"]["seed"].tolist() == [0, 0, 10_000, 10_000, 20_000, 20_000, 30_000, 30_000]

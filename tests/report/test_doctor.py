@@ -223,6 +223,13 @@ def test_fewer_than_two_trials_per_hyperparameter() -> None:
     assert found.check == "budget" and found.evidence == "7 drawn trials in 5 dimensions."
 
 
+def test_a_search_that_ended_before_it_drew_a_trial() -> None:
+    data = searched(hill, trials=2)
+    references = [replace(row, label="reference") for row in data.overview.rows]
+    (found,) = examine(replace(data, overview=replace(data.overview, rows=references)))
+    assert found.check == "budget" and found.evidence == "0 drawn trials in 5 dimensions."
+
+
 def test_a_best_value_that_still_rises() -> None:
     values = iter([0.7] * 18 + [0.8, 0.9])
     (found,) = examine(searched(lambda params, rng: next(values), trials=20))

@@ -15,17 +15,18 @@ from hw2tune.records.trials.states import COMPLETE, DIVERGED, RANKED
 from hw2tune.report.doctor import thresholds as limit
 from hw2tune.report.doctor.findings import Finding
 from hw2tune.report.study_data import StudyData
+from hw2tune.study.arms import search_of_seed
 from hw2tune.study.objectives import best_epoch, sign_of
 from hw2tune.study.schema import TUNED
 from hw2tune.text.numbers import counted, listed, measured, percent
 
 
 def collapses(data: StudyData) -> Iterator[Finding]:
-    """Yield the variants of which seeds diverged, or fell far below the median of the others."""
+    """Yield the variants of which seeds diverged, stayed at chance, or fell far below the median of the others."""
     for variant in data.variants:
         replicates = data.of(variant)
         diverged = [one.seed for one in replicates if one.state == DIVERGED]
-        fell = fallen(replicates)
+        fell = fallen(replicates, chance_level(data, variant))
         if not diverged and not fell:
             continue
         tested = {one.seed: one.chosen.accuracy for one in replicates if one.chosen}
@@ -43,17 +44,27 @@ def collapses(data: StudyData) -> Iterator[Finding]:
         )
 
 
-def fallen(replicates: Sequence[Replicate]) -> list[int]:
-    """Return the seeds whose test accuracy is far below the median, by deviations and by errors of the images."""
+def chance_level(data: StudyData, variant: str) -> float:
+    """Return the test accuracy of always answering the most frequent class; 0 if no predictions are kept."""
+    kept = (data.predictions(variant, one.seed) for one in data.of(variant))
+    labels = next((one["labels"] for one in kept if one), None)
+    return 0.0 if labels is None else float(np.bincount(labels).max() / len(labels))
+
+
+def fallen(replicates: Sequence[Replicate], chance: float = 0.0) -> list[int]:
+    """Return the seeds whose test accuracy is not above chance, or far below the median.
+
+    Far is by deviations and by errors of the images, and not told from few seeds.
+    """
     tested = [(one.seed, one.chosen) for one in replicates if one.chosen and one.state == COMPLETE]
     if len(tested) < limit.FEWEST_SEEDS:
-        return []
+        return [seed for seed, chosen in tested if chosen.accuracy <= chance]
     values = np.array([chosen.accuracy for _, chosen in tested])
     middle = float(np.median(values))
     deviation = 1.4826 * float(np.median(np.abs(values - middle)))
     error = math.sqrt(middle * (1 - middle) / tested[0][1].total)
     drop = max(limit.COLLAPSE_DEVIATIONS * deviation, limit.COLLAPSE_ERRORS * error)
-    return [seed for (seed, _), value in zip(tested, values, strict=True) if value < middle - drop]
+    return [seed for (seed, _), value in zip(tested, values, strict=True) if value <= chance or value < middle - drop]
 
 
 def overtuning(data: StudyData) -> Iterator[Finding]:
@@ -97,25 +108,29 @@ def _best_value(replicate: Replicate, objective: str, direction: str) -> float |
 
 
 def few_seeds(data: StudyData) -> Iterator[Finding]:
-    """Yield the claims that have too few common seeds for a verdict on all but an enormous difference."""
-    claims = data.overview.study.claims
+    """Yield the claims that have too few common seeds, or searches, for a verdict on all but an enormous difference."""
+    study, claims = data.overview.study, data.overview.study.claims
     numbers: dict[str, int] = {}
     for claim in claims:
         a, b = claim.a.variant, claim.b.variant
-        n = len({one.seed for one in data.of(a)} & {one.seed for one in data.of(b)})
+        common = {one.seed for one in data.of(a)} & {one.seed for one in data.of(b)}
+        n = len(common if study.searches == 1 else {search_of_seed(study, seed) for seed in common})
         numbers |= {f"{a} against {b}": n} if n else {}
     few = {pair: n for pair, n in numbers.items() if detectable(n, len(claims)) > limit.DETECTABLE}
     if not few:
         return
     enough = next(n for n in range(2, 100) if detectable(n, len(claims)) <= limit.DETECTABLE)
+    unit, remedy = "seeds", f"Train more: `hw2tune summarize {data.name} --replicates {enough}` or more."
+    if study.searches > 1:
+        unit, remedy = "searches", f"Search more: `hw2tune study {data.name} --searches {enough} --summarize` or more."
     yield Finding(
         check="seeds",
-        finding=f"Too few seeds for any verdict: {listed([f'{pair} has {n}' for pair, n in few.items()])}.",
+        finding=f"Too few {unit} for any verdict: {listed([f'{pair} has {n}' for pair, n in few.items()])}.",
         evidence=(
-            f"With {counted(len(claims), 'claim')} to correct for, fewer than {enough} seeds detect only differences "
+            f"With {counted(len(claims), 'claim')} to correct for, fewer than {enough} {unit} detect only differences "
             f"beyond {limit.DETECTABLE:g} standard deviations (80 % power)."
         ),
-        remedy=f"Train more: `hw2tune summarize {data.name} --replicates {enough}` or more.",
+        remedy=remedy,
     )
 
 
