@@ -162,7 +162,8 @@ def changed_words(params: Mapping[str, Value], other: Mapping[str, Value]) -> st
 
 def _changed(name: str, params: Mapping[str, Value], other: Mapping[str, Value]) -> str:
     if name == "weight_decay":
-        return weight_decay_words(params)
+        before = other.get(name) if params.get(name) else None  # none needs no other beside it
+        return weight_decay_words(params) + (f" in place of {value_text(before, scientific)}" if before else "")
     default = HYPERPARAMETERS[name].absent if name in HYPERPARAMETERS else None
     now, before = (configuration.get(name, default) for configuration in (params, other))
     if now is None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from hw2tune.text.numbers import listed, points, scientific, two_digits, weight_decay_words
+from hw2tune.text.numbers import changed_words, listed, points, scientific, two_digits, weight_decay_words
 
 
 @pytest.mark.parametrize(
@@ -34,3 +34,14 @@ def test_weight_decay_is_called_l2_only_where_it_is_coupled() -> None:
     assert weight_decay_words({"optimizer": "adam", "weight_decay": 1e-4}) == "L2 1e-4"
     assert weight_decay_words({"optimizer": "adamw", "weight_decay": 1e-4}) == "decoupled weight decay 1e-4"
     assert weight_decay_words({"optimizer": "sgd"}) == "no weight decay"
+
+
+def test_a_changed_weight_decay_says_what_it_replaces_unless_that_is_none() -> None:
+    def told(now: float, before: float) -> str:
+        return changed_words(*({"optimizer": "adam", "weight_decay": one} for one in (now, before)))
+
+    assert [told(1e-4, 0.1), told(1e-4, 0.0), told(0.0, 1e-4)] == [
+        "L2 1e-4 in place of 0.1",
+        "L2 1e-4",
+        "no weight decay",
+    ]
