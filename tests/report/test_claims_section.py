@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from hw2tune.report.page.blocks import Table
-from hw2tune.report.page.claims import pairs_details, pairs_summary, variants_blocks
+from hw2tune.report.page.claims import pairs_details, pairs_summary, variants_blocks, variants_summary
 from hw2tune.report.page.sections import search_blocks
 from hw2tune.report.results import StudyResults, compute
 from hw2tune.report.study_data import read_study_data
@@ -41,6 +41,16 @@ def test_missing_predictions_are_told_under_the_pairs(tmp_path: Path) -> None:
 
 def test_without_a_pair_nothing_stands_under_the_pairs(results: StudyResults) -> None:
     assert pairs_details(replace(results, claims=[])) == []
+
+
+def test_chosen_epochs_of_many_seeds_are_a_range(results: StudyResults) -> None:
+    def shown(chosen: str) -> str:
+        table = results.tables["variants"].assign(chosen_epochs=chosen)
+        variants = variants_summary(replace(results, tables={**results.tables, "variants": table}))
+        return variants.rows[0].cells[variants.columns.index("Epochs")]
+
+    assert [shown(one) for one in ("4 5 3", "", "4 " * 7)] == ["4 5 3", DASH, "4 " * 7]
+    assert [shown("4 " * 20), shown("9 10 " * 10)] == ["4", "9 to 10"]
 
 
 def in_losses(results: StudyResults, tested: bool) -> StudyResults:

@@ -23,6 +23,8 @@ from hw2tune.text.numbers import (
     sentence,
 )
 
+MOST_EPOCHS = 7  # seeds whose epochs are listed one by one
+
 
 def variants_blocks(results: StudyResults) -> list[Block]:
     """The table of variants, the pairs, and what did not finish."""
@@ -52,7 +54,7 @@ def variants_summary(results: StudyResults) -> Table:
         cells += [percent_interval(row["test_low"], row["test_high"])]
         cells += [str(there) if finished == there else f"{finished} of {there}"]
         cells += [percent(row["last_test_accuracy"]), percent(row["validation_accuracy"])]
-        cells += [str(row["chosen_epochs"]) or DASH, _trained(results, variant)]
+        cells += [_epochs(str(row["chosen_epochs"])), _trained(results, variant)]
         rows.append(Row(caveat=results.caveats.get(variant, ""), cells=cells))
     columns = ["Variant", *other, "Test accuracy" if other else "Test", "95 % interval", "n", "Last epoch"]
     columns += ["Validation", "Epochs", "Configuration"]
@@ -68,6 +70,14 @@ def variants_summary(results: StudyResults) -> Table:
         rows=rows,
         file=results.file("tables", "variants.csv"),
     )
+
+
+def _epochs(chosen: str) -> str:
+    """Return the chosen epochs by seed, `4 5 5`, of many seeds from the first to the last, `3 to 5`."""
+    ordered = sorted(filter(str.isdecimal, chosen.split()), key=int)
+    if len(ordered) <= MOST_EPOCHS:
+        return chosen or DASH
+    return " to ".join(dict.fromkeys([ordered[0], ordered[-1]]))
 
 
 def _trained(results: StudyResults, variant: str) -> str:
