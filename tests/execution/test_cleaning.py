@@ -17,7 +17,7 @@ from hw2tune.errors import StudyFolderError
 from hw2tune.execution import cleaning
 from hw2tune.execution.scratch import PREFIX
 from hw2tune.records.layout import StudyFolder
-from hw2tune.records.leftovers import DECODED, KINDS, LAST, SCRATCH, SET_ASIDE, WEIGHTS
+from hw2tune.records.leftovers import DECODED, KINDS, LAST, SCRATCH, SET_ASIDE, WEIGHTS, size_of
 from hw2tune.records.lock import locked
 from hw2tune.records.opening import opened
 from hw2tune.records.overview import read_overview
@@ -166,6 +166,18 @@ def test_studies_set_aside_can_go_each_for_itself_also_by_name(results):
     cleaning.remove(found)
     assert [path.name for path in (results / "set-aside").iterdir()] == ["notes"]
     assert not (results / "quickstart").exists()  # nor is it made to be locked
+
+
+def test_a_size_is_that_of_the_files_themselves_and_not_of_what_links_point_to(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "large").write_bytes(bytes(10_000))
+    (tmp_path / "kept" / "deep").mkdir(parents=True)
+    (tmp_path / "kept" / "deep" / "small").write_bytes(bytes(7))
+    link = tmp_path / "kept" / "link"
+    link.symlink_to(tmp_path / "elsewhere")
+    assert size_of(tmp_path / "kept") == 7 + link.lstat().st_size
+    assert size_of(link) == link.lstat().st_size < 1_000
+    assert size_of(tmp_path / "gone") == 0
 
 
 def test_decoded_images_and_the_folders_of_dead_commands_are_the_machines(results, tmp_path):

@@ -21,6 +21,11 @@ def key(**options):
     return key_of(Task(hyperparameters=hyperparameters, seed=1, max_epochs=2, **task), DATA, CAPACITY)
 
 
+def test_replicates_of_version_83dc8fd_keep_their_key(monkeypatch):
+    monkeypatch.setattr(metadata, "version", lambda name: "2.15.0")
+    assert key() == "60b788e0d087f4284bc9b7bb"
+
+
 @pytest.mark.parametrize("kind", ["model", "objective"])
 def test_another_version_of_an_installed_package_is_another_training(kind, monkeypatch):
     installed = metadata.version

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -15,7 +16,7 @@ import hw2tune
 from hw2tune.errors import InterruptedByUserError, StudyFolderError
 from hw2tune.events import StageStarted
 from hw2tune.records.layout import StudyFolder
-from hw2tune.replication.rerun import _run_of
+from hw2tune.replication.rerun import _circumstances, _run_of
 from tests.export.trained_study import write_trained_study
 
 
@@ -73,6 +74,33 @@ def test_what_differs_is_said_with_its_epoch_its_size_and_the_circumstances(resu
         "trial 0 did not come out the same: it differs from epoch 2 on, by at most 0.2500 nats of validation loss"
     )
     assert [text for text in again.circumstances if text.startswith("torch: 1.0")]
+
+
+def test_each_circumstance_that_changed_is_named_and_what_was_not_recorded_is_not(monkeypatch):
+    versions = {"hw2tune": "9", "torch": "9", "numpy": "9"}
+    now = {"versions": versions, "commit": "c9", "processor": "p9", "platform": "l9"}
+    monkeypatch.setattr("hw2tune.replication.rerun.run_facts", lambda: now)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    data = SimpleNamespace(checksum="i9", split_checksum="s9")
+    then = {
+        "versions": dict.fromkeys(versions, "1"), "commit": "c1", "processor": "p1", "platform": "l1",
+        "data": {"checksum": "i1", "split_checksum": "s1"}, "resources": {"gpus_per_trial": 0.5},
+    }  # fmt: skip
+    assert _circumstances(then, data) == [
+        "hw2tune: 1 then, 9 now",
+        "torch: 1 then, 9 now",
+        "numpy: 1 then, 9 now",
+        "commit of hw2tune: c1 then, c9 now",
+        "processor: p1 then, p9 now",
+        "platform: l1 then, l9 now",
+        "images (checksum): i1 then, i9 now",
+        "split (checksum): s1 then, s9 now",
+        "device: a GPU then, the CPU now",
+    ]
+    same = {"checksum": "i9", "split_checksum": "s9"}
+    assert _circumstances(now | {"data": same, "resources": {"gpus_per_trial": 0}}, data) == []
+    assert _circumstances({"commit": "c9"}, data) == []  # an older record has fewer
+    assert _circumstances({}, data) == ["environment.json says nothing of the study's run"]
 
 
 def test_a_difference_in_the_last_digit_is_no_equality(results):
