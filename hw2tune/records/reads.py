@@ -23,6 +23,8 @@ from hw2tune.study.hyperparameters import Identity, Value, identity
 from hw2tune.text.numbers import counted, listed
 
 MANY = 20  # configurations from which on a reader is warned
+WARNING = "a difference found after so many reads may be the luck of these images, and no interval covers that"
+WAY_OUT = "confirm it on images that were never read"
 PLACES = ("*", "*/arms/*", "set-aside/*")  # of folders with replicates, below the results
 ON_VALIDATION = ("race: ", "finalist: ")  # labels of trainings that no test image is read with
 
@@ -45,18 +47,17 @@ class TestReads:
         return self.configurations >= MANY
 
     @property
-    def sentence(self) -> str:
-        """The number in a sentence, and from MANY on its meaning."""
+    def text(self) -> str:
+        """The number, the images and the studies."""
         number = counted(self.configurations, "configuration")
         images = f"{self.images:,} test images of {self.label}" if self.images else f"test images of {self.label}"
         where = f" by the studies {listed(self.studies)}" if len(self.studies) > 1 else ""
-        read = f"{number} {'was' if self.configurations == 1 else 'were'} read on these {images} in this folder{where}"
-        if not self.many:
-            return f"{read}."
-        return (
-            f"{read}; a difference found after so many reads may be the luck of these images, and no interval covers "
-            "that: confirm it on images that were never read."
-        )
+        return f"{number} {'was' if self.configurations == 1 else 'were'} read on these {images} in this folder{where}"
+
+    @property
+    def sentence(self) -> str:
+        """The same as a sentence, and from MANY on its meaning."""
+        return f"{self.text}; {WARNING}: {WAY_OUT}." if self.many else f"{self.text}."
 
 
 @dataclass(frozen=True, kw_only=True)

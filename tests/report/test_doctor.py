@@ -17,13 +17,13 @@ from hw2tune.records.layout import StudyFolder
 from hw2tune.records.overview import Overview
 from hw2tune.records.reads import TestReads
 from hw2tune.records.replicates import write_json
-from hw2tune.records.trials.rows import trial_rows
+from hw2tune.records.trials.rows import TrialRow, trial_rows
 from hw2tune.records.trials.storage import create_optuna_study
 from hw2tune.report.doctor import thresholds as limit
 from hw2tune.report.doctor.examine import examine
 from hw2tune.report.doctor.findings import Finding
 from hw2tune.report.doctor.seeds import detectable, fallen
-from hw2tune.report.doctor.space import at_edges, bad_zones, edges, zones
+from hw2tune.report.doctor.space import _bound, at_edges, bad_zones, edges, zones
 from hw2tune.report.doctor.stopping import behind_the_best, rungs, upper_limit, wrong_stopping
 from hw2tune.report.study_data import StudyData, read_study_data
 from hw2tune.study.file import dump_study, find_study, parse_study
@@ -154,6 +154,38 @@ def test_a_zone_inside_a_choice() -> None:
 
     (found,) = bad_zones(searched(dies, trials=80))
     assert found.finding.startswith("Every trial with optimizer = sgd and learning_rate <= 0.0")
+    assert found.remedy == (
+        "Narrow the range of learning_rate, or leave optimizer = sgd out in [space], and run the study under a new "
+        "name (`--name`)."
+    )
+
+
+def test_a_value_with_a_sound_trial_is_in_no_zone() -> None:
+    study = parse_study(*find_study("quickstart"))
+    space = {"momentum": Interval(low=0, high=9, integer=True)}
+    rows = [
+        TrialRow(number=number, label="", state="complete", reason="", epochs=5, value=value, best_epoch=5, seconds=1.0,
+                 params={"momentum": at})
+        for number, (at, value) in enumerate([(0, 0.1), (1, 0.1), (2, 0.1), (2, 0.9), (3, 0.9)])
+    ]  # fmt: skip
+    tried = zones(study.model_copy(update={"space": space}), rows, lambda row: row.value == 0.1)
+    lowest = next(zone for zone in tried if "<=" in zone.condition)
+    assert lowest.condition == "momentum <= 1" and [row.params["momentum"] for row in lowest.rows] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("last", "beyond", "sign", "expected"),
+    [
+        (0.01234, 0.02, "<=", "0.0123400"), (0.0127, 0.0128, "<=", "0.0127"), (0.0966, 0.0963, ">=", "0.0965"),
+        (3e-5, 4e-5, "<=", "3e-5"), (64, None, ">=", "64"), (4096, None, "<=", "4096"),
+    ],
+)  # fmt: skip
+def test_the_bound_of_a_zone_has_its_trials_on_one_side_and_the_next_on_the_other(last, beyond, sign, expected) -> None:
+    text = _bound(last, beyond, sign)
+    inside, outside = (float(last) <= float(text), beyond is None or float(text) < beyond)
+    if sign == ">=":
+        inside, outside = (float(last) >= float(text), beyond is None or float(text) > beyond)
+    assert inside and outside and len(text) <= len(expected)
 
 
 def test_a_corner_that_diverges() -> None:
@@ -247,6 +279,7 @@ def test_each_search_of_an_arm_is_examined_under_its_name() -> None:
     short = searched(hill, trials=7, folder=Path("arms") / "l2")
     both = replace(sound.overview, rows=[], trials=[], searches=(sound.overview, short.overview))
     (found,) = examine(replace(sound, overview=both))
+    assert found.remedy == "Go on with the same study: `--trials` with a number above 7."
     assert found.finding == "Search l2: The search had fewer than 2 trials per hyperparameter."
 
 
@@ -300,7 +333,13 @@ def test_a_winner_whose_promised_gain_was_luck(replicated: StudyData) -> None:
     assert 0.90 < np.mean(fresh) < 0.96
     data = replace(replicated, overview=replace(overview, rows=rows))
     (found,) = (one for one in examine(data) if one.check == "overtuning")
-    assert found.finding == f"Half or more of the gain that the search promised for #{race.winner} was luck."
+    assert (
+        found.finding == f"Half or more of the gain that the search promised for #{race.winner} is gone on fresh seeds."
+    )
+    zero = [{**epoch, "validation_accuracy": 0.0} for epoch in replicated.of("tuned")[0].epochs]
+    useless = [replace(one, epochs=zero) if one.variant == "tuned" else one for one in data.replicates]
+    (found,) = (one for one in examine(replace(data, replicates=useless)) if one.check == "overtuning")
+    assert ", 0.00 % on validation over 6 fresh seeds;" in found.evidence  # 0 is a value
     pruned = [replace(row, state="pruned") if row.number == race.winner else row for row in rows]
     data = replace(replicated, overview=replace(overview, rows=pruned))
     assert "overtuning" not in checks(examine(data))
@@ -329,7 +368,8 @@ def test_test_images_that_were_read_too_often(replicated: StudyData) -> None:
 
     assert "test reads" not in checks(examine(replicated, ledger(19)))
     (found,) = (one for one in examine(replicated, ledger(20)) if one.check == "test reads")
-    assert found.evidence == "By the studies a and b, in this results folder."
+    read = ledger(20)[0].sentence  # as the report's limits say it
+    assert read == f"{found.finding[:-1]}; {found.evidence[0].lower()}{found.evidence[1:-1]}: c{found.remedy[1:]}"
 
 
 def test_the_command_prints_findings_and_one_line_for_a_sound_study(tmp_path: Path) -> None:
@@ -348,7 +388,7 @@ def test_the_command_with_findings_has_exit_code_0_and_json(tmp_path: Path) -> N
     assert shown.stdout == (
         "quickstart: 1 finding\n\n- The search had fewer than 2 trials per hyperparameter.\n"
         "  7 drawn trials in 5 dimensions.\n"
-        "  Go on with the same study: `--trials` or `--budget` with a larger number.\n"
+        "  Go on with the same study: `--trials` with a number above 7.\n"
     )
     content = json.loads(run(app, ["doctor", "quickstart", "--results-dir", str(tmp_path), "--json"]).stdout)
     assert content["study"] == "quickstart" and checks([Finding(**one) for one in content["findings"]]) == ["budget"]

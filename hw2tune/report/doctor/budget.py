@@ -30,7 +30,8 @@ def small_budget(data: StudyData) -> Iterator[Finding]:
     values = tried_values(data)
     if not overview.is_complete or study.configurations is not None:
         return
-    more = "Go on with the same study: `--trials` or `--budget` with a larger number."
+    option, number = ("trials", study.trials) if study.budget is None else ("budget", study.budget)
+    more = f"Go on with the same study: `--{option}` with a number above {number}."
     searched = sum(one.values is None or len(one.values) > 1 for one in study.space.values())  # others are fixed
     needed = limit.TRIALS_PER_HYPERPARAMETER * searched
     if len(values) < needed:

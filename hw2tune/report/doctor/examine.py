@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -36,8 +37,17 @@ def search_findings(data: StudyData) -> list[Finding]:
 
 
 def _of_search(data: StudyData, search: Overview) -> list[Finding]:
-    """Return the findings on the search of an arm, which say its name."""
+    """Return the findings on the search of an arm, which say its name, and where the arm changes the space."""
     name = search.folder.root.name
+    arm = re.sub(r"\.\d+$", "", name)
+    changed = data.overview.study.arms.get(arm, {})
     return [
-        replace(one, finding=f"Search {name}: {one.finding}") for one in search_findings(replace(data, overview=search))
+        replace(
+            one,
+            finding=f"Search {name}: {one.finding}",
+            remedy=one.remedy.replace("[space]", f"[space] and [arms.{arm}]")
+            if one.hyperparameter in changed
+            else one.remedy,
+        )
+        for one in search_findings(replace(data, overview=search))
     ]

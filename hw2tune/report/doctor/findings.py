@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+ANEW = "run the study under a new name (`--name`)"  # its finished trials depend on what changes
+
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import optimize, special, stats
 
 from hw2tune.inference.statistics import ALPHA, POWER, summarize
-from hw2tune.records.reads import TestReads
+from hw2tune.records.reads import WARNING, WAY_OUT, TestReads
 from hw2tune.records.replicates import Replicate
 from hw2tune.records.trials.states import COMPLETE, DIVERGED, RANKED
 from hw2tune.report.doctor import thresholds as limit
@@ -18,7 +18,7 @@ from hw2tune.report.study_data import StudyData
 from hw2tune.study.arms import search_of_seed
 from hw2tune.study.objectives import best_epoch, sign_of
 from hw2tune.study.schema import TUNED
-from hw2tune.text.numbers import counted, listed, measured, percent
+from hw2tune.text.numbers import counted, listed, measured, percent, sentence
 
 
 def collapses(data: StudyData) -> Iterator[Finding]:
@@ -76,7 +76,8 @@ def overtuning(data: StudyData) -> Iterator[Finding]:
     if row is None or row.value is None or row.state != COMPLETE or not references:
         return
     sign = sign_of(study.direction)
-    fresh = [sign * value for one in data.of(TUNED) if (value := _best_value(one, study.objective, study.direction))]
+    known = [_best_value(one, study.objective, study.direction) for one in data.of(TUNED)]
+    fresh = [sign * value for value in known if value is not None]
     if len(fresh) < limit.FRESH_SEEDS:
         return
     seen, baseline, summary = sign * row.value, max(sign * value for value in references), summarize(fresh)
@@ -84,7 +85,7 @@ def overtuning(data: StudyData) -> Iterator[Finding]:
     if promised > 0 and summary.high is not None and seen > summary.high and fall >= limit.LOST_GAIN * promised:
         yield Finding(
             check="overtuning",
-            finding=f"Half or more of the gain that the search promised for #{row.number} was luck.",
+            finding=f"Half or more of the gain that the search promised for #{row.number} is gone on fresh seeds.",
             evidence=(
                 f"{measured(row.value, study.objective)} in the search, "
                 f"{measured(sign * summary.mean, study.objective)} on validation over "
@@ -153,7 +154,7 @@ def many_reads(data: StudyData, ledger: Sequence[TestReads]) -> Iterator[Finding
         if reads.checksum == checksum and reads.many:
             yield Finding(
                 check="test reads",
-                finding=f"The test images were read with {counted(reads.configurations, 'configuration')}.",
-                evidence=f"By the studies {listed(reads.studies)}, in this results folder.",
-                remedy="Confirm what is claimed on images that were never read.",
+                finding=f"{reads.text}.",
+                evidence=f"{sentence(WARNING)}.",
+                remedy=f"{sentence(WAY_OUT)}.",
             )

@@ -11,7 +11,7 @@ from scipy import stats
 from hw2tune.records.trials.rows import TrialRow, best_first
 from hw2tune.records.trials.states import FAILED_BY_ITSELF, RANKED
 from hw2tune.report.doctor import thresholds as limit
-from hw2tune.report.doctor.findings import Finding
+from hw2tune.report.doctor.findings import ANEW, Finding
 from hw2tune.report.study_data import StudyData
 from hw2tune.study.hyperparameters import HYPERPARAMETERS, Value, is_number
 from hw2tune.study.schema import Study
@@ -93,7 +93,7 @@ def at_edges(data: StudyData) -> Iterator[Finding]:
             hyperparameter=edge.name,
             finding=f"{edge.name}: {there} of the best {len(best)} trials are at the {side} edge {end}.",
             evidence=f"The edge is {_part(space, edge)}; {counted(len(ranked), 'drawn trial')} have a value.",
-            remedy=f"Widen it: {change} beyond {end} in [space], and run the study under a new name (`--name`).",
+            remedy=f"Widen it: {change} beyond {end} in [space], and {ANEW}.",
         )
 
 
@@ -110,6 +110,7 @@ class Zone:
     condition: str
     name: str
     rows: Sequence[TrialRow]
+    choice: str = ""  # within which it is an end of a range
 
 
 def zones(study: Study, rows: Sequence[TrialRow], bad: Callable[[TrialRow], bool]) -> Iterator[Zone]:
@@ -124,18 +125,29 @@ def zones(study: Study, rows: Sequence[TrialRow], bad: Callable[[TrialRow], bool
             condition = f"{name} = {value_text(choice, scientific)}"
             yield Zone(condition=condition, name=name, rows=there if all(map(bad, there)) else [])
             if len(there) >= limit.FEWEST_TRIALS:
-                yield from _ends(study, there, bad, f"{condition} and ")
+                yield from _ends(study, there, bad, condition)
 
 
-def _ends(study: Study, rows: Sequence[TrialRow], bad: Callable[[TrialRow], bool], within: str) -> Iterator[Zone]:
+def _ends(study: Study, rows: Sequence[TrialRow], bad: Callable[[TrialRow], bool], choice: str) -> Iterator[Zone]:
     for name, one in study.space.items():
         if isinstance(one, Choice):
             continue
         ordered = sorted((row for row in rows if name in row.params), key=lambda row: float(row.params[name]))
         for sign, side in (("<=", ordered), (">=", ordered[::-1])):
             good = next((at for at, row in enumerate(side) if not bad(row)), len(side))
-            last = side[good - 1].params[name] if good else 0.0
-            yield Zone(condition=f"{within}{name} {sign} {value_text(last, scientific)}", name=name, rows=side[:good])
+            first = side[good].params[name] if good < len(side) else None
+            zone = [row for row in side[:good] if row.params[name] != first]  # its value is in no zone
+            condition = f"{name} {sign} {_bound(zone[-1].params[name], first, sign) if zone else ''}"
+            condition = f"{choice} and {condition}" if choice else condition
+            yield Zone(condition=condition, name=name, rows=zone, choice=choice)
+
+
+def _bound(last: Value, beyond: Value | None, sign: str) -> str:
+    """Return the last value of a zone in as few digits as leave it inside, and the first good trial's outside."""
+    side = 1 if sign == "<=" else -1
+    texts = [value_text(last, scientific), *(f"{float(last):.{digits}g}" for digits in range(3, 17))]
+    ends = [side * float(last), math.inf if beyond is None else side * float(beyond)]
+    return next((text for text in texts if ends[0] <= side * float(text) < ends[1]), str(last))
 
 
 def worst_zone(study: Study, rows: Sequence[TrialRow], bad: Callable[[TrialRow], bool], share: float) -> Zone | None:
@@ -170,7 +182,7 @@ def bad_zones(data: StudyData) -> Iterator[Finding]:
     """Yield the part of the space in which trials diverge, and the one in which they stay at chance."""
     study, rows = data.overview.study, drawn(data)
     if zone := worst_zone(study, rows, _failed, limit.DIVERGED_SHARE):
-        yield _finding(zone, rows, _failed, "diverging corner", "diverges or runs out of memory")
+        yield _finding(study, zone, rows, _failed, "diverging corner", "diverges or runs out of memory")
     rows, level = [row for row in rows if not _failed(row)], chance_level(data)
     if level is not None:
 
@@ -178,16 +190,21 @@ def bad_zones(data: StudyData) -> Iterator[Finding]:
             return row.value is not None and row.value <= level
 
         if zone := worst_zone(study, rows, dead, limit.DEAD_SHARE):
-            yield _finding(zone, rows, dead, "dead zone", f"stays at chance (at most {100 * level:.1f} %)")
+            yield _finding(study, zone, rows, dead, "dead zone", f"stays at chance (at most {100 * level:.1f} %)")
 
 
 def _failed(row: TrialRow) -> bool:
     return row.state in FAILED_BY_ITSELF
 
 
-def _finding(zone: Zone, rows: Sequence[TrialRow], bad: Callable[[TrialRow], bool], check: str, what: str) -> Finding:
+def _finding(
+    study: Study, zone: Zone, rows: Sequence[TrialRow], bad: Callable[[TrialRow], bool], check: str, what: str
+) -> Finding:
     inside, failed = len(zone.rows), sum(map(bad, rows))
     epochs = sum(row.epochs_spent for row in zone.rows) / max(1, sum(row.epochs_spent for row in rows))
+    way_out = "Leave this choice out"
+    if zone.name in study.space and not isinstance(study.space[zone.name], Choice):
+        way_out = f"Narrow the range of {zone.name}" + (f", or leave {zone.choice} out" if zone.choice else "")
     return Finding(
         check=check,
         hyperparameter=zone.name,
@@ -196,5 +213,5 @@ def _finding(zone: Zone, rows: Sequence[TrialRow], bad: Callable[[TrialRow], boo
             f"Inside {inside} of {counted(inside, 'trial')}, outside {failed - inside} of {len(rows) - inside}; "
             f"the zone took {100 * epochs:.0f} % of the epochs."
         ),
-        remedy="Narrow the range in [space] to leave this part out, and run the study under a new name (`--name`).",
+        remedy=f"{way_out} in [space], and {ANEW}.",
     )

@@ -13,7 +13,7 @@ from hw2tune.records.overview import Overview
 from hw2tune.records.trials.rows import TrialRow
 from hw2tune.records.trials.states import COMPLETE, FAILED_BY_ITSELF, RANKED
 from hw2tune.report.doctor import thresholds as limit
-from hw2tune.report.doctor.findings import Finding
+from hw2tune.report.doctor.findings import ANEW, Finding
 from hw2tune.study.objectives import sign_of
 from hw2tune.study.schema import Study
 from hw2tune.text.numbers import counted
@@ -105,7 +105,7 @@ def wrong_stopping(overview: Overview) -> Iterator[Finding]:
                     f"Rank correlation {rung.correlation:.2f} (95 % limit {upper:.2f}) over "
                     f"{counted(rung.complete, 'trial')} that were trained to the end."
                 ),
-                remedy=f"Stop later: set `min_epochs` under [pruner] above {rung.epoch}.",
+                remedy=f"Stop later: set `min_epochs` under [pruner] above {rung.epoch}, and {ANEW}.",
             )
     tried = sum(len(rung.schedules) for rung in audit)
     for rung in audit:
@@ -121,7 +121,7 @@ def wrong_stopping(overview: Overview) -> Iterator[Finding]:
                     evidence=f"0 of {arrived} passed, of the other schedules {others} of {all_others}.",
                     remedy=(
                         "A schedule whose gain comes late cannot be judged there: set `min_epochs` under [pruner] "
-                        f"above {rung.epoch}, or search one schedule at a time."
+                        f"above {rung.epoch}, or search one schedule at a time, and {ANEW}."
                     ),
                 )
 
