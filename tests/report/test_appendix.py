@@ -9,8 +9,9 @@ import pytest
 
 from hw2tune.records.dataset import read_dataset
 from hw2tune.records.layout import StudyFolder
+from hw2tune.report.appendix import checklists as lists
+from hw2tune.report.appendix import data_facts, facts
 from hw2tune.report.appendix.checklists import DODGE, ITEMS, NEURIPS, REFORMS, Item, checklists
-from hw2tune.report.appendix.facts import FACTS
 from hw2tune.report.appendix.limits import limits
 from hw2tune.report.figures import DrawnFigure, MissingFigure
 from hw2tune.report.page.appendix import checklist_blocks, limits_blocks
@@ -38,8 +39,10 @@ def test_the_checklists_have_as_many_items_as_their_sources_and_each_number_once
 
 
 def test_every_fact_answers_an_item_and_every_item_names_facts_that_there_are():
-    named = {name for rows in ITEMS.values() for _, _, facts, _ in rows for name in facts.split()}
-    assert named == {*FACTS, "limits"}
+    named = {answer for rows in ITEMS.values() for _, _, _, *answers in rows for answer in answers}
+    known = [(name, one, module) for module in (data_facts, facts, lists) for name, one in vars(module).items()]
+    gives_a_fact = [one for _, one, _ in known if getattr(one, "__annotations__", {}).get("return") == "Fact"]
+    assert named == set(gives_a_fact)
 
 
 def test_answers_are_the_numbers_of_the_records(results):

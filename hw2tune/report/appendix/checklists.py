@@ -9,68 +9,81 @@ The wording of an item is shortened; its number is that of the source:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from hw2tune.report.appendix import data_facts as images
+from hw2tune.report.appendix import facts
 from hw2tune.report.appendix.data_facts import Fact
-from hw2tune.report.appendix.facts import FACTS
 from hw2tune.report.appendix.limits import limits
 from hw2tune.report.results import StudyResults
 
 DODGE, REFORMS, NEURIPS = "Dodge et al. (2019)", "REFORMS (2024)", "NeurIPS Paper Checklist"
 
-# Number, item, the facts that answer it (names in FACTS), and what is left to the author.
-Row = tuple[str, str, str, str]
+
+def known_limits(results: StudyResults) -> Fact:
+    """The limits of the verdicts, as one fact."""
+    return Fact(" ".join(limits(results)))
+
+
+# Number, item, what is left to the author, and the facts that answer it.
+Row = tuple[str, str, str, *tuple[Callable[[StudyResults], Fact], ...]]
 ITEMS: dict[str, tuple[Row, ...]] = {
     DODGE: (
-        ("1", "Computing infrastructure", "infrastructure", ""),
-        ("2", "Average runtime of each approach", "runtime", ""),
-        ("3", "Train, validation and test splits", "splits", ""),
-        ("4", "Validation performance for each test result", "validation", ""),
-        ("5", "Link to the code", "code", "a public link to it"),
-        ("6", "Bounds of each hyperparameter", "space", ""),
-        ("7", "Configurations of the best models", "configurations", ""),
-        ("8", "Number of search trials", "trials", ""),
-        ("9", "Method of choosing values, and the criterion", "method selection", ""),
-        ("10", "Expected validation performance by number of trials", "budget", ""),
+        ("1", "Computing infrastructure", "", facts.infrastructure),
+        ("2", "Average runtime of each approach", "", facts.runtime),
+        ("3", "Train, validation and test splits", "", images.splits),
+        ("4", "Validation performance for each test result", "", facts.validation),
+        ("5", "Link to the code", "a public link to it", facts.code),
+        ("6", "Bounds of each hyperparameter", "", facts.space),
+        ("7", "Configurations of the best models", "", facts.configurations),
+        ("8", "Number of search trials", "", facts.trials),
+        ("9", "Method of choosing values, and the criterion", "", facts.method, facts.selection),
+        ("10", "Expected validation performance by number of trials", "", facts.budget),
     ),
     REFORMS: (
-        ("1a", "Population about which the claim is made", "", "the population"),
-        ("1b", "Motivation for this population", "", "the motivation"),
-        ("1c", "Motivation for machine learning", "", "the motivation"),
-        ("2a", "Data set, and a link to this version", "data", "a link or DOI"),
-        ("2b", "Code, and a link to this version", "code", "a link or DOI"),
-        ("2c", "Computing infrastructure", "infrastructure runtime", ""),
-        ("2d", "README with instructions", "commands", "where the study's folder is published"),
-        ("2e", "Script that produces all results", "commands", "a script around these commands"),
-        ("3a", "Sources of the data and their annotation", "source", "time of collection and annotation"),
-        ("3b", "Sampling frame", "", "the sampling frame"),
-        ("3c", "Usefulness of the data set for the task", "", "the reason"),
-        ("3d", "Outcome variable, with its distribution", "outcome", ""),
-        ("3e", "Sample size", "splits", ""),
-        ("3f", "Missing data, by class", "", "the number of missing images"),
-        ("3g", "Representativeness of the data set", "", "the reason"),
-        ("4a", "Excluded samples", "preparation", "images excluded before hw2tune read the data"),
-        ("4b", "Impossible or corrupt samples", "corrupt", ""),
-        ("4c", "Transformations of the data", "preprocessing", ""),
-        ("5a", "Models, inputs and loss", "model", ""),
-        ("5b", "Reason for these model types", "", "the reason"),
-        ("5c", "Evaluation method and splits", "splits evaluation", ""),
-        ("5d", "Selection of the reported model", "selection", ""),
-        ("5e", "Hyperparameter tuning", "method trials space", ""),
-        ("5f", "Appropriate baselines", "baselines", ""),
-        ("6a", "Separation of training and test data", "separation", ""),
-        ("6b", "Dependencies and duplicates between splits", "duplicates", "dependencies that are not equal images"),
-        ("6c", "Legitimacy of the inputs", "", "the reason"),
-        ("7a", "Metrics", "metrics", "the reason for this metric"),
-        ("7b", "Uncertainty estimates", "uncertainty", ""),
-        ("7c", "Statistical tests and their assumptions", "tests", ""),
-        ("8a", "Evidence of external validity", "", "the evidence: the study has one data set"),
-        ("8b", "Contexts in which the findings may not hold", "limits", "contexts beyond these limits"),
+        ("1a", "Population about which the claim is made", "the population"),
+        ("1b", "Motivation for this population", "the motivation"),
+        ("1c", "Motivation for machine learning", "the motivation"),
+        ("2a", "Data set, and a link to this version", "a link or DOI", images.data),
+        ("2b", "Code, and a link to this version", "a link or DOI", facts.code),
+        ("2c", "Computing infrastructure", "", facts.infrastructure, facts.runtime),
+        ("2d", "README with instructions", "where the study's folder is published", facts.commands),
+        ("2e", "Script that produces all results", "a script around these commands", facts.commands),
+        ("3a", "Sources of the data and their annotation", "time of collection and annotation", images.source),
+        ("3b", "Sampling frame", "the sampling frame"),
+        ("3c", "Usefulness of the data set for the task", "the reason"),
+        ("3d", "Outcome variable, with its distribution", "", images.outcome),
+        ("3e", "Sample size", "", images.splits),
+        ("3f", "Missing data, by class", "the number of missing images"),
+        ("3g", "Representativeness of the data set", "the reason"),
+        ("4a", "Excluded samples", "images excluded before hw2tune read the data", images.preparation),
+        ("4b", "Impossible or corrupt samples", "", images.corrupt),
+        ("4c", "Transformations of the data", "", images.preprocessing),
+        ("5a", "Models, inputs and loss", "", facts.model),
+        ("5b", "Reason for these model types", "the reason"),
+        ("5c", "Evaluation method and splits", "", images.splits, facts.evaluation),
+        ("5d", "Selection of the reported model", "", facts.selection),
+        ("5e", "Hyperparameter tuning", "", facts.method, facts.trials, facts.space),
+        ("5f", "Appropriate baselines", "", facts.baselines),
+        ("6a", "Separation of training and test data", "", facts.separation),
+        (
+            "6b",
+            "Dependencies and duplicates between splits",
+            "dependencies that are not equal images",
+            images.duplicates,
+        ),
+        ("6c", "Legitimacy of the inputs", "the reason"),
+        ("7a", "Metrics", "the reason for this metric", facts.metrics),
+        ("7b", "Uncertainty estimates", "", facts.uncertainty),
+        ("7c", "Statistical tests and their assumptions", "", facts.tests),
+        ("8a", "Evidence of external validity", "the evidence: the study has one data set"),
+        ("8b", "Contexts in which the findings may not hold", "contexts beyond these limits", known_limits),
     ),
     NEURIPS: (
-        ("4", "Information needed to reproduce the main results", "data code commands", ""),
-        ("7", "Error bars and statistical significance", "uncertainty tests", ""),
-        ("8", "Compute: workers, memory, time", "infrastructure runtime", "runs outside of this study"),
+        ("4", "Information needed to reproduce the main results", "", images.data, facts.code, facts.commands),
+        ("7", "Error bars and statistical significance", "", facts.uncertainty, facts.tests),
+        ("8", "Compute: workers, memory, time", "runs outside of this study", facts.infrastructure, facts.runtime),
     ),
 }
 
@@ -94,13 +107,12 @@ class Item:
 
 def checklists(results: StudyResults) -> list[Item]:
     """Return every item of the three checklists, in their order."""
-    facts = {name: fact(results) for name, fact in FACTS.items()} | {"limits": Fact(" ".join(limits(results)))}
-    return [_item(checklist, row, facts) for checklist, rows in ITEMS.items() for row in rows]
+    return [_item(checklist, row, results) for checklist, rows in ITEMS.items() for row in rows]
 
 
-def _item(checklist: str, row: Row, facts: dict[str, Fact]) -> Item:
-    number, text, names, author = row
-    found = [facts[name] for name in names.split() if facts[name].text]
+def _item(checklist: str, row: Row, results: StudyResults) -> Item:
+    number, text, author, *answers = row
+    found = [fact for answer in answers if (fact := answer(results)).text]
     return Item(
         checklist=checklist,
         number=number,

@@ -3,21 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 
-from hw2tune.report.appendix.data_facts import (
-    DATASET,
-    STUDY,
-    Fact,
-    corrupt,
-    data,
-    duplicates,
-    outcome,
-    preparation,
-    preprocessing,
-    source,
-    splits,
-)
+from hw2tune.report.appendix.data_facts import DATASET, STUDY, Fact
 from hw2tune.report.claims import overlaps_training, rule_of
 from hw2tune.report.configurations import params_of
 from hw2tune.report.figures import DrawnFigure
@@ -215,36 +202,3 @@ def commands(results: StudyResults) -> Fact:
     lines = [*dict.fromkeys(str(run["command"]) for run in results.data.environment if "command" in run)]
     shown = listed([f"`{line}`" for line in lines])
     return Fact(f"{shown}, with the study file.", (ENVIRONMENT, STUDY)) if lines else Fact()
-
-
-FACTS: dict[str, Callable[[StudyResults], Fact]] = {
-    fact.__name__: fact
-    for fact in (
-        infrastructure,
-        runtime,
-        splits,
-        validation,
-        code,
-        space,
-        configurations,
-        trials,
-        method,
-        selection,
-        budget,
-        data,
-        source,
-        outcome,
-        preparation,
-        corrupt,
-        preprocessing,
-        model,
-        evaluation,
-        baselines,
-        separation,
-        duplicates,
-        metrics,
-        uncertainty,
-        tests,
-        commands,
-    )
-}
