@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from hw2tune.inference.verdicts import BETTER, WORSE
 from hw2tune.report.claims import ClaimResult
-from hw2tune.report.paper.latex import comment, signed, tex
+from hw2tune.report.paper.latex import booktabs, comment, signed, tex
 from hw2tune.report.results import StudyResults
 from hw2tune.report.sentences import verdict_words
 from hw2tune.study.objectives import objective_of, sign_of
@@ -51,24 +51,15 @@ def claims_tex(every: Sequence[StudyResults]) -> str:
     mixed = len({claim.evidence.metric for one in every for claim in one.claims if claim.evidence}) > 1
     rows = [row for results in every for row in _rows(results, named=len(every) > 1, mixed=mixed)]
     rows = rows[1:] if len(every) > 1 else rows  # without the space above the first name
-    return "\n".join(
-        [
-            _ABOUT,
-            r"\begin{table*}",
-            r"  \centering\small",
-            rf"  \caption{{{tex(_caption(every)).replace(' n ', ' $n$ ')}}}",
-            r"  \label{tab:claims}",
-            r"  \begin{tabularx}{\linewidth}{@{}>{\raggedright\arraybackslash}Xrrr>{\raggedright\arraybackslash}X@{}}",
-            r"    \toprule",
-            r"    Comparison & Difference & 95\,\% interval & $n$ & Verdict \\",
-            r"    \midrule",
-            *(f"    {row}" for row in rows),
-            r"    \bottomrule",
-            r"  \end{tabularx}",
-            r"\end{table*}",
-            "",
-        ]
+    table = booktabs(
+        r"Comparison & Difference & 95\,\% interval & $n$ & Verdict \\",
+        rows,
+        r"{\linewidth}{@{}>{\raggedright\arraybackslash}Xrrr>{\raggedright\arraybackslash}X@{}}",
+        caption=tex(_caption(every)).replace(" n ", " $n$ "),
+        label="tab:claims",
+        kind=("table*", "tabularx"),
     )
+    return f"{_ABOUT}\n{table}"
 
 
 def _rows(results: StudyResults, *, named: bool, mixed: bool) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from hw2tune.text.plain import printable
 
@@ -76,6 +76,23 @@ def comment(text: str) -> str:
 def file_stem(name: str) -> str:
     r"""Return a folder's name for files that `\includegraphics` finds, and for labels: whatever a user calls it."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name)
+
+
+def booktabs(
+    heading: str,
+    rows: Iterable[str],
+    columns: str,
+    *,
+    caption: str,
+    label: str,
+    kind: Sequence[str] = ("table", "tabular"),
+) -> str:
+    """Return a float with a table, of LaTeX throughout; `columns` are the arguments of its environment."""
+    around, inside = kind
+    lines = [r"\centering\small", rf"\caption{{{caption}}}", rf"\label{{{label}}}", rf"\begin{{{inside}}}{columns}"]
+    table = [r"\toprule", heading, r"\midrule", *rows, r"\bottomrule"]
+    body = [*lines, *(f"  {line}" for line in table), rf"\end{{{inside}}}"]
+    return "\n".join([rf"\begin{{{around}}}", *(f"  {line}" for line in body), rf"\end{{{around}}}", ""])
 
 
 class Names:

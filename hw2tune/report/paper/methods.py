@@ -14,7 +14,7 @@ from hw2tune.data.catalog import DATASETS
 from hw2tune.report.appendix.facts import baselines
 from hw2tune.report.appendix.limits import limits
 from hw2tune.report.claims import rule_of
-from hw2tune.report.paper.latex import file_stem, signed, tex
+from hw2tune.report.paper.latex import booktabs, file_stem, signed, tex
 from hw2tune.report.results import StudyResults
 from hw2tune.report.study_data import StudyData
 from hw2tune.study.hyperparameters import Value
@@ -233,23 +233,9 @@ def _space_table(data: StudyData) -> str:
     study = data.overview.study
     searched = [("", study.space), *((f", arm {arm}", entries) for arm, entries in study.arms.items())]
     rows = [rf"{tex(label_of(name) + of)} & {_range(one)} \\" for of, space in searched for name, one in space.items()]
-    return "\n".join(
-        [
-            r"\begin{table}",
-            r"  \centering\small",
-            rf"  \caption{{Search space of {tex(data.name)}.}}",
-            rf"  \label{{tab:space-{file_stem(data.overview.folder.name)}}}",
-            r"  \begin{tabular}{@{}l>{\raggedright\arraybackslash}p{0.66\linewidth}@{}}",
-            r"    \toprule",
-            r"    Hyperparameter & Values \\",
-            r"    \midrule",
-            *(f"    {row}" for row in rows),
-            r"    \bottomrule",
-            r"  \end{tabular}",
-            r"\end{table}",
-            "",
-        ]
-    )
+    columns, caption = r"{@{}l>{\raggedright\arraybackslash}p{0.66\linewidth}@{}}", f"Search space of {tex(data.name)}."
+    label = f"tab:space-{file_stem(data.overview.folder.name)}"
+    return booktabs(r"Hyperparameter & Values \\", rows, columns, caption=caption, label=label)
 
 
 def _range(distribution: Distribution) -> str:

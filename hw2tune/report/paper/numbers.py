@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from hw2tune.report.claims import ClaimResult
@@ -20,28 +19,15 @@ _ABOUT = """\
 """
 
 
-@dataclass
-class Commands:
-    """The commands of one document; a name that is there already gets `Second`."""
-
-    names: Names = field(default_factory=Names)
-    studies: Names = field(default_factory=Names)
-    lines: list[str] = field(default_factory=list)
-
-    def add(self, study: str, words: Sequence[str], value: str, meaning: str) -> None:
-        """Define the command of a study and some words, with its meaning as a comment."""
-        self.lines.append(rf"\newcommand{{\{self.names.unique(study, *words)}}}{{{value}}} {comment(meaning)}")
-
-
 def numbers_tex(every: Sequence[StudyResults]) -> str:
     """Return the commands of all studies, each with its meaning as a comment."""
-    commands = Commands()
+    names, studies, lines = Names(), Names(), list[str]()
     for results in every:
-        study = commands.studies.unique(results.data.name)
-        commands.lines += ["", comment(f"The study {results.data.name}")]
+        study = studies.unique(results.data.name)
+        lines += ["", comment(f"The study {results.data.name}")]
         for words, value, meaning in _numbers(results):
-            commands.add(study, words, value, meaning)
-    return _ABOUT + "\n".join(commands.lines) + "\n"
+            lines.append(rf"\newcommand{{\{names.unique(study, *words)}}}{{{value}}} {comment(meaning)}")
+    return _ABOUT + "\n".join(lines) + "\n"
 
 
 Number = tuple[Sequence[str], str, str]  # words of its command, value, meaning
@@ -103,15 +89,15 @@ def _of_a_variant(results: StudyResults, row: Mapping[Any, Any]) -> Iterator[Num
 def _of_a_claim(claim: ClaimResult) -> Iterator[Number]:
     pair, shown = [claim.variant, "minus", claim.against], numbers_of(claim)
     name, unit = f"{claim.variant} less {claim.against}", f" ({shown.unit})" if shown.unit else ""
-    if claim.evidence is None or claim.result is None:
-        yield [*pair, "verdict"], tex(shown.word), f"{name}: verdict"
-        return
-    verdict, worth = claim.result, claim.evidence.worth
-    yield pair, signed(shown.difference), f"{name}: mean difference{unit}"
+    if shown.difference:
+        yield pair, signed(shown.difference), f"{name}: mean difference{unit}"
     if shown.low:
         yield [*pair, "low"], signed(shown.low), f"{name}: lower end of the 95 % interval{unit}"
         yield [*pair, "high"], signed(shown.high), f"{name}: upper end of the 95 % interval{unit}"
     yield [*pair, "verdict"], tex(shown.word), f"{name}: verdict"
+    if claim.evidence is None or claim.result is None:
+        return
+    verdict, worth = claim.result, claim.evidence.worth
     yield [*pair, "n"], str(verdict.n), f"{name}: differences, one for each {claim.evidence.unit}"
     if reached := verdict.reached or verdict.same_reached:
         yield [*pair, "reached"], str(reached), f"{name}: the n at which the verdict was reached"
