@@ -57,7 +57,7 @@ def claims_tex(every: Sequence[StudyResults]) -> str:
         r"{\linewidth}{@{}>{\raggedright\arraybackslash}Xrrr>{\raggedright\arraybackslash}X@{}}",
         caption=tex(_caption(every)).replace(" n ", " $n$ "),
         label="tab:claims",
-        kind=("table*", "tabularx"),
+        wide=True,
     )
     return f"{_ABOUT}\n{table}"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from hw2tune.text.plain import printable
 
@@ -78,17 +78,9 @@ def file_stem(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name)
 
 
-def booktabs(
-    heading: str,
-    rows: Iterable[str],
-    columns: str,
-    *,
-    caption: str,
-    label: str,
-    kind: Sequence[str] = ("table", "tabular"),
-) -> str:
-    """Return a float with a table, of LaTeX throughout; `columns` are the arguments of its environment."""
-    around, inside = kind
+def booktabs(heading: str, rows: Iterable[str], columns: str, *, caption: str, label: str, wide: bool = False) -> str:
+    """Return a float with a table, of LaTeX throughout; `columns` are its columns, and a `wide` one has its width."""
+    around, inside = ("table*", "tabularx") if wide else ("table", "tabular")
     lines = [r"\centering\small", rf"\caption{{{caption}}}", rf"\label{{{label}}}", rf"\begin{{{inside}}}{columns}"]
     table = [r"\toprule", heading, r"\midrule", *rows, r"\bottomrule"]
     body = [*lines, *(f"  {line}" for line in table), rf"\end{{{inside}}}"]

@@ -17,8 +17,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 from hw2tune.errors import PathError, StudyFolderError
@@ -26,16 +27,16 @@ from hw2tune.paths import folder, refuse_unwritable
 from hw2tune.records.atomic import write_atomically
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.remote.mirror import reading_study
+from hw2tune.report.appendix.checklists import Item, checklists
 from hw2tune.report.outputs import refuse_foreign, replacing
-from hw2tune.report.paper.checklist import checklist_md
 from hw2tune.report.paper.claims_table import claims_tex
 from hw2tune.report.paper.figures import draw_figures, figures_tex
 from hw2tune.report.paper.latex import UNICODE, file_stem
 from hw2tune.report.paper.methods import methods_tex, references_bib
 from hw2tune.report.paper.numbers import numbers_tex
-from hw2tune.report.results import compute
+from hw2tune.report.results import StudyResults, compute
 from hw2tune.report.study_data import StudyData, read_study_data
-from hw2tune.report.write import refuse_nothing_to_report
+from hw2tune.report.write import escape, refuse_nothing_to_report
 from hw2tune.text.numbers import listed
 
 TEXTS = ("numbers.tex", "claims.tex", "methods.tex", "figures.tex", "references.bib", "checklist.md", "example.tex")
@@ -120,6 +121,26 @@ def _read(folders: Sequence[StudyFolder]) -> list[StudyData]:
     for data in every:
         refuse_nothing_to_report(data)
     return every
+
+
+def checklist_md(every: Sequence[StudyResults]) -> str:
+    """Return a list of tasks per study and checklist."""
+    return "\n".join(line for results in every for line in _of_a_study(results))
+
+
+def _of_a_study(results: StudyResults) -> Iterator[str]:
+    yield f"# Checklists for {escape(results.data.name)}\n"
+    yield "Items are shortened; their numbers are those of the source. Files are below the study's folder.\n"
+    for name, items in groupby(checklists(results), lambda one: one.checklist):
+        yield from [f"## {escape(name)}\n", *map(_task, items), ""]
+
+
+def _task(item: Item) -> str:
+    done = "x" if item.answered and not item.author else " "
+    files = listed([f"`{file}`" for file in item.source])
+    answer = f": {escape(item.answer)} ({files})" if item.answered else ""
+    author = f" **To you:** {escape(item.author)}." if item.author else ""
+    return f"- [{done}] {escape(f'{item.number} {item.text}')}{answer}{author}"
 
 
 def marked(name: str, text: str) -> str:
