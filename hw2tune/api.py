@@ -9,31 +9,24 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 from hw2tune.events import Listener, Listeners, ReportWritten, StudyStarted
 from hw2tune.execution import cleaning
 from hw2tune.execution.cleaning import Leftovers
-from hw2tune.execution.machine import this_machine
-from hw2tune.execution.preflight import make_plan, preflight
-from hw2tune.execution.request import Connection, Request, load_for, resolve
-from hw2tune.records.dataset import refuse_other_images
+from hw2tune.execution.request import Connection, Request, resolve
 from hw2tune.records.layout import StudyFolder, folders_in
-from hw2tune.records.opening import refuse_another_study
-from hw2tune.records.overview import find_folder, read_overview, read_overviews, with_searches, without_rows
+from hw2tune.records.overview import find_folder, read_overview, read_overviews
 from hw2tune.records.remote.mirror import mirrored, reading, reading_study
 from hw2tune.records.stopping import Stop, stop_run
-from hw2tune.records.trials.rows import trial_rows
-from hw2tune.records.trials.storage import read_trials
-from hw2tune.resources import ResourceRequest, find_capacity
-from hw2tune.search.cost import Cost, estimate, together
+from hw2tune.resources import ResourceRequest
+from hw2tune.search.cost import Cost
 from hw2tune.study.names import RACE
 from hw2tune.study.published import PROTOCOLS
 from hw2tune.study.schema import Study
 from hw2tune.study_result import StudyResult
-from hw2tune.study_run import run_on
+from hw2tune.study_run import checked, run_on
 from hw2tune.user_code.importer import callers_modules_kept, trusting
 from hw2tune.variables import settled
 
@@ -65,37 +58,7 @@ def load_study(
 @callers_modules_kept()
 def check_study(request: Request) -> tuple[StudyStarted, Cost, list[str]]:
     """Study, data and resources as `run_study` would find them, what it would cost, and notes. Raises Hw2tuneError."""
-    return _checked(request)
-
-
-def _checked(
-    request: Request,
-    replicates: int | Literal["auto"] | None = None,
-    most: int | None = None,
-    race: int = RACE,
-    each_finalist: int = 0,
-) -> tuple[StudyStarted, Cost, list[str]]:
-    from hw2tune.replication.price import with_replicates
-    from hw2tune.replication.rounds import SeedCount
-
-    study = resolve(request)
-    folder = StudyFolder(reading(request.results, study.name) / study.name)
-    before = refuse_another_study(folder, study)
-    data = load_for(study, request.data_dir, Listeners(), download=False)
-    refuse_other_images(folder, data)
-    capacity = find_capacity([this_machine()], request.resources)
-    rows = trial_rows(study, before.trials if before else read_trials(folder), alive=False)
-    facts = preflight(study, folder, rows, data=data)
-    plan = make_plan(study, folder, rows, data=data, capacity=capacity)
-    there = with_searches(replace(before, study=study) if before else without_rows(folder, study))
-    costs, speed = list[Cost](), facts.images_per_second
-    for one in there.searches or [replace(there, rows=rows)]:
-        each = make_plan(one.study, one.folder, one.rows, data=data, capacity=capacity)
-        costs.append(estimate(each, one.folder, speed))
-        speed = costs[-1].images_per_second  # measured in an earlier search
-    count = SeedCount.of(study, replicates, most, study.searches)
-    cost = with_replicates(together(costs), plan, count, race=race, each_finalist=each_finalist)
-    return plan, cost, list(facts.notes)
+    return checked(request)
 
 
 @callers_modules_kept()
@@ -270,7 +233,7 @@ def plan_replicates(
         Request(study=str(folder.study_file), results=results_dir, data_dir=data_dir, resources=wanted)
         for folder in chosen_folders(reading(results_dir, *names), names)
     ]
-    return [_checked(request, replicates, most, race, each_finalist)[:2] for request in requests]
+    return [checked(request, replicates, most, race, each_finalist)[:2] for request in requests]
 
 
 @callers_modules_kept()
@@ -290,7 +253,7 @@ def reproduce(
     Raises Hw2tuneError.
     """
     from hw2tune.replication.studies import reproduce_published, reproduction_name
-    from hw2tune.report.outputs import checked_target, default_target, refuse_unwritable
+    from hw2tune.report.outputs import each_target
     from hw2tune.report.reproduction.write import write_reproduction
 
     names = [reproduction_name(name, max_epochs) for name in (PROTOCOLS if what == "all" else [what])]
@@ -299,12 +262,7 @@ def reproduce(
         mirrored(results_dir, names, connection.tell.note) as here,
     ):
         folders = [StudyFolder(here / name) for name in names]
-        if output is None:
-            targets = [default_target([one]) for one in folders]
-        else:
-            targets = [checked_target(output if len(folders) == 1 else output / one.name) for one in folders]
-        for target in targets:
-            refuse_unwritable(target)
+        targets = each_target(folders, output)
         reproduce_published(
             folders, replicates=replicates, max_epochs=max_epochs, data_dir=data_dir, connection=connection,
             tell=connection.tell,

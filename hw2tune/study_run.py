@@ -1,4 +1,4 @@
-"""One run of a study on a connection to Ray: checks, the search, and the verdict from the records on disk."""
+"""One run of a study on a connection to Ray: checks, the search, and the verdict from the records on disk; its plan."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 from hw2tune.data.dataset import Dataset
 from hw2tune.errors import NoTrialFinishedError
-from hw2tune.events import Listeners, StudyFinished
+from hw2tune.events import Listeners, StudyFinished, StudyStarted
 from hw2tune.execution.machine import this_machine
-from hw2tune.execution.preflight import preflight
+from hw2tune.execution.preflight import make_plan, preflight
 from hw2tune.execution.request import Connection, Request, load_for, resolve
 from hw2tune.loggers import optuna_silenced
 from hw2tune.records.dataset import refuse_other_images
@@ -20,16 +21,18 @@ from hw2tune.records.environment import add_run
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.lock import make_folder
 from hw2tune.records.opening import opened, refuse_another_study, refuse_in_use
-from hw2tune.records.overview import Overview, read_overview, with_searches
-from hw2tune.records.remote.mirror import mirrored, reading_study
+from hw2tune.records.overview import Overview, read_overview, with_searches, without_rows
+from hw2tune.records.remote.mirror import mirrored, reading, reading_study
 from hw2tune.records.trials.rows import trial_rows
 from hw2tune.records.trials.states import COMPLETE, INTERRUPTED
 from hw2tune.records.trials.storage import read_trials
 from hw2tune.resources import Capacity, find_capacity
+from hw2tune.search.cost import Cost, estimate, together
 from hw2tune.search.driver import RunEnd
 from hw2tune.search.view import fitting, take_over
 from hw2tune.study.arms import searches
 from hw2tune.study.file import may_change
+from hw2tune.study.names import RACE
 from hw2tune.study.schema import Study
 from hw2tune.study_result import StudyResult
 
@@ -43,6 +46,37 @@ def run_on(
     run = _Run(connection=connection, request=request, tell=tell, deadline=deadline, execute=execute)
     with optuna_silenced(), mirrored(request.results, [study.name], tell.note) as results:
         return (run.arms if study.arms else run.search)(results, study, fresh=request.fresh)
+
+
+def checked(
+    request: Request,
+    replicates: int | Literal["auto"] | None = None,
+    most: int | None = None,
+    race: int = RACE,
+    each_finalist: int = 0,
+) -> tuple[StudyStarted, Cost, list[str]]:
+    """Return the plan of a study, its cost with that of its replicates, and notes; nothing is trained."""
+    from hw2tune.replication.price import with_replicates
+    from hw2tune.replication.rounds import SeedCount
+
+    study = resolve(request)
+    folder = StudyFolder(reading(request.results, study.name) / study.name)
+    before = refuse_another_study(folder, study)
+    data = load_for(study, request.data_dir, Listeners(), download=False)
+    refuse_other_images(folder, data)
+    capacity = find_capacity([this_machine()], request.resources)
+    rows = trial_rows(study, before.trials if before else read_trials(folder), alive=False)
+    facts = preflight(study, folder, rows, data=data)
+    plan = make_plan(study, folder, rows, data=data, capacity=capacity)
+    there = with_searches(replace(before, study=study) if before else without_rows(folder, study))
+    costs, speed = list[Cost](), facts.images_per_second
+    for one in there.searches or [replace(there, rows=rows)]:
+        each = make_plan(one.study, one.folder, one.rows, data=data, capacity=capacity)
+        costs.append(estimate(each, one.folder, speed))
+        speed = costs[-1].images_per_second  # measured in an earlier search
+    count = SeedCount.of(study, replicates, most, study.searches)
+    cost = with_replicates(together(costs), plan, count, race=race, each_finalist=each_finalist)
+    return plan, cost, list(facts.notes)
 
 
 @dataclass(frozen=True, kw_only=True)

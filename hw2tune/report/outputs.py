@@ -50,6 +50,16 @@ def checked_target(target: Path) -> Path:
     return target
 
 
+def each_target(folders: Sequence[StudyFolder], output: Path | None) -> list[Path]:
+    """The place of each study's own report: its folder, or `output`, or folders there for several. Raises Hw2tuneError."""
+    if output is not None:
+        return [checked_target(output if len(folders) == 1 else output / one.name) for one in folders]
+    targets = [default_target([one]) for one in folders]
+    for target in targets:
+        refuse_unwritable(target)
+    return targets
+
+
 def refuse_foreign(
     target: Path, option: str = "--output", what: str = "report", is_ours: Callable[[Path], bool] | None = None
 ) -> None:
