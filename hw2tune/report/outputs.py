@@ -51,7 +51,7 @@ def checked_target(target: Path) -> Path:
 
 
 def each_target(folders: Sequence[StudyFolder], output: Path | None) -> list[Path]:
-    """The place of each study's own report: its folder, or `output`, or folders there for several. Raises Hw2tuneError."""
+    """The place of each study's own report: its folder, or `output`, or folders in it. Raises Hw2tuneError."""
     if output is not None:
         return [checked_target(output if len(folders) == 1 else output / one.name) for one in folders]
     targets = [default_target([one]) for one in folders]

@@ -11,9 +11,10 @@ from collections.abc import Iterator, Mapping
 from itertools import combinations
 from typing import Any
 
+from hw2tune.study.conditions import Bounds, as_list, condition_text
 from hw2tune.study.hyperparameters import Value, identity
 from hw2tune.study.schema import TUNED, Configuration, Study
-from hw2tune.study.space import Bounds, Choice, Distribution, Interval, Space, as_list, condition_text
+from hw2tune.study.space import Choice, Distribution, Interval, Space
 
 CLAIM_SEEDS = 20  # of each search, at most, if there are several
 SEARCH_SEEDS = 10_000  # from one search's seed to the next: those of its claims and its race are nearer

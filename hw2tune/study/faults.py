@@ -11,12 +11,13 @@ from pydantic_core import ErrorDetails
 
 from hw2tune.data.catalog import DATASETS
 from hw2tune.study.arms import arm_faults, search_of
+from hw2tune.study.conditions import Bounds, as_list
 from hw2tune.study.hyperparameters import HYPERPARAMETERS, KNOWN, MODEL, REQUIRED, error_in_value, of_model
 from hw2tune.study.names import MODELS
 from hw2tune.study.notation import did_you_mean, foreign_notation
 from hw2tune.study.objectives import OBJECTIVES
 from hw2tune.study.schema import NAME_PATTERN, TUNED, Claim, Pruner, Sampler, Side, Study
-from hw2tune.study.space import Bounds, Choice, CycleError, Distribution, Interval, Space, as_list
+from hw2tune.study.space import Choice, CycleError, Distribution, Interval, Space
 from hw2tune.user_code.files import is_code, is_own, reference_error
 
 _MODELS: dict[str, type[BaseModel]] = {
@@ -156,12 +157,9 @@ def _optimizers_with(name: str) -> tuple[str, ...]:
 def _of_space(
     distributions: Mapping[str, Distribution], space: Mapping[str, Any], training: Mapping[str, Any]
 ) -> Iterator[str]:
-    for name in space:
-        if not _is_known(name):
-            yield f"space.{name}: {_fault(name, None, searched=True)}"
-    for name in REQUIRED:
-        if name not in space and name not in training:
-            yield f"space.{name}: is missing; give a range, choices or one value"
+    yield from (f"space.{name}: {_fault(name, None, searched=True)}" for name in space if not _is_known(name))
+    lacking = [name for name in REQUIRED if name not in space and name not in training]
+    yield from (f"space.{name}: is missing; give a range, choices or one value" for name in lacking)
     for name, distribution in distributions.items():
         if _is_known(name):
             yield from _of_values(name, distribution)

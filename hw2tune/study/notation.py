@@ -5,9 +5,9 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from hw2tune.study.conditions import as_list
 from hw2tune.study.hyperparameters import MODEL, is_number
 from hw2tune.study.schema import TUNED
-from hw2tune.study.space import as_list
 from hw2tune.text.plain import nearest, value_text
 
 # What a study with [published] (the key of version 0.1) claims.

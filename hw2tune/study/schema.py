@@ -6,10 +6,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from hw2tune.study.conditions import STRICT
 from hw2tune.study.hyperparameters import Hyperparameters, Identity, Value, identity
 from hw2tune.study.names import PRUNERS, SAMPLERS
 from hw2tune.study.objectives import Objective, objective_of
-from hw2tune.study.space import STRICT, Distribution, Space
+from hw2tune.study.space import Distribution, Space
 from hw2tune.text.plain import value_text
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"  # a name becomes a folder: nothing that could leave the results

@@ -11,22 +11,12 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Protocol
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Discriminator,
-    Field,
-    Tag,
-    field_validator,
-    model_serializer,
-    model_validator,
-)
+from pydantic import BaseModel, Discriminator, Field, Tag, field_validator, model_serializer, model_validator
 
+from hw2tune.study.conditions import STRICT, Bounds, Finite, When, condition_text, holds
 from hw2tune.study.hyperparameters import Value, is_number
 from hw2tune.text.plain import value_text
 
-STRICT = ConfigDict(frozen=True, extra="forbid", strict=True)
-Finite = Annotated[float, Field(allow_inf_nan=False)]
 COUNTED = 10_000  # configurations; no study tries as many
 
 
@@ -36,41 +26,6 @@ class Suggests(Protocol):
     def suggest_float(self, name: str, low: float, high: float, *, log: bool = ...) -> float: ...
     def suggest_int(self, name: str, low: int, high: int, *, step: int = ..., log: bool = ...) -> int: ...
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any: ...
-
-
-class Bounds(BaseModel):
-    """A range of values in a condition; one of the two may be left out."""
-
-    model_config = STRICT
-    low: Finite | None = None
-    high: Finite | None = None
-
-    @model_validator(mode="after")
-    def _something_is_bounded(self) -> Bounds:
-        if self.low is None and self.high is None:
-            raise ValueError("a range needs low, high or both")
-        return self
-
-    def contains(self, value: Any) -> bool:
-        low, high = -math.inf if self.low is None else self.low, math.inf if self.high is None else self.high
-        return is_number(value) and low <= value <= high
-
-    def __str__(self) -> str:
-        return f"{'' if self.low is None else f'{self.low:g}'}..{'' if self.high is None else f'{self.high:g}'}"
-
-
-def _condition_kind(raw: Any) -> str:
-    return "bounds" if isinstance(raw, Mapping | Bounds) else "values" if isinstance(raw, list) else "value"
-
-
-# A value, a list of values, or a range, of another hyperparameter.
-Condition = Annotated[
-    Annotated[Bounds, Tag("bounds")]
-    | Annotated[Annotated[list[Value], Field(min_length=1)], Tag("values")]
-    | Annotated[Value, Tag("value")],
-    Discriminator(_condition_kind),
-]
-When = dict[str, Condition]
 
 
 class Interval(BaseModel):
@@ -209,32 +164,11 @@ class Choice(BaseModel):
         return "{" + ", ".join(value_text(value) for value in self.choices) + "}" + condition_text(self.when)
 
 
-def as_list(raw: Any) -> list[Any]:
-    """Return a list as it is, and any other value as a list of one."""
-    return raw if isinstance(raw, list) else [raw]
-
-
 # Distinguished by `choices`, so that a fault is reported for the kind that was meant and not for both.
 Distribution = Annotated[
     Annotated[Interval, Tag("interval")] | Annotated[Choice, Tag("choice")],
     Discriminator(lambda raw: "choice" if isinstance(raw, Choice) or "choices" in raw else "interval"),
 ]
-
-
-def condition_text(when: Mapping[str, Any]) -> str:
-    """Return ` when optimizer = sgd`, or an empty text without a condition."""
-    texts = (
-        f"in {condition}" if isinstance(condition, Bounds) else f"= {' or '.join(map(value_text, as_list(condition)))}"
-        for condition in when.values()
-    )
-    return "".join(f" when {name} {text}" for name, text in zip(when, texts, strict=True))
-
-
-def holds(condition: Any, value: Value) -> bool:
-    """Return whether a value meets a condition: a value, a list of values, or a range."""
-    if isinstance(condition, Bounds):
-        return condition.contains(value)
-    return any(value == one and isinstance(value, bool) == isinstance(one, bool) for one in as_list(condition))
 
 
 def zero_key(name: str) -> str:

@@ -17,9 +17,10 @@ from hw2tune.report.claims import rule_of
 from hw2tune.report.paper.latex import booktabs, file_stem, signed, tex
 from hw2tune.report.results import StudyResults
 from hw2tune.report.study_data import StudyData
+from hw2tune.study.conditions import condition_text
 from hw2tune.study.hyperparameters import Value
 from hw2tune.study.names import MODELS
-from hw2tune.study.space import Choice, Distribution, condition_text
+from hw2tune.study.space import Choice, Distribution
 from hw2tune.text.numbers import configuration_words, counted, label_of, listed, scientific, value_words
 from hw2tune.text.plain import value_text
 
