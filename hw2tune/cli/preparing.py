@@ -76,8 +76,7 @@ def doctor(
     print the machine's details to paste into an issue.
     """
     from hw2tune.execution.machine import machine_facts, machine_problems
-    from hw2tune.terminal.findings import print_findings
-    from hw2tune.terminal.tables import print_facts
+    from hw2tune.terminal.tables import print_facts, print_findings
 
     form = opt.chosen_form(form, json=json)
     if name is not None:

@@ -14,7 +14,6 @@ from hw2tune.report.doctor.examine import examine
 from hw2tune.report.doctor.findings import Finding
 from hw2tune.report.doctor.stopping import Rung, rungs
 from hw2tune.report.figures import DrawnFigure, MissingFigure
-from hw2tune.report.searches import searches_table
 from hw2tune.report.selection import Optimism, optimism, race_sentence
 from hw2tune.report.study_data import StudyData
 from hw2tune.report.tables import (
@@ -23,6 +22,7 @@ from hw2tune.report.tables import (
     pairs_table,
     race_table,
     replicates_table,
+    searches_table,
     variants_table,
 )
 from hw2tune.report.variance import variance_table

@@ -13,9 +13,11 @@ import pandas as pd
 
 from hw2tune.inference.statistics import summarize, wilson
 from hw2tune.records.arrays import Array
-from hw2tune.records.replicates import QUANTITIES, Replicate
+from hw2tune.records.overview import Overview
+from hw2tune.records.replicates import QUANTITIES, Replicate, ReplicatesFolder, read_race
 from hw2tune.report.claims import CAVEAT, ClaimResult, overlaps_training
 from hw2tune.report.selection import overtaken, race_summary
+from hw2tune.report.sound import sound_race
 from hw2tune.report.study_data import StudyData
 from hw2tune.study.hyperparameters import HYPERPARAMETERS, KNOWN, Value
 from hw2tune.study.objectives import sign_of
@@ -172,6 +174,33 @@ def race_table(data: StudyData) -> pd.DataFrame:
     ranked = table["expected"].fillna(table["race_mean"])
     table["race_rank"] = ranked.rank(method="min", ascending=ascending).astype("Int64")
     return table
+
+
+def searches_table(data: StudyData) -> pd.DataFrame:
+    """One row a search: arm, search (from 1), seed, state, trials, epochs, best_trial, best_value, winner, its
+    expected value by the race and probability of being best, and its hyperparameters.
+    """
+    arms = len(data.overview.study.arms)
+    rows = [{"search": place // arms + 1, **_search_row(search)} for place, search in enumerate(data.overview.searches)]
+    columns = {"arm": TEXT, "search": INTEGER, "seed": INTEGER, "state": TEXT, "trials": INTEGER, "epochs": INTEGER}
+    columns |= {"best_trial": INTEGER, "best_value": NUMBER, "winner": INTEGER}
+    columns |= {"expected": NUMBER, "probability": NUMBER}
+    return frame(rows, columns | hyperparameter_columns(row["params"] for row in rows))
+
+
+def _search_row(search: Overview) -> dict[str, Any]:
+    best, race = search.best, read_race(ReplicatesFolder.of(search.folder))
+    race = race and sound_race(race)
+    winner = next((one for one in race.candidates if one.trial == race.winner), None) if race else None
+    params = search.study.complete(winner.params) if winner else {}
+    return {
+        "arm": search.folder.root.name, "seed": search.study.seed, "state": search.state,
+        "trials": len(search.finished),
+        "epochs": sum(row.epochs_spent for row in search.finished),
+        "best_trial": best and best.number, "best_value": best and best.value,
+        "winner": winner and winner.trial, "expected": winner and winner.expected,
+        "probability": winner and winner.probability, **params, "params": params,
+    }  # fmt: skip
 
 
 def epochs_table(data: StudyData) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""Results on stdout: studies and their trials, reports, data sets, this machine."""
+"""Results on stdout: studies and their trials, findings, reports, data sets, this machine."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ from hw2tune.study.objectives import objective_of
 from hw2tune.terminal.formats import plain_table, print_csv, print_json
 from hw2tune.terminal.plan import trial_name, value_of
 from hw2tune.terminal.streams import results
-from hw2tune.text.numbers import configuration_line, duration
-from hw2tune.text.plain import printable
+from hw2tune.text.numbers import configuration_line, counted, duration
+from hw2tune.text.plain import SCHEMA, printable
 
 if TYPE_CHECKING:
     from hw2tune.data.load import DatasetStatus
+    from hw2tune.report.doctor.findings import Finding
     from hw2tune.report.paper.write import PaperFiles
     from hw2tune.report.reproduction.write import ReproductionReport
     from hw2tune.report.write import ReportFiles
@@ -34,6 +35,7 @@ STUDY_COLUMNS = (
     "folder", "error",
 )  # fmt: skip
 DATASET_COLUMNS = ("name", "title", "found", "source", "problem")
+FINDING_COLUMNS = ("check", "hyperparameter", "finding", "evidence", "remedy")
 
 
 def print_outcome(overview: Overview, console: Console) -> None:
@@ -194,6 +196,19 @@ def _extent(overview: Overview) -> str:
     """`12/50`; with a budget `120/420 epochs`."""
     whole, unit = overview.extent
     return f"{overview.done}/{whole}" + ("" if unit == "trials" else f" {unit}")
+
+
+def print_findings(name: str, findings: Sequence[Finding], console: Console, form: str) -> None:
+    """Print each finding with its evidence and its remedy; one line for a study without any."""
+    rows = [asdict(one) for one in findings]
+    if form == "json":
+        print_json({"schema": SCHEMA, "study": name, "findings": rows})
+    elif form == "csv":
+        print_csv(FINDING_COLUMNS, rows)
+    else:
+        console.print(f"{name}: {counted(len(findings), 'finding')}" if findings else f"{name}: nothing found")
+        for one in findings:
+            console.print(f"\n- {one.finding}\n  {one.evidence}\n  {one.remedy}", soft_wrap=True)
 
 
 def print_facts(facts: Sequence[tuple[str, str]], console: Console, form: str) -> None:

@@ -13,10 +13,9 @@ from hw2tune.records.trials.states import COMPLETE, RANKED
 from hw2tune.report.claims import CAVEAT
 from hw2tune.report.figures import DrawnFigure, MissingFigure
 from hw2tune.report.page.appendix import checklist_blocks, limits_blocks
-from hw2tune.report.page.arms import searches_blocks
 from hw2tune.report.page.blocks import Absent, Block, Commands, Facts, Figure, Prose, Row, Table, embedded
 from hw2tune.report.page.claims import chosen_on_these_seeds, variants_blocks
-from hw2tune.report.page.learned import doctor_blocks, stopping_blocks
+from hw2tune.report.page.learned import doctor_blocks, searches_blocks, stopping_blocks
 from hw2tune.report.results import StudyResults
 from hw2tune.study.objectives import objective_of
 from hw2tune.text.numbers import (
