@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 import hw2tune
 from hw2tune.cli import app
+from hw2tune.inference.power import smallest_difference
 from hw2tune.records.dataset import DatasetRecord
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.overview import Overview
@@ -22,7 +23,7 @@ from hw2tune.records.trials.storage import create_optuna_study
 from hw2tune.report.doctor import thresholds as limit
 from hw2tune.report.doctor.examine import examine
 from hw2tune.report.doctor.findings import Finding
-from hw2tune.report.doctor.seeds import detectable, fallen
+from hw2tune.report.doctor.seeds import fallen
 from hw2tune.report.doctor.space import _bound, at_edges, bad_zones, edges, zones
 from hw2tune.report.doctor.stopping import behind_the_best, rungs, upper_limit, wrong_stopping
 from hw2tune.report.study_data import StudyData, read_study_data
@@ -354,11 +355,11 @@ def test_too_few_seeds_for_any_verdict(replicated: StudyData) -> None:
 
 
 def test_the_detectable_difference_is_that_of_a_simulated_t_test() -> None:
-    rng, effect = np.random.default_rng(0), detectable(5, 1)
+    rng, effect = np.random.default_rng(0), smallest_difference(5, 1.0, 0.05, fixed=True)
     samples = rng.normal(effect, 1, (20_000, 5))
     p = stats.ttest_1samp(samples, 0, axis=1).pvalue
     assert np.mean(p < 0.05) == pytest.approx(0.8, abs=0.01)
-    assert detectable(1, 1) == np.inf
+    assert smallest_difference(1, 1.0, 0.05, fixed=True) == np.inf
 
 
 def test_test_images_that_were_read_too_often(replicated: StudyData) -> None:

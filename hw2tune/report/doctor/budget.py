@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
+from hw2tune.inference.evidence import default_worth
 from hw2tune.inference.tuning_curves import Array, expected_best, finite
 from hw2tune.records.trials.states import RANKED
 from hw2tune.report.doctor import thresholds as limit
@@ -13,8 +13,6 @@ from hw2tune.report.doctor.space import drawn
 from hw2tune.report.study_data import StudyData
 from hw2tune.study.objectives import sign_of
 from hw2tune.text.numbers import counted, difference
-
-WORTH = 0.5  # the smallest difference that matters is this over sqrt(validation images), as in claims
 
 
 def tried_values(data: StudyData) -> Array:
@@ -44,7 +42,7 @@ def small_budget(data: StudyData) -> Iterator[Finding]:
     images = data.dataset.sizes.get("validation", 0) if data.dataset else 0
     if len(values) < limit.FEWEST_TRIALS or not images or not study.objective_spec.is_share:
         return
-    half, worth = len(values) // 2, WORTH / math.sqrt(images)
+    half, worth = len(values) // 2, default_worth(images)
     gain = expected_best(values, len(values)) - expected_best(values, half)
     if gain > worth:
         yield Finding(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import numpy as np
-from scipy import optimize, special, stats
 
-from hw2tune.inference.statistics import ALPHA, POWER, summarize
+from hw2tune.inference.power import smallest_difference
+from hw2tune.inference.statistics import ALPHA, summarize
 from hw2tune.records.reads import WARNING, WAY_OUT, TestReads
 from hw2tune.records.replicates import Replicate
 from hw2tune.records.trials.states import COMPLETE, DIVERGED, RANKED
@@ -104,7 +105,7 @@ def _best_value(replicate: Replicate, objective: str, direction: str) -> float |
     if replicate.state not in RANKED:
         return None
     values = {int(one["epoch"]): one[objective] for one in replicate.epochs if isinstance(one.get(objective), float)}
-    best = best_epoch(values, "maximize" if direction == "maximize" else "minimize")
+    best = best_epoch(values, direction)
     return None if best is None else values[best]
 
 
@@ -117,10 +118,11 @@ def few_seeds(data: StudyData) -> Iterator[Finding]:
         common = {one.seed for one in data.of(a)} & {one.seed for one in data.of(b)}
         n = len(common if study.searches == 1 else {search_of_seed(study, seed) for seed in common})
         numbers |= {f"{a} against {b}": n} if n else {}
-    few = {pair: n for pair, n in numbers.items() if detectable(n, len(claims)) > limit.DETECTABLE}
+    smallest = partial(smallest_difference, sd=1.0, alpha=ALPHA / max(1, len(claims)), fixed=True)
+    few = {pair: n for pair, n in numbers.items() if smallest(n) > limit.DETECTABLE}
     if not few:
         return
-    enough = next(n for n in range(2, 100) if detectable(n, len(claims)) <= limit.DETECTABLE)
+    enough = next(n for n in range(2, 100) if smallest(n) <= limit.DETECTABLE)
     unit, remedy = "seeds", f"Train more: `hw2tune summarize {data.name} --replicates {enough}` or more."
     if study.searches > 1:
         unit, remedy = "searches", f"Search more: `hw2tune study {data.name} --searches {enough} --summarize` or more."
@@ -133,18 +135,6 @@ def few_seeds(data: StudyData) -> Iterator[Finding]:
         ),
         remedy=remedy,
     )
-
-
-def detectable(n: int, claims: int) -> float:
-    """Return the difference, in standard deviations, that a corrected paired t test detects with 80 % power."""
-    if n < 2:
-        return math.inf
-    critical = float(special.stdtrit(n - 1, 1 - ALPHA / (2 * claims)))
-
-    def lacking(effect: float) -> float:
-        return float(stats.nct.sf(critical, n - 1, effect * math.sqrt(n))) - POWER
-
-    return float(optimize.brentq(lacking, 0.01, 40 / math.sqrt(n))) if lacking(40 / math.sqrt(n)) > 0 else math.inf
 
 
 def many_reads(data: StudyData, ledger: Sequence[TestReads]) -> Iterator[Finding]:
