@@ -19,7 +19,7 @@ from hw2tune.records.environment import planned, replicates_runs
 from hw2tune.records.replicates import Replicate
 from hw2tune.records.trials.states import COMPLETE
 from hw2tune.report.configurations import params_of, same_configuration, same_sentence, subject_of, winner_sentence
-from hw2tune.report.sentences import claim_sentence
+from hw2tune.report.sentences import claim_sentence, verdict_words
 from hw2tune.report.study_data import StudyData
 from hw2tune.study.arms import search_of_seed
 from hw2tune.study.schema import Claim, is_tuning
@@ -50,6 +50,18 @@ class ClaimResult:
     median_seed: int | None = None  # whose pair stands for all: fixed and broken images
     fixed: int | None = None
     broken: int | None = None
+
+    @property
+    def pair(self) -> str:
+        """The names of both sides as text."""
+        return f"{self.variant} against {self.against}"
+
+    @property
+    def words(self) -> str:
+        """The verdict as text: `better by less than 0.5 points`, `same configuration`."""
+        if self.evidence is None or self.result is None:
+            return self.verdict
+        return verdict_words(self.evidence, self.result).lower()
 
     @property
     def numbers(self) -> dict[str, Any]:

@@ -25,10 +25,14 @@ def verdict_words(evidence: Evidence, verdict: Verdict) -> str:
     return f"{head} by less than {_worth(evidence)}" if verdict.within else head
 
 
+def mean_words(evidence: Evidence, verdict: Verdict) -> str:
+    """Return `+3.76 points`: the mean difference in the metric's own direction, below zero if it is less of it."""
+    return difference(verdict.mean * sign_of(objective_of(evidence.metric).direction), evidence.metric)
+
+
 def changes(evidence: Evidence, verdict: Verdict) -> str:
     """Return `raises test accuracy by 3.76 points`, or with a sign `changes ...` if no direction is told."""
-    objective = objective_of(evidence.metric)
-    change = difference(verdict.mean * sign_of(objective.direction), evidence.metric)
+    objective, change = objective_of(evidence.metric), mean_words(evidence, verdict)
     if verdict.word not in (BETTER, WORSE):
         return f"changes {objective.on_test} by {change}"
     return f"{'lowers' if change.startswith('-') else 'raises'} {objective.on_test} by {change.lstrip('+-')}"

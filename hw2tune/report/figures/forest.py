@@ -17,10 +17,10 @@ from hw2tune.inference.verdicts import Verdict
 from hw2tune.report.claims import ClaimResult, claims
 from hw2tune.report.figures.drawing import CannotDrawError, Drawing, Mark
 from hw2tune.report.figures.style import BLUE, GREY, SKY, ink, narrow, new_figure, paper, small
-from hw2tune.report.sentences import interval_words, verdict_words
+from hw2tune.report.sentences import interval_words, mean_words
 from hw2tune.report.study_data import StudyData
 from hw2tune.study.objectives import objective_of, sign_of
-from hw2tune.text.numbers import counted, difference, listed
+from hw2tune.text.numbers import counted, listed
 
 Interval = tuple[float, float]
 ROW, LINE, FRAME = 0.45, 0.17, 1.15  # inches: of a claim, of a further line of text, of legend and axis
@@ -67,22 +67,20 @@ def forest_table(found: Sequence[ClaimResult]) -> list[ForestRow]:
 
 
 def _row(claim: ClaimResult, evidence: Evidence | None, result: Verdict | None) -> ForestRow:
-    label = f"{claim.variant} against {claim.against}"
     if evidence is None or result is None:
-        return ForestRow(label=label, verdict=claim.verdict)
+        return ForestRow(label=claim.pair, verdict=claim.words)
     objective = objective_of(evidence.metric)
     scale = objective.scale * sign_of(objective.direction)
 
     def ends(interval: Interval | None) -> Interval | None:
         return interval and tuple(sorted(scale * end for end in interval))  # type: ignore[return-value]
 
-    text = difference(result.mean * sign_of(objective.direction), evidence.metric).partition(" ")[0]
-    interval = interval_words(evidence, result) or "no interval yet"
+    number, interval = mean_words(evidence, result).partition(" ")[0], interval_words(evidence, result)
     return ForestRow(
-        label=label,
-        verdict=verdict_words(evidence, result).lower(),
+        label=claim.pair,
+        verdict=claim.words,
         decided=result.decided,
-        numbers=f"{text} ({interval}), n = {result.n}",
+        numbers=f"{number} ({interval or 'no interval yet'}), n = {result.n}",
         mean=scale * result.mean,
         seeds={seed: scale * float(one) for seed, one in zip(evidence.seeds, evidence.differences, strict=True)},
         over_seeds=ends(result.seeds_interval),

@@ -8,14 +8,13 @@ from hw2tune.records.trials.states import COMPLETE
 from hw2tune.report.claims import rule_of
 from hw2tune.report.page.blocks import Block, Prose, Row, Table
 from hw2tune.report.results import StudyResults
-from hw2tune.report.sentences import amount, interval_words, verdict_words
+from hw2tune.report.sentences import amount, interval_words, mean_words
 from hw2tune.study.hyperparameters import identity
 from hw2tune.study.objectives import objective_of, sign_of
 from hw2tune.study.schema import TUNED
 from hw2tune.text.numbers import (
     DASH,
     configuration,
-    difference,
     listed,
     objective_value,
     percent,
@@ -90,14 +89,11 @@ def pairs_summary(results: StudyResults) -> Table:
     rows = []
     for claim in results.claims:
         evidence, verdict, cells = claim.evidence, claim.result, [DASH] * 5
-        word = claim.verdict
         if evidence is not None and verdict is not None:
-            word = verdict_words(evidence, verdict).lower()
             worth = DASH if evidence.worth is None else amount(evidence.metric, evidence.worth, digits=3)
-            direction = sign_of(objective_of(evidence.metric).direction)
-            cells = [difference(direction * verdict.mean, evidence.metric), interval_words(evidence, verdict) or DASH]
+            cells = [mean_words(evidence, verdict), interval_words(evidence, verdict) or DASH]
             cells += [str(verdict.n), worth, DASH if claim.fixed is None else f"{claim.fixed} / {claim.broken}"]
-        rows.append(Row(caveat=claim.caveat, cells=[f"{claim.variant} against {claim.against}", *cells, word]))
+        rows.append(Row(caveat=claim.caveat, cells=[claim.pair, *cells, claim.words]))
     numbers = ["Difference", "95 % interval", "n", "Worth", "Fixed / broken"]
     return Table(
         name="pairs",

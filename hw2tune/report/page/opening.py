@@ -13,7 +13,6 @@ from hw2tune.report.history import history, restated
 from hw2tune.report.page.blocks import Block, Facts, Prose
 from hw2tune.report.page.sections import figure_blocks
 from hw2tune.report.results import StudyResults
-from hw2tune.report.sentences import verdict_words
 from hw2tune.text.numbers import counted, duration, listed, objective_value, sentence
 
 MOST_NAMED = 4  # claims of which question and answer name every pair
@@ -46,16 +45,14 @@ def _answer(claims: Sequence[ClaimResult]) -> str:
     """Return a sentence in which each pair has its verdict: the decided ones by themselves, the others together."""
     decided, others = [], dict[str, list[str]]()
     for claim in claims:
-        words = claim.verdict
-        if claim.evidence and claim.result:
-            words = verdict_words(claim.evidence, claim.result).lower()
+        words = claim.words
         if claim.verdict in (BETTER, WORSE):
             than = words.replace(claim.verdict, f"{claim.verdict} than {claim.against}", 1)
             decided.append(f"{claim.variant} is {than}")
         elif claim.verdict == THE_SAME:
             decided.append(f"{claim.variant} and {claim.against} are {words}")
         else:
-            others.setdefault(words, []).append(f"{claim.variant} against {claim.against}")
+            others.setdefault(words, []).append(claim.pair)
     few = len(claims) <= MOST_NAMED
     rest = [f"{word}: {listed(pairs) if few else counted(len(pairs), 'claim')}" for word, pairs in others.items()]
     return sentence("; ".join([*decided, *rest])) + "."

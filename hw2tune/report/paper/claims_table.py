@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from hw2tune.inference.verdicts import BETTER, WORSE
 from hw2tune.report.claims import ClaimResult
 from hw2tune.report.paper.latex import booktabs, comment, signed, tex
 from hw2tune.report.results import StudyResults
-from hw2tune.report.sentences import verdict_words
-from hw2tune.study.objectives import objective_of, sign_of
-from hw2tune.text.numbers import difference, listed
+from hw2tune.report.sentences import interval_words, mean_words
+from hw2tune.study.objectives import objective_of
+from hw2tune.text.numbers import listed
 
 _ABOUT = comment("The claims, from the records: \\input{claims} with booktabs and tabularx loaded.")
 _CAPTION = (
@@ -22,28 +22,23 @@ _CAPTION = (
 EMPTY = "--"
 
 
-@dataclass(frozen=True, kw_only=True)
-class ClaimNumbers:
-    """A claim's numbers as text, in the unit of its metric, as signs are read: below zero is less of it."""
+class ClaimNumbers(NamedTuple):
+    """A claim's numbers as text, in the unit of its metric, as signs are read; empty for what was not tested."""
 
     difference: str = ""
     low: str = ""
     high: str = ""
     unit: str = ""
-    word: str
 
 
 def numbers_of(claim: ClaimResult) -> ClaimNumbers:
-    """Return the difference, its interval and the verdict; empty texts for what was not tested."""
+    """Return the difference, its interval and their unit."""
     evidence, verdict = claim.evidence, claim.result
     if evidence is None or verdict is None:
-        return ClaimNumbers(word=claim.verdict)
-    sign = sign_of(objective_of(evidence.metric).direction)
-    mean, _, unit = difference(sign * verdict.mean, evidence.metric).partition(" ")
-    known = verdict.interval or verdict.seeds_interval
-    ends = [difference(end, evidence.metric).partition(" ")[0] for end in sorted(sign * one for one in known or ())]
-    low, high = ends or ("", "")
-    return ClaimNumbers(difference=mean, low=low, high=high, unit=unit, word=verdict_words(evidence, verdict).lower())
+        return ClaimNumbers()
+    mean, _, unit = mean_words(evidence, verdict).partition(" ")
+    low, _, high = interval_words(evidence, verdict).partition(" to ")
+    return ClaimNumbers(mean, low, high, unit)
 
 
 def claims_tex(every: Sequence[StudyResults]) -> str:
@@ -76,7 +71,7 @@ def _rows(results: StudyResults, *, named: bool, mixed: bool) -> Iterator[str]:
         metric = f" ({tex(objective_of(claim.evidence.metric).on_test)})" if mixed and claim.evidence else ""
         cells = [f"{tex(claim.variant)} $-$ {tex(claim.against)}{metric}"]
         cells += [_bold(signed(shown.difference)) if bold else signed(shown.difference) if claim.result else EMPTY]
-        cells += [interval, n, _bold(tex(shown.word)) if bold else tex(shown.word)]
+        cells += [interval, n, _bold(tex(claim.words)) if bold else tex(claim.words)]
         yield " & ".join(cells) + r" \\"
 
 

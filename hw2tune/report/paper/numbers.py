@@ -94,7 +94,7 @@ def _of_a_claim(claim: ClaimResult) -> Iterator[Number]:
     if shown.low:
         yield [*pair, "low"], signed(shown.low), f"{name}: lower end of the 95 % interval{unit}"
         yield [*pair, "high"], signed(shown.high), f"{name}: upper end of the 95 % interval{unit}"
-    yield [*pair, "verdict"], tex(shown.word), f"{name}: verdict"
+    yield [*pair, "verdict"], tex(claim.words), f"{name}: verdict"
     if claim.evidence is None or claim.result is None:
         return
     verdict, worth = claim.result, claim.evidence.worth
