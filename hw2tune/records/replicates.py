@@ -162,6 +162,12 @@ class Training:
         """Time spent training, validation included."""
         return float(sum(epoch["epoch_seconds"] for epoch in self.epochs))
 
+    def value(self, objective: str) -> float | None:
+        """Return the objective at the epoch chosen by validation; None if the training diverged."""
+        if self.diverged or self.chosen_epoch is None:
+            return None
+        return float(self.epochs[self.chosen_epoch - 1][objective])
+
     def weights(self, which: str) -> dict[str, Array]:
         """The `chosen` or `last` weights by parameter name."""
         return {name.removeprefix(f"{which}/"): a for name, a in self.arrays.items() if name.startswith(f"{which}/")}

@@ -82,8 +82,9 @@ def specification_curves(
         for row in rows
         if _changes_something(study, row, change)
     }
-    trained = iter(train([job for pair in pairs.values() for side in pair for job in side]))
-    values = {key: [[_value(study, next(trained)) for _ in side] for side in pair] for key, pair in pairs.items()}
+    jobs = [job for pair in pairs.values() for side in pair for job in side]
+    trained = (training.value(study.objective) for training in train(jobs))
+    values = {key: [[next(trained) for _ in side] for side in pair] for key, pair in pairs.items()}
     return [
         SpecificationCurve(
             variant=claim.a.variant,
@@ -120,10 +121,3 @@ def _jobs(study: Study, row: TrialRow, values: Values, seeds: Sequence[int]) -> 
         )
         for seed in seeds
     ]
-
-
-def _value(study: Study, training: Training) -> float | None:
-    """Return the objective of the epoch chosen by validation; None if the training diverged."""
-    if training.diverged or training.chosen_epoch is None:
-        return None
-    return float(training.epochs[training.chosen_epoch - 1][study.objective])

@@ -157,11 +157,6 @@ def _race(context: Context, overview: Overview, race: int) -> Race:
     study, rows = overview.study, candidates(overview, race)
     context = replace(context, trainings={})  # whose weights are not kept in memory
 
-    def value(training: Training) -> float | None:
-        if training.diverged or training.chosen_epoch is None:
-            return None
-        return float(training.epochs[training.chosen_epoch - 1][study.objective])
-
     def train(pairs: list[tuple[TrialRow, int]]) -> list[float | None]:
         jobs = [
             Job(
@@ -170,7 +165,7 @@ def _race(context: Context, overview: Overview, race: int) -> Race:
             )
             for row, seed in pairs
         ]
-        return [value(training) for training in train_missing(context, jobs)]
+        return [training.value(study.objective) for training in train_missing(context, jobs)]
 
     seeds = [study.seed + RACE_SEEDS + number for number in range(TRAININGS * len(rows))]
     earlier = read_race(context.folder)

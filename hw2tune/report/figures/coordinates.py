@@ -38,6 +38,18 @@ class Coordinate(NamedTuple):
     positions: list[float]  # of the trials, in their order
 
 
+def coordinates_of(data: StudyData, *, best_last: bool = False) -> tuple[list[TrialRow], list[Coordinate]]:
+    """Return the trials with a value, the best first or last, and their axes. Raises CannotDrawError without any."""
+    study = data.overview.study
+    rows = best_first([row for row in data.overview.rows if has_value(row)], study.direction)
+    rows = rows[::-1] if best_last else rows
+    if not rows:
+        raise CannotDrawError(no_value_sentence(data))
+    if table := coordinate_table(study.search_space, rows):
+        return rows, table
+    raise CannotDrawError(f"No hyperparameter differs between the {counted(len(rows), 'trial')} that have a value.")
+
+
 def coordinate_table(space: Space, rows: Sequence[TrialRow]) -> list[Coordinate]:
     """One axis a hyperparameter that differs between the trials, in the order of the study file."""
     columns = {name: [row.params.get(name) for row in rows] for name in space.distributions}
@@ -79,13 +91,7 @@ def _of_interval(name: str, interval: Interval, values: Sequence[Value | None]) 
 
 def draw_coordinates(data: StudyData) -> Drawing:
     """Worst trials first, so that the best lie on top."""
-    overview, study = data.overview, data.overview.study
-    rows = best_first([row for row in overview.rows if has_value(row)], study.direction)[::-1]
-    if not rows:
-        raise CannotDrawError(no_value_sentence(data))
-    table = coordinate_table(study.search_space, rows)
-    if not table:
-        raise CannotDrawError(f"No hyperparameter differs between the {counted(len(rows), 'trial')} that have a value.")
+    study, (rows, table) = data.overview.study, coordinates_of(data, best_last=True)
     label = study.objective_spec.axis
     values = [study.objective_spec.scale * row.value for row in rows if row.value is not None]
     low, high = min(values), max(values) if max(values) > min(values) else min(values) + 1

@@ -7,14 +7,13 @@ from itertools import chain
 
 from matplotlib.axes import Axes
 
-from hw2tune.records.trials.rows import TrialRow, best_first
+from hw2tune.records.trials.rows import TrialRow
 from hw2tune.records.trials.states import COMPLETE
 from hw2tune.report.doctor.findings import Finding
 from hw2tune.report.doctor.space import at_edges
-from hw2tune.report.doctor.thresholds import BEST
-from hw2tune.report.figures.coordinates import BELOW, Coordinate, coordinate_table
-from hw2tune.report.figures.drawing import CannotDrawError, Drawing
-from hw2tune.report.figures.history import has_value, no_value_sentence
+from hw2tune.report.doctor.thresholds import BEST, EDGE
+from hw2tune.report.figures.coordinates import BELOW, Coordinate, coordinates_of
+from hw2tune.report.figures.drawing import Drawing
 from hw2tune.report.figures.style import (
     BLACK,
     VERMILLION,
@@ -32,18 +31,11 @@ from hw2tune.study.hyperparameters import OPTIMIZERS
 from hw2tune.text.numbers import counted, label_of, listed
 
 COLUMNS = 2
-EDGE = 0.05  # of the range, shaded where a finding says so
 
 
 def draw_panels(data: StudyData) -> Drawing:
     """Draw the trials in one panel per hyperparameter that differs between them, the best ones ringed."""
-    study = data.overview.study
-    rows = best_first([row for row in data.overview.rows if has_value(row)], study.direction)
-    if not rows:
-        raise CannotDrawError(no_value_sentence(data))
-    table = coordinate_table(study.search_space, rows)
-    if not table:
-        raise CannotDrawError(f"No hyperparameter differs between the {counted(len(rows), 'trial')} that have a value.")
+    study, (rows, table) = data.overview.study, coordinates_of(data)
     found = list(at_edges(data))
     height = 2.1 * -(-len(table) // COLUMNS) + 0.6
     figure = new_figure(height=height)
