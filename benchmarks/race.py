@@ -25,8 +25,8 @@ BINS = ((0.0, 0.5), (0.5, 0.8), (0.8, 0.95), (0.95, 1.01))
 
 
 @dataclass(frozen=True, kw_only=True)
-class Setting:
-    """A kind of search, in points (standard deviations)."""
+class Field:
+    """A kind of search, and who enters its race, in points (standard deviations)."""
 
     finalists: int
     images: float = 0.0
@@ -39,14 +39,14 @@ class Setting:
 
 SETTINGS = [
     *(
-        Setting(finalists=finalists, images=images, told=told)
+        Field(finalists=finalists, images=images, told=told)
         for finalists in (2, 4, 6)
         for images, told in ((0.0, 0.0), (0.3, 0.3), (0.7, 0.3), (0.7, 0.7))
     ),
-    Setting(finalists=4, trials=12, images=0.3, told=0.3),
-    Setting(finalists=6, images=0.3, told=0.3, pruned=0.5),
-    Setting(finalists=6, images=0.3, told=0.3, seed=0.2),
-    Setting(finalists=6, images=0.3, told=0.3, quality=0.1),
+    Field(finalists=4, trials=12, images=0.3, told=0.3),
+    Field(finalists=6, images=0.3, told=0.3, pruned=0.5),
+    Field(finalists=6, images=0.3, told=0.3, seed=0.2),
+    Field(finalists=6, images=0.3, told=0.3, quality=0.1),
 ]
 
 
@@ -60,7 +60,7 @@ class Outcome(NamedTuple):
     trainings: int
 
 
-def race(setting: Setting, seed: int, begin: Callable[..., Any]) -> Outcome:
+def race(setting: Field, seed: int, begin: Callable[..., Any]) -> Outcome:
     """Run one race. `begin` gets the finalists' values, theirs that were not pruned, and those of the others."""
     rng = np.random.default_rng(seed)
     quality = rng.normal(0, setting.quality, setting.trials)
@@ -94,7 +94,7 @@ def before(search: Any, pruned: Any, others: Any, told: float) -> FinalistsBefor
     return FinalistsBefore(list(search))
 
 
-def summary(setting: Setting, code: str, outcomes: list[Outcome]) -> dict[str, Any]:
+def summary(setting: Field, code: str, outcomes: list[Outcome]) -> dict[str, Any]:
     """Return a line of the table: means, and the realised share by what was printed."""
     printed, best, regret, without, trainings = (np.array(column) for column in zip(*outcomes, strict=True))
     line: dict[str, Any] = {

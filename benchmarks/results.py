@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import platform
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import psutil
+from hw2tune.records.environment import run_facts
 
 PACKAGES = ("hw2tune", "torch", "torchvision", "ray", "optuna", "numpy")
 
@@ -38,18 +36,7 @@ def _text(value: Any) -> str:
 
 
 def _machine() -> dict[str, Any]:
-    return {
-        "date": datetime.now().astimezone().isoformat(timespec="seconds"),
-        "processor": _processor(),
-        "cores": os.cpu_count(),
-        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
-        "python": platform.python_version(),
-        "versions": {name: metadata.version(name) for name in PACKAGES},
-    }
-
-
-def _processor() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
+    facts = run_facts()
+    known = {name: facts[name] for name in ("processor", "cores", "memory_gib", "python")}
+    versions = {name: metadata.version(name) for name in PACKAGES}
+    return {"date": datetime.now().astimezone().isoformat(timespec="seconds"), **known, "versions": versions}
