@@ -13,6 +13,7 @@ from hw2tune.records.lock import locked
 from hw2tune.resources import ResourceRequest
 from hw2tune.study_run import run_on
 from tests.report.fake_study import write_fake_study
+from tests.without_ray import WithoutRay
 
 
 def test_the_machine_is_looked_at_once_however_often_its_capacity_is_asked_for(monkeypatch):
@@ -38,12 +39,6 @@ def test_an_import_in_the_background_that_fails_says_nothing(tmp_path, monkeypat
 
 
 def test_fresh_is_refused_on_a_running_study_before_ray_and_data_are_looked_at(tmp_path):
-    class WithoutRay(Connection):
-        """A connection whose Ray must not be needed."""
-
-        def cluster(self, meanwhile=""):
-            raise AssertionError("Ray was started")
-
     folder, resources = write_fake_study(tmp_path, trials=2, seeds=0), ResourceRequest()
     request = Request(study="quickstart", results=tmp_path, fresh=True, resources=resources)
     with locked(folder), pytest.raises(StudyFolderError, match="runs this study"):

@@ -4,19 +4,11 @@ import pytest
 
 from hw2tune.errors import StudyFolderError
 from hw2tune.events import Listeners
-from hw2tune.execution.request import Connection, Request
+from hw2tune.execution.request import Request
 from hw2tune.resources import ResourceRequest
 from hw2tune.study_run import run_on
 from tests.report.fake_study import write_fake_study
-
-
-class RayStartsError(Exception):
-    pass
-
-
-class WithoutRay(Connection):
-    def cluster(self, meanwhile=""):
-        raise RayStartsError
+from tests.without_ray import RayNeededError, WithoutRay
 
 
 @pytest.mark.parametrize("behind_a_url", [False, True])
@@ -27,5 +19,5 @@ def test_an_unknown_study_is_refused_before_ray_starts_and_a_known_one_is_found(
     with WithoutRay(ResourceRequest(), Listeners()) as connection:
         with pytest.raises(StudyFolderError, match="no study `none`; it holds mnist"):
             run_on(connection, Request(study="quickstart", results=results, warm_start="none"), Listeners())
-        with pytest.raises(RayStartsError):
+        with pytest.raises(RayNeededError):
             run_on(connection, Request(study="quickstart", results=results, warm_start="mnist"), Listeners())

@@ -11,12 +11,13 @@ from optuna.storages.journal import JournalFileBackend
 
 from hw2tune import api
 from hw2tune.events import Listeners
-from hw2tune.execution.request import Connection, Request
+from hw2tune.execution.request import Request
 from hw2tune.integrations.dashboard.folders import ShownFolders
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.overview import read_overview
 from hw2tune.resources import ResourceRequest
 from tests.command_line import hw2tune as command
+from tests.without_ray import WithoutRay
 
 WRITTEN = Path(__file__).parents[1] / "version_83dc8fd"
 TORCH = "2.15.0"  # with which its replicates were trained
@@ -54,10 +55,6 @@ def test_status_reads_each_study_once(results, reads, names, studies):
 
 
 def test_summarize_reads_a_study_once_when_nothing_is_to_be_trained(results, reads, monkeypatch):
-    class WithoutRay(Connection):
-        def cluster(self, meanwhile=""):
-            raise AssertionError("a training or a test was missing")
-
     version = metadata.version
     monkeypatch.setattr(metadata, "version", lambda name: TORCH if name == "torch" else version(name))
     with WithoutRay(ResourceRequest(), Listeners()) as connection:

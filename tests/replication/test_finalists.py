@@ -7,7 +7,6 @@ import pytest
 
 from hw2tune.data.load import load_dataset
 from hw2tune.events import Event, Listeners, Noted
-from hw2tune.execution.request import Connection
 from hw2tune.records.finalists import curves_file, read_curves, write_curves
 from hw2tune.records.overview import read_overview
 from hw2tune.records.reads import ON_VALIDATION
@@ -20,6 +19,7 @@ from hw2tune.resources import ResourceRequest
 from hw2tune.study.file import find_study, parse_study
 from hw2tune.study.schema import Claim
 from tests.report.fake_study import write_fake_study
+from tests.without_ray import WithoutRay
 
 STUDY = parse_study(*find_study("quickstart"))
 PLAIN = {"learning_rate": 0.01, "batch_size": 64, "optimizer": "adam"}
@@ -137,13 +137,6 @@ def test_curves_are_read_back_as_written_and_damaged_ones_are_none(tmp_path):
     assert read_curves(folder) == []
     curves_file(folder).write_text("{")
     assert read_curves(folder) == []
-
-
-class WithoutRay(Connection):
-    """A connection that says when Ray would be started."""
-
-    def cluster(self, meanwhile=""):
-        raise AssertionError("a training was missing")
 
 
 @pytest.fixture

@@ -5,25 +5,14 @@ import pytest
 
 from hw2tune.data.load import load_dataset
 from hw2tune.events import Event, Listeners, Noted
-from hw2tune.execution.request import Connection
 from hw2tune.records.replicates import ReplicatesFolder, Training, write_training
 from hw2tune.replication.train import Context, key_of, train_missing
 from hw2tune.resources import ResourceRequest
 from hw2tune.study.file import find_study, parse_study
 from hw2tune.train.task import Job, task_of
+from tests.without_ray import RayNeededError, WithoutRay
 
 STUDY = parse_study(*find_study("quickstart"))
-
-
-class NeedsRayError(Exception):
-    """What was to be trained."""
-
-
-class WithoutRay(Connection):
-    """A connection that says when Ray would be started."""
-
-    def cluster(self, meanwhile=""):
-        raise NeedsRayError
 
 
 @pytest.fixture
@@ -59,7 +48,7 @@ def test_a_training_that_version_0_1_chose_without_a_value_is_trained_again(cont
     job = kept(context, 0.9)
     path = next(context.folder.trainings.glob("*/training.json"))
     path.write_text(path.read_text().replace("0.9", "NaN"))  # as 0.1 wrote it
-    with pytest.raises(NeedsRayError):
+    with pytest.raises(RayNeededError):
         train_missing(context, [job])
     line = "baseline seed 1: trained again, as version 0.1 chose an epoch without a finite validation_accuracy"
     assert events == [Noted(text=line)]

@@ -13,7 +13,6 @@ import pytest
 
 import hw2tune
 from hw2tune.events import Listeners
-from hw2tune.execution.request import Connection
 from hw2tune.records.environment import add_run
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.overview import read_study
@@ -22,6 +21,7 @@ from hw2tune.report.history import history
 from hw2tune.report.study_data import read_study_data
 from hw2tune.resources import ResourceRequest
 from hw2tune.study.file import may_change
+from tests.without_ray import WithoutRay
 
 TORCH = "2.15.0"  # with which they were trained
 
@@ -31,11 +31,6 @@ def results(tmp_path) -> Path:
     for name in ("tiny", "shared"):
         shutil.copytree(Path(__file__).with_name(name), tmp_path / name)
     return tmp_path
-
-
-class WithoutRay(Connection):
-    def cluster(self, meanwhile=""):
-        raise AssertionError("a training or a test was missing")
 
 
 def test_its_replicates_are_found_and_none_is_trained_or_tested_again(results, monkeypatch):
