@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 from hw2tune.events import Listener, Listeners, ReportWritten, StudyStarted
 from hw2tune.execution import cleaning
-from hw2tune.execution.cleaning import Leftovers
 from hw2tune.execution.request import Connection, Request, resolve
 from hw2tune.records.layout import StudyFolder, folders_in
 from hw2tune.records.overview import find_folder, read_overview, read_overviews
@@ -134,7 +133,7 @@ def stop_study(
 
 def find_leftovers(
     names: Sequence[str] = (), *, results_dir: str | Path = "ray_results", kinds: Collection[str] = ()
-) -> Leftovers:
+) -> cleaning.Leftovers:
     """Find what can go of the named studies, or of all and of this machine, and the bytes freed. Changes nothing.
 
     `kinds` are of `records.leftovers.KINDS`; without any, all but "weights". Never named: what is needed to continue,
@@ -143,7 +142,7 @@ def find_leftovers(
     return cleaning.find(results_dir, names, kinds)
 
 
-def remove_leftovers(leftovers: Leftovers) -> Leftovers:
+def remove_leftovers(leftovers: cleaning.Leftovers) -> cleaning.Leftovers:
     """Remove what `find_leftovers` found and still can go; return what has gone, with notes on what has not."""
     return cleaning.remove(leftovers)
 

@@ -164,9 +164,8 @@ class Training:
 
     def value(self, objective: str) -> float | None:
         """Return the objective at the epoch chosen by validation; None if the training diverged."""
-        if self.diverged or self.chosen_epoch is None:
-            return None
-        return float(self.epochs[self.chosen_epoch - 1][objective])
+        epoch = None if self.diverged else self.chosen_epoch
+        return None if epoch is None else float(self.epochs[epoch - 1][objective])
 
     def weights(self, which: str) -> dict[str, Array]:
         """The `chosen` or `last` weights by parameter name."""

@@ -123,8 +123,7 @@ def _of_names(content: Mapping[str, Any]) -> Iterator[str]:
         own = "; one of your own goes by file.py:Name or package.module:factory"
         yield f"model: no model {model!r}{did_you_mean(model, MODELS, own)}"
     if objective and objective not in OBJECTIVES and not is_code(objective):
-        names = ", ".join(OBJECTIVES)
-        yield f"objective: must be one of {names}, or file.py:name of a function, but got {objective!r}"
+        yield f"objective: must be one of {', '.join(OBJECTIVES)}, or file.py:name of a function, but got {objective!r}"
     if info is None:
         return
     if model in MODELS and MODELS[model].input_shape != info.image_shape:
