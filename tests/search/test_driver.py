@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from optuna.trial import TrialState
 
-from hw2tune.events import Event, Listeners, Noted, TrialRetried
+from hw2tune.events import Event, Listeners, Noted, TrialRetried, TrialStarted
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.overview import Overview
 from hw2tune.records.trials.epochs import DIGEST, append_epoch, digest, read_epochs
@@ -55,6 +55,7 @@ class Driver:
         self.study = parse_study(*find_study(str(file or "quickstart")), overrides={"trials": 4} | overrides)
         self.folder = StudyFolder(root)
         self.lines: list[str] = []
+        self.started: list[TrialStarted] = []
         optuna_study = create_optuna_study(self.folder, self.study)
         tell = Listeners([self._hear])
         self.recorder = Recorder(self.study, optuna_study, self.folder, tell)
@@ -70,6 +71,8 @@ class Driver:
     def _hear(self, event: Event) -> None:
         if isinstance(event, Noted | TrialRetried):
             self.lines.append(event.text)
+        if isinstance(event, TrialStarted):
+            self.started.append(event)
 
     @property
     def end(self) -> RunEnd | None:
@@ -124,6 +127,22 @@ def test_the_published_configurations_are_trials_0_and_1_and_are_never_pruned(tm
     assert [(t.state, t.value, t.user_attrs.get("label")) for t in driver.trials[:2]] == [
         (TrialState.COMPLETE, 0.1, "baseline"), (TrialState.COMPLETE, 0.5, "l2"),
     ]  # fmt: skip
+
+
+def test_each_trial_is_told_with_its_label_and_its_configuration_before_it_runs(tmp_path):
+    driver = Driver(tmp_path)
+    given = [driver.next(name) for name in "abc"]
+    assert [(event.trial, event.label) for event in driver.started] == [(0, "baseline"), (1, "l2"), (2, "")]
+    for event, assignment in zip(driver.started, given, strict=True):
+        assert driver.study.complete(event.params) == assignment.hyperparameters
+
+
+def test_the_first_free_slots_are_those_on_gpus_and_a_trial_that_ends_frees_its_own(tmp_path):
+    driver = Driver(tmp_path)
+    driver.driver.gpu_slots = 2
+    assert [driver.next(name).gpu for name in "abc"] == [True, True, False]
+    driver.run("b", [0.5] * 5)
+    assert driver.next("d").gpu is True
 
 
 def test_a_pruned_trial_stands_as_pruned_with_one_value_an_epoch(tmp_path):
