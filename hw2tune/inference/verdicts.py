@@ -83,7 +83,8 @@ def _anytime(evidence: Evidence, after: Looks, rule: Rule) -> Verdict:
     """Judge after each seed, in their order."""
     rejected = after.log_e >= -math.log(rule.alpha)
     better, worse, same = statements(after, rejected, evidence.worth, fixed=False)
-    return _verdict(evidence, after, (_first(better), _first(worse), _first(same)), e_value=_e_value(after))
+    e_value = math.exp(min(float(after.log_e[-1]), 700.0))
+    return _verdict(evidence, after, (_first(better), _first(worse), _first(same)), e_value=e_value)
 
 
 def _fixed(evidence: Evidence, after: Looks, p: float, fixed: int) -> Verdict:
@@ -145,10 +146,6 @@ def _verdict(
 
 def _interval(mean: Array, half: Array) -> Interval | None:
     return (float(mean[-1] - half[-1]), float(mean[-1] + half[-1])) if np.isfinite(half[-1]) else None
-
-
-def _e_value(after: Looks) -> float:
-    return math.exp(min(float(after.log_e[-1]), 700.0))
 
 
 def _t_test_p(after: Looks) -> float:

@@ -36,15 +36,13 @@ class Bounds(BaseModel):
         return f"{'' if self.low is None else f'{self.low:g}'}..{'' if self.high is None else f'{self.high:g}'}"
 
 
-def _condition_kind(raw: Any) -> str:
-    return "bounds" if isinstance(raw, Mapping | Bounds) else "values" if isinstance(raw, list) else "value"
-
-
 Condition = Annotated[
     Annotated[Bounds, Tag("bounds")]
     | Annotated[Annotated[list[Value], Field(min_length=1)], Tag("values")]
     | Annotated[Value, Tag("value")],
-    Discriminator(_condition_kind),
+    Discriminator(
+        lambda raw: "bounds" if isinstance(raw, Mapping | Bounds) else "values" if isinstance(raw, list) else "value"
+    ),
 ]
 When = dict[str, Condition]
 

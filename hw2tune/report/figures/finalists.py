@@ -6,6 +6,7 @@ import math
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -111,14 +112,11 @@ def _draw_rows(axes: Axes, table: CurveTable, objective: Objective) -> None:
         axes.plot([scale * mean.low, scale * mean.high], [0, 0], color=ink(), linewidth=2)
     axes.plot(scale * mean.mean, 0, "D", color=ink(), markersize=6.5)
     axes.axhline(0.5, color=GREY, linewidth=0.6)
-    labels = [_two_lines(f"#{step.trial}: {configuration(step.params)}") for step in table.steps]
+    fitting = partial(textwrap.fill, width=LETTERS, max_lines=2, placeholder=" …")
+    labels = [fitting(f"#{step.trial}: {configuration(step.params)}") for step in table.steps]
     axes.set_yticks([0, *places], ["mean", *labels], fontsize=SMALL)
     axes.set_ylim(-0.6, len(table.steps) + 0.6)
     axes.grid(visible=False, axis="y")
-
-
-def _two_lines(text: str) -> str:
-    return textwrap.fill(text, LETTERS, max_lines=2, placeholder=" …")
 
 
 def _caption(curve: SpecificationCurve, table: CurveTable) -> str:

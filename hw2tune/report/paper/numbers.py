@@ -52,7 +52,7 @@ def _of_the_study(results: StudyResults) -> Iterator[Number]:
     seeds = {replicate.seed for replicate in results.data.replicates}
     yield ["seeds"], str(len(seeds)), "seeds on which variants were trained and tested"
     for split, size in (dataset.sizes if dataset else {}).items():
-        yield [split, "images"], _count(size), f"{split} images"
+        yield [split, "images"], f"{size:,}".replace(",", "{,}"), f"{split} images"  # no punctuation in a formula
     if dataset:
         yield ["classes"], str(len(dataset.classes)), "classes"
     if race:
@@ -111,8 +111,3 @@ def _of_a_claim(claim: ClaimResult) -> Iterator[Number]:
 
 def _value(value: Value) -> str:
     return signed(scientific(value)) if isinstance(value, float) else tex(value_text(value))
-
-
-def _count(number: int) -> str:
-    """Return a number with a comma that is no punctuation within a formula."""
-    return f"{number:,}".replace(",", "{,}")

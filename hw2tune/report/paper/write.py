@@ -85,7 +85,7 @@ def write_paper(folders: Sequence[StudyFolder], to: str | Path) -> PaperFiles:
     """
     target = folder(to, "--to")
     refuse_unwritable(target, "--to")
-    refuse_foreign(target, "--to", "paper", _is_paper)
+    refuse_foreign(target, "--to", "paper", lambda place: any(_MARK.match(_content(place / name)) for name in TEXTS))
     refuse_changed(target)
     every = [compute(data) for data in _read(folders)]
     with replacing(target, "--to", "paper") as scratch:
@@ -152,11 +152,6 @@ def marked(name: str, text: str) -> str:
 
 def _digest(body: str) -> str:
     return hashlib.sha256(body.encode()).hexdigest()
-
-
-def _is_paper(target: Path) -> bool:
-    """Return whether a folder has a text of ours, changed or not."""
-    return any(_MARK.match(_content(target / name)) for name in TEXTS)
 
 
 def refuse_changed(target: Path) -> None:
