@@ -16,7 +16,7 @@ from hw2tune.inference.evidence import Evidence
 from hw2tune.inference.verdicts import Verdict
 from hw2tune.report.claims import ClaimResult, claims
 from hw2tune.report.figures.drawing import CannotDrawError, Drawing, Mark
-from hw2tune.report.figures.style import BLUE, GREY, SKY, ink, narrow, new_figure, paper, small
+from hw2tune.report.figures.style import BLUE, GREY, SKY, ink, line_letters, narrow, new_figure, paper, small
 from hw2tune.report.sentences import interval_words, mean_words
 from hw2tune.report.study_data import StudyData
 from hw2tune.study.objectives import objective_of, sign_of
@@ -24,15 +24,8 @@ from hw2tune.text.numbers import counted, listed
 
 Interval = tuple[float, float]
 ROW, LINE, FRAME = 0.45, 0.17, 1.15  # inches: of a claim, of a further line of text, of legend and axis
-MOST_LETTERS = 80  # of a claim's line; the numbers of a longer one are on a line of their own
-MOST_IN_COLUMN = 56  # the same in a paper's column, in smaller letters
 UNITS = {"seed": "seeds", "search": "searches"}
 WIDEST = 3.0  # times the extent of means, seeds and worth: intervals beyond it are cut at the border
-
-
-def most_letters() -> int:
-    """Return the letters of a claim's line that fit."""
-    return MOST_IN_COLUMN if narrow() else MOST_LETTERS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +46,7 @@ class ForestRow:
     @property
     def two_lines(self) -> bool:
         """Return whether the numbers do not fit beside label and verdict."""
-        return len(self.label) + len(self.verdict) + len(self.numbers) > most_letters()
+        return len(self.label) + len(self.verdict) + len(self.numbers) > line_letters()
 
     @property
     def height(self) -> float:
@@ -146,7 +139,7 @@ def _write_row(axes: Axes, row: ForestRow, top: float) -> None:
         "va": "baseline",
         "bbox": {"facecolor": paper(), "edgecolor": "none", "pad": 1.0},
     }
-    room = most_letters() - len(row.verdict)
+    room = line_letters() - len(row.verdict)
     label = row.label if len(row.label) <= room else row.label[: room - 1] + "…"
     name = axes.text(0, y, label, transform=across, **look)
     axes.annotate(

@@ -12,6 +12,7 @@ from itertools import cycle
 from typing import Any, Literal
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
@@ -26,6 +27,7 @@ BLUE, VERMILLION, PURPLE, GREY = "#0072B2", "#D55E00", "#CC79A7", "#767676"
 
 WIDTH = 6.0  # inches: 9 pt are then still read on a phone that is 360 pixels wide
 SMALL = 9  # points, the smallest text
+HANDLE_LETTERS = 9  # that the mark beside a legend's text and the space to the next take up
 FONT = "DejaVu Sans"  # comes with matplotlib: the same picture on every machine
 SEQUENTIAL = "cividis"  # safe with colour blindness, and rises in grey as well
 
@@ -137,6 +139,11 @@ def narrow() -> bool:
     return small() < SMALL
 
 
+def line_letters() -> int:
+    """Return the letters of the smallest text that fit across a figure."""
+    return 56 if narrow() else 80
+
+
 def small() -> float:
     """Points of the smallest text."""
     return float(mpl.rcParams["xtick.labelsize"])
@@ -179,8 +186,11 @@ def new_figure(height: float, layout: Literal["constrained"] | None = "constrain
 
 
 def legend(figure: Figure, handles: list[Line2D], columns: int) -> None:
-    """A legend above the panels, where it covers no data; of two columns at most in a paper's column."""
-    columns = min(columns, 2) if narrow() else columns
+    """A legend above the panels, where it covers no data; in fewer columns if its texts are long."""
+    lengths = [len(str(handle.get_label())) + HANDLE_LETTERS for handle in handles]
+    columns = min(columns, len(handles), 2 if narrow() else columns)
+    while columns > 1 and sum(max(part) for part in np.array_split(lengths, columns)) > line_letters():
+        columns -= 1
     figure.legend(handles=handles, loc="outside upper center", ncols=columns, columnspacing=1.4, handlelength=2.6)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.lines import Line2D
 from PIL import Image
 
 from hw2tune.inference.evidence import Evidence
@@ -16,7 +17,7 @@ from hw2tune.report.claims import ClaimResult
 from hw2tune.report.figures import DrawnFigure, make_figures
 from hw2tune.report.figures.drawing import CannotDrawError, Recipe
 from hw2tune.report.figures.forest import ForestRow, clipped, draw_claims, draw_forest, forest_table, limits
-from hw2tune.report.figures.style import BLUE
+from hw2tune.report.figures.style import BLUE, legend, new_figure
 from hw2tune.report.study_data import StudyData
 from hw2tune.report.tables import differences_table
 
@@ -138,3 +139,16 @@ def test_spots_lie_on_the_seeds_of_the_picture(mnist: StudyData, tmp_path: Path)
         for spot in figure.spots:
             pixel = image.convert("RGB").getpixel((spot.left * image.width, spot.top * image.height))
             assert math.dist(pixel, blue) < 60, spot  # the dots are slightly transparent
+
+
+def test_a_legend_of_long_names_is_inside_of_its_figure(styled: None) -> None:
+    for letters, columns in ((60, 1), (20, 2)):
+        figure = new_figure(height=5)
+        figure.subplots()
+        handles = [Line2D([], [], label="m" * (letters // 2) + "i" * (letters // 2)) for _ in range(14)]
+        legend(figure, handles, columns=2)
+        figure.draw_without_rendering()
+        (drawn,) = figure.legends
+        assert drawn._ncols == columns
+        box = drawn.get_window_extent()
+        assert box.x0 >= 0 and box.x1 <= figure.bbox.width
