@@ -8,8 +8,9 @@ import pytest
 
 from hw2tune.errors import StudyFolderError
 from hw2tune.records.overview import read_overview
+from hw2tune.records.replicates import ReplicatesFolder, read_race, write_current
 from hw2tune.replication.race import candidates
-from hw2tune.replication.studies import chosen_folders
+from hw2tune.replication.studies import before, chosen_folders
 from tests.report.fake_study import write_fake_study
 
 
@@ -37,6 +38,18 @@ def _empty(results):
     folder.journal.unlink()
     shutil.rmtree(folder.root / "trials")
     return folder
+
+
+def test_a_run_notes_what_was_there_before_it_of_whatever_winner(tmp_path):
+    """Without replicates nobody saw results, however many races were run."""
+    folder = write_fake_study(tmp_path, seeds=2)
+    place = ReplicatesFolder.of(folder)
+    won = read_race(place).winner
+    write_current(place, [], read_race(place))
+    assert before(read_overview(folder)) == {"there": 8, "winners": {"tuned": won}}
+    for record in place.records():
+        record.unlink()
+    assert before(read_overview(folder)) == {"there": 0, "winners": {}}
 
 
 def test_without_a_name_the_only_study_is_meant_and_of_several_one_must_be_named(tmp_path):

@@ -4,6 +4,7 @@ import pytest
 
 from hw2tune.records.overview import read_overview
 from hw2tune.replication.rounds import SeedCount
+from hw2tune.report.compare import _pair
 from hw2tune.report.doctor.examine import examine
 from hw2tune.report.figures.forest import forest_table
 from hw2tune.report.figures.recipes import recipes
@@ -71,5 +72,8 @@ def test_with_several_searches_each_gives_one_difference_and_the_sentence_counts
     assert found[0].finding.startswith("Too few searches for any verdict: l2 against no-l2 has 4, ")
     assert found[0].remedy == "Search more: `hw2tune study sides --searches 5 --summarize` or more."
     assert third.verdict != "same configuration", "what holds of one search need not hold of the next"
+    compared = _pair(results.data, results.data, "l2")
+    assert (compared.evidence.unit, compared.evidence.seeds) == ("search", (1, 21, 41, 61))
+    assert compared.subject == "the variant l2 of sides, against that of sides,"
     assert dict(basis_facts(results).facts)["budget"] == "24 trials in 2 arms of 4 searches, 24 epochs"
     assert results.tables["searches"]["seed"].tolist() == [0, 0, 10_000, 10_000, 20_000, 20_000, 30_000, 30_000]
