@@ -160,11 +160,12 @@ def futile(evidence: Evidence, rule: Rule, most: int) -> bool:
     """Return whether a verdict within `most` seeds is too unlikely to train more of them.
 
     The mean at `most` is predicted from the seeds so far, by a t distribution around theirs, the deviation is taken as
-    it is. Stopping so cannot make a false statement likelier: the e-process holds at any look.
+    it is. Stopping so cannot make a false statement likelier: the e-process holds at any look. Without predictions of
+    a seed no further look has a verdict.
     """
     n = len(evidence.seeds)
-    if n < FUTILE_FROM or n >= most:
-        return n >= most
+    if n < FUTILE_FROM or n >= most or not evidence.has_predictions:
+        return n >= most or n >= FUTILE_FROM
     after = evidence.looks(rule.alpha)
     mean, sd = float(after.mean[-1]), float(after.sd[-1])
     half, error = _half_width_at(np.array([float(most)]), after, rule)[0], sd * math.sqrt(1 / n - 1 / most)

@@ -134,3 +134,11 @@ def test_more_seeds_are_futile_where_none_of_the_verdicts_is_likely() -> None:
     assert not futile(evidence(wide + 0.25, worth=0.1), Rule(), 20)  # it may still become better
     assert not futile(evidence(wide[:4], worth=0.1), Rule(), 20)  # too few seeds to give up on
     assert futile(evidence(wide[:4]), Rule(), 4)  # no more may be trained
+
+
+def test_more_seeds_are_futile_where_other_test_images_cannot_be_accounted_for() -> None:
+    """As with a metric that is a number on few samples of the images: 20 seeds were trained for no verdict."""
+    unsure = evidence([0.3, 2.0, -0.9, 1.1, 0.2], worth=0.1)
+    assert not futile(unsure, Rule(), 20)
+    assert futile(Evidence(**{**vars(unsure), "over_images": None}), Rule(), 20)
+    assert not futile(Evidence(**{**vars(evidence([0.3, 2.0])), "over_images": None}), Rule(), 20)
