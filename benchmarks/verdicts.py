@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from scipy import special, stats
 
 from benchmarks.results import print_table, write_results
+from benchmarks.split_verdicts import splits
 from hw2tune.inference.evidence import Evidence, covariance_over_images
 from hw2tune.inference.intervals import Looks, looks
 from hw2tune.inference.verdicts import BETTER, THE_SAME, WORSE, Rule, decide, futile, statements
@@ -251,6 +252,7 @@ TABLES = {
     "seeds to a verdict": (seeds_needed, 2_000),
     "four verdicts": (four_verdicts, 400),
     "coverage": (coverage, 2_000),
+    "splits": (splits, 20_000),
 }
 
 

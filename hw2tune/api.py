@@ -163,6 +163,7 @@ def replicate_study(
     *,
     replicates: int | Literal["auto"] | None = None,
     most: int | None = None,
+    splits: int | None = None,
     race: int = RACE,
     each_finalist: int = 0,
     results_dir: str | Path = "ray_results",
@@ -176,7 +177,8 @@ def replicate_study(
     """Train what the claims of studies name on several seeds, test them, and write the report.
 
     `replicates` is a number of seeds, or "auto" for one more at a time, `most` at most, until every claim is decided or
-    unlikely to be; by default both are the study file's. Without a name the only study in the results is meant. What is
+    unlikely to be. With `splits` of 2 or more it is the number on each of so many splits of training and validation
+    images. All three are the study file's by default. Without a name the only study in the results is meant. What is
     trained already is not trained again. The `race` best trials compete for the winner; the change of a claim is made
     in each of them on `each_finalist` further seeds and read on validation images. `trust` as in `run_study`. A
     `connection` that others use as well has resources and listeners of its own. Raises Hw2tuneError.
@@ -197,6 +199,7 @@ def replicate_study(
                 folders,
                 replicates=replicates,
                 most=most,
+                splits=splits,
                 race=race,
                 each_finalist=each_finalist,
                 data_dir=data_dir,
@@ -215,6 +218,7 @@ def plan_replicates(
     *,
     replicates: int | Literal["auto"] | None = None,
     most: int | None = None,
+    splits: int | None = None,
     race: int = RACE,
     each_finalist: int = 0,
     results_dir: str | Path = "ray_results",
@@ -223,7 +227,8 @@ def plan_replicates(
 ) -> list[tuple[StudyStarted, Cost]]:
     """Return what `replicate_study` would cost, and the smallest difference that it would see; nothing is trained.
 
-    `Cost.replicates` has a row for 5, 7, 10 and 20 seeds, and for `replicates` or `most`. Raises Hw2tuneError.
+    `Cost.replicates` has a row for 5, 7, 10 and 20 seeds, and for `replicates` or `most`; with `splits` a row for
+    these. Raises Hw2tuneError.
     """
     from hw2tune.replication.studies import chosen_folders
 
@@ -232,7 +237,7 @@ def plan_replicates(
         Request(study=str(folder.study_file), results=results_dir, data_dir=data_dir, resources=wanted)
         for folder in chosen_folders(reading(results_dir, *names), names)
     ]
-    return [checked(request, replicates, most, race, each_finalist)[:2] for request in requests]
+    return [checked(request, replicates, most, race, each_finalist, splits)[:2] for request in requests]
 
 
 @callers_modules_kept()

@@ -54,6 +54,7 @@ def checked(
     most: int | None = None,
     race: int = RACE,
     each_finalist: int = 0,
+    splits: int | None = None,
 ) -> tuple[StudyStarted, Cost, list[str]]:
     """Return the plan of a study, its cost with that of its replicates, and notes; nothing is trained."""
     from hw2tune.replication.price import with_replicates
@@ -74,7 +75,7 @@ def checked(
         each = make_plan(one.study, one.folder, one.rows, data=data, capacity=capacity)
         costs.append(estimate(each, one.folder, speed))
         speed = costs[-1].images_per_second  # measured in an earlier search
-    count = SeedCount.of(study, replicates, most, study.searches)
+    count = SeedCount.of(study, replicates, most, study.searches, splits)
     cost = with_replicates(together(costs), plan, count, race=race, each_finalist=each_finalist)
     return plan, cost, list(facts.notes)
 
@@ -165,7 +166,7 @@ def _complete(before: Overview, study: Study) -> bool:
 def _with_claims_of(study: Study, overview: Overview, tell: Listeners) -> StudyResult:
     """Return a complete study, with claims, data set, numbers of searches and replicates of the study file."""
     folder, there = overview.folder, _judged(overview, RunEnd.COMPLETE)
-    taken_over = ("claims", "replicates", "max_replicates", "dataset", "arms", "searches")
+    taken_over = ("claims", "replicates", "max_replicates", "dataset", "arms", "searches", "splits")
     if any(getattr(there.study, key) != getattr(study, key) for key in taken_over):
         with opened(folder.root.parent, study, say=tell.note, known=overview):
             pass  # written

@@ -189,6 +189,13 @@ Replicates = Annotated[
     ),
 ]
 Most = Annotated[int | None, number("Seeds at most with --replicates auto; by default the study file's, which is 20.")]
+Splits = Annotated[
+    int | None,
+    number(
+        "Splits of training and validation images, drawn anew: --replicates is then the number of seeds on each; by "
+        "default the study file's, which is 1, the study's own split."
+    ),
+]
 EachFinalist = Annotated[
     int,
     number(

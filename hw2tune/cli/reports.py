@@ -34,6 +34,7 @@ def summarize(
     names: opt.Results = None,
     replicates: opt.Replicates = None,
     most: opt.Most = None,
+    splits: opt.Splits = None,
     race: opt.Race = RACE,
     each_finalist: opt.EachFinalist = 0,
     results_dir: opt.ResultsDir = "ray_results",
@@ -67,7 +68,7 @@ def summarize(
         from hw2tune.terminal.plan import print_replicates_costs
 
         plans = plan_replicates(
-            names or (), replicates=replicates, most=most, race=race, each_finalist=each_finalist,
+            names or (), replicates=replicates, most=most, splits=splits, race=race, each_finalist=each_finalist,
             results_dir=results_dir, data_dir=data_dir, cpus_per_trial=cpus_per_trial, gpus_per_trial=gpus_per_trial,
             concurrency=concurrency, address=address,
         )  # fmt: skip
@@ -76,7 +77,7 @@ def summarize(
     loggers = make_loggers(log, results_dir, names or ()) if log else []
     with progress(quiet=quiet) as tell:
         report = replicate_study(
-            names or (), replicates=replicates, most=most, race=race, each_finalist=each_finalist,
+            names or (), replicates=replicates, most=most, splits=splits, race=race, each_finalist=each_finalist,
             results_dir=results_dir, data_dir=data_dir, cpus_per_trial=cpus_per_trial, gpus_per_trial=gpus_per_trial,
             concurrency=concurrency, address=address, output=target, listeners=[tell, *loggers],
         )  # fmt: skip

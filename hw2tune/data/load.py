@@ -1,7 +1,8 @@
 """Data sets by name: load, fetch, list and verify them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -49,11 +50,25 @@ def load_dataset(
     data set. `validation_size` is a number of images or, below 1, a fraction of the trainval (None: the data set's
     default; 0 is allowed), drawn by `split_seed`, each class in proportion. Raises DataError.
     """
+    return load_undivided(
+        name, data_dir=data_dir, validation_size=validation_size, download=download, progress=progress, own=own
+    )(split_seed)
+
+
+def load_undivided(
+    name: str,
+    *,
+    data_dir: Path | None = None,
+    validation_size: float | None = None,
+    download: bool = True,
+    progress: Progress | None = None,
+    own: OwnOptions | None = None,
+) -> Callable[[int], Dataset]:
+    """Read a data set as `load_dataset` does, and return the function that divides it by a split seed."""
     if own is not None:
-        return _three_splits(read_own(name, own, progress), None, validation_size, split_seed)
+        return partial(_three_splits, read_own(name, own, progress), None, validation_size)
     info = dataset_info(name)
-    whole = _read(info, data_roots(data_dir), download, progress)
-    return _three_splits(whole, info, validation_size, split_seed)
+    return partial(_three_splits, _read(info, data_roots(data_dir), download, progress), info, validation_size)
 
 
 def _three_splits(whole: Unsplit, info: DatasetInfo | None, validation_size: float | None, seed: int) -> Dataset:

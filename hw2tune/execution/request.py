@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 import importlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hw2tune.data.dataset import Dataset
-from hw2tune.data.load import load_dataset
+from hw2tune.data.load import load_undivided
 from hw2tune.data.own import OwnOptions
 from hw2tune.data.splits import overlap_caveat, refuse_overlap, with_fewer
 from hw2tune.errors import StudyFolderError
@@ -79,25 +79,41 @@ def load_for(
     Raises DataError, also where two splits share pictures and the study file does not allow it: no claim could be made
     in the end.
     """
+    return undivided_for(study, data_dir, tell, validation_size=validation_size, download=download)(study.split_seed)
+
+
+def undivided_for(
+    study: Study,
+    data_dir: Path | None,
+    tell: Listeners,
+    *,
+    validation_size: int | None = None,
+    download: bool = True,
+) -> Callable[[int], Dataset]:
+    """Read the study's data set, and return the function that divides it by a split seed, as `load_for` does."""
     tell.stage(f"loading {study.dataset}")
     own = OwnOptions(
         test_share=study.test_share, resize=study.resize, tear_copies=bool(study.allow_overlap), code=study.code
     )
-    data = load_dataset(
+    divide = load_undivided(
         study.dataset,
         data_dir=data_dir,
         validation_size=study.validation_size if validation_size is None else validation_size,
-        split_seed=study.split_seed,
         download=download,
         progress=lambda what, done, of: tell.stage(f"{what}: {done:,} of {of:,}"),
         own=own if is_own(study.dataset) else None,
     )
-    if study.train_size is not None:
-        data = with_fewer(data, study.train_size)
-    if not study.allow_overlap:
-        refuse_overlap(data)
-        return data
-    return replace(data, caveat=overlap_caveat(data, study.allow_overlap))
+
+    def divided(seed: int) -> Dataset:
+        data = divide(seed)
+        if study.train_size is not None:
+            data = with_fewer(data, study.train_size)
+        if not study.allow_overlap:
+            refuse_overlap(data)
+            return data
+        return replace(data, caveat=overlap_caveat(data, study.allow_overlap))
+
+    return divided
 
 
 class Connection(contextlib.ExitStack):

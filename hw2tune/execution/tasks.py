@@ -25,7 +25,7 @@ Replicate = tuple[str, int]  # variant and seed
 
 def train_all(
     jobs: Sequence[Job],
-    data: TrialData,
+    data: Callable[[int], TrialData],
     capacity: Capacity,
     tell: Listeners,
     *,
@@ -33,9 +33,10 @@ def train_all(
 ) -> Iterator[Training]:
     """Train every job; yield each training when it ends, in any order, with the key and the label of its job.
 
-    With `published` the epochs carry both evaluations (`Trainer.train_as_published`), and no weights are kept.
+    `data` returns the images of a split; jobs of one split stand together, so that few of them are in memory. With
+    `published` the epochs carry both evaluations (`Trainer.train_as_published`), and no weights are kept.
     """
-    shared = ray.put((data, published))
+    shared: dict[int, Any] = {}  # the images of the split whose jobs begin; running jobs keep their own
     remote = ray.remote(max_retries=2, num_returns="streaming", **capacity.options)(_stream)
     waiting = deque(enumerate(jobs))
     live: dict[Any, tuple[int, Job]] = {}  # by the stream of its results
@@ -43,7 +44,12 @@ def train_all(
         while waiting and len(live) < capacity.same_device:
             number, job = waiting.popleft()
             tell(TrainingStarted(training=number, label=job.label, params=job.task.hyperparameters.as_dict()))
-            live[remote.remote(job.task, shared, capacity.threads, capacity.gpus_per_trial > 0)] = (number, job)
+            if job.split not in shared:
+                shared = {job.split: ray.put((data(job.split), published))}
+            live[remote.remote(job.task, shared[job.split], capacity.threads, capacity.gpus_per_trial > 0)] = (
+                number,
+                job,
+            )
         ready, _ = ray.wait(list(live), num_returns=1, timeout=5)
         for stream in ready:
             number, job = live[stream]

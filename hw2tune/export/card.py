@@ -11,6 +11,7 @@ from hw2tune.records.environment import run_facts
 from hw2tune.records.evaluation import Evaluation
 from hw2tune.study.objectives import objective_of
 from hw2tune.study.schema import TUNED
+from hw2tune.study.splits import split_of_seed, split_seed
 from hw2tune.text.numbers import counted, measured, percent
 from hw2tune.text.plain import markdown_table
 
@@ -171,7 +172,7 @@ def _data(model: TrainedModel) -> Iterable[tuple[str, str]]:
     yield from (("images", note) for note in images.notes)
     yield "checksum of all pixels and labels", f"`{images.checksum or 'not recorded'}`"
     yield "checksum of the split", f"`{images.split_checksum or 'not recorded'}`"
-    yield "seed of the split", str(model.study.split_seed)
+    yield "seed of the split", str(split_seed(model.study, split_of_seed(model.study, model.seed)))
 
 
 def _training(model: TrainedModel) -> Iterable[tuple[str, str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from hw2tune.errors import ModelError, StudyFolderError
 from hw2tune.events import Listeners
 from hw2tune.execution.request import load_for
 from hw2tune.records.arrays import Array
-from hw2tune.records.dataset import DatasetRecord, record_of
+from hw2tune.records.dataset import OF_SPLIT, DatasetRecord, record_of
 from hw2tune.records.layout import TrialFolder
 from hw2tune.records.remote.mirror import reading_checkpoints, reading_study
 from hw2tune.records.replicates import Replicate, ReplicatesFolder, read_training
@@ -25,6 +25,7 @@ from hw2tune.records.trials.rows import TrialRow
 from hw2tune.report.study_data import StudyData, read_study_data
 from hw2tune.study.hyperparameters import Hyperparameters
 from hw2tune.study.schema import TUNED, Study
+from hw2tune.study.splits import split_of_seed, split_seed
 from hw2tune.text.numbers import counted, listed
 from hw2tune.text.plain import first_line
 from hw2tune.train.task import Blueprint, task_of
@@ -165,6 +166,7 @@ def find_model(
     if replicate is not None:
         assert replicate.chosen is not None, "a finished one"
         params, seed, epoch = replicate.params, replicate.seed, replicate.chosen.epoch
+        images = _in_split(data, images, seed)
         weights = _weights_of_replicate(data, replicate)
     else:
         assert row is not None and row.best_epoch is not None, "asked before"
@@ -242,6 +244,22 @@ def _weights_of_trial(data: StudyData, folder: TrialFolder, row: TrialRow) -> di
         f"{folder.best}: the checkpoint of trial {row.number} after epoch {row.best_epoch} is missing or damaged; "
         "name another --trial, or another --variant"
     )
+
+
+def _in_split(data: StudyData, images: DatasetRecord, seed: int) -> DatasetRecord:
+    """Return the facts about the images as the split of a replicate's seed has them. Raises StudyFolderError."""
+    study = data.overview.study
+    if not (split := split_of_seed(study, seed)):
+        return images
+    runs = [run.get("replicates", {}).get("splits") for run in reversed(data.environment)]
+    records = [one for run in runs if isinstance(run, list) for one in run if isinstance(one, dict)]
+    found = next((one for one in records if one.get("seed") == split_seed(study, split)), {})
+    if not found.keys() >= {*OF_SPLIT}:
+        raise StudyFolderError(
+            f"{data.overview.folder.environment}: does not record split {split}, on which seed {seed} was trained; "
+            f"`hw2tune summarize {data.name}` with the same --splits and --replicates records it"
+        )
+    return replace(images, **{name: found[name] for name in OF_SPLIT})
 
 
 def _images(data: StudyData, data_dir: Path | None) -> DatasetRecord:

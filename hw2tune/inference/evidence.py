@@ -19,6 +19,7 @@ COLLAPSE_DEVIATIONS = 4 * 1.4826  # median absolute deviations; the latter facto
 COLLAPSE_FROM = 5  # seeds from which far below is told
 WORTH = 0.5  # by default of the order of an accuracy's standard error: this over sqrt(test images), as a fraction
 MEANS_OVER_IMAGES = ("accuracy", "loss")
+UNITS = {"seed": "seeds", "search": "searches", "split": "splits"}  # of claims, and their plural
 LEAST_SAMPLES = 50  # of the test images, on which a metric must be a number
 
 Arrays = Mapping[str, Array]
@@ -40,12 +41,19 @@ class Evidence:
     images: int = 0  # in the test split
     failed: tuple[int, int] = (0, 0)  # seeds on which either side diverged or collapsed
     failed_seeds: tuple[tuple[int, ...], tuple[int, ...]] = ((), ())
-    trained: int = 0  # seeds on which both sides ended, in whatever way
-    ended: tuple[int, ...] = ()  # these seeds
+    trained: int = 0  # repetitions on which both sides ended, in whatever way
+    ended: tuple[int, ...] = ()  # the seeds of these
     metric: str = "validation_accuracy"  # objective whose values on test images differ
     worth: float | None = None  # smallest difference that matters, in the unit of the differences
     omitted: list[str] = field(default_factory=list)  # seeds without a pair, unless one diverged, and why
-    unit: str = "seed"  # or "search", of which each difference is the mean
+    unit: str = "seed"  # or "search" or "split", of which each difference is the mean (`units.by_unit`)
+    units: tuple[int, ...] = ()  # the search or split of each seed of `by_seed`
+    by_seed: Evidence | None = None  # of which the differences are means
+
+    @property
+    def pairs(self) -> Evidence:
+        """The evidence by seed, whatever the unit."""
+        return self.by_seed or self
 
     @property
     def has_predictions(self) -> bool:

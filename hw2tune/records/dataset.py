@@ -45,6 +45,9 @@ class DatasetRecord:
         return self.scale or (0.0, 1.0 if self.dtype == "float32" else 255.0)
 
 
+OF_SPLIT = ("split_checksum", "sizes", "mean", "std")  # that environment.json has of each further split
+
+
 def record_of(data: Dataset) -> DatasetRecord:
     """The facts about a data set in memory."""
     return DatasetRecord(

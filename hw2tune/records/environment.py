@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from importlib import metadata, resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import psutil
 from pydantic import ValidationError
@@ -57,16 +57,30 @@ def runs(folder: StudyFolder) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True, kw_only=True)
 class ReplicatesRun:
-    """A run of replicates: its date, the number of seeds asked for, the seeds allowed, and the claims at that time."""
+    """A run of replicates: its date, the number asked for, the seeds allowed, and the claims at that time."""
 
     started: str
     asked: int | Literal["auto"]
     most: int | None  # seeds at most with "auto"; None with a number
     seeds: tuple[int, ...]
     claims: tuple[Claim, ...] | None  # None if the run noted none, as in the first version
-    each: int = 0  # seeds of each search's winners, if `asked` is a number of searches
+    unit: str = "seed"  # or "search" or "split": what was asked for a number of
+    each: int = 0  # seeds of each search's winners, or of each split
     there: int | None = None  # replicates before it, of whatever winner; earlier versions did not count them
     winners: Mapping[str, int] = field(default_factory=dict)  # trials that won before it, if any replicate was there
+
+    @property
+    def family(self) -> Family:
+        """The kind of claim: one about splits of two seeds is another than one on the study's own split."""
+        return _family(self.unit, self.each)
+
+
+UNITS = ("seed", "search", "split")
+Family: TypeAlias = tuple[str, int]  # unit and seeds of each
+
+
+def _family(unit: str, each: int) -> Family:
+    return (unit, each) if unit == "split" else ("seed", 0)
 
 
 def sound_runs(entries: Iterable[object]) -> list[dict[str, Any]]:
@@ -100,29 +114,40 @@ def replicates_runs(entries: Iterable[Mapping[str, Any]]) -> list[ReplicatesRun]
             most=_number(noted.get("most")),
             seeds=tuple(seeds),
             claims=claims_of(entry),
+            unit=noted["unit"] if noted.get("unit") in UNITS else "search" if noted.get("each") else "seed",
             each=_number(noted.get("each")) or 0,
             there=_number(noted.get("there")),
             winners={name: one for name, one in winners.items() if type(one) is int},
         )
-        found = [run] if run.there == 0 else [*found, run]
+        seen = [one for one in found if run.there != 0 or one.family[0] != run.family[0]]
+        found = [*seen, run]
     return found
 
 
-def planned(entries: Iterable[Mapping[str, Any]], claims: Sequence[Claim]) -> tuple[int, int | None]:
+def last_family(entries: Iterable[Mapping[str, Any]], unit: str) -> Family:
+    """Return the unit, with the seeds of each that the last run of replicates asked for."""
+    return unit, next((run.each for run in reversed(replicates_runs(entries)) if run.unit == unit), 0)
+
+
+def planned(
+    entries: Iterable[Mapping[str, Any]], claims: Sequence[Claim], family: Family = ("seed", 0)
+) -> tuple[int, int | None]:
     """Return the number of claims ever made, by `claims` or a run of replicates, and the fixed number of seeds.
 
-    The latter, of searches if claims are about these, is None unless every run asked for the same number, on as many
-    seeds each, no claim came after the first run, and no replicate was there before it.
+    The same pair in another family is another claim. The latter number, of searches or splits if claims are about
+    these, is None unless every run of the family asked for the same number, on as many seeds each, no claim came after
+    its first run, and no replicate was there before it.
     """
-    asked = replicates_runs(entries)
-    made: dict[Hashable, None] = {}
+    asked, family = replicates_runs(entries), _family(*family)
+    made: dict[Family, dict[Hashable, None]] = {family: {}}
     first: int | None = None
-    for each in (*(run.claims for run in asked), tuple(claims)):
+    for of, each in (*((run.family, run.claims) for run in asked), (family, tuple(claims))):
         if each is not None:
-            made |= dict.fromkeys(map(sides_of, each))
-            first = len(made) if first is None else first
-    alike = len({(run.asked, run.each) for run in asked}) == 1 and len(made) == first and not asked[0].there
-    return len(made), asked[0].asked if alike and asked[0].asked != "auto" else None
+            made[of] = made.get(of, {}) | dict.fromkeys(map(sides_of, each))
+            first = len(made[of]) if first is None and of == family else first
+    mine, number = [run for run in asked if run.family == family], sum(map(len, made.values()))
+    alike = len({(run.asked, run.each) for run in mine}) == 1 and len(made[family]) == first and not mine[0].there
+    return number, mine[0].asked if alike and mine[0].asked != "auto" else None
 
 
 def sides_of(claim: Claim) -> Hashable:

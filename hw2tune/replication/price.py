@@ -24,6 +24,7 @@ from hw2tune.search.cost import Cost, ReplicatesCost, SeedsCost
 from hw2tune.study.arms import searches
 from hw2tune.study.names import RACE
 from hw2tune.study.schema import TUNED, Study
+from hw2tune.study.splits import split_of_seed
 from hw2tune.text.numbers import counted
 
 NUMBERS = (5, 7, 10, 20)
@@ -53,14 +54,14 @@ SHIPPED = {
 def with_replicates(
     cost: Cost, plan: StudyStarted, count: SeedCount, *, race: int = RACE, each_finalist: int = 0
 ) -> Cost:
-    """Return the cost with that of replicates on 5, 7, 10, 20 and `count` seeds; of searches on `count` alone.
+    """Return the cost with that of replicates on 5, 7, 10, 20 and `count` seeds; of searches or splits on `count`.
 
     `race` and `each_finalist` as in `studies.replicate_studies`. Raises StudyFileError for the latter with arms.
     """
     study, folder = plan.study, StudyFolder(Path(plan.folder))
     refuse_each_finalist(study, each_finalist)
-    entries, spread = runs(folder), None if count.each else _spread(study, folder)  # known of seeds, not of searches
-    (claims, planned_seeds), first = planned(entries, study.claims), not replicates_runs(entries)
+    entries, spread = runs(folder), None if count.each else _spread(study, folder)  # known of seeds alone
+    (claims, planned_seeds), first = planned(entries, study.claims, count.family), not replicates_runs(entries)
     of_race, each = _race_trainings(plan, folder, race), []
     for seeds in sorted({count.largest} if count.each else {*NUMBERS, count.largest}):
         allowed = count.seeds(study) if count.each else range(study.seed + 1, study.seed + 1 + seeds)
@@ -75,7 +76,9 @@ def with_replicates(
     if each_finalist:
         finalists = _priced(cost, plan, _finalist_trainings(plan, race) * each_finalist, each_finalist)
     source = spread.source if spread else ""
-    found = ReplicatesCost(each=tuple(each), claims=max(1, claims), source=source, finalists=finalists)
+    found = ReplicatesCost(
+        each=tuple(each), claims=max(1, claims), source=source, finalists=finalists, units=count.text
+    )
     return replace(cost, replicates=found)
 
 
@@ -138,7 +141,8 @@ def _of_others(study: Study, folder: StudyFolder) -> Iterator[_Spread]:
 def _measured(study: Study, folder: StudyFolder) -> _Spread | None:
     """Return the spread of the noisiest claim in a folder; None without ENOUGH pairs and their predictions."""
     place = ReplicatesFolder.of(folder)
-    there, found = read_replicates(place), []
+    there = [one for one in read_replicates(place) if split_of_seed(study, one.seed) == 0]
+    found = list[tuple[float, tuple[str, str]]]()
 
     def evidence(a: str, b: str, arrays: Callable[[int], tuple[Arrays | None, Arrays | None]]) -> Evidence:
         first, second = ([one for one in there if one.variant == name] for name in (a, b))

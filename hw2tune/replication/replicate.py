@@ -45,6 +45,7 @@ from hw2tune.study.arms import search_of_seed
 from hw2tune.study.hyperparameters import Hyperparameters, Value
 from hw2tune.study.objectives import objective_of
 from hw2tune.study.schema import TUNED, Study
+from hw2tune.study.splits import split_of_seed
 from hw2tune.text.numbers import counted
 from hw2tune.train.task import Job, Task, task_of
 
@@ -96,6 +97,7 @@ def _jobs(study: Study, numbers: Mapping[str, int], seeds: Sequence[int], winner
         (variant, seed): Job(
             label=f"{variant} seed {seed}",
             task=task_of(study, _configuration(study, variant, seed, winners), seed),
+            split=split_of_seed(study, seed),
         )
         for place, seed in enumerate(seeds[: max(numbers.values(), default=0)])
         for variant, number in numbers.items()
@@ -247,27 +249,27 @@ def _test(
         if trainings[run].diverged:
             write(run, {}, {})
         else:
-            calls[run] = (jobs[run].task, trainings[run])
+            calls[run] = (jobs[run].task, trainings[run], context.facts(jobs[run].split).info)
     if not calls:
         return
     context.connection.cluster()
     from hw2tune.execution.tasks import run_each
 
     context.tell.stage(f"testing {len(calls)} replicates")
-    shared = (data.info, data.test, gallery.indices, context.capacity.gpus_per_trial > 0)
+    shared = (data.test, gallery.indices, context.capacity.gpus_per_trial > 0)
     for run, (evaluations, arrays) in run_each(_evaluate, calls, shared, context.capacity):
         write(run, evaluations, arrays)
 
 
 def _evaluate(
-    shared: tuple[DatasetInfo, Split, Any, bool], task: Task, training: Training
+    shared: tuple[Split, Any, bool], task: Task, training: Training, info: DatasetInfo
 ) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
     """In a worker: return the evaluations and the arrays of `records.replicates.write_replicate`."""
     from hw2tune.execution.tasks import told
     from hw2tune.train.device import on_device, prepare_process
     from hw2tune.train.evaluate import evaluate_network
 
-    info, test, gallery, gpu = shared
+    test, gallery, gpu = shared
     with told(task.code):
         images = on_device(test, info, prepare_process(1, gpu=gpu))
         return evaluate_network(training, task, info, images, shown=gallery[:FEATURE_IMAGES])

@@ -9,19 +9,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from hw2tune.errors import StudyFileError
-from hw2tune.inference.evidence import Arrays, Evidence, gather
+from hw2tune.inference.evidence import UNITS, Arrays, Evidence, gather
 from hw2tune.inference.intervals import anytime_factor
 from hw2tune.inference.verdicts import Rule, decide, futile
+from hw2tune.records.environment import Family
 from hw2tune.records.replicates import Replicate, ReplicatesFolder, read_arrays, read_replicates
 from hw2tune.study.arms import CLAIM_SEEDS, seeds_of_claims
 from hw2tune.study.hyperparameters import Hyperparameters, identity
 from hw2tune.study.schema import Claim, Study
-from hw2tune.text.numbers import listed
+from hw2tune.study.splits import seeds_of_splits, split_faults
+from hw2tune.text.numbers import counted, listed
 
 AUTO: Literal["auto"] = "auto"
 PREDICTIONS = {"labels", "predicted", "losses", "resampled"}  # that a verdict rests on: no others stay in memory
@@ -31,16 +33,18 @@ PREDICTIONS = {"labels", "predicted", "losses", "resampled"}  # that a verdict r
 class SeedCount:
     """The number of seeds asked for; `most` at most with "auto", and None with a number.
 
-    If a claim is about searches, `asked` is their number, and the winners of each are trained on `each` seeds.
+    If a claim is about searches, or about splits, `asked` is their number, and each has `each` seeds.
     """
 
     asked: int | Literal["auto"]
     most: int | None = None
     each: int = 0
+    splits: bool = False
 
     @classmethod
     def of(
-        cls, study: Study, asked: int | Literal["auto"] | None, most: int | None, searches: int = 0
+        cls, study: Study, asked: int | Literal["auto"] | None, most: int | None, searches: int = 0,
+        splits: int | None = None,
     ) -> SeedCount:  # fmt: skip
         """Return the study's, unless others are given. Raises StudyFileError for `most` beside a number.
 
@@ -49,6 +53,8 @@ class SeedCount:
         asked = study.replicates if asked is None else asked
         if asked != AUTO and (not isinstance(asked, int) or asked < 1):
             raise StudyFileError(f'replicates: must be "auto" or a number of seeds >= 1, but got {asked!r}')
+        if faults := [*split_faults(study, splits, asked)]:
+            raise StudyFileError(f"--{faults[0]}")
         if study.searches > 1:
             return cls._of_searches(study, 1 if asked == AUTO else asked, most, searches)
         if asked == AUTO:
@@ -58,7 +64,8 @@ class SeedCount:
                 f"--most {most}: is for --replicates auto, and {study.name} has a number of replicates, {asked}; "
                 "give --replicates auto as well"
             )
-        return cls(asked)
+        splits = study.splits if splits is None else splits
+        return cls(asked) if splits == 1 else cls(splits, each=asked, splits=True)
 
     @classmethod
     def _of_searches(cls, study: Study, each: int, most: int | None, searches: int) -> SeedCount:
@@ -77,8 +84,24 @@ class SeedCount:
     def seeds(self, study: Study) -> list[int]:
         """Return the seeds that may be trained: those after the study's, which the search trains on."""
         if self.each:
-            return seeds_of_claims(study, int(self.asked), self.each)
+            of_unit = seeds_of_splits if self.splits else seeds_of_claims
+            return of_unit(study, int(self.asked), self.each)
         return [study.seed + 1 + number for number in range(self.largest)]
+
+    @property
+    def family(self) -> Family:
+        """The unit of which `asked` is a number, with `each`."""
+        return "split" if self.splits else "search" if self.each else "seed", self.each
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """It as `environment.json` has it."""
+        return {"asked": self.asked, "most": self.most, "unit": self.family[0], "each": self.each}
+
+    @property
+    def text(self) -> str:
+        """`3 splits x 2 seeds`, `7 searches x 1 seed`; empty for seeds."""
+        return f"{self.asked} {UNITS[self.family[0]]} x {counted(self.each, 'seed')}" if self.each else ""
 
     @property
     def largest(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,7 +12,7 @@ from hw2tune.data.dataset import Dataset
 from hw2tune.data.splits import overlap
 from hw2tune.errors import InterruptedByUserError, StudyFolderError
 from hw2tune.events import Listeners, ReplicationFinished
-from hw2tune.execution.request import Connection, load_for
+from hw2tune.execution.request import Connection, load_for, undivided_for
 from hw2tune.inference.verdicts import Rule
 from hw2tune.records.arrays import npz
 from hw2tune.records.dataset import keep_images
@@ -33,10 +33,12 @@ from hw2tune.replication.finalists import refuse_each_finalist, run_each_finalis
 from hw2tune.replication.race import candidates
 from hw2tune.replication.replicate import run_replicates
 from hw2tune.replication.rounds import Rounds, SeedCount
+from hw2tune.replication.splits import NONE, Splits, draw_splits
 from hw2tune.replication.train import Context, key_of, replicate_of
 from hw2tune.study.file import find_study, may_change, parse_study
 from hw2tune.study.published import PROTOCOLS, Protocol
 from hw2tune.study.schema import Study
+from hw2tune.study.splits import split_of_seed
 from hw2tune.train.task import Job, PublishedEvaluation, task_of
 
 
@@ -62,37 +64,47 @@ def replicate_studies(
     connection: Connection,
     tell: Listeners,
     most: int | None = None,
+    splits: int | None = None,
     each_finalist: int = 0,
 ) -> list[Overview]:
     """Train and test the missing replicates of each study, and return the studies. Raises Hw2tuneError.
 
-    `replicates` and `most` as in `rounds.SeedCount`; with `each_finalist` the change of a claim is then made in each
-    finalist, on so many seeds.
+    `replicates`, `most` and `splits` as in `rounds.SeedCount`; with `each_finalist` the change of a claim is then made
+    in each finalist, on so many seeds.
     """
     overviews = [read_overview(folder) for folder in folders]
     for overview in overviews:  # what is refused is refused before Ray's seconds
         _refuse_unfinished(overview, race)
         refuse_each_finalist(overview.study, each_finalist)
-        SeedCount.of(overview.study, replicates, most)
+        SeedCount.of(overview.study, replicates, most, splits=splits)
     with _interruptible(folders):
         for number, folder in enumerate(folders):
             with locked(folder, tell.note):
                 overview = overviews[number] = read_overview(folder, overviews[number])
                 study, _ = overview.study, connection.capacity()  # which refuses what will not fit
-                data = load_for(study, data_dir, tell)
-                keep_images(folder, data)
-                count = SeedCount.of(study, replicates, most, overview.compared)
+                count = SeedCount.of(study, replicates, most, overview.compared, splits)
                 if overview.compared < study.searches:
                     there = f"{overview.compared} of {study.searches} searches of each arm are complete"
                     tell.note(f"{study.name}: {there}, and only these count")
-                noted = asdict(count) | before(overview)
-                context = _begun(folder, study, data, connection, tell, count.seeds(study), noted)
-                rule = Rule(claims=max(1, planned(runs(folder), study.claims)[0]))
+                data, drawn = _images(folder, study, data_dir, tell, count)
+                noted = count.record | before(overview, splits=count.splits)
+                context = _begun(folder, study, data, connection, tell, count.seeds(study), noted, drawn)
+                rule = Rule(claims=max(1, planned(runs(folder), study.claims, count.family)[0]))
                 run_replicates(context, overview, rounds=Rounds(study, count, rule), race=race)
                 if each_finalist:
                     run_each_finalist(context, overview, seeds=each_finalist, race=race)
                 tell(ReplicationFinished(folder=str(folder.root)))
     return overviews
+
+
+def _images(
+    folder: StudyFolder, study: Study, data_dir: Path | None, tell: Listeners, count: SeedCount
+) -> tuple[Dataset, Splits]:
+    """Return the study's images, recorded in its folder, and the further splits that were asked for."""
+    divide = undivided_for(study, data_dir, tell)
+    data = divide(study.split_seed)
+    keep_images(folder, data)
+    return data, draw_splits(study, data, divide, int(count.asked) if count.splits else 0)
 
 
 def _refuse_unfinished(overview: Overview, race: int) -> None:
@@ -110,10 +122,14 @@ def _refuse_unfinished(overview: Overview, race: int) -> None:
         candidates(search, race)
 
 
-def before(overview: Overview) -> dict[str, Any]:
-    """Return the number of replicates that are there, of whatever winner, and if any is, the races' winners."""
-    there = len(every_replicate(ReplicatesFolder.of(overview.folder)))
-    return {"there": there, "winners": race_winners(overview) if there else {}}
+def before(overview: Overview, *, splits: bool = False) -> dict[str, Any]:
+    """Return the number of replicates that are there, of whatever winner, and if any is, the races' winners.
+
+    With `splits` those on further splits are counted, else those on the study's own.
+    """
+    every = every_replicate(ReplicatesFolder.of(overview.folder))
+    there = sum(bool(split_of_seed(overview.study, one.seed)) is splits for one in every)
+    return {"there": there, "winners": race_winners(overview) if every else {}}
 
 
 def reproduce_published(
@@ -133,7 +149,7 @@ def reproduce_published(
                 study = parse_study(*find_study(protocol.study), {"max_epochs": max_epochs} if max_epochs else None)
                 data = load_for(study, data_dir, tell, validation_size=protocol.validation_size)
                 seeds = range(replicates)
-                context = _begun(folder, study, data, connection, tell, seeds, asdict(SeedCount(replicates)))
+                context = _begun(folder, study, data, connection, tell, seeds, SeedCount(replicates).record)
                 _run_reproduction(context, protocol, seeds)
 
 
@@ -156,7 +172,7 @@ def _interruptible(folders: Sequence[StudyFolder]) -> Iterator[None]:
 
 def _begun(
     folder: StudyFolder, study: Study, data: Dataset, connection: Connection, tell: Listeners, seeds: Sequence[int],
-    noted: Mapping[str, Any],
+    noted: Mapping[str, Any], splits: Splits = NONE,
 ) -> Context:  # fmt: skip
     """Note the run in `environment.json`, and return what its trainings share."""
     capacity = connection.capacity()
@@ -165,11 +181,13 @@ def _begun(
         tell.note,
         study=may_change(study),
         seeds={"split": data.split_seed, "replicates": list(seeds)},
-        replicates=dict(noted),
+        replicates={**noted, "splits": splits.records} if splits.records else dict(noted),
         data={"name": data.label, "checksum": data.checksum, "split_checksum": data.split_checksum},
         resources={"at": capacity.text, "trials_at_once": capacity.concurrency},
     )
-    return Context(study=study, folder=ReplicatesFolder.of(folder), data=data, connection=connection, tell=tell)
+    return Context(
+        study=study, folder=ReplicatesFolder.of(folder), data=data, connection=connection, tell=tell, splits=splits
+    )
 
 
 def _run_reproduction(context: Context, protocol: Protocol, seeds: Sequence[int]) -> None:

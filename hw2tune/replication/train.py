@@ -20,6 +20,7 @@ from hw2tune.records.replicates import (
     write_training,
 )
 from hw2tune.records.trials.states import COMPLETE, DIVERGED
+from hw2tune.replication.splits import NONE, Splits
 from hw2tune.resources import Capacity
 from hw2tune.study.schema import Study
 from hw2tune.text.numbers import listed
@@ -57,13 +58,17 @@ _distributions = cache(metadata.packages_distributions)  # reading them takes a 
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
-    """State shared by all trainings of one study. `trainings`, by key, are those read or trained so far."""
+    """State shared by all trainings of one study. `trainings`, by key, are those read or trained so far.
+
+    `data` are the images in the study's own split.
+    """
 
     study: Study
     folder: ReplicatesFolder
     data: Dataset
     connection: Connection
     tell: Listeners
+    splits: Splits = NONE
     trainings: dict[str, Training] = field(default_factory=dict)
 
     @property
@@ -71,10 +76,14 @@ class Context:
         """The number of trainings in parallel, and their resources."""
         return self.connection.capacity()
 
-    @property
-    def trial_data(self) -> TrialData:
-        """The images of a training."""
-        return TrialData(info=self.data.info, train=self.data.train, validation=self.data.validation)
+    def facts(self, split: int) -> Dataset:
+        """Return the data set in a split, of which only the study's own has its training and validation images."""
+        return self.splits.facts[split] if split else self.data
+
+    def trial_data(self, split: int = 0) -> TrialData:
+        """Return the images of a training on a split."""
+        data = self.splits.images(split) if split and self.splits.images else self.data
+        return TrialData(info=data.info, train=data.train, validation=data.validation)
 
     def started(self, *, total: int, cached: int, capacity: Capacity, claims: str = "") -> None:
         """Tell that trainings begin."""
@@ -116,7 +125,7 @@ def train_missing(context: Context, jobs: Collection[Job], claims: str = "") -> 
 def _missing(context: Context, jobs: Collection[Job]) -> tuple[list[Job], list[Job]]:
     """Return the jobs with their keys, and those whose training is missing or chose its epoch blindly."""
     capacity, objective, known = context.capacity, context.study.objective, context.trainings
-    keyed = [replace(job, key=key_of(job.task, context.data, capacity)) for job in jobs]
+    keyed = [replace(job, key=key_of(job.task, context.facts(job.split), capacity)) for job in jobs]
     unique = {job.key: job for job in keyed}
     for key in unique.keys() - known.keys():
         if (training := read_training(context.folder.trainings, key)) is not None:

@@ -12,8 +12,8 @@ from functools import partial
 from typing import Any
 
 from hw2tune.inference.evidence import Evidence, Pair, gather, labels_of, right_predictions
-from hw2tune.inference.searches import by_search
 from hw2tune.inference.statistics import median_seed
+from hw2tune.inference.units import by_unit
 from hw2tune.inference.verdicts import Rule, Verdict, decide, needed_seeds
 from hw2tune.records.environment import planned, replicates_runs
 from hw2tune.records.replicates import Replicate
@@ -21,7 +21,6 @@ from hw2tune.records.trials.states import COMPLETE
 from hw2tune.report.configurations import params_of, same_configuration, same_sentence, subject_of, winner_sentence
 from hw2tune.report.sentences import claim_sentence, verdict_words
 from hw2tune.report.study_data import StudyData
-from hw2tune.study.arms import search_of_seed
 from hw2tune.study.schema import Claim, is_tuning
 from hw2tune.text.numbers import counted, listed
 
@@ -75,8 +74,12 @@ class ClaimResult:
             one or (None, None) for one in (result.interval, result.seeds_interval, result.two_way)
         )
         failed, failed_against = evidence.failed
+        pairs = evidence.by_seed
+        each = zip(evidence.units, pairs.seeds, pairs.differences.tolist(), strict=True) if pairs else ()
         return {
-            **own, "seeds": list(evidence.seeds), "differences": evidence.differences.tolist(),
+            **own, "unit": evidence.unit,
+            "by_seed": [{evidence.unit: unit, "seed": seed, "difference": one} for unit, seed, one in each],
+            "seeds": list(evidence.seeds), "differences": evidence.differences.tolist(),
             "metric": evidence.metric, "worth": evidence.worth, "trained": evidence.trained,
             "failed": failed, "failed_against": failed_against,
             "within": result.within, "n": result.n, "difference": result.mean, "sd": result.sd,
@@ -104,7 +107,7 @@ def claims(data: StudyData) -> list[ClaimResult]:
 
 def rule_of(data: StudyData) -> Rule:
     """Return the rule by which the claims are judged: by their number, and what was asked for when."""
-    number, fixed = planned(data.environment, data.overview.study.claims)
+    number, fixed = planned(data.environment, data.overview.study.claims, data.family)
     return Rule(claims=max(1, number), fixed=fixed)
 
 
@@ -130,9 +133,9 @@ def _tested(data: StudyData, claim: Claim) -> ClaimResult | Tested:
 
     metric = data.overview.study.objective
     evidence = gather(variant, replicates, against, others, arrays=predictions, metric=metric, worth=claim.worth)
-    if study.searches > 1:
-        runs = replicates_runs(data.environment)
-        evidence = by_search(evidence, partial(search_of_seed, study), max(1, runs[-1].each) if runs else 1)
+    unit, each = data.family
+    if unit != "seed":
+        evidence = by_unit(evidence, unit, data.unit_of, each)
     if not evidence.seeds:
         return found(verdict=MISSING, sentence=_missing(data, variant, against))
     subject = claim.sentence or subject_of(data, variant, against)
@@ -144,7 +147,7 @@ def _tested(data: StudyData, claim: Claim) -> ClaimResult | Tested:
 def _for_this_claim(data: StudyData, variant: str, against: str) -> list[list[Replicate]]:
     """Return the replicates of both sides; with "auto" a side's further seeds are for other claims."""
     sides = [data.of(variant), data.of(against)]
-    runs = replicates_runs(data.environment)
+    runs = [run for run in replicates_runs(data.environment) if run.unit == data.family[0]]
     if not all(sides) or not runs or runs[-1].asked != "auto":
         return sides
     last = min(side[-1].seed for side in sides)
@@ -162,7 +165,7 @@ def _accuracy_only(data: StudyData) -> str:
 def _result(tested: Tested, verdict: Verdict, rule: Rule) -> ClaimResult:
     evidence = tested.evidence
     variant, against = evidence.variant, evidence.against
-    seed = median_seed(evidence.seeds, evidence.differences)
+    seed = median_seed(evidence.pairs.seeds, evidence.pairs.differences)
     pair = tested.predictions(seed)
     right, right_against = (right_predictions(one, labels_of([pair])) for one in pair)
     found = partial(

@@ -10,8 +10,8 @@ from typing import Any
 
 from hw2tune.errors import NotComparableError
 from hw2tune.inference.evidence import Pair, gather
-from hw2tune.inference.searches import by_search
 from hw2tune.inference.statistics import Summary, summarize
+from hw2tune.inference.units import by_unit
 from hw2tune.inference.verdicts import Rule
 from hw2tune.records.dataset import short
 from hw2tune.records.remote.mirror import reading_study
@@ -22,6 +22,7 @@ from hw2tune.report.study_data import StudyData, read_study_data
 from hw2tune.study.arms import search_of_seed
 from hw2tune.study.objectives import is_loss
 from hw2tune.study.schema import Study
+from hw2tune.study.splits import split_of_seed
 from hw2tune.text.numbers import configuration_words, counted, is_user_metric, listed
 from hw2tune.user_code.files import code_digest, code_reference
 
@@ -148,8 +149,12 @@ def _pair(a: StudyData, b: StudyData, variant: str) -> ClaimResult | Tested:
         return b.predictions(variant, seed), a.predictions(variant, seed)
 
     metric = b.overview.study.objective
+    ours = [each for each in ours if len({split_of_seed(data.overview.study, each.seed) for data in (a, b)}) == 1]
     evidence = gather(names[0], ours, names[1], theirs, arrays=predictions, metric=metric)
-    evidence = evidence if one else by_search(evidence, partial(search_of_seed, searched))
+    if not one:
+        evidence = by_unit(evidence, "search", partial(search_of_seed, searched))
+    elif b.splits:
+        evidence = by_unit(evidence, "split", b.unit_of, b.family[1])
     if not evidence.seeds:
         seeds = [listed([one.seed for one in each if one.chosen]) for each in (ours, theirs)]
         told = f"{names[0]} and {names[1]}: no seed in common (finished are {seeds[0]}, and {seeds[1]})."

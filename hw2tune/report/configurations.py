@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from hw2tune.report.study_data import StudyData
 from hw2tune.study.hyperparameters import Value, identity
 from hw2tune.study.schema import TUNED, Claim, Side, is_tuning
-from hw2tune.text.numbers import changed_words, configuration_words, listed, value_words
+from hw2tune.text.numbers import changed_words, configuration_words, counted, listed, value_words
 
 Params = Mapping[str, Value]
 
@@ -74,3 +74,9 @@ def winner_sentence(data: StudyData) -> str:
     params, study = params_of(data, TUNED) or {}, data.overview.study
     same = [name for name in study.references if same_configuration(params, study.reference(name).as_dict())]
     return f"Winner: {f'the reference {same[0]}, ' if same else ''}{configuration_words(params)}."
+
+
+def further_splits(data: StudyData) -> str:
+    """Return `; claims on 3 further splits (seed 1, 2 and 3)` for a fact; empty without any."""
+    splits = data.splits
+    return f"; claims on {counted(len(splits), 'further split')} (seed {listed(splits)})" if splits else ""

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from hw2tune.inference.evidence import UNITS
 from hw2tune.records.environment import ReplicatesRun, claims_of, replicates_runs, sides_of
 from hw2tune.records.replicates import race_winners
 from hw2tune.report.outputs import SUMMARY
@@ -22,8 +23,16 @@ NOT_COVERED = ", after results: the 5 % of false verdicts do not cover the choic
 def history(data: StudyData) -> list[str]:
     """Return sentences on what came after results, with its day: claims, other worths, other numbers and winners."""
     asked = replicates_runs(data.environment)
-    after = [*_worths_changed(data, asked), *_numbers_changed(asked), *_winners_changed(data, asked)]
-    return [*_claims_added(data, asked), *after]
+    others = [run for run in asked if (run.unit == "split") != bool(data.splits)]
+    alike = [run for run in asked if run not in others]
+    after = [*_worths_changed(data, asked), *_numbers_changed(alike), *_winners_changed(data, asked)]
+    return [*_claims_added(data, asked), *after, *_other_units(others)]
+
+
+def _other_units(runs: Sequence[ReplicatesRun]) -> Iterator[str]:
+    about = dict.fromkeys(UNITS[run.unit] + (f" of {counted(run.each, 'seed')}" if run.each else "") for run in runs)
+    if about:
+        yield f"The claims were also made about {listed([*about])}, and count as claims of their own."
 
 
 def _claims_added(data: StudyData, asked: Sequence[ReplicatesRun]) -> Iterator[str]:
@@ -63,16 +72,15 @@ def _numbers_changed(asked: Sequence[ReplicatesRun]) -> Iterator[str]:
     changes = [one for place, one in enumerate(numbers) if not place or one[0] != numbers[place - 1][0]]
     if len(changes) < 2:
         return
-    last, unit = asked[-1], "search" if asked[-1].each else "seed"
+    last, unit = asked[-1], asked[-1].unit
     texts = [f"{number} asked for{f' on {day}' if day else ''}" for number, day in changes]
     holds = f"The verdicts hold, as they may be looked at after each {unit}."
     if len({run.each for run in asked}) > 1:
-        holds = "The 5 % of false verdicts do not cover other seeds of the same searches."
+        holds = f"The 5 % of false verdicts do not cover other seeds of the same {UNITS[unit]}."
     number = None if last.asked == "auto" else last.asked
     more = number and any(run.asked == "auto" or run.asked > number for run in asked)
     only = f" Only the first {number} count." if more else ""
-    units = "searches" if last.each else "seeds"
-    yield f"The number of {units} changed after results: {listed(texts)}. {holds}{only}"
+    yield f"The number of {UNITS[unit]} changed after results: {listed(texts)}. {holds}{only}"
 
 
 def _number(run: ReplicatesRun) -> str:

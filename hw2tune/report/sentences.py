@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from hw2tune.inference.evidence import Evidence
+from collections import Counter
+
+from hw2tune.inference.evidence import UNITS, Evidence
 from hw2tune.inference.verdicts import BETTER, SINGLE_RUN, THE_SAME, UNDECIDED, WORSE, Rule, Verdict, needed_seeds
 from hw2tune.study.objectives import objective_of, sign_of
-from hw2tune.text.numbers import difference, listed, two_digits
+from hw2tune.text.numbers import counted, difference, listed, two_digits
 
 HEADS = {BETTER: "Better", WORSE: "Worse", THE_SAME: "The same", UNDECIDED: "Undecided", SINGLE_RUN: "Single run"}
 
@@ -58,17 +60,24 @@ def failures(evidence: Evidence) -> str:
 
 def _units(evidence: Evidence, number: int, text: str = "") -> str:
     """Return `7 seeds` or `7 searches`; `text` in place of the number."""
-    plural = f"{evidence.unit}{'es' if evidence.unit == 'search' else 's'}"
-    return f"{text or number} {evidence.unit if number == 1 else plural}"
+    return f"{text or number} {evidence.unit if number == 1 else UNITS[evidence.unit]}"
+
+
+def repetitions(evidence: Evidence) -> str:
+    """Return `7`, `7 searches of each side`, `3 splits x 2 seeds`."""
+    n, seeds = len(evidence.seeds), len(evidence.pairs.seeds)
+    if evidence.unit == "split":
+        even = len({*Counter(evidence.units).values()}) == 1
+        return f"{counted(n, 'split')} x {counted(seeds // n, 'seed')}" if even else f"{n} splits, {seeds} seeds"
+    return f"{n} searches of each side" if evidence.unit == "search" else str(n)
 
 
 def _numbers(evidence: Evidence, verdict: Verdict) -> str:
     n, interval = verdict.n, interval_words(evidence, verdict)
     if n > 1 and not verdict.sd:
         return f"on each of {_units(evidence, n)}"
-    one, many = "replicate", f"n = {n}"
-    if evidence.unit == "search":
-        one, many = "search of each side", f"n = {n} searches of each side"
+    one = {"seed": "replicate", "search": "search of each side", "split": "split"}[evidence.unit]
+    many = f"n = {repetitions(evidence)}"
     if not interval:
         return f"on one {one}" if n == 1 else f"({many}, no interval yet)"
     reached = verdict.reached or verdict.same_reached

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from hw2tune.paths import safe_name
 from hw2tune.records.arrays import Array
 from hw2tune.records.atomic import read_record
 from hw2tune.records.dataset import DatasetRecord, images_of, read_dataset, short
-from hw2tune.records.environment import runs, sound_runs
+from hw2tune.records.environment import Family, last_family, runs, sound_runs
 from hw2tune.records.finalists import SpecificationCurve, read_curves
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.overview import Overview, read_overview
@@ -35,6 +36,7 @@ from hw2tune.study.arms import search_of_seed
 from hw2tune.study.hyperparameters import Identity, identity
 from hw2tune.study.objectives import PARAMETERS
 from hw2tune.study.schema import TUNED, Side, Study
+from hw2tune.study.splits import split_of_seed, split_seed, unit_of_seed
 from hw2tune.text.numbers import listed
 
 PREDICTIONS = ("labels", "predicted", "confidence")  # arrays of one value a test image
@@ -101,6 +103,23 @@ class StudyData:
         order = [(claim.a.variant, claim.b.variant) for claim in self.overview.study.claims]
         found = {(one.variant, one.against): one for one in read_curves(ReplicatesFolder.of(self.overview.folder))}
         return [found[pair] for pair in dict.fromkeys(order) if pair in found]
+
+    @cached_property
+    def family(self) -> Family:
+        """The unit of which claims have a number, and the seeds of each that were asked for last."""
+        unit = "search" if self.overview.study.searches > 1 else "split" if self.splits else "seed"
+        return last_family(self.environment, unit)
+
+    def unit_of(self, seed: int) -> int:
+        """Return the search or the split of a seed; the seed itself if neither is repeated."""
+        return unit_of_seed(self.overview.study, self.family[0], seed)
+
+    @property
+    def splits(self) -> list[int]:
+        """The seeds of the splits that claims are about; empty if replicates are on the study's own."""
+        study = self.overview.study
+        numbers = sorted({split_of_seed(study, one.seed) for one in self.replicates})
+        return [split_seed(study, number) for number in numbers] if any(numbers) else []
 
     def side(self, variant: str) -> Side:
         """Return the configuration of a variant: a reference, the winner, or one of them with changed values."""

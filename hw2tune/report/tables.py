@@ -5,7 +5,7 @@ Accuracies are fractions, losses nats per image. What is missing is an empty tab
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -47,10 +47,11 @@ def variants_table(data: StudyData) -> pd.DataFrame:
     """One row a variant that has replicates, in the order of the study: means over the `n` finished ones.
 
     test_value is in the objective's metric, whose name is in `metric`; low and high are 95 % t intervals at the chosen
-    epoch, chosen_epochs "4 5 5" by seed, seconds the mean of all replicates; caveat says where "test" is no test.
+    epoch over seeds, or over the means of searches or splits; chosen_epochs is "4 5 5" by seed, seconds the mean of all
+    replicates; caveat says where "test" is no test.
     """
     metric = data.overview.study.objective_spec.metric
-    rows = [_variant_row(replicates, metric) for name in data.variants if (replicates := data.of(name))]
+    rows = [_variant_row(replicates, metric, data.unit_of) for name in data.variants if (replicates := data.of(name))]
     measured = ("validation_accuracy", "test_accuracy", "test_sd", "test_low", "test_high", "last_test_accuracy")
     columns = {"variant": TEXT} | hyperparameter_columns(r.params for r in data.replicates)
     columns |= {"n": INTEGER, "unfinished": INTEGER} | dict.fromkeys(measured, NUMBER)
@@ -58,12 +59,18 @@ def variants_table(data: StudyData) -> pd.DataFrame:
     return frame(rows, columns | {"chosen_epochs": TEXT, "seconds": NUMBER, "caveat": TEXT})
 
 
-def _variant_row(replicates: Sequence[Replicate], metric: str) -> dict[str, Any]:
+def _variant_row(replicates: Sequence[Replicate], metric: str, unit_of: Callable[[int], int]) -> dict[str, Any]:
     rows = [_replicate_row(replicate, metric) for replicate in replicates]
     finished = [row for row in rows if row["chosen_epoch"] is not None]
-    test = vars(summarize([row["test_accuracy"] for row in finished])) if finished else {}
-    values = [row["test_value"] for row in finished if row["test_value"] is not None]
-    of_metric = vars(summarize(values)) if values else {}
+
+    def over_units(name: str) -> dict[str, Any]:
+        units: dict[int, list[float]] = {}
+        for row in finished:
+            if row[name] is not None:
+                units.setdefault(unit_of(row["seed"]), []).append(row[name])
+        return vars(summarize([float(np.mean(values)) for values in units.values()])) if units else {}
+
+    test, of_metric = over_units("test_accuracy"), over_units("test_value")
 
     def mean(name: str, rows: Sequence[Mapping[str, Any]] = finished) -> float | None:
         known = [row[name] for row in rows if row[name] is not None]
@@ -89,13 +96,14 @@ def _variant_row(replicates: Sequence[Replicate], metric: str) -> dict[str, Any]
 
 def replicates_table(data: StudyData) -> pd.DataFrame:
     """One row a replicate; validation and test are of the chosen epoch, test_value in the objective's `metric`."""
-    columns = {"variant": TEXT, "seed": INTEGER, "state": TEXT, "reason": TEXT}
+    split = {"split": INTEGER} if data.family[0] == "split" else {}
+    columns = {"variant": TEXT, **split, "seed": INTEGER, "state": TEXT, "reason": TEXT}
     columns |= hyperparameter_columns(r.params for r in data.replicates)
     columns |= {"chosen_epoch": INTEGER, "validation_accuracy": NUMBER, "test_accuracy": NUMBER, "test_loss": NUMBER}
     columns |= {"metric": TEXT, "test_value": NUMBER, "correct": INTEGER, "total": INTEGER, "last_epoch": INTEGER}
     columns |= {"last_test_accuracy": NUMBER, "last_test_loss": NUMBER, "overlaps_training": FLAG, "seconds": NUMBER}
     metric = data.overview.study.objective_spec.metric
-    return frame([_replicate_row(replicate, metric) for replicate in data.replicates], columns)
+    return frame([_replicate_row(one, metric) | {"split": data.unit_of(one.seed)} for one in data.replicates], columns)
 
 
 def _replicate_row(replicate: Replicate, metric: str) -> dict[str, Any]:
@@ -133,14 +141,18 @@ def pairs_table(claims: Sequence[ClaimResult]) -> pd.DataFrame:
 
 
 def differences_table(claims: Sequence[ClaimResult]) -> pd.DataFrame:
-    """One row a claim and seed: the differences of which `pairs_table` has the means."""
-    rows = [
-        {"variant": claim.variant, "against": claim.against, "seed": seed, "difference": difference}
-        for claim in claims
-        if claim.evidence
-        for seed, difference in zip(claim.evidence.seeds, claim.evidence.differences, strict=True)
-    ]
-    return frame(rows, {"variant": TEXT, "against": TEXT, "seed": INTEGER, "difference": NUMBER})
+    """One row a claim and seed: the differences of which `pairs_table` has the means; for searches one row each."""
+    rows, split = [], {"split": INTEGER} if any(one.evidence and one.evidence.unit == "split" for one in claims) else {}
+    for claim in claims:
+        if (evidence := claim.evidence) is None:
+            continue
+        each = evidence.pairs if evidence.unit == "split" else evidence
+        for place, (seed, difference) in enumerate(zip(each.seeds, each.differences, strict=True)):
+            of = {"split": evidence.units[place]} if split else {}
+            rows.append(
+                {"variant": claim.variant, "against": claim.against, "seed": seed, "difference": difference, **of}
+            )
+    return frame(rows, {"variant": TEXT, "against": TEXT, **split, "seed": INTEGER, "difference": NUMBER})
 
 
 def race_table(data: StudyData) -> pd.DataFrame:

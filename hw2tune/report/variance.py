@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from hw2tune.inference.evidence import UNITS as PLURAL
 from hw2tune.inference.evidence import Evidence
 from hw2tune.inference.statistics import ALPHA, SAME
 from hw2tune.records.replicates import Race
@@ -18,12 +19,14 @@ from hw2tune.report.tables import INTEGER, NUMBER, TEXT, frame
 from hw2tune.study.schema import TUNED
 from hw2tune.text.numbers import difference
 
-SEEDS, SEARCHES = "seeds", "searches, with their seeds,"
-UNITS = {"seed": SEEDS, "search": SEARCHES}
-IMAGES, RACE, SPLIT = "test images", "choice by the race", "split"
+SEEDS, SEARCHES, SPLITS = "seeds", "searches, with their seeds,", "splits, with their seeds,"
+UNITS = {"seed": SEEDS, "search": SEARCHES, "split": SPLITS}
+IMAGES, RACE, SPLIT = "test images", "choice by the race", "splits"
 NEXT = {
     SEEDS: "more seeds",
     SEARCHES: "more searches",
+    SPLITS: "more splits, on two seeds or more to tell their parts",
+    SPLIT: "more splits",
     IMAGES: "more test images; more repetitions help little",
     RACE: "several searches, or more trainings in the race",
 }
@@ -36,17 +39,23 @@ class Variance:
     variant: str
     against: str
     metric: str  # the objective in whose unit the difference is
-    unit: str  # of the repetitions: seed, or search
+    unit: str  # of the repetitions: seed, search, or split
     n: int  # repetitions
     repeats: float  # falls with more repetitions
+    split: float | None = None  # the part of splits in `repeats`, the rest is of their seeds; None with one seed each
     images: float | None  # over other test images: no further repetition takes it away
     race: float | None  # if the race had chosen another finalist, by its chances; None unless one side is the winner
 
     @property
     def parts(self) -> dict[str, float]:
         """The measured sources by name."""
-        found = {UNITS[self.unit]: self.repeats, IMAGES: self.images, RACE: self.race}
-        return {name: value for name, value in found.items() if value is not None}
+        found = {self.repeated: self.repeats - (self.split or 0.0), IMAGES: self.images, RACE: self.race}
+        return {name: value for name, value in {**found, SPLIT: self.split}.items() if value is not None}
+
+    @property
+    def repeated(self) -> str:
+        """The source that is repeated: seeds by themselves, or with the searches or splits whose seeds they are."""
+        return SEEDS if self.split is not None else UNITS[self.unit]
 
     @property
     def total(self) -> float:
@@ -57,9 +66,17 @@ class Variance:
         """Return a source's share of the measured variance; None if it was not measured, or nothing varies."""
         return self.parts[source] / self.total if source in self.parts and self.total > SAME**2 else None
 
-    def error(self, n: int) -> float:
-        """Return the standard error of the mean difference with so many repetitions."""
-        return math.sqrt(self.total - self.repeats + self.repeats * self.n / n)
+    @property
+    def falling(self) -> tuple[str, float]:
+        """What is to be doubled, and its part of the variance: seeds of each split, if they are the largest source."""
+        if self.split is not None and self.largest == SEEDS:
+            return "seeds of each split", self.parts[SEEDS]
+        return PLURAL[self.unit], self.repeats
+
+    def error(self, times: int = 1) -> float:
+        """Return the standard error of the mean difference with so many times the repetitions to be doubled."""
+        falling = self.falling[1]
+        return math.sqrt(self.total - falling + falling / times)
 
     @property
     def largest(self) -> str | None:
@@ -85,9 +102,26 @@ def variance(evidence: Evidence, race: Race | None = None) -> Variance | None:
         unit=evidence.unit,
         n=n,
         repeats=float(last.sd[-1]) ** 2 / n,
+        split=_of_splits(evidence) if evidence.unit == "split" else None,
         images=images if math.isfinite(images) else None,
         race=race_variance(race) if race else None,
     )
+
+
+def _of_splits(evidence: Evidence) -> float | None:
+    """Return the part of the splits in the variance of the mean difference, by analysis of variance.
+
+    That of the splits' means, less what their seeds explain: within splits, over the mean number of their seeds. At
+    least 0. None if no split has two seeds.
+    """
+    units, differences = np.array(evidence.units), evidence.pairs.differences
+    groups = [differences[units == unit] for unit in dict.fromkeys(evidence.units)]
+    freedom = len(differences) - len(groups)
+    if freedom == 0:
+        return None
+    within = sum(float(((group - group.mean()) ** 2).sum()) for group in groups) / freedom
+    of_seeds = within * float(np.mean([1 / len(group) for group in groups]))
+    return max(0.0, float(evidence.differences.var(ddof=1)) - of_seeds) / len(groups)
 
 
 def race_variance(race: Race) -> float | None:
@@ -120,8 +154,8 @@ def repeat_next(one: Variance) -> str:
     """Return what to repeat, with the standard error that twice the repetitions would leave."""
     if one.largest is None:
         return "nothing varies: equal differences tell no spread"
-    now, then = (difference(one.error(n), one.metric).lstrip("+") for n in (one.n, 2 * one.n))
-    share, repeats = one.share(one.largest) or 0.0, {"seed": "seeds", "search": "searches"}[one.unit]
+    now, then = (difference(one.error(times), one.metric).lstrip("+") for times in (1, 2))
+    share, repeats = one.share(one.largest) or 0.0, one.falling[0]
     return (
         f"{one.largest} make{'s' if one.largest == RACE else ''} {100 * share:.0f} % of the measured variance: "
         f"{NEXT[one.largest]} (standard error {now}, with twice the {repeats} {then})"
@@ -137,10 +171,10 @@ def variance_table(claims: Sequence[ClaimResult], data: StudyData) -> pd.DataFra
             "unit": one.unit,
             "n": one.n,
             "standard_error": math.sqrt(one.total),
-            "repeats_share": one.share(UNITS[one.unit]),
+            "repeats_share": one.share(one.repeated),
             "images_share": one.share(IMAGES),
             "race_share": one.share(RACE),
-            "split_share": None,  # all trainings share one split
+            "split_share": one.share(SPLIT),
         }
         for one in variances(claims, data)
     ]

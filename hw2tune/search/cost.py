@@ -29,12 +29,16 @@ class SeedsCost:
 
 @dataclass(frozen=True, kw_only=True)
 class ReplicatesCost:
-    """Costs of several numbers of seeds. `source` says which spread of differences is behind `smallest`."""
+    """Costs of several numbers of seeds. `source` says which spread of differences is behind `smallest`.
+
+    If searches or splits are repeated, `units` says how many, of how many seeds.
+    """
 
     each: tuple[SeedsCost, ...]
     claims: int
     source: str
     finalists: SeedsCost | None = None  # of the change made in each finalist, at most; None if it is not asked for
+    units: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -89,6 +89,7 @@ difference and its interval, corrected for the number of claims. With `replicate
 many seeds as can decide anything: 5 for one claim, 6 for three. Then the sides of undecided claims get one more seed \
 at a time, until each claim is decided, or a verdict within `max_replicates` seeds is unlikely. A number trains so \
 many seeds and judges once; if it is changed after that, claims are judged as with "auto". \
+With `splits = K` it is the number of seeds on each of K splits, see [Other splits](claims.md#other-splits). \
 `hw2tune summarize NAME --replicates auto --most 30` overrides both keys.
 """
 

@@ -18,6 +18,7 @@ from hw2tune.study.notation import did_you_mean, foreign_notation
 from hw2tune.study.objectives import OBJECTIVES
 from hw2tune.study.schema import NAME_PATTERN, TUNED, Claim, Pruner, Sampler, Side, Study
 from hw2tune.study.space import Choice, CycleError, Distribution, Interval, Space
+from hw2tune.study.splits import split_faults
 from hw2tune.user_code.files import is_code, is_own, reference_error
 
 _MODELS: dict[str, type[BaseModel]] = {
@@ -250,14 +251,13 @@ def _of_configurations(content: Mapping[str, Any], space: Space | None) -> Itera
                     yield f"{place}.{name}: {fault}"
                 elif having and optimizer and optimizer not in having:
                     yield f"{place}.{name}: {optimizer} has none; leave it out"
-            for name in outside:
-                if name not in configuration and _is_known(name):
-                    yield f"{place}.{name}: {outside[name]}"
+            missing = (name for name in outside if name not in configuration and _is_known(name))
+            yield from (f"{place}.{name}: {outside[name]}" for name in missing)
 
 
 def _of_arms(study: Study) -> Iterator[str]:
     """Each arm must be a study that could be run by itself."""
-    yield from arm_faults(study)
+    yield from (*arm_faults(study), *split_faults(study))
     for arm in study.arms:
         yield from (f"arms.{arm}: {fault}" for fault in checked(search_of(study, arm).model_dump())[1])
 

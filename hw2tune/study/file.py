@@ -127,7 +127,7 @@ def dump_study(study: Study) -> str:
 
 
 # Keys that no finished trial depends on. Each run notes them in environment.json.
-MAY_CHANGE = ("trials", "budget", "claims", "replicates", "max_replicates", "enqueue", "searches")
+MAY_CHANGE = ("trials", "budget", "claims", "replicates", "max_replicates", "enqueue", "searches", "splits")
 
 
 def may_change(study: Study) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from hw2tune.study.objectives import Objective, objective_of
 from hw2tune.study.space import Distribution, Space
 from hw2tune.text.plain import value_text
 
+MOST_SPLITS = 50  # of a claim
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"  # a name becomes a folder: nothing that could leave the results
 
 Configuration = dict[str, Value]
@@ -186,6 +187,11 @@ class Study(BaseModel):
         'seeds that each side of a claim is trained on: a number, or "auto" for one more seed at a time until every '
         "claim is decided, or more seeds are unlikely to decide it",
         "auto",
+    )
+    splits: Annotated[int, Field(ge=1, le=MOST_SPLITS)] = _said(
+        "splits of training and validation images, drawn anew from the same images, on which each side of a claim is "
+        "trained, on `replicates` seeds each; with two or more a claim is about splits (1, the study's own split)",
+        1,
     )
     max_replicates: Annotated[int, Field(ge=1)] = _said('seeds at most with replicates = "auto"', 20)
     code: Annotated[dict[str, str], Field(exclude=True, repr=False)] = Field(default_factory=dict)

@@ -131,7 +131,8 @@ def print_replicates_cost(plan: StudyStarted, cost: Cost, console: Console) -> N
     if costs is None:
         return
     rows = [[str(one.seeds), *_priced(one), _seen(one.smallest, study)] for one in costs.each]
-    console.print(f"replicates of {study.name}, with the race before them, as far as they are missing:")
+    units = f", {costs.units}" if costs.units else ""
+    console.print(f"replicates of {study.name}{units}, with the race before them, as far as they are missing:")
     console.print(plain_table(("seeds", "trainings", "epochs", "about", "sees"), rows))
     console.print(f"sees: {_meaning(costs, study)}", soft_wrap=True)
     if (one := costs.finalists) is not None:
@@ -158,8 +159,8 @@ def _seen(smallest: float | None, study: Study) -> str:
 def _meaning(costs: ReplicatesCost, study: Study) -> str:
     if not study.claims:
         return "nothing, as no claim compares two configurations"
-    if not costs.source and study.searches > 1:
-        return "not known, as it is about searches"
+    if costs.units:
+        return f"not known, as it is about {costs.units.split()[1]}"
     if not costs.source:
         return "not known before the first replicates of this network and these images"
     one = f"a difference in {study.objective_spec.on_test}{f', as one of {costs.claims} claims' * (costs.claims > 1)}"

@@ -58,6 +58,7 @@ class Job:
     label: str
     task: Task
     key: str = ""
+    split: int = 0  # of the images: 0 is the study's own, see `study.splits`
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,8 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmarks.verdicts import Setting, at, before, draw, judged
-from hw2tune.inference.verdicts import BETTER, WORSE
+from benchmarks.split_verdicts import Design, pooled
+from benchmarks.split_verdicts import draw as draw_splits
+from benchmarks.split_verdicts import judged as splits_judged
+from benchmarks.verdicts import Setting, at, before, draw, evidence, judged
+from hw2tune.inference.verdicts import BETTER, WORSE, Rule, decide
 
 STUDIES = 400
 NULL = Setting(name="null", claims=3)
@@ -42,3 +45,29 @@ def test_what_does_not_differ_is_the_same_and_what_matters_twice_is_better() -> 
     apart = replace(alike, effect=1.0)
     _, (better, _, _) = judged(draw(apart, 100, np.random.default_rng(4), most=20), apart)
     assert better.any(axis=-1).mean() > 0.9
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5])
+@pytest.mark.parametrize("k", [3, 10])
+def test_claims_about_splits_err_in_one_of_twenty_at_most_whatever_the_splits_share(k: int, share: float) -> None:
+    rng, design = np.random.default_rng(5), Design(splits=k, seeds=3, share=share, shared=0.1, claims=3)
+    differences, over_images = draw_splits(design, 2_000, rng)
+    after, false = splits_judged(differences, over_images)
+    assert false.any(axis=1).mean() <= 0.05
+    assert (np.abs(after.mean[..., -1]) <= after.over_both(True)[..., -1]).mean() >= 0.95
+    if share:
+        without, _ = draw_splits(replace(design, shared=0.0), 2_000, rng)
+        assert pooled(without).any(axis=1).mean() > 0.15  # seeds of one split taken as independent
+
+
+def test_the_simulated_rule_for_splits_is_the_products() -> None:
+    design = Design(splits=5, seeds=2, share=0.2, shared=0.1, claims=3, deviation=0.1)
+    differences, over_images = draw_splits(design, 60, np.random.default_rng(6))
+    differences += np.array([0.0, 0.2, 0.4])[:, None, None]
+    _, expected = splits_judged(differences, over_images)
+    setting = Setting(name="splits", claims=3)
+    for study, said in enumerate(expected):
+        pairs = zip(differences[study].mean(axis=-1), over_images[study], strict=True)
+        verdicts = decide([evidence(*pair, setting) for pair in pairs], Rule(claims=3, fixed=5))
+        assert [one.word in (BETTER, WORSE) for one in verdicts] == said.tolist()
+    assert 0.2 < expected.mean() < 0.8

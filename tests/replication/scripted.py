@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from hw2tune.data.load import load_dataset
+from hw2tune.data.load import load_undivided
 from hw2tune.events import Event, Listeners
 from hw2tune.inference.verdicts import Rule
 from hw2tune.records.layout import StudyFolder
@@ -17,8 +17,10 @@ from hw2tune.records.overview import read_overview
 from hw2tune.records.replicates import ReplicatesFolder, Training
 from hw2tune.replication.replicate import run_replicates
 from hw2tune.replication.rounds import Rounds, SeedCount
+from hw2tune.replication.splits import draw_splits
 from hw2tune.replication.train import Context
 from hw2tune.resources import Capacity
+from hw2tune.train.task import TrialData
 
 IMAGES = 500
 Script = Callable[[str, int], float | None]  # accuracy of a variant on a seed; None: it diverges
@@ -32,10 +34,12 @@ class Scripted:
         self.loss: Script | None = None  # on the test images, where it is the objective
         self.place = ReplicatesFolder.of(folder)
         self.trained: list[str] = []
+        self.images: dict[str, TrialData] = {}  # of each training
         self.events: list[Event] = []
         self.kill_after: int | None = None  # trainings
         self.capacity = Capacity(cpus_per_trial=1, gpus_per_trial=0, concurrency=slots, text="scripted")
-        self.data = load_dataset("synthetic-mnist", validation_size=100)
+        self.divide = load_undivided("synthetic-mnist", validation_size=100)
+        self.data = self.divide(0)
         patch.setitem(
             sys.modules, "hw2tune.execution.tasks", SimpleNamespace(train_all=self._train, run_each=self._test)
         )
@@ -45,7 +49,8 @@ class Scripted:
         overview, tell = read_overview(self.folder), Listeners([self.events.append])
         connection = SimpleNamespace(capacity=lambda: self.capacity, cluster=lambda: None)
         context = Context(
-            study=overview.study, folder=self.place, data=self.data, connection=connection, tell=tell  # type: ignore[arg-type]
+            study=overview.study, folder=self.place, data=self.data, connection=connection, tell=tell,  # type: ignore[arg-type]
+            splits=draw_splits(overview.study, self.data, self.divide, count.asked if count.splits else 0),
         )  # fmt: skip
         rounds = Rounds(overview.study, count, Rule(claims=claims or len(overview.study.claims)))
         run_replicates(context, overview, rounds=rounds, race=1)
@@ -57,6 +62,7 @@ class Scripted:
 
     def _train(self, jobs, data, capacity, tell):
         for job in jobs:
+            self.images[job.label] = data(job.split)
             if self.kill_after is not None and len(self.trained) >= self.kill_after:
                 raise KeyboardInterrupt
             self.trained.append(job.label)

@@ -179,3 +179,13 @@ def shown(plan, cost):
     out = io.StringIO()
     print_replicates_cost(plan, cost, Console(file=out, width=300))
     return [line.rstrip() for line in out.getvalue().splitlines()]
+
+
+def test_splits_are_priced_on_their_seeds_and_replicates_on_them_are_no_measure_for_seeds(tmp_path):
+    plan = plan_of(write_fake_study(tmp_path, seeds=0))
+    cost = with_replicates(COST, plan, SeedCount(3, each=2, splits=True))
+    (row,) = cost.replicates.each
+    assert (row.seeds, row.trainings, row.smallest) == (6, 6 * 4 + 8, None)  # four variants, and the race of four
+    lines = shown(plan, cost)
+    assert lines[0].startswith("replicates of quickstart, 3 splits x 2 seeds, with the race before them")
+    assert lines[-1] == "sees: not known, as it is about splits"

@@ -70,8 +70,8 @@ def ledger(repeats, images=None, race=None, *, unit="seed"):
 def test_shares_are_of_what_was_measured_and_the_error_falls_with_seeds_only_in_their_part():
     one = ledger(8e-4, 2e-4)
     assert (one.share(SEEDS), one.share(IMAGES), one.share(RACE)) == (pytest.approx(0.8), pytest.approx(0.2), None)
-    assert one.error(5) == pytest.approx(math.sqrt(1e-3))
-    assert one.error(10) == pytest.approx(math.sqrt(4e-4 + 2e-4))
+    assert one.error() == pytest.approx(math.sqrt(1e-3))
+    assert one.error(2) == pytest.approx(math.sqrt(4e-4 + 2e-4))
 
 
 def test_one_seed_or_equal_differences_tell_nothing():

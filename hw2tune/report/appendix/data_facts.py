@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hw2tune.records.dataset import short
+from hw2tune.report.configurations import further_splits
 from hw2tune.report.results import StudyResults
 from hw2tune.text.numbers import listed
 
@@ -25,7 +26,8 @@ def splits(results: StudyResults) -> Fact:
     if not (sizes := data.images["sizes"]):
         return Fact()
     shown = listed([f"{size:,} {split}" for split, size in sizes.items()])
-    drawn = f"validation images are drawn by class (split seed {study.split_seed}) unless the data set has its own"
+    seeds = f"split seed {study.split_seed}{further_splits(results.data)}"
+    drawn = f"validation images are drawn by class ({seeds}) unless the data set has its own"
     return Fact(f"{shown} images; {drawn}.", (DATASET, STUDY))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from hw2tune.inference.evidence import UNITS
 from hw2tune.report.appendix.data_facts import DATASET, STUDY, Fact
 from hw2tune.report.claims import overlaps_training, rule_of
 from hw2tune.report.configurations import params_of
@@ -178,8 +179,9 @@ def uncertainty(results: StudyResults) -> Fact:
     if not compared:
         return Fact()
     seeds = listed(sorted({one.n for one in compared}))
+    units = UNITS[results.data.family[0]]
     text = (
-        f"95 % intervals of differences paired by seed (n = {seeds}): over seeds, and over seeds and test images "
+        f"95 % intervals of differences paired by seed (n = {seeds}): over {units}, and over {units} and test images "
         "(crossed random effects, in quadrature), at a level corrected for the number of claims."
     )
     return Fact(text, (PAIRS, VARIANCE))
@@ -190,10 +192,11 @@ def tests(results: StudyResults) -> Fact:
     if not uncertainty(results).text:
         return Fact()
     rule = rule_of(results.data)
-    test = "an e-process of the paired t test, valid after any number of seeds"
+    units = UNITS[results.data.family[0]]
+    test = f"an e-process of the paired t test, valid after any number of {units}"
     if rule.fixed:
-        test = f"the paired t test at the {rule.fixed} seeds asked for before the first, corrected by Holm"
-    text = f"{test}, for {counted(rule.claims, 'claim')}; it takes differences as normal and seeds as independent."
+        test = f"the paired t test at the {rule.fixed} {units} asked for before the first, corrected by Holm"
+    text = f"{test}, for {counted(rule.claims, 'claim')}; it takes differences as normal and {units} as independent."
     return Fact(sentence(text), (PAIRS, ENVIRONMENT))
 
 

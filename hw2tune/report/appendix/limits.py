@@ -15,12 +15,12 @@ def limits(results: StudyResults) -> list[str]:
     if not data.replicates:
         return []
     part = f" on {study.train_size:,} images" if study.train_size else ""
+    repeated = "seeds and other splits" if data.splits else "seeds"
     found = [
-        f"The verdicts are about other seeds and other test images of {data.label}, for {study.model} trained for at "
-        f"most {counted(study.max_epochs, 'epoch')}{part}; another network, other data or a longer training may give "
-        "another verdict.",
-        f"All trainings share one split of training and validation images (seed {study.split_seed}): its part in the "
-        "differences was not measured.",
+        f"The verdicts are about other {repeated} and other test images of {data.label}, for {study.model} trained for "
+        f"at most {counted(study.max_epochs, 'epoch')}{part}; another network, other data or a longer training may "
+        "give another verdict.",
+        _split(data),
     ]
     if study.arms:
         searches = "one search" if study.searches == 1 else f"each of {study.searches} searches"
@@ -44,6 +44,21 @@ def limits(results: StudyResults) -> list[str]:
         found.append(f"The data have a caveat: {(data.dataset and data.dataset.caveat) or study.allow_overlap}.")
     reads = reads_of(data)
     return [*found, reads.sentence] if reads else found
+
+
+def _split(data: StudyData) -> str:
+    """Return the sentence on the split of training and validation images."""
+    study = data.overview.study
+    if not data.splits:
+        return (
+            f"All trainings share one split of training and validation images (seed {study.split_seed}): its part in "
+            f"the differences was not measured; `hw2tune summarize {data.name} --splits 5 --replicates 2` does so."
+        )
+    return (
+        "The split of training and validation images was measured: claims are about "
+        f"{counted(len(data.splits), 'split')} (seeds {listed(data.splits)}), with the same test images. Search and "
+        f"race were on another one (seed {study.split_seed}); on a further one they may find another winner."
+    )
 
 
 def reads_of(data: StudyData) -> TestReads | None:

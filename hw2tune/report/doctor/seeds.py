@@ -8,6 +8,7 @@ from functools import partial
 
 import numpy as np
 
+from hw2tune.inference.evidence import UNITS
 from hw2tune.inference.power import smallest_difference
 from hw2tune.inference.statistics import ALPHA, summarize
 from hw2tune.records.reads import WARNING, WAY_OUT, TestReads
@@ -16,7 +17,6 @@ from hw2tune.records.trials.states import COMPLETE, DIVERGED, RANKED
 from hw2tune.report.doctor import thresholds as limit
 from hw2tune.report.doctor.findings import Finding
 from hw2tune.report.study_data import StudyData
-from hw2tune.study.arms import search_of_seed
 from hw2tune.study.objectives import best_epoch, sign_of
 from hw2tune.study.schema import TUNED
 from hw2tune.text.numbers import counted, listed, measured, percent, sentence
@@ -110,27 +110,30 @@ def _best_value(replicate: Replicate, objective: str, direction: str) -> float |
 
 
 def few_seeds(data: StudyData) -> Iterator[Finding]:
-    """Yield the claims that have too few common seeds, or searches, for a verdict on all but an enormous difference."""
-    study, claims = data.overview.study, data.overview.study.claims
+    """Yield the claims with too few common seeds, searches or splits for a verdict on all but enormous differences."""
+    claims = data.overview.study.claims
     numbers: dict[str, int] = {}
     for claim in claims:
         a, b = claim.a.variant, claim.b.variant
         common = {one.seed for one in data.of(a)} & {one.seed for one in data.of(b)}
-        n = len(common if study.searches == 1 else {search_of_seed(study, seed) for seed in common})
+        n = len({*map(data.unit_of, common)})
         numbers |= {f"{a} against {b}": n} if n else {}
     smallest = partial(smallest_difference, sd=1.0, alpha=ALPHA / max(1, len(claims)), fixed=True)
     few = {pair: n for pair, n in numbers.items() if smallest(n) > limit.DETECTABLE}
     if not few:
         return
+    (unit, each), units = data.family, UNITS[data.family[0]]
     enough = next(n for n in range(2, 100) if smallest(n) <= limit.DETECTABLE)
-    unit, remedy = "seeds", f"Train more: `hw2tune summarize {data.name} --replicates {enough}` or more."
-    if study.searches > 1:
-        unit, remedy = "searches", f"Search more: `hw2tune study {data.name} --searches {enough} --summarize` or more."
+    remedy = {
+        "seed": f"Train more: `hw2tune summarize {data.name} --replicates {enough}` or more.",
+        "search": f"Search more: `hw2tune study {data.name} --searches {enough} --summarize` or more.",
+        "split": f"Train more: `hw2tune summarize {data.name} --replicates {each} --splits {enough}` or more.",
+    }[unit]
     yield Finding(
         check="seeds",
-        finding=f"Too few {unit} for any verdict: {listed([f'{pair} has {n}' for pair, n in few.items()])}.",
+        finding=f"Too few {units} for any verdict: {listed([f'{pair} has {n}' for pair, n in few.items()])}.",
         evidence=(
-            f"With {counted(len(claims), 'claim')} to correct for, fewer than {enough} {unit} detect only differences "
+            f"With {counted(len(claims), 'claim')} to correct for, fewer than {enough} {units} detect only differences "
             f"beyond {limit.DETECTABLE:g} standard deviations (80 % power)."
         ),
         remedy=remedy,

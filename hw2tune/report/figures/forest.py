@@ -12,19 +12,18 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
-from hw2tune.inference.evidence import Evidence
+from hw2tune.inference.evidence import UNITS, Evidence
 from hw2tune.inference.verdicts import Verdict
 from hw2tune.report.claims import ClaimResult, claims
 from hw2tune.report.figures.drawing import CannotDrawError, Drawing, Mark
 from hw2tune.report.figures.style import BLUE, GREY, SKY, ink, line_letters, narrow, new_figure, paper, small
-from hw2tune.report.sentences import interval_words, mean_words
+from hw2tune.report.sentences import interval_words, mean_words, repetitions
 from hw2tune.report.study_data import StudyData
 from hw2tune.study.objectives import objective_of, sign_of
 from hw2tune.text.numbers import counted, listed
 
 Interval = tuple[float, float]
 ROW, LINE, FRAME = 0.45, 0.17, 1.15  # inches: of a claim, of a further line of text, of legend and axis
-UNITS = {"seed": "seeds", "search": "searches"}
 WIDEST = 3.0  # times the extent of means, seeds and worth: intervals beyond it are cut at the border
 
 
@@ -41,7 +40,9 @@ class ForestRow:
     over_seeds: Interval | None = None  # None: nothing bounds the difference yet
     over_images: Interval | None = None  # over seeds and test images
     worth: float | None = None
-    unit: str = "seed"  # or search: what the dots and n are
+    unit: str = "seed"  # or search or split: what n counts, and the dots unless they are seeds of a split
+    repetitions: str = ""  # n as text
+    splits: Sequence[int] = ()  # of the seeds
 
     @property
     def two_lines(self) -> bool:
@@ -69,17 +70,21 @@ def _row(claim: ClaimResult, evidence: Evidence | None, result: Verdict | None) 
         return interval and tuple(sorted(scale * end for end in interval))  # type: ignore[return-value]
 
     number, interval = mean_words(evidence, result).partition(" ")[0], interval_words(evidence, result)
+    split = evidence.unit == "split"
+    dots, n = (evidence.pairs, repetitions(evidence)) if split else (evidence, str(result.n))
     return ForestRow(
         label=claim.pair,
         verdict=claim.words,
         decided=result.decided,
-        numbers=f"{number} ({interval or 'no interval yet'}), n = {result.n}",
+        numbers=f"{number} ({interval or 'no interval yet'}), n = {n}",
         mean=scale * result.mean,
-        seeds={seed: scale * float(one) for seed, one in zip(evidence.seeds, evidence.differences, strict=True)},
+        seeds={seed: scale * float(one) for seed, one in zip(dots.seeds, dots.differences, strict=True)},
         over_seeds=ends(result.seeds_interval),
         over_images=ends(result.two_way),
         worth=None if evidence.worth is None else objective.scale * evidence.worth,
         unit=evidence.unit,
+        repetitions=n,
+        splits=evidence.units if split else (),
     )
 
 
@@ -164,9 +169,11 @@ def _draw_row(axes: Axes, row: ForestRow, top: float, ends: Interval) -> list[Ma
     axes.plot(row.mean, y, marker="D", color=ink(), markerfacecolor=face, markersize=6, zorder=4)
     marks = []
     for i, (seed, value) in enumerate(row.seeds.items()):
-        at = y + 0.08 + 0.035 * (i % 3)  # equal values stay apart
+        level = row.splits[i] - 1 if row.splits else i
+        at = y + 0.08 + 0.035 * (level % 3)  # equal values stay apart, seeds of one split in a line
+        name = f"split {row.splits[i]}, seed {seed}" if row.splits else f"{row.unit} {seed}"
         axes.plot(value, at, marker="o", color=BLUE, markersize=3.6, markeredgewidth=0, alpha=0.85, zorder=3)
-        marks.append(Mark(axes, value, at, f"{row.unit} {seed}", f"{row.label}, {row.unit} {seed}: {value:+.2f}"))
+        marks.append(Mark(axes, value, at, name, f"{row.label}, {name}: {value:+.2f}"))
     return marks
 
 
@@ -182,13 +189,13 @@ def _draw_interval(axes: Axes, y: float, interval: Interval | None, ends: Interv
 def _legend(rows: Sequence[ForestRow]) -> list[Line2D | Patch]:
     diamond = {"linestyle": "", "marker": "D", "color": ink(), "markersize": 6}
     unit = next((row.unit for row in rows if row.mean is not None), "seed")
-    units = UNITS[unit]
+    units, dot = UNITS[unit], "one seed of a split" if unit == "split" else f"one {unit}"
     handles: list[Line2D | Patch] = [
         Line2D([], [], **diamond, label="mean, decided"),  # type: ignore[arg-type]
         Line2D([], [], **diamond | {"markerfacecolor": paper()}, label="mean, not decided"),  # type: ignore[arg-type]
         Line2D([], [], color=ink(), linewidth=1.4, label=f"interval over {units}"),
         Line2D([], [], color=GREY, linewidth=5.5, alpha=0.45, label=f"over {units} and images"),
-        Line2D([], [], linestyle="", marker="o", color=BLUE, markersize=3.6, label=f"one {unit}"),
+        Line2D([], [], linestyle="", marker="o", color=BLUE, markersize=3.6, label=dot),
     ]
     if any(row.worth is not None and row.mean is not None for row in rows):
         handles.append(Patch(facecolor=SKY, alpha=0.3, label="too small to matter (±w)"))
@@ -197,11 +204,12 @@ def _legend(rows: Sequence[ForestRow]) -> list[Line2D | Patch]:
 
 def _caption(rows: Sequence[ForestRow], ends: Interval, better: str) -> str:
     shown = [row for row in rows if row.mean is not None]
-    numbers = sorted({len(row.seeds) for row in shown})
+    rows = sorted(shown, key=lambda row: len(row.seeds))
+    numbers = dict.fromkeys(row.repetitions or str(len(row.seeds)) for row in rows)
     cut = any(any(clipped(one, ends)[1]) for row in shown for one in (row.over_seeds, row.over_images))
     arrow = " An arrow marks an interval that continues beyond the axis." if cut else ""
     return (
-        f"Mean difference of each claim over paired {UNITS[shown[0].unit]} (n = {listed(numbers)}), "
+        f"Mean difference of each claim over paired {UNITS[shown[0].unit]} (n = {listed([*numbers])}), "
         f"{better} if the first of the pair is better. A verdict needs both intervals, in which the number of claims "
         f"is accounted for.{arrow}"
     )

@@ -8,8 +8,8 @@ from hw2tune.report.appendix.checklists import Item, checklists
 from hw2tune.report.appendix.limits import limits
 from hw2tune.report.page.blocks import Block, Prose, Row, Table
 from hw2tune.report.results import StudyResults
-from hw2tune.report.variance import IMAGES, RACE, SPLIT, UNITS, repeat_next, variances
-from hw2tune.text.numbers import DASH, listed
+from hw2tune.report.variance import IMAGES, RACE, SPLIT, Variance, repeat_next, variances
+from hw2tune.text.numbers import DASH, listed, sentence
 
 
 def limits_blocks(results: StudyResults) -> list[Block]:
@@ -20,38 +20,45 @@ def limits_blocks(results: StudyResults) -> list[Block]:
 
 def _variance(results: StudyResults) -> list[Table]:
     found = variances(results.claims, results.data)
+    if not found:
+        return []
     rows = [
         Row(
             cells=[
                 f"{one.variant} against {one.against}",
                 str(one.n),
-                *(_share(one.share(source)) for source in (UNITS[one.unit], IMAGES, RACE, SPLIT)),
+                *(_share(one, source) for source in (one.repeated, IMAGES, RACE, SPLIT)),
                 repeat_next(one),
             ]
         )
         for one in found
     ]
-    searched = any(one.unit == "search" for one in found)
-    numbers = ["n", "Searches" if searched else "Seeds", "Test images", "Race", "Split"]
+    repeated, measured = found[0].repeated.partition(",")[0], found[0].unit == "split"
+    numbers = ["n", "Splits and seeds" if repeated == "splits" else sentence(repeated), "Test images", "Race", "Split"]
+    split = "Every training of a study has the same split of training and validation images."
+    if measured:
+        split = "Split: what other training and validation images change, told from the seeds by the seeds of a split."
     table = Table(
         name="variance",
         title="Sources of variance",
         caption=(
             "Shares of the variance of each mean difference; estimates, rough from few repetitions. "
-            f"{'Searches: what more searches' if searched else 'Seeds: what more seeds'} take away. Test images: what "
+            f"{numbers[1]}: what more {repeated} take away. Test images: what "
             "other images of the same kind would change, however many repetitions. Race: the "
-            "doubt about the best finalist, on validation images; finalists of another search are not in it. Every "
-            "training of a study has the same split of training and validation images."
+            f"doubt about the best finalist, on validation images; finalists of another search are not in it. {split}"
         ),
         columns=["Pair", *numbers, "To repeat next"],
         numeric=numbers,
         rows=rows,
         file=results.file("tables", "variance.csv"),
     )
-    return [table] if rows else []
+    return [table]
 
 
-def _share(share: float | None) -> str:
+def _share(one: Variance, source: str) -> str:
+    share = one.share(source)
+    if share is None and source == SPLIT and one.unit == "split":
+        return "with its seeds"
     return "not measured" if share is None else f"{100 * share:.0f} %"
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 
+from hw2tune.inference.evidence import UNITS
 from hw2tune.records.trials.states import COMPLETE
 from hw2tune.report.claims import rule_of
 from hw2tune.report.page.blocks import Block, Prose, Row, Table
 from hw2tune.report.results import StudyResults
-from hw2tune.report.sentences import amount, interval_words, mean_words
+from hw2tune.report.sentences import amount, interval_words, mean_words, repetitions
 from hw2tune.study.hyperparameters import identity
 from hw2tune.study.objectives import objective_of, sign_of
 from hw2tune.study.schema import TUNED
@@ -23,6 +24,10 @@ from hw2tune.text.numbers import (
 )
 
 MOST_EPOCHS = 7  # seeds whose epochs are listed one by one
+_EACH = {
+    "search": "Each is of one search: of its two winners, on fresh seeds common to both. ",
+    "split": "Each is the mean over the seeds of one split of training and validation images. ",
+}
 
 
 def variants_blocks(results: StudyResults) -> list[Block]:
@@ -42,7 +47,7 @@ def variants_blocks(results: StudyResults) -> list[Block]:
 
 def variants_summary(results: StudyResults) -> Table:
     """One row a variant: what a reader looks for first. The objective's own metric stands before accuracy."""
-    rows, objective = [], results.data.overview.study.objective_spec
+    rows, objective, unit = [], results.data.overview.study.objective_spec, results.data.family[0]
     other = [] if objective.metric == "accuracy" else [sentence(objective.on_test), "Its 95 % interval"]
     for row in results.tables["variants"].to_dict("records"):
         variant = str(row["variant"])
@@ -62,7 +67,8 @@ def variants_summary(results: StudyResults) -> Table:
         title="Accuracy of the variants" if not other else f"{other[0]} and accuracy of the variants",
         caption=(
             f"Means over the replicates, on {results.data.label}. Test is read at the epoch that validation "
-            "chose, and once more at the last epoch; the 95 % t-interval is about other seeds. n counts replicates."
+            f"chose, and once more at the last epoch; the 95 % t-interval is about other {UNITS[unit]}. n counts "
+            "replicates."
         ),
         columns=columns,
         numeric=columns[1:-2],
@@ -92,7 +98,8 @@ def pairs_summary(results: StudyResults) -> Table:
         if evidence is not None and verdict is not None:
             worth = DASH if evidence.worth is None else amount(evidence.metric, evidence.worth, digits=3)
             cells = [mean_words(evidence, verdict), interval_words(evidence, verdict) or DASH]
-            cells += [str(verdict.n), worth, DASH if claim.fixed is None else f"{claim.fixed} / {claim.broken}"]
+            n = repetitions(evidence) if evidence.unit == "split" else str(verdict.n)
+            cells += [n, worth, DASH if claim.fixed is None else f"{claim.fixed} / {claim.broken}"]
         rows.append(Row(caveat=claim.caveat, cells=[claim.pair, *cells, claim.words]))
     numbers = ["Difference", "95 % interval", "n", "Worth", "Fixed / broken"]
     return Table(
@@ -100,11 +107,11 @@ def pairs_summary(results: StudyResults) -> Table:
         title="Differences between variants",
         caption=(
             f"Differences in {_metric_words(results)}, between replicates of the same seed, with their 95 % interval "
-            "over other seeds and other test images of the same kind, corrected for the study's claims. "
-            f"{_how_decided(results)} A "
-            "verdict is better or worse if the interval excludes zero, the same if it is inside the worth to either "
-            "side of zero, the smallest difference that matters. Fixed and broken count the test images of the median "
-            f"seed, the one with the median difference.{chosen_on_these_seeds(results)}"
+            f"over other {UNITS[results.data.family[0]]} and other test images of the same kind, corrected for the "
+            f"study's claims. {_how_decided(results)} A verdict is better or worse if the interval excludes zero, the "
+            "same if it is inside the worth to either side of zero, the smallest difference that matters. Fixed and "
+            "broken count the test images of the median seed, the one with the median difference."
+            f"{chosen_on_these_seeds(results)}"
         ),
         columns=["Pair", *numbers, "Verdict"],
         numeric=numbers,
@@ -127,9 +134,8 @@ def _metric_words(results: StudyResults) -> str:
 
 def _how_decided(results: StudyResults) -> str:
     rule = rule_of(results.data)
-    units, each = "seeds", ""
-    if results.data.overview.study.searches > 1:
-        units, each = "searches", "Each is of one search: of its two winners, on fresh seeds common to both. "
+    unit = results.data.family[0]
+    units, each = UNITS[unit], _EACH.get(unit, "")
     if rule.fixed is None:
         return f"{each}It holds at any number of {units}, looked at after each of them."
     return f"{each}The number of {units}, {rule.fixed}, was fixed before any was trained."

@@ -9,6 +9,7 @@ from hw2tune.records.dataset import short
 from hw2tune.records.overview import Overview
 from hw2tune.records.trials.rows import best_first
 from hw2tune.report.claims import ClaimResult
+from hw2tune.report.configurations import further_splits
 from hw2tune.report.history import history, restated
 from hw2tune.report.page.blocks import Block, Facts, Prose
 from hw2tune.report.page.sections import figure_blocks
@@ -63,6 +64,7 @@ def basis_facts(results: StudyResults) -> Facts:
     data, study = results.data, results.data.overview.study
     sizes = [f"{size:,} {split}" for split, size in data.dataset.sizes.items()] if data.dataset else []
     split = f"seed {study.split_seed}" + (f", checksum `{short(data.dataset.split_checksum)}`" if data.dataset else "")
+    split += further_splits(data)
     rows, seeds = data.overview.every_row, sorted({replicate.seed for replicate in data.replicates})
     chosen = "" if study.objective == "validation_accuracy" else f", chosen and tested by {study.objective_spec.label}"
     spent = sum(row.seconds for row in rows) + sum(replicate.seconds for replicate in data.replicates)

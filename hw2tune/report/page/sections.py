@@ -11,6 +11,7 @@ from hw2tune.records.replicates import Race
 from hw2tune.records.trials.rows import best_first
 from hw2tune.records.trials.states import COMPLETE, RANKED
 from hw2tune.report.claims import CAVEAT
+from hw2tune.report.configurations import further_splits
 from hw2tune.report.figures import DrawnFigure, MissingFigure
 from hw2tune.report.page.appendix import checklist_blocks, limits_blocks
 from hw2tune.report.page.blocks import Absent, Block, Commands, Facts, Figure, Prose, Row, Table, embedded
@@ -157,10 +158,11 @@ def _trials(results: StudyResults) -> Table:
 
 def replicate_blocks(results: StudyResults) -> list[Block]:
     """Every replicate, the ones that did not finish among them."""
-    rows = []
+    rows, of = [], [name for name in ("split", "seed") if name in results.tables["replicates"]]
+    heads = [name.capitalize() for name in of]
     for row in results.tables["replicates"].to_dict("records"):
         epoch, loss = row["chosen_epoch"], row["test_loss"]
-        cells = [str(row["variant"]), str(row["seed"]), str(row["reason"] or row["state"])]
+        cells = [str(row["variant"]), *(str(row[name]) for name in of), str(row["reason"] or row["state"])]
         cells += [DASH if missing(epoch) else f"{int(epoch)}"]
         cells += [percent(row["validation_accuracy"]), percent(row["test_accuracy"])]
         cells += [DASH if missing(loss) else f"{loss:.4f}", percent(row["last_test_accuracy"])]
@@ -173,8 +175,8 @@ def replicate_blocks(results: StudyResults) -> list[Block]:
             "Every network that a claim rests on. Equal seeds share first weights and order of images wherever the "
             "shapes allow it."
         ),
-        columns=["Variant", "Seed", "State", "Epoch", "Validation", "Test", "Test loss", "Last epoch", "Time"],
-        numeric=["Seed", "Epoch", "Validation", "Test", "Test loss", "Last epoch", "Time"],
+        columns=["Variant", *heads, "State", "Epoch", "Validation", "Test", "Test loss", "Last epoch", "Time"],
+        numeric=[*heads, "Epoch", "Validation", "Test", "Test loss", "Last epoch", "Time"],
         rows=rows,
         file=results.file("tables", "replicates.csv"),
     )
@@ -208,7 +210,7 @@ def environment_blocks(results: StudyResults) -> list[Block]:
         ("sampler", study.sampler.name),
         ("pruner", pruner.name + rule),
         ("seed of the search", str(study.seed)),
-        ("seed of the split", str(study.split_seed)),
+        ("seed of the split", str(study.split_seed) + further_splits(results.data)),
         ("seeds of the replicates", ", ".join(map(str, seeds)) or "none yet"),
     ]
     about = [Facts(name="data", title="Data", facts=data), Facts(name="study", title="Study", facts=facts)]

@@ -80,8 +80,10 @@ def _bold(latex: str) -> str:
 
 
 def _caption(every: Sequence[StudyResults]) -> str:
-    of_searches = any(claim.evidence and claim.evidence.unit == "search" for one in every for claim in one.claims)
-    counted = "seeds, or searches of each side, with the mean over their seeds" if of_searches else "seeds"
+    there = {one.data.family[0] for one in every}
+    means = {"search": "searches of each side", "split": "splits of training and validation images"}
+    others = [f"{what}, with the mean over their seeds" for unit, what in means.items() if unit in there]
+    counted = ", or ".join(["seeds", *others])
     return _CAPTION.format(units=_units(every), counted=counted)
 
 

@@ -13,8 +13,8 @@ from importlib import resources
 from hw2tune.data.catalog import DATASETS
 from hw2tune.report.appendix.facts import baselines
 from hw2tune.report.appendix.limits import limits
-from hw2tune.report.claims import rule_of
 from hw2tune.report.paper.latex import booktabs, file_stem, signed, tex
+from hw2tune.report.paper.rule import verdicts
 from hw2tune.report.results import StudyResults
 from hw2tune.report.study_data import StudyData
 from hw2tune.study.conditions import condition_text
@@ -52,7 +52,7 @@ def methods_tex(every: Sequence[StudyResults]) -> str:
             if text := " ".join(write(results)):
                 parts.append(f"\\paragraph{{{title}{of}.}}\n{text}\n")
         parts.append(_space_table(results.data))
-    if rule := " ".join(_verdicts(every)):
+    if rule := " ".join(verdicts(every)):
         parts.append(f"\\paragraph{{Verdicts.}}\n{rule}\n")
     return "\n".join(parts)
 
@@ -184,6 +184,11 @@ def _seeds(results: StudyResults) -> Iterator[str]:
     for seeds, names in groups.items():
         what = "The variant" if len(names) == 1 else "The variants"
         yield f"{what} {tex(listed(names))} {'was' if len(names) == 1 else 'were'} trained on {_seed_words(seeds)}."
+    if data.splits:
+        yield (
+            f"They were trained on {counted(len(data.splits), 'further split')} of the same images, drawn alike by "
+            f"split seeds {listed(data.splits)}, with the same test images; a claim is about the means of these splits."
+        )
     used = {seed for each in groups for seed in each}
     searched = {one.study.seed for one in data.overview.searches or (data.overview,)}
     others = searched | {*(data.race.seeds if data.race else ())}
@@ -249,40 +254,3 @@ def _range(distribution: Distribution) -> str:
     parts += ["whole numbers" if distribution.step == 1 else f"steps of {distribution.step}"] * distribution.integer
     parts += ["or exactly 0"] * distribution.or_zero
     return ", ".join(parts) + when
-
-
-def _verdicts(every: Sequence[StudyResults]) -> Iterator[str]:
-    """The rule by which the claims are judged, for studies with a fixed number of seeds, for others, or for both."""
-    every = [results for results in every if results.data.replicates]
-    for several in (True, False):
-        studies = [one for one in every if (rule_of(one.data).fixed is None) is several]
-        if not studies:
-            continue
-        of = f" of {tex(listed([one.data.name for one in studies]))}" if len(studies) < len(every) else ""
-        counts = listed([*dict.fromkeys(counted(rule_of(one.data).claims, "claim") for one in studies)])
-        if several:
-            yield (
-                f"The replicates{of} could be looked at after every seed. A difference is \\emph{{better}} or "
-                r"\emph{worse} if the e-process of the paired t test (right-Haar prior on the standard deviation, "
-                rf"standard normal prior on the effect in standard deviations~\cite{{wang2025anytime}}) reaches "
-                f"$m/0.05$, $m$ being the number of claims of a study ({counts}), and an interval over crossed seeds "
-                "and test images excludes zero: in quadrature, the half width that the e-process does not reject and "
-                "the error of the test images times the normal quantile of $1 - 0.05/(4m)$. A verdict reached stays."
-            )
-        else:
-            fixed = listed([*dict.fromkeys(rule_of(one.data).fixed for one in studies)])
-            yield (
-                f"The number of seeds{of} ({fixed}) was fixed before any was trained. A difference is "
-                r"\emph{better} or \emph{worse} if the paired t test rejects at 5\,\%, by Holm's "
-                rf"correction~\cite{{holm1979simple}} for the $m$ claims of a study ({counts}), and an interval over "
-                "crossed seeds and test images excludes zero: in quadrature, the half width of the t interval at level "
-                "$1 - 0.05/m$ and the error of the test images times the normal quantile of $1 - 0.05/(2m)$."
-            )
-    if not every:
-        return
-    yield (
-        r"It is \emph{the same} within $w$, the smallest difference that matters, if this interval is inside $\pm w$, "
-        r"and \emph{undecided} otherwise."
-    )
-    if any(claim.evidence and any(claim.evidence.failed) for results in every for claim in results.claims):
-        yield "A side that diverged or collapsed on more seeds than the other is not called better."
