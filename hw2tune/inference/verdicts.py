@@ -65,6 +65,11 @@ class Verdict:
         return self.two_way
 
     @property
+    def decided_at(self) -> int | None:
+        """The n at which all that the verdict states had been reached; None if it states nothing."""
+        return max(self.reached or 0, self.same_reached or 0) or None
+
+    @property
     def decided(self) -> bool:
         """Return whether more seeds can add precision only."""
         return self.word in (BETTER, WORSE, THE_SAME)

@@ -80,8 +80,7 @@ def _numbers(evidence: Evidence, verdict: Verdict) -> str:
     many = f"n = {repetitions(evidence)}"
     if not interval:
         return f"on one {one}" if n == 1 else f"({many}, no interval yet)"
-    reached = verdict.reached or verdict.same_reached
-    early = f"; decided at n = {reached}" if reached and reached < n else ""
+    early = f"; decided at n = {verdict.decided_at}" if verdict.decided_at not in (None, n) else ""
     return f"(95 % interval {interval}, {many}{early})"
 
 

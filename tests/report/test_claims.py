@@ -143,6 +143,13 @@ def test_better_by_less_than_the_worth_says_both(fake: StudyData) -> None:
     assert claim.sentence.startswith("Better by less than 0.5 points: L2 1e-4 raises test accuracy by 0.20 points")
 
 
+def test_a_verdict_of_two_statements_is_decided_with_the_later_one(fake: StudyData) -> None:
+    l2: list[float | None] = [0.9 + 0.0001 * step for step in (33, 27, 36, 24, 34, 26, 33, 27, 31, 29, 30, 31)]
+    claim = of_pair(with_accuracies(fake, "auto", baseline=[0.9] * 12, l2=l2), "l2", "baseline")
+    assert claim.result is not None and (claim.result.reached, claim.result.same_reached) == (6, 7)
+    assert claim.sentence.startswith("Better by less than 0.5 points: ") and "decided at n = 7)" in claim.sentence
+
+
 def test_a_worth_of_the_study_file_is_in_points(fake: StudyData) -> None:
     l2: list[float | None] = [0.9002, 0.8999, 0.9001, 0.8998, 0.9, 0.9001]
     data = with_accuracies(fake, baseline=[0.9] * 6, l2=l2)

@@ -99,7 +99,7 @@ def _of_a_claim(claim: ClaimResult) -> Iterator[Number]:
         return
     verdict, worth = claim.result, claim.evidence.worth
     yield [*pair, "n"], str(verdict.n), f"{name}: differences, one for each {claim.evidence.unit}"
-    if reached := verdict.reached or verdict.same_reached:
+    if reached := verdict.decided_at:
         yield [*pair, "reached"], str(reached), f"{name}: the n at which the verdict was reached"
     if worth is not None:
         yield [*pair, "worth"], f"{(100 if shown.unit == 'points' else 1) * worth:.2g}", f"{name}: worth{unit}"
