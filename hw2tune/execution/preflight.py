@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from hw2tune.records.trials.rows import TrialRow
 from hw2tune.records.trials.states import INTERRUPTED, RUNNING, WAITING
 from hw2tune.resources import Capacity
 from hw2tune.search.algorithms import build_pruner, build_sampler
+from hw2tune.study.arms import sides
 from hw2tune.study.hyperparameters import Hyperparameters, Value, is_number
 from hw2tune.study.names import MODELS
 from hw2tune.study.objectives import OBJECTIVES
@@ -56,7 +58,8 @@ def preflight(
     images that do not fit into shared memory. `rows` are the trials there.
     """
     facts = model_facts(study, data)
-    build_sampler(study, 0)
+    for side in sides(study):
+        build_sampler(side, 0)
     build_pruner(study)
     refuse_too_large(data)
     refuse_unwritable(folder.root, "results")
@@ -171,16 +174,16 @@ def batch_sizes(study: Study) -> list[int]:
 
 
 def _extremes(study: Study) -> list[Hyperparameters]:
-    """References, queue, and the configurations of all smallest or first and of all largest or last values."""
-    given = [*study.references.values(), *study.enqueue]
-    for which in (0, -1):
+    """References, queue, and of each side the configurations of all smallest or first, and largest or last values."""
+    given = [study.hyperparameters(one) for one in (*study.references.values(), *study.enqueue)]
+    for side, which in product(sides(study), (0, -1)):
         drawn: dict[str, Value] = {}
-        for name, distribution in study.search_space.distributions.items():
+        for name, distribution in side.search_space.distributions.items():
             if applies(distribution, drawn):
                 values = distribution.extremes()
                 drawn[name] = (sorted(values) if all(map(is_number, values)) else values)[which]
-        given.append(drawn)
-    return [study.hyperparameters(one) for one in given]
+        given.append(side.hyperparameters(drawn))
+    return given
 
 
 def _asked(*request: Any) -> dict[str, Any]:

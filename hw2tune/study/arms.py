@@ -26,6 +26,11 @@ def searches(study: Study) -> list[Study]:
     return [search_of(study, arm, number) for number in range(1, study.searches + 1) for arm in study.arms]
 
 
+def sides(study: Study) -> list[Study]:
+    """Return what is searched, once each: the arms, or without any the study itself."""
+    return [search_of(study, arm) for arm in study.arms] or [study]
+
+
 def search_name(arm: str, number: int) -> str:
     """Return the folder's name of search `number`, from 1, of an arm."""
     return arm if number == 1 else f"{arm}.{number}"

@@ -10,6 +10,7 @@ from hw2tune.api import check_study
 from hw2tune.errors import Hw2tuneError, NoTrialFinishedError, StudyFileError, StudyFolderError
 from hw2tune.events import Listeners, StudyStarted
 from hw2tune.execution import cleaning
+from hw2tune.execution.preflight import batch_sizes
 from hw2tune.execution.request import Connection, Request
 from hw2tune.export.trained import find_model
 from hw2tune.integrations.dashboard.folders import ShownFolders
@@ -21,6 +22,7 @@ from hw2tune.records.trials.states import DIVERGED
 from hw2tune.resources import ResourceRequest
 from hw2tune.search.driver import Assignment, EpochResult, Outcome, RunEnd
 from hw2tune.search.failures import Failure
+from hw2tune.study.file import parse_study
 from hw2tune.study_run import run_on
 from hw2tune.terminal.tables import print_status, status_rows, status_title
 from tests.execution.test_run import OneMachine
@@ -273,6 +275,22 @@ def test_results_behind_a_url_are_refused(tmp_path):
             assert str(refusal.value).endswith(
                 "/store: a study with arms is not kept behind a URL; name a folder with --results-dir"
             )
+
+
+def test_a_sampler_must_serve_each_arm_and_need_not_serve_the_whole_space(tmp_path):
+    """`grid` goes through no range of real numbers: the space has one, which arms may fix."""
+    space = FILE.partition("[arms.l2]")[0].replace('"random"', '"grid"').partition("weight_decay")[0]
+    execute = Executor()
+    with pytest.raises(StudyFileError, match=r"sampler: grid .* space.learning_rate is a range of real numbers"):
+        run(tmp_path, execute, space + "[arms.high]\nlearning_rate = 0.1\n[arms.any]\n")
+    assert execute.order == [] and not (tmp_path / "results").exists()
+    run(tmp_path, execute, space + "[arms.high]\nlearning_rate = 0.1\n[arms.low]\nlearning_rate = [0.01, 0.02]\n")
+    assert execute.order == [("sides/high", 0), ("sides/low", 0), ("sides/low", 1)]
+
+
+def test_the_network_is_tried_with_what_an_arm_fixes():
+    study = parse_study(FILE + "batch_size = 1000\n", "sides.toml")
+    assert batch_sizes(study) == [32, 1000]
 
 
 def test_a_study_file_with_an_arm_that_is_none_says_why(tmp_path):
