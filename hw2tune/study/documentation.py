@@ -71,9 +71,10 @@ b = "no-l2"
 ```
 
 An arm is the study with its entries in place of those of `[space]`: a value fixes a hyperparameter, a range or a list \
-narrows it. A value may also fix what is not searched. Each arm is searched with the study's `trials` or `budget`, its \
-sampler and its seed, one arm after the other, and raced; references that an arm cannot draw are not its trials. A \
-claim's side names an arm, and means its winner. `searches = K` searches each arm K times, see \
+narrows it. A value may also fix what is not searched. Conditions stay those of `[space]`, and no two arms are the \
+same. Each arm is searched with the study's `trials` or `budget`, its sampler and its seed, one arm after the other, \
+and raced; references that an arm cannot draw are not its trials. A claim's side names an arm, and means its winner. \
+`searches = K` searches each arm K times, see \
 [Claims and statistics](claims.md#each-side-tuned).
 
 ## `[references.NAME]`, `[[claims]]`, `[[enqueue]]`
