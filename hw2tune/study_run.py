@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from hw2tune.data.dataset import Dataset
-from hw2tune.errors import NoTrialFinishedError
+from hw2tune.errors import NoTrialFinishedError, StudyFolderError
 from hw2tune.events import Listeners, StudyFinished, StudyStarted
 from hw2tune.execution.machine import this_machine
 from hw2tune.execution.preflight import make_plan, preflight
@@ -120,8 +120,10 @@ class _Run:
         folder, tell, before = StudyFolder(results / study.name), self.tell, None
         if fresh:
             refuse_in_use(folder)
-        elif (before := refuse_another_study(folder, study)) and _complete(before, study):
-            return _with_claims_of(study, before, tell)
+        elif before := refuse_another_study(folder, study):
+            study = _on_no_less(before, study)
+            if _complete(before, study):
+                return _with_claims_of(study, before, tell)
         self.refuse_unfit(searches(study))
         data = _checked_images(study, folder, before, self.request, tell)
         cluster, end = self.connection.cluster(meanwhile="hw2tune.execution.run"), RunEnd.COMPLETE
@@ -161,6 +163,25 @@ def _finished(study: Study, overview: Overview, tell: Listeners) -> StudyResult 
 def _complete(before: Overview, study: Study) -> bool:
     """Return whether all searches that the study has now are there."""
     return with_searches(replace(before, study=study), before.searches).is_complete
+
+
+def _on_no_less(before: Overview, study: Study) -> Study:
+    """Return the study, on the budget that all its arms have had if that is more than it asks for.
+
+    Raises StudyFolderError if only some have had it: they are compared on the same one.
+    """
+    there = before.study
+    asked, had = (one.budget or one.trials for one in (study, there))
+    if asked >= had:
+        return study
+    same = study.model_copy(update={"trials": there.trials, "budget": there.budget})
+    if not _complete(before, same):
+        option = "--budget" if there.budget else "--trials"
+        raise StudyFolderError(
+            f"{before.folder.root}: arms are compared on the same budget, and some may have had more than {asked} "
+            f"{'trials' if study.budget is None else 'whole trials'} here; use {option} {had} or more"
+        )
+    return same
 
 
 def _with_claims_of(study: Study, overview: Overview, tell: Listeners) -> StudyResult:

@@ -143,7 +143,7 @@ def test_more_trials_are_searched_in_every_arm_and_an_arm_may_be_added_but_not_c
     run(tmp_path, execute, overrides={"trials": 4})
     assert execute.order == [("sides/l2", 3), ("sides/no-l2", 3)]
     added = Executor()
-    run(tmp_path, added, FILE + "[arms.weak]\nweight_decay = 1e-4\n")
+    run(tmp_path, added, FILE + "[arms.weak]\nweight_decay = 1e-4\n", overrides={"trials": 4})
     assert {name for name, _ in added.order} == {"sides/weak"}
     with pytest.raises(StudyFolderError) as refusal:
         run(tmp_path, Executor(), FILE.replace("weight_decay = 0.0", "weight_decay = 1e-4"))
@@ -197,6 +197,24 @@ def test_a_warm_start_that_does_not_fit_an_arm_is_refused_before_the_first_is_se
     assert str(refusal.value) == "--warm-start sides: has its trials in arms; use one of sides/l2, sides/no-l2"
     run(tmp_path, Executor(), pilot.replace('"pilot"', '"next"'), warm_start="sides/l2")
     assert (results / "next" / "warm-start.json").exists()
+
+
+def test_arms_have_the_same_budget_also_where_a_run_asks_for_less_than_one_before(tmp_path):
+    folder, execute = StudyFolder(tmp_path / "results" / "sides"), Executor()
+    run(tmp_path, Executor())
+    run(tmp_path, Executor(ends_at=2), overrides={"trials": 6})  # ended with five trials in the first arm
+    refused = (
+        f"{folder.root}: arms are compared on the same budget, and some may have had more than 3 trials here; use "
+        "--trials 6 or more"
+    )
+    for text in (FILE, FILE + "[arms.weak]\nweight_decay = 1e-4\n"):
+        with pytest.raises(StudyFolderError) as refusal:
+            run(tmp_path, execute, text)
+        assert str(refusal.value) == refused and execute.order == []
+        run(tmp_path, Executor(), overrides={"trials": 6})
+    other = FILE.replace("trials = 3", "trials = 3\nreplicates = 7")
+    assert run(tmp_path, execute, other).state == "complete" and execute.order == []
+    assert (read_overview(folder).study.trials, read_overview(folder).study.replicates) == (6, 7)
 
 
 def test_fresh_sets_the_study_aside_with_all_its_arms(tmp_path):
