@@ -10,28 +10,11 @@ from hw2tune.records.layout import StudyFolder
 from hw2tune.records.overview import read_overview
 from hw2tune.records.trials.storage import read_trials
 from tests.end_to_end.test_study import start
+from tests.execution.test_arms import FILE
 
 pytestmark = [pytest.mark.ray, pytest.mark.matrix]
 
-SIDES = """
-name = "sides"
-dataset = "mnist-5k"
-model = "mnist_cnn"
-max_epochs = 1
-validation_size = 500
-trials = 3
-replicates = 2
-pruner = "none"
-[space]
-learning_rate = { low = 1e-4, high = 1e-2, log = true }
-batch_size = 64
-optimizer = "adam"
-weight_decay = { low = 1e-6, high = 1e-1, log = true, or_zero = true }
-[arms.l2]
-weight_decay = { low = 1e-6, high = 1e-1, log = true }
-[arms.no-l2]
-weight_decay = 0.0
-"""
+SIDES = FILE.replace('"synthetic-mnist"', '"mnist-5k"').replace("trials = 3", "trials = 3\nreplicates = 2")
 
 
 def test_two_arms_are_searched_killed_continued_compared_and_exported(tmp_path):
