@@ -94,6 +94,18 @@ def test_alternatives_are_all_shown_until_one_is_chosen_and_all_print(chromium: 
     chromium.say("Emulation.setEmulatedMedia", media="")
 
 
+def test_a_chosen_variant_hides_the_others_where_studies_are_side_by_side(chromium: Browser, tmp_path: Path) -> None:
+    shown = [figure("baseline"), figure("tuned")]
+    opening = Section(anchor="opening", title="Opening", columns=[[], []])
+    parts = [Section(anchor="part", title="Part", columns=[shown, shown])]
+    path = tmp_path / "several.html"
+    path.write_text(render_page(title="x", studies=["a", "b"], opening=opening, sections=parts), encoding="utf-8")
+    chromium.open(path, width=DESKTOP)
+    assert chromium.ask(f"{SHOWN}.length") == 4
+    chromium.ask("document.querySelectorAll('.choices button')[2].click()")
+    assert ["tuned" in text for text in chromium.ask(SHOWN)] == [True, True]
+
+
 def test_a_seed_under_the_pointer_is_named_in_every_claim(chromium: Browser, page: Path) -> None:
     chromium.open(page, width=DESKTOP)
     x, y = chromium.ask(
