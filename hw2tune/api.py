@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
@@ -195,16 +196,9 @@ def replicate_study(
         with mirrored(results_dir, names, tell.note) as here:
             folders = [find_folder(here, name) for name in names]
             refuse_unwritable(output or default_target(folders))  # before Ray's seconds and the trainings' hours
-            overviews = replicate_studies(
-                folders,
-                replicates=replicates,
-                most=most,
-                splits=splits,
-                race=race,
-                each_finalist=each_finalist,
-                data_dir=data_dir,
-                connection=connection,
-                tell=tell,
+            replicate = partial(replicate_studies, replicates=replicates, most=most, splits=splits, race=race)
+            overviews = replicate(
+                folders, each_finalist=each_finalist, data_dir=data_dir, connection=connection, tell=tell
             )
             tell.stage("drawing the report")
             report = write_report(folders, output, overviews)
