@@ -192,8 +192,8 @@ Most = Annotated[int | None, number("Seeds at most with --replicates auto; by de
 Splits = Annotated[
     int | None,
     number(
-        "Splits of training and validation images, drawn anew: --replicates is then the number of seeds on each; by "
-        "default the study file's, which is 1, the study's own split."
+        "Splits of training and validation images, drawn anew, with --replicates seeds on each; by default the study "
+        "file's, which is 1."
     ),
 ]
 EachFinalist = Annotated[
