@@ -23,6 +23,7 @@ from hw2tune.records.replicates import Replicate, ReplicatesFolder, read_trainin
 from hw2tune.records.trials.epochs import DIGEST, digest, read_epochs
 from hw2tune.records.trials.rows import TrialRow
 from hw2tune.report.study_data import StudyData, read_study_data
+from hw2tune.study.arms import search_name, search_of_seed
 from hw2tune.study.hyperparameters import Hyperparameters
 from hw2tune.study.schema import TUNED, Study
 from hw2tune.study.splits import split_of_seed, split_seed
@@ -151,17 +152,17 @@ def find_model(
     study of an earlier version did not record theirs. Raises Hw2tuneError.
     """
     data = read_study_data(reading_study(results, name))
-    if arm is not None and variant is None and trial is None and any(one.chosen for one in data.of(arm)):
-        variant = arm  # its winner has replicates
+    if arm is not None and variant is None and trial is None and (of_winner := _replicates_of(data, arm)):
+        variant, seed = of_winner[0].variant, of_winner[0].seed if seed is None else seed
     elif arm is not None:
         data = read_study_data(reading_study(results, f"{name}/{arm}"))
-    elif variant is None and data.overview.searches:
-        arms = listed([f"`{arm}`" for arm in data.overview.study.arms])
-        raise StudyFolderError(f"{data.name}: the network of which arm? name one of {arms} with --arm")
     if trial is not None and (variant is not None or seed is not None):
         raise StudyFolderError(f"trial {trial}: is one training; leave the variant and its seed out")
-    study, images = data.overview.study, _images(data, data_dir)
     replicate = _replicate(data, variant, seed) if trial is None else None
+    if replicate is None and data.overview.searches:
+        arms = listed([f"`{arm}`" for arm in data.overview.study.arms])
+        raise StudyFolderError(f"{data.name}: the network of which arm? name one of {arms} with --arm")
+    study, images = data.overview.study, _images(data, data_dir)
     row = _trial(data, variant, trial) if replicate is None else None
     if replicate is not None:
         assert replicate.chosen is not None, "a finished one"
@@ -177,6 +178,14 @@ def find_model(
         data=data, images=images, hyperparameters=study.hyperparameters(params), seed=seed, epoch=epoch,
         weights=weights, replicate=replicate, trial=row,
     )  # fmt: skip
+
+
+def _replicates_of(data: StudyData, arm: str) -> list[Replicate]:
+    """Return the finished replicates of the winner of an arm's search, which is called as its folder."""
+    study = data.overview.study
+    called = {search_name(one, n + 1): (one, n) for one in study.arms for n in range(study.searches)}
+    variant, search = called.get(arm, ("", 0))
+    return [one for one in data.of(variant) if one.chosen and search_of_seed(study, one.seed) == search]
 
 
 def _replicate(data: StudyData, variant: str | None, seed: int | None) -> Replicate | None:

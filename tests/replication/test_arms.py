@@ -6,6 +6,7 @@ import pytest
 
 from hw2tune.errors import StudyFileError, StudyFolderError
 from hw2tune.events import ReplicationFinished
+from hw2tune.export.trained import find_model
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.overview import read_overview
 from hw2tune.records.replicates import ReplicatesFolder, read_race, read_replicates
@@ -132,6 +133,19 @@ def test_each_of_several_searches_has_its_own_winner_on_seeds_of_its_own(study, 
             assert found["l2", seed]["learning_rate"] == winner(StudyFolder(folder.arms / name))["learning_rate"]
     assert len({found["l2", seed]["learning_rate"] for seed in seeds}) == 3
     assert len({found["baseline", seed]["learning_rate"] for seed in seeds}) == 1
+
+
+def test_the_network_of_a_further_search_is_that_of_its_own_winner(study, tmp_path, monkeypatch):
+    folder = study(WITH_MORE, searches=2)
+    Scripted(folder, accuracy, monkeypatch).run(SeedCount.of(read_overview(folder).study, 2, None, searches=2))
+    found = {arm: find_model(tmp_path / "results", "sides", arm=arm) for arm in ("l2", "l2.2", "no-l2.2")}
+    assert [one.name for one in found.values()] == ["l2, seed 1", "l2, seed 21", "no-l2, seed 21"]
+    won = winner(StudyFolder(folder.arms / "l2.2"))
+    assert found["l2.2"].hyperparameters.learning_rate == won["learning_rate"]
+    assert find_model(tmp_path / "results", "sides", arm="l2.2", seed=22).seed == 22
+    for given in ({"variant": "best"}, {"trial": 0}, {"variant": "decayed"}):
+        with pytest.raises(StudyFolderError, match="the network of which arm\\?"):
+            find_model(tmp_path / "results", "sides", **given)
 
 
 def test_the_seeds_of_searches_races_and_claims_are_all_different():
