@@ -145,9 +145,15 @@ def _tested(data: StudyData, claim: Claim) -> ClaimResult | Tested:
 
 
 def _for_this_claim(data: StudyData, variant: str, against: str) -> list[list[Replicate]]:
-    """Return the replicates of both sides; with "auto" a side's further seeds are for other claims."""
-    sides = [data.of(variant), data.of(against)]
-    runs = [run for run in replicates_runs(data.environment) if run.unit == data.family[0]]
+    """Return the replicates of both sides; with "auto" a side's further seeds are for other claims.
+
+    Those of searches that the study has no more are omitted, and those of seeds beyond the first search's own.
+    """
+    sides, noted, (unit, _) = [data.of(variant), data.of(against)], replicates_runs(data.environment), data.family
+    if unit == "search":
+        counting = data.overview.study.searches if not noted or noted[-1].unit == unit else 1
+        sides = [[one for one in side if data.unit_of(one.seed) < counting] for side in sides]
+    runs = [run for run in noted if run.unit == unit]
     if not all(sides) or not runs or runs[-1].asked != "auto":
         return sides
     last = min(side[-1].seed for side in sides)

@@ -2,8 +2,10 @@
 
 import pytest
 
+from hw2tune.records.environment import add_run
 from hw2tune.records.overview import read_overview
 from hw2tune.replication.rounds import SeedCount
+from hw2tune.report.claims import claims
 from hw2tune.report.compare import _pair
 from hw2tune.report.doctor.examine import examine
 from hw2tune.report.figures.forest import forest_table
@@ -52,6 +54,22 @@ def test_claims_compare_the_winners_of_arms_on_common_seeds(tmp_path, monkeypatc
     assert "In all, 6 trials (6 complete) had 6 epochs." in methods
     assert "Each arm (l2 and no-l2) was searched 1 time, on the same budget and seeds." in methods
     assert not [recipe for recipe in recipes(results.data) if recipe.section == "search"]
+
+
+def test_searches_that_the_study_has_no_more_are_no_evidence_and_many_seeds_are_no_searches(tmp_path, monkeypatch):
+    def first_claim(place, **overrides):
+        run(place, Executor(), WITH_MORE, overrides=overrides)
+        return claims(read_study_data(StudyFolder(place / "results" / "sides")))[0]
+
+    folder = reported(tmp_path, monkeypatch, 3, 2).data.overview.folder
+    add_run(folder, print, seeds={"replicates": [1, 2, 21, 22, 41, 42]}, replicates={"asked": 3, "each": 2})
+    assert first_claim(tmp_path, searches=2).evidence.seeds == (1, 21)
+    assert first_claim(tmp_path, searches=1).verdict == "missing", "three winners are no side of a claim"
+    more = tmp_path / "more"
+    more.mkdir()
+    folder = reported(more, monkeypatch, 1, 22).data.overview.folder
+    add_run(folder, print, seeds={"replicates": [*range(1, 23)]}, replicates={"asked": 22, "each": 0})
+    assert first_claim(more, searches=2).evidence.seeds == (1,), "seeds 21 and 22 are of the first search"
 
 
 def test_with_several_searches_each_gives_one_difference_and_the_sentence_counts_searches(tmp_path, monkeypatch):
