@@ -12,7 +12,7 @@ from hw2tune.records.evaluation import Evaluation
 from hw2tune.study.objectives import objective_of
 from hw2tune.study.schema import TUNED
 from hw2tune.study.splits import split_of_seed, split_seed
-from hw2tune.text.numbers import counted, measured, percent
+from hw2tune.text.numbers import counted, measured, percent, percent_interval
 from hw2tune.text.plain import markdown_table
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def accuracy_words(model: TrainedModel) -> str:
     text = f"{percent(one.accuracy)} of {one.total:,} test images"
     if summary.low is None or summary.high is None:
         return f"{text}, a single run"
-    mean = f"{percent(summary.mean)} (95 % interval {100 * summary.low:.2f} to {100 * summary.high:.2f})"
+    mean = f"{percent(summary.mean)} (95 % interval {percent_interval(summary.low, summary.high)})"
     return f"{text}; the mean of {counted(summary.n, 'seed')} is {mean}"
 
 
@@ -122,7 +122,7 @@ def _scores(model: TrainedModel) -> Iterable[tuple[str, str]]:
             yield "interval", "none: a single run"
         else:
             assert model.replicate is not None, "it has an accuracy"
-            mean = f"{percent(summary.mean)}, 95 % interval {100 * summary.low:.2f} to {100 * summary.high:.2f}"
+            mean = f"{percent(summary.mean)}, 95 % interval {percent_interval(summary.low, summary.high)}"
             yield f"test accuracy of {model.replicate.variant}, mean of {counted(summary.n, 'seed')}", mean
         if one.loss is not None:
             yield "test loss", measured(one.loss, "test_loss")

@@ -39,8 +39,8 @@ def percent(fraction: Any) -> str:
 
 
 def percent_interval(low: Any, high: Any) -> str:
-    """An interval of fractions, in percent: `94.20 to 95.95`."""
-    return DASH if missing(low) or missing(high) else f"{100 * low:.2f} to {100 * high:.2f}"
+    """An interval of fractions, in percent: `94.20 to 95.95`; no fraction is below 0 or above 1."""
+    return DASH if missing(low) or missing(high) else f"{100 * max(low, 0):.2f} to {100 * min(high, 1):.2f}"
 
 
 def objective_value(value: Any, objective: str, otherwise: str = DASH) -> str:

@@ -2,7 +2,15 @@ from __future__ import annotations
 
 import pytest
 
-from hw2tune.text.numbers import changed_words, listed, points, scientific, two_digits, weight_decay_words
+from hw2tune.text.numbers import (
+    changed_words,
+    listed,
+    percent_interval,
+    points,
+    scientific,
+    two_digits,
+    weight_decay_words,
+)
 
 
 @pytest.mark.parametrize(
@@ -11,6 +19,11 @@ from hw2tune.text.numbers import changed_words, listed, points, scientific, two_
 )
 def test_points_are_signed_and_never_round_a_difference_away(fraction: float, words: str) -> None:
     assert points(fraction) == words
+
+
+def test_an_interval_of_an_accuracy_ends_where_accuracies_do() -> None:
+    assert percent_interval(0.942, 0.9595) == "94.20 to 95.95"
+    assert percent_interval(-0.12, 1.4125) == "0.00 to 100.00"  # of two seeds
 
 
 @pytest.mark.parametrize(
