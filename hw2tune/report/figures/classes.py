@@ -99,7 +99,7 @@ def _draw_confused_pairs(shown: Shown, names: Sequence[str]) -> Drawing:
     axes.set_yticks(range(len(pairs)), labels)
     axes.invert_yaxis()
     axes.grid(False, axis="y")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.set_xlabel("test images")
     true, said = pairs[0]
     return Drawing(

@@ -94,7 +94,7 @@ def draw_curves(data: StudyData, quantity: Quantity, below: str = VALIDATION) ->
         if quantity == "loss" and study.loss == "double_softmax":
             axes.axhline(DOUBLE_SOFTMAX_MINIMUM, color=GREY, linestyle=":", linewidth=1.2)
     panels[1].set_xlabel("epoch")
-    panels[1].xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
+    panels[1].xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10], min_n_ticks=1))
     unit = f"loss (nats per image):\n{LOSSES[study.loss]}" if quantity == "loss" else "accuracy (%)"
     figure.supylabel(unit)
     legend(figure, _legend(data, quantity, published, broken), columns=2)

@@ -84,7 +84,7 @@ def draw_history(data: StudyData) -> Drawing:
         handles.append(marker(state_look(state), state + without))
     places = [(p.label, p.number, objective.scale * p.value) for p in table if p.value is not None]
     axes.set(xlabel="trial number", ylabel=f"best {objective.axis} of the trial")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     legend(figure, handles + ring_references(axes, places, study), columns=3)
     best = table[-1].best
     assert best is not None  # one has a value

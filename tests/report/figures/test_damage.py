@@ -167,6 +167,16 @@ def test_an_empty_validation_split_leaves_its_panel_empty(fresh: Path) -> None:
     assert [text.get_text() for text in drawing.figure.axes[1].texts] == ["not measured: no images"]
 
 
+def test_curves_of_one_epoch_have_it_as_their_only_tick(fresh: Path) -> None:
+    for variant in ("baseline", "l2", "tuned", "tuned-no-l2"):
+        for seed in (0, 1):
+            change_replicate(fresh, variant, seed, lambda one: one.update(epochs=one["epochs"][:1]))
+    drawing = draw(read_study_data(StudyFolder(fresh)), "learning-curves")["learning-curves"]
+    assert isinstance(drawing, Drawing)
+    (low, high), ticks = drawing.figure.axes[1].get_xlim(), drawing.figure.axes[1].get_xticks()
+    assert [tick for tick in ticks if low <= tick <= high] == [1]
+
+
 def test_a_class_that_is_never_predicted_is_named(fresh: Path) -> None:
     def never_seven(arrays: dict[str, Any]) -> None:
         arrays["predicted"][arrays["predicted"] == 7] = 1
