@@ -212,7 +212,7 @@ def test_the_card_says_what_it_is_how_good_and_where_from(digits, tmp_path):
     exported = hw2tune.export_model("small", tmp_path / "my model.safetensors", results_dir=digits[0])
     card, data = exported.card.read_text(), digits[1]
     variants = hw2tune.read_study("small", results_dir=digits[0]).variants.set_index("variant").loc["tuned"]
-    interval = f"{100 * variants.test_low:.2f} to {100 * variants.test_high:.2f}"
+    interval = f"{100 * max(variants.test_low, 0):.2f} to {100 * min(variants.test_high, 1):.2f}"  # of two seeds
     own = exported.model.replicate.chosen.accuracy
     for words in (
         f"test accuracy of these weights, 500 images | {100 * own:.2f} %",
