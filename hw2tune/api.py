@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
+from hw2tune.errors import StudyFolderError
 from hw2tune.events import Listener, Listeners, ReportWritten, StudyStarted
 from hw2tune.execution import cleaning
 from hw2tune.execution.request import Connection, Request, resolve
@@ -111,7 +112,13 @@ def doctor(name: str, *, results_dir: str | Path = "ray_results") -> list[Findin
     from hw2tune.report.study_data import read_study_data
 
     folder = reading_study(results_dir, name)
-    return examine(read_study_data(folder), test_reads(folder.root.parent))
+    data = read_study_data(folder)
+    if not data.overview.every_finished:
+        raise StudyFolderError(
+            f"{folder.root}: no trial of `{folder.name}` has finished, so there is nothing to examine; "
+            f"`hw2tune study {folder.study_name}` runs it"
+        )
+    return examine(data, test_reads(folder.root.parent))
 
 
 def list_studies(*, results_dir: str | Path = "ray_results") -> tuple[list[StudyResult], dict[str, str]]:

@@ -84,7 +84,7 @@ def compute(
         claims=pairs,
         race_sentence=race_sentence(data),
         optimism=optimism(data),
-        findings=examine(data),
+        findings=examine(data, judged=pairs),
         rungs=rungs(data.overview),
         tables={
             "variants": variants_table(data),

@@ -87,8 +87,8 @@ def test_with_several_searches_each_gives_one_difference_and_the_sentence_counts
     assert "$n$ counts seeds, or searches of each side" in claims_tex([results])
     assert second.sentence.startswith("Undecided: l2 instead of l2-weight_decay-0 changes test accuracy by")
     found = [one for one in examine(results.data) if one.check == "seeds"]
-    assert found[0].finding.startswith("Too few searches for any verdict: l2 against no-l2 has 4, ")
-    assert found[0].remedy == "Search more: `hw2tune study sides --searches 5 --summarize` or more."
+    assert found[0].finding.startswith("Too few searches for a verdict: l2 against no-l2 has 4, ")
+    assert found[0].remedy == "Add searches: `hw2tune study sides --searches 8 --summarize`."
     assert third.verdict != "same configuration", "what holds of one search need not hold of the next"
     compared = _pair(results.data, results.data, "l2")
     assert (compared.evidence.unit, compared.evidence.seeds) == ("search", (1, 21, 41, 61))

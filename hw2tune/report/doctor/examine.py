@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from hw2tune.records.overview import Overview
 from hw2tune.records.reads import TestReads
+from hw2tune.report.claims import ClaimResult, claims
 from hw2tune.report.doctor.budget import small_budget
 from hw2tune.report.doctor.findings import Finding
 from hw2tune.report.doctor.seeds import collapses, few_seeds, many_reads, overtuning
@@ -16,17 +17,20 @@ from hw2tune.report.doctor.stopping import wrong_stopping
 from hw2tune.report.study_data import StudyData
 
 
-def examine(data: StudyData, ledger: Sequence[TestReads] = ()) -> list[Finding]:
+def examine(
+    data: StudyData, ledger: Sequence[TestReads] = (), judged: Sequence[ClaimResult] | None = None
+) -> list[Finding]:
     """Return the findings on a study: first on its search, or on each of its arms' searches, then on its replicates.
 
-    `ledger` is of test reads.
+    `ledger` is of test reads, `judged` are the study's claims if they are known.
     """
+    judged = claims(data) if judged is None else judged
     return [
         *(one for each in data.overview.searches for one in _of_search(data, each)),
         *([] if data.overview.searches else search_findings(data)),
-        *collapses(data),
+        *collapses(data, judged),
         *overtuning(data),
-        *few_seeds(data),
+        *few_seeds(data, judged),
         *many_reads(data, ledger),
     ]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from functools import partial
 
@@ -10,10 +9,12 @@ import numpy as np
 
 from hw2tune.inference.evidence import UNITS
 from hw2tune.inference.power import smallest_difference
-from hw2tune.inference.statistics import ALPHA, summarize
+from hw2tune.inference.statistics import summarize
+from hw2tune.records.environment import replicates_runs
 from hw2tune.records.reads import WARNING, WAY_OUT, TestReads
 from hw2tune.records.replicates import Replicate
 from hw2tune.records.trials.states import COMPLETE, DIVERGED, RANKED
+from hw2tune.report.claims import ClaimResult, rule_of
 from hw2tune.report.doctor import thresholds as limit
 from hw2tune.report.doctor.findings import Finding
 from hw2tune.report.study_data import StudyData
@@ -22,50 +23,31 @@ from hw2tune.study.schema import TUNED
 from hw2tune.text.numbers import counted, listed, measured, percent, sentence
 
 
-def collapses(data: StudyData) -> Iterator[Finding]:
-    """Yield the variants of which seeds diverged, stayed at chance, or fell far below the median of the others."""
-    for variant in data.variants:
-        replicates = data.of(variant)
-        diverged = [one.seed for one in replicates if one.state == DIVERGED]
-        fell = fallen(replicates, chance_level(data, variant))
-        if not diverged and not fell:
+def collapses(data: StudyData, claims: Sequence[ClaimResult]) -> Iterator[Finding]:
+    """Yield the variants that diverged or collapsed on some seeds, by the rule of the claims' verdicts."""
+    failed = {name: {one.seed for one in data.of(name) if one.state == DIVERGED} for name in data.variants}
+    for claim in claims:
+        if claim.evidence is not None:
+            failed[claim.variant] |= {*claim.evidence.failed_seeds[0]}
+            failed[claim.against] |= {*claim.evidence.failed_seeds[1]}
+    for variant, seeds in failed.items():
+        if not seeds:
             continue
-        tested = {one.seed: one.chosen.accuracy for one in replicates if one.chosen}
-        parts = [f"seed {seed} has {percent(tested[seed])}" for seed in fell]
-        parts += [f"seed {seed} diverged" for seed in diverged]
+        tested = {one.seed: one.chosen.accuracy for one in data.of(variant) if one.chosen}
+        parts = [
+            f"seed {seed} has {percent(tested[seed])}" if seed in tested else f"seed {seed} diverged"
+            for seed in sorted(seeds)
+        ]
         parts += [f"the median is {percent(np.median([*tested.values()]))}"] if tested else []
         yield Finding(
             check="collapse",
-            finding=f"{variant} collapsed on {len(fell) + len(diverged)} of {counted(len(replicates), 'seed')}.",
-            evidence=f"{listed(parts)[:1].upper()}{listed(parts)[1:]}.",
+            finding=f"{variant} diverged or collapsed on {len(seeds)} of {counted(len(data.of(variant)), 'seed')}.",
+            evidence=f"{sentence(listed(parts))}.",
             remedy=(
-                "Report the share of seeds that collapse with the mean, and look for a more stable configuration: a "
-                "smaller learning rate, a warm-up or `gradient_clip`."
+                "Report the share of these seeds with the mean, and look for a more stable configuration: a smaller "
+                "learning rate, a warm-up or `gradient_clip`."
             ),
         )
-
-
-def chance_level(data: StudyData, variant: str) -> float:
-    """Return the test accuracy of always answering the most frequent class; 0 if no predictions are kept."""
-    kept = (data.predictions(variant, one.seed) for one in data.of(variant))
-    labels = next((one["labels"] for one in kept if one), None)
-    return 0.0 if labels is None else float(np.bincount(labels).max() / len(labels))
-
-
-def fallen(replicates: Sequence[Replicate], chance: float = 0.0) -> list[int]:
-    """Return the seeds whose test accuracy is not above chance, or far below the median.
-
-    Far is by deviations and by errors of the images, and not told from few seeds.
-    """
-    tested = [(one.seed, one.chosen) for one in replicates if one.chosen and one.state == COMPLETE]
-    if len(tested) < limit.FEWEST_SEEDS:
-        return [seed for seed, chosen in tested if chosen.accuracy <= chance]
-    values = np.array([chosen.accuracy for _, chosen in tested])
-    middle = float(np.median(values))
-    deviation = 1.4826 * float(np.median(np.abs(values - middle)))
-    error = math.sqrt(middle * (1 - middle) / tested[0][1].total)
-    drop = max(limit.COLLAPSE_DEVIATIONS * deviation, limit.COLLAPSE_ERRORS * error)
-    return [seed for (seed, _), value in zip(tested, values, strict=True) if value <= chance or value < middle - drop]
 
 
 def overtuning(data: StudyData) -> Iterator[Finding]:
@@ -109,34 +91,35 @@ def _best_value(replicate: Replicate, objective: str, direction: str) -> float |
     return None if best is None else values[best]
 
 
-def few_seeds(data: StudyData) -> Iterator[Finding]:
-    """Yield the claims with too few common seeds, searches or splits for a verdict on all but enormous differences."""
-    claims = data.overview.study.claims
-    numbers: dict[str, int] = {}
-    for claim in claims:
-        a, b = claim.a.variant, claim.b.variant
-        common = {one.seed for one in data.of(a)} & {one.seed for one in data.of(b)}
-        n = len({*map(data.unit_of, common)})
-        numbers |= {f"{a} against {b}": n} if n else {}
-    smallest = partial(smallest_difference, sd=1.0, alpha=ALPHA / max(1, len(claims)), fixed=True)
-    few = {pair: n for pair, n in numbers.items() if smallest(n) > limit.DETECTABLE}
+def few_seeds(data: StudyData, claims: Sequence[ClaimResult]) -> Iterator[Finding]:
+    """Yield the open claims with too few seeds, searches or splits for a verdict on all but enormous differences.
+
+    None if "auto" stopped before its largest number: it took more seeds for useless, and would not train them.
+    """
+    rule, runs = rule_of(data), replicates_runs(data.environment)
+    open_ = [(one, one.result.n) for one in claims if one.result and not one.result.decided]
+    if runs and runs[-1].asked == "auto":
+        open_ = [(one, n) for one, n in open_ if n >= (runs[-1].most or 0)]
+    shown = partial(smallest_difference, sd=1.0, alpha=rule.alpha)
+    few = [(one, n) for one, n in open_ if shown(n, fixed=rule.fixed is not None) > limit.DETECTABLE]
     if not few:
         return
+    enough = next(n for n in range(2, 1000) if shown(n, fixed=False) <= limit.DETECTABLE)
     (unit, each), units = data.family, UNITS[data.family[0]]
-    enough = next(n for n in range(2, 100) if smallest(n) <= limit.DETECTABLE)
-    remedy = {
-        "seed": f"Train more: `hw2tune summarize {data.name} --replicates {enough}` or more.",
-        "search": f"Search more: `hw2tune study {data.name} --searches {enough} --summarize` or more.",
-        "split": f"Train more: `hw2tune summarize {data.name} --replicates {each} --splits {enough}` or more.",
+    pairs = [f"{one.pair} has {n}" for one, n in few]
+    command = {
+        "seed": f"summarize {data.name} --replicates auto --most {max(enough, data.overview.study.max_replicates)}",
+        "search": f"study {data.name} --searches {enough} --summarize",
+        "split": f"summarize {data.name} --replicates {each} --splits {enough}",
     }[unit]
     yield Finding(
         check="seeds",
-        finding=f"Too few {units} for any verdict: {listed([f'{pair} has {n}' for pair, n in few.items()])}.",
+        finding=f"Too few {units} for a verdict: {listed(pairs)}.",
         evidence=(
-            f"With {counted(len(claims), 'claim')} to correct for, fewer than {enough} {units} detect only differences "
-            f"beyond {limit.DETECTABLE:g} standard deviations (80 % power)."
+            f"With {counted(rule.claims, 'claim')} to correct for and a look before, fewer than {enough} {units} show "
+            f"only differences beyond {limit.DETECTABLE:g} standard deviations (80 % power)."
         ),
-        remedy=remedy,
+        remedy=f"Add {units}: `hw2tune {command}`.",
     )
 
 

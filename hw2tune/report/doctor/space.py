@@ -16,7 +16,7 @@ from hw2tune.report.study_data import StudyData
 from hw2tune.study.hyperparameters import HYPERPARAMETERS, Value, is_number
 from hw2tune.study.schema import Study
 from hw2tune.study.space import Choice, Interval
-from hw2tune.text.numbers import counted, scientific
+from hw2tune.text.numbers import DASH, counted, scientific
 from hw2tune.text.plain import value_text
 
 
@@ -181,6 +181,15 @@ def chance_level(data: StudyData) -> float | None:
 def bad_zones(data: StudyData) -> Iterator[Finding]:
     """Yield the part of the space in which trials diverge, and the one in which they stay at chance."""
     study, rows = data.overview.study, drawn(data)
+    if data.overview.all_failed:
+        every, last = data.overview.finished, data.overview.finished[-1]
+        yield Finding(
+            check="failures",
+            finding="Every trial failed.",
+            evidence=f"{counted(len(every), 'trial')}, the last one {last.state}: {last.reason or DASH}.",
+            remedy=f"Correct the cause, and {ANEW}.",
+        )
+        return
     if zone := worst_zone(study, rows, _failed, limit.DIVERGED_SHARE):
         yield _finding(study, zone, rows, _failed, "diverging corner", "diverges or runs out of memory")
     rows, level = [row for row in rows if not _failed(row)], chance_level(data)
@@ -189,7 +198,14 @@ def bad_zones(data: StudyData) -> Iterator[Finding]:
         def dead(row: TrialRow) -> bool:
             return row.value is not None and row.value <= level
 
-        if zone := worst_zone(study, rows, dead, limit.DEAD_SHARE):
+        if len(rows) >= limit.FEWEST_IN_ZONE and all(map(dead, rows)):
+            yield Finding(
+                check="dead zone",
+                finding=f"Every trial stays at chance (at most {100 * level:.1f} %).",
+                evidence=f"{counted(len(rows), 'drawn trial')}.",
+                remedy=f"Check the labels of the images, move the ranges in [space], and {ANEW}.",
+            )
+        elif zone := worst_zone(study, rows, dead, limit.DEAD_SHARE):
             yield _finding(study, zone, rows, dead, "dead zone", f"stays at chance (at most {100 * level:.1f} %)")
 
 

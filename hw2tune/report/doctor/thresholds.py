@@ -20,13 +20,6 @@ FEWEST_IN_ZONE = 4
 FALSE_ZONE = 0.01
 CHANCE_ERRORS = 3.0  # standard errors of the validation images above 1/classes that still are chance
 
-# Replicates. A collapse lies 3 normal standard deviations (1.4826 MAD) below the median, the usual rule for outliers.
-# With five seeds that rule alone is broken in several of a hundred sound variants, so the drop must also exceed three
-# standard errors of the test images, which images alone do not explain. Below five seeds a MAD says nothing.
-COLLAPSE_DEVIATIONS = 3.0
-COLLAPSE_ERRORS = 3.0
-FEWEST_SEEDS = 5
-
 # Overtuning. The best of many values always falls; it matters if the search's value lies above the 95 % interval of
 # the fresh seeds and at least half of the promised gain over the best reference was luck.
 LOST_GAIN = 0.5
