@@ -163,8 +163,8 @@ def _for_this_claim(data: StudyData, variant: str, against: str) -> list[list[Re
 def _accuracy_only(data: StudyData) -> str:
     wanted = data.overview.study.objective_spec.on_test
     return (
-        f"An earlier version tested these replicates, for accuracy only; `hw2tune summarize {data.name}` tests them in "
-        f"{wanted}, and trains nothing."
+        f"An earlier version tested these replicates, for accuracy only; `hw2tune summarize {data.called}` tests them "
+        f"in {wanted}, and trains nothing."
     )
 
 

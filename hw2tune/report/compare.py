@@ -187,7 +187,7 @@ def _notes(a: StudyData, b: StudyData) -> Iterator[str]:
         yield "the code of the network, or of what it imports, differs"
     for data in (a, b):
         if not any(each.chosen for each in data.replicates):
-            yield f"{data.name} has no replicates, so nothing is tested; `hw2tune summarize {data.name}` trains them"
+            yield f"{data.name} has no replicates, so nothing is tested; `hw2tune summarize {data.called}` trains them"
         if data.overview.state != "complete":
             yield f"{data.name} is {data.overview.state}: what it has found may change"
 

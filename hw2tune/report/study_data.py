@@ -63,6 +63,11 @@ class StudyData:
         return self.overview.study.name
 
     @property
+    def called(self) -> str:
+        """Name in commands: of an arm's search with its study's, as `mnist-l2/no-l2`."""
+        return self.overview.folder.name
+
+    @property
     def label(self) -> str:
         """The label of the images, or the data set's name before anything was trained on it."""
         return self.dataset.label if self.dataset else self.overview.study.dataset
@@ -172,13 +177,13 @@ def read_study_data(folder: StudyFolder, known: Overview | None = None) -> Study
     if mixed:
         notes.append(
             f"Replicates of {listed(mixed)} are of several winners, and which ones count is not known: they are "
-            f"omitted; `hw2tune summarize {data.name}` tests those that are missing."
+            f"omitted; `hw2tune summarize {data.called}` tests those that are missing."
         )
     winner, complete = data.winner, study.complete
     if winner and any(identity(complete(one.params)) != identity(complete(winner.params)) for one in data.of(TUNED)):
         notes.append(
             f"The race was won by trial #{winner.trial}, but the replicates of {TUNED} are of another configuration, "
-            f"as a run was interrupted in between; the race is omitted, and `hw2tune summarize {data.name}` goes on."
+            f"as a run was interrupted in between; the race is omitted, and `hw2tune summarize {data.called}` goes on."
         )
         data = replace(data, race=None)
     return replace(data, damaged=notes)
@@ -214,18 +219,19 @@ def _omitted(data: StudyData, blind: list[Replicate], usable: list[Replicate]) -
 
 def _changed_images(data: StudyData) -> Iterator[str]:
     """The images that an earlier version scaled each by its own largest pixel, or that changed between two runs."""
+    study = data.overview.folder.study_name
     for note in data.dataset.notes if data.dataset and data.dataset.white is None else []:
         if note.endswith(("of 16 bits, scaled to 8", "of floating-point numbers, scaled to 8 bits")):
             yield (
                 f"{note}: version 0.1 scaled each by its own largest pixel, so dark and bright images may have "
-                f"changed places; `hw2tune study {data.name} --fresh` trains on one scale for all."
+                f"changed places; `hw2tune study {study} --fresh` trains on one scale for all."
             )
     noted = [run.get("data", {}).get("checksum") for run in data.environment]
     checksums = dict.fromkeys(short(one) for one in noted if one and isinstance(one, str))
     if len(checksums) > 1:
         yield (
             f"The images changed between two runs of this study (checksums {listed([*checksums])}), which version 0.1 "
-            f"did not notice: its results mix both; `hw2tune study {data.name} --fresh` starts over."
+            f"did not notice: its results mix both; `hw2tune study {study} --fresh` starts over."
         )
 
 
@@ -247,7 +253,7 @@ def _damaged(data: StudyData, place: ReplicatesFolder) -> list[str]:
     if os.path.lexists(place.current) and read_record(place.current, Current) is None:
         notes.append(
             "`replicates/current.json` is damaged: which replicates count is not known, and all that are there are "
-            f"shown; `hw2tune summarize {data.name}` writes it anew."
+            f"shown; `hw2tune summarize {data.called}` writes it anew."
         )
     elif data.race is None and read_race(place) and not os.path.lexists(place.race):
         notes.append("The race in `replicates/current.json` is damaged, and omitted.")

@@ -1,5 +1,7 @@
 """The report of a study with arms: claims about winners, or about searches, and one row per search."""
 
+from dataclasses import replace
+
 import pytest
 
 from hw2tune.records.environment import add_run
@@ -10,10 +12,12 @@ from hw2tune.report.compare import _pair
 from hw2tune.report.doctor.examine import examine
 from hw2tune.report.figures.forest import forest_table
 from hw2tune.report.figures.recipes import recipes
+from hw2tune.report.page.learned import doctor_blocks
 from hw2tune.report.page.opening import basis_facts
 from hw2tune.report.page.sections import search_blocks
 from hw2tune.report.paper.claims_table import claims_tex
 from hw2tune.report.paper.methods import methods_tex
+from hw2tune.report.paper.numbers import numbers_tex
 from hw2tune.report.results import compute
 from hw2tune.report.study_data import read_study_data
 from hw2tune.report.variance import repeat_next, variances
@@ -70,6 +74,18 @@ def test_searches_that_the_study_has_no_more_are_no_evidence_and_many_seeds_are_
     folder = reported(more, monkeypatch, 1, 22).data.overview.folder
     add_run(folder, print, seeds={"replicates": [*range(1, 23)]}, replicates={"asked": 22, "each": 0})
     assert first_claim(more, searches=2).evidence.seeds == (1,), "seeds 21 and 22 are of the first search"
+
+
+def test_an_arm_is_called_in_commands_and_papers_as_commands_take_it(tmp_path, monkeypatch):
+    arms = reported(tmp_path, monkeypatch, 1, 2).data.overview.folder.arms
+    both = [compute(read_study_data(StudyFolder(arms / name))) for name in ("l2", "no-l2")]
+    (findings,) = doctor_blocks(both[0])
+    assert findings.caption.endswith("`hw2tune doctor sides/l2`.")
+    assert r"\newcommand{\sidesNoLTwoTrials}{3}" in numbers_tex(both)
+    text = claims_tex(both)
+    assert r"\emph{sides/l2} (" in text and r"\emph{sides/no-l2} (" in text
+    bare = [replace(one, claims=[]) for one in both]
+    assert claims_tex(bare).count(r"no claim & -- & -- & -- & -- \\") == 2
 
 
 def test_with_several_searches_each_gives_one_difference_and_the_sentence_counts_searches(tmp_path, monkeypatch):

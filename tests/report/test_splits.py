@@ -145,8 +145,8 @@ def test_limits_and_texts_say_that_the_split_was_measured(trained):
     methods = methods_tex([results])
     assert "3 further splits of the same images, drawn alike by split seeds 1, 2 and 3" in methods
     assert "The number of splits (3) was fixed before any was trained." in methods
-    (finding,) = few_seeds(results.data)
-    assert finding.finding.startswith("Too few splits for any verdict: l2 against baseline has 3")
+    (finding,) = few_seeds(results.data, results.claims)
+    assert finding.finding.startswith("Too few splits for a verdict: l2 against baseline has 3")
     assert "--replicates 2 --splits " in finding.remedy
 
 

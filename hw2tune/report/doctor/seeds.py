@@ -108,9 +108,9 @@ def few_seeds(data: StudyData, claims: Sequence[ClaimResult]) -> Iterator[Findin
     (unit, each), units = data.family, UNITS[data.family[0]]
     pairs = [f"{one.pair} has {n}" for one, n in few]
     command = {
-        "seed": f"summarize {data.name} --replicates auto --most {max(enough, data.overview.study.max_replicates)}",
-        "search": f"study {data.name} --searches {enough} --summarize",
-        "split": f"summarize {data.name} --replicates {each} --splits {enough}",
+        "seed": f"summarize {data.called} --replicates auto --most {max(enough, data.overview.study.max_replicates)}",
+        "search": f"study {data.called} --searches {enough} --summarize",
+        "split": f"summarize {data.called} --replicates {each} --splits {enough}",
     }[unit]
     yield Finding(
         check="seeds",

@@ -121,7 +121,7 @@ def _no_replicates(results: StudyResults) -> str:
     value = objective_value(best.value, overview.study.objective)
     return (
         f"Nothing to claim yet: the best of {ended} reached {value} {overview.study.objective_spec.label}, in one run. "
-        f"`hw2tune summarize {results.data.name}` trains the replicates that a claim rests on."
+        f"`hw2tune summarize {results.data.called}` trains the replicates that a claim rests on."
     )
 
 

@@ -63,7 +63,9 @@ def _rows(results: StudyResults, *, named: bool, mixed: bool) -> Iterator[str]:
     if named:
         size = f", {data.dataset.sizes.get('test', 0):,} test images" if data.dataset else ""
         yield r"\addlinespace"
-        yield rf"\multicolumn{{5}}{{@{{}}l}}{{\emph{{{tex(data.name)}}} ({tex(data.label)}{size})}} \\"
+        yield rf"\multicolumn{{5}}{{@{{}}l}}{{\emph{{{tex(data.called)}}} ({tex(data.label)}{size})}} \\"
+        if not results.claims:
+            yield rf"no claim & {EMPTY} & {EMPTY} & {EMPTY} & {EMPTY} \\"
     for claim in results.claims:
         shown, bold = numbers_of(claim), claim.verdict in (BETTER, WORSE)
         interval = f"{signed(shown.low)} to {signed(shown.high)}" if shown.low else EMPTY

@@ -47,7 +47,7 @@ def methods_tex(every: Sequence[StudyResults]) -> str:
     """Return the paragraphs of each study, then those that all share."""
     parts = [ABOUT]
     for results in every:
-        of = f" ({tex(results.data.name)})" if len(every) > 1 else ""
+        of = f" ({tex(results.data.called)})" if len(every) > 1 else ""
         for title, write in _PARAGRAPHS.items():
             if text := " ".join(write(results)):
                 parts.append(f"\\paragraph{{{title}{of}.}}\n{text}\n")
@@ -175,7 +175,7 @@ def _race(results: StudyResults) -> Iterator[str]:
 def _seeds(results: StudyResults) -> Iterator[str]:
     data = results.data
     if not data.replicates:
-        yield f"No replicate of {tex(data.name)} was trained, so nothing was tested."
+        yield f"No replicate of {tex(data.called)} was trained, so nothing was tested."
         return
     groups: dict[tuple[int, ...], list[str]] = {}
     for name in data.variants:
@@ -239,7 +239,10 @@ def _space_table(data: StudyData) -> str:
     study = data.overview.study
     searched = [("", study.space), *((f", arm {arm}", entries) for arm, entries in study.arms.items())]
     rows = [rf"{tex(label_of(name) + of)} & {_range(one)} \\" for of, space in searched for name, one in space.items()]
-    columns, caption = r"{@{}l>{\raggedright\arraybackslash}p{0.66\linewidth}@{}}", f"Search space of {tex(data.name)}."
+    columns, caption = (
+        r"{@{}l>{\raggedright\arraybackslash}p{0.66\linewidth}@{}}",
+        f"Search space of {tex(data.called)}.",
+    )
     label = f"tab:space-{file_stem(data.overview.folder.name)}"
     return booktabs(r"Hyperparameter & Values \\", rows, columns, caption=caption, label=label)
 

@@ -23,8 +23,8 @@ def numbers_tex(every: Sequence[StudyResults]) -> str:
     """Return the commands of all studies, each with its meaning as a comment."""
     names, studies, lines = Names(), Names(), list[str]()
     for results in every:
-        study = studies.unique(results.data.name)
-        lines += ["", comment(f"The study {results.data.name}")]
+        study = studies.unique(results.data.called)
+        lines += ["", comment(f"The study {results.data.called}")]
         for words, value, meaning in _numbers(results):
             lines.append(rf"\newcommand{{\{names.unique(study, *words)}}}{{{value}}} {comment(meaning)}")
     return _ABOUT + "\n".join(lines) + "\n"

@@ -18,7 +18,7 @@ def verdicts(every: Sequence[StudyResults]) -> Iterator[str]:
         studies = [one for one in every if (rule_of(one.data).fixed is None) is several]
         if not studies:
             continue
-        of = f" of {tex(listed([one.data.name for one in studies]))}" if len(studies) < len(every) else ""
+        of = f" of {tex(listed([one.data.called for one in studies]))}" if len(studies) < len(every) else ""
         unit, units = (
             " or ".join(dict.fromkeys(words[one.data.family[0]] for one in studies))
             for words in ({name: name for name in UNITS}, UNITS)

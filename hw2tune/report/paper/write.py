@@ -103,9 +103,8 @@ def write_paper(folders: Sequence[StudyFolder], to: str | Path) -> PaperFiles:
             write_atomically(scratch / name, marked(name, text))
     figures = [target / "figures" / one.pdf.name for each in drawn for one in each]
     notes = [
-        f"{one.data.name} has no replicates, so no claim was tested; `hw2tune summarize {one.data.name}` trains them"
-        for one in every
-        if not one.data.replicates
+        f"{name} has no replicates, so no claim was tested; `hw2tune summarize {name}` trains them"
+        for name in (one.data.called for one in every if not one.data.replicates)
     ]
     return PaperFiles(folder=target, texts=[target / name for name in TEXTS], figures=figures, notes=notes)
 
@@ -129,7 +128,7 @@ def checklist_md(every: Sequence[StudyResults]) -> str:
 
 
 def _of_a_study(results: StudyResults) -> Iterator[str]:
-    yield f"# Checklists for {escape(results.data.name)}\n"
+    yield f"# Checklists for {escape(results.data.called)}\n"
     yield "Items are shortened; their numbers are those of the source. Files are below the study's folder.\n"
     for name, items in groupby(checklists(results), lambda one: one.checklist):
         yield from [f"## {escape(name)}\n", *map(_task, items), ""]
