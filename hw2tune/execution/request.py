@@ -56,6 +56,8 @@ def resolve(request: Request) -> Study:
     text, place = find_study(request.study, results=reading(request.results, request.study) if plain else None)
     given = {key: value for key, value in request.overrides.items() if value is not None}
     folder, file = StudyFolder(Path(place).parent), Path(place).name
+    if file == folder.study_file.name and folder.is_arm:
+        raise StudyFolderError(f"{place}: is of an arm; name its study, {folder.study_name}, which runs all of them")
     if file == folder.study_file.name and folder.has_run:  # a folder may have been copied or renamed
         given = {"name": folder.name} | given
     study = parse_study(text, place, given)

@@ -185,6 +185,9 @@ def _run_of(folder: StudyFolder, recorded: Sequence[Mapping[str, Any]]) -> dict[
 def _row(overview: Overview, number: int) -> TrialRow:
     rows, root, name = overview.rows, overview.folder.root, overview.folder.name
     row = next((row for row in rows if row.number == number), None)
+    if overview.searches:
+        arms = ", ".join(search.folder.root.name for search in overview.searches)
+        raise StudyFolderError(f"{root}: has its trials in arms; add --arm and one of {arms}")
     if row is None:
         there = f"it has {counted(len(rows), 'trial')}, from 0 on" if rows else "it has none yet"
         raise StudyFolderError(f"{root}: no trial {number}; {there}; `hw2tune status {name}` lists them")

@@ -19,6 +19,7 @@ from hw2tune.records.lock import locked, owner_of, this_process
 from hw2tune.records.overview import find_folder, read_overview
 from hw2tune.records.remote.mirror import owner_at
 from hw2tune.records.trials.states import DIVERGED
+from hw2tune.replication.rerun import rerun_trial
 from hw2tune.resources import ResourceRequest
 from hw2tune.search.driver import Assignment, EpochResult, Outcome, RunEnd
 from hw2tune.search.failures import Failure
@@ -238,6 +239,18 @@ def test_an_arm_is_found_by_its_name_behind_the_studys(tmp_path):
     assert [(one.study, one.count) for one in of_arm.found] == [("sides/no-l2", 3)]
     assert [one.count for one in cleaning.remove(of_arm).found] == [3]
     assert [(one.study, one.count) for one in cleaning.find(results, ["sides"]).found] == [("sides", 3)]
+
+
+def test_an_arms_own_file_is_no_study_and_a_trial_is_of_one_arm(tmp_path):
+    run(tmp_path, Executor())
+    results = tmp_path / "results"
+    file = results / "sides" / "arms" / "l2" / "study.toml"
+    with pytest.raises(StudyFolderError) as refusal:
+        check_study(Request(study=str(file), results=results))
+    assert str(refusal.value) == f"{file}: is of an arm; name its study, sides, which runs all of them"
+    with pytest.raises(StudyFolderError) as refusal:
+        rerun_trial("sides", 1, results_dir=results)
+    assert str(refusal.value) == f"{results / 'sides'}: has its trials in arms; add --arm and one of l2, no-l2"
 
 
 def test_an_arm_of_which_every_trial_failed_is_named(tmp_path):
