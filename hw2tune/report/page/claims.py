@@ -26,7 +26,7 @@ from hw2tune.text.numbers import (
 MOST_EPOCHS = 7  # seeds whose epochs are listed one by one
 _EACH = {
     "search": "Each is of one search: of its two winners, on fresh seeds common to both. ",
-    "split": "Each is the mean over the seeds of one split of training and validation images. ",
+    "split": "Each split of training and validation images counts with the mean over its seeds. ",
 }
 
 
