@@ -13,7 +13,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
-from hw2tune.errors import StudyFolderError
 from hw2tune.events import Listener, Listeners, ReportWritten, StudyStarted
 from hw2tune.execution import cleaning
 from hw2tune.execution.request import Connection, Request, resolve
@@ -107,18 +106,9 @@ def read_study(name: str, *, results_dir: str | Path = "ray_results") -> StudyRe
 
 def doctor(name: str, *, results_dir: str | Path = "ray_results") -> list[Finding]:
     """Examine a study: the findings on its search and its replicates, none for a healthy one. Raises Hw2tuneError."""
-    from hw2tune.records.reads import test_reads
-    from hw2tune.report.doctor.examine import examine
-    from hw2tune.report.study_data import read_study_data
+    from hw2tune.report.doctor.examine import examine_folder
 
-    folder = reading_study(results_dir, name)
-    data = read_study_data(folder)
-    if not data.overview.every_finished:
-        raise StudyFolderError(
-            f"{folder.root}: no trial of `{folder.name}` has finished, so there is nothing to examine; "
-            f"`hw2tune study {folder.study_name}` runs it"
-        )
-    return examine(data, test_reads(folder.root.parent))
+    return examine_folder(reading_study(results_dir, name))
 
 
 def list_studies(*, results_dir: str | Path = "ray_results") -> tuple[list[StudyResult], dict[str, str]]:

@@ -6,15 +6,28 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
+from hw2tune.errors import StudyFolderError
+from hw2tune.records.layout import StudyFolder
 from hw2tune.records.overview import Overview
-from hw2tune.records.reads import TestReads
+from hw2tune.records.reads import TestReads, test_reads
 from hw2tune.report.claims import ClaimResult, claims
 from hw2tune.report.doctor.budget import small_budget
 from hw2tune.report.doctor.findings import Finding
 from hw2tune.report.doctor.seeds import collapses, few_seeds, many_reads, overtuning
 from hw2tune.report.doctor.space import at_edges, bad_zones
 from hw2tune.report.doctor.stopping import wrong_stopping
-from hw2tune.report.study_data import StudyData
+from hw2tune.report.study_data import StudyData, read_study_data
+
+
+def examine_folder(folder: StudyFolder) -> list[Finding]:
+    """Read a study and return the findings on it. Raises StudyFolderError for one without a finished trial."""
+    data = read_study_data(folder)
+    if not data.overview.every_finished:
+        raise StudyFolderError(
+            f"{folder.root}: no trial of `{folder.name}` has finished, so there is nothing to examine; "
+            f"`hw2tune study {folder.study_name}` runs it"
+        )
+    return examine(data, test_reads(folder.root.parent))
 
 
 def examine(
