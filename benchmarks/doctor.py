@@ -27,6 +27,7 @@ from benchmarks.search import CONTESTANTS
 from benchmarks.search_tables import TASKS
 from hw2tune.records.arrays import npz
 from hw2tune.records.dataset import DatasetRecord
+from hw2tune.records.environment import add_run
 from hw2tune.records.evaluation import Evaluation
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.overview import read_overview
@@ -50,6 +51,7 @@ def healthy(results: Path, task: str, number: int) -> StudyFolder:
     rng = np.random.default_rng(number)
     search_in(folder, study, place, CONTESTANTS["ours"], rng, seed=number, epochs=100_000, workers=2)
     write_json(folder.datasets[0], asdict(_record(study, place.table)))  # type: ignore[attr-defined]
+    add_run(folder, print, seeds={"replicates": list(range(SEEDS))}, replicates={"asked": SEEDS, "most": None})
     overview, direction = read_overview(folder), study.direction
     rows = candidates(overview, FINALISTS)
 
