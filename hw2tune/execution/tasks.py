@@ -46,10 +46,8 @@ def train_all(
             tell(TrainingStarted(training=number, label=job.label, params=job.task.hyperparameters.as_dict()))
             if job.split not in shared:
                 shared = {job.split: ray.put((data(job.split), published))}
-            live[remote.remote(job.task, shared[job.split], capacity.threads, capacity.gpus_per_trial > 0)] = (
-                number,
-                job,
-            )
+            stream = remote.remote(job.task, shared[job.split], capacity.threads, capacity.gpus_per_trial > 0)
+            live[stream] = number, job
         ready, _ = ray.wait(list(live), num_returns=1, timeout=5)
         for stream in ready:
             number, job = live[stream]

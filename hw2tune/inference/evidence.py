@@ -19,7 +19,6 @@ COLLAPSE_DEVIATIONS = 4 * 1.4826  # median absolute deviations; the latter facto
 COLLAPSE_FROM = 5  # seeds from which far below is told
 WORTH = 0.5  # by default of the order of an accuracy's standard error: this over sqrt(test images), as a fraction
 MEANS_OVER_IMAGES = ("accuracy", "loss")
-UNITS = {"seed": "seeds", "search": "searches", "split": "splits"}  # of claims, and their plural
 LEAST_SAMPLES = 50  # of the test images, on which a metric must be a number
 
 Arrays = Mapping[str, Array]

@@ -75,7 +75,7 @@ class ReplicatesRun:
         return _family(self.unit, self.each)
 
 
-UNITS = ("seed", "search", "split")
+UNITS = {"seed": "seeds", "search": "searches", "split": "splits"}  # of claims, and their plural
 Family: TypeAlias = tuple[str, int]  # unit and seeds of each
 
 

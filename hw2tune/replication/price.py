@@ -10,7 +10,7 @@ from pathlib import Path
 
 from hw2tune.errors import Hw2tuneError
 from hw2tune.events import StudyStarted
-from hw2tune.inference.evidence import Arrays, Evidence, gather
+from hw2tune.inference.evidence import Evidence, Pair, gather
 from hw2tune.inference.power import smallest_difference
 from hw2tune.inference.statistics import ALPHA
 from hw2tune.records.environment import planned, replicates_runs, runs
@@ -144,7 +144,7 @@ def _measured(study: Study, folder: StudyFolder) -> _Spread | None:
     there = [one for one in read_replicates(place) if split_of_seed(study, one.seed) == 0]
     found = list[tuple[float, tuple[str, str]]]()
 
-    def evidence(a: str, b: str, arrays: Callable[[int], tuple[Arrays | None, Arrays | None]]) -> Evidence:
+    def evidence(a: str, b: str, arrays: Callable[[int], Pair]) -> Evidence:
         first, second = ([one for one in there if one.variant == name] for name in (a, b))
         return gather(a, first, b, second, arrays=arrays, metric=study.objective)
 

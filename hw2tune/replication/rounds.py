@@ -14,10 +14,10 @@ from typing import Any, Literal
 import numpy as np
 
 from hw2tune.errors import StudyFileError
-from hw2tune.inference.evidence import UNITS, Arrays, Evidence, gather
+from hw2tune.inference.evidence import Arrays, Evidence, gather
 from hw2tune.inference.intervals import anytime_factor
 from hw2tune.inference.verdicts import Rule, decide, futile
-from hw2tune.records.environment import Family
+from hw2tune.records.environment import UNITS, Family
 from hw2tune.records.replicates import Replicate, ReplicatesFolder, read_arrays, read_replicates
 from hw2tune.study.arms import CLAIM_SEEDS, seeds_of_claims
 from hw2tune.study.hyperparameters import Hyperparameters, identity

@@ -82,7 +82,10 @@ class Context:
 
     def trial_data(self, split: int = 0) -> TrialData:
         """Return the images of a training on a split."""
-        data = self.splits.images(split) if split and self.splits.images else self.data
+        data = self.data
+        if split:
+            assert self.splits.images is not None, "no training on a split that was not drawn"
+            data = self.splits.images(split)
         return TrialData(info=data.info, train=data.train, validation=data.validation)
 
     def started(self, *, total: int, cached: int, capacity: Capacity, claims: str = "") -> None:

@@ -7,8 +7,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from hw2tune.inference.evidence import UNITS
-from hw2tune.records.environment import ReplicatesRun, claims_of, replicates_runs, sides_of
+from hw2tune.records.environment import UNITS, ReplicatesRun, claims_of, replicates_runs, sides_of
 from hw2tune.records.replicates import race_winners
 from hw2tune.report.outputs import SUMMARY
 from hw2tune.report.sentences import amount

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 
-from hw2tune.inference.evidence import UNITS, Evidence
+from hw2tune.inference.evidence import Evidence
 from hw2tune.inference.verdicts import BETTER, SINGLE_RUN, THE_SAME, UNDECIDED, WORSE, Rule, Verdict, needed_seeds
+from hw2tune.records.environment import UNITS
 from hw2tune.study.objectives import objective_of, sign_of
 from hw2tune.text.numbers import counted, difference, listed, two_digits
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from hw2tune.inference.evidence import UNITS as PLURAL
 from hw2tune.inference.evidence import Evidence
 from hw2tune.inference.statistics import ALPHA, SAME
+from hw2tune.records.environment import UNITS
 from hw2tune.records.replicates import Race
 from hw2tune.report.claims import ClaimResult
 from hw2tune.report.study_data import StudyData
@@ -20,7 +20,7 @@ from hw2tune.study.schema import TUNED
 from hw2tune.text.numbers import difference
 
 SEEDS, SEARCHES, SPLITS = "seeds", "searches, with their seeds,", "splits, with their seeds,"
-UNITS = {"seed": SEEDS, "search": SEARCHES, "split": SPLITS}
+REPEATED = {"seed": SEEDS, "search": SEARCHES, "split": SPLITS}
 IMAGES, RACE, SPLIT = "test images", "choice by the race", "splits"
 NEXT = {
     SEEDS: "more seeds",
@@ -55,7 +55,7 @@ class Variance:
     @property
     def repeated(self) -> str:
         """The source that is repeated: seeds by themselves, or with the searches or splits whose seeds they are."""
-        return SEEDS if self.split is not None else UNITS[self.unit]
+        return SEEDS if self.split is not None else REPEATED[self.unit]
 
     @property
     def total(self) -> float:
@@ -71,7 +71,7 @@ class Variance:
         """What is to be doubled, and its part of the variance: seeds of each split, if they are the largest source."""
         if self.split is not None and self.largest == SEEDS:
             return "seeds of each split", self.parts[SEEDS]
-        return PLURAL[self.unit], self.repeats
+        return UNITS[self.unit], self.repeats
 
     def error(self, times: int = 1) -> float:
         """Return the standard error of the mean difference with so many times the repetitions to be doubled."""

@@ -21,10 +21,9 @@ class SeedsCost:
     trainings: int
     epochs: int
     seconds: float
-    smallest: (
-        float | None
-    )  # difference seen with 80 %, in the objective's unit on test images; None if it is not known,
-    # infinite if so few seeds have no verdict
+    # Difference seen with 80 %, in the objective's unit on test images; None if it is not known, infinite if so few
+    # seeds have no verdict.
+    smallest: float | None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from hw2tune.inference.evidence import UNITS
+from hw2tune.records.environment import UNITS
 from hw2tune.report.appendix.data_facts import DATASET, STUDY, Fact
 from hw2tune.report.claims import overlaps_training, rule_of
 from hw2tune.report.configurations import params_of

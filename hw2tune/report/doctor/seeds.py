@@ -7,10 +7,9 @@ from functools import partial
 
 import numpy as np
 
-from hw2tune.inference.evidence import UNITS
 from hw2tune.inference.power import smallest_difference
 from hw2tune.inference.statistics import summarize
-from hw2tune.records.environment import replicates_runs
+from hw2tune.records.environment import UNITS, replicates_runs
 from hw2tune.records.reads import WARNING, WAY_OUT, TestReads
 from hw2tune.records.replicates import Replicate
 from hw2tune.records.trials.states import COMPLETE, DIVERGED, RANKED

@@ -12,8 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
-from hw2tune.inference.evidence import UNITS, Evidence
+from hw2tune.inference.evidence import Evidence
 from hw2tune.inference.verdicts import Verdict
+from hw2tune.records.environment import UNITS
 from hw2tune.report.claims import ClaimResult, claims
 from hw2tune.report.figures.drawing import CannotDrawError, Drawing, Mark
 from hw2tune.report.figures.style import BLUE, GREY, SKY, ink, line_letters, narrow, new_figure, paper, small

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from hw2tune.inference.evidence import UNITS
+from hw2tune.records.environment import UNITS
 from hw2tune.records.trials.states import COMPLETE
 from hw2tune.report.claims import rule_of
 from hw2tune.report.page.blocks import Block, Prose, Row, Table

@@ -51,7 +51,7 @@ def doctor_blocks(results: StudyResults) -> list[Block]:
     table = Table(
         name="findings",
         title="Findings",
-        caption=f"The same in the terminal, with many test reads: `hw2tune doctor {results.data.called}`.",
+        caption=f"The terminal has the same, and counts test reads: `hw2tune doctor {results.data.called}`.",
         columns=["Check", "Finding", "Evidence", "What to do"],
         rows=rows,
     )

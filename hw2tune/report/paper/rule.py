@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from hw2tune.inference.evidence import UNITS
+from hw2tune.records.environment import UNITS
 from hw2tune.report.claims import rule_of
 from hw2tune.report.paper.latex import tex
 from hw2tune.report.results import StudyResults
