@@ -15,7 +15,7 @@ from hw2tune.study.file import shipped_studies
 pytestmark = pytest.mark.machines
 ROOT = Path(__file__).parents[1]
 COMMIT = {"hw2tune/commit.txt"} if (ROOT / ".git").exists() else set()
-DATA = {".j2", ".css", ".csv", ".typed"}  # what the package holds besides code
+DATA = {".j2", ".css", ".js", ".csv", ".bib", ".typed"}  # what the package holds besides code
 
 
 def tool(*arguments: object) -> str:
