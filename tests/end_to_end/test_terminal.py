@@ -31,7 +31,8 @@ def test_outcome_and_claims_are_printed_behind_the_display(tmp_path):
     for pattern in (
         r"trial +validation +epoch.*\nbest +#\d.*\nbaseline +#0.*\nl2 +#1.*\n",
         r"files: ray_results/tiny\nnext: .*searches on\n",
-        r"\n- L2 1e-4 changes.*\n- Tuning .*\n- In the tuned .*\nreport: ray_results/tiny/report/index.html",
+        r"\n- Single run: L2 1e-4 changes.*\n- Single run: tuning .*\n- Single run: in the tuned .*"
+        r"\nreport: ray_results/tiny/report/index.html",
     ):
         assert re.search(pattern, left), left
 
