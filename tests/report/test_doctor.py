@@ -144,8 +144,56 @@ def test_a_zone_at_chance() -> None:
 
     (found,) = bad_zones(searched(dies, trials=60))
     assert (found.check, found.hyperparameter) == ("dead zone", "learning_rate")
-    assert found.finding.startswith("Every trial with learning_rate >= 0.0")
-    assert "outside 0 of" in found.evidence
+    assert found.finding.startswith("No trial with learning_rate >= 0.0") and found.finding.endswith(" (14.0 %).")
+    assert "outside 0 of" in found.evidence and "stopped early" not in found.evidence
+
+
+def test_a_zone_at_both_ends_of_which_neither_is_beyond_chance_beside_the_other() -> None:
+    def dies(params, rng):
+        return hill(params, rng) if 6e-4 < params["learning_rate"] < 5e-3 else 0.1
+
+    data = searched(dies, trials=40)
+    rates = [row.params["learning_rate"] for row in data.overview.rows]
+    low, high = sum(rate <= 6e-4 for rate in rates), sum(rate >= 5e-3 for rate in rates)
+    alone = [stats.hypergeom.sf(k - 1, 40, low + high, k) for k in (low, high)]
+    assert min(alone) > 1e-3  # times the zones tried, far above 0.01
+    (found,) = bad_zones(data)
+    assert found.finding == "No trial with learning_rate <= 6e-4 or >= 0.0059 got beyond chance (14.0 %)."
+    assert found.evidence.startswith(
+        f"Inside {low + high} of {low + high} drawn trials, outside 0 of {40 - low - high}; "
+    )
+
+
+def test_the_other_end_of_a_zone_is_not_named_for_trials_that_are_bad_by_chance() -> None:
+    data = searched(hill, trials=60)
+    rows = sorted(data.overview.rows, key=lambda row: float(row.params["learning_rate"]))
+    bad = {0, 1, 2, 3, 10, 14, 18, 22, 26, 30, 34, *range(40, 60)}
+    rows = [replace(row, value=0.1) if at in bad else row for at, row in enumerate(rows)]
+    (found,) = bad_zones(replace(data, overview=replace(data.overview, rows=rows)))
+    assert found.finding.startswith("No trial with learning_rate >= ") and found.evidence.startswith("Inside 20 of 20 ")
+
+
+def test_a_zone_ends_at_a_reference_or_a_diverged_trial_that_got_beyond_chance() -> None:
+    def dies(params, rng):
+        return 0.1 if params["learning_rate"] > 0.01 else hill(params, rng)
+
+    data = searched(dies, trials=60)
+    rows = sorted(data.overview.rows, key=lambda row: float(row.params["learning_rate"]))
+    first = next(at for at, row in enumerate(rows) if row.value == 0.1)
+    for state, label in (("complete", "baseline"), ("diverged", "")):
+        there = [*rows[: first + 1], replace(rows[first + 1], state=state, label=label, value=0.5), *rows[first + 2 :]]
+        (found,) = (one for one in bad_zones(replace(data, overview=replace(data.overview, rows=there))))
+        assert found.evidence.startswith(f"Inside {len(rows) - first - 2} of {len(rows) - first - 2} drawn trials, ")
+
+
+def test_a_zone_says_how_many_of_its_trials_were_stopped_early() -> None:
+    def late(params, rng):
+        return [0.1, 0.9, 0.9, 0.9, 0.9] if params["learning_rate"] > 0.01 else hill(params, rng)
+
+    data = searched(late, trials=60, stop=lambda params, curve: 1 if params["learning_rate"] > 0.01 else 5)
+    number = sum(row.params["learning_rate"] > 0.01 for row in data.overview.rows)
+    (found,) = bad_zones(data)  # no trial got beyond chance, but any that was trained on would have
+    assert found.evidence.startswith(f"Inside {number} of {number} drawn trials ({number} stopped early), outside 0 ")
 
 
 def test_a_zone_inside_a_choice() -> None:
@@ -154,7 +202,7 @@ def test_a_zone_inside_a_choice() -> None:
         return 0.11 if slow else hill(params, rng)
 
     (found,) = bad_zones(searched(dies, trials=80))
-    assert found.finding.startswith("Every trial with optimizer = sgd and learning_rate <= 0.0")
+    assert found.finding.startswith("No trial with optimizer = sgd and learning_rate <= 0.0")
     assert found.remedy == (
         "Narrow the range of learning_rate, or leave optimizer = sgd out in [space], and run the study under a new "
         "name (`--name`)."
@@ -195,6 +243,7 @@ def test_a_corner_that_diverges() -> None:
 
     (found,) = bad_zones(searched(hill, trials=60, state=diverges))
     assert (found.check, found.hyperparameter) == ("diverging corner", "learning_rate")
+    assert found.finding.endswith(" diverged or ran out of memory.")
 
 
 def test_zones_are_as_large_as_all_in_them_is_bad() -> None:
@@ -378,7 +427,7 @@ def test_a_search_in_which_every_trial_fails_or_stays_at_chance() -> None:
     (found, *_) = examine(searched(hill, trials=6, state=lambda params: "diverged"))
     assert (found.finding, found.evidence) == ("Every trial failed.", "6 trials, the last one diverged: \N{EN DASH}.")
     (found, *_) = examine(searched(lambda params, rng: 0.1, trials=12))
-    assert found.finding == "Every trial stays at chance (at most 14.0 %)." and found.evidence == "12 drawn trials."
+    assert found.finding == "No drawn trial got beyond chance (14.0 %)." and found.evidence == "12 drawn trials."
 
 
 def test_a_study_without_a_trial_is_not_called_sound(tmp_path: Path) -> None:
