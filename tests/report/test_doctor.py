@@ -271,6 +271,19 @@ def test_a_rung_whose_order_says_nothing_about_the_end() -> None:
     assert rungs(data.overview)[0].correlation == pytest.approx(expected)
 
 
+@pytest.mark.parametrize(
+    ("name", "audited"), [("median", True), ("percentile", True), ("patient", False), ("none", False)]
+)
+def test_pruners_that_compare_trials_after_every_epoch_are_audited_where_rungs_would_be(
+    name: str, audited: bool
+) -> None:
+    overview = searched(noise, trials=40, seed=3).overview
+    pruner = overview.study.pruner.model_copy(update={"name": name})
+    overview = replace(overview, study=overview.study.model_copy(update={"pruner": pruner}))
+    assert [one.epoch for one in rungs(overview)] == ([1, 3] if audited else [])
+    assert len(list(wrong_stopping(overview))) == (2 if audited else 0)
+
+
 def test_the_limit_of_a_correlation_is_the_one_of_fishers_z() -> None:
     assert upper_limit(0.0, 28) == pytest.approx(np.tanh(1.96 * (1.06 / 25) ** 0.5), abs=1e-4)
 

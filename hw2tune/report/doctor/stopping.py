@@ -18,13 +18,15 @@ from hw2tune.study.objectives import sign_of
 from hw2tune.study.schema import Study
 from hw2tune.text.numbers import counted
 
-BY_RUNGS = ("halving", "asha", "hyperband")
+# Pruners that stop a trial for its place among others at an epoch. `median` and `percentile` do so after every epoch
+# from `min_epochs` on; those that would be rungs are audited. `patient` and `wilcoxon` judge whole curves.
+COMPARING = ("halving", "asha", "hyperband", "median", "percentile")
 SCHEDULE = "schedule"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rung:
-    """An epoch at which trials are stopped. References are never stopped and count in the correlation alone."""
+    """An epoch at which trials may be stopped. References are never stopped and count in the correlation alone."""
 
     epoch: int
     arrived: int
@@ -35,14 +37,14 @@ class Rung:
 
 
 def rungs(overview: Overview) -> list[Rung]:
-    """Return the rungs of a study before its last epoch; none if its pruner has no rungs."""
+    """Return the rungs of a study before its last epoch; none if its pruner does not compare trials."""
     return [_rung(overview, epoch) for epoch in rung_epochs(overview.study)]
 
 
 def rung_epochs(study: Study) -> list[int]:
     """Return the epochs of the rungs before the last epoch."""
     pruner, found = study.pruner, []
-    epoch = pruner.min_epochs if pruner.name in BY_RUNGS else study.max_epochs
+    epoch = pruner.min_epochs if pruner.name in COMPARING else study.max_epochs
     while epoch < study.max_epochs:
         found.append(epoch)
         epoch *= pruner.reduction_factor

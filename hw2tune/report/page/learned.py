@@ -59,7 +59,7 @@ def doctor_blocks(results: StudyResults) -> list[Block]:
 
 
 def stopping_blocks(results: StudyResults) -> list[Block]:
-    """Return the audit of early stopping; nothing if the pruner has no rungs or no trial came to one."""
+    """Return the audit of early stopping; nothing if the pruner does not compare trials or none came so far."""
     audit = [rung for rung in results.rungs if rung.arrived]
     wasted = behind_the_best(results.data.overview.rows)
     if not audit:
@@ -72,7 +72,7 @@ def stopping_blocks(results: StudyResults) -> list[Block]:
             name="stopping",
             title="Early stopping",
             caption=(
-                "Trials that the sampler drew, at each epoch where the pruner stops them. The rank correlation "
+                "Trials that the sampler drew, at epochs where the pruner may stop them. The rank correlation "
                 "(Spearman) is between the best values up to there and those at the end, over the trials that were "
                 "trained to the end, which the pruner chose: over all trials it would be larger." + share
             ),
