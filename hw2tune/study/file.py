@@ -9,6 +9,7 @@ from typing import Any
 
 from hw2tune.errors import StudyFileError
 from hw2tune.paths import expand
+from hw2tune.study.conditions import as_list
 from hw2tune.study.faults import checked
 from hw2tune.study.names import shipped_studies
 from hw2tune.study.notation import normal_form
@@ -138,7 +139,8 @@ def may_change(study: Study) -> dict[str, Any]:
 def differences(there: Study, here: Study) -> list[str]:
     """Return the differences of two studies, a line for each key, written `key: there -> here`.
 
-    A folder of images may lie elsewhere: the checksum of its images counts. Arms may come and go, and not change.
+    A folder of images may lie elsewhere: the checksum of its images counts. Arms may come and go, and not change. The
+    same value in other words is none: 0 and 0.0, or the values of a condition in another order.
     """
     ignoring = {"name", *MAY_CHANGE, *({"dataset"} if in_folder(there) and in_folder(here) else ())}
     both = there.arms.keys() & here.arms.keys()
@@ -146,13 +148,19 @@ def differences(there: Study, here: Study) -> list[str]:
         _flat(
             study.model_dump()
             | {"code": study.code and code_digest(study.code)}
-            | {"arms": {arm: {name: str(one) for name, one in study.arms[arm].items()} for arm in both}}
+            | {"arms": {arm: dict(study.arms[arm]) for arm in both}}
             | ({"arms": ", ".join(study.arms) or "none"} if bool(there.arms) != bool(here.arms) else {})
         )
         for study in (there, here)
     )
-    changed = sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key) and key not in ignoring)
+    same = {key for key in old.keys() & new.keys() if _meaning(key, old[key]) == _meaning(key, new[key])}
+    changed = sorted((old.keys() | new.keys()) - same - ignoring)
     return [f"{key}: {old.get(key, 'absent')} -> {new.get(key, 'absent')}" for key in changed]
+
+
+def _meaning(key: str, value: Any) -> Any:
+    """Return what two values have in common that mean the same at a key."""
+    return frozenset(as_list(value)) if ".when." in key else value
 
 
 def in_folder(study: Study) -> bool:

@@ -232,3 +232,30 @@ def test_arms_may_come_and_go_and_not_change():
     assert differences(study, study_with(a=a, b=b, c={"batch_size": 32})) == []
     assert differences(study, study_with(a=a, b={"optimizer": "adamw"})) == ["arms.b.optimizer: {sgd} -> {adamw}"]
     assert differences(parse_study(tomli_w.dumps(BASE), "s.toml"), study) == ["arms: none -> a, b"]
+
+
+def in_other_words(entry):
+    """An entry of an arm as somebody else would write it: 0 for 0.0, a list of one for a value, keys the other way."""
+    if isinstance(entry, dict):
+        return {name: in_other_words(value) for name, value in reversed(entry.items())}
+    return int(entry) if isinstance(entry, float) and entry.is_integer() else entry
+
+
+@settings(deadline=None, max_examples=15)
+@given(ARM.filter(lambda arm: not {"momentum", "beta1"} & arm.keys()))
+def test_a_study_in_other_words_is_the_same_study_and_so_are_its_arms(entries):
+    one = BASE | {"arms": {"a": entries, "z": {"schedule": "cosine"}}}
+    other = {name: in_other_words(part) for name, part in one.items()}
+    other["space"]["beta1"]["when"]["optimizer"].reverse()
+    other["space"]["momentum"]["when"] = {"optimizer": ["sgd"]}
+    other["arms"]["a"] = {
+        name: {"choices": [value]} if fixed(value) else value for name, value in other["arms"]["a"].items()
+    }
+    there, here = (parse_study(tomli_w.dumps(content), "s.toml") for content in (one, other))
+    pairs = [(there, here), *((search_of(there, arm), search_of(here, arm)) for arm in "az")]
+    assert [differences(*pair) for pair in pairs] == [[], [], []]
+
+
+def test_an_arm_that_is_another_by_less_than_is_shown_is_another_one():
+    one, other = ({"learning_rate": {"low": 1e-3, "high": high}} for high in (1e-2, 1e-2 + 1e-12))
+    assert len(differences(study_with(a=one), study_with(a=other))) == 1
