@@ -90,8 +90,10 @@ class _Run:
     deadline: float | None
     execute: Callable[..., RunEnd] | None
 
-    def search(self, results: Path, study: Study, *, fresh: bool = False, data: Dataset | None = None) -> StudyResult:
-        """Run a search in its folder; `data`, if they were checked before."""
+    def search(
+        self, results: Path, study: Study, *, fresh: bool = False, data: Dataset | None = None, sound: bool = False
+    ) -> StudyResult:
+        """Run a search in its folder; `data`, if they were checked before; `sound` as in `run_trials`."""
         request, tell, folder, before = self.request, self.tell, StudyFolder(results / study.name), None
         if fresh:
             refuse_in_use(folder)
@@ -111,7 +113,7 @@ class _Run:
             _note_run(study, folder, data, cluster.capacity(), tell)
             end = run_trials(
                 study, folder=folder, data=data, cluster=cluster, tell=tell, retries=request.retries,
-                deadline=self.deadline, execute=self.execute or run_tune,
+                deadline=self.deadline, sound=sound, execute=self.execute or run_tune,
             )  # fmt: skip
         return _judged(read_overview(folder), end)
 
@@ -126,12 +128,18 @@ class _Run:
                 return _with_claims_of(study, before, tell)
         self.refuse_unfit(searches(study))
         data = _checked_images(study, folder, before, self.request, tell)
-        cluster, end = self.connection.cluster(meanwhile="hw2tune.execution.run"), RunEnd.COMPLETE
+        cluster, end, sound = self.connection.cluster(meanwhile="hw2tune.execution.run"), RunEnd.COMPLETE, False
         with opened(results, study, data, fresh=fresh, say=tell.note, known=before) as folder:
             make_folder(folder.arms)  # from here on another study is refused
             _note_run(study, folder, data, cluster.capacity(), tell)
             for search in searches(study):
-                end = self.search(folder.arms, search, data=data).end or end
+                result = self.search(folder.arms, search, data=data, sound=sound)
+                sound = sound or result.overview.best is not None
+                if result.overview.stand_in:
+                    tell.note(
+                        f"{result.overview.folder.root}: every trial diverged; the search counts, as one that failed"
+                    )
+                end = result.end or end
                 if end is not RunEnd.COMPLETE:
                     break
         return StudyResult(read_overview(folder), end)
@@ -225,12 +233,16 @@ def _checked_images(
 
 
 def _judged(overview: Overview, end: RunEnd) -> StudyResult:
-    folder = overview.folder
-    failed = next((one for one in overview.searches or (overview,) if one.all_failed), None)
-    if overview.state == COMPLETE and failed:
-        folder, overview = failed.folder, failed
-        raise NoTrialFinishedError(
-            f"{folder.root}: every one of {len(overview.finished)} trials failed, the last one "
-            f"`{overview.finished[-1].reason}`; hw2tune status {folder.name} shows each"
-        )
+    """Return a run's result. Raises NoTrialFinishedError if every trial of a search failed.
+
+    One of an arm that diverged is a result: the search found nothing.
+    """
+    for one in overview.searches or (overview,):
+        if overview.state == COMPLETE and one.all_failed and not (one.folder.is_arm and one.stand_in):
+            name, root = one.folder.name, one.folder.root
+            again = f"; correct the cause, move {root} away, and `hw2tune study {one.folder.study_name}` searches again"
+            raise NoTrialFinishedError(
+                f"{root}: every one of {len(one.finished)} trials failed, the last one `{one.finished[-1].reason}`; "
+                f"hw2tune status {name} shows each{again if one.folder.is_arm else ''}"
+            )
     return StudyResult(overview, end)

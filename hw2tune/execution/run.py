@@ -34,19 +34,20 @@ def run_trials(
     tell: Listeners,
     retries: int = 2,
     deadline: float | None = None,
+    sound: bool = False,
     execute: Callable[..., RunEnd] = run_tune,
 ) -> RunEnd:
     """Run a study until it holds its trials, is interrupted, or `deadline` (of `time.monotonic`) has passed.
 
     The folder must be locked and Ray connected; `execute` takes the arguments of `run_tune`. Raises NotWritableError
     where the disk takes no more, and NoTrialFinishedError where the first trials all fail in the same way; both leave a
-    study that the same command continues.
+    study that the same command continues. With `sound`, as another arm's trials have values, they may all diverge.
 
     After a run that Ray's failure ended, its trials go on one at a time: one that ends Ray's run again is lost, if
     epochs show that Ray works otherwise.
     """
     recorder = Recorder(study, create_optuna_study(folder, study), folder, tell)
-    policy = FailurePolicy(retries=retries)
+    policy = FailurePolicy(retries=retries, sound=sound)
     recorder.enqueue_references()
     tell(make_plan(study, folder, recorder.rows(), data=data, capacity=cluster.capacity()))
     for machine, why in cluster.unsuitable.items():

@@ -13,7 +13,7 @@ from hw2tune.records.atomic import stamp
 from hw2tune.records.layout import StudyFolder, study_folders
 from hw2tune.records.lock import Owner, owner_of, this_process
 from hw2tune.records.trials.rows import TrialRow, best_first, trial_rows
-from hw2tune.records.trials.states import COMPLETE, INTERRUPTED, RANKED, RUNNING, WAITING
+from hw2tune.records.trials.states import COMPLETE, DIVERGED, INTERRUPTED, RANKED, RUNNING, WAITING
 from hw2tune.records.trials.storage import read_trials
 from hw2tune.study.arms import search_name, searches
 from hw2tune.study.file import parse_study, read_text
@@ -82,6 +82,11 @@ class Overview:
         if self.searches:
             return any(search.all_failed for search in self.searches)
         return bool(self.finished) and not any(row.state in RANKED for row in self.finished)
+
+    @property
+    def stand_in(self) -> TrialRow | None:
+        """The first trial that diverged, for a search that found nothing: no trial has a value, and one diverged."""
+        return next((row for row in self.finished if row.state == DIVERGED), None) if self.all_failed else None
 
     @property
     def state(self) -> str:

@@ -44,10 +44,12 @@ def candidates(overview: Overview, race: int) -> list[TrialRow]:
     """
     ranked = best_first(overview.rows, overview.study.direction)
     if not ranked:
-        raise StudyFolderError(
-            f"{overview.folder.root}: no trial has a value, so there is nothing to replicate; "
-            f"`hw2tune study {overview.folder.study_name}` goes on with the search"
-        )
+        root, command = overview.folder.root, f"hw2tune study {overview.folder.study_name}"
+        way = f"`{command}` goes on with the search"
+        if overview.is_complete:
+            moved = f"move {root} away, and `{command}` searches again"
+            way = f"correct the cause, {moved if overview.folder.is_arm else f'and `{command} --fresh` searches again'}"
+        raise StudyFolderError(f"{root}: no trial has a value, so there is nothing to replicate; {way}")
     distinct: dict[object, TrialRow] = {}
     for row in ranked:
         distinct.setdefault(identity(overview.study.complete(row.params)), row)

@@ -106,10 +106,16 @@ def _jobs(study: Study, numbers: Mapping[str, int], seeds: Sequence[int], winner
 
 
 def _winners_of_arms(context: Context, overview: Overview, race: int) -> Winners:
-    """Run the race of each search that counts, which is kept in the search's folder, and return the winners by arm."""
+    """Run the race of each search that counts, which is kept in the search's folder, and return the winners by arm.
+
+    The first trial of a search of which every one diverged stands for it.
+    """
     winners: dict[str, list[Mapping[str, Value]]] = {arm: [] for arm in overview.study.arms}
     for arm, of_arm in winners.items():
         for search in overview.searches_of(arm)[: overview.compared]:
+            if search.stand_in:  # there is nothing to choose by
+                of_arm.append(search.study.complete(search.stand_in.params))
+                continue
             own = replace(context, study=search.study, folder=ReplicatesFolder.of(search.folder))
             with locked(search.folder, context.tell.note):
                 before, outcome = read_race(own.folder), _race(own, search, race)

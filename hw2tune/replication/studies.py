@@ -119,7 +119,8 @@ def _refuse_unfinished(overview: Overview, race: int) -> None:
             f"budget; `hw2tune study {overview.folder.name}` goes on with the search"
         )
     for search in overview.searches[: overview.compared * len(overview.study.arms)]:
-        candidates(search, race)
+        if not search.stand_in:
+            candidates(search, race)
 
 
 def before(overview: Overview, *, splits: bool = False) -> dict[str, Any]:

@@ -62,6 +62,7 @@ class FailurePolicy:
     excluded: dict[str, Failure] = field(default_factory=dict)  # by machine, the failure that was too much
     first: list[Failure] = field(default_factory=list)  # of the trials that ended before one ended well
     proven: bool = False  # a trial has ended well, or the first ones failed for different reasons
+    sound: bool = False  # trials of another arm have ended well, so those that diverge do it by themselves
 
     def retry(self, trial: int, failure: Failure) -> bool:
         """Note that an attempt failed; return whether the trial gets another."""
@@ -88,7 +89,7 @@ class FailurePolicy:
         """Note that a trial failed for good."""
         if not self.proven:
             self.first.append(failure)
-            self.proven = len({failure.kind for failure in self.first}) > 1
+            self.proven = len({one.kind for one in self.first}) > 1 or (self.sound and failure.state == DIVERGED)
 
     @property
     def common_failure(self) -> Failure | None:

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from hw2tune.api import check_study
 from hw2tune.errors import Hw2tuneError, NoTrialFinishedError, StudyFileError, StudyFolderError
-from hw2tune.events import Listeners, StudyStarted
+from hw2tune.events import Listeners, Noted, StudyStarted
 from hw2tune.execution import cleaning
 from hw2tune.execution.preflight import batch_sizes
 from hw2tune.execution.request import Connection, Request
@@ -18,7 +18,7 @@ from hw2tune.records.layout import StudyFolder
 from hw2tune.records.lock import locked, owner_of, this_process
 from hw2tune.records.overview import find_folder, read_overview
 from hw2tune.records.remote.mirror import owner_at
-from hw2tune.records.trials.states import DIVERGED
+from hw2tune.records.trials.states import DIVERGED, FAILED
 from hw2tune.replication.rerun import rerun_trial
 from hw2tune.resources import ResourceRequest
 from hw2tune.search.driver import Assignment, EpochResult, Outcome, RunEnd
@@ -87,6 +87,7 @@ class Executor:
 
 
 def run(tmp_path, execute, text=FILE, listeners=(), **options):
+    tmp_path.mkdir(exist_ok=True)
     (tmp_path / "sides.toml").write_text(text)
     request = Request(study=str(tmp_path / "sides.toml"), results=tmp_path / "results", **options)
     tell = Listeners(listeners)
@@ -253,14 +254,45 @@ def test_an_arms_own_file_is_no_study_and_a_trial_is_of_one_arm(tmp_path):
     assert str(refusal.value) == f"{results / 'sides'}: has its trials in arms; add --arm and one of l2, no-l2"
 
 
-def test_an_arm_of_which_every_trial_failed_is_named(tmp_path):
-    def execute(driver, **_):
+class Failing(Executor):
+    """As its parent, but each trial of one search fails."""
+
+    def __init__(self, search, state):
+        super().__init__()
+        self.search, self.state = search, state
+
+    def __call__(self, driver, **options):
+        if driver.recorder.folder.name != self.search:
+            return super().__call__(driver, **options)
         while isinstance(given := driver.next(), Assignment):
-            driver.ended(given.trial, Outcome(failure=Failure(state=DIVERGED, reason="diverged at epoch 1")))
+            driver.ended(given.trial, Outcome(failure=Failure(state=self.state, reason=f"{self.state} in epoch 1")))
         return RunEnd.COMPLETE
 
-    with pytest.raises(NoTrialFinishedError, match="sides/arms/l2: "):
-        run(tmp_path, execute)
+
+def test_a_search_of_which_every_trial_failed_is_named_with_the_way_to_repeat_it(tmp_path):
+    with pytest.raises(NoTrialFinishedError) as failed:
+        run(tmp_path, Failing("sides/l2", FAILED))
+    root = tmp_path / "results" / "sides" / "arms" / "l2"
+    assert str(failed.value) == (
+        f"{root}: every one of 3 trials failed, the last one `failed in epoch 1`; hw2tune status sides/l2 shows each; "
+        f"correct the cause, move {root} away, and `hw2tune study sides` searches again"
+    )
+    with pytest.raises(NoTrialFinishedError):
+        run(tmp_path, Executor())
+    root.rename(tmp_path / "away")
+    assert run(tmp_path, Executor()).state == "complete"
+
+
+def test_a_search_of_which_every_trial_diverged_is_a_result_and_the_study_goes_on(tmp_path):
+    notes = []
+    for _ in range(2):
+        result = run(tmp_path, Failing("sides/l2", DIVERGED), listeners=[lambda event: notes.append(event)])
+        assert result.state == "complete" and result.end is RunEnd.COMPLETE
+        assert [len(one.finished) for one in result.overview.searches] == [3, 3]
+    told = (
+        f"{tmp_path / 'results' / 'sides' / 'arms' / 'l2'}: every trial diverged; the search counts, as one that failed"
+    )
+    assert [event.text for event in notes if isinstance(event, Noted)] == [told]
 
 
 def test_the_terminal_shows_each_arm(tmp_path, capsys):

@@ -10,11 +10,14 @@ from hw2tune.export.trained import find_model
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.overview import read_overview
 from hw2tune.records.replicates import ReplicatesFolder, read_race, read_replicates
+from hw2tune.records.trials.states import DIVERGED
 from hw2tune.replication.rounds import SeedCount
 from hw2tune.replication.studies import _refuse_unfinished
+from hw2tune.report.claims import claims
+from hw2tune.report.study_data import read_study_data
 from hw2tune.study.arms import searches
 from hw2tune.study.file import parse_study
-from tests.execution.test_arms import FILE, Executor, run
+from tests.execution.test_arms import FILE, Executor, Failing, run
 from tests.replication.scripted import Scripted
 
 WITH_MORE = (
@@ -133,6 +136,22 @@ def test_each_of_several_searches_has_its_own_winner_on_seeds_of_its_own(study, 
             assert found["l2", seed]["learning_rate"] == winner(StudyFolder(folder.arms / name))["learning_rate"]
     assert len({found["l2", seed]["learning_rate"] for seed in seeds}) == 3
     assert len({found["baseline", seed]["learning_rate"] for seed in seeds}) == 1
+
+
+def test_a_search_that_found_nothing_is_counted_for_its_side(tmp_path, monkeypatch):
+    run(tmp_path, Failing("sides/l2.2", DIVERGED), overrides={"searches": 3})
+    folder = StudyFolder(tmp_path / "results" / "sides")
+    overview = read_overview(folder)
+    _refuse_unfinished(overview, race=6)
+    scripted = Scripted(folder, lambda variant, seed: None if (variant, seed) == ("l2", 21) else 0.9, monkeypatch)
+    scripted.run(SeedCount.of(overview.study, 1, None, searches=3))
+    [claim] = claims(read_study_data(folder))
+    assert claim.evidence.failed == (1, 0) and claim.evidence.trained == 3
+    assert "l2 diverged or collapsed on 1 of 3 searches, no-l2 on none." in claim.sentence
+    first = overview.searches[2].rows[0]
+    assert [
+        one.params["learning_rate"] for one in read_replicates(scripted.place) if (one.variant, one.seed) == ("l2", 21)
+    ] == [first.params["learning_rate"]]
 
 
 def test_the_network_of_a_further_search_is_that_of_its_own_winner(study, tmp_path, monkeypatch):
