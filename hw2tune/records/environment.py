@@ -112,7 +112,7 @@ def replicates_runs(entries: Iterable[Mapping[str, Any]]) -> list[ReplicatesRun]
             started=entry.get("started", ""),
             asked=asked if type(asked) is int else "auto",
             most=_number(noted.get("most")),
-            seeds=tuple(seeds),
+            seeds=tuple(one for one in seeds if type(one) is int),
             claims=claims_of(entry),
             unit=noted["unit"] if noted.get("unit") in UNITS else "search" if noted.get("each") else "seed",
             each=_number(noted.get("each")) or 0,

@@ -235,7 +235,7 @@ def read_replicates(folder: ReplicatesFolder) -> list[Replicate]:
 
 
 def every_replicate(folder: ReplicatesFolder) -> list[Replicate]:
-    """Also those of an earlier winner or a larger number of seeds."""
+    """Also those of an earlier winner, and of claims about another unit."""
     read = [(path.parent, read_record(path, Replicate)) for path in folder.records()]
     return [one for place, one in read if one and folder.replicate(one.variant, one.seed) == place]
 

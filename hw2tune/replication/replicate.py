@@ -45,7 +45,7 @@ from hw2tune.study.arms import search_of_seed
 from hw2tune.study.hyperparameters import Hyperparameters, Value
 from hw2tune.study.objectives import objective_of
 from hw2tune.study.schema import TUNED, Study
-from hw2tune.study.splits import split_of_seed
+from hw2tune.study.splits import seeds_of_splits, split_of_seed
 from hw2tune.text.numbers import counted
 from hw2tune.train.task import Job, Task, task_of
 
@@ -138,21 +138,26 @@ def _key(run: Run, training: str) -> str:
 
 
 def _usable(context: Context, rounds: Rounds, winners: Winners, tested: dict[str, bool]) -> set[str]:
-    """Return the keys of further replicates on disk, of these configurations, that count if the number is "auto".
+    """Return the keys of further replicates on disk, of these configurations, that count: a verdict reached stays.
 
-    Those without predictions do not: no round would test them again, and no verdict could be reached with them.
+    If the number of seeds was fixed there are no others. Those without predictions do not count: no round would test
+    them again, and no verdict could be reached with them.
     """
-    if rounds.count.most is None:
+    study, count, splits = context.study, rounds.count, len(context.splits.facts)
+    if rounds.rule.fixed is not None or count.family[0] == "search":
         return set()
-    study = context.study
+    of_splits = seeds_of_splits(study, splits, count.each) if count.splits else None
 
     def counts(one: Replicate) -> bool:
         if one.variant not in rounds.seeds or one.seed <= study.seed or one.chosen_blindly(study.objective):
             return False
+        if of_splits is not None and one.seed not in of_splits:
+            return False
         if not one.has(objective_of(study.objective).metric):
             return False
         task = task_of(study, _configuration(study, one.variant, one.seed, winners), one.seed)
-        if one.key != _key((one.variant, one.seed), key_of(task, context.data, context.capacity)):
+        data = context.facts(split_of_seed(study, one.seed) if count.splits else 0)
+        if one.key != _key((one.variant, one.seed), key_of(task, data, context.capacity)):
             return False
         return read_arrays(context.folder, one.variant, one.seed) is not None
 

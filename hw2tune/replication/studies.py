@@ -89,7 +89,8 @@ def replicate_studies(
                 data, drawn = _images(folder, study, data_dir, tell, count)
                 noted = count.record | before(overview, splits=count.splits)
                 context = _begun(folder, study, data, connection, tell, count.seeds(study), noted, drawn)
-                rule = Rule(claims=max(1, planned(runs(folder), study.claims, count.family)[0]))
+                claims, fixed = planned(runs(folder), study.claims, count.family)
+                rule = Rule(claims=max(1, claims), fixed=fixed)
                 run_replicates(context, overview, rounds=Rounds(study, count, rule), race=race)
                 if each_finalist:
                     run_each_finalist(context, overview, seeds=each_finalist, race=race)
@@ -100,11 +101,12 @@ def replicate_studies(
 def _images(
     folder: StudyFolder, study: Study, data_dir: Path | None, tell: Listeners, count: SeedCount
 ) -> tuple[Dataset, Splits]:
-    """Return the study's images, recorded in its folder, and the further splits that were asked for."""
+    """Return the study's images, recorded in its folder, and the further splits asked for, now or before."""
     divide = undivided_for(study, data_dir, tell)
     data = divide(study.split_seed)
     keep_images(folder, data)
-    return data, draw_splits(study, data, divide, int(count.asked) if count.splits else 0)
+    there = (split_of_seed(study, one.seed) for one in every_replicate(ReplicatesFolder.of(folder)))
+    return data, draw_splits(study, data, divide, max(int(count.asked), *there, 0) if count.splits else 0)
 
 
 def _refuse_unfinished(overview: Overview, race: int) -> None:

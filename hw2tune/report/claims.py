@@ -145,7 +145,7 @@ def _tested(data: StudyData, claim: Claim) -> ClaimResult | Tested:
 
 
 def _for_this_claim(data: StudyData, variant: str, against: str) -> list[list[Replicate]]:
-    """Return the replicates of both sides; with "auto" a side's further seeds are for other claims.
+    """Return the replicates of both sides; seeds beyond the number asked for that one side has are for other claims.
 
     Those of searches that the study has no more are omitted, and those of seeds beyond the first search's own.
     """
@@ -154,9 +154,10 @@ def _for_this_claim(data: StudyData, variant: str, against: str) -> list[list[Re
         counting = data.overview.study.searches if not noted or noted[-1].unit == unit else 1
         sides = [[one for one in side if data.unit_of(one.seed) < counting] for side in sides]
     runs = [run for run in noted if run.unit == unit]
-    if not all(sides) or not runs or runs[-1].asked != "auto":
+    if not all(sides) or not runs:
         return sides
-    last = min(side[-1].seed for side in sides)
+    asked = runs[-1].seeds if runs[-1].asked != "auto" else ()
+    last = max([min(side[-1].seed for side in sides), *asked])
     return [[one for one in side if one.seed <= last] for side in sides]
 
 

@@ -76,10 +76,7 @@ def _numbers_changed(asked: Sequence[ReplicatesRun]) -> Iterator[str]:
     holds = f"The verdicts hold, as they may be looked at after each {unit}."
     if len({run.each for run in asked}) > 1:
         holds = f"The 5 % of false verdicts do not cover other seeds of the same {UNITS[unit]}."
-    number = None if last.asked == "auto" else last.asked
-    more = number and any(run.asked == "auto" or run.asked > number for run in asked)
-    only = f" Only the first {number} count." if more else ""
-    yield f"The number of {UNITS[unit]} changed after results: {listed(texts)}. {holds}{only}"
+    yield f"The number of {UNITS[unit]} changed after results: {listed(texts)}. {holds}"
 
 
 def _number(run: ReplicatesRun) -> str:

@@ -14,12 +14,13 @@ from hw2tune.events import Event, Listeners
 from hw2tune.inference.verdicts import Rule
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.overview import read_overview
-from hw2tune.records.replicates import ReplicatesFolder, Training
+from hw2tune.records.replicates import ReplicatesFolder, Training, every_replicate
 from hw2tune.replication.replicate import run_replicates
 from hw2tune.replication.rounds import Rounds, SeedCount
 from hw2tune.replication.splits import draw_splits
 from hw2tune.replication.train import Context
 from hw2tune.resources import Capacity
+from hw2tune.study.splits import split_of_seed
 from hw2tune.train.task import TrialData
 
 IMAGES = 500
@@ -48,9 +49,11 @@ class Scripted:
         """Train and test, and return the state of the rounds at the end."""
         overview, tell = read_overview(self.folder), Listeners([self.events.append])
         connection = SimpleNamespace(capacity=lambda: self.capacity, cluster=lambda: None)
+        there = [split_of_seed(overview.study, one.seed) for one in every_replicate(self.place)]
+        drawn = max(count.asked, *there, 0) if count.splits else 0
         context = Context(
             study=overview.study, folder=self.place, data=self.data, connection=connection, tell=tell,  # type: ignore[arg-type]
-            splits=draw_splits(overview.study, self.data, self.divide, count.asked if count.splits else 0),
+            splits=draw_splits(overview.study, self.data, self.divide, drawn),
         )  # fmt: skip
         rounds = Rounds(overview.study, count, Rule(claims=claims or len(overview.study.claims)))
         run_replicates(context, overview, rounds=rounds, race=1)

@@ -8,6 +8,7 @@ from scipy import stats
 from hw2tune.data.load import load_dataset
 from hw2tune.errors import StudyFolderError
 from hw2tune.export.trained import _in_split
+from hw2tune.inference.verdicts import BETTER
 from hw2tune.records.dataset import record_of
 from hw2tune.records.environment import add_run
 from hw2tune.records.overview import read_overview
@@ -35,7 +36,7 @@ from tests.report.fake_study import write_fake_study
 
 THREE = SeedCount(3, each=2, splits=True)
 SEEDS_OF = [3001, 3002, 3021, 3022, 3041, 3042]
-OF_SPLIT = {0: 0.0, 1: 0.01, 2: -0.01, 3: 0.0, 4: 0.01}
+OF_SPLIT = {0: 0.0, 1: 0.01, 2: -0.01, 3: 0.0, 4: 0.01} | dict.fromkeys((5, 6, 7, 8), 0.0)
 DRAWN = [{"seed": split, "split_checksum": f"sha256:{split}", "sizes": {}, "mean": [0.1 * split], "std": [1.0]}
          for split in (1, 2, 3)]  # fmt: skip
 
@@ -167,6 +168,18 @@ def test_another_number_of_seeds_a_split_is_another_claim_and_more_splits_are_a_
     assert "The verdicts hold, as they may be looked at after each split." in history(results.data)[0]
     results = trained(SeedCount(4, each=1, splits=True))
     assert (rule_of(results.data).claims, rule_of(results.data).fixed) == (6, None)
+
+
+def test_fewer_seeds_or_splits_than_before_take_no_verdict_back(trained):
+    tuned = trained(SeedCount("auto", 12), SeedCount(3)).claims[1]
+    assert (tuned.verdict, tuned.result.reached, tuned.evidence.seeds) == (BETTER, 6, (1, 2, 3, 4, 5, 6))
+    five, eight, three = (SeedCount(k, each=2, splits=True) for k in (5, 8, 3))
+    results = trained(five, eight, three)
+    tuned = results.claims[1]
+    assert (tuned.verdict, tuned.result.n, rule_of(results.data).fixed) == (BETTER, 8, None)
+    assert "n = 8 splits x 2 seeds" in tuned.sentence and "3 on 2 seeds each asked for" in history(results.data)[0]
+    trained(SeedCount(3, each=1, splits=True))
+    assert {one.seed for one in read_study_data(results.data.overview.folder).of("l2")} == set(range(3001, 3161, 20))
 
 
 def test_an_exported_network_is_normalised_as_in_its_split(trained):
