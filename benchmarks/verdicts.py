@@ -98,10 +98,10 @@ def evidence(differences: Array, over_images: Array, setting: Setting) -> Eviden
     )  # fmt: skip
 
 
-def batches(setting: Setting, studies: int, rng: np.random.Generator) -> Iterator[Drawn]:
+def batches(setting: Setting, studies: int, rng: np.random.Generator, most: int = MOST) -> Iterator[Drawn]:
     """Yield the studies in parts that memory takes."""
     for begun in range(0, studies, BATCH):
-        yield draw(setting, min(BATCH, studies - begun), rng)
+        yield draw(setting, min(BATCH, studies - begun), rng, most)
 
 
 def false_verdicts(studies: int) -> list[dict[str, Any]]:

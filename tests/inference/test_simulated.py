@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from benchmarks.fixed_verdicts import at_worth, measured
 from benchmarks.split_verdicts import Design, pooled
 from benchmarks.split_verdicts import draw as draw_splits
 from benchmarks.split_verdicts import judged as splits_judged
@@ -71,3 +72,18 @@ def test_the_simulated_rule_for_splits_is_the_products() -> None:
         verdicts = decide([evidence(*pair, setting) for pair in pairs], Rule(claims=3, fixed=5))
         assert [one.word in (BETTER, WORSE) for one in verdicts] == said.tolist()
     assert 0.2 < expected.mean() < 0.8
+
+
+def test_steps_gain_nothing_for_one_difference_and_err_too_often_where_the_worth_is_just_reached() -> None:
+    found = measured(NULL, [0.5, 0.0, 0.0], 7, 1_000, 0)
+    assert found["one level"]["power"] == pytest.approx(found["Holm"]["power"], abs=0.01)
+    (row,) = [row for row in at_worth(4_000) if row["claims"] == 6]
+    assert row["one level"] < 0.035 < row["half steps"] < 0.05 < row["Holm"]
+
+
+def test_the_one_level_of_the_comparison_is_the_products() -> None:
+    setting, effects = replace(NULL, shared=0.1), np.array([0.0, 0.3, 0.6])
+    (found,) = [measured(setting, effects, 5, 200, 3)["one level"]]
+    drawn = draw(setting, 200, np.random.default_rng(3), 5)
+    words = list(at(replace(drawn, differences=drawn.differences + effects[:, None]), setting, 5))
+    assert found["power"] == pytest.approx(np.mean([one[1:].count(BETTER) / 2 for one in words]))
