@@ -6,13 +6,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hw2tune.inference.statistics import Summary, summarize
+from hw2tune.inference.statistics import Summary
 from hw2tune.records.environment import run_facts
 from hw2tune.records.evaluation import Evaluation
+from hw2tune.report.compare import repeated, test_accuracy
 from hw2tune.study.objectives import objective_of
 from hw2tune.study.schema import TUNED
 from hw2tune.study.splits import split_of_seed, split_seed
-from hw2tune.text.numbers import counted, measured, percent, percent_interval
+from hw2tune.text.numbers import measured, percent, percent_interval
 from hw2tune.text.plain import markdown_table
 
 if TYPE_CHECKING:
@@ -41,14 +42,15 @@ class Check:
 
 
 def accuracy(model: TrainedModel) -> tuple[Evaluation, Summary] | None:
-    """Return the test evaluation of these weights and the accuracy of their variant over its seeds, or None of a trial.
+    """Return the test evaluation of these weights and the accuracy of their variant, or None of a trial.
 
-    No test image is read of a trial.
+    The latter is over seeds, or over the means of searches or splits. No test image is read of a trial.
     """
     if model.replicate is None or model.replicate.chosen is None:
         return None
-    finished = [one.chosen.accuracy for one in model.data.of(model.replicate.variant) if one.chosen]
-    return model.replicate.chosen, summarize(finished)
+    summary = test_accuracy(model.data, model.replicate.variant)
+    assert summary is not None, "of this replicate at least"
+    return model.replicate.chosen, summary
 
 
 def accuracy_words(model: TrainedModel) -> str:
@@ -59,11 +61,12 @@ def accuracy_words(model: TrainedModel) -> str:
         label = f"{study.objective_spec.label} {shown}"
         return f"{label}; of a trial no test image is read: `hw2tune summarize {model.data.name}` tests"
     one, summary = known
+    assert model.replicate is not None, "it has an accuracy"
     text = f"{percent(one.accuracy)} of {one.total:,} test images"
     if summary.low is None or summary.high is None:
         return f"{text}, a single run"
     mean = f"{percent(summary.mean)} (95 % interval {percent_interval(summary.low, summary.high)})"
-    return f"{text}; the mean of {counted(summary.n, 'seed')} is {mean}"
+    return f"{text}; the mean of {repeated(model.data, model.replicate.variant)} is {mean}"
 
 
 def chosen_words(model: TrainedModel) -> str:
@@ -123,7 +126,8 @@ def _scores(model: TrainedModel) -> Iterable[tuple[str, str]]:
         else:
             assert model.replicate is not None, "it has an accuracy"
             mean = f"{percent(summary.mean)}, 95 % interval {percent_interval(summary.low, summary.high)}"
-            yield f"test accuracy of {model.replicate.variant}, mean of {counted(summary.n, 'seed')}", mean
+            over = repeated(model.data, model.replicate.variant)
+            yield f"test accuracy of {model.replicate.variant}, mean of {over}", mean
         if one.loss is not None:
             yield "test loss", measured(one.loss, "test_loss")
         spec = model.study.objective_spec

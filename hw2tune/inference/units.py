@@ -1,14 +1,17 @@
-"""Evidence whose unit is a search or a split: the mean difference of each over its seeds."""
+"""Evidence and summaries whose unit is a search or a split: the mean of each over its seeds."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from hw2tune.inference.evidence import Evidence
+from hw2tune.inference.statistics import Summary, summarize
+from hw2tune.records.environment import UNITS
+from hw2tune.text.numbers import counted
 
 
 def by_unit(evidence: Evidence, unit: str, of: Callable[[int], int], each: int = 1) -> Evidence:
@@ -39,3 +42,21 @@ def by_unit(evidence: Evidence, unit: str, of: Callable[[int], int], each: int =
         units=of_seeds,
         by_seed=evidence,
     )
+
+
+def over_units(values: Mapping[int, float], of: Callable[[int], int]) -> Summary | None:
+    """Return the summary of the units' means of values by seed, `of` being the unit of a seed; None without values."""
+    units: dict[int, list[float]] = {}
+    for seed, value in values.items():
+        units.setdefault(of(seed), []).append(value)
+    return summarize([float(np.mean(each)) for each in units.values()]) if units else None
+
+
+def units_words(unit: str, of_seeds: Sequence[int]) -> str:
+    """Return `7 seeds`, `3 splits x 2 seeds`, or `3 splits, 5 seeds` if some failed, from the unit of each seed."""
+    each = Counter(of_seeds)
+    n, seeds = len(each), counted(len(of_seeds), "seed")
+    if unit == "seed":
+        return seeds
+    words = f"{n} {unit if n == 1 else UNITS[unit]}"
+    return f"{words} x {counted(len(of_seeds) // n, 'seed')}" if len({*each.values()}) == 1 else f"{words}, {seeds}"

@@ -10,8 +10,8 @@ from typing import Any
 
 from hw2tune.errors import NotComparableError
 from hw2tune.inference.evidence import Pair, gather
-from hw2tune.inference.statistics import Summary, summarize
-from hw2tune.inference.units import by_unit
+from hw2tune.inference.statistics import Summary
+from hw2tune.inference.units import by_unit, over_units, units_words
 from hw2tune.inference.verdicts import Rule
 from hw2tune.records.dataset import short
 from hw2tune.records.remote.mirror import reading_study
@@ -82,9 +82,13 @@ def compare_studies(a: str, b: str, *, results_dir: str | Path = "ray_results") 
 
 
 def test_accuracy(data: StudyData, variant: str) -> Summary | None:
-    """Over the seeds that finished; None where there are none."""
-    values = [one.chosen.accuracy for one in data.of(variant) if one.chosen]
-    return summarize(values) if values else None
+    """Return mean and interval over the finished seeds, or the means of searches or splits; None without any."""
+    return over_units({one.seed: one.chosen.accuracy for one in data.of(variant) if one.chosen}, data.unit_of)
+
+
+def repeated(data: StudyData, variant: str) -> str:
+    """Return what `test_accuracy` is over: `7 seeds`, `3 splits x 2 seeds`."""
+    return units_words(data.family[0], [data.unit_of(one.seed) for one in data.of(variant) if one.chosen])
 
 
 def _incomparable(a: StudyData, b: StudyData) -> Iterator[str]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 from hw2tune.inference.evidence import Evidence
+from hw2tune.inference.units import units_words
 from hw2tune.inference.verdicts import BETTER, SINGLE_RUN, THE_SAME, UNDECIDED, WORSE, Rule, Verdict, needed_seeds
 from hw2tune.records.environment import UNITS
 from hw2tune.study.objectives import objective_of, sign_of
-from hw2tune.text.numbers import counted, difference, listed, two_digits
+from hw2tune.text.numbers import difference, listed, two_digits
 
 HEADS = {BETTER: "Better", WORSE: "Worse", THE_SAME: "The same", UNDECIDED: "Undecided", SINGLE_RUN: "Single run"}
 
@@ -66,10 +65,9 @@ def _units(evidence: Evidence, number: int, text: str = "") -> str:
 
 def repetitions(evidence: Evidence) -> str:
     """Return `7`, `7 searches of each side`, `3 splits x 2 seeds`."""
-    n, seeds = len(evidence.seeds), len(evidence.pairs.seeds)
+    n = len(evidence.seeds)
     if evidence.unit == "split":
-        even = len({*Counter(evidence.units).values()}) == 1
-        return f"{counted(n, 'split')} x {counted(seeds // n, 'seed')}" if even else f"{n} splits, {seeds} seeds"
+        return units_words("split", evidence.units)
     return f"{n} searches of each side" if evidence.unit == "search" else str(n)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from hw2tune.inference.statistics import summarize, wilson
+from hw2tune.inference.units import over_units
 from hw2tune.records.arrays import Array
 from hw2tune.records.overview import Overview
 from hw2tune.records.replicates import QUANTITIES, Replicate, ReplicatesFolder, read_race
@@ -63,14 +64,11 @@ def _variant_row(replicates: Sequence[Replicate], metric: str, unit_of: Callable
     rows = [_replicate_row(replicate, metric) for replicate in replicates]
     finished = [row for row in rows if row["chosen_epoch"] is not None]
 
-    def over_units(name: str) -> dict[str, Any]:
-        units: dict[int, list[float]] = {}
-        for row in finished:
-            if row[name] is not None:
-                units.setdefault(unit_of(row["seed"]), []).append(row[name])
-        return vars(summarize([float(np.mean(values)) for values in units.values()])) if units else {}
+    def summary(name: str) -> dict[str, Any]:
+        found = over_units({row["seed"]: row[name] for row in finished if row[name] is not None}, unit_of)
+        return vars(found) if found else {}
 
-    test, of_metric = over_units("test_accuracy"), over_units("test_value")
+    test, of_metric = summary("test_accuracy"), summary("test_value")
 
     def mean(name: str, rows: Sequence[Mapping[str, Any]] = finished) -> float | None:
         known = [row[name] for row in rows if row[name] is not None]

@@ -8,14 +8,13 @@ from rich.console import Console
 
 from hw2tune.terminal.formats import plain_table, print_json
 from hw2tune.terminal.plan import trial_name, value_of
-from hw2tune.text.numbers import configuration_line, counted, label_of, measured, percent, percent_interval
+from hw2tune.text.numbers import configuration_line, label_of, measured, percent, percent_interval
 from hw2tune.text.plain import SCHEMA
 
 if TYPE_CHECKING:
     from hw2tune.export.predict import Prediction, Predictions
     from hw2tune.export.trained import TrainedModel
     from hw2tune.export.write import ExportedModel
-    from hw2tune.inference.statistics import Summary
     from hw2tune.replication.rerun import Rerun, RerunEpoch
     from hw2tune.report.compare import StudyComparison
     from hw2tune.report.study_data import StudyData
@@ -121,14 +120,12 @@ def print_rerun_json(rerun: Rerun) -> None:
 
 def print_comparison(comparison: StudyComparison, console: Console) -> None:
     """Print one column per study, one sentence per pair, then other differences."""
-    from hw2tune.report.compare import test_accuracy
-
     both = (comparison.a, comparison.b)
     table = plain_table(("", *(data.name for data in both)))
     for line in zip(*map(_facts, both), strict=True):
         table.add_row(line[0][0], *(value for _, value in line))
     for variant in comparison.variants:
-        table.add_row(f"test, {variant}", *(_accuracy(test_accuracy(data, variant)) for data in both))
+        table.add_row(f"test, {variant}", *(_accuracy(data, variant) for data in both))
     console.print(table)
     for pair in comparison.pairs:
         console.print(" ".join(filter(None, ["-", pair.sentence, pair.detail])), soft_wrap=True)
@@ -153,10 +150,12 @@ def _facts(data: StudyData) -> list[tuple[str, str]]:
     ]
 
 
-def _accuracy(summary: Summary | None) -> str:
-    if summary is None:
+def _accuracy(data: StudyData, variant: str) -> str:
+    from hw2tune.report.compare import repeated, test_accuracy
+
+    if (summary := test_accuracy(data, variant)) is None:
         return "-"
+    over = repeated(data, variant)
     if summary.low is None or summary.high is None:
-        return f"{percent(summary.mean)}, one seed"
-    interval = percent_interval(summary.low, summary.high)
-    return f"{percent(summary.mean)} ({interval}, {counted(summary.n, 'seed')})"
+        return f"{percent(summary.mean)}, {'one seed' if over == '1 seed' else over}"
+    return f"{percent(summary.mean)} ({percent_interval(summary.low, summary.high)}, {over})"
