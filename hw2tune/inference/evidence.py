@@ -59,6 +59,12 @@ class Evidence:
         """Return whether other test images can be accounted for."""
         return self.over_images is not None and bool(np.isfinite(self.over_images).all())
 
+    @property
+    def all_alike(self) -> bool:
+        """Return whether both sides have the same result on each test image, as one configuration trained twice has."""
+        known = self.over_images
+        return known is not None and not self.differences.any() and not known.any()
+
     def looks(self, alpha: float) -> Looks:
         """Return the numbers after each seed, at level 1 - alpha."""
         return looks(self.differences, self.over_images, alpha)

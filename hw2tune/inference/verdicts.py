@@ -166,10 +166,10 @@ def futile(evidence: Evidence, rule: Rule, most: int) -> bool:
 
     The mean at `most` is predicted from the seeds so far, by a t distribution around theirs, the deviation is taken as
     it is. Stopping so cannot make a false statement likelier: the e-process holds at any look. Without predictions of
-    a seed no further look has a verdict.
+    a seed no further look has a verdict, and sides that are all alike have no spread to tell it from.
     """
     n = len(evidence.seeds)
-    if n < FUTILE_FROM or n >= most or not evidence.has_predictions:
+    if n < FUTILE_FROM or n >= most or not evidence.has_predictions or evidence.all_alike:
         return n >= most or n >= FUTILE_FROM
     after = evidence.looks(rule.alpha)
     mean, sd = float(after.mean[-1]), float(after.sd[-1])

@@ -86,6 +86,9 @@ def _numbers(evidence: Evidence, verdict: Verdict) -> str:
 def _limits(evidence: Evidence, verdict: Verdict, rule: Rule) -> str:
     """Return why there is no verdict, and what would bring it."""
     n = verdict.n
+    if n > 1 and evidence.all_alike:
+        alike = "Both sides have the same result on each test image, as one configuration trained twice has"
+        return f"{alike}: check that the change takes effect."
     if n > 1 and not verdict.sd:
         return "Equal differences show no spread, so nothing tells how sure they are."
     if n > 1 and not evidence.has_predictions:

@@ -142,3 +142,13 @@ def test_more_seeds_are_futile_where_other_test_images_cannot_be_accounted_for()
     assert not futile(unsure, Rule(), 20)
     assert futile(Evidence(**{**vars(unsure), "over_images": None}), Rule(), 20)
     assert not futile(Evidence(**{**vars(evidence([0.3, 2.0])), "over_images": None}), Rule(), 20)
+
+
+def test_sides_that_are_all_alike_are_undecided_and_more_seeds_of_them_are_futile() -> None:
+    """As with a change that takes no effect: 20 seeds were trained for no verdict."""
+    alike = evidence(np.zeros(6), images=0.0)
+    assert alike.all_alike and decide([alike], Rule())[0].word == UNDECIDED
+    assert futile(alike, Rule(), 20) and not futile(evidence(np.zeros(4), images=0.0), Rule(), 20)
+    assert not futile(evidence(np.zeros(6)), Rule(), 20)  # other images are right, as many of them
+    assert not evidence(np.full(6, 0.1), images=0.0).all_alike
+    assert not Evidence(**{**vars(alike), "over_images": None}).all_alike

@@ -258,6 +258,15 @@ def test_the_same_difference_on_every_seed_is_no_proof(fake: StudyData) -> None:
     assert "+1.00 points on each of 2 seeds. Equal differences show no spread" in claim.sentence
 
 
+def test_a_change_without_any_effect_is_no_proof_of_sameness_and_is_named(fake: StudyData) -> None:
+    claim = of_pair(with_accuracies(fake, baseline=[0.90, 0.92], l2=[0.90, 0.92]), "l2", "baseline")
+    assert claim.verdict == UNDECIDED
+    assert claim.sentence.endswith(
+        "on each of 2 seeds. Both sides have the same result on each test image, as one configuration trained twice "
+        "has: check that the change takes effect."
+    )
+
+
 def test_a_variant_that_diverged_on_every_seed_has_no_claim(fake: StudyData) -> None:
     data = with_accuracies(fake, baseline=[0.9, 0.9], l2=[0.9, 0.9], tuned=[None, None])
     claim = of_pair(data, "tuned", "baseline")
