@@ -6,6 +6,7 @@ import contextlib
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from hw2tune.errors import Hw2tuneError
@@ -13,7 +14,8 @@ from hw2tune.events import StudyStarted
 from hw2tune.inference.evidence import Evidence, Pair, gather
 from hw2tune.inference.power import smallest_difference
 from hw2tune.inference.statistics import ALPHA
-from hw2tune.records.environment import planned, replicates_runs, runs
+from hw2tune.inference.units import by_unit, units_words
+from hw2tune.records.environment import Family, planned, replicates_runs, runs
 from hw2tune.records.layout import StudyFolder, study_folders
 from hw2tune.records.overview import without_trials
 from hw2tune.records.replicates import ReplicatesFolder, read_arrays, read_race, read_replicates
@@ -23,9 +25,8 @@ from hw2tune.replication.rounds import SeedCount
 from hw2tune.search.cost import Cost, ReplicatesCost, SeedsCost
 from hw2tune.study.arms import searches
 from hw2tune.study.names import RACE
-from hw2tune.study.schema import TUNED, Study
-from hw2tune.study.splits import split_of_seed
-from hw2tune.text.numbers import counted
+from hw2tune.study.schema import MOST_SPLITS, TUNED, Study
+from hw2tune.study.splits import seeds_of_splits, split_of_seed, unit_of_seed
 
 NUMBERS = (5, 7, 10, 20)
 ENOUGH = 3  # pairs from which a deviation is told
@@ -60,25 +61,27 @@ def with_replicates(
     """
     study, folder = plan.study, StudyFolder(Path(plan.folder))
     refuse_each_finalist(study, each_finalist)
-    entries, spread = runs(folder), None if count.each else _spread(study, folder)  # known of seeds alone
-    (claims, planned_seeds), first = planned(entries, study.claims, count.family), not replicates_runs(entries)
+    entries, (spread, at_least) = runs(folder), _spread(study, folder, count.family)
+    claims, planned_number = planned(entries, study.claims, count.family)
+    first = all(run.unit != count.family[0] for run in replicates_runs(entries))
     of_race, each = _race_trainings(plan, folder, race), []
     for seeds in sorted({count.largest} if count.each else {*NUMBERS, count.largest}):
         allowed = count.seeds(study) if count.each else range(study.seed + 1, study.seed + 1 + seeds)
         trainings = of_race + seeds * len(study.variants) - _kept(study, folder, allowed)
-        fixed = count.most is None and (first or planned_seeds == seeds)
-        smallest = None
+        n = int(count.asked) if count.each else seeds
+        fixed, smallest = count.most is None and (first or planned_number == n), None
         if spread:
             alpha = ALPHA / max(1, claims)
-            smallest = smallest_difference(seeds, spread.sd, alpha, fixed=fixed, images=spread.images)
+            smallest = smallest_difference(n, spread.sd, alpha, fixed=fixed, images=spread.images)
         each.append(_priced(cost, plan, trainings, seeds, smallest))
     finalists = None
     if each_finalist:
         finalists = _priced(cost, plan, _finalist_trainings(plan, race) * each_finalist, each_finalist)
     source = spread.source if spread else ""
     found = ReplicatesCost(
-        each=tuple(each), claims=max(1, claims), source=source, finalists=finalists, units=count.text
-    )
+        each=tuple(each), claims=max(1, claims), source=source, finalists=finalists, units=count.text,
+        at_least=at_least,
+    )  # fmt: skip
     return replace(cost, replicates=found)
 
 
@@ -116,17 +119,24 @@ def _finalist_trainings(plan: StudyStarted, race: int) -> int:
     return len(sides) * _finalists(plan, race)
 
 
-def _spread(study: Study, folder: StudyFolder) -> _Spread | None:
-    """Return the spread by the study's own replicates, other studies' or the shipped one's; None if not known."""
-    if own := _measured(study, folder):
-        return replace(own, source=f"{own.source} of this study")
-    if others := [*_of_others(study, folder)]:
-        return max(others)
+def _spread(study: Study, folder: StudyFolder, family: Family) -> tuple[_Spread | None, bool]:
+    """Return the spread by the study's own replicates, other studies' or the shipped one's; None if not known.
+
+    Also whether it is a lower bound: of searches or splits that were not repeated yet, only their seeds' part is known.
+    """
+    unit, each = family
+    if own := _measured(study, folder, family):
+        return replace(own, source=f"{own.source} of this study"), False
+    if others := [*_of_others(study, folder, family)]:
+        return max(others), False
+    if unit != "seed":
+        seeds, _ = _spread(study, folder, ("seed", 0))
+        return seeds and replace(seeds, sd=seeds.sd / math.sqrt(each)), True
     shipped = SHIPPED.get((study.model, study.dataset))
-    return shipped if study.objective_spec.metric == "accuracy" else None
+    return shipped if study.objective_spec.metric == "accuracy" else None, False
 
 
-def _of_others(study: Study, folder: StudyFolder) -> Iterator[_Spread]:
+def _of_others(study: Study, folder: StudyFolder, family: Family) -> Iterator[_Spread]:
     """Yield the spreads of the other studies in the results with this network, data set and objective."""
     for other in study_folders(folder.root.parent):
         if other.root == folder.root or not ReplicatesFolder.of(other).current.exists():
@@ -134,19 +144,27 @@ def _of_others(study: Study, folder: StudyFolder) -> Iterator[_Spread]:
         with contextlib.suppress(Hw2tuneError):  # its own command names what is wrong with it
             there = without_trials(other).study
             alike = (there.model, there.dataset, there.objective) == (study.model, study.dataset, study.objective)
-            if alike and (found := _measured(there, other)):
+            if alike and (found := _measured(there, other, family)):
                 yield replace(found, source=f"{found.source} of {other.name}")
 
 
-def _measured(study: Study, folder: StudyFolder) -> _Spread | None:
-    """Return the spread of the noisiest claim in a folder; None without ENOUGH pairs and their predictions."""
-    place = ReplicatesFolder.of(folder)
-    there = [one for one in read_replicates(place) if split_of_seed(study, one.seed) == 0]
+def _measured(study: Study, folder: StudyFolder, family: Family) -> _Spread | None:
+    """Return the spread of the noisiest claim in a folder; None without ENOUGH pairs and their predictions.
+
+    Pairs are of seeds, or of the means of searches or splits that have as many seeds as in `family`.
+    """
+    (unit, each), place = family, ReplicatesFolder.of(folder)
+    if (study.searches > 1) is not (unit == "search"):
+        return None
+    allowed = {*seeds_of_splits(study, MOST_SPLITS, each)} if unit == "split" else None
+    every = read_replicates(place)
+    there = [one for one in every if (one.seed in allowed if allowed else not split_of_seed(study, one.seed))]
     found = list[tuple[float, tuple[str, str]]]()
 
     def evidence(a: str, b: str, arrays: Callable[[int], Pair]) -> Evidence:
         first, second = ([one for one in there if one.variant == name] for name in (a, b))
-        return gather(a, first, b, second, arrays=arrays, metric=study.objective)
+        of_seeds = gather(a, first, b, second, arrays=arrays, metric=study.objective)
+        return of_seeds if unit == "seed" else by_unit(of_seeds, unit, partial(unit_of_seed, study, unit), each)
 
     for claim in study.claims:
         pair = claim.a.variant, claim.b.variant
@@ -158,5 +176,5 @@ def _measured(study: Study, folder: StudyFolder) -> _Spread | None:
     sd, (a, b) = max(found)
     noisiest = evidence(a, b, lambda seed: (read_arrays(place, a, seed), read_arrays(place, b, seed)))
     images = float(noisiest.looks(ALPHA).of_images[-1])
-    source = f"{a} against {b} on {counted(len(noisiest.seeds), 'seed')}"
+    source = f"{a} against {b} on {units_words(unit, noisiest.units or noisiest.seeds)}"
     return _Spread(sd, images, source) if math.isfinite(images) else None

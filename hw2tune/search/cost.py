@@ -30,7 +30,8 @@ class SeedsCost:
 class ReplicatesCost:
     """Costs of several numbers of seeds. `source` says which spread of differences is behind `smallest`.
 
-    If searches or splits are repeated, `units` says how many, of how many seeds.
+    If searches or splits are repeated, `units` says how many, of how many seeds; `at_least`, that the spread is that of
+    seeds alone, to which theirs is added.
     """
 
     each: tuple[SeedsCost, ...]
@@ -38,6 +39,7 @@ class ReplicatesCost:
     source: str
     finalists: SeedsCost | None = None  # of the change made in each finalist, at most; None if it is not asked for
     units: str = ""
+    at_least: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -130,7 +130,8 @@ def print_replicates_cost(plan: StudyStarted, cost: Cost, console: Console) -> N
     costs, study = cost.replicates, plan.study
     if costs is None:
         return
-    rows = [[str(one.seeds), *_priced(one), _seen(one.smallest, study)] for one in costs.each]
+    at_least = "at least " if costs.at_least and costs.source else ""
+    rows = [[str(one.seeds), *_priced(one), at_least + _seen(one.smallest, study)] for one in costs.each]
     units = f", {costs.units}" if costs.units else ""
     console.print(f"replicates of {study.name}{units}, with the race before them, as far as they are missing:")
     console.print(plain_table(("seeds", "trainings", "epochs", "about", "sees"), rows))
@@ -159,9 +160,8 @@ def _seen(smallest: float | None, study: Study) -> str:
 def _meaning(costs: ReplicatesCost, study: Study) -> str:
     if not study.claims:
         return "nothing, as no claim compares two configurations"
-    if costs.units:
-        return f"not known, as it is about {costs.units.split()[1]}"
     if not costs.source:
         return "not known before the first replicates of this network and these images"
     one = f"a difference in {study.objective_spec.on_test}{f', as one of {costs.claims} claims' * (costs.claims > 1)}"
-    return f"{one}, in 80 % of studies; spread as {costs.source}"
+    more = f", to which that of {costs.units.split()[1]} is added" if costs.at_least else ""
+    return f"{one}, in 80 % of studies; spread as {costs.source}{more}"

@@ -118,7 +118,8 @@ def test_winners_of_several_searches_of_arms_are_priced_on_a_seed_of_each_search
     (row,) = with_replicates(COST, plan, SeedCount.of(study, None, None, study.searches)).replicates.each
     # two arms of seven searches: a race of six finalists each, and the variants of the claims on a seed of each search
     assert (row.seeds, row.trainings) == (7, 2 * 7 * 12 + 7 * len(study.variants))
-    assert row.smallest is None  # nothing was measured over searches
+    known = SHIPPED[study.model, study.dataset]  # of seeds, to which searches add
+    assert row.smallest == pytest.approx(smallest_difference(7, known.sd, 0.05, fixed=True, images=known.images))
 
 
 def test_the_change_in_each_finalist_is_priced_beside_the_replicates(tmp_path):
@@ -162,7 +163,7 @@ def test_a_cap_below_the_first_number_that_can_decide_says_that_it_has_no_verdic
     assert all(line.endswith("no verdict") for line in lines[2:4]) and lines[4].endswith("points")
 
 
-def test_without_claims_nothing_is_compared_and_several_searches_have_no_spread_of_seeds(tmp_path):
+def test_without_claims_nothing_is_compared_and_several_searches_have_more_than_the_spread_of_seeds(tmp_path):
     plan = plan_of(write_fake_study(tmp_path, seeds=0))
     alone = replace(plan, study=plan.study.model_copy(update={"claims": []}))
     assert shown(alone, with_replicates(COST, alone, AUTO))[-1] == (
@@ -170,8 +171,9 @@ def test_without_claims_nothing_is_compared_and_several_searches_have_no_spread_
     )
     study = parse_study(*find_study("mnist-l2"))
     arms = replace(plan, study=study, folder=str(tmp_path / "mnist-l2"))
-    assert shown(arms, with_replicates(COST, arms, SeedCount(7, each=1)))[-1] == (
-        "sees: not known, as it is about searches"
+    lines = shown(arms, with_replicates(COST, arms, SeedCount(7, each=1)))
+    assert "at least " in lines[2] and lines[-1].endswith(
+        "; spread as 7 seeds of the published run, 5 epochs, to which that of searches is added"
     )
 
 
@@ -185,7 +187,10 @@ def test_splits_are_priced_on_their_seeds_and_replicates_on_them_are_no_measure_
     plan = plan_of(write_fake_study(tmp_path, seeds=0))
     cost = with_replicates(COST, plan, SeedCount(3, each=2, splits=True))
     (row,) = cost.replicates.each
-    assert (row.seeds, row.trainings, row.smallest) == (6, 6 * 4 + 8, None)  # four variants, and the race of four
+    assert (row.seeds, row.trainings) == (6, 6 * 4 + 8)  # four variants, and the race of four
+    five = SHIPPED["mnist_cnn", "mnist-5k"]
+    least = smallest_difference(3, five.sd / math.sqrt(2), 0.05 / 3, fixed=True, images=five.images)
+    assert row.smallest == pytest.approx(least)
     lines = shown(plan, cost)
     assert lines[0].startswith("replicates of quickstart, 3 splits x 2 seeds, with the race before them")
-    assert lines[-1] == "sees: not known, as it is about splits"
+    assert lines[-1].endswith(f"; spread as {five.source}, to which that of splits is added")

@@ -8,14 +8,18 @@ from scipy import stats
 from hw2tune.data.load import load_dataset
 from hw2tune.errors import StudyFolderError
 from hw2tune.export.trained import _in_split
+from hw2tune.inference.power import smallest_difference
 from hw2tune.inference.verdicts import BETTER
 from hw2tune.records.dataset import record_of
 from hw2tune.records.environment import add_run
 from hw2tune.records.overview import read_overview
+from hw2tune.replication.price import with_replicates
 from hw2tune.replication.rounds import SeedCount
 from hw2tune.replication.studies import before
 from hw2tune.report.appendix.limits import limits
 from hw2tune.report.claims import rule_of
+from hw2tune.report.compare import repeated
+from hw2tune.report.compare import test_accuracy as over_seeds
 from hw2tune.report.doctor.seeds import few_seeds
 from hw2tune.report.figures.forest import draw_claims, forest_table
 from hw2tune.report.figures.style import style
@@ -32,6 +36,7 @@ from hw2tune.report.variance import SEEDS, SPLIT, repeat_next, variance_table, v
 from hw2tune.study.file import may_change
 from hw2tune.study.splits import split_of_seed
 from tests.replication.scripted import Scripted
+from tests.replication.test_price import COST, plan_of
 from tests.report.fake_study import write_fake_study
 
 THREE = SeedCount(3, each=2, splits=True)
@@ -155,6 +160,7 @@ def test_claims_about_seeds_and_about_splits_count_as_different_claims_and_come_
     results = trained(SeedCount(5), THREE)
     assert (rule_of(results.data).claims, rule_of(results.data).fixed) == (6, 3)
     assert history(results.data) == ["The claims were also made about seeds, and count as claims of their own."]
+    assert history(results.data)[0] in methods_tex([results])
     again = trained(SeedCount(5))
     assert again.claims[1].evidence.unit == "seed" and again.data.splits == []
     assert (rule_of(again.data).claims, rule_of(again.data).fixed) == (6, 5)
@@ -180,6 +186,28 @@ def test_fewer_seeds_or_splits_than_before_take_no_verdict_back(trained):
     assert "n = 8 splits x 2 seeds" in tuned.sentence and "3 on 2 seeds each asked for" in history(results.data)[0]
     trained(SeedCount(3, each=1, splits=True))
     assert {one.seed for one in read_study_data(results.data.overview.folder).of("l2")} == set(range(3001, 3161, 20))
+
+
+def test_the_price_of_more_splits_rests_on_the_spread_of_those_that_are_there(trained):
+    results = trained(THREE)
+    seven = SeedCount(7, each=2, splits=True)
+    costs = with_replicates(COST, plan_of(results.data.overview.folder), seven).replicates
+    assert costs.source.endswith(" on 3 splits x 2 seeds of this study") and not costs.at_least
+    of_pair = next(one.evidence for one in results.claims if costs.source.startswith(f"{one.pair} on "))
+    sd, images = of_pair.differences.std(ddof=1), of_pair.looks(0.05).of_images[-1]
+    assert sd == pytest.approx(0.01)
+    expected = smallest_difference(7, sd, 0.05 / 3, fixed=False, images=images)
+    assert costs.each[0].smallest == pytest.approx(expected)
+    other = with_replicates(COST, plan_of(results.data.overview.folder), SeedCount(7, each=1, splits=True)).replicates
+    assert other.each[0].smallest > costs.each[0].smallest
+
+
+def test_comparisons_and_cards_count_splits_with_their_seeds(trained):
+    data = trained(THREE).data
+    low, high = stats.ttest_1samp([0.91, 0.89, 0.90], 0).confidence_interval(0.95)
+    found = over_seeds(data, "tuned")
+    assert (found.n, found.low, found.high) == pytest.approx((3, low, high))
+    assert repeated(data, "tuned") == "3 splits x 2 seeds"
 
 
 def test_an_exported_network_is_normalised_as_in_its_split(trained):
