@@ -71,7 +71,7 @@ def _numbers_changed(asked: Sequence[ReplicatesRun]) -> Iterator[str]:
     changes = [one for place, one in enumerate(numbers) if not place or one[0] != numbers[place - 1][0]]
     if len(changes) < 2:
         return
-    last, unit = asked[-1], asked[-1].unit
+    unit = asked[-1].unit
     texts = [f"{number} asked for{f' on {day}' if day else ''}" for number, day in changes]
     holds = f"The verdicts hold, as they may be looked at after each {unit}."
     if len({run.each for run in asked}) > 1:
@@ -87,11 +87,12 @@ def _number(run: ReplicatesRun) -> str:
 def _winners_changed(data: StudyData, asked: Sequence[ReplicatesRun]) -> Iterator[str]:
     used = {side.of for side in data.overview.study.variants.values()}
     for name, trial in race_winners(data.overview).items():
-        earlier = dict.fromkeys(run.winners[name] for run in asked if run.winners.get(name, trial) != trial)
+        earlier = {run.winners[name]: run.started[:10] for run in asked if run.winners.get(name, trial) != trial}
         if earlier and used & {name, name.rpartition(".")[0]}:
+            tested = listed([f"#{one}{f' (before {day})' if day else ''}" for one, day in earlier.items()])
             yield (
-                f"{name} was trial {listed([f'#{one}' for one in earlier])} when it was tested before, and is #{trial} "
-                "now: the 5 % of false verdicts do not cover the choice between them."
+                f"{name} was trial {tested} when it was tested before, and is #{trial} now: the 5 % of false verdicts "
+                "do not cover the choice between them."
             )
 
 

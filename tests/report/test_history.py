@@ -89,8 +89,8 @@ def test_another_winner_than_the_one_that_was_tested_before_is_named(fake: Study
     runs = [noting(run(fake, "2026-01-05", 3, 3), there=0, winners={}), run(fake, "2026-01-06", 3, 3)]
     assert history(replace(fake, environment=[runs[0], noting(runs[1], there=12, winners={"tuned": won})])) == []
     assert history(replace(fake, environment=[runs[0], noting(runs[1], there=12, winners={"tuned": 99})])) == [
-        f"tuned was trial #99 when it was tested before, and is #{won} now: the 5 % of false verdicts do not cover the "
-        "choice between them."
+        f"tuned was trial #99 (before 2026-01-06) when it was tested before, and is #{won} now: the 5 % of false "
+        "verdicts do not cover the choice between them."
     ]
 
 

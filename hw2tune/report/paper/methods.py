@@ -13,6 +13,7 @@ from importlib import resources
 from hw2tune.data.catalog import DATASETS
 from hw2tune.report.appendix.facts import baselines
 from hw2tune.report.appendix.limits import limits
+from hw2tune.report.history import history
 from hw2tune.report.paper.latex import booktabs, file_stem, signed, tex
 from hw2tune.report.paper.rule import verdicts
 from hw2tune.report.results import StudyResults
@@ -226,7 +227,7 @@ _PARAGRAPHS: dict[str, Callable[[StudyResults], Iterable[str]]] = {
     "Choice of the tuned configuration": _race,
     "Seeds": _seeds,
     "Software": _software,
-    "Limits": lambda results: map(tex, limits(results)),
+    "Limits": lambda results: map(tex, [*limits(results), *history(results.data)]),
 }
 
 
