@@ -2,8 +2,9 @@
 
 Twenty searches with the shipped driver, sampler and pruner, in the random forests over the tables of
 `benchmarks.search_tables` (see `benchmarks.replay`), with a race and five replicates of each variant from the same
-forests, all written as a study's folder. Nothing was done to them; whatever the doctor finds there is counted. The
-thresholds were committed before (`hw2tune/report/doctor/thresholds.py`).
+forests, all written as a study's folder. Nothing was done to them; whatever the doctor finds there is counted, and held
+against the forest or its table by the criteria of `benchmarks.doctor_truth`. The thresholds were committed before
+(`hw2tune/report/doctor/thresholds.py`).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import numpy as np
 import optuna
 
 import hw2tune
+from benchmarks.doctor_truth import judge
 from benchmarks.replay.searches import search_in, world
 from benchmarks.replay.table import Curve
 from benchmarks.results import print_table, write_results
@@ -34,6 +36,7 @@ from hw2tune.records.overview import read_overview
 from hw2tune.records.replicates import Replicate, ReplicatesFolder, write_current, write_json, write_replicate
 from hw2tune.records.trials.rows import TrialRow
 from hw2tune.replication.race import TRAININGS, candidates, run_race
+from hw2tune.report.study_data import read_study_data
 from hw2tune.study.file import dump_study
 from hw2tune.study.hyperparameters import Value
 from hw2tune.study.schema import TUNED, Study
@@ -41,22 +44,29 @@ from hw2tune.study.schema import TUNED, Study
 STUDIES, TRIALS, SEEDS, FINALISTS = 20, 50, 5, 6
 
 
-def healthy(results: Path, task: str, number: int) -> StudyFolder:
-    """Write a study's folder: a search in a forest, a race and replicates."""
-    place = world(task, "forest")
-    study = place.task.study.model_copy(update={"name": f"{task}-{number}", "seed": number, "trials": TRIALS})
+def searched(results: Path, place: Any, number: int, trials: int) -> tuple[StudyFolder, np.random.Generator]:
+    """Write a study's folder: a search in a forest. Return the generator of its luck, too."""
+    name = f"{place.task.name}-{number}"
+    study = place.task.study.model_copy(update={"name": name, "seed": number, "trials": trials})
     folder = StudyFolder(results / study.name)
-    folder.root.mkdir()
+    folder.root.mkdir(parents=True)
     folder.study_file.write_text(dump_study(study))
     rng = np.random.default_rng(number)
     search_in(folder, study, place, CONTESTANTS["ours"], rng, seed=number, epochs=100_000, workers=2)
-    write_json(folder.datasets[0], asdict(_record(study, place.table)))  # type: ignore[attr-defined]
+    write_json(folder.datasets[0], asdict(_record(study, place.table)))
+    return folder, rng
+
+
+def healthy(results: Path, place: Any, number: int) -> StudyFolder:
+    """Write a study's folder: a search in a forest, a race and replicates."""
+    folder, rng = searched(results, place, number, TRIALS)
+    study = read_overview(folder).study
     add_run(folder, print, seeds={"replicates": list(range(SEEDS))}, replicates={"asked": SEEDS, "most": None})
     overview, direction = read_overview(folder), study.direction
     rows = candidates(overview, FINALISTS)
 
     def train(pairs: list[tuple[TrialRow, int]]) -> list[float | None]:
-        return [float(place.curve(row.params, rng).validation.max()) for row, _ in pairs]  # type: ignore[union-attr]
+        return [float(place.curve(row.params, rng).validation.max()) for row, _ in pairs]
 
     race = run_race(
         rows, overview.rows, objective=study.objective, direction=direction, images=_sizes(place)["validation"],
@@ -113,20 +123,34 @@ def main() -> None:
     parser.add_argument("--studies", type=int, default=STUDIES)
     studies = parser.parse_args().studies
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    tasks, lines, found = list(TASKS), [], Counter[str]()
+    tasks, lines = list(TASKS), list[dict[str, Any]]()
     for number in range(studies):
-        with TemporaryDirectory() as results:
-            folder = healthy(Path(results), tasks[number % len(tasks)], number)
-            findings = hw2tune.doctor(folder.name, results_dir=results)
-        found.update({one.check for one in findings})
-        lines += [
-            {"study": folder.name, "check": one.check, "finding": one.finding, "evidence": one.evidence}
-            for one in findings
-        ]
-        print(f"{folder.name}: {len(findings)} findings", flush=True)
+        lines += _examined(world(tasks[number % len(tasks)], "forest"), number)
     if lines:
         print_table(lines)
-    write_results("doctor", {"studies": studies, "with a finding, by check": dict(found), "findings": lines})
+    found = Counter(check for check, _ in {(one["check"], one["study"]) for one in lines})
+    judged = Counter((one["check"], one["true"]) for one in lines)
+    counts = {check: {"true": judged[check, True], "false": judged[check, False]} for check in found}
+    false = len({one["study"] for one in lines if not one["true"]})
+    numbers = {"with a finding": len({one["study"] for one in lines}), "with a false finding": false}
+    by_check = {"with a finding, by check": dict(found), "findings by check": counts}
+    write_results("doctor", {"studies": studies, **numbers, **by_check, "findings": lines})
+
+
+def _examined(place: Any, number: int) -> list[dict[str, Any]]:
+    """Return a line per finding on one study."""
+    with TemporaryDirectory() as results:
+        folder = healthy(Path(results), place, number)
+        findings, data = hw2tune.doctor(folder.name, results_dir=results), read_study_data(folder)
+        rising = any(one.check == "budget" for one in findings)
+        longer = read_study_data(searched(Path(results, "longer"), place, number, 2 * TRIALS)[0]) if rising else data
+        lines = []
+        for one in findings:
+            true, numbers = judge(one, data, place, longer)
+            named = {"study": folder.name, "check": one.check, "true": true}
+            lines.append(named | {"finding": one.finding, "evidence": one.evidence, "truth": numbers})
+    print(f"{folder.name}: {len(lines)} findings", flush=True)
+    return lines
 
 
 if __name__ == "__main__":
