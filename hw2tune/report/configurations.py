@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+from hw2tune.records.replicates import Replicate
 from hw2tune.report.study_data import StudyData
 from hw2tune.study.hyperparameters import Value, identity
 from hw2tune.study.schema import TUNED, Claim, Side, is_tuning
@@ -13,9 +14,12 @@ Params = Mapping[str, Value]
 
 
 def params_of(data: StudyData, variant: str) -> Params | None:
-    """The configuration of a variant: as trained, else as the study or the race has it; None where nobody knows."""
-    if replicates := data.of(variant):
-        return replicates[0].params
+    """Return a variant's configuration: as trained, else as the study or the race has it.
+
+    None where nobody knows, or where several searches found one each.
+    """
+    if trained := trained_configurations(data, variant):
+        return trained[0] if len(trained) == 1 else None
     study, side, winner = data.overview.study, data.side(variant), data.winner
     if side.of in study.arms:
         return None  # only its replicates tell
@@ -28,6 +32,17 @@ def params_of(data: StudyData, variant: str) -> Params | None:
     if tuned is None or not side.changes:
         return tuned
     return study.hyperparameters({**tuned, **side.changes}).as_dict()
+
+
+def trained_configurations(data: StudyData, variant: str) -> list[dict[str, Value]]:
+    """Return the different configurations of a variant's replicates: one, unless several searches found one each."""
+    return list({identity(one.params): one.params for one in reversed(data.of(variant))}.values())[::-1]
+
+
+def shared_params(replicates: Sequence[Replicate]) -> dict[str, Value]:
+    """Return the hyperparameters that all replicates have alike: every one, unless several searches found others."""
+    first, *others = [one.params for one in replicates]
+    return {name: value for name, value in first.items() if all(one.get(name) == value for one in others)}
 
 
 def same_configuration(params: Params | None, other: Params | None) -> bool:

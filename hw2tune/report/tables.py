@@ -17,6 +17,7 @@ from hw2tune.records.arrays import Array
 from hw2tune.records.overview import Overview
 from hw2tune.records.replicates import QUANTITIES, Replicate, ReplicatesFolder, read_race
 from hw2tune.report.claims import CAVEAT, ClaimResult, overlaps_training
+from hw2tune.report.configurations import shared_params
 from hw2tune.report.selection import overtaken, race_summary
 from hw2tune.report.sound import sound_race
 from hw2tune.report.study_data import StudyData
@@ -48,7 +49,8 @@ def variants_table(data: StudyData) -> pd.DataFrame:
     """One row a variant that has replicates, in the order of the study: means over the `n` finished ones.
 
     test_value is in the objective's metric, whose name is in `metric`; low and high are 95 % t intervals at the chosen
-    epoch over seeds, or over the means of searches or splits; chosen_epochs is "4 5 5" by seed, seconds the mean of all
+    epoch over seeds, or over the means of searches or splits; a hyperparameter in which the winners of several searches
+    differ is missing; chosen_epochs is "4 5 5" by seed, seconds the mean of all
     replicates; caveat says where "test" is no test.
     """
     metric = data.overview.study.objective_spec.metric
@@ -76,7 +78,7 @@ def _variant_row(replicates: Sequence[Replicate], metric: str, unit_of: Callable
 
     return {
         "variant": replicates[0].variant,
-        **replicates[0].params,
+        **shared_params(replicates),
         "n": len(finished),
         "unfinished": len(rows) - len(finished),
         "test_accuracy": test.get("mean"),
@@ -130,7 +132,7 @@ def pairs_table(claims: Sequence[ClaimResult]) -> pd.DataFrame:
 
     low and high are the interval that decides, the hull of those over seeds and over seeds and test images.
     """
-    columns = {"variant": TEXT, "against": TEXT, "verdict": TEXT, "within": FLAG, "n": INTEGER}
+    columns = {"variant": TEXT, "against": TEXT, "verdict": TEXT, "within": FLAG, "n": INTEGER, "unit": TEXT}
     columns |= dict.fromkeys(("difference", "sd", "low", "high", "worth", "seeds_low", "seeds_high"), NUMBER)
     columns |= dict.fromkeys(("two_way_low", "two_way_high", "e_value", "p"), NUMBER)
     columns |= dict.fromkeys(("reached", "same_reached", "trained", "failed", "failed_against", "needed_n"), INTEGER)

@@ -34,7 +34,7 @@ from hw2tune.report.appendix.checklists import checklists
 from hw2tune.report.appendix.limits import limits
 from hw2tune.report.claims import REPORT_SCHEMA
 from hw2tune.report.figures import DrawnFigure, MissingFigure, make_figures
-from hw2tune.report.history import earlier_verdicts
+from hw2tune.report.history import earlier_verdicts, history
 from hw2tune.report.outputs import PAGE, SUMMARY, default_target, replacing
 from hw2tune.report.page.blocks import Prose, Section, Table, render_page
 from hw2tune.report.page.claims import pairs_details, pairs_summary, variants_summary
@@ -147,6 +147,7 @@ def _study(results: StudyResults) -> dict[str, Any]:
             "states": dict(Counter(row.state for row in data.overview.every_row)),
         },
         "claims": [claim.numbers for claim in results.claims],
+        "history": history(data),
         "earlier_verdicts": results.earlier,
         "race": results.race_sentence,
         "optimism": optimism and asdict(optimism),

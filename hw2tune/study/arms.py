@@ -36,6 +36,12 @@ def search_name(arm: str, number: int) -> str:
     return arm if number == 1 else f"{arm}.{number}"
 
 
+def search_seeds(study: Study) -> str:
+    """Return `0`, or of several searches of each arm `0 to 60,000 in steps of 10,000`."""
+    last = study.seed + SEARCH_SEEDS * (study.searches - 1)
+    return str(study.seed) if study.searches == 1 else f"{study.seed:,} to {last:,} in steps of {SEARCH_SEEDS:,}"
+
+
 def seeds_of_claims(study: Study, searches: int, each: int) -> list[int]:
     """Return the fresh seeds, `each` for every search, on which the winners of that search are trained and tested."""
     return [study.seed + 1 + CLAIM_SEEDS * search + n for search in range(searches) for n in range(each)]

@@ -255,10 +255,10 @@ def print_reproduction(report: ReproductionReport, console: Console) -> None:
 
 
 def print_report(files: ReportFiles, console: Console) -> None:
-    """Print the claims as sentences, and the place of the report."""
+    """Print the claims as sentences, what came after results, and the place of the report."""
     for study in json.loads(files.json.read_text(encoding="utf-8"))["studies"]:
-        for claim in study["claims"]:
-            console.print(f"- {claim['sentence']}")
+        for text in [*(claim["sentence"] for claim in study["claims"]), *study["history"]]:
+            console.print(f"- {text}")
     console.print(f"report: {files.page}", soft_wrap=True)
 
 

@@ -2,11 +2,14 @@
 
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 
 from hw2tune.records.environment import add_run
 from hw2tune.records.overview import read_overview
 from hw2tune.replication.rounds import SeedCount
+from hw2tune.report.appendix.checklists import checklists
+from hw2tune.report.appendix.limits import limits
 from hw2tune.report.claims import claims
 from hw2tune.report.compare import _pair
 from hw2tune.report.doctor.examine import examine
@@ -20,6 +23,7 @@ from hw2tune.report.paper.methods import methods_tex
 from hw2tune.report.paper.numbers import numbers_tex
 from hw2tune.report.results import compute
 from hw2tune.report.study_data import read_study_data
+from hw2tune.report.tables import pairs_table
 from hw2tune.report.variance import repeat_next, variances
 from tests.execution.test_arms import Executor, run
 from tests.replication.scripted import Scripted
@@ -111,3 +115,33 @@ def test_with_several_searches_each_gives_one_difference_and_the_sentence_counts
     assert compared.subject == "the variant l2 of sides, against that of sides,"
     assert dict(basis_facts(results).facts)["budget"] == "24 trials in 2 arms of 4 searches, 24 epochs"
     assert results.tables["searches"]["seed"].tolist() == [0, 0, 10_000, 10_000, 20_000, 20_000, 30_000, 30_000]
+
+
+def test_a_side_of_several_searches_has_no_configuration_but_what_they_share(tmp_path, monkeypatch):
+    results = reported(tmp_path, monkeypatch, 3, 1)
+    arms = results.data.overview.folder.arms
+    found = {winner(StudyFolder(arms / name))["learning_rate"] for name in ("l2", "l2.2", "l2.3")}
+    assert len(found) > 1, "nothing to tell apart"
+    rows = results.tables["variants"].set_index("variant")
+    assert pd.isna(rows.loc["l2", "learning_rate"]) and rows.loc["no-l2", "weight_decay"] == 0
+    numbers = numbers_tex([results])
+    assert r"\sidesLTwoLearningRate" not in numbers and r"\newcommand{\sidesNoLTwoWeightDecay}{" in numbers
+    [best] = [one for one in checklists(results) if one.text == "Configurations of the best models"]
+    assert "l2: 3 configurations, one of each search" in best.answer
+    assert best.source == ("report/tables/searches.csv", "report/tables/variants.csv", "study.toml")
+
+
+def test_several_searches_are_told_with_their_seeds_budget_and_unit(tmp_path, monkeypatch):
+    results = reported(tmp_path, monkeypatch, 3, 1)
+    assert dict(basis_facts(results).facts)["seeds"] == "searches 0 to 20,000 in steps of 10,000; claims 1, 21, 41"
+    assert {*pairs_table(results.claims)["unit"].dropna()} == {"search"}
+    methods, numbers = methods_tex([results]), numbers_tex([results])
+    assert "with seed 0 to 20,000 in steps of 10,000, to maximize" in methods
+    assert "The winner of each search is chosen by a race of its best trials on fresh seeds" in methods
+    assert "l2: lower end of its 95 % t interval over searches, n = 3" in numbers
+    assert "% seed of the first search, the next ones in steps of 10,000" in numbers
+    assert "95\\,\\% intervals for other searches and other test images" in claims_tex([results])
+    [first, split, *_] = limits(results)
+    assert first.startswith("The verdicts are about other searches and other test images")
+    assert "--splits" not in split, "is refused with several searches"
+    assert [*forest_table(results.claims)[0].seeds] == [1, 2, 3], "searches, not the seeds 1, 21 and 41"

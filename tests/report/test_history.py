@@ -1,17 +1,23 @@
 from __future__ import annotations
 
+import io
 import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
+from hw2tune.integrations.dashboard.folders import claims_of
+from hw2tune.records.layout import StudyFolder
+from hw2tune.report.appendix.checklists import checklists
 from hw2tune.report.history import NOT_COVERED, earlier_verdicts, history, restated
 from hw2tune.report.page.opening import claims_prose
 from hw2tune.report.results import compute
 from hw2tune.report.study_data import StudyData, read_study_data
-from hw2tune.report.write import summary_json
+from hw2tune.report.write import ReportFiles, summary_json
+from hw2tune.terminal.tables import print_report
 from tests.report.fake_study import write_fake_study
 
 
@@ -37,6 +43,22 @@ def test_a_claim_that_came_after_results_is_named_with_its_date_and_what_does_no
         f"tuned against tuned-no-l2 was added on 2026-01-06, after the study's first run{NOT_COVERED}.",
     ]
     assert history(replace(fake, environment=[run(fake, "2026-01-05", 3, 3)])) == []
+
+
+def test_what_came_after_results_is_in_summary_terminal_dashboard_and_checklists_too(fake: StudyData, tmp_path) -> None:
+    results = compute(replace(fake, environment=[run(fake, "2026-01-05", 2, 3), run(fake, "2026-01-06", 3, 3)]))
+    [said] = history(results.data)
+    assert said.endswith(NOT_COVERED + ".")
+    [of_tests] = [one for one in checklists(results) if one.number == "7c"]
+    assert of_tests.answer.endswith(said)
+    summary = tmp_path / "report" / "summary.json"
+    summary.parent.mkdir()
+    summary.write_text(summary_json([results]))
+    assert json.loads(summary.read_text())["studies"][0]["history"] == [said]
+    assert claims_of(StudyFolder(tmp_path))[3:] == [said]
+    files = ReportFiles(page=tmp_path, markdown=tmp_path, json=summary, tables=[], figures=[])
+    print_report(files, Console(file=(printed := io.StringIO()), width=1000))
+    assert f"- {said}" in printed.getvalue()
 
 
 def test_seeds_that_were_added_after_results_stand_with_their_dates(fake: StudyData) -> None:

@@ -192,9 +192,10 @@ def study_attributes(overview: Overview) -> dict[str, Any]:
 
 
 def claims_of(folder: StudyFolder) -> list[str]:
-    """Return the sentences of the claims in a study's report; none without a readable report."""
+    """Return the sentences of the claims in a study's report, and on what came later; none without such a report."""
     try:
         summary = json.loads((default_target([folder]) / SUMMARY).read_text(encoding="utf-8"))
-        return [str(claim["sentence"]) for claim in summary["studies"][0]["claims"]]
+        study = summary["studies"][0]
+        return [*(str(claim["sentence"]) for claim in study["claims"]), *map(str, study.get("history", []))]
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return []

@@ -7,9 +7,11 @@ from collections import Counter
 from hw2tune.records.environment import UNITS
 from hw2tune.report.appendix.data_facts import DATASET, STUDY, Fact
 from hw2tune.report.claims import overlaps_training, rule_of
-from hw2tune.report.configurations import params_of
+from hw2tune.report.configurations import params_of, trained_configurations
 from hw2tune.report.figures import DrawnFigure
+from hw2tune.report.history import history
 from hw2tune.report.results import StudyResults
+from hw2tune.study.arms import search_seeds
 from hw2tune.study.objectives import objective_of
 from hw2tune.study.schema import TUNED
 from hw2tune.text.numbers import configuration_words, counted, duration, label_of, listed, missing, percent, sentence
@@ -85,10 +87,16 @@ def space(results: StudyResults) -> Fact:
 
 
 def configurations(results: StudyResults) -> Fact:
-    """Each variant's hyperparameters."""
-    known = [(name, params_of(results.data, name)) for name in results.data.variants]
-    shown = [f"{name}: {configuration_words(params)}" for name, params in known if params]
-    return Fact(f"{'; '.join(shown)}.", (VARIANTS, STUDY)) if shown else Fact()
+    """Each variant's hyperparameters, or their number if each search found others."""
+    shown, several = [], False
+    for name in results.data.variants:
+        if params := params_of(results.data, name):
+            shown.append(f"{name}: {configuration_words(params)}")
+        elif found := trained_configurations(results.data, name):
+            shown.append(f"{name}: {len(found)} configurations, one of each search")
+            several = True
+    source = (SEARCHES, VARIANTS, STUDY) if several else (VARIANTS, STUDY)
+    return Fact(f"{'; '.join(shown)}.", source) if shown else Fact()
 
 
 def trials(results: StudyResults) -> Fact:
@@ -104,7 +112,8 @@ def method(results: StudyResults) -> Fact:
     study = results.data.overview.study
     pruned = "without a pruner" if study.pruner.name == "none" else f"pruned by {study.pruner.name}"
     return Fact(
-        f"Sampler {study.sampler.name} (seed {study.seed}), {pruned}, {study.direction}d {study.objective_spec.label}.",
+        f"Sampler {study.sampler.name} (seed {search_seeds(study)}), {pruned}, {study.direction}d "
+        f"{study.objective_spec.label}.",
         (STUDY,),
     )
 
@@ -197,7 +206,7 @@ def tests(results: StudyResults) -> Fact:
     if rule.fixed:
         test = f"the paired t test at the {rule.fixed} {units} asked for before the first, corrected by Holm"
     text = f"{test}, for {counted(rule.claims, 'claim')}; it takes differences as normal and {units} as independent."
-    return Fact(sentence(text), (PAIRS, ENVIRONMENT))
+    return Fact(" ".join([sentence(text), *history(results.data)]), (PAIRS, ENVIRONMENT))
 
 
 def commands(results: StudyResults) -> Fact:

@@ -15,7 +15,7 @@ def limits(results: StudyResults) -> list[str]:
     if not data.replicates:
         return []
     part = f" on {study.train_size:,} images" if study.train_size else ""
-    repeated = "seeds and other splits" if data.splits else "seeds"
+    repeated = "searches" if study.searches > 1 else "seeds and other splits" if data.splits else "seeds"
     found = [
         f"The verdicts are about other {repeated} and other test images of {data.label}, for {study.model} trained for "
         f"at most {counted(study.max_epochs, 'epoch')}{part}; another network, other data or a longer training may "
@@ -50,9 +50,10 @@ def _split(data: StudyData) -> str:
     """Return the sentence on the split of training and validation images."""
     study = data.overview.study
     if not data.splits:
+        measure = f"; `hw2tune summarize {data.name} --splits 5 --replicates 2` does so" if study.searches == 1 else ""
         return (
             f"All trainings share one split of training and validation images (seed {study.split_seed}): its part in "
-            f"the differences was not measured; `hw2tune summarize {data.name} --splits 5 --replicates 2` does so."
+            f"the differences was not measured{measure}."
         )
     return (
         "The split of training and validation images was measured: claims are about "

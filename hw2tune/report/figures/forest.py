@@ -37,7 +37,7 @@ class ForestRow:
     decided: bool = False
     numbers: str = ""  # difference, interval and n as text
     mean: float | None = None
-    seeds: Mapping[int, float] = field(default_factory=dict)
+    seeds: Mapping[int, float] = field(default_factory=dict)  # by seed, or by the number of the search
     over_seeds: Interval | None = None  # None: nothing bounds the difference yet
     over_images: Interval | None = None  # over seeds and test images
     worth: float | None = None
@@ -70,16 +70,17 @@ def _row(claim: ClaimResult, evidence: Evidence | None, result: Verdict | None) 
     def ends(interval: Interval | None) -> Interval | None:
         return interval and tuple(sorted(scale * end for end in interval))  # type: ignore[return-value]
 
-    number, interval = mean_words(evidence, result).partition(" ")[0], interval_words(evidence, result)
+    mean, interval = mean_words(evidence, result).partition(" ")[0], interval_words(evidence, result)
     split = evidence.unit == "split"
     dots, n = (evidence.pairs, repetitions(evidence)) if split else (evidence, str(result.n))
+    numbers = [unit + 1 for unit in dict.fromkeys(evidence.units)] if evidence.unit == "search" else dots.seeds
     return ForestRow(
         label=claim.pair,
         verdict=claim.words,
         decided=result.decided,
-        numbers=f"{number} ({interval or 'no interval yet'}), n = {n}",
+        numbers=f"{mean} ({interval or 'no interval yet'}), n = {n}",
         mean=scale * result.mean,
-        seeds={seed: scale * float(one) for seed, one in zip(dots.seeds, dots.differences, strict=True)},
+        seeds={seed: scale * float(one) for seed, one in zip(numbers, dots.differences, strict=True)},
         over_seeds=ends(result.seeds_interval),
         over_images=ends(result.two_way),
         worth=None if evidence.worth is None else objective.scale * evidence.worth,

@@ -7,10 +7,10 @@ from collections import Counter
 from hw2tune.records.environment import UNITS
 from hw2tune.records.trials.states import COMPLETE
 from hw2tune.report.claims import rule_of
+from hw2tune.report.configurations import trained_configurations
 from hw2tune.report.page.blocks import Block, Prose, Row, Table
 from hw2tune.report.results import StudyResults
 from hw2tune.report.sentences import amount, interval_words, mean_words, repetitions
-from hw2tune.study.hyperparameters import identity
 from hw2tune.study.objectives import objective_of, sign_of
 from hw2tune.study.schema import TUNED
 from hw2tune.text.numbers import (
@@ -86,7 +86,7 @@ def _epochs(chosen: str) -> str:
 
 
 def _trained(results: StudyResults, variant: str) -> str:
-    different = list({identity(one.params): one.params for one in results.data.of(variant)}.values())
+    different = trained_configurations(results.data, variant)
     return configuration(different[0]) if len(different) == 1 else f"{len(different)}, one of each search"
 
 

@@ -14,6 +14,7 @@ from hw2tune.report.history import history, restated
 from hw2tune.report.page.blocks import Block, Facts, Prose
 from hw2tune.report.page.sections import figure_blocks
 from hw2tune.report.results import StudyResults
+from hw2tune.study.arms import search_seeds
 from hw2tune.text.numbers import counted, duration, listed, objective_value, sentence
 
 MOST_NAMED = 4  # claims of which question and answer name every pair
@@ -68,18 +69,20 @@ def basis_facts(results: StudyResults) -> Facts:
     rows, seeds = data.overview.every_row, sorted({replicate.seed for replicate in data.replicates})
     chosen = "" if study.objective == "validation_accuracy" else f", chosen and tested by {study.objective_spec.label}"
     spent = sum(row.seconds for row in rows) + sum(replicate.seconds for replicate in data.replicates)
+    race = " without the races" if data.overview.searches else " without the race" if data.race else ""
     last = data.environment[-1] if data.environment else {}
     machine = [last.get("processor"), counted(last["cores"], "core") if last.get("cores") else None]
     made = [f"hw2tune {last.get('versions', {}).get('hw2tune')}" if last.get("versions") else None]
     made += [f"commit `{last['commit']}`" if last.get("commit") else None, str(last.get("started", ""))[:10]]
+    searched = "search" if study.searches == 1 else "searches"
     network = f"{study.model}, {study.loss.replace('_', ' ')} loss, {counted(study.max_epochs, 'epoch')}{chosen}"
     facts = [
         ("data", ": ".join(filter(None, [data.label, ", ".join(sizes)]))),
         ("split", split),
         ("network", network),
         ("budget", f"{_trials(data.overview)}, {counted(sum(r.epochs for r in rows), 'epoch')}"),
-        ("seeds", f"search {study.seed}; claims {ranges(seeds) or 'none yet'}"),
-        ("compute", ", ".join([f"{duration(spent)} of training", *filter(None, machine)])),
+        ("seeds", f"{searched} {search_seeds(study)}; claims {ranges(seeds) or 'none yet'}"),
+        ("compute", ", ".join([f"{duration(spent)} of training{race}", *filter(None, machine)])),
         ("made with", ", ".join(filter(None, made))),
     ]
     return Facts(name="basis", title="What this rests on", level=2, facts=[fact for fact in facts if fact[1]])

@@ -6,18 +6,19 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from hw2tune.inference.verdicts import BETTER, WORSE
+from hw2tune.records.environment import UNITS
 from hw2tune.report.claims import ClaimResult
 from hw2tune.report.paper.latex import booktabs, comment, signed, tex
 from hw2tune.report.results import StudyResults
-from hw2tune.report.sentences import interval_words, mean_words
+from hw2tune.report.sentences import failures, interval_words, mean_words
 from hw2tune.study.objectives import objective_of
 from hw2tune.text.numbers import listed
 
 _ABOUT = comment("The claims, from the records: \\input{claims} with booktabs and tabularx loaded.")
 _CAPTION = (
     "Differences on test images, first less second, between replicates of the same seed, with 95 % intervals for other "
-    "seeds and other test images, corrected for the number of claims of a study; {units}. n counts {counted}. In bold, "
-    "verdicts of a difference: the interval excludes zero at this n, or did at an earlier one."
+    "{repeated} and other test images, corrected for the number of claims of a study; {units}. n counts {counted}. In "
+    "bold, verdicts of a difference: the interval excludes zero at this n, or did at an earlier one."
 )
 EMPTY = "--"
 
@@ -86,7 +87,14 @@ def _caption(every: Sequence[StudyResults]) -> str:
     means = {"search": "searches of each side", "split": "splits of training and validation images"}
     others = [f"{what}, with the mean over their seeds" for unit, what in means.items() if unit in there]
     counted = ", or ".join(["seeds", *others])
-    return _CAPTION.format(units=_units(every), counted=counted)
+    repeated = " or ".join(UNITS[unit] for unit in UNITS if unit in there)
+    failed = [
+        f"{f'{one.data.called}: ' if len(every) > 1 else ''}{failures(claim.evidence)}"
+        for one in every
+        for claim in one.claims
+        if claim.evidence and any(claim.evidence.failed)
+    ]
+    return " ".join([_CAPTION.format(units=_units(every), counted=counted, repeated=repeated), *failed])
 
 
 def _units(every: Sequence[StudyResults]) -> str:

@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib import resources
 
 from hw2tune.data.catalog import DATASETS
-from hw2tune.report.appendix.facts import baselines
+from hw2tune.report.appendix.facts import baselines, selection
 from hw2tune.report.appendix.limits import limits
 from hw2tune.report.history import history
 from hw2tune.report.paper.latex import booktabs, file_stem, signed, tex
 from hw2tune.report.paper.rule import verdicts
 from hw2tune.report.results import StudyResults
 from hw2tune.report.study_data import StudyData
+from hw2tune.study.arms import search_seeds
 from hw2tune.study.conditions import condition_text
 from hw2tune.study.hyperparameters import Value
 from hw2tune.study.names import MODELS
@@ -126,11 +127,12 @@ def _search(results: StudyResults) -> Iterator[str]:
     arguments = ", ".join(f"{name} = {value}" for name, value in study.sampler.arguments.items())
     yield (
         rf"Configurations were chosen in Optuna~\cite{{akiba2019optuna}} by {sampler}"
-        f"{f' ({tex(arguments)})' if arguments else ''}, with seed {study.seed}, to {study.direction} "
+        f"{f' ({tex(arguments)})' if arguments else ''}, with seed {search_seeds(study)}, to {study.direction} "
         rf"{tex(study.objective_spec.label)}, and ran in Ray Tune~\cite{{liaw2018tune}}."
     )
     states = listed([f"{n} {state}" for state, n in Counter(row.state for row in rows).items()])
     extent = f"On a budget of {counted(study.budget_epochs, 'epoch')}" if study.budget_epochs else "In all"
+    extent += " for each search" if study.arms and study.budget_epochs else ""
     epochs = counted(sum(row.epochs for row in rows), "epoch")
     yield f"{extent}, {counted(len(rows), 'trial')} ({tex(states)}) had {epochs}."
     if study.arms:
@@ -161,6 +163,8 @@ def _stopping(results: StudyResults) -> Iterator[str]:
 def _race(results: StudyResults) -> Iterator[str]:
     race, data = results.data.race, results.data
     if race is None:
+        if data.overview.searches:
+            yield tex(selection(results).text)
         return
     trainings = sum(len(candidate.values) for candidate in race.candidates)
     means = all(candidate.probability is not None for candidate in race.candidates)

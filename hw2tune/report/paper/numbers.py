@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from hw2tune.records.environment import UNITS
 from hw2tune.report.claims import ClaimResult
+from hw2tune.report.configurations import shared_params
 from hw2tune.report.paper.claims_table import numbers_of
 from hw2tune.report.paper.latex import Names, comment, signed, tex
 from hw2tune.report.results import StudyResults
+from hw2tune.study.arms import SEARCH_SEEDS
 from hw2tune.study.hyperparameters import Value
 from hw2tune.text.numbers import label_of, measured, missing, scientific
 from hw2tune.text.plain import value_text
@@ -47,7 +50,8 @@ def _of_the_study(results: StudyResults) -> Iterator[Number]:
     yield ["trials"], str(len(overview.every_finished)), "finished trials of the search"
     yield ["epochs"], str(sum(row.epochs for row in overview.every_row)), "epochs of all trials together"
     yield ["max", "epochs"], str(study.max_epochs), "epochs of a training at most"
-    yield ["search", "seed"], str(study.seed), "seed of the search"
+    first = "" if study.searches == 1 else f"first search, the next ones in steps of {SEARCH_SEEDS:,}"
+    yield ["search", "seed"], str(study.seed), f"seed of the {first or 'search'}"
     yield ["split", "seed"], str(study.split_seed), "seed of the split"
     seeds = {replicate.seed for replicate in results.data.replicates}
     yield ["seeds"], str(len(seeds)), "seeds on which variants were trained and tested"
@@ -64,12 +68,12 @@ def _of_the_study(results: StudyResults) -> Iterator[Number]:
 
 def _of_a_variant(results: StudyResults, row: Mapping[Any, Any]) -> Iterator[Number]:
     variant = str(row["variant"])
-    about = f"{variant}: {{}}, n = {row['n']}".format
+    about, units = f"{variant}: {{}}, n = {row['n']}".format, UNITS[results.data.family[0]]
     for words, column, meaning in (
         (["test", "accuracy"], "test_accuracy", "mean test accuracy in percent at the epoch chosen by validation"),
-        (["test", "accuracy", "low"], "test_low", "lower end of its 95 % t interval over seeds"),
-        (["test", "accuracy", "high"], "test_high", "upper end of its 95 % t interval over seeds"),
-        (["test", "accuracy", "sd"], "test_sd", "standard deviation of test accuracy over seeds, in points"),
+        (["test", "accuracy", "low"], "test_low", f"lower end of its 95 % t interval over {units}"),
+        (["test", "accuracy", "high"], "test_high", f"upper end of its 95 % t interval over {units}"),
+        (["test", "accuracy", "sd"], "test_sd", f"standard deviation of test accuracy over {units}, in points"),
         (["validation", "accuracy"], "validation_accuracy", "mean validation accuracy in percent at the same epoch"),
     ):
         if not missing(row[column]):
@@ -79,10 +83,10 @@ def _of_a_variant(results: StudyResults, row: Mapping[Any, Any]) -> Iterator[Num
         for column, end in (("test_value", ""), ("value_low", "low"), ("value_high", "high")):
             if not missing(row[column]):
                 value = measured(row[column], str(row["metric"])).partition(" ")[0]
-                meaning = f"{end} end of its 95 % t interval over seeds" if end else f"mean {quantity}"
+                meaning = f"{end} end of its 95 % t interval over {units}" if end else f"mean {quantity}"
                 yield [variant, quantity, *([end] if end else [])], signed(value), about(meaning)
     yield [variant, "n"], str(row["n"]), f"{variant}: seeds that were trained to the end and tested"
-    for name, setting in results.data.of(variant)[0].params.items():
+    for name, setting in shared_params(results.data.of(variant)).items():
         yield [variant, name], _value(setting), f"{variant}: {label_of(name)}"
 
 
@@ -99,6 +103,10 @@ def _of_a_claim(claim: ClaimResult) -> Iterator[Number]:
         return
     verdict, worth = claim.result, claim.evidence.worth
     yield [*pair, "n"], str(verdict.n), f"{name}: differences, one for each {claim.evidence.unit}"
+    if any(claim.evidence.failed):
+        sides = (claim.variant, ""), (claim.against, "against")
+        for number, (side, end) in zip(claim.evidence.failed, sides, strict=True):
+            yield [*pair, "failed", end], str(number), f"{name}: {UNITS[claim.evidence.unit]} on which {side} failed"
     if reached := verdict.decided_at:
         yield [*pair, "reached"], str(reached), f"{name}: the n at which the verdict was reached"
     if worth is not None:

@@ -69,6 +69,19 @@ def test_bold_is_only_what_a_verdict_says(quickstart):
     assert rf"\ensuremath{{{low:+.2f}}} to \ensuremath{{{high:+.2f}}} & 8 &" in rows["tuned $-$ baseline"]
 
 
+def test_seeds_that_failed_are_told_with_the_table_and_are_numbers(quickstart):
+    claim = next(one for one in quickstart.claims if (one.variant, one.against) == ("tuned", "baseline"))
+    failed = replace(quickstart, claims=[replace(claim, evidence=replace(claim.evidence, failed=(2, 0)))])
+    assert "tuned diverged or collapsed on 2 of 8 seeds, baseline on none." in claims_tex([failed])
+    found = commands(numbers_tex([failed]))
+    assert (found["quickstartTunedMinusBaselineFailed"], found["quickstartTunedMinusBaselineFailedAgainst"]) == (
+        "2",
+        "0",
+    )
+    sound = replace(quickstart, claims=[replace(claim, evidence=replace(claim.evidence, failed=(0, 0)))])
+    assert "diverged" not in claims_tex([sound]) and "quickstartTunedMinusBaselineFailed" not in numbers_tex([sound])
+
+
 def test_several_studies_make_one_table_and_no_command_twice(quickstart, tmp_path):
     other = results_of(tmp_path, trials=6, seeds=2, name="quick-start", max_epochs=2)
     both = [quickstart, other]
