@@ -19,6 +19,7 @@ from hw2tune.inference.evidence import Evidence
 from hw2tune.inference.intervals import Looks, anytime_factor, with_images
 from hw2tune.inference.statistics import ALPHA, POWER, SAME, holm
 from hw2tune.records.arrays import Array
+from hw2tune.study.objectives import objective_of
 
 BETTER, WORSE, THE_SAME, UNDECIDED, SINGLE_RUN = "better", "worse", "the same", "undecided", "single run"
 FUTILE_FROM = 5  # seeds below which the deviation is too poor an estimate to give up on
@@ -188,17 +189,18 @@ def futile(evidence: Evidence, rule: Rule, most: int) -> bool:
 def needed_seeds(evidence: Evidence, rule: Rule) -> tuple[int, float] | None:
     """Return about how many seeds show a difference with POWER, if deviations stay as they are, and which difference.
 
-    The difference is the evidence's worth, no less than an image, or the first multiple of it that these test images
-    can show at all; None if nothing tells the deviations, or no number of seeds up to MOST_NEEDED suffices.
+    The difference is the evidence's worth, of shares no less than an image, or the first multiple of it that these test
+    images can show at all; None if nothing tells the deviations, or no number of seeds up to MOST_NEEDED suffices.
     """
     after = evidence.looks(rule.alpha)
     sd = float(after.sd[-1])
     if evidence.worth is None or not evidence.images or sd <= SAME:
         return None
+    image = 1 / evidence.images if objective_of(evidence.metric).is_share else 0.0
     n = np.arange(2.0, MOST_NEEDED + 1)
     shown = _half_width_at(n, after, rule) + special.ndtri(POWER) * sd / np.sqrt(n)
     for multiple in range(1, MOST_MULTIPLE + 1):
-        difference = multiple * max(evidence.worth, 1 / evidence.images)
+        difference = multiple * max(evidence.worth, image)
         if (shown <= difference).any():
             return int(n[(shown <= difference).argmax()]), difference
     return None

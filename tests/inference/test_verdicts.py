@@ -8,7 +8,17 @@ import pytest
 from scipy import stats
 
 from hw2tune.inference.evidence import Evidence
-from hw2tune.inference.verdicts import BETTER, SINGLE_RUN, THE_SAME, UNDECIDED, WORSE, Rule, decide, futile
+from hw2tune.inference.verdicts import (
+    BETTER,
+    SINGLE_RUN,
+    THE_SAME,
+    UNDECIDED,
+    WORSE,
+    Rule,
+    decide,
+    futile,
+    needed_seeds,
+)
 
 NO_IMAGES = 1e-12  # variance of the mean over test images that is none
 
@@ -152,3 +162,12 @@ def test_sides_that_are_all_alike_are_undecided_and_more_seeds_of_them_are_futil
     assert not futile(evidence(np.zeros(6)), Rule(), 20)  # other images are right, as many of them
     assert not evidence(np.full(6, 0.1), images=0.0).all_alike
     assert not Evidence(**{**vars(alike), "over_images": None}).all_alike
+
+
+@pytest.mark.parametrize(
+    ("metric", "least"), [("validation_accuracy", 1 / 500), ("validation_loss", 1e-5), ("metrics.py:mine", 1e-5)]
+)
+def test_a_needed_difference_is_no_less_than_an_image_where_images_are_counted(metric: str, least: float) -> None:
+    tiny = evidence(np.array([1e-6, -1e-6] * 4), images=1e-14, worth=1e-5, metric=metric)
+    needed = needed_seeds(tiny, Rule())
+    assert needed is not None and needed[1] == pytest.approx(least)
