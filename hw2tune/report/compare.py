@@ -55,8 +55,8 @@ class StudyComparison:
                 "checksum": data.images.get("checksum"),
                 "split_checksum": data.images.get("split_checksum"),
                 **{name: getattr(data.overview.study, name) for name in ("objective", "model", "loss", "max_epochs")},
-                "trials": len(data.overview.finished),
-                "epochs": sum(row.epochs for row in data.overview.rows),
+                "trials": len(data.overview.every_finished),
+                "epochs": sum(row.epochs for row in data.overview.every_row),
                 "best": data.overview.best and asdict(data.overview.best),
                 "test_accuracy": {name: (s := test_accuracy(data, name)) and asdict(s) for name in self.variants},
             }
@@ -198,5 +198,5 @@ def _notes(a: StudyData, b: StudyData) -> Iterator[str]:
 
 def extent(data: StudyData) -> str:
     """`12 (complete)`, with the epochs that all of them had."""
-    epochs = sum(row.epochs for row in data.overview.rows)
-    return f"{len(data.overview.finished)} ({data.overview.state}), {counted(epochs, 'epoch')}"
+    epochs = sum(row.epochs for row in data.overview.every_row)
+    return f"{len(data.overview.every_finished)} ({data.overview.state}), {counted(epochs, 'epoch')}"

@@ -20,6 +20,7 @@ from hw2tune.records.overview import find_folder, read_overview
 from hw2tune.records.remote.mirror import owner_at
 from hw2tune.records.trials.states import DIVERGED, FAILED
 from hw2tune.replication.rerun import rerun_trial
+from hw2tune.report.compare import compare_studies, extent
 from hw2tune.resources import ResourceRequest
 from hw2tune.search.driver import Assignment, EpochResult, Outcome, RunEnd
 from hw2tune.search.failures import Failure
@@ -310,6 +311,13 @@ def test_the_terminal_shows_each_arm(tmp_path, capsys):
     with pytest.raises(Hw2tuneError) as refusal:
         print_status(overview, Console(), "csv")
     assert str(refusal.value) == "sides: has a table of trials for each arm; add --arm and one of l2, no-l2"
+
+
+def test_a_comparison_counts_the_trials_of_all_arms(tmp_path):
+    run(tmp_path, Executor())
+    found = compare_studies("sides", "sides/l2", results_dir=tmp_path / "results")
+    assert [extent(data) for data in (found.a, found.b)] == ["6 (complete), 6 epochs", "3 (complete), 3 epochs"]
+    assert [(one["trials"], one["epochs"]) for one in found.as_json()["studies"]] == [(6, 6), (3, 3)]
 
 
 def test_check_counts_the_cost_of_every_search_that_is_left(tmp_path):
