@@ -59,16 +59,23 @@ def interruptible(stop: Callable[[], None]) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def signals_wait() -> Iterator[None]:
+def signals_wait() -> Iterator[Callable[[], None]]:
     """Hold these signals back within the `with`; the earlier handlers are restored and get them after it.
+
+    Yields a function that lets those through that came so far, for a long wait with the handlers still in place.
 
     For libraries that put handlers of their own in place, of C's own kind, which Python does not see: Ray 2.60 replaces
     that of SIGTERM three times at its start, and at its end sets it to the system's, which kills the process.
     """
     before = {number: signal.getsignal(number) for number in ENDING}
     masked = signal.pthread_sigmask(signal.SIG_BLOCK, _WAITING)
+
+    def let_through() -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, masked)
+        signal.pthread_sigmask(signal.SIG_BLOCK, _WAITING)
+
     try:
-        yield
+        yield let_through
     finally:
         if threading.current_thread() is threading.main_thread():
             for number, handler in before.items():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-import logging
 import os
 import tempfile
 import threading
@@ -13,32 +12,28 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import psutil
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from hw2tune.errors import RayFailedError, ResourceError
 from hw2tune.execution.attaching import (
     connection_error,
-    own_token,
     reached,
     users_token,
     wanted_mode,
     without_ray_address,
 )
-from hw2tune.execution.machine import this_machine
-from hw2tune.execution.scratch import RAYS, scratch
-from hw2tune.execution.workarounds import for_one_command, translated_errors
+from hw2tune.execution.scratch import scratch
+from hw2tune.execution.starting import QUIET, processes_of, see_off, started
+from hw2tune.execution.workarounds import translated_errors
 from hw2tune.interrupt import signals_wait, to_the_end
 from hw2tune.loggers import silenced
 from hw2tune.resources import Capacity, ResourceRequest, find_capacity
 from hw2tune.text.plain import last_line
 from hw2tune.user_code.importer import trust_variable
 
-PRELOAD = "hw2tune.execution.preload"  # what Ray's idle workers import as they start
 NEEDED = ("hw2tune", "torch", "optuna", "numpy")  # in a worker: hw2tune travels there, but not to a Ray of the caller's
 PATIENCE = 120  # seconds for a node to start a process and answer
-_QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
 _RUN = threading.Lock()
 
 
@@ -93,17 +88,17 @@ def connected(resources: ResourceRequest, note: Callable[[str], None] = lambda t
             yield Cluster(resources=resources, scratch=folder, unsuitable=unsuitable_nodes(_alive()))
             return
         try:
-            with _started(folder, note) if address is None else _attached(address, note):
+            with started(folder, note) if address is None else _attached(address, note):
                 unsuitable = unsuitable_nodes(_alive()) if address else {}
                 yield Cluster(resources=resources, scratch=folder, unsuitable=unsuitable)
         finally:
             with to_the_end():  # else a second Ctrl-C would leave Ray's processes, which write on into the folder
-                started = _processes(folder) if address is None else []
+                left = processes_of(folder) if address is None else []
                 try:
                     with signals_wait():
                         ray.shutdown()
                 finally:
-                    _see_off(started)
+                    see_off(left)
 
 
 @contextlib.contextmanager
@@ -125,60 +120,6 @@ def _only_run() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _started(folder: Path, note: Callable[[str], None]) -> Iterator[None]:
-    """A Ray of this command's own, started once more if Ray 2.60 gave it up after 30 s, which no setting changes."""
-    with own_token():
-        for last in (False, True):
-            try:
-                _start(folder)
-                break
-            except Exception as error:  # Ray raises several types, known by their text
-                if "timed out" not in str(error) and "Failed to connect to GCS" not in str(error):
-                    raise
-                if last:
-                    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
-                    raise ResourceError(
-                        f"Ray did not start within its 30 s, twice: this machine is too busy (load {load:.1f} on "
-                        f"{os.cpu_count()} cores); end what else runs here, and the same command goes on"
-                    ) from error
-            note("Ray did not start within its 30 s; it is started once more")
-            ray.shutdown()
-            _see_off(_processes(folder), seconds=0)  # they would take the time of the next start
-        yield
-
-
-def _start(folder: Path) -> None:
-    with for_one_command(), signals_wait():
-        ray.init(
-            "local",  # without it Ray joins a cluster that happens to run on this machine
-            num_cpus=int(this_machine()["CPU"]),  # Ray counts neither affinity nor quotas
-            include_dashboard=False,
-            _temp_dir=str(folder / RAYS),
-            _system_config={"preload_python_modules": [PRELOAD]},
-            **_QUIET,
-        )
-
-
-def _processes(folder: Path) -> list[psutil.Process]:
-    """The processes of the Ray that was started here; its workers are renamed once they have begun."""
-    found = []
-    for process in psutil.Process().children(recursive=True):
-        with contextlib.suppress(psutil.Error):
-            if process.name().startswith("ray::") or any(str(folder) in word for word in process.cmdline()):
-                found.append(process)
-    return found
-
-
-def _see_off(processes: list[psutil.Process], seconds: float = 0.5) -> None:
-    """Wait so long for processes whose Ray has gone, and end those that have not seen it, as one that is starting."""
-    _, alive = psutil.wait_procs(processes, timeout=seconds)
-    for process in alive:
-        with contextlib.suppress(psutil.Error):
-            process.kill()
-    psutil.wait_procs(alive, timeout=5)
-
-
-@contextlib.contextmanager
 def _attached(typed: str, note: Callable[[str], None]) -> Iterator[None]:
     with without_ray_address() as named:
         address, shown = reached(typed, named)
@@ -189,7 +130,7 @@ def _attached(typed: str, note: Callable[[str], None]) -> Iterator[None]:
             shipped = {} if "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ else sent
             try:
                 with signals_wait():
-                    ray.init(address=address, runtime_env=shipped, **_QUIET)
+                    ray.init(address=address, runtime_env=shipped, **QUIET)
             except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
                 raise connection_error(shown, str(error)) from error
             if mode == "disabled":

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import signal
+import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -83,22 +86,59 @@ class OutOfReach(ray._private.services.ConsolePopen):  # type: ignore[misc]  # R
 
 
 @contextlib.contextmanager
-def for_one_command() -> Iterator[None]:
+def for_one_command() -> Iterator[list[OutOfReach]]:
     """For the length of a `with`, `ray.init` starts no dashboard, autoscaler, log monitor, and the rest out of reach.
+
+    Yields the rest, as it is started.
 
     It starts and awaits all three with any setting (`include_dashboard=False` keeps a server without pages), and
     ends them one by one. A Ray of one command on one machine has nobody to ask the first, no machine to add by the
     second, and `log_to_driver=False` leaves the third nothing to do. The other processes would die first of a signal
     that was meant for us, and this process wait for them for a minute instead of ending in order.
     """
-    node = ray._private.node.Node
+    node, started = ray._private.node.Node, list[OutOfReach]()
+
+    def start(command: Sequence[str], **options: Any) -> OutOfReach:
+        started.append(OutOfReach(_awaiting_no_agent(command), **options))
+        return started[-1]
+
     with (
-        patched(ray._private.services, "ConsolePopen", OutOfReach),
+        patched(ray._private.services, "ConsolePopen", start),
         patched(node, "start_api_server", _do_nothing),
         patched(node, "start_monitor", _do_nothing),
         patched(node, "start_log_monitor", _do_nothing),
     ):
-        yield
+        yield started
+
+
+def _awaiting_no_agent(command: Sequence[str]) -> list[str]:
+    """Return Ray's command with what lets its raylet start without waiting for its agents; any but the raylet's as is.
+
+    Ray 2.60's raylet ends if an agent has not told its port within 15 s, which no setting changes, and on a busy
+    machine importing one takes longer. The dashboard's agent has nobody to serve here: in its place a process sleeps
+    until the raylet is gone, and -1 is its port as in a Ray without dashboard. The runtime environments' gets its port.
+    """
+    if Path(command[0]).name != "raylet":
+        return list(command)
+    ours: dict[str, object] = {
+        "--metrics-agent-port": -1,
+        "--metrics_export_port": -1,
+        "--dashboard_agent_listen_port": -1,
+        "--runtime_env_agent_port": (port := free_port()),
+        "--dashboard_agent_command": "/bin/sh -c cat",  # its input is a pipe from the raylet
+    }
+    kept = [word for word in command if word.partition("=")[0] not in ours]
+    told = [word.replace("--runtime-env-agent-port=0", f"--runtime-env-agent-port={port}") for word in kept]
+    return told + [f"{name}={value}" for name, value in ours.items()]
+
+
+def free_port() -> int:
+    """Return a free port below those that the kernel gives to whoever asks for any."""
+    for port in random.Random().sample(range(10_000, 32_768), 100):
+        with contextlib.suppress(OSError), socket.socket() as one:
+            one.bind(("", port))
+            return port
+    return 0
 
 
 @contextlib.contextmanager

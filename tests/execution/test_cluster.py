@@ -3,7 +3,6 @@
 import importlib.util
 import json
 import os
-import re
 import socket
 import subprocess
 import sys
@@ -161,6 +160,7 @@ from hw2tune.resources import ResourceRequest
 with connected(ResourceRequest()):
     import ray
     started = [Path(word).name for child in psutil.Process().children() for word in child.cmdline()]
+    started += [child.name() for child in psutil.Process().children(recursive=True)]
     imported = ray.get(ray.remote(lambda: list(sys.modules)).remote())
 print(json.dumps([started, imported]))
 """
@@ -173,7 +173,7 @@ def test_a_local_ray_has_no_servers_and_its_idle_workers_have_imported_what_tria
     shown = subprocess.run([sys.executable, "-c", LOCAL], check=True, stdout=subprocess.PIPE, text=True)
     started, imported = map(set, json.loads(shown.stdout.splitlines()[-1]))
     assert {"gcs_server", "raylet"} <= started
-    assert not started & {"dashboard.py", "monitor.py", "log_monitor.py"}
+    assert not started & {"dashboard.py", "monitor.py", "log_monitor.py", "ray::DashboardAgent"} and "cat" in started
     assert {"torch", "hw2tune.train.trainer", "hw2tune.execution.trainable"} <= imported
 
 
@@ -194,28 +194,6 @@ os.kill(os.getpid(), signal.SIGTERM)  # a report is drawn then, or the last reco
 def test_a_signal_reaches_the_handler_that_was_there_during_ray_and_after_it():
     shown = subprocess.run([sys.executable, "-c", HANDLED], check=True, stdout=subprocess.PIPE, text=True)
     assert shown.stdout == "heard\nheard\n"
-
-
-SLOW = Exception("The current node timed out during startup. This could happen because ...")
-
-
-def test_a_ray_that_is_too_slow_to_start_is_started_again_then_told(tmp_path, monkeypatch):
-    starts = []
-
-    def too_slow(*_, **__):
-        starts.append(1)
-        raise SLOW
-
-    monkeypatch.setattr("ray.init", too_slow)
-    notes: list[str] = []
-    with pytest.raises(ResourceError) as refused, connected(ResourceRequest(), notes.append):
-        pass
-    assert len(starts) == 2 and notes == ["Ray did not start within its 30 s; it is started once more"]
-    assert re.fullmatch(
-        r"Ray did not start within its 30 s, twice: this machine is too busy \(load [\d.]+ on \d+ cores\); "
-        r"end what else runs here, and the same command goes on",
-        str(refused.value),
-    )
 
 
 def test_another_fault_of_rays_start_is_not_tried_again(monkeypatch):

@@ -35,11 +35,11 @@ def test_it_lies_where_tmpdir_says_and_leaves_nothing(short):
 def test_what_ray_opens_to_every_user_lies_below_a_folder_that_is_the_users_alone(short, monkeypatch):
     from ray._common.utils import try_to_create_directory
 
-    from hw2tune.execution import cluster
+    from hw2tune.execution import starting
 
-    monkeypatch.setattr(cluster.ray, "init", lambda *_, _temp_dir, **__: try_to_create_directory(_temp_dir))
+    monkeypatch.setattr(starting.ray, "init", lambda *_, _temp_dir, **__: try_to_create_directory(_temp_dir))
     with scratch() as folder:
-        cluster._start(folder)
+        starting.start(folder, print)
         open_to_all = [path for path in short.rglob("*") if path.stat().st_mode & 0o022]
         assert open_to_all == [folder / "r"]
         assert folder.stat().st_mode & 0o777 == 0o700 and (folder / "lock").exists()

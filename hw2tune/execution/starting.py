@@ -1,0 +1,157 @@
+"""The start of a Ray of this command's own, awaited as long as its processes live: a busy machine takes its time."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from subprocess import Popen
+from typing import Any
+
+import psutil
+import ray
+import ray._private.node
+import ray._private.services
+
+from hw2tune.errors import ResourceError
+from hw2tune.execution.attaching import own_token
+from hw2tune.execution.machine import this_machine
+from hw2tune.execution.scratch import RAYS
+from hw2tune.execution.workarounds import for_one_command, patched
+from hw2tune.interrupt import signals_wait
+
+PRELOAD = "hw2tune.execution.preload"  # what Ray's idle workers import as they start
+QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
+STEP, LONGEST = 10, 300  # seconds from one look at the processes to the next, and for the whole start
+Note = Callable[[str], None]
+
+
+class StartError(Exception):
+    """A process of Ray's died as Ray started."""
+
+
+@contextlib.contextmanager
+def started(folder: Path, note: Note) -> Iterator[None]:
+    """A Ray of this command's own, started once more if a process of its died on the way. Raises ResourceError."""
+    with own_token():
+        for last in (False, True):
+            try:
+                start(folder, note)
+                break
+            except Exception as error:  # Ray raises several types, known by their text
+                known = ("timed out", "Failed to connect to GCS", "Failed to start GCS")
+                if not isinstance(error, StartError) and not any(text in str(error) for text in known):
+                    raise
+                why = str(error) if isinstance(error, StartError) else "it did not answer"
+                if last:
+                    raise ResourceError(
+                        f"Ray did not start, twice: {why} ({load()}); `hw2tune doctor` looks at this machine's memory "
+                        "and disks, then run the same command again: finished work is kept"
+                    ) from error
+            note(f"Ray did not start: {why} ({load()}); it is started once more")
+            ray.shutdown()
+            see_off(processes_of(folder), seconds=0)  # they would take the time of the next start
+        yield
+
+
+def start(folder: Path, note: Note) -> None:
+    """Start Ray in a folder. Raises StartError, ResourceError, and what Ray raises."""
+    with for_one_command() as processes, signals_wait() as let_through, _awaited(processes, note, let_through):
+        ray.init(
+            "local",  # without it Ray joins a cluster that happens to run on this machine
+            num_cpus=int(this_machine()["CPU"]),  # Ray counts neither affinity nor quotas
+            include_dashboard=False,
+            _temp_dir=str(folder / RAYS),
+            _system_config={"preload_python_modules": [PRELOAD]},
+            **QUIET,
+        )
+
+
+@contextlib.contextmanager
+def _awaited(processes: Sequence[Popen[bytes]], note: Note, let_through: Callable[[], None]) -> Iterator[None]:
+    """For the length of a `with`, `ray.init` waits for its server and its node as long as their processes live.
+
+    Ray 2.60 gives up each after 30 s, be it alive or dead; for the node no setting changes that. Raises StartError if
+    one died, ResourceError after LONGEST.
+    """
+    patience = _Patience(processes=processes, note=note, let_through=let_through)
+    port, node = ray._private.node.wait_for_persisted_port, ray._private.services.get_node
+    with (
+        patched(ray._private.node, "wait_for_persisted_port", patience.asking(port, timeout_ms=1000 * STEP)),
+        patched(ray._private.services, "get_node", patience.asking(node)),  # which takes 10 s in Ray 2.60
+    ):
+        yield
+
+
+@dataclass(kw_only=True)
+class _Patience:
+    """Waiting for the newest of Ray's processes."""
+
+    processes: Sequence[Popen[bytes]]
+    note: Note
+    let_through: Callable[[], None]
+    begun: float = field(default_factory=lambda: time.monotonic())
+    told: bool = False
+
+    def asking(self, ask: Callable[..., Any], **step: float) -> Callable[..., Any]:
+        """Return `ask`, asked again until there is an answer."""
+
+        def asked(*arguments: Any, **options: Any) -> Any:
+            while True:
+                try:
+                    return ask(*arguments, **options | step)
+                except (RuntimeError, ray.exceptions.RaySystemError):  # that it has not come yet
+                    self.look()
+
+        return asked
+
+    def look(self) -> None:
+        """Say once that Ray is slow. Raises StartError, ResourceError, and what the handler of a signal raises."""
+        self.let_through()
+        for one in self.processes:
+            if one.poll() is not None:
+                raise StartError(f"its {_name(one)} ended with exit code {one.returncode}")
+        seconds, newest = time.monotonic() - self.begun, self.processes[-1]
+        if seconds > LONGEST:
+            raise ResourceError(
+                f"Ray did not start within {LONGEST} s: its {_name(newest)} (process {newest.pid}) runs and does not "
+                f"answer, as this machine is too busy ({load()}); end what else runs here, and run the same command "
+                "again: finished work is kept"
+            )
+        if seconds >= STEP and not self.told:
+            self.told, late = True, f"Ray's {_name(newest)} has not answered for {seconds:.0f} s"
+            self.note(f"{late} ({load()}); waiting up to {LONGEST} s")
+        time.sleep(0.1)  # an answer that fails at once
+
+
+def _name(process: Popen[bytes]) -> str:
+    command = process.args if isinstance(process.args, list) else [process.args]
+    return Path(str(command[0])).name
+
+
+def load() -> str:
+    """Return how busy the machine is."""
+    return f"load {psutil.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
+
+
+def processes_of(folder: Path) -> list[psutil.Process]:
+    """The processes of the Ray that was started here; its workers are renamed once they have begun."""
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            if process.name().startswith("ray::") or any(str(folder) in word for word in process.cmdline()):
+                found.append(process)
+    return found
+
+
+def see_off(processes: list[psutil.Process], seconds: float = 0.5) -> None:
+    """Wait so long for processes whose Ray has gone, and end those that have not seen it, as one that is starting."""
+    _, alive = psutil.wait_procs(processes, timeout=seconds)
+    for process in alive:
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+    psutil.wait_procs(alive, timeout=5)
