@@ -26,6 +26,7 @@ from hw2tune.errors import StudyFolderError
 from hw2tune.user_code.files import FOLDER as CODE
 
 KEPT_FILES = ("lock", "running.json", "mirror.json")  # of the place: neither set aside nor mirrored
+MIRRORS = "mirrors"  # below the cache: copies of studies behind a URL
 
 
 class Below:

@@ -13,11 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hw2tune.paths import cache_dir
 from hw2tune.records.atomic import read_record
 from hw2tune.records.dataset import images_of, read_dataset
 from hw2tune.records.environment import runs
 from hw2tune.records.evaluation import Evaluation
-from hw2tune.records.layout import StudyFolder
+from hw2tune.records.layout import MIRRORS, StudyFolder
 from hw2tune.records.replicates import ReplicatesFolder
 from hw2tune.study.hyperparameters import Identity, Value, identity
 from hw2tune.text.numbers import counted, listed
@@ -40,6 +41,7 @@ class TestReads:
     images: int | None  # in the test split
     configurations: int
     studies: tuple[str, ...]
+    copied: bool = False  # from a store, of which only some studies may have been copied to this machine
 
     @property
     def many(self) -> bool:
@@ -52,7 +54,8 @@ class TestReads:
         number = counted(self.configurations, "configuration")
         images = f"{self.images:,} test images of {self.label}" if self.images else f"test images of {self.label}"
         where = f" by the studies {listed(self.studies)}" if len(self.studies) > 1 else ""
-        return f"{number} {'was' if self.configurations == 1 else 'were'} read on these {images} in this folder{where}"
+        place = "in the studies copied here from the store" if self.copied else "in this folder"
+        return f"{number} {'was' if self.configurations == 1 else 'were'} read on these {images} {place}{where}"
 
     @property
     def sentence(self) -> str:
@@ -79,6 +82,7 @@ def test_reads(results: Path) -> list[TestReads]:
     configurations: dict[str, set[Hashable]] = {}
     facts: dict[str, dict[str, Any]] = {}
     studies: dict[str, list[str]] = {}
+    copied = results.absolute().is_relative_to(cache_dir() / MIRRORS)
     for root in (path for place in PLACES for path in sorted(results.glob(f"{place}/replicates"))):
         folder = StudyFolder(root.parent)
         images, found = images_of(read_dataset(folder), runs(folder)), _replicates(folder)
@@ -89,7 +93,8 @@ def test_reads(results: Path) -> list[TestReads]:
         read = {(code, one.model, one.loss, len(one.epochs), identity(one.params)) for one in found}
         read |= {(code, found[0].model, found[0].loss, *rest) for rest in _trainings(folder)}
         total = next((one.total for each in found for one in (each.last, each.chosen) if one), None)
-        facts.setdefault(checksum, {"label": images["label"], "images": images["sizes"].get("test", total)})
+        fact = {"label": images["label"], "images": images["sizes"].get("test", total), "copied": copied}
+        facts.setdefault(checksum, fact)
         configurations.setdefault(checksum, set()).update(read)
         studies.setdefault(checksum, []).append(folder.name)
     ledger = [

@@ -102,6 +102,14 @@ def test_earlier_versions_are_counted_by_their_replicates(tmp_path):
     assert {name for one in found for name in one.studies} == {"first_version", "version_83dc8fd"}
 
 
+def test_of_a_store_only_the_studies_copied_here_are_counted_and_the_sentence_says_so(tmp_path, monkeypatch):
+    monkeypatch.setenv("HW2TUNE_CACHE", str(tmp_path))
+    copies = tmp_path / "mirrors" / "0123456789abcdef" / "reading"
+    shutil.copytree(Path(__file__).parents[1] / "first_version" / "tiny", copies / "tiny")
+    [found] = reads.test_reads(copies)
+    assert found.sentence.endswith(" in the studies copied here from the store.")
+
+
 def test_from_twenty_configurations_on_the_sentence_warns():
     few = reads.TestReads(label="MNIST", checksum="", images=500, configurations=19, studies=("a",))
     assert few.sentence == "19 configurations were read on these 500 test images of MNIST in this folder."

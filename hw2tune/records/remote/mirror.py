@@ -21,7 +21,7 @@ from pathlib import Path
 from hw2tune.errors import Hw2tuneError, LostStudyError, StoreError
 from hw2tune.paths import cache_dir
 from hw2tune.records.atomic import dump_record, write_atomically
-from hw2tune.records.layout import StudyFolder
+from hw2tune.records.layout import MIRRORS, StudyFolder
 from hw2tune.records.lock import Owner, Say, owner_of
 from hw2tune.records.overview import find_folder
 from hw2tune.records.remote.runs import RemoteStudy
@@ -92,7 +92,7 @@ def owner_at(results: str | Path, name: str) -> Owner | None:
 def _store(results: str | Path, use: str) -> tuple[Store, Path]:
     """The store behind a URL, and the folder of its copies here: one a URL, which keys that change leave the same."""
     digest = hashlib.sha256(without_secrets(str(results)).encode()).hexdigest()[:16]
-    return open_store(str(results)), cache_dir() / "mirrors" / digest / use
+    return open_store(str(results)), cache_dir() / MIRRORS / digest / use
 
 
 @contextlib.contextmanager
