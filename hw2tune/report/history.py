@@ -76,7 +76,10 @@ def _numbers_changed(asked: Sequence[ReplicatesRun]) -> Iterator[str]:
     holds = f"The verdicts hold, as they may be looked at after each {unit}."
     if len({run.each for run in asked}) > 1:
         holds = f"The 5 % of false verdicts do not cover other seeds of the same {UNITS[unit]}."
-    yield f"The number of {UNITS[unit]} changed after results: {listed(texts)}. {holds}"
+    last = asked[-1].asked  # seeds and splits beyond it count, searches that the study has no more do not
+    fewer = unit == "search" and last != "auto" and any(run.asked == "auto" or run.asked > last for run in asked)
+    only = f" Only the first {last} count." if fewer else ""
+    yield f"The number of {UNITS[unit]} changed after results: {listed(texts)}. {holds}{only}"
 
 
 def _number(run: ReplicatesRun) -> str:

@@ -91,6 +91,8 @@ def test_searches_that_were_added_are_called_so_and_other_seeds_of_them_are_not_
         "The number of searches changed after results: 3 on 1 seed each asked for on 2026-01-05 and 7 on 1 seed each "
         "asked for on 2026-01-05. The verdicts hold, as they may be looked at after each search."
     ]
+    [said] = history(replace(fake, environment=[more, few]))
+    assert said.endswith("The verdicts hold, as they may be looked at after each search. Only the first 3 count.")
     [said] = history(replace(fake, environment=[more, noting(more, each=2)]))
     assert said.endswith("The 5 % of false verdicts do not cover other seeds of the same searches.")
 
