@@ -17,7 +17,7 @@ from hw2tune.inference.verdicts import Verdict
 from hw2tune.records.environment import UNITS
 from hw2tune.report.claims import ClaimResult, claims
 from hw2tune.report.figures.drawing import CannotDrawError, Drawing, Mark
-from hw2tune.report.figures.style import BLUE, GREY, SKY, ink, line_letters, narrow, new_figure, paper, small
+from hw2tune.report.figures.style import BLUE, GREY, SKY, ink, line_points, narrow, new_figure, paper, small, text_width
 from hw2tune.report.sentences import interval_words, mean_words, repetitions
 from hw2tune.report.study_data import StudyData
 from hw2tune.study.objectives import objective_of, sign_of
@@ -48,7 +48,7 @@ class ForestRow:
     @property
     def two_lines(self) -> bool:
         """Return whether the numbers do not fit beside label and verdict."""
-        return len(self.label) + len(self.verdict) + len(self.numbers) > line_letters()
+        return _beside(self.label, self.verdict) + text_width(self.numbers) > line_points()
 
     @property
     def height(self) -> float:
@@ -146,14 +146,20 @@ def _write_row(axes: Axes, row: ForestRow, top: float) -> None:
         "va": "baseline",
         "bbox": {"facecolor": paper(), "edgecolor": "none", "pad": 1.0},
     }
-    room = line_letters() - len(row.verdict)
-    label = row.label if len(row.label) <= room else row.label[: room - 1] + "…"
+    label = row.label
+    while len(label) > 1 and _beside(label, row.verdict) > line_points():
+        label = label.removesuffix("…")[:-1] + "…"
     name = axes.text(0, y, label, transform=across, **look)
     axes.annotate(
         row.verdict, (1, y), xycoords=(name, axes.transData), xytext=(7, 0), textcoords="offset points",
         color=ink() if row.mean is not None else GREY, fontweight="bold", **look,
     )  # fmt: skip
     axes.text(1, y + LINE * row.two_lines, row.numbers, transform=across, ha="right", **look)
+
+
+def _beside(label: str, verdict: str) -> float:
+    """Return the points of a label and the verdict next to it."""
+    return text_width(label) + 7 + text_width(verdict, bold=True)
 
 
 def _draw_row(axes: Axes, row: ForestRow, top: float, ends: Interval) -> list[Mark]:

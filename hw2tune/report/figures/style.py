@@ -16,7 +16,9 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
+from matplotlib.textpath import text_to_path
 
 from hw2tune.records.trials.states import COMPLETE, DIVERGED, FAILED, INTERRUPTED, LOST, PRUNED, RUNNING
 from hw2tune.study.schema import TUNED, Study
@@ -142,6 +144,17 @@ def narrow() -> bool:
 def line_letters() -> int:
     """Return the letters of the smallest text that fit across a figure."""
     return 56 if narrow() else 80
+
+
+def line_points() -> float:
+    """Return the points across a figure, without its margins."""
+    return 72 * (3.25 if narrow() else WIDTH) - 8
+
+
+def text_width(text: str, *, bold: bool = False) -> float:
+    """Return the points that a text of the smallest size takes up at most: hinting adds 5 % in coarse pictures."""
+    font = FontProperties(family=FONT, size=small(), weight="bold" if bold else "normal")
+    return 1.05 * float(text_to_path.get_text_width_height_descent(text, font, ismath=False)[0])
 
 
 def small() -> float:

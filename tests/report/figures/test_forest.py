@@ -109,6 +109,18 @@ def test_a_loss_is_better_below_zero(styled: None) -> None:
     assert draw_forest([ROW], ACCURACY).figure.axes[0].get_xlabel() == "difference in test accuracy (points)"
 
 
+@pytest.mark.parametrize(
+    ("verdict", "lines"), [("the same within 2.24 points", 1), ("better by less than 2.24 points, W", 2)]
+)
+def test_the_numbers_stand_beside_label_and_verdict_where_they_fit(verdict: str, lines: int, styled: None) -> None:
+    pair = replace(ROW, label="tuned against tuned-no-l2", verdict=verdict, numbers="+0.18 (-0.72 to +1.07), n = 8")
+    figure = draw_forest([pair], ACCURACY).figure
+    figure.canvas.draw()
+    label, _, numbers = boxes = [text.get_window_extent() for text in figure.axes[0].texts]
+    assert len({round(label.y0), round(numbers.y0)}) == lines
+    assert not any(one.overlaps(two) for i, one in enumerate(boxes) for two in boxes[:i])
+
+
 def test_no_text_leaves_the_picture_however_long_the_names_are(styled: None) -> None:
     long = replace(ROW, label="a-variant-of-a-very-long-name against another-variant-of-a-long-name-that-does-not-end")
     figure = draw_forest([long, ROW], ACCURACY).figure
