@@ -51,10 +51,7 @@ def _worths_changed(data: StudyData, asked: Sequence[ReplicatesRun]) -> Iterator
         earlier = (one.worth for run in asked for one in run.claims or () if sides_of(one) == sides_of(claim))
         worths = dict.fromkeys([*earlier, claim.worth])
         if len(worths) > 1:
-            words = [
-                "the default" if one is None else amount(objective.name, one / objective.scale, digits=3)
-                for one in worths
-            ]
+            words = ["the default" if one is None else amount(objective.name, one / objective.scale) for one in worths]
             changed = f"The worth of {_pair(claim)} changed after results ({', then '.join(words)})"
             yield f"{changed}: its interval holds for any."
 

@@ -111,10 +111,10 @@ def _limits(evidence: Evidence, verdict: Verdict, rule: Rule) -> str:
 
 def _worth(evidence: Evidence) -> str:
     assert evidence.worth is not None, "nothing is within a difference that nobody named"
-    return amount(evidence.metric, evidence.worth, digits=3)  # as many as an interval inside of it is shown with
+    return amount(evidence.metric, evidence.worth)
 
 
-def amount(metric: str, value: float, digits: int = 2) -> str:
-    """Return `0.5 points`, `0.02 nats`: a size that was set, not measured."""
+def amount(metric: str, value: float) -> str:
+    """Return `2.24 points`, `0.02 nats`: a size that was set, in as many digits as an interval inside of it has."""
     unit = difference(0.0, metric).partition(" ")[2]
-    return f"{value * (100 if unit == 'points' else 1):.{digits}g} {unit}".strip()
+    return f"{value * (100 if unit == 'points' else 1):.3g} {unit}".strip()

@@ -96,7 +96,7 @@ def pairs_summary(results: StudyResults) -> Table:
     for claim in results.claims:
         evidence, verdict, cells = claim.evidence, claim.result, [DASH] * 5
         if evidence is not None and verdict is not None:
-            worth = DASH if evidence.worth is None else amount(evidence.metric, evidence.worth, digits=3)
+            worth = DASH if evidence.worth is None else amount(evidence.metric, evidence.worth)
             cells = [mean_words(evidence, verdict), interval_words(evidence, verdict) or DASH]
             n = repetitions(evidence) if evidence.unit == "split" else str(verdict.n)
             cells += [n, worth, DASH if claim.fixed is None else f"{claim.fixed} / {claim.broken}"]
