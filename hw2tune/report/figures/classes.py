@@ -59,7 +59,7 @@ def draw_confusion(data: StudyData, variants: Sequence[str]) -> Drawing:
     def text(share: float, column: int) -> tuple[str, str]:
         if np.isnan(share) and column == len(names) // 2:
             return "no image", GREY
-        return f"{share:.0f}" if share >= 0.5 else "", "white" if share > 25 else "black"
+        return f"{share:.0f}" if share > 0.5 else "", "white" if share > 25 else "black"
 
     shares = {variant: 100 * row_shares(table) for variant, table in counts.items()}
     # Errors are a few percent: on a linear scale of colours they would all look the same.
@@ -69,7 +69,7 @@ def draw_confusion(data: StudyData, variants: Sequence[str]) -> Drawing:
         figure=_draw_matrices(shares, names, text, 7.5, colours, bar),
         caption=(
             f"Confusion matrices of {listed(list(counts))} on the test split. A row is a true class and sums to 100 %; "
-            "numbers are percent of the row, omitted below 0.5; the scale of colours is stretched at its lower end, "
+            "numbers are percent of the row, omitted up to 0.5; the scale of colours is stretched at its lower end, "
             f"so that errors are seen. {_pooled_sentence(shown)}{shown.absent}"
         ),
         alt=f"Confusion matrices, mostly diagonal: {'; '.join(_summary(*each, names) for each in counts.items())}.",
@@ -123,7 +123,7 @@ def draw_confusion_difference(data: StudyData, variants: tuple[str, str]) -> Dra
     largest = float(np.nanmax(np.abs(difference), initial=1.0))
 
     def text(value: float, _: int) -> tuple[str, str]:
-        return f"{value:+.0f}" if abs(value) >= 0.5 else "", "white" if abs(value) > 0.6 * largest else "black"
+        return f"{value:+.0f}" if abs(value) > 0.5 else "", "white" if abs(value) > 0.6 * largest else "black"
 
     colours = {"cmap": DIVERGING, "vmin": -largest, "vmax": largest}
     bar = {"label": "difference in share of the true class (points)"}
@@ -134,7 +134,7 @@ def draw_confusion_difference(data: StudyData, variants: tuple[str, str]) -> Dra
         figure=_draw_matrices({f"{other} minus {one}": difference}, names, text, SMALL, colours, bar),
         caption=(
             f"Confusion matrix of {other} minus that of {one}, in points of the share of each true class; "
-            "differences below half a point carry no number. On the diagonal more is better, beside it less is. "
+            "differences up to half a point carry no number. On the diagonal more is better, beside it less is. "
             f"{_pooled_sentence(shown)} Small differences are within what another seed changes."
         ),
         alt=f"Matrix of differences between {other} and {one}. Largest gain: {best}; smallest: {worst} points.",

@@ -132,7 +132,7 @@ def weight_recipes(data: StudyData) -> list[Recipe]:
     for claim in [claim for claim in claims if not is_tuning(claim)] or claims[:1]:
         new, old = claim.a.variant, claim.b.variant
         pair = (old, new) if old in data.references else (new, old)
-        title = f"Weights and biases: {old} against {new}"
+        title = f"Weights and biases: {' against '.join(pair)}"
         found.append(Recipe(f"weights-{safe_name(new)}", "weights", title, partial(draw_weights, variants=pair), new))
     return found
 
