@@ -123,6 +123,12 @@ def test_a_line_does_not_end_within_a_percentage_a_sample_size_or_a_date() -> No
     assert prose("a = 5 -4.98 to") == "a = 5 -4.98 to"
 
 
+def test_a_line_does_not_end_within_a_number_with_an_exponent_or_an_option() -> None:
+    assert prose("decay 4.8e-5, <") == 'decay <span class="keep">4.8e-5</span>, &lt;'
+    assert prose("(`--race`)") == '(<code><span class="keep">--race</span></code>)'
+    assert prose("tuned-no-l2, -4.98 to 2") == "tuned-no-l2, -4.98 to 2"
+
+
 def test_a_png_file_is_embedded(tmp_path) -> None:
     (tmp_path / "a.png").write_bytes(b"\x89PNG")
     assert embedded(tmp_path / "a.png") == "data:image/png;base64,iVBORw=="

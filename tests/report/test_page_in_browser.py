@@ -168,4 +168,12 @@ def test_the_page_prints_on_white_with_figures_that_fit_a_sheet(
     figures = "[...document.querySelectorAll('figure')]"
     assert all(height < sheet for height in chromium.ask(f"{figures}.map(figure => figure.offsetHeight)"))
     assert chromium.ask(f"{figures}.every(figure => getComputedStyle(figure).breakInside === 'avoid')")
+    size = "parseFloat(getComputedStyle(document.querySelector('{}')).fontSize)"
+    assert chromium.ask(f"{size.format('figcaption')} < {size.format('body')}")
+    looks = "[...document.querySelectorAll('{}')].map(one => getComputedStyle(one).display)"
+    assert {*chromium.ask(looks.format("figcaption > a, .caption > a"))} == {"none"}  # nothing to press
+    assert {*chromium.ask(looks.format("thead button"))} == {"contents"}  # else blank in a head that is repeated
+    chromium.say("Emulation.setDeviceMetricsOverride", width=673, height=986, deviceScaleFactor=1, mobile=False)
+    files = "[...document.querySelectorAll('td:last-child code')].filter(code => /^[a-z.]+$/.test(code.textContent))"
+    assert chromium.ask(f"{files}.length > 5 && {files}.every(file => file.getClientRects().length === 1)")
     chromium.say("Emulation.setEmulatedMedia", media="", features=[])

@@ -158,12 +158,22 @@ def render_page(*, title: str, studies: Sequence[str], opening: Section, section
 
 
 def prose(text: str) -> Markup:
-    """Plain text as HTML: escaped, with `...` set as code, and no line that ends within `95 %`, `n = 5` or a date."""
+    """Plain text as HTML: escaped, with `...` set as code.
+
+    No line ends within `95 %`, `n = 5`, `4.8e-5`, a date or an option.
+    """
     text = re.sub(r"(?<=\d) (?=%)|(?<=\bn) (?== )|(?<=\bn =) (?=\d)", "\N{NO-BREAK SPACE}", text)
     text = re.sub(r"\b(\d{4})-(\d\d)-(\d\d)\b", "\\1\N{NON-BREAKING HYPHEN}\\2\N{NON-BREAKING HYPHEN}\\3", text)
     parts = text.split("`")
     if len(parts) % 2 == 0:  # an odd backtick is a backtick
-        return escape(text)
+        return _kept(text)
     return Markup("").join(
-        Markup("<code>{}</code>").format(part) if place % 2 else escape(part) for place, part in enumerate(parts)
+        Markup("<code>{}</code>").format(_kept(part)) if place % 2 else _kept(part) for place, part in enumerate(parts)
+    )
+
+
+def _kept(text: str) -> Markup:
+    """Escaped text whose numbers and options stay in one line."""
+    return Markup(
+        re.sub(r"\d[\d.]*e-\d+|(?<![\w-])--[a-z][a-z-]*", r'<span class="keep">\g<0></span>', str(escape(text)))
     )
