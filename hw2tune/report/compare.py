@@ -154,7 +154,14 @@ def _pair(a: StudyData, b: StudyData, variant: str) -> ClaimResult | Tested:
 
     metric = b.overview.study.objective
     ours = [each for each in ours if len({split_of_seed(data.overview.study, each.seed) for data in (a, b)}) == 1]
-    evidence = gather(names[0], ours, names[1], theirs, arrays=predictions, metric=metric)
+    worths = [
+        claim.worth
+        for data in (a, b)
+        for claim in data.overview.study.claims
+        if claim.worth is not None and variant in (claim.a.variant, claim.b.variant)
+    ]
+    worth = min(worths, default=None)  # the strictest that a claim on this variant states
+    evidence = gather(names[0], ours, names[1], theirs, arrays=predictions, metric=metric, worth=worth)
     if not one:
         evidence = by_unit(evidence, "search", partial(search_of_seed, searched))
     elif b.splits:

@@ -83,6 +83,17 @@ def test_a_seed_that_one_of_them_has_not_is_omitted_and_named(results):
     assert "Omitted: tuned of fewer has no replicate on seed 2." in pairs[2].sentence
 
 
+def test_the_worth_of_a_pair_is_the_smallest_that_a_claim_on_its_variant_states(results):
+    for name, worths in (("quickstart", [6.0, 4.0, 5.0]), ("longer", [7.0, 8.0, 9.0])):
+        first, *claims = (results / name / "study.toml").read_text().split("[[claims]]\n")
+        stated = [f"worth = {worth}\n{claim}" for worth, claim in zip(worths, claims, strict=True)]
+        (results / name / "study.toml").write_text("[[claims]]\n".join([first, *stated]))
+    pairs = hw2tune.compare_studies("quickstart", "longer", results_dir=results).pairs
+    worths = {pair.variant: pair.evidence.worth for pair in pairs}  # of l2, of tuned against baseline, of tuned-no-l2
+    names = ("l2", "baseline", "tuned", "tuned-no-l2")
+    assert [worths[f"{name} of longer"] for name in names] == pytest.approx([0.06, 0.04, 0.04, 0.05])
+
+
 def test_the_same_training_twice_is_no_comparison(results):
     write_fake_study(results, name="again")
     pairs = hw2tune.compare_studies("quickstart", "again", results_dir=results).pairs
