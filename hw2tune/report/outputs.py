@@ -87,10 +87,12 @@ def refuse_unwritable(target: Path, option: str = "--output", what: str = "repor
 
 
 @contextlib.contextmanager
-def replacing(target: Path, option: str = "--output", what: str = "report") -> Iterator[Path]:
+def replacing(
+    target: Path, option: str = "--output", what: str = "report", earlier: Sequence[str] = ()
+) -> Iterator[Path]:
     """A folder to write a report, or `what`, into. Where the `with` ends well, its files take the earlier one's place.
 
-    Files in `target` that no report of ours has named stay. Raises PathError and NotWritableError.
+    Files in `target` that neither `earlier` nor a report of ours names stay. Raises PathError and NotWritableError.
     """
     refuse_unwritable(target, option, what)
     paths.refuse_links_out(target)
@@ -98,7 +100,7 @@ def replacing(target: Path, option: str = "--output", what: str = "report") -> I
     try:
         with writing(target, 0):
             target.mkdir(parents=True, exist_ok=True)
-            earlier = [*files_of(target / SUMMARY), *REPRODUCTION_FIGURES, *_remove_what_a_kill_left(target)]
+            earlier = [*earlier, *files_of(target / SUMMARY), *REPRODUCTION_FIGURES, *_remove_what_a_kill_left(target)]
         with _scratch(target) as scratch:
             try:
                 yield scratch

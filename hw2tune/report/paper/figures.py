@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
@@ -64,3 +65,9 @@ def figures_tex(drawn: list[DrawnFigure]) -> str:
         if one.pdf.stem.endswith("-column")
     ]
     return "\n".join(floats)
+
+
+def shown_in(text: str) -> list[str]:
+    """Return the files of an earlier `figures.tex`, at each width: those of studies no longer named go with it."""
+    stems = re.findall(r"\{figures/([^{}/]+)-column\.pdf\}", text)
+    return [f"figures/{stem}-{width}.pdf" for stem in stems for width in WIDTHS]

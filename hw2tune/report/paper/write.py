@@ -30,7 +30,7 @@ from hw2tune.records.remote.mirror import reading_study
 from hw2tune.report.appendix.checklists import Item, checklists
 from hw2tune.report.outputs import refuse_foreign, replacing
 from hw2tune.report.paper.claims_table import claims_tex
-from hw2tune.report.paper.figures import draw_figures, figures_tex
+from hw2tune.report.paper.figures import draw_figures, figures_tex, shown_in
 from hw2tune.report.paper.latex import UNICODE, file_stem
 from hw2tune.report.paper.methods import methods_tex, references_bib
 from hw2tune.report.paper.numbers import numbers_tex
@@ -88,7 +88,7 @@ def write_paper(folders: Sequence[StudyFolder], to: str | Path) -> PaperFiles:
     refuse_foreign(target, "--to", "paper", lambda place: any(_MARK.match(_content(place / name)) for name in TEXTS))
     refuse_changed(target)
     every = [compute(data) for data in _read(folders)]
-    with replacing(target, "--to", "paper") as scratch:
+    with replacing(target, "--to", "paper", shown_in(_content(target / "figures.tex"))) as scratch:
         drawn = [draw_figures(one.data, scratch / "figures") for one in every]
         texts = {
             "numbers.tex": numbers_tex(every),

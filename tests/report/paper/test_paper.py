@@ -204,6 +204,17 @@ def test_a_text_that_was_changed_by_hand_is_not_written_over(tmp_path):
     )
 
 
+def test_figures_of_studies_that_are_no_longer_named_go_and_a_file_of_the_users_stays(tmp_path):
+    first, second = (write_fake_study(tmp_path / "results", name=name, trials=3, seeds=0) for name in ("one", "two"))
+    write_paper([first, second], tmp_path / "paper")
+    own = tmp_path / "paper" / "figures" / "two-claims-mine.pdf"
+    own.write_text("mine")
+    names = {path.name for path in own.parent.iterdir()}
+    assert {"one-search-history-page.pdf", "two-search-history-page.pdf"} < names
+    write_paper([first], tmp_path / "paper")
+    assert {path.name for path in own.parent.iterdir()} == {n for n in names if n.startswith("one-")} | {own.name}
+
+
 def test_a_folder_with_other_files_and_a_study_that_cannot_be_written_about_are_refused(tmp_path):
     study = write_fake_study(tmp_path / "results", trials=0, seeds=0)
     (tmp_path / "thesis").mkdir()
