@@ -97,8 +97,8 @@ def listed(items: Sequence[object]) -> str:
 
 
 def counted(number: int, noun: str) -> str:
-    """`1 seed`, `3 seeds`."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    """`1 seed`, `3 seeds`, `1,000 seeds`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def label_of(name: str) -> str:
