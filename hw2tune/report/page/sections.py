@@ -18,6 +18,7 @@ from hw2tune.report.page.blocks import Absent, Block, Commands, Facts, Figure, P
 from hw2tune.report.page.claims import chosen_on_these_seeds, variants_blocks
 from hw2tune.report.page.learned import doctor_blocks, searches_blocks, stopping_blocks
 from hw2tune.report.results import StudyResults
+from hw2tune.study.arms import search_seeds
 from hw2tune.study.objectives import objective_of
 from hw2tune.text.numbers import (
     DASH,
@@ -209,7 +210,7 @@ def environment_blocks(results: StudyResults) -> list[Block]:
         ("objective", study.objective_spec.label),
         ("sampler", study.sampler.name),
         ("pruner", pruner.name + rule),
-        ("seed of the search", str(study.seed)),
+        ("seed of the search", search_seeds(study)),
         ("seed of the split", str(study.split_seed) + further_splits(results.data)),
         ("seeds of the replicates", ", ".join(map(str, seeds)) or "none yet"),
     ]
