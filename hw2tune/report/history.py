@@ -96,15 +96,15 @@ def _winners_changed(data: StudyData, asked: Sequence[ReplicatesRun]) -> Iterato
             )
 
 
-def earlier_verdicts(reports: Iterable[Path], name: str) -> dict[str, str]:
+def earlier_verdicts(reports: Iterable[Path], name: str | None) -> dict[str, str]:
     """Return the verdicts on a study's pairs in the first of these reports that has any by the rule of schema 1.
 
-    A report of a later schema hands on those that it replaced.
+    A report of a later schema hands on those that it replaced. None is the only study of a report, whatever its name.
     """
     for report in reports:
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError, StopIteration):
             studies = json.loads((report / SUMMARY).read_bytes())["studies"]
-            study = next(one for one in studies if one["name"] == name)
+            study = next(one for one in studies if (len(studies) == 1 if name is None else one["name"] == name))
             said = {f"{one['variant']} against {one['against']}": str(one["verdict"]) for one in study["claims"]}
             found = study.get("earlier_verdicts", {pair: word for pair, word in said.items() if word in EARLIER})
             return {str(pair): str(word) for pair, word in found.items() if word in EARLIER}

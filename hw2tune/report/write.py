@@ -97,8 +97,12 @@ def write_report(
 
 
 def _earlier(data: StudyData, target: Path) -> dict[str, str]:
-    """Return the verdicts of an earlier version's report in the same place, or else in the study's folder."""
-    return earlier_verdicts([target, default_target([data.overview.folder])], data.name)
+    """Return the verdicts of an earlier version's report in the same place, or else in the study's folder.
+
+    In a folder that was renamed since, the report has the study's former name.
+    """
+    own = default_target([data.overview.folder])
+    return earlier_verdicts([target, own], data.name) or earlier_verdicts([own], None)
 
 
 def refuse_nothing_to_report(data: StudyData) -> None:

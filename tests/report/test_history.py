@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from hw2tune.report.history import NOT_COVERED, earlier_verdicts, history, resta
 from hw2tune.report.page.opening import claims_prose
 from hw2tune.report.results import compute
 from hw2tune.report.study_data import StudyData, read_study_data
-from hw2tune.report.write import ReportFiles, summary_json
+from hw2tune.report.write import ReportFiles, _earlier, summary_json
 from hw2tune.terminal.tables import print_report
 from tests.report.fake_study import write_fake_study
 
@@ -129,6 +130,17 @@ def test_verdicts_of_an_earlier_report_are_named_and_handed_on(fake: StudyData, 
     assert said == restated(earlier) and said.endswith("its seeds alone (tuned against baseline: increase).")
     (tmp_path / "summary.json").write_text(summary_json([results]))
     assert earlier_verdicts([tmp_path], fake.name) == earlier
+
+
+def test_a_folder_that_was_renamed_since_keeps_the_verdicts_of_its_earlier_report(fake: StudyData, tmp_path) -> None:
+    root = shutil.copytree(fake.overview.folder.root, tmp_path / "renamed")
+    claims = [{"variant": "tuned", "against": "baseline", "verdict": "increase"}]
+    (root / "report").mkdir()
+    (root / "report" / "summary.json").write_text(json.dumps({"studies": [{"name": fake.name, "claims": claims}]}))
+    data = read_study_data(StudyFolder(root))
+    assert data.name == "renamed"
+    for target in (root / "report", tmp_path / "elsewhere"):
+        assert _earlier(data, target) == {"tuned against baseline": "increase"}
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"studies": 1}', '{"studies": [{"name": "a", "claims": [{}]}]}', "\xff"])
