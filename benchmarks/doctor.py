@@ -22,11 +22,11 @@ import optuna
 
 import hw2tune
 from benchmarks.doctor_truth import judge
+from benchmarks.replay.contestants import CONTESTANTS
 from benchmarks.replay.searches import search_in, world
 from benchmarks.replay.table import Curve
 from benchmarks.results import print_table, write_results
-from benchmarks.search import CONTESTANTS
-from benchmarks.search_tables import TASKS
+from benchmarks.search_tasks import Task
 from hw2tune.records.arrays import npz
 from hw2tune.records.dataset import DatasetRecord
 from hw2tune.records.environment import add_run
@@ -42,6 +42,7 @@ from hw2tune.study.hyperparameters import Value
 from hw2tune.study.schema import TUNED, Study
 
 STUDIES, TRIALS, SEEDS, FINALISTS = 20, 50, 5, 6
+TASKS = ("mnist-5k", "mnist-5k-cross-entropy", "cifar10-5k")
 
 
 def searched(results: Path, place: Any, number: int, trials: int) -> tuple[StudyFolder, np.random.Generator]:
@@ -53,7 +54,7 @@ def searched(results: Path, place: Any, number: int, trials: int) -> tuple[Study
     folder.study_file.write_text(dump_study(study))
     rng = np.random.default_rng(number)
     search_in(folder, study, place, CONTESTANTS["ours"], rng, seed=number, epochs=100_000, workers=2)
-    write_json(folder.datasets[0], asdict(_record(study, place.table)))
+    write_json(folder.datasets[0], asdict(_record(study, place.task)))
     return folder, rng
 
 
@@ -69,7 +70,7 @@ def healthy(results: Path, place: Any, number: int) -> StudyFolder:
         return [float(place.curve(row.params, rng).validation.max()) for row, _ in pairs]
 
     race = run_race(
-        rows, overview.rows, objective=study.objective, direction=direction, images=_sizes(place)["validation"],
+        rows, overview.rows, objective=study.objective, direction=direction, images=place.task.validation_images,
         seeds=range(1001, 1001 + TRAININGS * len(rows)), train=train,
     )  # fmt: skip
     winner = next(one.params for one in race.candidates if one.trial == race.winner)
@@ -79,19 +80,16 @@ def healthy(results: Path, place: Any, number: int) -> StudyFolder:
         params = {**(winner if side.of == TUNED else study.references[side.of]), **side.changes}
         for seed in range(SEEDS):
             curve = place.curve(params, rng)
-            write_replicate(replicates, _replicate(study, variant, params, seed, curve, _sizes(place)["test"]), npz({}))
+            one = _replicate(study, variant, params, seed, curve, place.task.test_images)
+            write_replicate(replicates, one, npz({}))
     return folder
 
 
-def _sizes(place: Any) -> dict[str, int]:
-    return {"train": 4000, "validation": place.table.validation, "test": place.table.test}
-
-
-def _record(study: Study, table: Any) -> DatasetRecord:
+def _record(study: Study, task: Task) -> DatasetRecord:
     return DatasetRecord(
         name=study.dataset, label="a table", classes=[str(n) for n in range(10)], image_shape=[28, 28, 1], mean=[0.5],
         std=[0.5], checksum="sha256:00", split_checksum="sha256:11", source="benchmarks/tables",
-        sizes={"train": 4000, "validation": table.validation, "test": table.test},
+        sizes={"train": 4000, "validation": task.validation_images, "test": task.test_images},
     )  # fmt: skip
 
 
@@ -123,9 +121,9 @@ def main() -> None:
     parser.add_argument("--studies", type=int, default=STUDIES)
     studies = parser.parse_args().studies
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    tasks, lines = list(TASKS), list[dict[str, Any]]()
+    lines = list[dict[str, Any]]()
     for number in range(studies):
-        lines += _examined(world(tasks[number % len(tasks)], "forest"), number)
+        lines += _examined(world(TASKS[number % len(TASKS)], "forest"), number)
     if lines:
         print_table(lines)
     found = Counter(check for check, _ in {(one["check"], one["study"]) for one in lines})

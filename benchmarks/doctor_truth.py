@@ -55,7 +55,7 @@ def _collapse(one: Finding, data: StudyData, place: Forest, rng: np.random.Gener
     replicates = data.of(one.finding.split()[0])
     drawn = np.array([place.curve(replicates[0].params, rng).chosen for _ in range(TRAININGS)])
     median = np.median(drawn)
-    worth = default_worth(place.table.test)
+    worth = default_worth(place.task.test_images)
     below = median - max(COLLAPSE_DEVIATIONS * float(np.median(np.abs(drawn - median))), worth)
     named = [int(seed) for seed in re.findall(r"seed (\d+) ", one.evidence.lower())]
     tested = {each.seed: each.chosen.accuracy for each in replicates if each.chosen}
@@ -97,7 +97,7 @@ def _budget(data: StudyData, longer: StudyData, place: Forest) -> Judged:
     for each in (data, longer):
         best: TrialRow = best_first(each.overview.rows, each.overview.study.direction)[0]
         values.append(_expected(place, best.params))
-    gain, worth = values[1] - values[0], default_worth(place.table.validation)
+    gain, worth = values[1] - values[0], default_worth(place.task.validation_images)
     numbers = len(data.overview.rows), len(longer.overview.rows)
     return gain > worth, (
         f"the best of {numbers[1]} trials is {100 * gain:+.1f} points from the best of {numbers[0]} without luck, and "

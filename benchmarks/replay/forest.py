@@ -53,8 +53,8 @@ class Forest:
             "rmse in the top decile": float(np.sqrt(np.mean((true[top] - seen[top]) ** 2))),
         }
 
-    def begin(self) -> None:
-        """A table has no state."""
+    def begin(self, seed: int) -> None:
+        """A forest has no state."""
 
     def sampler(self, study: Study, inner: BaseSampler) -> BaseSampler:
         return inner

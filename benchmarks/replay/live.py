@@ -10,34 +10,41 @@ import numpy as np
 from optuna.samplers import BaseSampler
 
 from benchmarks.replay.pool import Pool
-from benchmarks.replay.table import SIZES, Table, key_of
-from benchmarks.search_tables import Task, curve
+from benchmarks.replay.table import CHANCE, key_of, table_of
+from benchmarks.search_tasks import Task, curve
 from hw2tune.study.hyperparameters import Value
 from hw2tune.study.schema import Study
 
+FRESH, FRESH_FROM = 3, 1_000_000  # seeds of what a search returns, counted from a number that no search has
+
 
 class Live:
-    """No table: every epoch is trained. A search's own trainings are its score, so that one alone says little."""
+    """No table: every epoch is trained, on the search's own seed; what it returns is trained on `FRESH` seeds more."""
 
     typical_seconds = 1.0
 
     def __init__(self, task: Task) -> None:
-        self.task = task
+        self.task, self.seed = task, 0
         self.curves: dict[Any, LiveCurve] = {}
 
-    def begin(self) -> None:
+    def begin(self, seed: int) -> None:
         """A search begins; what another has trained is not known to it."""
-        self.curves = {}
+        self.curves, self.seed = {}, seed
 
     def sampler(self, study: Study, inner: BaseSampler) -> BaseSampler:
         return inner
 
     def curve(self, configuration: Mapping[str, Value], rng: np.random.Generator) -> LiveCurve:
-        self.curves[key_of(configuration)] = LiveCurve(self.task, configuration)
+        self.curves[key_of(configuration)] = LiveCurve(self.task, configuration, self.seed)
         return self.curves[key_of(configuration)]
 
     def score(self, configuration: Mapping[str, Value]) -> float:
-        return self.curves[key_of(configuration)].chosen
+        """Mean test accuracy on seeds that no search has seen."""
+        one = self.curves[key_of(configuration)]
+        if one.fresh is None:
+            fresh = [LiveCurve(self.task, configuration, FRESH_FROM + FRESH * self.seed + n) for n in range(FRESH)]
+            one.fresh = float(np.mean([again.to_its_end() for again in fresh]))
+        return one.fresh
 
     def seconds(self, configuration: Mapping[str, Value]) -> float:
         return 1.0
@@ -45,15 +52,16 @@ class Live:
     @cached_property
     def best_and_median(self) -> tuple[float, float]:
         """Those of the table, where there is one."""
-        return Pool(Table(self.task)).best_and_median
+        return Pool(table_of(self.task.name)).best_and_median
 
 
 class LiveCurve:
-    """A training that goes on as far as it is asked for. All searches train on the study's seed, as trials do."""
+    """A training that goes on as far as it is asked for."""
 
-    def __init__(self, task: Task, configuration: Mapping[str, Value]) -> None:
-        self.task, self.epochs = task, curve(task, configuration, seed=0)
+    def __init__(self, task: Task, configuration: Mapping[str, Value], seed: int) -> None:
+        self.task, self.epochs = task, curve(task, configuration, seed)
         self.seen: list[tuple[float, float]] = []  # validation and test accuracy
+        self.fresh: float | None = None  # once it is known
 
     def at(self, epoch: int) -> float | None:
         """Validation accuracy at the next epoch; None where it diverges."""
@@ -61,11 +69,15 @@ class LiveCurve:
         measured = next(self.epochs)
         if measured["validation_correct"] == "":
             return None
-        validation, test = SIZES[self.task.name]
-        self.seen.append((measured["validation_correct"] / validation, measured["test_correct"] / test))
+        self.seen.append((
+            measured["validation_correct"] / self.task.validation_images,
+            measured["test_correct"] / self.task.test_images,
+        ))  # fmt: skip
         return self.seen[-1][0]
 
-    @property
-    def chosen(self) -> float:
-        """Test accuracy of the epoch that validation chooses, the first of equals; 0 where there is none."""
-        return max(self.seen, key=lambda pair: pair[0])[1] if self.seen else 0.0
+    def to_its_end(self) -> float:
+        """Test accuracy of the epoch that validation chooses, the first of equals; chance where it diverges."""
+        while len(self.seen) < self.task.study.max_epochs:
+            if self.at(len(self.seen) + 1) is None:
+                return CHANCE
+        return max(self.seen, key=lambda pair: pair[0])[1]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import optuna
 from optuna.samplers import BaseSampler
 
+from benchmarks.replay.rows import rows_of
 from benchmarks.replay.table import Curve, Table, key_of
 from hw2tune.search.design import Cube
 from hw2tune.study.hyperparameters import Value
@@ -17,28 +18,28 @@ from hw2tune.study.schema import Study
 
 
 class Pool:
-    """The table's own rows."""
+    """The rows of a table, or some of them. A search sees one seed, and is scored by others."""
 
-    def __init__(self, table: Table) -> None:
-        self.table, self.task = table, table.task
-        self.rows = list(table.configurations)
+    def __init__(self, table: Table, rows: str = "all") -> None:
+        self.table, self.task, self.seen = table, table.task, 0
+        self.rows = rows_of(table, rows)
+        self.configurations = {row: table.configurations[row] for row in self.rows}
         self.cube = Cube(self.task.study.search_space)
-        self.features = self.cube.features(list(table.configurations.values()))
-        self.row_of = {key_of(one): row for row, one in reversed(table.configurations.items())}
+        self.features = self.cube.features(list(self.configurations.values()))
+        self.row_of = {key_of(one): row for row, one in reversed(self.configurations.items())}
 
-    def begin(self) -> None:
-        """A table has no state."""
+    def begin(self, seed: int) -> None:
+        """A search begins: all of its trainings are on one seed, as those of a study are."""
+        self.seen = seed % self.task.everywhere
 
     def sampler(self, study: Study, inner: BaseSampler) -> BaseSampler:
         return PoolSampler(study, inner, self)
 
     def curve(self, configuration: Mapping[str, Value], rng: np.random.Generator) -> Curve:
-        row = self.row_of[key_of(configuration)]
-        seeds = [seed for r, seed in self.table.curves if r == row]
-        return self.table.curves[row, seeds[rng.integers(len(seeds))]]
+        return self.table.curves[self.row_of[key_of(configuration)], self.seen]
 
     def score(self, configuration: Mapping[str, Value]) -> float:
-        return self.table.scores[self.row_of[key_of(configuration)]]
+        return self.table.scores(self.seen)[self.row_of[key_of(configuration)]]
 
     def seconds(self, configuration: Mapping[str, Value]) -> float:
         return self.table.epoch_seconds(configuration)
@@ -51,14 +52,15 @@ class Pool:
     @cached_property
     def typical_seconds(self) -> float:
         """An epoch's, the median over the rows."""
-        return float(np.median([self.seconds(one) for one in self.table.configurations.values()]))
+        return float(np.median([self.seconds(one) for one in self.configurations.values()]))
 
     @cached_property
     def best_and_median(self) -> tuple[float, float]:
         """The best of the rows that were repeated, as one training's luck is no quality; the median of all."""
-        repeated = {row for row, seed in self.table.curves if seed > 0 and row.isdigit()} or set(self.rows)
-        scores = self.table.scores
-        return max(scores[row] for row in repeated), float(np.median(list(scores.values())))
+        scores = [{row: self.table.scores(seed)[row] for row in self.rows} for seed in range(self.task.everywhere)]
+        repeated = [row for row in self.rows if row in self.table.repeated and row.isdigit()] or self.rows
+        best = max(float(np.mean([one[row] for one in scores])) for row in repeated)
+        return best, float(np.median([value for one in scores for value in one.values()]))
 
 
 class PoolSampler(BaseSampler):
@@ -98,10 +100,10 @@ class _Draws:
         return self.inner.sample_independent(self.study, self.trial, name, distribution)
 
     def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
-        return self._draw(name, optuna.distributions.FloatDistribution(low, high, log=log))
+        return cast(float, self._draw(name, optuna.distributions.FloatDistribution(low, high, log=log)))
 
     def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
-        return self._draw(name, optuna.distributions.IntDistribution(low, high, step=step, log=log))
+        return cast(int, self._draw(name, optuna.distributions.IntDistribution(low, high, step=step, log=log)))
 
     def suggest_categorical(self, name: str, choices: Any) -> Any:
         return self._draw(name, optuna.distributions.CategoricalDistribution(choices))

@@ -17,11 +17,11 @@ from benchmarks.replay.forest import Forest
 from benchmarks.replay.live import Live, LiveCurve
 from benchmarks.replay.pool import Pool
 from benchmarks.replay.resuming import Resuming, resumed
-from benchmarks.replay.table import Curve, Found, Table
-from benchmarks.search_tables import TASKS, Task
+from benchmarks.replay.table import Curve, Found, table_of
+from benchmarks.search_tasks import TASKS, Task
 from hw2tune.events import Listeners
 from hw2tune.records.layout import StudyFolder
-from hw2tune.records.trials.rows import TrialRow
+from hw2tune.records.trials.states import DIVERGED
 from hw2tune.records.trials.storage import create_optuna_study
 from hw2tune.search.driver import Assignment, Decision, EpochResult, Outcome, StudyDriver
 from hw2tune.search.failures import Failure, FailurePolicy
@@ -37,7 +37,7 @@ class World(Protocol):
 
     task: Task
 
-    def begin(self) -> None: ...
+    def begin(self, seed: int) -> None: ...
     def sampler(self, study: Study, inner: BaseSampler) -> BaseSampler: ...
     def curve(self, configuration: Mapping[str, Value], rng: np.random.Generator) -> Curve | LiveCurve: ...
     def score(self, configuration: Mapping[str, Value]) -> float: ...
@@ -49,12 +49,11 @@ class World(Protocol):
 
 
 @cache
-def world(task: str, kind: str) -> World:
-    """The task's pool, forest or trainings, once a process."""
+def world(task: str, kind: str, rows: str = "all") -> World:
+    """The task's pool of these rows, forest or trainings, once a process."""
     if kind == "live":
         return Live(TASKS[task])
-    table = Table(TASKS[task])
-    return Pool(table) if kind == "pool" else Forest(table)
+    return Pool(table_of(task), rows) if kind == "pool" else Forest(table_of(task))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,11 +70,10 @@ class Contestant:
 def search(place: World, contestant: Contestant, *, seed: int, epochs: int, workers: int) -> list[Found]:
     """One search: an entry a change of what it returns."""
     rng = np.random.default_rng(seed)
+    place.begin(seed)
     if contestant.resuming is not None:
         assert isinstance(place, Pool)
         return resumed(place, contestant.resuming(place, seed), rng, budget=epochs, workers=workers)
-    assert contestant.build is not None
-    place.begin()
     study = place.task.study.model_copy(update={"trials": 100_000, "seed": seed})
     with tempfile.TemporaryDirectory(dir=MEMORY if Path(MEMORY).is_dir() else None) as root:
         folder = StudyFolder(Path(root) / "study")
@@ -95,59 +93,71 @@ def search_in(
     sampler, optuna_study.pruner = contestant.build(study, seed)
     optuna_study.sampler = place.sampler(study, sampler)
     driver = StudyDriver(recorder=recorder, policy=FailurePolicy(retries=0), tell=tell)
-    return _run(place, contestant, driver, recorder, rng, epochs, workers)
+    return _run(place, contestant, driver, rng, epochs, workers)
+
+
+@dataclass(kw_only=True)
+class _Running:
+    """A trial that is being trained: the epoch that ends next, and its best value so far."""
+
+    trial: int
+    configuration: dict[str, Value]
+    curve: Curve | LiveCurve
+    seconds: float  # of an epoch
+    epoch: int = 1
+    value: float = -1.0
+    may_be_returned: bool = True
 
 
 def _run(
-    place: World,
-    contestant: Contestant,
-    driver: StudyDriver,
-    recorder: Recorder,
-    rng: np.random.Generator,
-    budget: int,
-    workers: int,
+    place: World, contestant: Contestant, driver: StudyDriver, rng: np.random.Generator, budget: int, workers: int
 ) -> list[Found]:
+    """Trials in simulated time, as many at once as there are workers; the epoch in which one diverges is spent too."""
     found: list[Found] = []
-    queue: list[
-        tuple[float, int, int, int, Curve | LiveCurve, float]
-    ] = []  # time, tie, trial, epoch about to end, curve, seconds
-    spent = ties = 0
+    queue: list[tuple[float, int, _Running]] = []  # the time at which an epoch ends, and the trial's number
+    trials: list[_Running] = []
 
     def give(now: float) -> None:
-        nonlocal ties
         given = driver.next()
         if isinstance(given, Assignment):
-            ties += 1
-            each = place.seconds(given.hyperparameters)
-            heapq.heappush(queue, (now + each, ties, given.trial, 1, place.curve(given.hyperparameters, rng), each))
+            params, each = given.hyperparameters, place.seconds(given.hyperparameters)
+            one = _Running(trial=given.trial, configuration=params, curve=place.curve(params, rng), seconds=each)
+            one.may_be_returned = contestant.any_state
+            trials.append(one)
+            heapq.heappush(queue, (now + each, one.trial, one))
 
     for _ in range(workers):
         give(0.0)
-    while queue and spent < budget:
-        now, tie, trial, epoch, curve, each = heapq.heappop(queue)
-        spent += 1
-        accuracy = curve.at(epoch)
-        if accuracy is None:
-            reason = f"diverged in epoch {epoch}"
-            driver.ended(trial, Outcome(failure=Failure(state="diverged", reason=reason)))
-            give(now)
-            continue
-        record = {
-            "epoch": epoch, "train_loss": 1 - accuracy, "train_accuracy": accuracy, "validation_loss": 1 - accuracy,
-            "validation_accuracy": accuracy, "train_seconds": each, "epoch_seconds": each, "images_per_second": 1.0,
-        }  # fmt: skip
-        verdict = driver.epoch(trial, EpochResult(record=record, checkpoint=b""))
-        if verdict is Decision.CONTINUE:
-            heapq.heappush(queue, (now + each, tie, trial, epoch + 1, curve, each))
+    for spent in range(1, budget + 1):
+        if not queue:
+            break
+        now, _, one = heapq.heappop(queue)
+        if _goes_on(driver, one):
+            heapq.heappush(queue, (now + one.seconds, one.trial, one))
         else:
-            driver.ended(trial, Outcome())
             give(now)
-        found.append(Found(epochs=spent, seconds=now, score=place.score(_pick(recorder.rows(), contestant))))
+        best = max((some for some in trials if some.may_be_returned), key=lambda some: some.value, default=None)
+        if best is not None and best.value >= 0:
+            found.append(Found(epochs=spent, seconds=now, score=place.score(best.configuration)))
     return found
 
 
-def _pick(rows: list[TrialRow], contestant: Contestant) -> dict[str, Value]:
-    """The configuration of the best value, the first of equals."""
-    there = [row for row in rows if row.value is not None]
-    complete = [row for row in there if row.state == "complete"]
-    return max(complete if complete and not contestant.any_state else there, key=lambda row: row.value or 0.0).params
+def _goes_on(driver: StudyDriver, one: _Running) -> bool:
+    """Train an epoch of a trial, tell the driver, and end the trial where that is due."""
+    accuracy = one.curve.at(one.epoch)
+    if accuracy is None:  # a training that diverges leaves no network
+        one.may_be_returned = False
+        reason = f"diverged in epoch {one.epoch}"
+        driver.ended(one.trial, Outcome(failure=Failure(state=DIVERGED, reason=reason)))
+        return False
+    record = {
+        "epoch": one.epoch, "train_loss": 1 - accuracy, "train_accuracy": accuracy, "validation_loss": 1 - accuracy,
+        "validation_accuracy": accuracy, "train_seconds": one.seconds, "epoch_seconds": one.seconds,
+        "images_per_second": 1.0,
+    }  # fmt: skip
+    one.epoch, one.value = one.epoch + 1, max(one.value, accuracy)
+    if driver.epoch(one.trial, EpochResult(record=record, checkpoint=b"")) is Decision.CONTINUE:
+        return True
+    one.may_be_returned = one.may_be_returned or not driver.live[one.trial].pruned
+    driver.ended(one.trial, Outcome())
+    return False

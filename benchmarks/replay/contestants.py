@@ -1,0 +1,124 @@
+"""The searches that are compared: hw2tune's own, its parts, and those of others."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import optuna
+from optuna import pruners, samplers
+
+from benchmarks.replay.pool import Pool
+from benchmarks.replay.resuming import Promotion
+from benchmarks.replay.searches import Contestant
+from hw2tune.search.algorithms import HalvingPruner
+from hw2tune.search.guided import GuidedSampler
+from hw2tune.study.schema import Study
+
+HEADLINE = "random + halving"  # what a search with a model has to beat
+warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+
+
+def _guided(pruner: Any, **arguments: Any) -> Any:
+    def build(study: Study, seed: int) -> Any:
+        return GuidedSampler(study, seed=seed, **arguments), (pruner(study) if pruner else pruners.NopPruner())
+
+    return build
+
+
+def _optuna(kind: Any, pruner: Any = None, **arguments: Any) -> Any:
+    def build(study: Study, seed: int) -> Any:
+        return kind(seed=seed, **arguments), (pruner(study) if pruner else pruners.NopPruner())
+
+    return build
+
+
+def _asha(study: Study, factor: int = 3) -> Any:
+    return pruners.SuccessiveHalvingPruner(min_resource=study.pruner.min_epochs, reduction_factor=factor)
+
+
+def _halving(study: Study) -> Any:
+    return HalvingPruner(min_epochs=study.pruner.min_epochs, reduction_factor=3)
+
+
+class TuneAsha(pruners.BasePruner):
+    """Ray Tune's own ASHA with its defaults: a bracket of `ASHAScheduler`, asked as Tune asks it."""
+
+    def __init__(self, study: Study) -> None:
+        from ray.tune.schedulers.async_hyperband import _Bracket
+
+        self.bracket = _Bracket(1, study.max_epochs, reduction_factor=4, s=0)
+
+    def prune(self, study: optuna.Study, trial: optuna.trial.FrozenTrial) -> bool:
+        """Whether its bracket stops the trial at this epoch."""
+
+        class Named:
+            trial_id = str(trial.number)
+
+        epoch = trial.last_step or 0
+        return bool(self.bracket.on_result(Named, epoch, trial.intermediate_values[epoch]) == "STOP")
+
+
+class OneEpoch(pruners.BasePruner):
+    """One epoch each, the best sixth to the end (Egele et al., 2024, arXiv 2404.04111), asked as trials come."""
+
+    def __init__(self, study: Study) -> None:
+        pass
+
+    def prune(self, study: optuna.Study, trial: optuna.trial.FrozenTrial) -> bool:
+        """Whether the trial stops at its first epoch: never where it is among the best sixth of all first epochs."""
+        first = [one.intermediate_values[1] for one in study.get_trials(deepcopy=False) if one.intermediate_values]
+        return trial.last_step == 1 and sum(value > trial.intermediate_values[1] for value in first) >= len(first) / 6
+
+
+def _syne_tune(searcher: str) -> Any:
+    def build(study: Study, seed: int) -> Any:
+        from benchmarks.contestants.syne_tune_search import SyneTune
+
+        both = SyneTune(study, seed, searcher)
+        return both, both
+
+    return build
+
+
+def _promotion(*, guided: bool) -> Any:
+    def build(pool: Pool, seed: int) -> Promotion:
+        return Promotion(pool, seed, guided=guided)
+
+    return build
+
+
+def _smac(pool: Pool, seed: int) -> Any:
+    from benchmarks.contestants.smac_search import Smac
+
+    return Smac(pool, seed)
+
+
+def _before(study: Study, seed: int) -> Any:
+    """The default until November 2026, with the reduction factor of its study file."""
+    sampler = samplers.TPESampler(seed=seed, multivariate=True, group=True, constant_liar=True)
+    return sampler, _asha(study, 2 if study.name == "quickstart" else 3)
+
+
+CONTESTANTS = {
+    "ours": Contestant(build=_guided(_halving)),
+    HEADLINE: Contestant(build=_optuna(samplers.RandomSampler, _halving), longer=2),
+    "ours - model": Contestant(build=_guided(_halving, startup=100_000)),
+    "tpe + halving": Contestant(build=_optuna(samplers.TPESampler, _halving)),
+    "random": Contestant(build=_optuna(samplers.RandomSampler), longer=2),
+    "sobol": Contestant(build=_optuna(samplers.QMCSampler, scramble=True), longer=2),
+    "sobol + halving": Contestant(build=_optuna(samplers.QMCSampler, _halving, scramble=True), longer=2),
+    "tpe": Contestant(build=_optuna(samplers.TPESampler)),
+    "before": Contestant(build=_before, any_state=False),
+    "optuna in tune": Contestant(build=_optuna(samplers.TPESampler, TuneAsha)),
+    "one epoch, best sixth": Contestant(build=_optuna(samplers.RandomSampler, OneEpoch)),
+    "syne tune's asha + cqr": Contestant(build=_syne_tune("cqr"), needs="syne_tune"),
+    "syne tune's bohb": Contestant(build=_syne_tune("kde"), needs="syne_tune"),
+    "smac3": Contestant(resuming=_smac, needs="smac"),
+    "ours, promoting": Contestant(resuming=_promotion(guided=True)),
+    "random, promoting": Contestant(resuming=_promotion(guided=False)),
+    "ours - pruner": Contestant(build=_guided(None)),
+    "ours - best so far": Contestant(build=_guided(_asha)),
+    "ours - references": Contestant(build=_guided(_halving, prior=False)),
+    "ours - mixture": Contestant(build=_guided(_halving, random=1.0, mixed_every=100_000)),
+}
