@@ -24,7 +24,8 @@ from hw2tune.inference.evidence import COLLAPSE_DEVIATIONS, default_worth
 from hw2tune.records.trials.rows import TrialRow, best_first
 from hw2tune.report.doctor.findings import Finding
 from hw2tune.report.doctor.seeds import overtuning
-from hw2tune.report.doctor.space import chance_level, drawn
+from hw2tune.report.doctor.space import chance_level
+from hw2tune.report.doctor.zones import drawn
 from hw2tune.report.study_data import StudyData
 from hw2tune.study.hyperparameters import Value
 from hw2tune.study.space import Choice
@@ -79,7 +80,7 @@ def _overtuning(data: StudyData, place: Forest, rng: np.random.Generator) -> Jud
 
 def _edge(one: Finding, data: StudyData, place: Forest) -> Judged:
     study, name = data.overview.study, one.hyperparameter
-    best, space = best_first(drawn(data), study.direction)[:5], study.space[name]
+    best, space = best_first(drawn(data.overview), study.direction)[:5], study.space[name]
     values: list[Any] = list(space.choices) if isinstance(space, Choice) else _spread(space)
     means = {value: np.mean([_expected(place, row.params | {name: value}) for row in best]) for value in values}
     end = max(values) if "upper edge" in one.finding else min(values)
@@ -113,7 +114,7 @@ def _expected(place: Forest, configuration: Mapping[str, Value]) -> float:
 def _zone(one: Finding, data: StudyData, place: Forest) -> Judged:
     table, level = place.table, chance_level(data)
     assert level is not None
-    condition = re.search(r"trial with (.*?) (?:got|diverged)", one.finding)
+    condition = re.search(r"trials? with (.*?) (?:got|diverged)", one.finding)
     assert condition
     inside = [row for row, params in table.configurations.items() if row.isdigit() and _within(params, condition[1])]
     learned = [row for row in inside if max(table.curves[row, 0].validation, default=0.0) > level]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from rich.table import Table
 from hw2tune.errors import Hw2tuneError
 from hw2tune.records.overview import UNREADABLE, Overview
 from hw2tune.records.trials.rows import TrialRow, best_first, trials_csv
-from hw2tune.records.trials.states import INTERRUPTED
+from hw2tune.records.trials.states import FAILED_BY_ITSELF, INTERRUPTED
 from hw2tune.study.objectives import objective_of
 from hw2tune.terminal.formats import plain_table, print_csv, print_json
 from hw2tune.terminal.plan import trial_name, value_of
@@ -57,8 +57,21 @@ def print_outcome(overview: Overview, console: Console) -> None:
         console.print(plain_table(("", "trial", _heading(objective), "epoch", "train loss", "configuration"), rows))
     states = Counter(row.state for row in overview.every_row)
     console.print(", ".join(f"{count} {state}" for state, count in states.items()))
+    for line in _corners(overview):
+        console.print(line, soft_wrap=True, markup=False)
     console.print(f"files: {overview.folder.root}", soft_wrap=True)
     console.print(f"next:  {_next(overview)}", soft_wrap=True)
+
+
+def _corners(overview: Overview) -> Iterator[str]:
+    """Yield a line a corner of the space, or of a search's, that fails."""
+    if not any(row.state in FAILED_BY_ITSELF for row in overview.every_row):
+        return
+    from hw2tune.report.doctor.zones import corner_text, failing_corners
+
+    for search in overview.searches or (overview,):
+        place = f"{search.folder.root.name}: " if overview.searches else ""
+        yield from (place + corner_text(corner) for corner in failing_corners(search))
 
 
 def _train_loss(overview: Overview, row: TrialRow) -> str:

@@ -24,8 +24,9 @@ from hw2tune.report.claims import claims
 from hw2tune.report.doctor import thresholds as limit
 from hw2tune.report.doctor.examine import examine
 from hw2tune.report.doctor.findings import Finding
-from hw2tune.report.doctor.space import _bound, at_edges, bad_zones, edges, zones
+from hw2tune.report.doctor.space import at_edges, bad_zones, edges
 from hw2tune.report.doctor.stopping import behind_the_best, rungs, upper_limit, wrong_stopping
+from hw2tune.report.doctor.zones import _bound, corner_text, failing_corners, zones
 from hw2tune.report.study_data import StudyData, read_study_data
 from hw2tune.study.file import dump_study, find_study, parse_study
 from hw2tune.study.schema import Study
@@ -244,6 +245,66 @@ def test_a_corner_that_diverges() -> None:
     (found,) = bad_zones(searched(hill, trials=60, state=diverges))
     assert (found.check, found.hyperparameter) == ("diverging corner", "learning_rate")
     assert found.finding.endswith(" diverged or ran out of memory.")
+
+
+def planted(*corners, trials=60):
+    """A study whose trials have diverged, or the state given, where a corner says so: (condition, state)."""
+    data = searched(hill, trials=trials)
+    rows = []
+    for row in data.overview.rows:
+        state = next((state for holds, state in corners if holds(row.params)), None)
+        rows.append(replace(row, state=state, value=None) if state else row)
+    return replace(data, overview=replace(data.overview, rows=rows))
+
+
+def rates(trials=60):
+    return sorted(row.params["learning_rate"] for row in searched(hill, trials=trials).overview.rows)
+
+
+def test_a_corner_in_which_two_of_eleven_trials_do_not_diverge() -> None:
+    every = rates()
+    bad = {every[-n] for n in (1, 2, 4, 5, 7, 8, 9, 10, 11)}
+    data = planted((lambda params: params["learning_rate"] in bad, "diverged"))
+    (corner,) = failing_corners(data.overview)
+    text = corner_text(corner)
+    bound = text.split()[2]
+    assert text == f"learning_rate >= {bound} diverges: 9 of 11 trials" and every[-12] < float(bound) <= every[-11]
+    (found,) = bad_zones(data)
+    assert found.finding == f"9 of 11 trials with learning_rate >= {bound} diverged or ran out of memory."
+    assert found.evidence.startswith("Inside 9 of 11 drawn trials, outside 0 of 49; ")
+
+
+def test_a_corner_does_not_reach_over_a_reference_that_got_somewhere() -> None:
+    every = rates()
+    data = planted((lambda params: params["learning_rate"] in {*every[-11:], *every[-14:-12]}, "diverged"))
+    (corner,) = failing_corners(data.overview)
+    assert len(corner.rows) == 14
+    rows = [
+        replace(row, label="l2") if row.params["learning_rate"] == every[-12] else row for row in data.overview.rows
+    ]
+    (corner,) = failing_corners(replace(data.overview, rows=rows))
+    assert len(corner.rows) == 11
+
+
+def test_two_corners_that_fail_each_in_its_way() -> None:
+    high = rates(80)[-20]
+    data = planted(
+        (lambda params: params["learning_rate"] >= high, "diverged"),
+        (lambda params: params["batch_size"] == 256, "out of memory"),
+        trials=80,
+    )
+    first, second = (corner_text(corner) for corner in failing_corners(data.overview))
+    assert first.startswith("learning_rate >= ") and first.endswith(" diverges: 20 of 20 trials")
+    assert second.startswith("batch_size = 256 runs out of memory: ")
+
+
+def test_failures_anywhere_are_no_corner() -> None:
+    rng = np.random.default_rng(0)
+    overview, named = searched(hill, trials=60).overview, 0
+    for _ in range(100):
+        rows = [replace(row, state="diverged", value=None) if rng.random() < 0.3 else row for row in overview.rows]
+        named += any(failing_corners(replace(overview, rows=rows)))
+    assert named <= 3  # 1 % of studies, at most, by chance
 
 
 def test_zones_are_as_large_as_all_in_them_is_bad() -> None:

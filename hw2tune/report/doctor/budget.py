@@ -9,7 +9,7 @@ from hw2tune.inference.tuning_curves import Array, expected_best, finite
 from hw2tune.records.trials.states import RANKED
 from hw2tune.report.doctor import thresholds as limit
 from hw2tune.report.doctor.findings import Finding
-from hw2tune.report.doctor.space import drawn
+from hw2tune.report.doctor.zones import drawn
 from hw2tune.report.study_data import StudyData
 from hw2tune.study.objectives import sign_of
 from hw2tune.text.numbers import counted, difference
@@ -18,7 +18,7 @@ from hw2tune.text.numbers import counted, difference
 def tried_values(data: StudyData) -> Array:
     """Return the values (N,) of the trials that the sampler drew, larger being better; failed ones are the worst."""
     sign = sign_of(data.overview.study.direction)
-    rows = drawn(data)
+    rows = drawn(data.overview)
     return finite([sign * row.value if row.state in RANKED and row.value is not None else None for row in rows])
 
 

@@ -13,11 +13,14 @@ FEWEST_TRIALS = 10  # that have a value: the best five are then at most half of 
 # Dead zones and diverging corners: a part of the space in which no trial, or no trial but diverged ones, got anywhere.
 # A fifth of the trials is the least worth a change of the space: without it a search has a quarter more trials.
 # Diverged trials cost less (they end early) but hide an edge, so a tenth is enough. FALSE_ZONE is for Fisher's exact
-# test of the zone against the rest, times the number of zones that were tried.
+# test of the zone against the rest, times the number of zones that were tried. Whether a training diverges depends on
+# other values and on luck, too: a corner reaches as far as two of three more fail, and four of five fail in all.
 DEAD_SHARE = 0.20  # of the trials
 DIVERGED_SHARE = 0.10
 FEWEST_IN_ZONE = 4
 FALSE_ZONE = 0.01
+BAD_PER_GOOD = 2  # that fail, for each that does not
+GOOD_IN_CORNER = 0.2  # of the trials of a corner that fails
 CHANCE_ERRORS = 3.0  # standard errors of the validation images above 1/classes that still are chance
 
 # Overtuning. The best of many values always falls; it matters if the search's value lies above the 95 % interval of
