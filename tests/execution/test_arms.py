@@ -88,7 +88,7 @@ class Executor:
 
 
 def run(tmp_path, execute, text=FILE, listeners=(), **options):
-    tmp_path.mkdir(exist_ok=True)
+    tmp_path.mkdir(parents=True, exist_ok=True)
     (tmp_path / "sides.toml").write_text(text)
     request = Request(study=str(tmp_path / "sides.toml"), results=tmp_path / "results", **options)
     tell = Listeners(listeners)
@@ -267,7 +267,7 @@ class Failing(Executor):
             return super().__call__(driver, **options)
         while isinstance(given := driver.next(), Assignment):
             driver.ended(given.trial, Outcome(failure=Failure(state=self.state, reason=f"{self.state} in epoch 1")))
-        return RunEnd.COMPLETE
+        return driver.ending or RunEnd.COMPLETE
 
 
 def test_a_search_of_which_every_trial_failed_is_named_with_the_way_to_repeat_it(tmp_path):
@@ -294,6 +294,15 @@ def test_a_search_of_which_every_trial_diverged_is_a_result_and_the_study_goes_o
         f"{tmp_path / 'results' / 'sides' / 'arms' / 'l2'}: every trial diverged; the search counts, as one that failed"
     )
     assert [event.text for event in notes if isinstance(event, Noted)] == [told]
+
+
+def test_after_a_sound_arm_more_trials_of_another_may_diverge_than_end_a_run(tmp_path):
+    more = {"trials": 7}
+    result = run(tmp_path / "one", Failing("sides/no-l2", DIVERGED), overrides=more)
+    assert [len(one.finished) for one in result.overview.searches] == [7, 7]
+    for search, state in (("sides/l2", DIVERGED), ("sides/no-l2", FAILED)):  # nothing is sound yet; no divergence
+        with pytest.raises(NoTrialFinishedError, match="the first 5 trials all failed in the same way"):
+            run(tmp_path / search, Failing(search, state), overrides=more)
 
 
 def test_the_terminal_shows_each_arm(tmp_path, capsys):
