@@ -192,7 +192,7 @@ def _result(tested: Tested, verdict: Verdict, rule: Rule) -> ClaimResult:
     fixed, broken = int((change > 0).sum()), int((change < 0).sum())
     told = (
         f"On the median seed {seed}, {variant} fixed {counted(fixed, 'image')} that {against} got wrong and broke "
-        f"{broken} that it got right, of {len(change):,} test images."
+        f"{broken:,} that it got right, of {len(change):,} test images."
     )
     return found(detail=told, fixed=fixed, broken=broken)
 

@@ -99,7 +99,7 @@ def pairs_summary(results: StudyResults) -> Table:
             worth = DASH if evidence.worth is None else amount(evidence.metric, evidence.worth)
             cells = [mean_words(evidence, verdict), interval_words(evidence, verdict) or DASH]
             n = repetitions(evidence) if evidence.unit == "split" else str(verdict.n)
-            cells += [n, worth, DASH if claim.fixed is None else f"{claim.fixed} / {claim.broken}"]
+            cells += [n, worth, DASH if claim.fixed is None else f"{claim.fixed:,} / {claim.broken:,}"]
         rows.append(Row(caveat=claim.caveat, cells=[claim.pair, *cells, claim.words]))
     numbers = ["Difference", "95 % interval", "n", "Worth", "Fixed / broken"]
     return Table(
