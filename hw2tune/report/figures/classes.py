@@ -263,7 +263,8 @@ def recipes(data: StudyData) -> list[Recipe]:
     claims = data.overview.study.claims
     main = next((claim for claim in claims if is_tuning(claim)), claims[0] if claims else None)
     shown = [main.b.variant, main.a.variant] if main else [TUNED]
-    title = f"Confusion matrices: {listed(shown)}"
+    many = len(class_names(data)) > MOST_SHOWN
+    title = f"Most frequent errors: {shown[-1]}" if many else f"Confusion matrices: {listed(shown)}"
     found = [Recipe("confusion", "classes", title, partial(draw_confusion, variants=shown))]
     if main:
         before, after = shown

@@ -211,6 +211,8 @@ def test_rows_of_forty_classes_have_their_long_names_and_count_whole_images(fres
     assert all(re.fullmatch(r"American terrier \d as American terrier \d", pair) for pair in pairs) and len(pairs) == 15
     assert sorted(rows) == names[:10]
     assert all(tick == round(tick) for tick in confused.figure.axes[0].get_xticks())
+    titles = [recipe.title for recipe in recipes(replace(data, dataset=replace(data.dataset, classes=names)))]
+    assert "Most frequent errors: tuned" in titles and not any("Confusion matrices" in title for title in titles)
 
 
 def test_a_perfect_network_has_no_misclassified_image_to_show(fresh: Path) -> None:
