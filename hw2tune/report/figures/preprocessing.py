@@ -106,7 +106,7 @@ def _draw_stage(axes: Axes, stage: Stage, looks: dict[str, Look]) -> None:
 
 def _moments(stage: Stage, looks: dict[str, Look]) -> str:
     digits = 1 if stage.title == "Raw" else 3
-    each = [f"{m:.{digits}f} ± {s:.{digits}f}" for m, s in zip(stage.mean, stage.std, strict=True)]
+    each = [f"{m:z.{digits}f} ± {s:.{digits}f}" for m, s in zip(stage.mean, stage.std, strict=True)]
     named = each if len(each) == 1 else [f"{name} {label}" for name, label in zip(looks, each, strict=True)]
     return ", ".join(named)
 
@@ -114,7 +114,7 @@ def _moments(stage: Stage, looks: dict[str, Look]) -> str:
 def _steps(stages: list[Stage], record: DatasetRecord, looks: dict[str, Look]) -> str:
     if len(stages) == 2:
         return "This data set is scaled to [0, 1] and not normalised any further."
-    mean, std = (listed([f"{v:.3f}" for v in values]) for values in (stages[-1].mean, stages[-1].std))
+    mean, std = (listed([f"{v:z.3f}" for v in values]) for values in (stages[-1].mean, stages[-1].std))
     channels = f" ({', '.join(looks)})" if len(looks) > 1 else ""
     end = f"After normalisation the mean is {mean} and the standard deviation {std}{channels}."
     if set(record.mean) == set(record.std) == {0.5}:

@@ -84,7 +84,7 @@ def stopping_blocks(results: StudyResults) -> list[Block]:
 
 
 def _row(rung: Rung, by_schedule: bool) -> Row:
-    correlation = DASH if rung.correlation is None else f"{rung.correlation:.2f} (n = {rung.complete})"
+    correlation = DASH if rung.correlation is None else f"{rung.correlation:z.2f} (n = {rung.complete})"
     passed = f"{rung.passed} ({100 * rung.passed / rung.arrived:.0f} %)"
     names = ", ".join(f"{name} {count} of {arrived}" for name, (count, arrived) in rung.schedules.items())
     return Row(cells=[str(rung.epoch), str(rung.arrived), passed, correlation, *([names] if by_schedule else [])])
