@@ -23,7 +23,7 @@ class Objective:
 
     @property
     def on_test(self) -> str:
-        """The quantity on the test images as text: `test accuracy`, `test macro f1`."""
+        """The quantity on the test images as text: `test accuracy`, `test macro F1`."""
         return f"test {self.label.removeprefix('validation ')}"
 
     @property
@@ -37,7 +37,7 @@ class Objective:
 
     @property
     def label(self) -> str:
-        return self.name.rpartition(":")[2].replace("_", " ")
+        return self.name.rpartition(":")[2].replace("_f1", "_F1").replace("_", " ")
 
     @property
     def axis(self) -> str:
