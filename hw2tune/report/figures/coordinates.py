@@ -23,7 +23,7 @@ from hw2tune.report.study_data import StudyData
 from hw2tune.study.hyperparameters import Value
 from hw2tune.study.schema import Study
 from hw2tune.study.space import Choice, Interval, Space
-from hw2tune.text.numbers import counted, listed, scientific
+from hw2tune.text.numbers import counted, label_of, listed, scientific
 
 BELOW = -0.16  # where a value lies that has no place on its axis: exactly 0, or not there at all
 PRUNED_DASHES = (0, (4, 1.5))
@@ -107,7 +107,7 @@ def draw_coordinates(data: StudyData) -> Drawing:
     for x, coordinate in enumerate([*table, Coordinate(label, [*enumerate(ends)], [])]):
         _draw_axis(axes, x, coordinate)
     axes.set(xlim=(-0.35, len(table) + 0.35), ylim=(BELOW - 0.05, 1.05), yticks=[])
-    names = [coordinate.name.replace("_", " ").replace(" ", "\n", 1) for coordinate in table]
+    names = [label_of(coordinate.name).replace(" ", "\n", 1) for coordinate in table]
     axes.set_xticks(range(len(table) + 1), [*names, label.replace(" ", "\n", -1 if "(" in label else 1)])
     axes.tick_params(axis="x", length=0)
     axes.grid(False)
@@ -177,10 +177,12 @@ def _legend(rows: Sequence[TrialRow], study: Study) -> list[Line2D]:
 
 def _caption(data: StudyData, rows: Sequence[TrialRow], table: Sequence[Coordinate]) -> str:
     study = data.overview.study
-    below = [f"“{text}” below the axis of {c.name}" for c in table for place, text in c.ticks if place == BELOW]
+    below = [
+        f"“{text}” below the axis of {label_of(c.name)}" for c in table for place, text in c.ticks if place == BELOW
+    ]
     reason = "exactly zero, or a hyperparameter that the trial does not have"
-    apart = f" {listed(below).capitalize()} stands apart: {reason}." if below else ""
-    fixed = [name for name in study.space if name not in [c.name for c in table]]
+    apart = f" {listed(below).capitalize()} stand{'s' if len(below) == 1 else ''} apart: {reason}." if below else ""
+    fixed = [label_of(name) for name in study.space if name not in [c.name for c in table]]
     left_out = f" Omitted, the same in all trials: {listed(fixed)}." if fixed else ""
     return (
         f"The {counted(len(rows), 'trial')} that have a value (n = {len(rows)}), each a line through its "

@@ -90,7 +90,7 @@ def draw_importances(data: StudyData) -> Drawing:
     found = [row for row in data.overview.rows if has_value(row)]
     if len(found) < FEWEST_TRIALS:
         raise CannotDrawError(
-            f"Importances need {FEWEST_TRIALS} trials that have a value; this study has {len(found)}: run it on with "
+            f"Importances need {FEWEST_TRIALS} trials that have a value; this study has {len(found)}: continue it with "
             "`--trials`."
         )
     rows = sampled(found)

@@ -94,8 +94,8 @@ def _draw_edges(axes: Axes, found: Sequence[Finding]) -> None:
 def _caption(
     data: StudyData, rows: Sequence[TrialRow], table: Sequence[Coordinate], found: Sequence[Finding], names: list[str]
 ) -> str:
-    below = [f"“{text}” of {one.name}" for one in table for place, text in one.ticks if place == BELOW]
-    apart = f" {listed(below).capitalize()} is apart from the range." if below else ""
+    below = [f"“{text}” of {label_of(one.name)}" for one in table for place, text in one.ticks if place == BELOW]
+    apart = f" {listed(below).capitalize()} {'is' if len(below) == 1 else 'are'} apart from the range." if below else ""
     edges = " ".join(chain.from_iterable((one.finding, one.remedy) for one in found))
     decay = _weight_decay_words(names) if any(one.name == "weight_decay" for one in table) else ""
     return (

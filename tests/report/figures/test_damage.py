@@ -258,7 +258,7 @@ def test_a_study_that_has_no_finished_trial_says_so(fresh: Path) -> None:
     assert figures == {
         "search-history": "No trial of this study has finished yet.",
         "parallel-coordinates": "No trial of this study has finished yet.",
-        "importances": "Importances need 10 trials that have a value; this study has 0: run it on with `--trials`.",
+        "importances": "Importances need 10 trials that have a value; this study has 0: continue it with `--trials`.",
         "hyperparameters": "No trial of this study has finished yet.",
         "tuning-curve": "A tuning curve needs 5 trials that the sampler drew; this study has 0.",
         "timeline": "No trial of this study has started yet.",
@@ -275,7 +275,7 @@ def test_trials_that_all_diverged_say_so(fresh: Path) -> None:
 
 def test_too_few_trials_for_importances_name_the_number_needed(fresh: Path) -> None:
     assert draw(read_study_data(StudyFolder(fresh)), "importances")["importances"] == (
-        "Importances need 10 trials that have a value; this study has 4: run it on with `--trials`."
+        "Importances need 10 trials that have a value; this study has 4: continue it with `--trials`."
     )
 
 
