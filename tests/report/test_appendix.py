@@ -48,7 +48,7 @@ def test_every_fact_answers_an_item_and_every_item_names_facts_that_there_are():
 def test_answers_are_the_numbers_of_the_records(results):
     found = items(results)
     trials, bounds = found[DODGE, "8"], found[DODGE, "6"]
-    assert trials.answer == "10 trials (6 complete, 3 pruned and 1 diverged), 2 of them references."
+    assert trials.answer == "10 trials (6 complete, 3 pruned and 1 diverged), of them 2 references."
     assert "learning rate 0.0001..0.1 log" in bounds.answer and bounds.source == ("study.toml",)
     assert found[REFORMS, "3e"].answer.startswith("4,000 train, 500 validation and 500 test images; ")
     assert "2 cores, 24.0 GiB memory" in found[NEURIPS, "8"].answer

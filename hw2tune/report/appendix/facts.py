@@ -104,7 +104,7 @@ def trials(results: StudyResults) -> Fact:
     rows = results.data.overview.every_row
     states = listed([f"{number} {state}" for state, number in Counter(row.state for row in rows).items()])
     references = sum(bool(row.label) for row in rows)
-    return Fact(f"{counted(len(rows), 'trial')} ({states}), {references} of them references.", (TRIALS,))
+    return Fact(f"{counted(len(rows), 'trial')} ({states}), of them {counted(references, 'reference')}.", (TRIALS,))
 
 
 def method(results: StudyResults) -> Fact:
