@@ -40,11 +40,11 @@ class ParameterHistogram(NamedTuple):
 
     layer: str
     kind: str  # weight or bias
-    size: int
+    sizes: dict[str, int]  # unlike ones where the variants' networks differ
     edges: NDArray[np.float64]
     shares: dict[str, NDArray[np.float64]]
     norms: dict[str, float]  # L2 norm after training
-    initial_norm: float | None  # before it; the same for variants of one seed
+    initial_norm: float | None  # before it; the same for variants of one seed and size, else None
 
 
 def weight_table(arrays: Mapping[str, dict[str, Array]]) -> list[ParameterHistogram]:
@@ -60,14 +60,14 @@ def weight_table(arrays: Mapping[str, dict[str, Array]]) -> list[ParameterHistog
 
 def _histogram(name: str, tensors: Mapping[str, Array], first: dict[str, Array]) -> ParameterHistogram:
     values = {variant: tensor.astype(np.float64).ravel() for variant, tensor in tensors.items()}
-    size = next(iter(values.values())).size
-    bins = int(np.clip(np.sqrt(size), FEWEST_BINS, MOST_BINS))
+    sizes = {variant: v.size for variant, v in values.items()}
+    bins = int(np.clip(np.sqrt(min(sizes.values())), FEWEST_BINS, MOST_BINS))
     edges = np.histogram_bin_edges(np.concatenate(list(values.values())), bins)
-    initial = first.get(f"initial_norms/{name}")
+    initial = first.get(f"initial_norms/{name}") if len({*sizes.values()}) == 1 else None
     layer, _, kind = name.rpartition(".")
-    shares = {variant: np.histogram(v, edges)[0] / size for variant, v in values.items()}
+    shares = {variant: np.histogram(v, edges)[0] / v.size for variant, v in values.items()}
     norms = {variant: float(np.linalg.norm(v)) for variant, v in values.items()}
-    return ParameterHistogram(layer, kind, size, edges, shares, norms, None if initial is None else float(initial))
+    return ParameterHistogram(layer, kind, sizes, edges, shares, norms, None if initial is None else float(initial))
 
 
 def draw_weights(data: StudyData, variants: tuple[str, str]) -> Drawing:
@@ -101,7 +101,7 @@ def draw_weights(data: StudyData, variants: tuple[str, str]) -> Drawing:
         caption=(
             f"Weights (left) and biases (right) of each layer after the last epoch, {one} against {other}, counted "
             "in the same bins; the number of values in brackets. Below it the L2 norm (root of the sum of squares) "
-            f"of each variant{' and before training' if table[0].initial_norm is not None else ''}. "
+            f"of each variant{' and before training' if any(h.initial_norm is not None for h in table) else ''}. "
             f"{some if len(layers) < len(there) else ''}{shown.sentence}"
         ),
         alt=(
@@ -116,7 +116,8 @@ def _draw_histogram(axes: Axes, histogram: ParameterHistogram, looks: Mapping[st
     for dashes, (variant, shares) in zip(DASHES, histogram.shares.items(), strict=True):
         colour = looks[variant].colour
         axes.stairs(100 * shares, histogram.edges, color=colour, linestyle=dashes, linewidth=1.5, fill=False)
-    axes.set_title(f"{histogram.layer} {histogram.kind} ({histogram.size:,})\n", fontsize=SMALL)
+    sizes = " | ".join(dict.fromkeys(f"{size:,}" for size in histogram.sizes.values()))
+    axes.set_title(f"{histogram.layer} {histogram.kind} ({sizes})\n", fontsize=SMALL)
     start = "" if histogram.initial_norm is None else f", at start {histogram.initial_norm:.2f}"
     norms = " | ".join(f"{norm:.2f}" for norm in histogram.norms.values())
     axes.text(0, 1.03, f"L2 norm {norms}{start}", transform=axes.transAxes, fontsize=SMALL, va="bottom")

@@ -80,10 +80,17 @@ def test_variants_are_counted_in_the_same_bins_and_norms_are_exact() -> None:
     one = {"weights/conv1.weight": np.array([[3.0, 4.0]]), "initial_norms/conv1.weight": np.float32(1.5)}
     other = {"weights/conv1.weight": np.array([[-3.0, 0.0]])}
     (histogram,) = weight_table({"baseline": one, "l2": other})
-    assert (histogram.layer, histogram.kind, histogram.size) == ("conv1", "weight", 2)
+    assert (histogram.layer, histogram.kind, histogram.sizes) == ("conv1", "weight", {"baseline": 2, "l2": 2})
     assert histogram.norms == {"baseline": 5.0, "l2": 3.0}
     assert histogram.initial_norm == 1.5
     assert (histogram.edges[0], histogram.edges[-1]) == (-3.0, 4.0)
+    assert all(shares.sum() == pytest.approx(1.0) for shares in histogram.shares.values())
+
+
+def test_networks_of_unlike_sizes_have_shares_of_their_own_values_and_no_norm_before_training_in_common() -> None:
+    wide = {"weights/a.weight": np.linspace(0, 1, 64), "initial_norms/a.weight": np.array(1.5)}
+    (histogram,) = weight_table({"wide": wide, "narrow": {"weights/a.weight": np.linspace(0, 1, 16)}})
+    assert histogram.sizes == {"wide": 64, "narrow": 16} and histogram.initial_norm is None
     assert all(shares.sum() == pytest.approx(1.0) for shares in histogram.shares.values())
 
 
