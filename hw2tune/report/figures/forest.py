@@ -214,7 +214,8 @@ def _caption(rows: Sequence[ForestRow], ends: Interval, better: str) -> str:
     shown = [row for row in rows if row.mean is not None]
     rows = sorted(shown, key=lambda row: len(row.seeds))
     numbers = dict.fromkeys(row.repetitions or str(len(row.seeds)) for row in rows)
-    cut = any(any(clipped(one, ends)[1]) for row in shown for one in (row.over_seeds, row.over_images))
+    drawn = [one for row in shown if len(row.seeds) > 1 for one in (row.over_seeds, row.over_images)]
+    cut = any(any(clipped(one, ends)[1]) for one in drawn)
     arrow = " An arrow marks an interval that continues beyond the axis." if cut else ""
     return (
         f"Mean difference of each claim over paired {UNITS[shown[0].unit]} (n = {listed([*numbers])}), "

@@ -91,6 +91,8 @@ def test_arrows_stand_where_intervals_continue_and_the_caption_says_so(n: int, s
     arrows = [line for line in axes.lines if line.get_marker() in ("<", ">")]
     assert [line.get_xdata()[0] for line in arrows] == list(axes.get_xlim())
     assert "An arrow marks" in drawing.caption and "An arrow" not in draw_forest([ROW], ACCURACY).caption
+    single = replace(unbounded, seeds={1: 1.0}, over_images=None)  # of one seed, no interval is drawn
+    assert "An arrow" not in draw_forest([single], ACCURACY).caption
     assert f"Forest plot of {n + 1} claims" in drawing.alt
     assert all(f"{row.label}: {row.verdict}" in drawing.alt for row in (WITHOUT, ROW))
 
