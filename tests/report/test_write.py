@@ -310,7 +310,8 @@ def test_diverged_replicates_are_shown_and_left_out_of_the_numbers(tmp_path: Pat
     reason = "diverged in epoch 2: loss nan (training), nan (validation)"
     change_replicates(folder, "tuned", state="diverged", reason=reason, chosen=None, last=None)
     page = page_without_figures(folder)
-    assert "Not in the numbers: 3 diverged of 3 tuned. The table of replicates gives each reason." in texts(page, "p")
+    said = "Not in the numbers: 3 diverged of 3 seeds of tuned. The table of replicates gives each reason."
+    assert said in texts(page, "p")
     assert "tuned diverged on every seed" in texts(page, "p")[3]
     tuned = next(row for row in page.all("table")[0].all("tr") if row.text.startswith("tuned"))
     assert texts(tuned, "td")[:3] == ["\N{EN DASH}", "\N{EN DASH}", "0 of 3"]

@@ -16,6 +16,7 @@ from hw2tune.study.schema import TUNED
 from hw2tune.text.numbers import (
     DASH,
     configuration,
+    counted,
     listed,
     objective_value,
     percent,
@@ -39,7 +40,8 @@ def variants_blocks(results: StudyResults) -> list[Block]:
         states = Counter(replicate.state for replicate in results.data.of(variant))
         there, finished = states.total(), states.pop(COMPLETE, 0)
         if finished < there:
-            parts.append(f"{listed([f'{n} {state}' for state, n in states.items()])} of {there} {variant}")
+            ended = listed([f"{n} {state}" for state, n in states.items()])
+            parts.append(f"{ended} of {counted(there, 'seed')} of {variant}")
     text = f"Not in the numbers: {'; '.join(parts)}. The table of replicates gives each reason."
     unfinished = [Prose(name="unfinished", paragraphs=[text])] if parts else []
     return [*unfinished, variants_summary(results), pairs_summary(results), *pairs_details(results)]
