@@ -44,30 +44,30 @@ class ParameterHistogram(NamedTuple):
     edges: NDArray[np.float64]
     shares: dict[str, NDArray[np.float64]]
     norms: dict[str, float]  # L2 norm after training
-    initial_norm: float | None  # before it; the same for variants of one seed and size, else None
+    initial_norm: float | None  # before it; None unless it is the same for all, as with one seed and size
 
 
 def weight_table(arrays: Mapping[str, dict[str, Array]]) -> list[ParameterHistogram]:
     """The tensors in the network's order; only those that all variants have, with finite values."""
-    first = next(iter(arrays.values()))
-    names = [name for name in first if name.startswith(WEIGHTS)]
+    names = [name for name in next(iter(arrays.values())) if name.startswith(WEIGHTS)]
     return [
-        _histogram(name.removeprefix(WEIGHTS), {variant: a[name] for variant, a in arrays.items()}, first)
+        _histogram(name.removeprefix(WEIGHTS), arrays)
         for name in names
         if all(name in a and np.isfinite(a[name]).all() for a in arrays.values())
     ]
 
 
-def _histogram(name: str, tensors: Mapping[str, Array], first: dict[str, Array]) -> ParameterHistogram:
-    values = {variant: tensor.astype(np.float64).ravel() for variant, tensor in tensors.items()}
+def _histogram(name: str, arrays: Mapping[str, dict[str, Array]]) -> ParameterHistogram:
+    values = {variant: a[WEIGHTS + name].astype(np.float64).ravel() for variant, a in arrays.items()}
     sizes = {variant: v.size for variant, v in values.items()}
     bins = int(np.clip(np.sqrt(min(sizes.values())), FEWEST_BINS, MOST_BINS))
     edges = np.histogram_bin_edges(np.concatenate(list(values.values())), bins)
-    initial = first.get(f"initial_norms/{name}") if len({*sizes.values()}) == 1 else None
+    starts = {float(norm) for a in arrays.values() if (norm := a.get(f"initial_norms/{name}")) is not None}
+    initial = starts.pop() if len(starts) == len({*sizes.values()}) == 1 else None
     layer, _, kind = name.rpartition(".")
     shares = {variant: np.histogram(v, edges)[0] / v.size for variant, v in values.items()}
     norms = {variant: float(np.linalg.norm(v)) for variant, v in values.items()}
-    return ParameterHistogram(layer, kind, sizes, edges, shares, norms, None if initial is None else float(initial))
+    return ParameterHistogram(layer, kind, sizes, edges, shares, norms, initial)
 
 
 def draw_weights(data: StudyData, variants: tuple[str, str]) -> Drawing:

@@ -92,6 +92,9 @@ def test_networks_of_unlike_sizes_have_shares_of_their_own_values_and_no_norm_be
     (histogram,) = weight_table({"wide": wide, "narrow": {"weights/a.weight": np.linspace(0, 1, 16)}})
     assert histogram.sizes == {"wide": 64, "narrow": 16} and histogram.initial_norm is None
     assert all(shares.sum() == pytest.approx(1.0) for shares in histogram.shares.values())
+    bias = {"weights/a.bias": np.ones(4), "initial_norms/a.bias": np.array(1.5)}  # it starts by what goes into a layer
+    (histogram,) = weight_table({"wide": bias, "narrow": bias | {"initial_norms/a.bias": np.array(1.7)}})
+    assert histogram.initial_norm is None
 
 
 def test_tensors_that_one_variant_lacks_or_that_are_not_finite_are_left_out() -> None:
