@@ -19,6 +19,7 @@ from hw2tune.report.results import compute
 from hw2tune.report.study_data import StudyData, read_study_data
 from hw2tune.report.write import page_html, summary_json, summary_markdown
 from tests.report.fake_study import write_fake_study
+from tests.report.html import parse
 
 Change = Callable[[Any], Any]
 RECORD, ARRAYS = "replicates/tuned/0/replicate.json", "replicates/tuned/0/arrays.npz"
@@ -42,7 +43,7 @@ def told(study: Path) -> list[str]:
     """What the page says is damaged; page and summaries must be written without an error."""
     data = read_study_data(StudyFolder(study))
     results = compute(data)
-    page, summary = page_html([results]), json.loads(summary_json([results]))
+    page, summary = parse(page_html([results])).text, json.loads(summary_json([results]))
     assert all(sentence.split("`")[1] in page for sentence in data.damaged)
     assert summary["studies"][0]["damaged"] == data.damaged
     assert all(sentence.rpartition(" ")[2] in summary_markdown([results]) for sentence in data.damaged)
