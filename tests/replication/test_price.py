@@ -146,7 +146,7 @@ def test_costs_are_a_table_with_what_each_number_of_seeds_sees(tmp_path):
     lines = shown(plan, cost)
     assert lines[1].split() == ["seeds", "trainings", "epochs", "about", "sees"]
     sees = 100 * smallest_difference(5, five.sd, 0.05 / 3, fixed=True, images=five.images)
-    assert lines[2].split() == ["5", "28", "140", "3", "min", "30", "s", f"{sees:.2g}", "points"]
+    assert lines[2].split() == ["5", "28", "140", "3", "min", "30", "s", f"{sees:.3g}", "points"]
     assert lines[-1] == (
         f"sees: a difference in test accuracy, as one of 3 claims, in 80 % of studies; spread as {five.source}"
     )
