@@ -83,7 +83,7 @@ def resumed(pool: Pool, asks: Resuming, rng: np.random.Generator, *, budget: int
         there = [one for one in trainings.values() if one.values and not one.diverged]
         if there:
             best = max(there, key=lambda one: one.best(len(one.values)))
-            found.append(Found(epochs=spent, seconds=now, score=pool.table.scores[best.row]))
+            found.append(Found(epochs=spent, seconds=now, score=pool.score(pool.table.configurations[best.row])))
     return found
 
 

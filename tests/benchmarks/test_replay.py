@@ -12,6 +12,7 @@ from optuna.pruners import BasePruner, NopPruner
 from optuna.trial import FrozenTrial
 
 from benchmarks.replay.pool import Pool
+from benchmarks.replay.resuming import Promotion
 from benchmarks.replay.rows import rows_of
 from benchmarks.replay.searches import Contestant, search
 from benchmarks.replay.table import CHANCE, Found, Table
@@ -143,6 +144,13 @@ def test_a_pruned_trial_is_not_trained_further(table: Table) -> None:
     scores = table.scores(0)
     found = _searched(table, _AtFirst(), 9)
     assert [one.score for one in found[6:]] == [scores["1"], scores["1"], scores["1"]]  # rows 1, 0 and 2, an epoch each
+
+
+def test_a_search_that_goes_on_with_what_it_had_stopped_is_scored_alike(table: Table) -> None:
+    promoting = Contestant(resuming=lambda pool, seed: Promotion(pool, seed, guided=False))
+    found = search(Pool(table), promoting, seed=0, epochs=8, workers=1)
+    assert [one.score for one in found[:6]] == [table.scores(0)["baseline"]] * 6
+    assert found[7].epochs == 8
 
 
 def test_parts_of_a_table(table: Table) -> None:
