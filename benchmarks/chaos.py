@@ -53,7 +53,8 @@ def main() -> None:
 
             sys.exit(chaos_machines.run(place, arguments.kills, chance))
         folder = StudyFolder(Path(place) / "ray_results" / "quickstart")
-        driver, done, finished = start(place), 0, {}
+        driver, done = start(place), 0
+        finished: dict[int, str] = {}
         while done < arguments.kills:
             if driver.poll() is not None:  # finished before all kills were spent: search on
                 assert driver.returncode == 0, Path(place, "err").read_text()

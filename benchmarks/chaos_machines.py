@@ -47,7 +47,8 @@ class Turn:
 
 def run(place: str, turns: int, chance: random.Random) -> int:
     """Runs the study with so many turns cut short, and then to its end; returns the exit code of the account."""
-    machines, store, asleep, finished, done = [Path(place, "a"), Path(place, "b")], Path(place, "store"), None, {}, 0
+    machines, store, asleep, done = [Path(place, "a"), Path(place, "b")], Path(place, "store"), None, 0
+    finished: dict[int, str] = {}
     turn = begin(machines[0], store)
     while done < turns:
         if not trains(turn, chance.randint(1, 6)):

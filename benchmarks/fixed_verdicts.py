@@ -71,7 +71,8 @@ def measured(
         mean, error, images = after.mean[..., -1], after.sd[..., -1] / np.sqrt(n), after.of_images[..., -1]
 
         def half_at(level: Array, error: Array = error, images: Array = images) -> Array:
-            return with_images(special.stdtrit(n - 1, 1 - level[:, None] / 2) * error, images, level[:, None])
+            column: Any = level[:, None]  # one study a row
+            return with_images(special.stdtrit(n - 1, 1 - column / 2) * error, images, column)
 
         rules = judged(mean, half_at, setting.worth)
         t = np.abs(mean) > after.fixed[..., -1]

@@ -42,16 +42,16 @@ def values(drawn: Array, labels: Array, predicted: Array) -> Array:
 def study(n: int, drawn: Array, rng: np.random.Generator) -> Array:
     """(2, n, rows): differences of METRICS between two sides alike, on n seeds."""
     images = drawn.shape[1]
-    labels = rng.choice(len(SHARES), images, p=SHARES)
+    labels = np.asarray(rng.choice(len(SHARES), images, p=SHARES))
     hard, of_side = rng.normal(0, 1, images), rng.normal(0, 0.5, (2, images))
-    sides = np.empty((2, 2, n, len(drawn)))
+    sides: Array = np.empty((2, 2, n, len(drawn)))
     for side in range(2):
         for seed in range(n):
             shift = SKILL + rng.normal(0, 0.1, len(SHARES))
             right = shift[labels] + hard + of_side[side] + rng.normal(0, 0.7, images) > 0
             wrong = (labels + rng.integers(1, len(SHARES), images)) % len(SHARES)
             sides[side, :, seed] = values(drawn, labels, np.where(right, labels, wrong))
-    return sides[0] - sides[1]
+    return np.asarray(sides[0] - sides[1])
 
 
 def intervals(differences: Array, images: int, rng: np.random.Generator) -> dict[str, tuple[float, float]]:

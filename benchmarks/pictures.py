@@ -48,7 +48,8 @@ class Camera:
             self.plan = event
         running = self.display.board.running.values()
         slots = self.plan.capacity.concurrency if self.plan else 0
-        if isinstance(event, EpochFinished) and len(running) == slots and all(trial.epoch for trial in running):
+        begun = all(getattr(trial, "epoch", 0) for trial in running)
+        if isinstance(event, EpochFinished) and len(running) == slots and begun:
             self.svg = self._picture()
 
     def _picture(self) -> str:
@@ -58,6 +59,7 @@ class Camera:
             highlight=False, markup=False,
         )  # fmt: skip
         screen.print(Text(f"$ {COMMAND}", style="bold"))
+        assert self.plan is not None, "no study has started"
         print_plan(self.plan, screen)
         screen.print(self.display.board)
         svg = screen.export_svg(title="hw2tune", theme=MONOKAI, unique_id="hw2tune")

@@ -146,7 +146,7 @@ def _gaps(trials: Sequence[Trial], slots: int) -> list[float]:
 def _table(runs: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
     keys = ("trials_per_hour", "study_seconds", "seconds", "first_epoch_seconds", "gap_seconds", "cpu_use", "peak_mib",
             "mean_accuracy", "trials", "epochs")  # fmt: skip
-    medians = {
+    medians: dict[str, dict[str, Any]] = {
         name: {key: statistics.median(run[key] for run in measured) if key in measured[0] else "" for key in keys}
         for name, measured in runs.items()
     }

@@ -142,7 +142,7 @@ def _bare(name: str, batch_size: int, pixels: np.ndarray, labels: np.ndarray) ->
     def run(size: int) -> None:
         for inputs, targets in batches[: -(-size // batch_size)]:
             optimizer.zero_grad(set_to_none=True)
-            loss(model(inputs), targets).backward()
+            loss(model(inputs), targets).backward()  # type: ignore[no-untyped-call]
             optimizer.step()
 
     return run, finish

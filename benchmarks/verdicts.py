@@ -9,6 +9,7 @@ test images, so an error of the test images is no effect.
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -43,7 +44,7 @@ class Setting:
     @property
     def worth(self) -> float:
         """The default: 50 / sqrt(images) points."""
-        return 50 / np.sqrt(self.images)
+        return 50 / math.sqrt(self.images)
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,7 @@ def false_verdicts(studies: int) -> list[dict[str, Any]]:
 
 def _false_verdicts(drawn: Drawn, setting: Setting) -> dict[str, float]:
     _, (better, worse, _) = judged(drawn, setting)
-    old = before(drawn).any(axis=1)
+    old: Any = before(drawn).any(axis=1)
     few = Drawn(drawn.differences[: BATCH // 4], drawn.over_images[: BATCH // 4])  # one study after the other
     fixed = {n: np.mean([BETTER in one or WORSE in one for one in at(few, setting, n)]) for n in (5, 10)}
     return {

@@ -10,7 +10,7 @@ import ray
 from benchmarks.contestants.tutorial import read_job, write_record
 
 
-@ray.remote(num_cpus=1)
+@ray.remote(num_cpus=1)  # type: ignore[untyped-decorator]
 def import_torch() -> str:
     import torch
 

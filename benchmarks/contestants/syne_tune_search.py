@@ -50,7 +50,7 @@ class SyneTune(ByNameSampler, BasePruner):
 
     def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
         self._tell(study)
-        return self.verdicts.get((trial.number, trial.last_step or 0)) == SchedulerDecision.STOP
+        return bool(self.verdicts.get((trial.number, trial.last_step or 0)) == SchedulerDecision.STOP)
 
     def _tell(self, study: optuna.Study) -> None:
         """Every epoch that Syne Tune has not heard of, with the configuration that was really trained."""

@@ -30,14 +30,11 @@ class Forest:
         self.x, self.y = x, y
 
     def _target(self, row: str) -> Array:
-        seeds = [c for (r, _), c in self.table.curves.items() if r == row]
-        return np.mean(
-            [
-                np.concatenate([_logit(_padded(c.validation, self.epochs)), _logit(_padded(c.test, self.epochs))])
-                for c in seeds
-            ],
-            0,
-        )
+        both = [
+            np.concatenate([_logit(_padded(one.validation, self.epochs)), _logit(_padded(one.test, self.epochs))])
+            for one in (self.table.curves[row, seed] for seed in self.table.seeds[row])
+        ]
+        return np.asarray(np.mean(both, 0))
 
     def quality(self) -> dict[str, float]:
         """Of rows that the forest has not seen (out of five folds): rank correlation with the truth, in points."""

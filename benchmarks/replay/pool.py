@@ -47,7 +47,7 @@ class Pool:
     def nearest(self, configuration: Mapping[str, Value], taken: Collection[str]) -> str:
         """The row that is most like it, of those that are not taken."""
         order = np.argsort(((self.features - self.cube.features([configuration])[0]) ** 2).sum(1), kind="stable")
-        return next(self.rows[i] for i in order if self.rows[i] not in taken)
+        return next(row for row in map(self.rows.__getitem__, order) if row not in taken)
 
     @cached_property
     def typical_seconds(self) -> float:

@@ -20,4 +20,5 @@ class Net(nn.Module):
                 nn.init.kaiming_normal_(layer.weight, SLOPE)
 
     def forward(self, images: Tensor) -> Tensor:
-        return SCALE * self.layers(images)
+        logits: Tensor = self.layers(images)
+        return SCALE * logits
