@@ -26,7 +26,8 @@ import hw2tune
 from benchmarks.results import write_results
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.trials.rows import TrialRow, best_first
-from hw2tune.report.doctor.space import chance_level, drawn
+from hw2tune.report.doctor.space import chance_level
+from hw2tune.report.doctor.zones import drawn
 from hw2tune.report.study_data import StudyData, read_study_data
 from hw2tune.study.hyperparameters import Hyperparameters, Value
 
@@ -64,7 +65,7 @@ class Trainings:
 
 def beyond_the_edge(data: StudyData, trainings: Trainings) -> Numbers:
     """Train the best trial at ten times the upper end of the learning rate."""
-    best = best_first(drawn(data), "maximize")[0]
+    best = best_first(drawn(data.overview), "maximize")[0]
     further = best.params | {"learning_rate": 10 * float(trainings.study.space["learning_rate"].extremes()[1])}
     values = [float(np.mean(trainings.best(params, FRESH[:5]))) for params in (best.params, further)]
     return {"best trial, 5 seeds": values[0], "at ten times the edge": values[1], "there": values[1] > values[0] + 2.2}
@@ -72,7 +73,7 @@ def beyond_the_edge(data: StudyData, trainings: Trainings) -> Numbers:
 
 def dead_ends(data: StudyData, trainings: Trainings) -> Numbers:
     """Train to the end what the search stopped, and count what got beyond chance; and the baseline on fresh seeds."""
-    level, rows = 100 * (chance_level(data) or 0.0), drawn(data)
+    level, rows = 100 * (chance_level(data) or 0.0), drawn(data.overview)
     dead = sorted(float(row.params["learning_rate"]) for row in rows if 100 * (row.value or 0.0) <= level)
     sound = [float(row.params["learning_rate"]) for row in rows if 100 * (row.value or 0.0) > level]
     outside = [row for row in rows if not min(sound) <= float(row.params["learning_rate"]) <= max(sound)]
@@ -93,7 +94,11 @@ def dead_ends(data: StudyData, trainings: Trainings) -> Numbers:
 def counted_reads(data: StudyData, trainings: Trainings) -> Numbers:
     """Count drawn trials, dimensions, and configurations that have replicates."""
     configurations = {json.dumps(one.params, sort_keys=True) for one in data.replicates}
-    numbers = {"drawn": len(drawn(data)), "dimensions": len(trainings.study.space), "tested": len(configurations)}
+    numbers = {
+        "drawn": len(drawn(data.overview)),
+        "dimensions": len(trainings.study.space),
+        "tested": len(configurations),
+    }
     return numbers | {"there": numbers["drawn"] < 2 * numbers["dimensions"] and numbers["tested"] >= 20}
 
 
@@ -120,7 +125,7 @@ def vanished_gain(data: StudyData, trainings: Trainings) -> Numbers:
 
 def stopped_to_the_end(data: StudyData, trainings: Trainings) -> Numbers:
     """Train every drawn trial to the end on the study's seed, stopped ones too."""
-    study, rows = trainings.study, [row for row in drawn(data) if row.value is not None]
+    study, rows = trainings.study, [row for row in drawn(data.overview) if row.value is not None]
     curves = {row.number: trainings.curve(row.params, study.seed) for row in rows}
     whole = [row for row in rows if len(curves[row.number]) == study.max_epochs]
     rung = study.pruner.min_epochs
