@@ -7,6 +7,8 @@ import os
 import random
 import signal
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -85,6 +87,10 @@ class OutOfReach(ray._private.services.ConsolePopen):  # type: ignore[misc]  # R
     terminate = kill
 
 
+# It reads a pipe from the raylet, to its end. No shell does: Debian's lets the signals through that OutOfReach blocks.
+NO_AGENT = (sys.executable, "-ISc", "open(0).read()")
+
+
 @contextlib.contextmanager
 def for_one_command() -> Iterator[list[OutOfReach]]:
     """For the length of a `with`, `ray.init` starts no dashboard, autoscaler, log monitor, and the rest out of reach.
@@ -115,7 +121,7 @@ def _awaiting_no_agent(command: Sequence[str]) -> list[str]:
     """Return Ray's command with what lets its raylet start without waiting for its agents; any but the raylet's as is.
 
     Ray 2.60's raylet ends if an agent has not told its port within 15 s, which no setting changes, and on a busy
-    machine importing one takes longer. The dashboard's agent has nobody to serve here: in its place a process sleeps
+    machine importing one takes longer. The dashboard's agent has nobody to serve here: in its place NO_AGENT sleeps
     until the raylet is gone, and -1 is its port as in a Ray without dashboard. The runtime environments' gets its port.
     """
     if Path(command[0]).name != "raylet":
@@ -125,7 +131,7 @@ def _awaiting_no_agent(command: Sequence[str]) -> list[str]:
         "--metrics_export_port": -1,
         "--dashboard_agent_listen_port": -1,
         "--runtime_env_agent_port": (port := free_port()),
-        "--dashboard_agent_command": "/bin/sh -c cat",  # its input is a pipe from the raylet
+        "--dashboard_agent_command": subprocess.list2cmdline(NO_AGENT),
     }
     kept = [word for word in command if word.partition("=")[0] not in ours]
     told = [word.replace("--runtime-env-agent-port=0", f"--runtime-env-agent-port={port}") for word in kept]

@@ -4,6 +4,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 
 import psutil
 import pytest
@@ -12,8 +13,8 @@ import ray
 from hw2tune.errors import ResourceError
 from hw2tune.execution import starting
 from hw2tune.execution.cluster import connected
-from hw2tune.execution.workarounds import _awaiting_no_agent
-from hw2tune.interrupt import signals_wait
+from hw2tune.execution.workarounds import NO_AGENT, _awaiting_no_agent
+from hw2tune.interrupt import ENDING, signals_wait
 from hw2tune.resources import ResourceRequest
 
 LOAD = r"\(load [\d.]+ on \d+ cores\)"
@@ -141,11 +142,25 @@ def test_the_raylet_waits_for_no_agent():
     assert words == {
         "/ray/raylet": "", "--head": "", "--metrics-agent-port": "-1", "--metrics_export_port": "-1",
         "--dashboard_agent_listen_port": "-1", "--runtime_env_agent_port": str(port),
-        "--dashboard_agent_command": "/bin/sh -c cat",
+        "--dashboard_agent_command": f"{sys.executable} -ISc open(0).read()",
         "--runtime_env_agent_command": f"python main.py --runtime-env-agent-port={port} --node-id=1",
     }  # fmt: skip
     assert _awaiting_no_agent(["/ray/gcs_server", "--metrics-agent-port=0"]) == [
         "/ray/gcs_server", "--metrics-agent-port=0",
     ]  # fmt: skip
-    # What takes the agent's place ends with the raylet, whose end of the pipe it reads.
-    assert subprocess.run(["/bin/sh", "-c", "cat"], stdin=subprocess.DEVNULL, timeout=30).returncode == 0
+
+
+def test_what_stands_in_for_the_agent_outlives_signals_to_everybody_and_ends_with_its_input():
+    masked = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+    try:
+        agent = subprocess.Popen([*NO_AGENT, "--agent-id=1"], stdin=subprocess.PIPE)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, masked)
+    assert agent.stdin is not None
+    time.sleep(0.3)  # a shell lets signals through as it begins
+    for number in ENDING:
+        agent.send_signal(number)
+    with pytest.raises(subprocess.TimeoutExpired):
+        agent.wait(0.3)
+    agent.stdin.close()
+    assert agent.wait(10) == 0
