@@ -14,6 +14,7 @@ from hw2tune.records.arrays import Array
 from hw2tune.records.replicates import Replicate
 from hw2tune.records.trials.states import DIVERGED
 from hw2tune.study.objectives import objective_of, sign_of
+from hw2tune.text.numbers import ranges
 
 COLLAPSE_DEVIATIONS = 4 * 1.4826  # median absolute deviations; the latter factor makes them standard deviations
 COLLAPSE_FROM = 5  # seeds from which far below is told
@@ -132,7 +133,6 @@ def gather(
         (*sorted(side), *np.array(seeds, int)[marked].tolist()) for side, marked in zip(failed, low, strict=True)
     )
     usual = default_worth(images) if images and objective.is_share else None
-    sides = (variant, first), (against, second)
     return Evidence(
         variant=variant,
         against=against,
@@ -146,13 +146,19 @@ def gather(
         ended=tuple(ended),
         metric=objective.name,
         worth=usual if worth is None else worth / objective.scale,
-        omitted=[
-            f"{name} {side[seed].state if seed in side else 'has no replicate'} on seed {seed}"
-            for seed in sorted(first.keys() | second.keys())
-            for name, side in sides
-            if seed not in side or (side[seed].chosen is None and side[seed].state != DIVERGED)
-        ],
+        omitted=_omitted((variant, first), (against, second)),
     )
+
+
+def _omitted(*sides: tuple[str, Mapping[int, Replicate]]) -> list[str]:
+    """Return which seeds of which side give no pair, other than by diverging, and why."""
+    why: dict[str, list[int]] = {}
+    for seed in sorted({seed for _, side in sides for seed in side}):
+        for name, side in sides:
+            if seed not in side or (side[seed].chosen is None and side[seed].state != DIVERGED):
+                ended = side[seed].state if seed in side else "has no replicate"
+                why.setdefault(f"{name} {ended} on", []).append(seed)
+    return [f"{text} {'seed' if len(seeds) == 1 else 'seeds'} {ranges(seeds)}" for text, seeds in why.items()]
 
 
 def _failed(replicate: Replicate, metric: str) -> bool:

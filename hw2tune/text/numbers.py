@@ -96,6 +96,17 @@ def listed(items: Sequence[object]) -> str:
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
+def ranges(numbers: Sequence[int]) -> str:
+    """Return `1 to 5, 8` for sorted numbers."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]} to {run[-1]}" for run in runs)
+
+
 def counted(number: int, noun: str) -> str:
     """`1 seed`, `3 seeds`, `1,000 seeds`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"

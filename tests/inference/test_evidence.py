@@ -48,6 +48,13 @@ def test_a_seed_on_which_one_side_diverged_is_counted_and_has_no_pair() -> None:
     assert (found.seeds, found.trained, found.failed) == ((1,), 3, (1, 0))
     assert (found.ended, found.failed_seeds) == ((1, 2, 3), ((2,), ()))
     assert found.omitted == ["b failed on seed 3", "b has no replicate on seed 4"]
+    ours += [replicate(seed, 9) for seed in (5, 6, 8)]
+    found = gather("a", ours, "b", [*theirs, replicate(7, 8)], arrays=lambda seed: (None, None))
+    assert found.omitted == [
+        "b failed on seed 3",
+        "b has no replicate on seeds 4 to 6, 8",
+        "a has no replicate on seed 7",
+    ]
 
 
 def measured(seed: int, metric: str, value: float | None) -> Replicate:

@@ -107,7 +107,7 @@ def test_seeds_that_a_side_has_for_other_claims_are_no_omission_if_as_many_were_
     for asked, omitted in (("auto", False), (7, True)):
         claim = of_pair(with_accuracies(fake, asked, baseline=[0.9] * 7, l2=l2), "l2", "baseline")
         assert claim.evidence is not None and len(claim.evidence.seeds) == 5
-        assert ("Omitted: l2 has no replicate on seed 5" in claim.sentence) == omitted
+        assert ("Omitted: l2 has no replicate on seeds 5 to 6." in claim.sentence) == omitted
 
 
 def test_better_is_told_first_and_the_winner_last(fake: StudyData) -> None:

@@ -9,9 +9,10 @@ import pytest
 from hw2tune.inference.evidence import Evidence
 from hw2tune.inference.verdicts import BETTER, THE_SAME, UNDECIDED, Verdict
 from hw2tune.report.claims import ClaimResult
-from hw2tune.report.page.opening import answer_prose, basis_facts, opening_blocks, ranges
+from hw2tune.report.page.opening import answer_prose, basis_facts, opening_blocks
 from hw2tune.report.results import StudyResults, compute
 from hw2tune.report.study_data import read_study_data
+from hw2tune.text.numbers import ranges
 from tests.report.fake_study import write_fake_study
 
 

@@ -15,7 +15,7 @@ from hw2tune.report.page.blocks import Block, Facts, Prose
 from hw2tune.report.page.sections import figure_blocks
 from hw2tune.report.results import StudyResults
 from hw2tune.study.arms import search_seeds
-from hw2tune.text.numbers import counted, duration, listed, objective_value, sentence
+from hw2tune.text.numbers import counted, duration, listed, objective_value, ranges, sentence
 
 MOST_NAMED = 4  # claims of which question and answer name every pair
 
@@ -86,17 +86,6 @@ def basis_facts(results: StudyResults) -> Facts:
         ("made with", ", ".join(filter(None, made))),
     ]
     return Facts(name="basis", title="What this rests on", level=2, facts=[fact for fact in facts if fact[1]])
-
-
-def ranges(numbers: Sequence[int]) -> str:
-    """Return `1 to 5, 8` for sorted numbers."""
-    runs: list[list[int]] = []
-    for number in numbers:
-        if runs and number == runs[-1][-1] + 1:
-            runs[-1].append(number)
-        else:
-            runs.append([number])
-    return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]} to {run[-1]}" for run in runs)
 
 
 def _trials(overview: Overview) -> str:
