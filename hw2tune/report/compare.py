@@ -14,6 +14,7 @@ from hw2tune.inference.statistics import Summary
 from hw2tune.inference.units import by_unit, over_units, units_words
 from hw2tune.inference.verdicts import Rule
 from hw2tune.records.dataset import short
+from hw2tune.records.environment import replicates_runs
 from hw2tune.records.remote.mirror import reading_study
 from hw2tune.records.replicates import Replicate
 from hw2tune.report.claims import MISSING, REPORT_SCHEMA, SAME, ClaimResult, Tested, judged, rule_of
@@ -177,9 +178,16 @@ def _pair(a: StudyData, b: StudyData, variant: str) -> ClaimResult | Tested:
 
 
 def _rule(a: StudyData, b: StudyData, pairs: int) -> Rule:
-    """Return the rule for so many pairs: the number of seeds was fixed only if both studies asked for the same."""
+    """Return the rule for so many pairs: the number of seeds was fixed only if both studies asked for the same.
+
+    Of other seeds they have fewer in common, a number as fixed beforehand.
+    """
     fixed = {rule_of(data).fixed for data in (a, b)}
-    return Rule(claims=max(1, pairs), fixed=fixed.pop() if len(fixed) == 1 else None)
+    number = fixed.pop() if len(fixed) == 1 else None
+    if number is not None:
+        asked = [{*replicates_runs(data.environment)[-1].seeds} for data in (a, b)]
+        number = min(number, len({b.unit_of(seed) for seed in asked[0] & asked[1]}) or number)
+    return Rule(claims=max(1, pairs), fixed=number)
 
 
 def _training(data: StudyData) -> tuple[object, ...]:

@@ -83,6 +83,24 @@ def test_a_seed_that_one_of_them_has_not_is_omitted_and_named(results):
     assert "Omitted: tuned of fewer has no replicate on seed 2." in pairs[2].sentence
 
 
+def test_studies_that_asked_for_as_many_of_other_seeds_are_judged_at_those_in_common(results):
+    """Seeds 1 to 3 of a study whose seed is one more, beside 0 to 2: two pairs, as fixed beforehand as the three."""
+    other = write_fake_study(results, name="other", max_epochs=7)
+    record = json.loads(other.environment.read_text())
+    record["runs"][0]["seeds"]["replicates"] = [1, 2, 3]
+    write_json(other.environment, record)
+    place = ReplicatesFolder.of(other)
+    for one in sorted(read_replicates(place), key=lambda one: -one.seed):
+        moved = place.replicate(one.variant, one.seed).rename(place.replicate(one.variant, one.seed + 1))
+        write_json(
+            moved / "replicate.json", json.loads((moved / "replicate.json").read_text()) | {"seed": one.seed + 1}
+        )
+    tuned = hw2tune.compare_studies("quickstart", "other", results_dir=results).pairs[2]
+    assert tuned.evidence is not None and tuned.evidence.seeds == (1, 2)
+    assert tuned.result is not None and tuned.result.p is not None
+    assert "that were asked for" not in tuned.sentence
+
+
 def test_the_worth_of_a_pair_is_the_smallest_that_a_claim_on_its_variant_states(results):
     for name, worths in (("quickstart", [6.0, 4.0, 5.0]), ("longer", [7.0, 8.0, 9.0])):
         first, *claims = (results / name / "study.toml").read_text().split("[[claims]]\n")
