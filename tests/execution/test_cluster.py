@@ -160,8 +160,8 @@ from hw2tune.resources import ResourceRequest
 
 with connected(ResourceRequest()):
     import ray
-    started = [Path(word).name for child in psutil.Process().children() for word in child.cmdline()]
-    started += [child.name() for child in psutil.Process().children(recursive=True)]
+    children = psutil.Process().children(recursive=True)
+    started = [Path(word).name for child in children for word in (child.name(), *child.cmdline())]
     imported = ray.get(ray.remote(lambda: list(sys.modules)).remote())
 print(json.dumps([started, imported]))
 """
