@@ -11,8 +11,8 @@ from optuna import pruners, samplers
 from benchmarks.replay.pool import Pool
 from benchmarks.replay.resuming import Promotion
 from benchmarks.replay.searches import Contestant
-from hw2tune.search.algorithms import HalvingPruner
 from hw2tune.search.guided import GuidedSampler
+from hw2tune.search.halving import HalvingPruner
 from hw2tune.study.schema import Study
 
 HEADLINE = "random + halving"  # what a search with a model has to beat

@@ -4,7 +4,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from hw2tune.search.algorithms import HalvingPruner
+from hw2tune.search.halving import HalvingPruner
 from tests.search.test_driver import Driver, history
 
 
