@@ -3,7 +3,7 @@
 Replays searches on the tables of `benchmarks.search_tables` (see `benchmarks.replay`), hundreds of seeds each, paired
 by seed. Every contestant gets the study's references first, and each sees the validation values of one training seed
 alone; it is scored by the test accuracy of the configuration that it would return, as a mean over seeds that it has not
-seen. What is compared, and how, was written down before: benchmarks/search-experiments.md.
+seen. What is compared, and how, was written down before: benchmarks/search_experiments.md.
 """
 
 from __future__ import annotations

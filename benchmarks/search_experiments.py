@@ -1,6 +1,6 @@
 """The registered experiments on the search: `python -m benchmarks.search_experiments --keep FILE`; see the page beside.
 
-`benchmarks/search-experiments.md` was written before the first of them was run. Searches are kept in a file, so that
+`benchmarks/search_experiments.md` was written before the first of them was run. Searches are kept in a file, so that
 the same command goes on where it ended; with `--tasks` and `--workers` they are run in pieces. Nothing is trained.
 """
 
