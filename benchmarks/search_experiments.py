@@ -16,6 +16,7 @@ import numpy as np
 from scipy import stats
 
 from benchmarks.replay.contestants import HEADLINE
+from benchmarks.replay.live import BUDGETS
 from benchmarks.replay.rows import SHARE
 from benchmarks.replay.scoring import Array, between_tables, compared, gain
 from benchmarks.replay.searches import world
@@ -24,10 +25,12 @@ from benchmarks.search import Search, Searches
 from benchmarks.search_tasks import TASKS
 
 CONTESTANTS = (HEADLINE, "ours", "ours - model", "tpe + halving", "sobol + halving", "random")
+RIVALS = ("ours - model", "tpe + halving")  # of the model
 TABLES = {"mnist-5k": "all", "mnist-5k-cross-entropy": "all", "cifar10-5k": "all", "digits-schedules": "tuning"}
-TRAININGS, BUDGETS = 24, (6, 12, 24)  # a search does not know its budget: all are read off one
+TRAININGS = 24  # a search does not know its budget: all `BUDGETS` are read off one
 WORKERS = (1, 8, 16, 64)
 SEARCHES, PARTS, PART_SEARCHES = 60, 20, 10  # for a cell; parts of a table, and searches on each
+LIVE_TASK, LIVE_CONTESTANTS, PAIRS = "digits-schedules", CONTESTANTS[:4], 48  # experiment C
 
 
 class Cell:
@@ -47,13 +50,13 @@ class Cell:
             for seed in range(self.searches)
         ]
 
-    def curves(self, kept: Searches) -> dict[str, Array]:
+    def curves(self, kept: Searches, names: Sequence[str]) -> dict[str, Array]:
         """(S, E) scores by contestant."""
-        return {name: kept.by_epochs(self.wanted(name)) for name in CONTESTANTS}
+        return {name: kept.by_epochs(self.wanted(name)) for name in names}
 
-    def tables(self, kept: Searches) -> list[dict[str, Any]]:
+    def tables(self, kept: Searches, names: Sequence[str]) -> list[dict[str, Any]]:
         """A line for each budget and contestant."""
-        curves, scale = self.curves(kept), world(self.task, "pool", self.rows).best_and_median
+        curves, scale = self.curves(kept, names), world(self.task, "pool", self.rows).best_and_median
         named = {"task": self.task, "rows": self.rows, "workers": self.workers}
         return [
             {**named, "trainings": budget, **line}
@@ -79,32 +82,75 @@ def _and(rows: str, part: str) -> str:
     return part if rows == "all" else f"{rows}+{part}"
 
 
-def between(kept: Searches, task: str) -> list[dict[str, Any]]:
-    """The gains over the headline with the interval for other tables, a line a budget and contestant."""
-    whole, drawn = Cell(task, TABLES[task], 1, SEARCHES).curves(kept), [one.curves(kept) for one in parts(task)]
+def questions(names: Sequence[str]) -> list[tuple[str, str]]:
+    """Who is compared with whom: each with the headline, and ours with what could take its place."""
+    return [(name, HEADLINE) for name in names[1:]] + [
+        ("ours", other) for other in RIVALS if {"ours", other} <= {*names}
+    ]
+
+
+def between(kept: Searches, task: str, names: Sequence[str]) -> list[dict[str, Any]]:
+    """The gains with the interval for other tables, a line a budget and question."""
+    whole = Cell(task, TABLES[task], 1, SEARCHES).curves(kept, names)
+    drawn = [one.curves(kept, names) for one in parts(task)]
     lines = []
     for budget in BUDGETS:
         at = budget * TASKS[task].study.max_epochs - 1
-        for name in CONTESTANTS[1:]:
-            gains = [gain(one[name][:, at], one[HEADLINE][:, at]).mean for one in drawn]
-            mean = gain(whole[name][:, at], whole[HEADLINE][:, at]).mean
-            lines.append({"task": task, "trainings": budget, "contestant": name, "mean": mean,
-                          "between tables": str(between_tables(mean, gains, SHARE))})  # fmt: skip
+        for name, other in questions(names):
+            mean, *gains = (gain(one[name][:, at], one[other][:, at]).mean for one in (whole, *drawn))
+            interval = str(between_tables(mean, gains, SHARE))
+            lines.append({"task": task, "trainings": budget, "contestant": name, "over": other, "mean": round(mean, 3),
+                          "between tables": interval})  # fmt: skip
     return lines
 
 
-def over_tasks(lines: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def over_tasks(lines: Sequence[dict[str, Any]], names: Sequence[str]) -> list[dict[str, Any]]:
     """The mean gain with the task as the unit, and a t interval over tasks."""
     found = []
     for budget in BUDGETS:
-        for name in CONTESTANTS[1:]:
-            each = np.array(
-                [line["mean"] for line in lines if (line["trainings"], line["contestant"]) == (budget, name)]
-            )
+        for asked in questions(names):
+            of = (line for line in lines if line["trainings"] == budget)
+            each = np.array([line["mean"] for line in of if (line["contestant"], line["over"]) == asked])
             half = float(stats.t.ppf(0.975, len(each) - 1) * each.std(ddof=1) / len(each) ** 0.5)
             text = f"{each.mean():+.2f} ({each.mean() - half:+.2f} to {each.mean() + half:+.2f})"
-            found.append({"trainings": budget, "contestant": name, "tasks": len(each), "gain": text})
+            line = {"trainings": budget, "contestant": asked[0], "over": asked[1], "tasks": len(each), "gain": text}
+            found.append(line)
     return found
+
+
+def live(kept: Searches, options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Experiment C, a line a budget and contestant: accuracy on fresh seeds, gains over headline and mixture."""
+    epochs, pairs = TASKS[LIVE_TASK].study.max_epochs, options.live
+    wanted = {
+        name: [
+            Search(task=LIVE_TASK, contestant=name, seed=seed, budget=TRAININGS * epochs, kind="live")
+            for seed in range(pairs)
+        ]
+        for name in LIVE_CONTESTANTS
+    }
+    kept.add([some[seed] for seed in range(pairs) for some in wanted.values()], options.processes)
+    curves, lines = {name: kept.by_epochs(some) for name, some in wanted.items()}, []
+    for budget in BUDGETS:
+        at = budget * epochs - 1
+        for name, curve in curves.items():
+            line = {"trainings": budget, "contestant": name, "pairs": pairs, "test": f"{100 * curve[:, at].mean():.2f}"}
+            for other in (HEADLINE, *RIVALS):
+                line[f"over {other}"] = "-" if name == other else str(gain(curve[:, at], curves[other][:, at]))
+            lines.append(line)
+    return lines
+
+
+def tabular(kept: Searches, options: argparse.Namespace) -> dict[str, list[dict[str, Any]]]:
+    """Experiment A: the lines of its tables."""
+    wanted, names = cells(options.tasks, options.workers), [HEADLINE, *options.contestants]
+    of_parts = [one for task in options.tasks for one in parts(task)] if options.parts else []
+    for cell in [*wanted, *of_parts]:
+        kept.add([one for name in names for one in cell.wanted(name)], options.processes)
+    results = {"cells": [line for cell in wanted for line in cell.tables(kept, names)]}
+    if options.parts:
+        results["between tables"] = [line for task in options.tasks for line in between(kept, task, names)]
+        results["over tasks"] = over_tasks(results["between tables"], names)
+    return results
 
 
 def main() -> None:
@@ -112,22 +158,16 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, required=True, help="a file of searches; what is in it is not run again")
     parser.add_argument("--tasks", nargs="*", choices=list(TABLES), default=list(TABLES))
     parser.add_argument("--workers", nargs="*", type=int, default=list(WORKERS))
+    parser.add_argument("--contestants", nargs="*", choices=CONTESTANTS[1:], default=list(CONTESTANTS[1:]))
     parser.add_argument("--parts", action="store_true", help="the searches between tables too")
+    parser.add_argument("--live", type=int, metavar="PAIRS", help=f"experiment C alone, {PAIRS} pairs when it is whole")
     parser.add_argument("--processes", type=int, default=os.cpu_count())
     options = parser.parse_args()
-    kept, wanted = Searches(options.keep), cells(options.tasks, options.workers)
-    of_parts = [one for task in options.tasks for one in parts(task)] if options.parts else []
-    for cell in [*wanted, *of_parts]:
-        kept.add([one for name in CONTESTANTS for one in cell.wanted(name)], options.processes)
-    lines = [line for cell in wanted for line in cell.tables(kept)]
-    print_table(lines)
-    results: dict[str, Any] = {"cells": lines}
-    if options.parts:
-        results["between tables"] = [line for task in options.tasks for line in between(kept, task)]
-        results["over tasks"] = over_tasks(results["between tables"])
-        print_table(results["between tables"])
-        print_table(results["over tasks"])
-    write_results("search-experiment-a", results)
+    kept = Searches(options.keep)
+    name, results = ("c", {"cells": live(kept, options)}) if options.live else ("a", tabular(kept, options))
+    for lines in results.values():
+        print_table(lines)
+    write_results(f"search-experiment-{name}", results)
 
 
 if __name__ == "__main__":

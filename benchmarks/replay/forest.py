@@ -10,7 +10,7 @@ import numpy as np
 from optuna.samplers import BaseSampler
 
 from benchmarks.design import space_filling
-from benchmarks.replay.table import Array, Curve, Table, key_of
+from benchmarks.replay.table import UNLIMITED, Array, Curve, Table, key_of
 from hw2tune.search.design import Cube
 from hw2tune.study.hyperparameters import Value
 from hw2tune.study.schema import Study
@@ -18,6 +18,9 @@ from hw2tune.study.schema import Study
 
 class Forest:
     """A random forest's curves, each with the residuals of a repeated training that ended about as well."""
+
+    trials = UNLIMITED
+    scored: frozenset[int] | None = None
 
     def __init__(self, table: Table) -> None:
         self.table, self.task = table, table.task

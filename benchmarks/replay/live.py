@@ -10,21 +10,24 @@ import numpy as np
 from optuna.samplers import BaseSampler
 
 from benchmarks.replay.pool import Pool
-from benchmarks.replay.table import CHANCE, key_of, table_of
+from benchmarks.replay.table import CHANCE, UNLIMITED, key_of, table_of
 from benchmarks.search_tasks import Task, curve
 from hw2tune.study.hyperparameters import Value
 from hw2tune.study.schema import Study
 
+BUDGETS = (6, 12, 24)  # trainings behind which what is returned is scored: scoring trains
 FRESH, FRESH_FROM = 3, 1_000_000  # seeds of what a search returns, counted from a number that no search has
 
 
 class Live:
-    """No table: every epoch is trained, on the search's own seed; what it returns is trained on `FRESH` seeds more."""
+    """No table: every epoch is trained, on the search's own seed; what it returns at `BUDGETS` on `FRESH` others."""
 
     typical_seconds = 1.0
+    trials = UNLIMITED
 
     def __init__(self, task: Task) -> None:
         self.task, self.seed = task, 0
+        self.scored: frozenset[int] | None = frozenset(task.study.max_epochs * trainings for trainings in BUDGETS)
         self.curves: dict[Any, LiveCurve] = {}
 
     def begin(self, seed: int) -> None:

@@ -20,9 +20,12 @@ from hw2tune.study.schema import Study
 class Pool:
     """The rows of a table, or some of them. A search sees one seed, and is scored by others."""
 
+    scored: frozenset[int] | None = None
+
     def __init__(self, table: Table, rows: str = "all") -> None:
         self.table, self.task, self.seen = table, table.task, 0
         self.rows = rows_of(table, rows)
+        self.trials = len(self.rows)
         self.configurations = {row: table.configurations[row] for row in self.rows}
         self.cube = Cube(self.task.study.search_space)
         self.features = self.cube.features(list(self.configurations.values()))

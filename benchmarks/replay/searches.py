@@ -36,6 +36,8 @@ class World(Protocol):
     """Where a search takes place."""
 
     task: Task
+    trials: int  # that a search can have
+    scored: frozenset[int] | None  # epochs spent behind which a score is asked for; None: each
 
     def begin(self, seed: int) -> None: ...
     def sampler(self, study: Study, inner: BaseSampler) -> BaseSampler: ...
@@ -74,7 +76,7 @@ def search(place: World, contestant: Contestant, *, seed: int, epochs: int, work
     if contestant.resuming is not None:
         assert isinstance(place, Pool)
         return resumed(place, contestant.resuming(place, seed), rng, budget=epochs, workers=workers)
-    study = place.task.study.model_copy(update={"trials": 100_000, "seed": seed})
+    study = place.task.study.model_copy(update={"trials": place.trials, "seed": seed})
     with tempfile.TemporaryDirectory(dir=MEMORY if Path(MEMORY).is_dir() else None) as root:
         folder = StudyFolder(Path(root) / "study")
         folder.root.mkdir()
@@ -137,7 +139,8 @@ def _run(
         else:
             give(now)
         best = max((some for some in trials if some.may_be_returned), key=lambda some: some.value, default=None)
-        if best is not None and best.value >= 0:
+        scored = place.scored is None or spent in place.scored
+        if scored and best is not None and best.value >= 0:
             found.append(Found(epochs=spent, seconds=now, score=place.score(best.configuration)))
     return found
 

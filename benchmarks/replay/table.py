@@ -19,6 +19,7 @@ from hw2tune.study.hyperparameters import Value
 Array = NDArray[np.float64]
 CHANCE = 0.1  # ten classes each
 LIVING = 2 * CHANCE  # validation accuracy of a row that learns at all
+UNLIMITED = 100_000  # trials, of a world where no configuration is used up
 NEAREST = 8  # repeated rows that say what a row without another seed reaches
 
 

@@ -176,3 +176,15 @@ def test_a_table_goes_on_after_a_kill(task: Task, journal: Journal) -> None:
 def test_the_best_rows_of_a_block_are_trained_on_seeds_that_chose_nothing(task: Task, journal: Journal) -> None:
     assert repeated(task, journal, range(4)) == [("0", 2), ("0", 3)]  # row 1 had more right, and diverged
     assert repeated(task, journal, range(1, 4)) == [("1", 2), ("1", 3)]  # by its other seed
+
+
+def test_a_search_ends_where_every_row_is_taken(table: Table) -> None:
+    found = _searched(table, NopPruner(), 100)
+    assert len(found) == 6 * 3  # six rows of three epochs, the one in which a training diverges among them
+
+
+def test_a_world_where_scoring_trains_is_asked_at_budgets_alone(table: Table) -> None:
+    pool = Pool(table)
+    pool.scored = frozenset({7, 9})
+    contestant = Contestant(build=lambda study, seed: (_InOrder(table), NopPruner()))
+    assert [one.epochs for one in search(pool, contestant, seed=0, epochs=17, workers=1)] == [7, 9]
