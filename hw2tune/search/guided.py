@@ -18,8 +18,10 @@ from scipy import linalg, stats
 from scipy.spatial.distance import cdist
 from threadpoolctl import ThreadpoolController
 
-from hw2tune.records.trials.rows import LABEL
+from hw2tune.records.trials.rows import LABEL, STATE
+from hw2tune.records.trials.states import FAILED_BY_ITSELF
 from hw2tune.search.design import Cube, UnitPoint
+from hw2tune.search.risk import Risk
 from hw2tune.study.hyperparameters import Value
 from hw2tune.study.objectives import sign_of
 from hw2tune.study.schema import Study
@@ -28,6 +30,7 @@ from hw2tune.study.space import Interval, Suggests
 Array = NDArray[np.float64]
 USED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
 LEAST = 3  # values that a model needs
+REDRAWS = 20  # at most, of a draw of the mixture that is likely to fail
 CENTRES, NEAR, ANYWHERE = 3, 192, 64  # candidates of a model: near so many of the best, and anywhere
 BEST, OTHERS = 100, 50  # trials that a model sees at most
 LENGTHS, NOISES = (0.25, 0.5, 1.0, 2.0), (0.03, 0.1, 0.3)  # of features in [0, 1]; variances of standardised values
@@ -67,6 +70,7 @@ class _Known:
 
     configuration: Mapping[str, Value]
     value: float
+    failed: bool = False  # by itself; the value is then the worst of the others
 
 
 @dataclass(eq=False)
@@ -111,18 +115,40 @@ class GuidedSampler(ByNameSampler):
         for one in trials:
             values = [self.sign * value for value in one.intermediate_values.values() if math.isfinite(value)]
             if values:
-                known.append(_Known(self.space.decode(one.params), max(values)))
+                known.append(_Known(self.space.decode(one.params), max(values), _failed(one)))
             elif one.params and not one.state.is_finished():
                 waiting.append(self.space.decode(one.params))
-        best = [one.configuration for one in sorted(known, key=lambda one: -one.value)]
+        best = [one.configuration for one in sorted(known, key=lambda one: -one.value) if not one.failed]
         drawn = sum(LABEL not in one.user_attrs for one in trials) - self.startup
-        if drawn < 0 or len(known) < LEAST or drawn % self.mixed_every == self.mixed_every - 1:
-            return self._mixed(best)
         with self.blas.limit(limits=1):  # ten times sooner where every core trains
-            return self._modelled(known, best, waiting)
+            risk = self._risk(trials)
+            if drawn < 0 or len(best) < LEAST or drawn % self.mixed_every == self.mixed_every - 1:
+                return self._mixed(best, risk)
+            return self._modelled(known, best, waiting, risk)
 
-    def _mixed(self, best: Sequence[Mapping[str, Value]]) -> dict[str, float]:
-        """Draw from the mixture: anywhere, around a reference or around one of the best."""
+    def _risk(self, trials: Sequence[FrozenTrial]) -> Risk | None:
+        """Return the probability of failing, learned from the trials that ended; None if none failed by itself."""
+        ended = [one for one in trials if one.state.is_finished() or _failed(one)]
+        failed = np.array([_failed(one) for one in ended])
+        if not failed.any():
+            return None
+        return Risk(self.cube.features([self.space.decode(one.params) for one in ended]), failed)
+
+    def _mixed(self, best: Sequence[Mapping[str, Value]], risk: Risk | None) -> dict[str, float]:
+        """Draw from the mixture, and again with the probability that a draw fails."""
+        point = self._drawn(best)
+        if risk is not None:
+            for _ in range(REDRAWS):
+                if self.rng.random() >= risk(self._features([point]))[0]:
+                    break
+                point = self._drawn(best)
+        return point
+
+    def _features(self, points: Sequence[Mapping[str, float]]) -> Array:
+        return self.cube.features([self.space.suggest(UnitPoint(point)) for point in points])
+
+    def _drawn(self, best: Sequence[Mapping[str, Value]]) -> dict[str, float]:
+        """Draw anywhere, around a reference or around one of the best."""
         if self.rng.random() < self.random:
             return self._anywhere()
         centres = list(best[: 1 + len(best) // 8])
@@ -145,9 +171,13 @@ class GuidedSampler(ByNameSampler):
         return point
 
     def _modelled(
-        self, known: Sequence[_Known], best: Sequence[Mapping[str, Value]], waiting: Sequence[Mapping[str, Value]]
+        self,
+        known: Sequence[_Known],
+        best: Sequence[Mapping[str, Value]],
+        waiting: Sequence[Mapping[str, Value]],
+        risk: Risk | None,
     ) -> dict[str, float]:
-        """Return the candidate whose expected improvement over the best is largest."""
+        """Return the candidate whose expected improvement over the best is largest, a failure improving nothing."""
         known = _few(known)
         values = np.array([one.value for one in known])
         values = np.maximum(values, np.median(values))  # how bad the bad ones are says nothing of the good ones
@@ -158,8 +188,14 @@ class GuidedSampler(ByNameSampler):
             model = GaussianProcess(np.vstack([x, more]), np.concatenate([values, model.predict(more)[0]]))
         points = [self._near(best[number % min(len(best), CENTRES)]) for number in range(NEAR)]
         points += [self._anywhere() for _ in range(ANYWHERE)]
-        drawn = self.cube.features([self.space.suggest(UnitPoint(point)) for point in points])
-        return points[int(np.argmax(expected_improvement(*model.predict(drawn), float(values.max()))))]
+        drawn = self._features(points)
+        expected = expected_improvement(*model.predict(drawn), float(values.max()))
+        return points[int(np.argmax(expected * (1 - risk(drawn)) if risk is not None else expected))]
+
+
+def _failed(told: FrozenTrial) -> bool:
+    """Return whether a trial failed by itself. It is told as complete with the worst value, or as running."""
+    return told.user_attrs.get(STATE) in FAILED_BY_ITSELF
 
 
 def _few(known: Sequence[_Known]) -> list[_Known]:

@@ -2,63 +2,33 @@
 
 import math
 
+import numpy as np
 import pytest
 from optuna.trial import TrialState
 
+from benchmarks.failing import EDGES, run
 from hw2tune.records.overview import read_overview
 from hw2tune.records.trials.rows import trial_rows
-from hw2tune.search.driver import Assignment, Done
+from hw2tune.search.driver import Done
 from hw2tune.search.failures import Failure
 from hw2tune.study.file import dump_study
 from tests.search.test_driver import LOST, Driver
 
 DIVERGED = Failure(state="diverged", reason="diverged in epoch 1: loss nan", machine="a")
 FULL = Failure(state="out of memory", reason="out of memory in epoch 1", transient=True, machine="a")
-EDGE = 1e-2  # half of the range of learning rates lies above
-STUDY = """
-name = "edge"
-dataset = "mnist-5k"
-model = "mnist_cnn"
-max_epochs = 1
-validation_size = 500
-training = { optimizer = "sgd" }
-pruner = "none"
-[space]
-learning_rate = { low = 1e-4, high = 1.0, log = true }
-batch_size = { low = 16, high = 256, log = true, integer = true }
-momentum = { low = 0.0, high = 0.99 }
-weight_decay = { low = 1e-6, high = 1e-1, log = true }
-"""
 
 
-def accuracy(configuration):
-    """Best close to the edge, None above it."""
-    if configuration["learning_rate"] > EDGE:
-        return None
-    rate = math.log10(configuration["learning_rate"] / EDGE)
-    decay, batch = math.log10(configuration["weight_decay"] / 1e-4), math.log2(configuration["batch_size"] / 64)
-    return 0.9 + 0.04 * rate - 0.01 * decay**2 - 0.01 * batch**2 - 0.05 * (configuration["momentum"] - 0.8) ** 2
+@pytest.mark.parametrize("edge", [*EDGES][:2])
+def test_few_later_trials_fail_beyond_an_edge_and_the_best_is_not_behind_tpes(edge):
+    """As in `benchmarks.failing`, where over 12 seeds guided's best minus tpe's has a standard deviation of 0.006.
 
-
-def diverging(root, seed, trials, **overrides):
-    """Whether each of so many trials diverged."""
-    root.mkdir()
-    (root / "edge.toml").write_text(STUDY)
-    driver, found = Driver(root, file=root / "edge.toml", trials=trials, seed=seed, **overrides), []
-    while isinstance(given := driver.next("a"), Assignment):
-        reached = accuracy(given.hyperparameters)
-        found.append(reached is None)
-        if reached is None:
-            driver.fails("a", DIVERGED)
-        else:
-            driver.epoch("a", 1, reached)
-    return found
-
-
-@pytest.mark.parametrize("sampler", ["guided", "tpe"])
-def test_a_region_that_diverges_does_not_swallow_the_search(tmp_path, sampler):
-    found = [diverging(tmp_path / str(seed), seed, 30, sampler=sampler)[10:] for seed in range(3)]
-    assert sum(map(sum, found)) < 0.5 * 60
+    Told the worst value and no more, `guided` fails in 27 and 37 % of these trials, its mixture alone in 32 and 40 %.
+    """
+    runs = {one: np.array([run(edge, one, seed) for seed in range(3)]) for one in ("tpe", "guided", "mixture")}
+    failed, best = {one: found[:, 0].mean() for one, found in runs.items()}, runs["guided"] - runs["tpe"]
+    assert max(failed["guided"], failed["mixture"]) < 0.2
+    assert failed["tpe"] < 0.5  # as it is told the worst value
+    assert best[:, 1].mean() > -3 * 0.006 / 3**0.5
 
 
 def failing(root, *failures, **overrides):

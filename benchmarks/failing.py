@@ -1,0 +1,174 @@
+"""Trials that a search spends where training fails: `OMP_NUM_THREADS=1 uv run python -m benchmarks.failing`.
+
+Accuracies are invented and nothing is trained: beyond an edge a trial fails, and the best is close to the edge. Each
+search has 60 trials, one or eight in parallel, through hw2tune's own driver. Twenty minutes on one core.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna import pruners
+from optuna.samplers import BaseSampler
+from scipy import stats
+
+from benchmarks.replay.searches import Contestant, search
+from benchmarks.results import print_table, write_results
+from benchmarks.search_tasks import Task
+from hw2tune.search.algorithms import build_sampler
+from hw2tune.search.guided import GuidedSampler
+from hw2tune.study.hyperparameters import Value
+from hw2tune.study.schema import Study
+
+TRIALS, LATE = 60, 30  # of a search; those after the first LATE are counted
+FIRST = 100  # seed; the spread of the coefficients in hw2tune/search/risk.py was chosen on seeds below
+Edge = Callable[[Mapping[str, Any]], float]  # how far beyond the edge a configuration is, in powers of ten
+TASK = Task(
+    name="failing", study_name="benchmarks/tasks/failing.toml", validation_images=500, test_images=500
+)  # fmt: skip
+
+
+def above(rate: float) -> Edge:
+    """Fails above a learning rate."""
+    return lambda one: math.log10(one["learning_rate"] / rate)
+
+
+def memory(one: Mapping[str, Any]) -> float:
+    """Fails above a learning rate and, of another cause, above a batch size."""
+    return max(math.log10(one["learning_rate"] / 1e-2), math.log10(one["batch_size"] / 128.5))
+
+
+def window(one: Mapping[str, Any]) -> float:
+    """Fails above and below a range of weight decays, and above a learning rate."""
+    decay = abs(math.log10(one["weight_decay"] / 3e-5)) - 1
+    return max(decay, math.log10(one["learning_rate"] / 0.1))
+
+
+EDGES: dict[str, Edge] = {
+    "rate > 1e-2": above(1e-2),
+    "rate > 1e-3": above(1e-3),
+    "rate > 1e-2 or batch > 128": memory,
+    "weight decay outside 3e-6 to 3e-4, or rate > 0.1": window,
+}
+
+
+class Curve:
+    """The only epoch of a training; None if it fails."""
+
+    def __init__(self, reached: float | None) -> None:
+        self.reached = reached
+
+    def at(self, epoch: int) -> float | None:
+        return self.reached
+
+
+class Edged:
+    """A world in which configurations beyond an edge fail, for `search`."""
+
+    task, trials, typical_seconds, best_and_median = TASK, TRIALS, 1.0, (0.9, 0.5)
+    scored: frozenset[int] | None = frozenset()  # `reached` says it all
+
+    def __init__(self, edge: Edge) -> None:
+        self.edge, self.reached = edge, list[float | None]()  # by trial
+
+    def begin(self, seed: int) -> None:
+        self.reached = []
+
+    def sampler(self, study: Study, inner: BaseSampler) -> BaseSampler:
+        return inner
+
+    def curve(self, configuration: Mapping[str, Value], rng: np.random.Generator) -> Any:
+        self.reached.append(self._reached(configuration))
+        return Curve(self.reached[-1])
+
+    def _reached(self, one: Mapping[str, Any]) -> float | None:
+        """Best at the edge, a weight decay of 1e-4, a batch of 64 and a momentum of 0.8."""
+        beyond = self.edge(one)
+        if beyond > 0:
+            return None
+        decay, batch = math.log10(one["weight_decay"] / 1e-4), math.log2(one["batch_size"] / 64)
+        loss: float = 0.01 * decay**2 + 0.01 * batch**2 + 0.05 * (one["momentum"] - 0.8) ** 2
+        return 0.9 + 0.04 * beyond - loss
+
+    def score(self, configuration: Mapping[str, Value]) -> float:
+        return self._reached(configuration) or 0.0
+
+    def seconds(self, configuration: Mapping[str, Value]) -> float:
+        return 1.0
+
+
+class Unaware(GuidedSampler):
+    """`guided` without the probability of failing: a failure is the worst value and no more."""
+
+    def _risk(self, trials: Any) -> None:
+        return None
+
+
+def _shipped(name: str, **arguments: Any) -> Contestant:
+    """A sampler by its name in study files."""
+
+    def build(study: Study, seed: int) -> Any:
+        sampler = study.sampler.model_copy(update={"name": name, "arguments": arguments})
+        return build_sampler(study.model_copy(update={"sampler": sampler}), 0), pruners.NopPruner()
+
+    return Contestant(build=build)
+
+
+def _unaware(**arguments: Any) -> Contestant:
+    return Contestant(build=lambda study, seed: (Unaware(study, seed=seed, **arguments), pruners.NopPruner()))
+
+
+MIXTURE = {"startup": 100_000}  # without a model
+CONTESTANTS = {
+    "random": _shipped("random"),
+    "tpe": _shipped("tpe"),
+    "guided, worst value alone": _unaware(),
+    "guided": _shipped("guided"),
+    "mixture, worst value alone": _unaware(**MIXTURE),
+    "mixture": _shipped("guided", **MIXTURE),
+}
+
+
+def run(edge: str, contestant: str, seed: int, workers: int = 1) -> tuple[float, float]:
+    """Return, of one search, the share of its later trials that fail, and the best value of all."""
+    world = Edged(EDGES[edge])
+    search(world, CONTESTANTS[contestant], seed=seed, epochs=TRIALS, workers=workers)
+    late = world.reached[LATE:]
+    return late.count(None) / len(late), max(one for one in world.reached if one is not None)
+
+
+def summary(runs: dict[str, list[tuple[float, float]]], contestant: str) -> dict[str, Any]:
+    """Return a contestant's line: share that fails, best, and how far its best is from tpe's, paired by seed."""
+    failed, best = np.array(runs[contestant]).T
+    ahead = best - np.array(runs["tpe"])[:, 1]
+    half = stats.t.ppf(0.975, len(ahead) - 1) * ahead.std(ddof=1) / len(ahead) ** 0.5
+    return {
+        "trials 31-60 that fail": f"{failed.mean():.0%}", "worst seed": f"{failed.max():.0%}",
+        "best": f"{best.mean():.4f}", "minus tpe's": f"{ahead.mean():+.4f} ({ahead.mean() - half:+.4f} to "
+        f"{ahead.mean() + half:+.4f})",
+    }  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=12)
+    seeds = parser.parse_args().seeds
+    lines = []
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    for workers in (1, 8):
+        for edge in EDGES:
+            runs = {one: [run(edge, one, seed, workers) for seed in range(FIRST, FIRST + seeds)] for one in CONTESTANTS}
+            lines += [
+                {"edge": edge, "in parallel": str(workers), "search": one, **summary(runs, one)} for one in CONTESTANTS
+            ]
+            print_table(lines[-len(CONTESTANTS) :])
+    write_results("failing", {"seeds": seeds, "lines": lines})
+
+
+if __name__ == "__main__":
+    main()
