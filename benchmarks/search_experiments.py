@@ -29,7 +29,7 @@ RIVALS = ("ours - model", "tpe + halving")  # of the model
 TABLES = {"mnist-5k": "all", "mnist-5k-cross-entropy": "all", "cifar10-5k": "all", "digits-schedules": "tuning"}
 TRAININGS = 24  # a search does not know its budget: all `BUDGETS` are read off one
 WORKERS = (1, 8, 16, 64)
-SEARCHES, PARTS, PART_SEARCHES = 60, 20, 10  # for a cell; parts of a table, and searches on each
+SEARCHES, PARTS, PART_SEARCHES = 60, 12, 6  # for a cell; parts of a table, and searches on each
 LIVE_TASK, LIVE_CONTESTANTS, PAIRS = "digits-schedules", CONTESTANTS[:4], 48  # experiment C
 
 
@@ -65,12 +65,10 @@ class Cell:
         ]
 
 
-def cells(tasks: Sequence[str], workers: Sequence[int]) -> list[Cell]:
+def cells(tasks: Sequence[str], workers: Sequence[int], *, living: bool) -> list[Cell]:
     """The cells of experiment A: every number of workers, and with one worker the living rows."""
     found = [Cell(task, TABLES[task], count, SEARCHES) for task in tasks for count in workers]
-    if 1 in workers:
-        found += [Cell(task, _and(TABLES[task], "living"), 1, SEARCHES) for task in tasks]
-    return found
+    return found + [Cell(task, _and(TABLES[task], "living"), 1, SEARCHES) for task in tasks if living]
 
 
 def parts(task: str) -> list[Cell]:
@@ -142,7 +140,7 @@ def live(kept: Searches, options: argparse.Namespace) -> list[dict[str, Any]]:
 
 def tabular(kept: Searches, options: argparse.Namespace) -> dict[str, list[dict[str, Any]]]:
     """Experiment A: the lines of its tables."""
-    wanted, names = cells(options.tasks, options.workers), [HEADLINE, *options.contestants]
+    wanted, names = cells(options.tasks, options.workers, living=options.living), [HEADLINE, *options.contestants]
     of_parts = [one for task in options.tasks for one in parts(task)] if options.parts else []
     for cell in [*wanted, *of_parts]:
         kept.add([one for name in names for one in cell.wanted(name)], options.processes)
@@ -159,6 +157,7 @@ def main() -> None:
     parser.add_argument("--tasks", nargs="*", choices=list(TABLES), default=list(TABLES))
     parser.add_argument("--workers", nargs="*", type=int, default=list(WORKERS))
     parser.add_argument("--contestants", nargs="*", choices=CONTESTANTS[1:], default=list(CONTESTANTS[1:]))
+    parser.add_argument("--living", action="store_true", help="the searches on living rows too")
     parser.add_argument("--parts", action="store_true", help="the searches between tables too")
     parser.add_argument("--live", type=int, metavar="PAIRS", help=f"experiment C alone, {PAIRS} pairs when it is whole")
     parser.add_argument("--processes", type=int, default=os.cpu_count())
