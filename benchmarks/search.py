@@ -44,12 +44,13 @@ class Search:
     workers: int = 1
     kind: str = "pool"
     rows: str = "all"
+    longer: bool = True  # if its contestant does
 
     def run(self) -> tuple[list[float], list[float]]:
         """The score of what it would return behind each epoch, and at each moment of simulated time."""
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         contestant, place = CONTESTANTS[self.contestant], world(self.task, self.kind, self.rows)
-        epochs = self.budget if self.kind == "live" else self.budget * contestant.longer
+        epochs = self.budget * contestant.longer if self.longer and self.kind != "live" else self.budget
         found = search(place, contestant, seed=self.seed, epochs=epochs, workers=self.workers)
         end = self.budget * place.typical_seconds / self.workers
         by_epochs = _filled(found, [one.epochs for one in found], np.arange(1, epochs + 1))

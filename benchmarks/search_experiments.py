@@ -17,7 +17,7 @@ from scipy import stats
 
 from benchmarks.replay.contestants import HEADLINE
 from benchmarks.replay.live import BUDGETS
-from benchmarks.replay.rows import SHARE
+from benchmarks.replay.rows import SHARE, SUBSET
 from benchmarks.replay.scoring import Array, between_tables, compared, gain
 from benchmarks.replay.searches import world
 from benchmarks.results import print_table, write_results
@@ -45,7 +45,13 @@ class Cell:
         budget = TRAININGS * self.epochs
         return [
             Search(
-                task=self.task, contestant=contestant, seed=seed, budget=budget, workers=self.workers, rows=self.rows
+                task=self.task,
+                contestant=contestant,
+                seed=seed,
+                budget=budget,
+                workers=self.workers,
+                rows=self.rows,
+                longer=SUBSET not in self.rows,
             )
             for seed in range(self.searches)
         ]
@@ -73,7 +79,7 @@ def cells(tasks: Sequence[str], workers: Sequence[int], *, living: bool) -> list
 
 def parts(task: str) -> list[Cell]:
     """Two thirds of a table, drawn again and again."""
-    return [Cell(task, _and(TABLES[task], f"subset-{part}"), 1, PART_SEARCHES) for part in range(PARTS)]
+    return [Cell(task, _and(TABLES[task], f"{SUBSET}{part}"), 1, PART_SEARCHES) for part in range(PARTS)]
 
 
 def _and(rows: str, part: str) -> str:
