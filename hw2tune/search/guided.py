@@ -104,12 +104,13 @@ class GuidedSampler(ByNameSampler):
     ) -> Any:
         """Return one coordinate of the trial's proposal, which is made when its first is asked for, or one again."""
         if param_name not in self.asked.get(trial.number, {}):
-            self.asked[trial.number] = self.propose(study.get_trials(deepcopy=False, states=USED))
+            others = (one for one in study.get_trials(deepcopy=False, states=USED) if one.number != trial.number)
+            self.asked[trial.number] = self.propose([*others])
         coordinate = self.asked[trial.number].pop(param_name)
         return suggest(UnitPoint({param_name: coordinate}), param_name, param_distribution)
 
     def propose(self, trials: Sequence[FrozenTrial]) -> dict[str, float]:
-        """Return the coordinates of the next trial, after these."""
+        """Return the coordinates of the next trial, after these; it is none of them."""
         known: list[_Known] = []
         waiting: list[Mapping[str, Value]] = []  # those that run and have no value yet
         for one in trials:

@@ -11,10 +11,12 @@ import pytest
 from benchmarks.design import space_filling
 from hw2tune.search.algorithms import build_sampler
 from hw2tune.search.design import Cube, UnitPoint, coordinates
+from hw2tune.search.driver import Assignment
 from hw2tune.search.guided import BEST, OTHERS, GaussianProcess, GuidedSampler, _few, _Known, expected_improvement
 from hw2tune.search.view import as_stored
 from hw2tune.study.file import find_study, parse_study
 from hw2tune.study.space import Interval, Space
+from tests.search.test_driver import Driver
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +113,21 @@ def test_it_finds_more_than_chance_and_the_same_with_the_same_seed(study):
     assert np.mean(ours) > np.mean(random) + 0.005
     assert sum(a > b for a, b in zip(ours, random, strict=True)) >= 9
     assert ours[:2] == [best_of(study, build_sampler(study, number)) for number in range(2)]
+
+
+def test_the_model_begins_at_the_ninth_draw_and_leaves_every_fourth_to_the_mixture(tmp_path):
+    modelled = []
+
+    class Watched(GuidedSampler):
+        def _modelled(self, *known):
+            modelled.append(len(driver.trials) - len(driver.study.references) + 1)
+            return super()._modelled(*known)
+
+    driver = Driver(tmp_path, trials=18)
+    driver.recorder.optuna_study.sampler = Watched(driver.study, seed=0)
+    while isinstance(given := driver.next("a"), Assignment):
+        driver.run("a", [landscape(given.hyperparameters)] * 5)
+    assert modelled == [9, 10, 11, 13, 14, 15]
 
 
 def test_it_draws_near_the_references_before_it_knows_anything(study):
