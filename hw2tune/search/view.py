@@ -11,6 +11,7 @@ from __future__ import annotations
 import copy
 import json
 import math
+import statistics
 from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
@@ -71,7 +72,7 @@ class View(JournalStorage):
     ) -> list[FrozenTrial]:
         """Return every trial as the sampler is told of it, the drawn one last."""
         stored = [one for one in super().get_all_trials(study_id, deepcopy=False) if self._is_of_the_space(one)]
-        told = [*self.warm, *self._told(stored), self.drawn]
+        told = [*self._told(stored), self.drawn]
         chosen = [one for one in told if states is None or one.state in states]
         return copy.deepcopy(chosen) if deepcopy else chosen
 
@@ -82,10 +83,11 @@ class View(JournalStorage):
         return identity(self.study.complete(configuration_of(self.study, one))) == identity(self.study.complete(drawn))
 
     def _told(self, stored: list[FrozenTrial]) -> list[FrozenTrial]:
-        if not self.study.second_objective and not any(map(failed_by_itself, stored)):
+        if not self.warm and not self.study.second_objective and not any(map(failed_by_itself, stored)):
             return stored
         reached = {one.number: values for one in stored if (values := self._reached(one))}
-        known = [*reached.values(), *(one.values for one in self.warm)]
+        warm = self._warm([values[0] for values in reached.values()])
+        known = [*reached.values(), *(one.values for one in warm)]
         worst = [
             max(values) if direction == StudyDirection.MINIMIZE else min(values)
             for direction, values in zip(self.directions, zip(*known, strict=True), strict=bool(known))
@@ -97,7 +99,20 @@ class View(JournalStorage):
                 stored[place] = _ended(one, worst, otherwise=TrialState.RUNNING, intermediate_values=steps)
             elif self.study.second_objective and one.state.is_finished():
                 stored[place] = _ended(one, reached.get(one.number, []), otherwise=TrialState.FAIL)
-        return stored
+        return [*warm, *stored]
+
+    def _warm(self, reached: Sequence[float]) -> list[FrozenTrial]:
+        """Return another study's trials with values at the location and scale of these, which this study reached.
+
+        Other images, sizes and epochs move all values; what they say is which configurations are better.
+        """
+        values = standardised([one.values[0] for one in self.warm])
+        location, scale = (statistics.mean(reached), statistics.pstdev(reached)) if reached else (0.0, 0.0)
+        there = [location + (scale or 1.0) * value for value in values]
+        return [
+            _ended(one, [value], otherwise=one.state, intermediate_values={1: value})
+            for one, value in zip(self.warm, there, strict=True)
+        ]
 
     def _reached(self, one: FrozenTrial) -> list[float]:
         """Return the values of a trial that ended well, one per objective; empty if one is not known."""
@@ -137,6 +152,14 @@ def _ended(one: FrozenTrial, values: list[float], *, otherwise: TrialState, **mo
     told.state, told.values = (TrialState.COMPLETE, values) if values else (otherwise, None)
     vars(told).update(more)
     return told
+
+
+def standardised(values: Sequence[float]) -> list[float]:
+    """Return values with mean 0 and standard deviation 1; zeros if all are equal."""
+    if not values:
+        return []
+    mean, deviation = statistics.mean(values), statistics.pstdev(values)
+    return [(value - mean) / (deviation or 1.0) for value in values]
 
 
 def fitting(study: Study, other: Overview) -> list[dict[str, Any]]:

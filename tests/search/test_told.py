@@ -274,12 +274,19 @@ class Run:
         well = {kind for kind, one in there.items() if one and one.state in (TrialState.COMPLETE, TrialState.PRUNED)}
         for told in self.asks:
             values = {
-                kind: one.values for one in told if (kind := self.told_kind(one)) and one.values and kind not in failed
+                kind: one.values
+                for one in told
+                if one.number >= 0 and (kind := self.told_kind(one)) and one.values and kind not in failed
             }
-            known = [*(value[0] for value in values.values()), *self.warm.values()]
+            warm = [one.values[0] for one in told if one.number < 0]
+            known = [*(value[0] for value in values.values()), *warm]
+            elsewhere = [self.warm[self.kind(one)] for one in self.case.warm]
+            assert [one < other for one, other in itertools.permutations(elsewhere, 2)] == [
+                one < other for one, other in itertools.permutations(warm, 2)
+            ], "another study's trials are told in another order"
             for one in told:
                 kind = self.told_kind(one)
-                if kind is None or one.state == TrialState.FAIL or self.warm.get(kind) in (one.values or []):
+                if kind is None or one.state == TrialState.FAIL or one.number < 0:
                     continue
                 assert kind in self.trainings, "told of a configuration that was never trained"
                 if kind in failed and not one.state.is_finished():

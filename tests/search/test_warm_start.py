@@ -1,0 +1,60 @@
+"""Another study's trials as a sampler is told of them: what they say is which configurations are better."""
+
+import json
+
+import pytest
+
+from benchmarks.warm_start import search
+from hw2tune.records.layout import StudyFolder
+from hw2tune.search.view import WARM_START, standardised
+from tests.search.test_driver import Driver
+from tests.search.test_known_failures import DIVERGED
+
+CONFIGURATION = {"batch_size": 32, "optimizer": "adam", "weight_decay": 0.0}
+RATES, VALUES = [1e-4, 1e-3, 1e-2], [0.5, 0.9, 0.7]
+
+
+@pytest.mark.parametrize("sampler", ["guided", "tpe"])
+def test_a_constant_or_a_positive_factor_in_all_values_of_the_other_study_changes_no_draw(sampler):
+    other, _ = search(1, sampler="random")
+
+    def drawn(scale, added):
+        warm = [one | {"value": scale * one["value"] + added} for one in other]
+        return [one["params"] for one in search(0, sampler=sampler, warm=warm)[0]]
+
+    ever = drawn(1, 0)
+    assert drawn(1, 0.25) == ever == drawn(8, -1)
+    assert drawn(-1, 0) != ever != [one["params"] for one in search(0, sampler=sampler)[0]]
+
+
+def told(root, *reached, fails=False):
+    """What the sampler reads of three trials of another study, once this one's references reached these values."""
+    root.mkdir()
+    rows = [
+        {"params": CONFIGURATION | {"learning_rate": rate}, "value": v} for rate, v in zip(RATES, VALUES, strict=True)
+    ]
+    (StudyFolder(root).root / WARM_START).write_text(json.dumps({"from": "other", "observations": rows}))
+    driver = Driver(root, trials=9, retries=0, **{"pruner.name": "none"})
+    for name, value in zip("ab", reached, strict=False):
+        driver.next(name)
+        driver.run(name, [value] * 5)
+    if fails:
+        driver.next("c")
+        driver.fails("c", DIVERGED)
+    seen = []
+    driver.recorder.optuna_study.sampler.before_trial = lambda study, trial: seen.extend(study.get_trials())
+    driver.recorder.view.draw()
+    return [one.values[0] for one in seen if one.number < 0], {one.number: one.values for one in seen}
+
+
+def test_values_are_told_at_the_location_and_scale_of_this_study(tmp_path):
+    z = [-1.224745, 1.224745, 0.0]  # of 0.5, 0.9, 0.7
+    assert told(tmp_path / "none")[0] == pytest.approx(z, abs=1e-6)
+    assert told(tmp_path / "one", 0.3)[0] == pytest.approx([0.3 + one for one in z], abs=1e-6)
+    assert told(tmp_path / "two", 0.3, 0.4)[0] == pytest.approx([0.35 + 0.05 * one for one in z], abs=1e-6)
+    assert standardised([0.4, 0.4]) == [0.0, 0.0] and standardised([]) == []
+
+
+def test_a_failure_is_told_the_worst_of_both_studies_at_this_ones_scale(tmp_path):
+    warm, values = told(tmp_path / "here", 0.3, 0.4, fails=True)
+    assert values[2] == [min(warm)] and min(warm) < 0.3
