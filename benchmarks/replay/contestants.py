@@ -38,7 +38,7 @@ def _asha(study: Study, factor: int = 3) -> Any:
 
 
 def _halving(study: Study) -> Any:
-    return HalvingPruner(min_epochs=study.pruner.min_epochs, reduction_factor=3)
+    return HalvingPruner(study=study, min_epochs=study.pruner.min_epochs, reduction_factor=3)
 
 
 class TuneAsha(pruners.BasePruner):

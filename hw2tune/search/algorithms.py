@@ -65,9 +65,9 @@ def build_pruner(study: Study) -> BasePruner:
     if pruner.name in PRUNERS:
         kind, epochs = PRUNERS[pruner.name], pruner.min_epochs
         settings = {
+            "study": study, "reduction_factor": pruner.reduction_factor, "max_resource": study.max_epochs,
             "min_epochs": epochs, "min_resource": epochs, "n_warmup_steps": epochs, "n_startup_steps": epochs,
-            "max_resource": study.max_epochs, "reduction_factor": pruner.reduction_factor, "n_startup_trials": 4,
-            "percentile": 25.0, "patience": 3, "p_threshold": 0.1,
+            "n_startup_trials": 4, "percentile": 25.0, "patience": 3, "p_threshold": 0.1,
         }  # fmt: skip
     else:
         kind = _class_at("pruner", pruner.name, PRUNERS, study.code, BasePruner)

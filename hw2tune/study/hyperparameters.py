@@ -16,6 +16,9 @@ AUGMENTATIONS = ("flip", "crop", "cutout")  # any of them, in this order, joined
 _AUGMENT = ["none", *("+".join(parts) for n in (1, 2, 3) for parts in combinations(AUGMENTATIONS, n))]
 
 
+ONE_CYCLE_WARMUP = 0.3  # share of the steps over which `one_cycle` rises if none is given, as in PyTorch's OneCycleLR
+
+
 def is_number(value: Any) -> bool:
     """Return whether a value is a finite int or float, and not a bool."""
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < float("inf")
@@ -164,6 +167,11 @@ class Hyperparameters:
 
 
 _ALWAYS = (*REQUIRED, "momentum", "weight_decay", "nesterov", "beta1", "beta2")
+
+
+def rising_share(schedule: str, warmup: float) -> float:
+    """Return the share of all steps over which the learning rate rises."""
+    return warmup or (ONE_CYCLE_WARMUP if schedule == "one_cycle" else 0.0)
 
 
 def of_model(name: str) -> bool:

@@ -39,7 +39,8 @@ class Sampler(BaseModel):
 class Pruner(BaseModel):
     """Rule that stops a trial. `halving` and `asha` are asynchronous successive halving (Li et al., 2020).
 
-    `halving` compares the best values so far, `asha` those of the epoch itself.
+    `halving` compares the best values so far, apart for trials whose learning rate still rises; `asha` the values of
+    the epoch itself.
     """
 
     model_config = STRICT

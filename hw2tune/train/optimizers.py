@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.optim import AdamW, Optimizer
 
-from hw2tune.study.hyperparameters import OPTIMIZERS, Hyperparameters
+from hw2tune.study.hyperparameters import OPTIMIZERS, Hyperparameters, rising_share
 from hw2tune.train.device import keep_compiler_out
 
 FUSED = ("sgd", "adam", "adamw", "adagrad")  # on every device, faster
@@ -52,7 +52,7 @@ def step_of(optimizer: Optimizer) -> Callable[[], None]:
     return lambda: step(optimizer)
 
 
-ONE_CYCLE_WARMUP, ONE_CYCLE_START, ONE_CYCLE_END = 0.3, 1 / 25, 1 / 250_000  # as in torch.optim.lr_scheduler.OneCycleLR
+ONE_CYCLE_START, ONE_CYCLE_END = 1 / 25, 1 / 250_000  # as in torch.optim.lr_scheduler.OneCycleLR
 
 Schedule = Callable[[int], float]  # the factor at a step, counted from 0 over the whole training
 
@@ -64,18 +64,17 @@ def schedule_of(hyperparameters: Hyperparameters, steps: int) -> Schedule | None
     steps; `one_cycle` (Smith and Topin, 2018) rises over it, 30 % where none is given, from 1/25 along a cosine and
     falls along another to next to nothing. Momentum stays as it is.
     """
-    warmup = hyperparameters.warmup * steps
+    warmup = rising_share(hyperparameters.schedule, hyperparameters.warmup) * steps
     match hyperparameters.schedule:
         case "constant":
             return (lambda step: min(1.0, (step + 1) / warmup)) if warmup else None
         case "cosine":
             return lambda step: (step + 1) / warmup if step + 1 < warmup else _cosine(step, warmup, steps, 1.0, 0.0)
         case "one_cycle":
-            peak = (hyperparameters.warmup or ONE_CYCLE_WARMUP) * steps
             return lambda step: (
-                _cosine(step, 0, peak, ONE_CYCLE_START, 1.0)
-                if step < peak
-                else _cosine(step, peak, steps, 1.0, ONE_CYCLE_END)
+                _cosine(step, 0, warmup, ONE_CYCLE_START, 1.0)
+                if step < warmup
+                else _cosine(step, warmup, steps, 1.0, ONE_CYCLE_END)
             )
     raise AssertionError(f"no schedule {hyperparameters.schedule!r}: study files are checked")
 

@@ -364,6 +364,10 @@ def test_a_schedule_that_never_passes_a_rung() -> None:
     data = searched(hill, stop=stop, trials=30, space=SCHEDULED)
     (found,) = (one for one in wrong_stopping(data.overview) if one.hyperparameter == "schedule")
     assert found.finding == "No trial with the schedule one_cycle passed the rung at epoch 1."
+    assert found.remedy.startswith(
+        "A schedule whose gain comes late cannot be judged there: set `min_epochs` under [pruner] above 1, compare "
+        'trials within their schedule (`arguments = { within = ["schedule"] }`), or search one schedule at a time, and '
+    )
     rung = rungs(data.overview)[0]
     assert rung.schedules["one_cycle"][0] == 0 and sum(n for _, n in rung.schedules.values()) == rung.arrived == 30
 

@@ -4,13 +4,21 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
+from hw2tune.errors import StudyFileError
+from hw2tune.search.algorithms import build_pruner
 from hw2tune.search.halving import HalvingPruner
+from hw2tune.study.file import find_study, parse_study
+from hw2tune.study.schema import Study
 from tests.search.test_driver import Driver, history
+
+PLAIN = parse_study(*find_study("quickstart"))  # without schedules
 
 
 def stopped_at(curves, *, direction="maximize", min_epochs=1):
     """Trials one after another: the epoch at which each is stopped, None where it goes on to its end."""
-    study = optuna.create_study(direction=direction, pruner=HalvingPruner(min_epochs=min_epochs, reduction_factor=3))
+    study = optuna.create_study(
+        direction=direction, pruner=HalvingPruner(study=PLAIN, min_epochs=min_epochs, reduction_factor=3)
+    )
     found = []
     for curve in curves:
         trial, stop = study.ask(), None
@@ -45,7 +53,9 @@ def test_a_loss_goes_on_where_it_is_small_and_rungs_begin_where_they_are_told_to
 
 
 def test_what_failed_by_itself_on_the_way_to_a_rung_has_come_to_it_as_the_worst():
-    study = optuna.create_study(direction="maximize", pruner=HalvingPruner(min_epochs=1, reduction_factor=3))
+    study = optuna.create_study(
+        direction="maximize", pruner=HalvingPruner(study=PLAIN, min_epochs=1, reduction_factor=3)
+    )
 
     def stopped(value, *, at, before=()):
         trial = study.ask()
@@ -71,6 +81,75 @@ def test_what_failed_by_itself_on_the_way_to_a_rung_has_come_to_it_as_the_worst(
     for _ in range(3):
         fails("diverged", 0.9)
     assert not stopped(0.4, at=3)
+
+
+class Rungs:
+    """Trials of cifar10-plus one after another, the rungs being at 3, 9 and 27 of 35 epochs."""
+
+    def __init__(self, **overrides: object) -> None:
+        self.study: Study = parse_study(*find_study("cifar10-plus"), overrides=overrides)
+        self.optuna_study = optuna.create_study(direction="maximize", pruner=build_pruner(self.study))
+
+    def stopped(self, schedule, *values, epoch=3, complete=False, **more):
+        """Return for each value whether a trial that has it up to this epoch is stopped there."""
+        return [self._stopped({"schedule": schedule, **more}, value, epoch, complete) for value in values]
+
+    def _stopped(self, configuration, value, epoch, complete):
+        drawn = self.study.references["found"] | configuration
+        space = self.study.search_space
+        self.optuna_study.enqueue_trial(space.encode({name: drawn[name] for name in drawn if name in self.study.space}))
+        trial = self.optuna_study.ask()
+        space.suggest(trial)
+        for step in range(1, epoch + 1):
+            trial.report(value, step)
+        stop = trial.should_prune()
+        if complete:
+            self.optuna_study.tell(trial, value)
+        return stop
+
+
+def test_trials_whose_rate_still_rises_are_compared_with_each_other():
+    one = Rungs()
+    assert one.stopped("constant", 0.5, 0.4, 0.6, 0.3) == [False, True, False, True]
+    assert one.stopped("one_cycle", 0.10, 0.08) == [False, False]  # too few to compare with
+    assert one.stopped("one_cycle", 0.09, 0.12) == [True, False]  # below every constant rate, both
+    assert one.stopped("constant", 0.5, 0.7) == [True, False]  # the rising ones are none of theirs
+
+
+def test_a_rate_that_has_risen_is_compared_with_all_that_do_not_rise():
+    one = Rungs()
+    one.stopped("constant", 0.5, 0.6, 0.7, epoch=27)
+    assert one.stopped("one_cycle", 0.6, 0.8, epoch=27) == [True, False]  # 30 % of 35 epochs are over
+
+
+def test_warm_up_counts_as_it_is_drawn_or_fixed():
+    none = {f"references.{name}.warmup": 0.0 for name in ("baseline", "found")}
+    drawn = Rungs(**{"space.warmup": {"low": 0.0, "high": 0.4}}, **none)
+    assert drawn.stopped("cosine", 0.5, 0.6, 0.7, warmup=0.0) == [False, False, False]
+    assert drawn.stopped("cosine", 0.1, 0.2, 0.1, warmup=0.1) == [False, False, True]
+    assert drawn.stopped("cosine", 0.1, warmup=0.05) == [True]  # 1.75 epochs, which are over
+    fixed = Rungs(**{"training.warmup": 0.1})
+    assert fixed.stopped("cosine", 0.5, 0.4, 0.6) == [False, True, False]  # all rise: nothing to keep apart
+
+
+def test_values_named_by_within_are_kept_apart_too():
+    one = Rungs(**{"pruner.arguments": {"within": ["schedule"]}})
+    assert one.stopped("constant", 0.5, 0.4, 0.6) == [False, True, False]
+    assert one.stopped("cosine", 0.3, 0.1, 0.2, 0.4) == [False, False, True, False]
+
+
+def test_within_names_what_is_searched():
+    with pytest.raises(StudyFileError) as error:
+        Rungs(**{"pruner.arguments": {"within": ["schedul"]}})
+    assert str(error.value) == (
+        "pruner.arguments: halving refuses them: within must name hyperparameters of the space, but got 'schedul'"
+    )
+
+
+def test_what_patience_completed_is_compared_at_later_rungs():
+    one = Rungs()
+    assert one.stopped("constant", 0.7, epoch=5, complete=True) == [False]
+    assert one.stopped("constant", 0.6, 0.8, epoch=9) == [True, False]
 
 
 @pytest.mark.parametrize(("patience", "epochs"), [(2, 3), (None, 5)])

@@ -22,6 +22,7 @@ from hw2tune.text.numbers import counted
 # from `min_epochs` on; those that would be rungs are audited. `patient` and `wilcoxon` judge whole curves.
 COMPARING = ("halving", "asha", "hyperband", "median", "percentile")
 SCHEDULE = "schedule"
+APART = ' compare trials within their schedule (`arguments = { within = ["schedule"] }`),'
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +111,7 @@ def wrong_stopping(overview: Overview) -> Iterator[Finding]:
                 remedy=f"Stop later: set `min_epochs` under [pruner] above {rung.epoch}, and {ANEW}.",
             )
     tried = sum(len(rung.schedules) for rung in audit)
+    apart = APART if overview.study.pruner.name == "halving" else ""
     for rung in audit:
         for name, (passed, arrived) in rung.schedules.items():
             others, all_others = rung.passed - passed, rung.arrived - arrived
@@ -123,7 +125,7 @@ def wrong_stopping(overview: Overview) -> Iterator[Finding]:
                     evidence=f"0 of {arrived} passed, of the other schedules {others} of {all_others}.",
                     remedy=(
                         "A schedule whose gain comes late cannot be judged there: set `min_epochs` under [pruner] "
-                        f"above {rung.epoch}, or search one schedule at a time, and {ANEW}."
+                        f"above {rung.epoch},{apart} or search one schedule at a time, and {ANEW}."
                     ),
                 )
 

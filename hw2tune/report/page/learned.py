@@ -66,6 +66,8 @@ def stopping_blocks(results: StudyResults) -> list[Block]:
         return []
     by_schedule = any(len(rung.schedules) > 1 for rung in audit)
     columns = ["Epoch", "Arrived", "Passed", "Rank correlation", *(["Passed by schedule"] if by_schedule else [])]
+    risen = results.data.overview.study.pruner.name == "halving" and by_schedule
+    apart = " Trials whose learning rate still rises at a rung are compared with each other only." if risen else ""
     share = "" if wasted is None else f" Epochs trained after their trial's best one: {100 * wasted:.0f} %."
     return [
         Table(
@@ -74,7 +76,7 @@ def stopping_blocks(results: StudyResults) -> list[Block]:
             caption=(
                 "Trials that the sampler drew, at epochs where the pruner may stop them. The rank correlation "
                 "(Spearman) is between the best values up to there and those at the end, over the trials that were "
-                "trained to the end, which the pruner chose: over all trials it would be larger." + share
+                "trained to the end, which the pruner chose: over all trials it would be larger." + apart + share
             ),
             columns=columns,
             numeric=columns[:4],
