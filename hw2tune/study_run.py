@@ -104,6 +104,9 @@ class _Run:
         # Ray and Tune take seconds to import: not before everything that may refuse has been looked at. The folder is
         # touched last: a command that is refused changes nothing.
         cluster = self.connection.cluster(meanwhile="hw2tune.execution.run")
+        if study.order == "virtual" and study.slots is None:
+            slots = before.study.slots if before else None
+            study = study.model_copy(update={"slots": slots or cluster.capacity().concurrency})
         with opened(results, study, data, fresh=fresh, say=tell.note, known=before) as folder:
             from hw2tune.execution.run import run_trials
             from hw2tune.execution.tune import run_tune

@@ -148,6 +148,11 @@ Budget = Annotated[int | None, number("Epochs of the search, as so many whole tr
 MaxEpochs = Annotated[int | None, number("Epochs of a trial at most.")]
 Sampler = Annotated[str | None, _algorithm("What chooses configurations", SAMPLERS)]
 Pruner = Annotated[str | None, _algorithm("What stops unpromising trials", PRUNERS)]
+Order = Annotated[
+    Literal["arrival", "virtual"] | None,
+    typer.Option(help="Order in which results count; virtual makes the same study the same again."),
+]
+Slots = Annotated[int | None, number("Parallel trials that --order virtual assumes; by default as many as fit.")]
 WarmStart = Annotated[
     str | None,
     typer.Option(

@@ -35,6 +35,8 @@ def check(
     max_epochs: opt.MaxEpochs = None,
     sampler: opt.Sampler = None,
     pruner: opt.Pruner = None,
+    order: opt.Order = None,
+    slots: opt.Slots = None,
     seed: opt.Seed = None,
     searches: opt.Searches = None,
     name: opt.Name = None,
@@ -53,7 +55,7 @@ def check(
 
     overrides = {
         "trials": trials, "budget": budget, "max_epochs": max_epochs, "sampler.name": sampler, "pruner.name": pruner,
-        "seed": seed, "name": name, "searches": searches,
+        "seed": seed, "name": name, "searches": searches, "order": order, "slots": slots,
     }  # fmt: skip
     resources = ResourceRequest(cpus_per_trial, gpus_per_trial, concurrency)
     request = Request(

@@ -29,6 +29,8 @@ def study(
     max_epochs: opt.MaxEpochs = None,
     sampler: opt.Sampler = None,
     pruner: opt.Pruner = None,
+    order: opt.Order = None,
+    slots: opt.Slots = None,
     seed: opt.Seed = None,
     searches: opt.Searches = None,
     name: opt.Name = None,
@@ -59,7 +61,7 @@ def study(
 
     overrides = {
         "trials": trials, "budget": budget, "max_epochs": max_epochs, "sampler.name": sampler, "pruner.name": pruner,
-        "seed": seed, "name": name, "searches": searches,
+        "seed": seed, "name": name, "searches": searches, "order": order, "slots": slots,
     }  # fmt: skip
     request = Request(
         study=name_or_file, overrides=overrides, results=results_dir, data_dir=data_dir, fresh=fresh, retries=retries,

@@ -16,13 +16,15 @@ from hw2tune.execution.preflight import make_plan
 from hw2tune.execution.tune import run_tune
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.trials.rows import write_trials_table
-from hw2tune.records.trials.states import LOST
+from hw2tune.records.trials.states import DATA_ERROR, LOST
 from hw2tune.records.trials.storage import create_optuna_study
 from hw2tune.search.algorithms import build_pruner, build_sampler
 from hw2tune.search.driver import RunEnd, StudyDriver
 from hw2tune.search.failures import COMMON, Failure, FailurePolicy
+from hw2tune.search.ordered import OrderedDriver
 from hw2tune.search.recorder import FINISHED, Recorder
 from hw2tune.study.schema import Study
+from hw2tune.text.numbers import counted, listed
 
 
 def run_trials(
@@ -66,7 +68,7 @@ def run_trials(
             if driver.ending is RunEnd.INTERRUPTED:
                 end = driver.ending
                 break
-            if not driver.live or (suspects and recorder.epochs_spent == epochs):
+            if not driver.running or (suspects and recorder.epochs_spent == epochs):
                 raise RayFailedError(f"{error}; finished trials are kept, run the same command again") from error
             recorder.tell.note(f"{error}; the trials that were running go on one at a time")
             if suspects:
@@ -87,6 +89,7 @@ def run_trials(
                 break
     else:
         end = RunEnd.COMPLETE
+    _tell_of_order(recorder, cluster)
     return _ended(recorder, policy, end)
 
 
@@ -106,6 +109,20 @@ def _ended(recorder: Recorder, policy: FailurePolicy, end: RunEnd) -> RunEnd:
     return end
 
 
+def _tell_of_order(recorder: Recorder, cluster: Cluster) -> None:
+    """Note what the virtual order has cost, and what may make another run of the study a different one."""
+    if recorder.study.order != "virtual":
+        return
+    if dropped := recorder.dropped_epochs:
+        behind = f"virtual order: {counted(dropped, 'epoch')} trained behind a stop"
+        recorder.tell.note(f"{behind}, which do not count, beside {recorder.epochs_spent:,} that do")
+    lost = [row.number for row in recorder.rows() if row.state in (LOST, DATA_ERROR)]
+    reasons = [f"trial {listed(lost)} ended with its worker or machine"] if lost else []
+    reasons += ["a GPU's arithmetic may differ from run to run"] if cluster.capacity().gpu_slots else []
+    for reason in reasons:
+        recorder.tell.note(f"virtual order: {reason}, so the same study again may come out otherwise")
+
+
 def _driver(
     recorder: Recorder, policy: FailurePolicy, cluster: Cluster, gpu_slots: int, deadline: float | None
 ) -> StudyDriver:
@@ -113,7 +130,7 @@ def _driver(
     drawn = len(recorder.trials(*FINISHED, TrialState.RUNNING))
     recorder.optuna_study.sampler = build_sampler(recorder.study, drawn)
     recorder.optuna_study.pruner = build_pruner(recorder.study)
-    return StudyDriver(
+    return (OrderedDriver if recorder.study.order == "virtual" else StudyDriver)(
         recorder=recorder,
         policy=policy,
         tell=recorder.tell,
@@ -126,7 +143,7 @@ def _driver(
 def _close_lost(recorder: Recorder, driver: StudyDriver, error: Exception) -> None:
     """Close the trial that was running alone."""
     failure = Failure(state=LOST, reason=f"{LOST}: {error}", traceback="".join(traceback.format_exception(error)))
-    for live in driver.live.values():
+    for live in driver.running:
         recorder.append_error(live.trial.number, failure)
         recorder.close_failed(live.trial, failure)
 

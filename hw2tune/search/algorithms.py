@@ -86,8 +86,11 @@ def build_sampler(study: Study, trials_drawn: int) -> BaseSampler:
         kind, defaults = _class_at("sampler", name, SAMPLERS, study.code, BaseSampler), {}
     _refuse_unsuitable(study)
     # qmc finds its place in the storage by itself, and needs the same seed after an interruption.
-    seed = study.seed if name == "qmc" else (study.seed + SEED_STRIDE * trials_drawn) % 2**32
-    return _built("sampler", name, kind, {"seed": seed, "study": study} | defaults, study.sampler.arguments)
+    seed = (study.seed + SEED_STRIDE * trials_drawn) % 2**32
+    settings = {"seed": seed, "study": study} | defaults
+    if name == "qmc":
+        settings |= {"seed": study.seed, "independent_sampler": samplers.RandomSampler(seed)}
+    return _built("sampler", name, kind, settings, study.sampler.arguments)
 
 
 def _refuse_unsuitable(study: Study) -> None:

@@ -14,7 +14,7 @@ from enum import Enum
 from typing import Any
 
 import optuna
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from hw2tune.errors import NotWritableError
 from hw2tune.events import Listeners, TrialStarted
@@ -117,18 +117,22 @@ class StudyDriver:
         if not self.has_more:
             return Wait() if self.live or self.ending is not None else Done()
         with self._writing():
-            if self.interrupted:
-                trial, checkpoint = self.recorder.resume(self.interrupted.pop(0))
-            else:
-                self.begun += 1
-                trial, checkpoint = self.recorder.open_trial(), None
-            params = configuration_of(self.study, trial)
-            gpu = sum(one.gpu for one in self.live.values()) < self.gpu_slots
-            self.live[trial.number] = LiveTrial(trial, gpu)
-            self.tell(TrialStarted(trial=trial.number, label=trial.user_attrs.get(LABEL, ""), params=params))
-            complete = self.study.complete(params)
-            return Assignment(trial=trial.number, hyperparameters=complete, checkpoint=checkpoint, gpu=gpu)
+            return self._begin()
         return Wait()
+
+    def _begin(self) -> Assignment:
+        """Take up an interrupted trial, or open a new one."""
+        if self.interrupted:
+            trial, checkpoint = self.recorder.resume(self.interrupted.pop(0))
+        else:
+            self.begun += 1
+            trial, checkpoint = self.recorder.open_trial(), None
+        params = configuration_of(self.study, trial)
+        gpu = sum(one.gpu for one in self.live.values()) < self.gpu_slots
+        self.live[trial.number] = LiveTrial(trial, gpu)
+        self.tell(TrialStarted(trial=trial.number, label=trial.user_attrs.get(LABEL, ""), params=params))
+        complete = self.study.complete(params)
+        return Assignment(trial=trial.number, hyperparameters=complete, checkpoint=checkpoint, gpu=gpu)
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
@@ -152,7 +156,12 @@ class StudyDriver:
         """Return whether `next` has a trial to give."""
         if self.ending is not None or self.interrupted:
             return self.ending is None
-        return not self.suspects and self.study.trials_left(self.begun, self._epochs_spent) > 0
+        return not self.suspects and self._may_open
+
+    @property
+    def _may_open(self) -> bool:
+        """Return whether the study has a new trial left."""
+        return self.study.trials_left(self.begun, self._epochs_spent) > 0
 
     @property
     def _epochs_spent(self) -> int:
@@ -169,16 +178,18 @@ class StudyDriver:
         return epoch >= self.study.max_epochs or self.recorder.out_of_patience(live.trial)
 
     def epoch(self, trial: int, result: EpochResult) -> Decision:
-        """Record an epoch of a trial, and let the pruner decide whether the trial continues.
-
-        If the budget is spent running trials end where they are, but for references.
-        """
-        live, last, budget = self.live[trial], False, self.study.budget_epochs
+        """Record an epoch of a trial, and decide whether the trial continues."""
+        live = self.live[trial]
         with self._writing():
             self.recorder.record_epoch(live.trial, result.record, result.checkpoint)
-            last = self._at_its_end(live, int(result.record["epoch"]))
-            spent = budget is not None and self._epochs_spent >= budget
-            live.pruned = self.recorder.should_prune(live.trial, spent=spent) and not last
+            return self._decide(live, int(result.record["epoch"]))
+        return Decision.CONTINUE
+
+    def _decide(self, live: LiveTrial, epoch: int) -> Decision:
+        """Ask the pruner after an epoch; if the budget is spent running trials end where they are, but references."""
+        budget, last = self.study.budget_epochs, self._at_its_end(live, epoch)
+        spent = budget is not None and self._epochs_spent >= budget
+        live.pruned = self.recorder.should_prune(live.trial, spent=spent) and not last
         return Decision.STOP if last or live.pruned else Decision.CONTINUE
 
     def ended(self, trial: int, outcome: Outcome) -> None:
@@ -190,12 +201,14 @@ class StudyDriver:
         if failure is not None and failure.worker_died and self.ending is RunEnd.INTERRUPTED:
             return  # what ends us may have ended its worker as well; it goes on from its last epoch
         with self._writing():
-            if (failure := failure or self.recorder.without_value(live.trial)) is not None:
-                self._failed(live.trial, failure)
+            if (failure := failure or self.recorder.without_value(live.trial)) is None:
+                self._succeeded(live, outcome.machine)
+            elif (again := self._retried(live.trial, failure)) is not None:
+                self.interrupted.append(again)
+                self._exclude_machine()
             else:
-                self.policy.succeeded(outcome.machine)
-                self.close_deferred()
-                self.recorder.close_trial(live.trial, TrialState.PRUNED if live.pruned else TrialState.COMPLETE)
+                self._failed(live.trial, failure)
+                self._exclude_machine()
 
     def interrupt(self) -> None:
         """End the run: no new trials, the running ones stay as their last epoch left them."""
@@ -213,24 +226,40 @@ class StudyDriver:
         while self.deferred:
             self.recorder.close_failed(*self.deferred.pop(0))
 
-    def _failed(self, trial: optuna.Trial, failure: Failure) -> None:
+    @property
+    def running(self) -> list[LiveTrial]:
+        """The trials that are being trained."""
+        return list(self.live.values())
+
+    def _succeeded(self, live: LiveTrial, machine: str) -> None:
+        self.policy.succeeded(machine)
+        self.recorder.close_trial(live.trial, TrialState.PRUNED if live.pruned else TrialState.COMPLETE)
+        self.close_deferred()
+
+    def _retried(self, trial: optuna.Trial, failure: Failure) -> FrozenTrial | None:
+        """Note the failure of an attempt; return the trial if it gets another."""
         policy = self.policy
         self.recorder.append_error(trial.number, failure)
-        if policy.retry(trial.number, failure):
-            attempt, of = policy.attempts[trial.number], policy.retries
-            self.interrupted.append(self.recorder.requeue(trial, failure, attempt, of))
-        else:
-            policy.failed(failure)
-            if failure.state == DIVERGED:  # its own doing, whatever the others do
-                self.recorder.close_failed(trial, failure)
-            else:  # while nothing has ended well the fault may lie in the set-up, and its trials deserve to run again
-                self.deferred.append((trial, failure))
-            if policy.proven:
-                self.close_deferred()
+        if not policy.retry(trial.number, failure):
+            return None
+        return self.recorder.requeue(trial, failure, policy.attempts[trial.number], policy.retries)
+
+    def _failed(self, trial: optuna.Trial, failure: Failure) -> None:
+        """Close a trial that failed for good, now or once another has ended well."""
+        policy = self.policy
+        policy.failed(failure)
+        if failure.state == DIVERGED:  # its own doing, whatever the others do
+            self.recorder.close_failed(trial, failure)
+        else:  # while nothing has ended well the fault may lie in the set-up, and its trials deserve to run again
+            self.deferred.append((trial, failure))
+        if policy.proven:
+            self.close_deferred()
         if policy.common_failure is not None:
             self._end(RunEnd.COMMON_FAILURE)
-        elif (machine := policy.exclude(self.machines())) is not None:
-            reason = policy.excluded[machine].reason
+
+    def _exclude_machine(self) -> None:
+        if self.ending is None and (machine := self.policy.exclude(self.machines())) is not None:
+            reason = self.policy.excluded[machine].reason
             self.tell.note(f"{machine} is excluded: two trials failed in a row, the last one `{reason}`")
             self._end(RunEnd.MACHINE_EXCLUDED)
 

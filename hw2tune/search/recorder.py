@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 import warnings
 from collections.abc import Mapping, Sequence
@@ -29,6 +30,7 @@ from hw2tune.records.trials.storage import in_one_write
 from hw2tune.search.algorithms import told_as_users
 from hw2tune.search.design import UnitPoint, coordinates
 from hw2tune.search.failures import Failure
+from hw2tune.search.order import DROPPED
 from hw2tune.search.view import View, as_stored, read_observations
 from hw2tune.study.hyperparameters import Identity, Value, identity
 from hw2tune.study.objectives import PARAMETERS, SECONDS, best_epoch, never_finite
@@ -188,7 +190,8 @@ class Recorder:
         known = self._stored(trial).intermediate_values
         for epoch in history:
             if epoch["epoch"] not in known:
-                trial.report(epoch[self.study.objective], epoch["epoch"])
+                value = epoch[self.study.objective]  # None in a file is not a number
+                trial.report(math.nan if value is None else value, epoch["epoch"])
 
     def record_epoch(self, trial: optuna.Trial, record: Mapping[str, Any], checkpoint: bytes) -> None:
         """Write one epoch: line, then checkpoint, then Optuna. `follow_checkpoint` joins what a kill parts."""
@@ -200,6 +203,20 @@ class Recorder:
             warnings.filterwarnings("ignore", message="The reported value is ignored")
             trial.report(record[self.study.objective], epoch)
         self.tell(EpochFinished(trial=trial.number, record=record))
+
+    def last_epoch(self, number: int) -> int:
+        """Return the last epoch of a trial whose value Optuna's storage has."""
+        return self.trials()[number].last_step or 0
+
+    @property
+    def dropped_epochs(self) -> int:
+        """Epochs trained behind a stop, of a study in virtual order."""
+        return int(self.optuna_study.user_attrs.get(DROPPED, 0))
+
+    def note_dropped(self, epochs: int) -> None:
+        """Note the number of epochs trained behind a stop."""
+        if epochs != self.dropped_epochs:
+            self.optuna_study.set_user_attr(DROPPED, epochs)
 
     def should_prune(self, trial: optuna.Trial, *, spent: bool = False) -> bool:
         """Ask the pruner, for references too, as others are compared with them; but references continue.

@@ -34,6 +34,7 @@ from hw2tune.study.schema import Study
 from hw2tune.study.space import Space
 
 WARM_START = "warm-start.json"
+QMC = "qmc:"  # begins the attribute in which Optuna 5.0's sampler keeps its place in the sequence
 
 
 def as_stored(space: Space, configuration: Mapping[str, Value], **trial: Any) -> FrozenTrial:
@@ -54,6 +55,9 @@ class View(JournalStorage):
         self.study, self.optuna_study = study, optuna_study
         self.warm = [] if study.second_objective else warm  # their second value is not known
         self.directions = optuna_study.directions + [StudyDirection.MINIMIZE] * bool(study.second_objective)
+        self.noted: dict[str, Any] = {}  # of the study, by the sampler
+        for one in optuna_study.get_trials(deepcopy=False):
+            self.noted |= {key: value for key, value in one.system_attrs.items() if key.startswith(QMC)}
 
     def draw(self) -> FrozenTrial:
         """Return the next trial as the study's sampler draws it, running."""
@@ -144,6 +148,14 @@ class View(JournalStorage):
     def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
         """Note on the drawn trial what the sampler wants to find again."""
         self.drawn.system_attrs[key] = value
+
+    def set_study_system_attr(self, study_id: int, key: str, value: Any) -> None:
+        """Note the same of the study on the trial: a kill between two writes would make qmc skip a point."""
+        self.drawn.system_attrs[key] = self.noted[key] = value
+
+    def get_study_system_attrs(self, study_id: int) -> dict[str, Any]:
+        """Return what the sampler has noted of the study, earlier versions in the study itself."""
+        return super().get_study_system_attrs(study_id) | self.noted
 
 
 def _ended(one: FrozenTrial, values: list[float], *, otherwise: TrialState, **more: Any) -> FrozenTrial:

@@ -13,7 +13,7 @@ from hw2tune.data.catalog import DATASETS
 from hw2tune.study.arms import arm_faults, search_of
 from hw2tune.study.conditions import Bounds, as_list
 from hw2tune.study.hyperparameters import HYPERPARAMETERS, KNOWN, MODEL, REQUIRED, error_in_value, of_model
-from hw2tune.study.names import MODELS
+from hw2tune.study.names import MODELS, REPRODUCIBLE
 from hw2tune.study.notation import did_you_mean, foreign_notation
 from hw2tune.study.objectives import OBJECTIVES
 from hw2tune.study.schema import NAME_PATTERN, TUNED, Claim, Pruner, Sampler, Side, Study
@@ -60,7 +60,7 @@ def _checked(content: Mapping[str, Any], foreign: Mapping[str, str]) -> tuple[St
         broken = {one["loc"][1] for one in errors if one["loc"][0] == "space" and len(one["loc"]) > 1}
         readable = {name: raw for name, raw in ours.items() if name not in broken}
         distributions = TypeAdapter(dict[str, Distribution]).validate_python(readable)
-    faults += _of_names(content)
+    faults += [*_of_names(content), *_of_order(content)]
     if isinstance(content.get("space"), Mapping):
         faults += [*foreign.values(), *_of_space(distributions, space, training), *_of_training(training, space)]
         searched = None
@@ -108,6 +108,21 @@ def _as_text(details: ErrorDetails) -> str:
             return f"{'.'.join(place[:-1])}: must be one value, but got {got}"
         case _:
             return f"{key}: {details['msg'].replace('Input should be', 'must be')}, but got {got}"
+
+
+def _of_order(content: Mapping[str, Any]) -> Iterator[str]:
+    if content.get("order") != "virtual":
+        if content.get("slots") is not None:
+            yield f'slots: goes with order = "virtual", but got {content["slots"]!r}; add it, or leave slots out'
+        return
+    for key, names in REPRODUCIBLE.items():
+        chosen = content.get(key)
+        name = chosen.get("name") if isinstance(chosen, Mapping) else chosen
+        if isinstance(name, str) and name not in names:
+            yield (
+                f"order: virtual makes the same study the same again, but not with {key} {name!r}; take "
+                f'{", ".join(names[:-1])} or {names[-1]}, or order = "arrival"'
+            )
 
 
 def _of_names(content: Mapping[str, Any]) -> Iterator[str]:

@@ -139,10 +139,12 @@ def may_change(study: Study) -> dict[str, Any]:
 def differences(there: Study, here: Study) -> list[str]:
     """Return the differences of two studies, a line for each key, written `key: there -> here`.
 
-    A folder of images may lie elsewhere: the checksum of its images counts. Arms may come and go, and not change. The
-    same value in other words is none: 0 and 0.0, or the values of a condition in another order.
+    A folder of images may lie elsewhere: the checksum of its images counts. Arms may come and go, and not change. Slots
+    left out are those that the study began with. The same value in other words is none: 0 and 0.0, or the values of a
+    condition in another order.
     """
     ignoring = {"name", *MAY_CHANGE, *({"dataset"} if in_folder(there) and in_folder(here) else ())}
+    ignoring |= {"slots"} if here.slots is None else set()
     both = there.arms.keys() & here.arms.keys()
     old, new = (
         _flat(

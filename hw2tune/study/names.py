@@ -6,6 +6,10 @@ from pathlib import Path
 
 SAMPLERS = ("guided", "tpe", "random", "qmc", "grid", "cmaes", "gp", "nsga2")  # made by `search.algorithms`
 PRUNERS = ("halving", "asha", "hyperband", "median", "percentile", "patient", "wilcoxon", "none")
+# Functions of the records and of a trial's number: with order = "virtual" the same study draws and stops the same.
+REPRODUCIBLE = {
+    "sampler": ("guided", "tpe", "random", "qmc", "grid"), "pruner": ("halving", "median", "percentile", "none"),
+}  # fmt: skip
 LEFTOVERS = ("last-checkpoints", "weights", "set-aside", "decoded-images", "scratch")  # found by `records.leftovers`
 RACE = 6  # finalists of a race for the winner, unless stated otherwise
 

@@ -163,6 +163,16 @@ class Study(BaseModel):
     )
     sampler: Sampler = _said("what chooses configurations: a name, or a table", Sampler())
     seed: Annotated[int, Field(ge=0)] = _said("of sampler, weights and order of images", 0)
+    order: Literal["arrival", "virtual"] = _said(
+        "order in which results count: arrival, or virtual, which makes the same study the same again, whichever trial "
+        "ends first",
+        "arrival",
+    )
+    slots: Annotated[int, Field(ge=1)] | None = _said(
+        'with order = "virtual", parallel trials that the order assumes, whatever number really runs (left out, as '
+        "many as can run at the study's start)",
+        None,
+    )
     pruner: Pruner = _said("what stops trials: a name, or a table", Pruner())
     training: Configuration = _said("hyperparameters that are the same for every trial", {})
     space: dict[str, Distribution] = _said("hyperparameters that are searched")

@@ -29,6 +29,7 @@ def print_plan(plan: StudyStarted, console: Console) -> None:
     each_search = "; for each arm" if study.arms else ""
     if study.searches > 1:
         each_search = f"; for each of {study.searches} searches of an arm"
+    slots = f" of {counted(study.slots, 'slot')}" if study.slots else ""
     gpus = f" and {capacity.gpus_per_trial:g} GPU" if capacity.gpus_per_trial else ""
     each = f"{capacity.cpus_per_trial:g} CPU{gpus}"
     claims = [(f"{claim.a.variant} against {claim.b.variant}", claim.sentence) for claim in study.claims]
@@ -45,6 +46,7 @@ def print_plan(plan: StudyStarted, console: Console) -> None:
         "budget": [
             f"{extent} of at most {counted(study.max_epochs, 'epoch')}; sampler {study.sampler.name}, "
             f"pruner {study.pruner.name}, seed {study.seed}{each_search}"
+            + (f"; in virtual order{slots}" if study.order == "virtual" else "")
         ],
         "resources": [f"{counted(capacity.concurrency, 'trial')} at once, {each} each ({capacity.text})"],
         "folder": [plan.folder],

@@ -114,7 +114,19 @@ def status_title(overview: Overview) -> str:
     """`quickstart: running, 7 of 12 trials finished (process 4711 on host, since ...)`."""
     whole, unit = overview.extent
     by = f" ({overview.running})" if overview.running else ""
-    return f"{overview.folder.name}: {overview.state}, {overview.done} of {whole} {unit} finished{by}"
+    return f"{overview.folder.name}: {overview.state}, {overview.done} of {whole} {unit} finished{by}" + _awaited(
+        overview
+    )
+
+
+def _awaited(overview: Overview) -> str:
+    """Return for whom all decisions wait in a study that runs in virtual order."""
+    if not (overview.running and overview.study.slots):
+        return ""
+    from hw2tune.search.order import awaited
+
+    found = awaited(overview.study.slots, overview.trials)
+    return f"; decisions wait for epoch {found[1]} of trial {found[0]}" if found else ""
 
 
 def status_headings(overview: Overview) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """The driver of a study, driven as whatever runs trials drives it: next, epochs, the end. Without Ray."""
 
 import json
+import math
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -419,6 +420,17 @@ def test_file_and_storage_follow_the_checkpoint_whatever_a_kill_left_out(tmp_pat
     records = read_epochs(second.folder.trial(0))
     assert [record["epoch"] for record in records] == [1, 2, 3]
     assert records[1]["pid"] == 7  # what the file knew of it stays
+
+
+def test_an_epoch_without_a_number_that_a_kill_parted_from_the_storage_is_told_to_it(tmp_path):
+    first = Driver(tmp_path)
+    first.next("a")
+    append_epoch(first.folder.trial(0), {"epoch": 1, "validation_accuracy": math.nan, "epoch_seconds": 0.1})
+    known = read_epochs(first.folder.trial(0))  # null in the file
+    second = Driver(tmp_path)
+    second.next("z")
+    second.resumed("z", known)
+    assert math.isnan(second.trials[0].intermediate_values[1])
 
 
 def test_a_trial_killed_after_its_last_epoch_is_closed_without_training(tmp_path):

@@ -13,7 +13,7 @@ from hw2tune.report.history import history
 from hw2tune.report.results import StudyResults
 from hw2tune.study.arms import search_seeds
 from hw2tune.study.objectives import objective_of
-from hw2tune.study.schema import TUNED
+from hw2tune.study.schema import TUNED, Study
 from hw2tune.text.numbers import configuration_words, counted, duration, label_of, listed, missing, percent, sentence
 
 ENVIRONMENT = "environment.json"
@@ -113,9 +113,17 @@ def method(results: StudyResults) -> Fact:
     pruned = "without a pruner" if study.pruner.name == "none" else f"pruned by {study.pruner.name}"
     return Fact(
         f"Sampler {study.sampler.name} (seed {search_seeds(study)}), {pruned}, {study.direction}d "
-        f"{study.objective_spec.label}.",
+        f"{study.objective_spec.label}{_order(study)}.",
         (STUDY,),
     )
+
+
+def _order(study: Study) -> str:
+    """Return what makes a second run of the study equal; nothing where chance decides what ends first."""
+    if study.order == "arrival":
+        return ""
+    slots = f" of {counted(study.slots, 'slot')}" if study.slots else ""
+    return f", decided in the order of a virtual clock{slots}: the same study again makes the same trials"
 
 
 def selection(results: StudyResults) -> Fact:
