@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from hw2tune.records.trials.rows import TrialRow
+from hw2tune.records.trials.rows import TrialRow, best_first
+from hw2tune.report.doctor.zones import failed_by_itself
 from hw2tune.report.figures.drawing import CannotDrawError, Drawing
 from hw2tune.report.figures.history import has_value
 from hw2tune.report.figures.style import (
@@ -34,6 +36,17 @@ def comparable_parameters(study: Study, rows: Sequence[TrialRow]) -> list[str]:
     """Hyperparameters that every trial has and that differ between them: what fANOVA can be asked about."""
     common = [name for name in study.space if all(name in row.params for row in rows)]
     return [name for name in common if len({row.params[name] for row in rows}) > 1]
+
+
+def compared(study: Study, rows: Sequence[TrialRow]) -> list[TrialRow]:
+    """Trials that have a value, and those that failed by themselves with the worst of these values."""
+    valued = [row for row in rows if has_value(row)]
+    worst = best_first(valued, study.direction)[-1:]
+    return [
+        replace(row, value=worst[0].value) if failed_by_itself(row) else row
+        for row in rows
+        if has_value(row) or (worst and failed_by_itself(row))
+    ]
 
 
 def sampled(rows: Sequence[TrialRow]) -> list[TrialRow]:
@@ -87,10 +100,10 @@ def _distribution(distribution: Distribution) -> optuna.distributions.BaseDistri
 def draw_importances(data: StudyData) -> Drawing:
     """Bars, the longest on top."""
     study = data.overview.study
-    found = [row for row in data.overview.rows if has_value(row)]
-    if len(found) < FEWEST_TRIALS:
+    found = compared(study, data.overview.rows)
+    if (valued := sum(map(has_value, found))) < FEWEST_TRIALS:
         raise CannotDrawError(
-            f"Importances need {FEWEST_TRIALS} trials that have a value; this study has {len(found)}: continue it with "
+            f"Importances need {FEWEST_TRIALS} trials that have a value; this study has {valued}: continue it with "
             "`--trials`."
         )
     rows = sampled(found)
@@ -111,16 +124,18 @@ def draw_importances(data: StudyData) -> Drawing:
     axes.tick_params(axis="y", length=0)
     axes.set_xlabel("importance (% of the explained variance)")
     alt = f"Bar chart of importances: {listed([f'{name} {share:.0f} %' for name, share in table.items()])}."
-    return Drawing(figure=figure, caption=_importances_caption(study, len(rows), len(found), table), alt=alt)
+    return Drawing(figure=figure, caption=_importances_caption(study, rows, len(found), table), alt=alt)
 
 
-def _importances_caption(study: Study, used: int, found: int, table: Mapping[str, float]) -> str:
+def _importances_caption(study: Study, rows: Sequence[TrialRow], found: int, table: Mapping[str, float]) -> str:
+    used, failed = len(rows), sum(map(failed_by_itself, rows))
+    worst = f"; {failed} that diverged or ran out of memory count as the worst of these" if failed else ""
     left_out = [name for name in study.space if name not in table]
     why = f" Omitted, as not every trial has them or none differs in them: {listed(left_out)}." if left_out else ""
     drawn = f" drawn at random out of {found:,}" if found > used else ""
     return (
         f"Share of the variance of the {study.objective_spec.label} that each hyperparameter explains alone, "
         f"by fANOVA ({TREES} trees, fixed seed), normalised to 100 %, from n = {used} trials{drawn}, complete and "
-        "pruned ones by the best value over the epochs that they had. The search looks where it hopes to gain and "
-        f"does not sample evenly, and so few trials give a rough order, not a measurement.{why}"
+        f"pruned ones by the best value over the epochs that they had{worst}. The search looks where it hopes to gain "
+        f"and does not sample evenly, and so few trials give a rough order, not a measurement.{why}"
     )

@@ -17,6 +17,7 @@ from hw2tune.report.figures.history import history_table
 from hw2tune.report.figures.hyperparameters import (
     MOST_TRIALS,
     comparable_parameters,
+    compared,
     importance_table,
     sampled,
 )
@@ -238,6 +239,24 @@ def test_the_hyperparameter_that_decides_is_the_most_important(study: Study) -> 
     assert next(iter(table)) == "learning_rate" and table["learning_rate"] > 0.9
     assert sum(table.values()) == pytest.approx(1.0)
     assert list(importance_table(study, rows).items()) == list(table.items())
+
+
+def test_a_hyperparameter_by_which_trials_fail_is_important_and_a_lost_machine_says_nothing(study: Study) -> None:
+    random = np.random.default_rng(0)
+    rows = []
+    for i, rate in enumerate(10 ** random.uniform(-4, -1, 40)):
+        decay, works = float(random.choice([0.0, 1e-3])), rate < 1e-2
+        value = (0.9 if decay else 0.8) if works else None
+        rows.append(row(i, value, "complete" if works else "diverged", learning_rate=rate, weight_decay=decay))
+    rows.append(row(40, None, "lost", learning_rate=1e-3, weight_decay=0.0))
+    rows.append(row(41, 0.95, "out of memory", learning_rate=5e-2, weight_decay=0.0))  # what it had reached before
+    used = compared(study, rows)
+    assert {one.value for one in used} == {0.8, 0.9} and len(used) == 41
+    assert used[-1].value == 0.8 and compared(study, rows[40:]) == []
+    without, table = (
+        importance_table(study, some) for some in ([one for one in rows if one.value in (0.8, 0.9)], used)
+    )
+    assert without["learning_rate"] < 0.05 < 0.3 < table["learning_rate"]
 
 
 def test_hyperparameters_that_some_trials_lack_are_not_compared(study: Study) -> None:
