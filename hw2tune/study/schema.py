@@ -153,7 +153,7 @@ class Study(BaseModel):
         "validation_accuracy",
     )
     second_objective: Literal["seconds", "parameters"] | None = _said(
-        "for nsga2: what shall be small besides, seconds of training or parameters of the network", None
+        "for nsga2, experimental: what shall be small besides, seconds of training or parameters of the network", None
     )
     trials: Annotated[int, Field(ge=1)] = _said("trials in all, the references first", 50)
     budget: Annotated[int, Field(ge=1)] | None = _said(
