@@ -27,7 +27,8 @@ from hw2tune.records.dataset import images_of, read_dataset
 from hw2tune.records.environment import runs
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.overview import Overview
-from hw2tune.records.trials.rows import LABEL, besides, best_first, configuration_of, failed_by_itself
+from hw2tune.records.trials.rows import LABEL, STATE, besides, best_first, configuration_of, failed_by_itself
+from hw2tune.records.trials.states import FAILED_BY_ITSELF
 from hw2tune.study.hyperparameters import Value, identity
 from hw2tune.study.objectives import PARAMETERS, SECONDS, best_epoch
 from hw2tune.study.schema import Study
@@ -53,7 +54,9 @@ class View(JournalStorage):
     def __init__(self, study: Study, optuna_study: optuna.Study, warm: Sequence[FrozenTrial]) -> None:
         vars(self).update(vars(optuna_study._storage))  # one journal, read once
         self.study, self.optuna_study = study, optuna_study
-        self.warm = [] if study.second_objective else warm  # their second value is not known
+        warm = [] if study.second_objective else warm  # their second value is not known
+        self.warm = [one for one in warm if one.values]
+        self.failed = [one for one in warm if failed_by_itself(one)]
         self.directions = optuna_study.directions + [StudyDirection.MINIMIZE] * bool(study.second_objective)
         self.noted: dict[str, Any] = {}  # of the study, by the sampler
         for one in optuna_study.get_trials(deepcopy=False):
@@ -76,7 +79,7 @@ class View(JournalStorage):
     ) -> list[FrozenTrial]:
         """Return every trial as the sampler is told of it, the drawn one last."""
         stored = [one for one in super().get_all_trials(study_id, deepcopy=False) if self._is_of_the_space(one)]
-        told = [*self._told(stored), self.drawn]
+        told = [*self._told([*self.failed, *stored]), self.drawn]
         chosen = [one for one in told if states is None or one.state in states]
         return copy.deepcopy(chosen) if deepcopy else chosen
 
@@ -199,15 +202,21 @@ def fitting(study: Study, other: Overview) -> list[dict[str, Any]]:
 
 
 def take_over(study: Study, folder: StudyFolder, other: Overview) -> str:
-    """Copy what fits of another study's finished trials into `warm-start.json`; return a note of how many.
+    """Copy what fits of another study's ended trials into `warm-start.json`; return a note of how many.
 
     Raises StudyFolderError as `fitting`.
     """
     found, name = fitting(study, other), other.folder.name
-    content = {"from": name, "observations": found}
+    failed = [
+        {"params": params, "state": row.state}
+        for row in other.rows
+        if row.state in FAILED_BY_ITSELF and (params := _fitting(study, other.study, row.params)) is not None
+    ]
+    content = {"from": name, "observations": found, "failures": failed}
     write_atomically(folder.root / WARM_START, json.dumps(content, indent=1) + "\n", durable=True)
     whole = len(best_first(other.rows, study.direction))
-    told = f"{len(found)} of {whole} finished trials of {name} are known to the sampler"
+    more = f" and {len(failed)} failed {'one' if len(failed) == 1 else 'ones'}" if failed else ""
+    told = f"{len(found)} of {whole} finished trials of {name}{more} are known to the sampler"
     here, there = (images_of(read_dataset(one), runs(one)).get("checksum") for one in (folder, other.folder))
     return told + (", though their images were others" if here and there and here != there else "")
 
@@ -217,6 +226,7 @@ def read_observations(study: Study, folder: StudyFolder) -> list[FrozenTrial]:
     try:
         content = json.loads((folder.root / WARM_START).read_text(encoding="utf-8"))
         entries = [(dict(entry["params"]), float(entry["value"])) for entry in content["observations"]]
+        failures = [(dict(entry["params"]), str(entry["state"])) for entry in content.get("failures", [])]
     except (OSError, ValueError, KeyError, TypeError):
         return []
     label = {LABEL: "of another study"}  # no draw of this one
@@ -224,6 +234,10 @@ def read_observations(study: Study, folder: StudyFolder) -> list[FrozenTrial]:
         as_stored(study.search_space, params, value=value, intermediate_values={1: value}, user_attrs=label)
         for params, value in entries
         if math.isfinite(value)
+    ]
+    warm += [
+        as_stored(study.search_space, params, state=TrialState.FAIL, user_attrs=label | {STATE: state})
+        for params, state in failures
     ]
     for number, trial in enumerate(warm, -len(warm)):
         trial.number = trial._trial_id = number  # before the first of this study

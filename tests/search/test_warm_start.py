@@ -6,9 +6,11 @@ import pytest
 
 from benchmarks.warm_start import search
 from hw2tune.records.layout import StudyFolder
-from hw2tune.search.view import WARM_START, standardised
+from hw2tune.records.overview import read_overview
+from hw2tune.search.view import WARM_START, standardised, take_over
+from hw2tune.study.file import dump_study
 from tests.search.test_driver import Driver
-from tests.search.test_known_failures import DIVERGED
+from tests.search.test_known_failures import DIVERGED, FULL, LOST, failing
 
 CONFIGURATION = {"batch_size": 32, "optimizer": "adam", "weight_decay": 0.0}
 RATES, VALUES = [1e-4, 1e-3, 1e-2], [0.5, 0.9, 0.7]
@@ -58,3 +60,23 @@ def test_values_are_told_at_the_location_and_scale_of_this_study(tmp_path):
 def test_a_failure_is_told_the_worst_of_both_studies_at_this_ones_scale(tmp_path):
     warm, values = told(tmp_path / "here", 0.3, 0.4, fails=True)
     assert values[2] == [min(warm)] and min(warm) < 0.3
+
+
+def test_what_failed_in_the_other_study_is_a_failure_to_the_sampler_and_no_trial_of_this_one(tmp_path):
+    (tmp_path / "other").mkdir()
+    other = failing(tmp_path / "other", DIVERGED, FULL, LOST)
+    other.folder.study_file.write_text(dump_study(other.study))
+    mine = StudyFolder(tmp_path / "mine")
+    mine.root.mkdir()
+    said = take_over(other.study, mine, read_overview(other.folder))
+    assert said == "2 of 2 finished trials of other and 2 failed ones are known to the sampler"
+    driver = Driver(mine.root, trials=9, retries=0)
+    seen = []
+    driver.recorder.optuna_study.sampler.before_trial = lambda study, trial: seen.extend(study.get_trials())
+    driver.recorder.view.draw()
+    failed = {one.user_attrs["state"]: one for one in seen if "state" in one.user_attrs}
+    assert failed.keys() == {"diverged", "out of memory"}
+    worst = min(one.values[0] for one in seen if one.values)
+    assert {one.values[0] for one in failed.values()} == {worst}
+    sampler = driver.recorder.optuna_study.sampler
+    assert sampler._risk(seen) is not None and len(driver.trials) == 2
