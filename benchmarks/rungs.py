@@ -26,7 +26,6 @@ from benchmarks.replay.table import key_of, table_of
 from benchmarks.results import print_table, write_results
 from hw2tune.records.trials.rows import LABEL, STATE
 from hw2tune.records.trials.states import DIVERGED
-from hw2tune.report.doctor.stopping import rung_epochs
 from hw2tune.search.design import UnitPoint, coordinates
 from hw2tune.search.guided import GuidedSampler
 from hw2tune.search.halving import HalvingPruner
@@ -79,7 +78,7 @@ class Halving:
     else_all: bool = False  # with too few alike a trial is compared with all, and does not go on
 
     def __call__(self, study: Study, one: Trained, others: Sequence[Trained]) -> bool:
-        epoch, places = len(one.values), rung_epochs(study)
+        epoch, places = len(one.values), study.rungs
         if epoch not in places or (self.after_warmup and rises(one, epoch, study)):
             return False
         before = max((place for place in places if place < epoch), default=0)
@@ -110,7 +109,7 @@ def rises(one: Trained, epoch: int, study: Study) -> bool:
 
 def shipped(study: Study, one: Trained, others: Sequence[Trained]) -> bool:
     """The pruner of hw2tune itself."""
-    if len(one.values) not in rung_epochs(study):
+    if len(one.values) not in study.rungs:
         return False
     pruner = HalvingPruner(
         study=study, min_epochs=study.pruner.min_epochs, reduction_factor=study.pruner.reduction_factor
@@ -346,7 +345,7 @@ def line(world: World, some: Sequence[Replayed], before: Sequence[Replayed]) -> 
         found[f"one_cycle {budget}"] = f"{np.mean([one.schedules[at] == 'one_cycle' for one in some]):.0%}"
     drawn = [trial for one in some for trial in one.drawn]
     by_schedule = {name: [one for one in drawn if one.configuration["schedule"] == name] for name in SCHEDULES}
-    for rung in rung_epochs(world.study):
+    for rung in world.study.rungs:
         came = {name: [one for one in there if len(one.values) >= rung] for name, there in by_schedule.items()}
         passed = [sum(len(one.values) > rung for one in there) / max(1, len(there)) for there in came.values()]
         found[f"passed {rung}"] = " / ".join(f"{share:.0%}" for share in passed)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+from optuna.pruners import NopPruner
 from optuna.samplers import BaseSampler
 
 from benchmarks.replay.forest import Forest
@@ -21,6 +22,7 @@ from benchmarks.replay.table import Curve, Found, table_of
 from benchmarks.search_tasks import TASKS, Task
 from hw2tune.events import Listeners
 from hw2tune.records.layout import StudyFolder
+from hw2tune.records.trials.epochs import DIGEST, digest
 from hw2tune.records.trials.states import DIVERGED
 from hw2tune.records.trials.storage import create_optuna_study
 from hw2tune.search.driver import Assignment, Decision, EpochResult, Outcome, StudyDriver
@@ -69,14 +71,17 @@ class Contestant:
     needs: str = ""  # a package that is no dependency of ours; without it the contestant is left out
 
 
-def search(place: World, contestant: Contestant, *, seed: int, epochs: int, workers: int) -> list[Found]:
-    """One search: an entry a change of what it returns."""
+def search(
+    place: World, contestant: Contestant, *, seed: int, epochs: int, workers: int, landed: bool = False
+) -> list[Found]:
+    """One search: an entry for each epoch that is spent. One that is `landed` knows its budget, of whole trainings."""
     rng = np.random.default_rng(seed)
     place.begin(seed)
     if contestant.resuming is not None:
         assert isinstance(place, Pool)
         return resumed(place, contestant.resuming(place, seed), rng, budget=epochs, workers=workers)
-    study = place.task.study.model_copy(update={"trials": place.trials, "seed": seed})
+    budget = epochs // place.task.study.max_epochs if landed else None
+    study = place.task.study.model_copy(update={"trials": place.trials, "seed": seed, "budget": budget})
     with tempfile.TemporaryDirectory(dir=MEMORY if Path(MEMORY).is_dir() else None) as root:
         folder = StudyFolder(Path(root) / "study")
         folder.root.mkdir()
@@ -89,12 +94,14 @@ def search_in(
 ) -> list[Found]:  # fmt: skip
     """One search, with its records in a folder."""
     assert contestant.build is not None
+    sampler, pruner = contestant.build(study, seed)
+    if isinstance(pruner, NopPruner):  # its trials have no rungs
+        study = study.model_copy(update={"pruner": study.pruner.model_copy(update={"name": "none"})})
     optuna_study, tell = create_optuna_study(folder, study), Listeners()
     recorder = Recorder(study, optuna_study, folder, tell)
     recorder.enqueue_references()
-    sampler, optuna_study.pruner = contestant.build(study, seed)
-    optuna_study.sampler = place.sampler(study, sampler)
-    driver = StudyDriver(recorder=recorder, policy=FailurePolicy(retries=0), tell=tell)
+    optuna_study.sampler, optuna_study.pruner = place.sampler(study, sampler), pruner
+    driver = StudyDriver(recorder=recorder, policy=FailurePolicy(retries=0), tell=tell, slots=workers)
     return _run(place, contestant, driver, rng, epochs, workers)
 
 
@@ -117,19 +124,20 @@ def _run(
     """Trials in simulated time, as many at once as there are workers; the epoch in which one diverges is spent too."""
     found: list[Found] = []
     queue: list[tuple[float, int, _Running]] = []  # the time at which an epoch ends, and the trial's number
-    trials: list[_Running] = []
+    trials: dict[int, _Running] = {}
+    references, whole = len(driver.study.references), driver.study.max_epochs
 
     def give(now: float) -> None:
-        given = driver.next()
-        if isinstance(given, Assignment):
-            params, each = given.hyperparameters, place.seconds(given.hyperparameters)
-            one = _Running(trial=given.trial, configuration=params, curve=place.curve(params, rng), seconds=each)
-            one.may_be_returned = contestant.any_state
-            trials.append(one)
-            heapq.heappush(queue, (now + each, one.trial, one))
+        while len(queue) < workers and isinstance(given := driver.next(), Assignment):
+            if given.trial not in trials:  # the others go on behind a rung at which they have waited
+                params, each = given.hyperparameters, place.seconds(given.hyperparameters)
+                one = _Running(trial=given.trial, configuration=params, curve=place.curve(params, rng), seconds=each)
+                one.may_be_returned = contestant.any_state
+                trials[given.trial] = one
+            one = trials[given.trial]
+            heapq.heappush(queue, (now + one.seconds, one.trial, one))
 
-    for _ in range(workers):
-        give(0.0)
+    give(0.0)
     for spent in range(1, budget + 1):
         if not queue:
             break
@@ -138,10 +146,13 @@ def _run(
             heapq.heappush(queue, (now + one.seconds, one.trial, one))
         else:
             give(now)
-        best = max((some for some in trials if some.may_be_returned), key=lambda some: some.value, default=None)
+        best = max(
+            (some for some in trials.values() if some.may_be_returned), key=lambda some: some.value, default=None
+        )
         scored = place.scored is None or spent in place.scored
         if scored and best is not None and best.value >= 0:
-            found.append(Found(epochs=spent, seconds=now, score=place.score(best.configuration)))
+            complete = sum(some.trial >= references and some.epoch > whole for some in trials.values())
+            found.append(Found(epochs=spent, seconds=now, score=place.score(best.configuration), complete=complete))
     return found
 
 
@@ -156,7 +167,7 @@ def _goes_on(driver: StudyDriver, one: _Running) -> bool:
     record = {
         "epoch": one.epoch, "train_loss": 1 - accuracy, "train_accuracy": accuracy, "validation_loss": 1 - accuracy,
         "validation_accuracy": accuracy, "train_seconds": one.seconds, "epoch_seconds": one.seconds,
-        "images_per_second": 1.0,
+        "images_per_second": 1.0, DIGEST: digest(b""),
     }  # fmt: skip
     one.epoch, one.value = one.epoch + 1, max(one.value, accuracy)
     if driver.epoch(one.trial, EpochResult(record=record, checkpoint=b"")) is Decision.CONTINUE:

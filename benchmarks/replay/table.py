@@ -148,11 +148,15 @@ def table_of(task: str) -> Table:
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """What a search would return once `epochs` are spent and `seconds` have passed."""
+    """What a search would return once `epochs` are spent and `seconds` have passed, and its complete trials.
+
+    References, which are always complete, do not count among these.
+    """
 
     epochs: int
     seconds: float
     score: float
+    complete: int = 0
 
 
 def key_of(configuration: Mapping[str, Value]) -> Any:

@@ -18,6 +18,7 @@ from hw2tune.records.layout import StudyFolder
 from hw2tune.records.trials.rows import write_trials_table
 from hw2tune.records.trials.states import DATA_ERROR, LOST
 from hw2tune.records.trials.storage import create_optuna_study
+from hw2tune.resources import Capacity
 from hw2tune.search.algorithms import build_pruner, build_sampler
 from hw2tune.search.driver import RunEnd, StudyDriver
 from hw2tune.search.failures import COMMON, Failure, FailurePolicy
@@ -59,7 +60,7 @@ def run_trials(
         before = len(recorder.trials(*FINISHED))
         capacity = cluster.capacity(policy.excluded, at_most=begun)  # machines may have gone since the beginning
         begun = True
-        driver = _driver(recorder, policy, cluster, capacity.gpu_slots, deadline)
+        driver = _driver(recorder, policy, cluster, capacity, deadline)
         if suspects:
             driver.suspects, capacity = True, replace(capacity, concurrency=1)
         try:
@@ -124,7 +125,7 @@ def _tell_of_order(recorder: Recorder, cluster: Cluster) -> None:
 
 
 def _driver(
-    recorder: Recorder, policy: FailurePolicy, cluster: Cluster, gpu_slots: int, deadline: float | None
+    recorder: Recorder, policy: FailurePolicy, cluster: Cluster, capacity: Capacity, deadline: float | None
 ) -> StudyDriver:
     """The driver of the next run of Tune; what is not finished is given out again."""
     drawn = len(recorder.trials(*FINISHED, TrialState.RUNNING))
@@ -134,7 +135,8 @@ def _driver(
         recorder=recorder,
         policy=policy,
         tell=recorder.tell,
-        gpu_slots=gpu_slots,
+        slots=capacity.concurrency,
+        gpu_slots=capacity.gpu_slots,
         machines=lambda: cluster.machines,
         deadline=deadline,
     )

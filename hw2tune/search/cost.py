@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from hw2tune.events import StudyStarted
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.trials.epochs import read_epochs
-from hw2tune.study.schema import Study
+from hw2tune.search.lengths import epochs_to_come, going_on
 
 EVALUATION_SPEEDUP = 2.5  # evaluation against training, the same machine
 
@@ -65,7 +65,7 @@ def estimate(plan: StudyStarted, folder: StudyFolder, images_per_second: float) 
     speed = sorted(speeds)[len(speeds) // 2] if speeds else images_per_second
     epoch_seconds = (plan.sizes["train"] + plan.sizes["validation"] / EVALUATION_SPEEDUP) / speed
     full = float(left * study.max_epochs)
-    pruned = references * study.max_epochs + (left - references) * expected_epochs(study)
+    pruned = references * study.max_epochs + (left - references) * epochs_to_come(going_on(study, plan.finished))[0]
     if study.budget_epochs is not None:
         full = pruned = max(0.0, study.budget_epochs - plan.epochs)
     return Cost(
@@ -84,14 +84,3 @@ def together(costs: Sequence[Cost]) -> Cost:
         pruned_seconds=sum(one.pruned_seconds for one in costs),
         full_seconds=sum(one.full_seconds for one in costs),
     )
-
-
-def expected_epochs(study: Study) -> float:
-    """Return an average trial's epochs if, at each rung of successive halving, one in `reduction_factor` goes on."""
-    if study.pruner.name not in ("halving", "asha", "hyperband"):
-        return float(study.max_epochs)
-    epochs, reached, share, rung = 0.0, 0, 1.0, study.pruner.min_epochs
-    while rung < study.max_epochs:
-        epochs += share * (rung - reached)
-        reached, share, rung = rung, share / study.pruner.reduction_factor, rung * study.pruner.reduction_factor
-    return epochs + share * (study.max_epochs - reached)

@@ -23,6 +23,7 @@ from hw2tune.records.trials.rows import LABEL, configuration_of
 from hw2tune.records.trials.states import DIVERGED
 from hw2tune.search.algorithms import told_as_users
 from hw2tune.search.failures import Failure, FailurePolicy
+from hw2tune.search.landing import Landing
 from hw2tune.search.recorder import FINISHED, Recorder
 from hw2tune.study.hyperparameters import Value
 
@@ -59,7 +60,7 @@ class Assignment:
 
 @dataclass(frozen=True)
 class Wait:
-    """Nothing to give out now: a trial that runs may yet have to be run again."""
+    """Nothing to give out now: a trial that runs may yet have to be run again, or leave epochs of the budget."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,7 @@ class LiveTrial:
     trial: optuna.Trial
     gpu: bool
     pruned: bool = False
+    waits: bool = False  # at its rung, with an epoch budget
 
 
 @dataclass
@@ -99,6 +101,7 @@ class StudyDriver:
     recorder: Recorder
     policy: FailurePolicy
     tell: Listeners
+    slots: int = 1  # trials at once
     gpu_slots: int = 0
     machines: Callable[[], list[str]] = list  # addresses of those that run now
     deadline: float | None = None  # a time of `time.monotonic`
@@ -111,6 +114,19 @@ class StudyDriver:
         self.study = self.recorder.study
         self.interrupted = self.recorder.trials(TrialState.RUNNING)
         self.begun = len(self.recorder.trials(*FINISHED)) + len(self.interrupted)
+        slots = 1 if self.study.order == "virtual" else self.slots  # in virtual order a trial never waits at a rung
+        self.landing = None if self.study.budget is None else Landing(self.study, slots)
+        self.waiting: dict[int, optuna.Trial] = {}  # at a rung, by number
+        if self.landing is not None:
+            self.landing.landed = any(LABEL not in one.user_attrs for one in self.recorder.trials(TrialState.COMPLETE))
+        for one in sorted(self.interrupted, key=lambda one: (LABEL not in one.user_attrs, -(one.last_step or 0))):
+            self._reserve(one, one.last_step or 0)
+
+    def _reserve(self, trial: optuna.Trial | FrozenTrial, epoch: int = 0) -> None:
+        """Reserve epochs of the budget for a trial that begins, or that an earlier process left at this epoch."""
+        if self.landing is not None and trial.number not in self.landing.shares:
+            spent, reference = self.recorder.epochs_spent, LABEL in trial.user_attrs
+            self.landing.begin(trial.number, reference=reference, spent=spent, epoch=epoch)
 
     def next(self) -> Assignment | Wait | Done:
         """Return the next trial to run."""
@@ -130,6 +146,7 @@ class StudyDriver:
         params = configuration_of(self.study, trial)
         gpu = sum(one.gpu for one in self.live.values()) < self.gpu_slots
         self.live[trial.number] = LiveTrial(trial, gpu)
+        self._reserve(trial)
         self.tell(TrialStarted(trial=trial.number, label=trial.user_attrs.get(LABEL, ""), params=params))
         complete = self.study.complete(params)
         return Assignment(trial=trial.number, hyperparameters=complete, checkpoint=checkpoint, gpu=gpu)
@@ -160,37 +177,42 @@ class StudyDriver:
 
     @property
     def _may_open(self) -> bool:
-        """Return whether the study has a new trial left."""
-        return self.study.trials_left(self.begun, self._epochs_spent) > 0
-
-    @property
-    def _epochs_spent(self) -> int:
-        return 0 if self.study.budget is None else self.recorder.epochs_spent  # reading all trials takes time
+        """Return whether a new trial may begin: references always."""
+        if self.landing is None:
+            return self.study.trials_left(self.begun, 0) > 0
+        rows = self.recorder.rows()  # reading all trials takes time
+        spent = sum(row.epochs_spent for row in rows)
+        reference = self.begun < self.study.references_possible
+        return self.study.trials_left(self.begun, spent) > 0 and (reference or self.landing.admits(spent, rows))
 
     def resumed(self, trial: int, epochs: Sequence[Mapping[str, Any]]) -> Decision:
         """Continue a trial behind these epochs, which its checkpoint holds."""
         live = self.live[trial]
         with self._writing():
             self.recorder.follow_checkpoint(live.trial, epochs)
-        return Decision.STOP if self._at_its_end(live, len(epochs)) else Decision.CONTINUE
+            return self._decide(live, len(epochs), ask=False)
+        return Decision.CONTINUE
 
     def _at_its_end(self, live: LiveTrial, epoch: int) -> bool:
         return epoch >= self.study.max_epochs or self.recorder.out_of_patience(live.trial)
 
     def epoch(self, trial: int, result: EpochResult) -> Decision:
-        """Record an epoch of a trial, and decide whether the trial continues."""
+        """Record an epoch of a trial, and let the pruner and the budget decide whether the trial continues."""
         live = self.live[trial]
         with self._writing():
             self.recorder.record_epoch(live.trial, result.record, result.checkpoint)
             return self._decide(live, int(result.record["epoch"]))
         return Decision.CONTINUE
 
-    def _decide(self, live: LiveTrial, epoch: int) -> Decision:
-        """Ask the pruner after an epoch; if the budget is spent running trials end where they are, but references."""
-        budget, last = self.study.budget_epochs, self._at_its_end(live, epoch)
-        spent = budget is not None and self._epochs_spent >= budget
-        live.pruned = self.recorder.should_prune(live.trial, spent=spent) and not last
-        return Decision.STOP if last or live.pruned else Decision.CONTINUE
+    def _decide(self, live: LiveTrial, epoch: int, *, ask: bool = True) -> Decision:
+        """Decide about a trial after an epoch; a pruner that was asked before is not asked again."""
+        last, landing, number = self._at_its_end(live, epoch), self.landing, live.trial.number
+        live.waits = not last and landing is not None and landing.waits(number, epoch)
+        if not (last or live.waits):
+            live.pruned = ask and self.recorder.should_prune(live.trial)
+            if landing is not None and not live.pruned:
+                live.pruned = not landing.continues(number, self.recorder.epochs_spent)
+        return Decision.STOP if last or live.pruned or live.waits else Decision.CONTINUE
 
     def ended(self, trial: int, outcome: Outcome) -> None:
         """End a trial's attempt: at its last epoch, by a verdict, or by a failure."""
@@ -209,6 +231,25 @@ class StudyDriver:
             else:
                 self._failed(live.trial, failure)
                 self._exclude_machine()
+            self._release()
+
+    def _close(self, trial: optuna.Trial, state: TrialState) -> None:
+        self.recorder.close_trial(trial, state)
+        if self.landing is not None:
+            self.landing.end(trial.number, complete=state == TrialState.COMPLETE)
+
+    def _release(self) -> None:
+        """Let the best of those that wait at a rung go on, once none is on its way there: one of them in any case."""
+        landing = self.landing
+        if landing is None or self.ending is not None:
+            return
+        due = landing.due(more=not self.suspects and self._may_open)
+        for place, trial in enumerate(self.recorder.best_first([self.waiting.pop(number) for number in due])):
+            pruned = place > 0 and self.recorder.should_prune(trial)
+            if pruned or not landing.continues(trial.number, self.recorder.epochs_spent):
+                self._close(trial, TrialState.PRUNED)
+            else:
+                self.interrupted.append(self.recorder.trials()[trial.number])
 
     def interrupt(self) -> None:
         """End the run: no new trials, the running ones stay as their last epoch left them."""
@@ -233,7 +274,10 @@ class StudyDriver:
 
     def _succeeded(self, live: LiveTrial, machine: str) -> None:
         self.policy.succeeded(machine)
-        self.recorder.close_trial(live.trial, TrialState.PRUNED if live.pruned else TrialState.COMPLETE)
+        if live.waits:
+            self.waiting[live.trial.number] = live.trial
+        else:
+            self._close(live.trial, TrialState.PRUNED if live.pruned else TrialState.COMPLETE)
         self.close_deferred()
 
     def _retried(self, trial: optuna.Trial, failure: Failure) -> FrozenTrial | None:
@@ -248,6 +292,8 @@ class StudyDriver:
         """Close a trial that failed for good, now or once another has ended well."""
         policy = self.policy
         policy.failed(failure)
+        if self.landing is not None:
+            self.landing.end(trial.number)
         if failure.state == DIVERGED:  # its own doing, whatever the others do
             self.recorder.close_failed(trial, failure)
         else:  # while nothing has ended well the fault may lie in the set-up, and its trials deserve to run again

@@ -33,7 +33,7 @@ from hw2tune.search.failures import Failure
 from hw2tune.search.order import DROPPED
 from hw2tune.search.view import View, as_stored, read_observations
 from hw2tune.study.hyperparameters import Identity, Value, identity
-from hw2tune.study.objectives import PARAMETERS, SECONDS, best_epoch, never_finite
+from hw2tune.study.objectives import PARAMETERS, SECONDS, best_epoch, never_finite, sign_of
 from hw2tune.study.schema import Study
 from hw2tune.study.space import COUNTED
 
@@ -218,13 +218,15 @@ class Recorder:
         if epochs != self.dropped_epochs:
             self.optuna_study.set_user_attr(DROPPED, epochs)
 
-    def should_prune(self, trial: optuna.Trial, *, spent: bool = False) -> bool:
-        """Ask the pruner, for references too, as others are compared with them; but references continue.
-
-        If the budget is `spent` every other trial is stopped.
-        """
+    def should_prune(self, trial: optuna.Trial) -> bool:
+        """Ask the pruner, for references too, as others are compared with them; but references continue."""
         with told_as_users("pruner", self.study.pruner.name, self.study.code):
-            return (trial.should_prune() or spent) and LABEL not in trial.user_attrs
+            return trial.should_prune() and LABEL not in trial.user_attrs
+
+    def best_first(self, trials: Sequence[optuna.Trial]) -> list[optuna.Trial]:
+        """Return running trials that have a value, the best first; of equals the earlier one."""
+        rows, sign = self.rows(), sign_of(self.study.direction)
+        return sorted(trials, key=lambda one: (-sign * (rows[one.number].value or 0.0), one.number))
 
     def out_of_patience(self, trial: optuna.Trial) -> bool:
         """Return whether there was no new best for as many epochs as the pruner waits; a reference continues."""

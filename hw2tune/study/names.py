@@ -5,7 +5,11 @@ from importlib import resources
 from pathlib import Path
 
 SAMPLERS = ("guided", "tpe", "random", "qmc", "grid", "cmaes", "gp", "nsga2")  # made by `search.algorithms`
-PRUNERS = ("halving", "asha", "hyperband", "median", "percentile", "patient", "wilcoxon", "none")
+HALVING = ("halving", "asha", "hyperband")
+# Those that stop a trial for its place among others at an epoch. `median` and `percentile` do so after every epoch from
+# `min_epochs` on, and have the rungs of the others where one asks for some. The rest judges whole curves.
+COMPARING = (*HALVING, "median", "percentile")
+PRUNERS = (*COMPARING, "patient", "wilcoxon", "none")
 # Functions of the records and of a trial's number: with order = "virtual" the same study draws and stops the same.
 REPRODUCIBLE = {
     "sampler": ("guided", "tpe", "random", "qmc", "grid"), "pruner": ("halving", "median", "percentile", "none"),

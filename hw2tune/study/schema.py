@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from hw2tune.study.conditions import STRICT
 from hw2tune.study.hyperparameters import Hyperparameters, Identity, Value, identity
-from hw2tune.study.names import PRUNERS, SAMPLERS
+from hw2tune.study.names import COMPARING, PRUNERS, SAMPLERS
 from hw2tune.study.objectives import Objective, objective_of
 from hw2tune.study.space import Distribution, Space
 from hw2tune.text.plain import value_text
@@ -253,10 +253,30 @@ class Study(BaseModel):
         """Epochs that all trials may spend together; None if only the number of trials ends the study."""
         return None if self.budget is None else self.budget * self.max_epochs
 
+    @property
+    def references_possible(self) -> int:
+        """Number of first trials that are references."""
+        return min(len(self._distinct(self.references.values())), self.trials_possible)
+
+    @property
+    def rungs(self) -> tuple[int, ...]:
+        """Epochs before the last one at which the pruner compares trials."""
+        pruner, found = self.pruner, list[int]()
+        epoch = pruner.min_epochs if pruner.name in COMPARING else self.max_epochs
+        while epoch < self.max_epochs:
+            found.append(epoch)
+            epoch *= pruner.reduction_factor
+        return tuple(found)
+
+    @property
+    def least_epochs(self) -> int:
+        """Epochs that a trial needs to be compared with others: those of its first rung."""
+        return (*self.rungs, self.max_epochs)[0]
+
     def trials_left(self, begun: int, epochs: int) -> int:
         """Return the number of trials that may begin after `begun` ones with so many epochs: references always."""
-        if self.budget_epochs is not None and epochs >= self.budget_epochs:
-            return max(0, min(len(self._distinct(self.references.values())), self.trials_possible) - begun)
+        if self.budget_epochs is not None and epochs + self.least_epochs > self.budget_epochs:
+            return max(0, self.references_possible - begun)
         return max(0, self.trials_possible - begun)
 
     @property

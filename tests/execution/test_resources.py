@@ -7,7 +7,8 @@ import pytest
 from hw2tune.errors import ResourceError
 from hw2tune.records.layout import StudyFolder
 from hw2tune.resources import ResourceRequest, find_capacity
-from hw2tune.search.cost import estimate, expected_epochs
+from hw2tune.search.cost import estimate
+from hw2tune.search.lengths import PASSED
 from hw2tune.study.file import find_study, parse_study
 
 
@@ -54,16 +55,13 @@ def test_what_a_gpu_does_not_take_is_told_of_its_option():
         find_capacity([{"CPU": 2.0, "GPU": 1.0}], ResourceRequest(concurrency=8))
 
 
-def test_the_epochs_expected_of_asha_are_those_added_up_by_hand():
-    study = parse_study(*find_study("mnist"))  # 5 epochs, rungs at 1 and 3, one in three goes on
-    assert expected_epochs(study) == pytest.approx(1 + 2 / 3 + 2 / 9)
-    assert expected_epochs(study.model_copy(update={"pruner": study.pruner.model_copy(update={"name": "none"})})) == 5
+EPOCHS = 1 + 2 * PASSED + 2 * PASSED**2  # of a trial of `mnist`: 5, with rungs at 1 and 3
 
 
 def plan(study, *, spent, references):
     """Ten trials left on two slots."""
     return SimpleNamespace(
-        study=study, sizes={"train": 55_000, "validation": 5_000}, left=10, resumed={}, epochs=spent,
+        study=study, sizes={"train": 55_000, "validation": 5_000}, left=10, resumed={}, epochs=spent, finished=[],
         references_left=references, capacity=SimpleNamespace(concurrency=2),
     )  # fmt: skip
 
@@ -73,14 +71,13 @@ def test_the_cost_without_pruning_is_images_over_speed(tmp_path):
     cost = estimate(plan(study, spent=0, references=0), StudyFolder(tmp_path), 12_500.0)
     assert not cost.measured
     assert cost.full_seconds == pytest.approx(10 * 5 * (55_000 + 2_000) / cost.images_per_second / 2)
-    expected = (1 + 2 / 3 + 2 / 9) / 5
-    assert cost.pruned_seconds == pytest.approx(expected * cost.full_seconds)
+    assert cost.pruned_seconds == pytest.approx(EPOCHS / 5 * cost.full_seconds)
 
 
 def test_references_are_trained_to_the_end_whatever_the_pruner_says(tmp_path):
     study = parse_study(*find_study("mnist"))
     cost = estimate(plan(study, spent=0, references=2), StudyFolder(tmp_path), 12_500.0)
-    assert cost.pruned_seconds / cost.full_seconds == pytest.approx((2 * 5 + 8 * (1 + 2 / 3 + 2 / 9)) / 50)
+    assert cost.pruned_seconds / cost.full_seconds == pytest.approx((2 * 5 + 8 * EPOCHS) / 50)
 
 
 def test_a_budget_costs_its_epochs_that_are_left(tmp_path):

@@ -1,4 +1,4 @@
-"""A budget in epochs: as many trials as fit, the running ones stopped where it is spent, references to their end."""
+"""A budget in epochs: as many trials as fit, each with its epochs reserved, references to their end."""
 
 from optuna.trial import TrialState
 
@@ -21,22 +21,16 @@ def test_without_a_number_of_trials_there_may_be_as_many_as_fit():
     assert parse_study(dump_study(parse_study(*find_study("quickstart"), overrides={"budget": 3})), "x").trials == 15
 
 
-def test_trials_begin_until_the_epochs_are_spent_and_running_ones_end_there(tmp_path):
+def test_a_trial_begins_only_where_its_epochs_are_left_behind_those_of_the_others(tmp_path):
     one = driver(tmp_path)
     for name in ("baseline", "l2"):
         one.next(name)
         one.run(name, [0.5] * 5)
     one.next("a")
-    one.next("b")
-    assert not one.epoch("a", 1, 0.6)
-    assert not one.epoch("b", 1, 0.7)
-    assert not one.epoch("a", 2, 0.7)
-    assert not one.epoch("b", 2, 0.7)
-    assert one.epoch("a", 3, 0.8)  # the fifteenth
-    assert one.next("c") == Wait()
-    assert one.epoch("b", 3, 0.8)
+    assert one.next("b") == Wait()  # the five epochs that are left are those of a
+    assert [one.epoch("a", epoch, 0.6) for epoch in (1, 2, 3, 4, 5)] == [False] * 4 + [True]
     assert one.next("c") == Done()
-    assert [trial.state for trial in one.trials[2:]] == [TrialState.PRUNED] * 2
+    assert [trial.state for trial in one.trials] == [TrialState.COMPLETE] * 3
     assert not one.recorder.unfinished
 
 

@@ -51,7 +51,7 @@ class Driver:
 
     def __init__(
         self, root: Path, machines: tuple[str, ...] = ("a",), retries: int = 2, file: Path | None = None,
-        deadline: float | None = None, **overrides: object,
+        deadline: float | None = None, slots: int = 1, **overrides: object,
     ) -> None:  # fmt: skip
         self.study = parse_study(*find_study(str(file or "quickstart")), overrides={"trials": 4} | overrides)
         self.folder = StudyFolder(root)
@@ -65,8 +65,9 @@ class Driver:
         optuna_study.pruner = build_pruner(self.study)
         self.policy = FailurePolicy(retries=retries)
         self.driver = StudyDriver(
-            recorder=self.recorder, policy=self.policy, tell=tell, machines=lambda: list(machines), deadline=deadline
-        )
+            recorder=self.recorder, policy=self.policy, tell=tell, machines=lambda: list(machines), deadline=deadline,
+            slots=slots,
+        )  # fmt: skip
         self.numbers: dict[str, int] = {}
 
     def _hear(self, event: Event) -> None:

@@ -62,7 +62,7 @@ def test_a_sampler_is_told_the_worst_value_for_what_failed_by_itself_and_nothing
 
 
 def test_an_epoch_in_which_a_trial_diverged_is_spent(tmp_path):
-    driver = failing(tmp_path, *[DIVERGED] * 3, LOST, **{"budget": 3, "trials": 100, "pruner.name": "none"})
+    driver = failing(tmp_path, *[DIVERGED] * 3, LOST, budget=3, trials=100)
     assert driver.recorder.epochs_spent == 10 + 3
     driver.next("a")
     assert not driver.epoch("a", 1, 0.5)

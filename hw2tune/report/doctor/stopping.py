@@ -15,12 +15,8 @@ from hw2tune.records.trials.states import COMPLETE, FAILED_BY_ITSELF, RANKED
 from hw2tune.report.doctor import thresholds as limit
 from hw2tune.report.doctor.findings import ANEW, Finding
 from hw2tune.study.objectives import sign_of
-from hw2tune.study.schema import Study
 from hw2tune.text.numbers import counted
 
-# Pruners that stop a trial for its place among others at an epoch. `median` and `percentile` do so after every epoch
-# from `min_epochs` on; those that would be rungs are audited. `patient` and `wilcoxon` judge whole curves.
-COMPARING = ("halving", "asha", "hyperband", "median", "percentile")
 SCHEDULE = "schedule"
 APART = ' compare trials within their schedule (`arguments = { within = ["schedule"] }`),'
 
@@ -39,17 +35,7 @@ class Rung:
 
 def rungs(overview: Overview) -> list[Rung]:
     """Return the rungs of a study before its last epoch; none if its pruner does not compare trials."""
-    return [_rung(overview, epoch) for epoch in rung_epochs(overview.study)]
-
-
-def rung_epochs(study: Study) -> list[int]:
-    """Return the epochs of the rungs before the last epoch."""
-    pruner, found = study.pruner, []
-    epoch = pruner.min_epochs if pruner.name in COMPARING else study.max_epochs
-    while epoch < study.max_epochs:
-        found.append(epoch)
-        epoch *= pruner.reduction_factor
-    return found
+    return [_rung(overview, epoch) for epoch in overview.study.rungs]
 
 
 def _rung(overview: Overview, epoch: int) -> Rung:
