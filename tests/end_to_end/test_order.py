@@ -27,11 +27,11 @@ learning_rate = { low = 1e-4, high = 1e-1, log = true }
 batch_size = [8, 64]
 optimizer = ["sgd", "adamw"]
 """
-OF_THE_MOMENT = ("seconds", "images_per_second", "pid", "hostname", "node_ip", "date", "time", "trial_id")
+OF_THE_MOMENT = ("seconds", "per_second", "pid", "hostname", "node_ip", "date", "time", "trial_id", "iteration")
 
 
 def records(folder: StudyFolder) -> list[object]:
-    """Every trial with its epochs, but for times, places and checkpoints, which hold times."""
+    """Every trial with its epochs, but for times, places and Ray's count of epochs since a process began."""
     found = []
     for row in read_overview(folder).rows:
         epochs = [
