@@ -32,9 +32,9 @@ class OneMachine(Cluster):
         return Capacity(cpus_per_trial=1, gpus_per_trial=0, concurrency=concurrency, text="CPUs")
 
 
-def run(folder: StudyFolder, execute, listeners=(), cluster=OneMachine, concurrency=1) -> RunEnd:
+def run(folder: StudyFolder, execute, listeners=(), cluster=OneMachine, concurrency=1, study=STUDY) -> RunEnd:
     return run_trials(
-        STUDY, folder=folder, data=load_dataset("synthetic-mnist", validation_size=100),
+        study, folder=folder, data=load_dataset("synthetic-mnist", validation_size=100),
         cluster=cluster(resources=ResourceRequest(concurrency=concurrency)), tell=Listeners(listeners), execute=execute,
     )  # fmt: skip
 
@@ -72,6 +72,36 @@ def test_a_trial_that_ends_tune_again_when_it_runs_alone_is_lost_and_its_neighbo
     assert isinstance(events[-1], StudyFinished) and events[-1].end == "complete" and len(events[-1].rows) == 3
     note = f"{KILLED}; the trials that were running go on one at a time"
     assert [event.text for event in events if isinstance(event, Noted)] == [note, note]
+
+
+def test_in_virtual_order_a_lost_trial_and_epochs_behind_a_stop_are_told(tmp_path):
+    order = {"order": "virtual", "slots": 2, "trials": 4, "max_epochs": 3, "pruner.reduction_factor": 2}
+    study = parse_study(*find_study("quickstart"), overrides=order)
+    events: list[Event] = []
+
+    def execute(driver, *, capacity, **_):
+        given = [one for _ in range(capacity.concurrency) if isinstance(one := driver.next(), Assignment)]
+        while given:
+            if any(one.trial == 1 for one in given):
+                raise RayFailedError(KILLED)
+            trial = given.pop().trial  # the latest one, to its end: it overtakes the other
+            for epoch in (1, 2, 3):
+                value = 0.5 / (1 + trial)
+                record = {"epoch": epoch, "validation_accuracy": value, "images_per_second": 1.0, "epoch_seconds": 0.1}
+                if driver.epoch(trial, EpochResult(record=record, checkpoint=b"")) is Decision.STOP:
+                    break
+            driver.ended(trial, Outcome(machine="a"))
+            given += [one for one in [driver.next()] if isinstance(one, Assignment)]
+        return RunEnd.COMPLETE
+
+    folder = StudyFolder(tmp_path)
+    assert run(folder, execute, [events.append], concurrency=2, study=study) is RunEnd.COMPLETE
+    assert [trial.state.name for trial in read_trials(folder)] == ["COMPLETE", "FAIL", "PRUNED", "PRUNED"]
+    notes = [event.text for event in events if isinstance(event, Noted)]
+    assert notes[-2:] == [
+        "virtual order: 2 epochs trained behind a stop, which do not count, beside 5 that do",
+        "virtual order: trial 1 ended with its worker or machine, so the same study again may come out otherwise",
+    ]
 
 
 def test_where_ray_fails_whatever_runs_no_trial_is_lost(tmp_path):

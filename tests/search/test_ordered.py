@@ -20,6 +20,8 @@ from optuna.trial import TrialState
 from hw2tune.errors import StudyFileError
 from hw2tune.events import Listeners
 from hw2tune.records.layout import StudyFolder
+from hw2tune.records.lock import this_process
+from hw2tune.records.overview import Overview
 from hw2tune.records.trials import storage
 from hw2tune.records.trials.epochs import DIGEST, digest, read_epochs
 from hw2tune.records.trials.storage import create_optuna_study, read_trials
@@ -33,6 +35,7 @@ from hw2tune.search.recorder import Recorder
 from hw2tune.study.file import differences, parse_study
 from hw2tune.study.objectives import SECONDS
 from hw2tune.study.schema import Study
+from hw2tune.terminal.tables import status_title
 
 SPACES = {
     "numbers": 'learning_rate = { low = 1e-4, high = 1e-1, log = true }\nbatch_size = [16, 32, 64]\noptimizer = "sgd"',
@@ -292,6 +295,13 @@ def test_a_slot_waits_for_the_epoch_that_is_first_in_virtual_order(tmp_path):
         state = {"epoch": epoch, "params": second.hyperparameters}
         assert driver.epoch(second.trial, run.result(state)) is Decision.CONTINUE
     assert awaited(2, read_trials(run.folder)) == (first.trial, 1)
+    owner = this_process()
+    overview = Overview(
+        folder=run.folder, study=run.study, rows=[], running=owner, trials=read_trials(run.folder)
+    )  # fmt: skip
+    assert status_title(overview) == (
+        f"{run.folder.name}: running, 0 of 8 trials finished ({owner}); decisions wait for epoch 1 of trial 0"
+    )
     driver.epoch(first.trial, run.result({"epoch": 1, "params": first.hyperparameters}))
     assert awaited(2, read_trials(run.folder)) != (first.trial, 1)
     assert awaited(2, []) is None
