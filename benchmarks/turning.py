@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import stats
 
 from benchmarks.replay.pool import Pool
@@ -32,7 +33,7 @@ from hw2tune.search.guided import GuidedSampler
 
 TABLES = {"mnist-5k": "all", "mnist-5k-cross-entropy": "all", "cifar10-5k": "all", "digits-schedules": "tuning"}
 BUDGETS = (12, 24, 32)  # trainings
-SAMPLERS = ("random", "mixture")  # with halving; the mixture is guided's without its model
+SAMPLERS = ("random", "mixture")  # with halving; the mixture is guided's, without its model and its risk of failing
 FINALISTS = 6
 EARLIEST = 6  # trainings, before which no promise is weighed
 SEARCHES = 60
@@ -101,7 +102,7 @@ class _Fitted:
         error = noise / np.sqrt([len(values[row]) for row in self.rows])
         self.support, self.posterior = _posterior(y, np.maximum(error, 1e-3))
 
-    def _near(self, value: float) -> Array:
+    def _near(self, value: float) -> NDArray[np.intp]:
         return np.argsort(np.abs(self.at - value), kind="stable")[:NEAR]
 
     def deviations(self, value: float) -> Array:
@@ -168,7 +169,10 @@ class Trial:
 
 
 def simulated(world: DrawnWorld, sampler: str, seed: int, budget: int) -> list[Trial]:
-    """A search with one trial at a time and halving, of `budget` epochs. `sampler`: random, or guided's mixture."""
+    """A search of `budget` epochs, one trial at a time, with halving that compares every trial with every other.
+
+    `sampler`: random, or mixture, guided's without its model and its risk of failing.
+    """
     pool, study = world.pool, world.pool.task.study
     guided = GuidedSampler(study, seed=seed)
     trials: list[Trial] = []
@@ -181,7 +185,7 @@ def simulated(world: DrawnWorld, sampler: str, seed: int, budget: int) -> list[T
         else:
             known = sorted((t for t in trials if t.values), key=lambda one: -max(one.values))
             best = [pool.configurations[one.row] for one in known]
-            point = guided._mixed(best) if sampler == "mixture" else guided._anywhere()
+            point = guided._drawn(best) if sampler == "mixture" else guided._anywhere()
             label, row = "", pool.nearest(study.search_space.suggest(UnitPoint(point)), taken)
             taken.add(row)
         one = _trained(world, trials, row, label, spent)
