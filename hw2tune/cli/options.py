@@ -144,7 +144,9 @@ Form = Annotated[
     typer.Option("--format", help="How it is printed; json and csv have raw numbers. --json is short for json."),
 ]
 Trials = Annotated[int | None, number("Trials in the study in all; its references are the first.")]
-Budget = Annotated[int | None, number("Epochs of the search, as so many whole trials; then trials as many as fit.")]
+Budget = Annotated[
+    int | None, number("Epochs of search and race, as so many whole trials; then trials as many as fit.")
+]
 MaxEpochs = Annotated[int | None, number("Epochs of a trial at most.")]
 Sampler = Annotated[str | None, _algorithm("What chooses configurations", SAMPLERS)]
 Pruner = Annotated[str | None, _algorithm("What stops unpromising trials", PRUNERS)]

@@ -112,6 +112,19 @@ class Overview:
         begun = sum(row.state in (RUNNING, INTERRUPTED) for row in self.rows) if self.study.budget else 0
         return not begun and self.study.trials_left(len(self.finished), sum(row.epochs_spent for row in self.rows)) == 0
 
+    @property
+    def turn(self) -> str:
+        """When and why the search turned to its race; empty while it runs, or if its budget has none."""
+        study = self.study
+        if not study.race_trainings or not self.is_complete:
+            return ""
+        turned = "each search turned" if self.searches else "the search turned"
+        after = "" if self.searches else f" after {self.done} epochs"
+        return (
+            f"{turned} to its race{after}: the last {study.race_trainings} trainings of a budget of {study.budget} are "
+            "for it, where second seeds of the best trials are worth no less than new ones"
+        )
+
     def labelled(self, label: str) -> TrialRow | None:
         return next((row for row in self.rows if row.label == label), None)
 
@@ -129,6 +142,8 @@ class Overview:
             "direction": self.study.direction,
             "trials_planned": self.study.trials * max(1, len(self.searches)),
             "trials_finished": len(self.every_finished),
+            "race_trainings": self.study.race_trainings,
+            "turn": self.turn,
             **{name: row and asdict(row) for name, row in rows.items()},
             "references": {name: row and asdict(row) for name, row in references.items()},
             "trials": [asdict(row) for row in self.rows],

@@ -20,7 +20,7 @@ from hw2tune.records.layout import StudyFolder, study_folders
 from hw2tune.records.overview import without_trials
 from hw2tune.records.replicates import ReplicatesFolder, read_arrays, read_race, read_replicates
 from hw2tune.replication.finalists import change_of, refuse_each_finalist
-from hw2tune.replication.race import THIRD, TRAININGS
+from hw2tune.replication.race import THIRD, TRAININGS, finalists
 from hw2tune.replication.rounds import SeedCount
 from hw2tune.search.cost import Cost, ReplicatesCost, SeedsCost
 from hw2tune.study.arms import searches
@@ -99,7 +99,7 @@ def _kept(study: Study, folder: StudyFolder, seeds: Sequence[int]) -> int:
 
 def _finalists(plan: StudyStarted, race: int) -> int:
     """Return the number of trials that race, at most."""
-    return min(race, math.ceil((len(plan.finished) + len(plan.resumed) + plan.left) / THIRD))
+    return min(finalists(plan.study, race), math.ceil((len(plan.finished) + len(plan.resumed) + plan.left) / THIRD))
 
 
 def _race_trainings(plan: StudyStarted, folder: StudyFolder, race: int) -> int:
@@ -109,7 +109,8 @@ def _race_trainings(plan: StudyStarted, folder: StudyFolder, race: int) -> int:
     if any(side.of == TUNED for side in study.variants.values()):
         folders.append(folder)
     races = sum(read_race(ReplicatesFolder.of(one)) is None for one in folders)
-    return races * TRAININGS * _finalists(plan, race)
+    trainings = TRAININGS * _finalists(plan, race)
+    return races * (trainings if study.race_trainings is None else min(trainings, study.race_trainings))
 
 
 def _finalist_trainings(plan: StudyStarted, race: int) -> int:

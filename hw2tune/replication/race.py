@@ -23,6 +23,7 @@ from hw2tune.records.trials.rows import TrialRow, best_first
 from hw2tune.records.trials.states import COMPLETE
 from hw2tune.study.hyperparameters import identity
 from hw2tune.study.objectives import objective_of, sign_of
+from hw2tune.study.schema import Study
 
 Array = NDArray[np.float64]
 SAFE = 0.95  # probability of being best with which a leader has won
@@ -37,10 +38,16 @@ IMAGE_SHARE = 0.1
 DEAD = 3.0  # normal deviations below the median of the complete trials: dead trials are no part of a normal prior
 
 
-def candidates(overview: Overview, race: int) -> list[TrialRow]:
+def finalists(study: Study, race: int) -> int:
+    """Return the number of finalists asked for, or as many as the budget has trainings for; the best one for none."""
+    return race if study.race_trainings is None else max(1, min(race, study.race_trainings))
+
+
+def candidates(overview: Overview, race: int, *, within_budget: bool = True) -> list[TrialRow]:
     """Return the best `race` trials, pruned or not, no configuration twice, and at most the better third of all.
 
-    Raises StudyFolderError if no trial has a value.
+    Unless `within_budget` is False there are no more of them than `finalists`. Raises StudyFolderError if no trial has
+    a value.
     """
     ranked = best_first(overview.rows, overview.study.direction)
     if not ranked:
@@ -53,7 +60,8 @@ def candidates(overview: Overview, race: int) -> list[TrialRow]:
     distinct: dict[object, TrialRow] = {}
     for row in ranked:
         distinct.setdefault(identity(overview.study.complete(row.params)), row)
-    return list(distinct.values())[: min(race, math.ceil(len(ranked) / THIRD))]
+    most = finalists(overview.study, race) if within_budget else race
+    return list(distinct.values())[: min(most, math.ceil(len(ranked) / THIRD))]
 
 
 @dataclass
@@ -63,7 +71,7 @@ class Finalists:
     `search` (K,) are values of the search, None for a trial that was pruned: an early value is not a late one. `others`
     are those of the trials that were trained to the end and did not enter. `values` are the race's, by finalist and
     seed, None if it diverged. `images` is the variance of a finalist's error that all its seeds share, as they are
-    validated on the same images.
+    validated on the same images. The race has `most` trainings at most, or TRAININGS a finalist.
 
     True means on these images are N(centre, `spread`^2 + `images`) over configurations and trainings N(mean,
     `noise`^2). Both deviations are averaged over their posterior, given every value, those of trials that did not enter
@@ -74,6 +82,7 @@ class Finalists:
     others: Sequence[float] = ()
     images: float = 0.0
     values: list[list[float | None]] = field(default_factory=list)
+    most: int | None = None
 
     def __post_init__(self) -> None:
         self.values = self.values or [[] for _ in self.search]
@@ -113,7 +122,8 @@ class Finalists:
         if untried := [number for number, values in enumerate(self.values) if not values]:
             return untried
         chances, had = self.chances(images=False), sum(map(len, self.values))  # more seeds do not change the images
-        if len(chances) == 1 or chances.max() > SAFE or had + 2 > TRAININGS * len(chances):
+        most = TRAININGS * len(chances) if self.most is None else min(self.most, TRAININGS * len(chances))
+        if len(chances) == 1 or chances.max() > SAFE or had + 2 > most:
             return []
         return [int(number) for number in np.argsort(-chances, kind="stable")[:2]]
 
@@ -206,17 +216,23 @@ def run_race(
     images: int,
     seeds: Sequence[int],
     train: Callable[[list[tuple[TrialRow, int]]], list[float | None]],
+    trainings: int | None = None,
 ) -> Race:
-    """Run the race of `rows` among `every` trial, on so many validation `images`.
+    """Run the race of `rows` among `every` trial, on so many validation `images`, with so many `trainings` at most.
 
-    `train` returns for each trial and seed the objective's best value, None if it diverged.
+    `train` returns for each trial and seed the objective's best value, None if it diverged. Without trainings the best
+    trial wins, and nothing is known of its chance to be the best.
     """
+    if trainings == 0:
+        only = Candidate(trial=rows[0].number, params=rows[0].params, search_value=rows[0].value or 0.0, values=[])
+        return Race(objective=objective, direction=direction, seeds=[], candidates=[only], winner=only.trial)
     sign = sign_of(direction)
     entered = {row.number for row in rows}
     known = Finalists(
         [sign * (row.value or 0.0) if row.state == COMPLETE else None for row in rows],
         [sign * (row.value or 0.0) for row in living(every) if row.number not in entered],
         images_variance(objective, [row.value or 0.0 for row in rows], images),
+        most=trainings,
     )
     while numbers := known.next():
         values = train([(rows[number], seeds[len(known.values[number])]) for number in numbers])

@@ -167,7 +167,7 @@ def _usable(context: Context, rounds: Rounds, winners: Winners, tested: dict[str
 
 
 def _race(context: Context, overview: Overview, race: int) -> Race:
-    study, rows = overview.study, candidates(overview, race)
+    study, most = overview.study, overview.study.race_trainings
     context = replace(context, trainings={})  # whose weights are not kept in memory
 
     def train(pairs: list[tuple[TrialRow, int]]) -> list[float | None]:
@@ -180,17 +180,18 @@ def _race(context: Context, overview: Overview, race: int) -> Race:
         ]
         return [training.value(study.objective) for training in train_missing(context, jobs)]
 
-    seeds = [study.seed + RACE_SEEDS + number for number in range(TRAININGS * len(rows))]
+    seeds = [study.seed + RACE_SEEDS + number for number in range(TRAININGS * race)]
     earlier = read_race(context.folder)
-    if earlier and _same_field(earlier, rows, study.objective, seeds):  # its rules may be those of an earlier version
-        run = [
-            (row, seed) for row, one in zip(rows, earlier.candidates, strict=True) for seed in seeds[: len(one.values)]
-        ]
-        if train(run) == [value for one in earlier.candidates for value in one.values]:
-            return earlier
+    for rows in (candidates(overview, race), candidates(overview, race, within_budget=False)):
+        # Its rules may be those of an earlier version, in which no budget was for the race.
+        if earlier and _same_field(earlier, rows, study.objective, seeds):
+            pairs = zip(rows, earlier.candidates, strict=True)
+            run = [(row, seed) for row, one in pairs for seed in seeds[: len(one.values)]]
+            if not run or train(run) == [value for one in earlier.candidates for value in one.values]:
+                return earlier
     return run_race(
-        rows, overview.rows, objective=study.objective, direction=study.direction, images=len(context.data.validation),
-        seeds=seeds, train=train,
+        candidates(overview, race), overview.rows, objective=study.objective, direction=study.direction,
+        images=len(context.data.validation), seeds=seeds, train=train, trainings=most,
     )  # fmt: skip
 
 

@@ -136,6 +136,8 @@ def race_sentence(data: StudyData) -> str:
         return "Each search of an arm had a race of its own."
     if race is None or winner is None:
         return "There was no race: the best trial of the search was not tried on other seeds."
+    if not race.seeds:
+        return f"There was no race: the budget has no training for one, and trial #{winner.trial} led the search."
     over = f"over {counted(len(race.seeds), 'seed')}"
     if len(race.candidates) == 1:
         return f"Trial #{winner.trial} ran alone {over}: {_told(winner, data)}."

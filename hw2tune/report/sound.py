@@ -20,9 +20,10 @@ UINT8 = 256  # labels without a record of their classes
 
 
 def sound_race(race: Race) -> Race | None:
-    """The race; None where its numbers do not belong together."""
-    sound = race.seeds and all(
-        0 < len(one.values) <= len(race.seeds)
+    """The race; None where its numbers do not belong together. One without trainings is of the best trial alone."""
+    least = 1 if race.seeds or len(race.candidates) > 1 else 0
+    sound = all(
+        least <= len(one.values) <= len(race.seeds)
         and all(math.isfinite(value) for value in (one.search_value, *one.values) if value is not None)
         and of_their_kinds(one.params)
         for one in race.candidates

@@ -16,6 +16,7 @@ REPRODUCIBLE = {
 }  # fmt: skip
 LEFTOVERS = ("last-checkpoints", "weights", "set-aside", "decoded-images", "scratch")  # found by `records.leftovers`
 RACE = 6  # finalists of a race for the winner, unless stated otherwise
+RACE_PART = 6  # one training in so many of a budget is for the race; see benchmarks/turning.py
 
 
 def shipped_studies() -> dict[str, Path]:

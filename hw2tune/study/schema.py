@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from hw2tune.study.conditions import STRICT
 from hw2tune.study.hyperparameters import Hyperparameters, Identity, Value, identity
-from hw2tune.study.names import COMPARING, PRUNERS, SAMPLERS
+from hw2tune.study.names import COMPARING, PRUNERS, RACE_PART, SAMPLERS
 from hw2tune.study.objectives import Objective, objective_of
 from hw2tune.study.space import Distribution, Space
 from hw2tune.text.plain import value_text
@@ -157,8 +157,8 @@ class Study(BaseModel):
     )
     trials: Annotated[int, Field(ge=1)] = _said("trials in all, the references first", 50)
     budget: Annotated[int, Field(ge=1)] | None = _said(
-        "epochs of the whole search, as so many trials of max_epochs: what stopped trials save is spent on more of "
-        "them, `trials` at most (left out, as many as fit)",
+        "epochs of search and race, as so many trials of max_epochs, the last sixth of which is for the race; what "
+        "stopped trials save is spent on more of them, `trials` at most (left out, as many as fit)",
         None,
     )
     sampler: Sampler = _said("what chooses configurations: a name, or a table", Sampler())
@@ -249,9 +249,15 @@ class Study(BaseModel):
         return min(self.trials, len(self.configurations) + len(outside))
 
     @property
+    def race_trainings(self) -> int | None:
+        """Trainings of the race within the budget; None if it has no budget. A single one would compare nothing."""
+        part = None if self.budget is None else self.budget // RACE_PART
+        return 0 if part == 1 else part
+
+    @property
     def budget_epochs(self) -> int | None:
-        """Epochs that all trials may spend together; None if only the number of trials ends the study."""
-        return None if self.budget is None else self.budget * self.max_epochs
+        """Epochs that all trials of the search may spend together; None if only the number of trials ends it."""
+        return None if self.budget is None else (self.budget - (self.race_trainings or 0)) * self.max_epochs
 
     @property
     def references_possible(self) -> int:

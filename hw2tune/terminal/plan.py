@@ -26,6 +26,7 @@ def print_plan(plan: StudyStarted, console: Console) -> None:
     extent = counted(study.trials, "trial")
     if study.budget_epochs is not None:
         extent = f"{counted(study.budget_epochs, 'epoch')}, in trials"
+    race = f"; {counted(study.race_trainings, 'training')} more for the race" if study.race_trainings else ""
     each_search = "; for each arm" if study.arms else ""
     if study.searches > 1:
         each_search = f"; for each of {study.searches} searches of an arm"
@@ -45,7 +46,7 @@ def print_plan(plan: StudyStarted, console: Console) -> None:
         "claims": [": ".join(filter(None, claim)) for claim in claims],
         "budget": [
             f"{extent} of at most {counted(study.max_epochs, 'epoch')}; sampler {study.sampler.name}, "
-            f"pruner {study.pruner.name}, seed {study.seed}{each_search}"
+            f"pruner {study.pruner.name}, seed {study.seed}{race}{each_search}"
             + (f"; in virtual order{slots}" if study.order == "virtual" else "")
         ],
         "resources": [f"{counted(capacity.concurrency, 'trial')} at once, {each} each ({capacity.text})"],

@@ -59,6 +59,8 @@ def print_outcome(overview: Overview, console: Console) -> None:
     console.print(", ".join(f"{count} {state}" for state, count in states.items()))
     for line in _corners(overview):
         console.print(line, soft_wrap=True, markup=False)
+    if overview.turn:
+        console.print(f"race:  {overview.turn}", soft_wrap=True)
     console.print(f"files: {overview.folder.root}", soft_wrap=True)
     console.print(f"next:  {_next(overview)}", soft_wrap=True)
 

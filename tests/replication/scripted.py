@@ -45,7 +45,7 @@ class Scripted:
             sys.modules, "hw2tune.execution.tasks", SimpleNamespace(train_all=self._train, run_each=self._test)
         )
 
-    def run(self, count: SeedCount, claims: int | None = None) -> Rounds:
+    def run(self, count: SeedCount, claims: int | None = None, *, race: int = 1) -> Rounds:
         """Train and test, and return the state of the rounds at the end."""
         overview, tell = read_overview(self.folder), Listeners([self.events.append])
         connection = SimpleNamespace(capacity=lambda: self.capacity, cluster=lambda: None)
@@ -56,7 +56,7 @@ class Scripted:
             splits=draw_splits(overview.study, self.data, self.divide, drawn),
         )  # fmt: skip
         rounds = Rounds(overview.study, count, Rule(claims=claims or len(overview.study.claims)))
-        run_replicates(context, overview, rounds=rounds, race=1)
+        run_replicates(context, overview, rounds=rounds, race=race)
         return rounds
 
     def seeds(self, variant: str) -> list[int]:

@@ -194,3 +194,12 @@ def test_splits_are_priced_on_their_seeds_and_replicates_on_them_are_no_measure_
     lines = shown(plan, cost)
     assert lines[0].startswith("replicates of quickstart, 3 splits x 2 seeds, with the race before them")
     assert lines[-1].endswith(f"; spread as {five.source}, to which that of splits is added")
+
+
+def test_a_budget_bounds_the_price_of_its_race(tmp_path):
+    trainings = []
+    for name, budget in (("without", None), ("budget", 12), ("small", 11)):
+        (tmp_path / name).mkdir()
+        folder = write_fake_study(tmp_path / name, trials=30, seeds=0, budget=budget)
+        trainings.append(priced(folder).each[0].trainings)
+    assert [one - trainings[-1] for one in trainings] == [12, 2, 0]

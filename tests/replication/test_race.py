@@ -16,7 +16,7 @@ def row(number: int, value: float, state: str = COMPLETE) -> TrialRow:
     )  # fmt: skip
 
 
-def raced(search, true, *, noise=0.0, direction="maximize", diverges=(), pruned=(), objective="x"):
+def raced(search, true, *, noise=0.0, direction="maximize", diverges=(), pruned=(), objective="x", trainings=None):
     """A race of trials with these values in the search and these true means, and what it trained."""
     rng, trained = np.random.default_rng(0), []
 
@@ -28,8 +28,9 @@ def raced(search, true, *, noise=0.0, direction="maximize", diverges=(), pruned=
 
     rows = [row(number, value, PRUNED if number in pruned else COMPLETE) for number, value in enumerate(search)]
     race = run_race(
-        rows, rows, objective=objective, direction=direction, images=500, seeds=range(100, 112), train=train
-    )
+        rows, rows, objective=objective, direction=direction, images=500, seeds=range(100, 112), train=train,
+        trainings=trainings,
+    )  # fmt: skip
     return race, trained
 
 
@@ -49,6 +50,20 @@ def test_a_close_race_gives_leader_and_rival_their_next_seeds_until_it_has_had_i
     seeds = [[seed for wave in trained for one, seed in wave if one == number] for number in range(4)]
     assert all(one == list(range(100, 100 + len(one))) for one in seeds)  # common seeds, in order
     assert sum(one.probability for one in race.candidates) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(("trainings", "waves"), [(2, [2]), (3, [2]), (4, [2, 2]), (40, [2, 2])])
+def test_within_a_budget_the_race_has_so_many_trainings_and_no_half_pair(trainings, waves):
+    race, trained = raced([0.93, 0.93], [0.93, 0.93], noise=0.01, trainings=trainings)
+    assert [*map(len, trained)] == waves
+    assert race.seeds == list(range(100, 100 + len(waves)))
+
+
+def test_without_trainings_the_best_of_the_search_wins_and_nothing_is_said_of_its_chance():
+    race, trained = raced([0.9], [0.9], trainings=0)
+    assert (trained, race.winner, race.seeds) == ([], 0, [])
+    (only,) = race.candidates
+    assert (only.values, only.expected, only.probability) == ([], None, None)
 
 
 def test_a_loss_is_won_by_the_smallest():

@@ -10,7 +10,10 @@ from hw2tune.errors import StudyFolderError
 from hw2tune.records.overview import read_overview
 from hw2tune.records.replicates import ReplicatesFolder, read_race, write_current
 from hw2tune.replication.race import candidates
+from hw2tune.replication.rounds import SeedCount
 from hw2tune.replication.studies import before, chosen_folders
+from hw2tune.study.file import dump_study
+from tests.replication.scripted import Scripted
 from tests.report.fake_study import write_fake_study
 
 
@@ -21,6 +24,47 @@ def test_the_best_trials_race_whether_or_not_they_were_stopped(tmp_path):
     assert [row.value for row in candidates(overview, 100)] == valued[: math.ceil(len(valued) / 3)]
     stopped = replace(overview, rows=[replace(row, state="pruned") for row in overview.rows])
     assert [row.number for row in candidates(stopped, 2)] == [row.number for row in candidates(overview, 2)]
+
+
+@pytest.mark.parametrize(("budget", "trainings", "finalists"), [(11, 0, 1), (12, 2, 2), (24, 4, 4), (60, 10, 6)])
+def test_a_race_within_a_budget_has_no_more_finalists_than_trainings(tmp_path, budget, trainings, finalists):
+    overview = read_overview(write_fake_study(tmp_path, trials=30, seeds=0, budget=budget))
+    assert overview.study.race_trainings == trainings
+    assert len(candidates(overview, 6)) == finalists
+    assert len(candidates(overview, 6, within_budget=False)) == 6
+
+
+@pytest.mark.parametrize(("budget", "trainings"), [(None, 12), (11, 0), (12, 2), (24, 4)])
+def test_a_budget_covers_the_race_of_the_search(tmp_path, monkeypatch, budget, trainings):
+    run = scripted(tmp_path, monkeypatch, budget)
+    run.run(SeedCount(1), race=6)
+    raced = [label for label in run.trained if label.startswith("race")]
+    assert len(raced) == trainings
+    assert {int(label.split()[-1]) for label in raced} <= set(range(1001, 1013))
+    assert run.seeds("tuned") == [1]
+
+
+def test_a_race_is_not_run_again_with_what_a_budget_has_for_it(tmp_path, monkeypatch):
+    """Also one of a version in which no budget was for the race: its winner stays."""
+    run = scripted(tmp_path, monkeypatch, None)
+    run.run(SeedCount(1), race=6)
+    before, trained = read_race(run.place), len(run.trained)
+    study = read_overview(run.folder).study.model_copy(update={"budget": 12})
+    run.folder.study_file.write_text(dump_study(study))
+    run.run(SeedCount(1), race=6)
+    assert (read_race(run.place), len(run.trained)) == (before, trained)
+    again = scripted(tmp_path / "two", monkeypatch, 12)
+    again.kill_after = 3  # both of the race, and a replicate
+    with pytest.raises(KeyboardInterrupt):
+        again.run(SeedCount(1), race=6)
+    again.kill_after = None
+    again.run(SeedCount(1), race=6)
+    assert sum(label.startswith("race") for label in again.trained) == 2
+
+
+def scripted(root, monkeypatch, budget):
+    root.mkdir(exist_ok=True)
+    return Scripted(write_fake_study(root, trials=30, seeds=0, budget=budget), lambda variant, seed: 0.9, monkeypatch)
 
 
 def test_a_study_without_a_value_is_refused_with_what_to_do(tmp_path):

@@ -1,5 +1,6 @@
 """A budget in epochs: as many trials as fit, each with its epochs reserved, references to their end."""
 
+import pytest
 from optuna.trial import TrialState
 
 from hw2tune.records.overview import read_overview
@@ -19,6 +20,30 @@ def test_without_a_number_of_trials_there_may_be_as_many_as_fit():
     assert parse_study(*find_study("quickstart"), overrides={"budget": 3}).trials == 15
     assert parse_study(*find_study("quickstart"), overrides={"budget": 3, "trials": 4}).trials == 4
     assert parse_study(dump_study(parse_study(*find_study("quickstart"), overrides={"budget": 3})), "x").trials == 15
+
+
+@pytest.mark.parametrize(
+    ("budget", "race"), [(None, None), (1, 0), (6, 0), (11, 0), (12, 2), (17, 2), (18, 3), (24, 4), (32, 5)]
+)
+def test_the_last_sixth_of_a_budget_is_for_the_race_unless_it_would_be_a_single_training(budget, race):
+    study = parse_study(*find_study("quickstart"), overrides={"budget": budget})
+    assert study.race_trainings == race
+    assert study.budget_epochs == (None if budget is None else 5 * (budget - race))
+
+
+def test_the_search_turns_to_its_race_where_its_part_of_the_budget_is_spent(tmp_path):
+    one = driver(tmp_path, budget=12)
+    one.folder.study_file.write_text(dump_study(one.study))
+    for name in ("baseline", "l2", *"abcdefgh"):
+        assert read_overview(one.folder).turn == ""
+        one.next(name)
+        one.run(name, [0.5] * 5)
+    assert one.next("i") == Done()
+    assert read_overview(one.folder).turn == (
+        "the search turned to its race after 50 epochs: the last 2 trainings of a budget of 12 are for it, where "
+        "second seeds of the best trials are worth no less than new ones"
+    )
+    assert read_overview(one.folder).as_json()["race_trainings"] == 2
 
 
 def test_a_trial_begins_only_where_its_epochs_are_left_behind_those_of_the_others(tmp_path):

@@ -145,11 +145,18 @@ def test_with_a_budget_epochs_are_counted_and_not_trials():
     for listener in (lines, display):
         listener(begun)
         listener(TrialFinished(row=row(2, 0.91)))
-    assert "30 epochs, in trials of at most 5 epochs" in text(shown)
+    assert "30 epochs, in trials of at most 5 epochs" in text(shown) and "for the race" not in text(shown)
     assert text(shown).splitlines()[-1].startswith("15/30 #2: complete, 91.00 %")
     display.board.started -= 60
     picture.print(display.board)
     assert "15/30 epochs, best 91.00 % (#2)" in text(picture)
+
+
+def test_the_plan_of_a_budget_says_what_is_for_the_race():
+    shown = console(200)
+    Lines(shown)(plan([], {}, parse_study(*find_study("mnist"), overrides={"budget": 12})))
+    assert "50 epochs, in trials of at most 5 epochs" in text(shown)
+    assert "seed 0; 2 trainings more for the race" in text(shown)
 
 
 def test_replicating_says_what_was_there_already():

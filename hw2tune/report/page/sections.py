@@ -81,6 +81,7 @@ def search_blocks(results: StudyResults) -> list[Block]:
         f"The search {study.direction}d {study.objective_spec.label} with the sampler {study.sampler.name} and the "
         f"pruner {study.pruner.name}: {finished} ({outcome})."
     )
+    text += f" {overview.turn[0].upper()}{overview.turn[1:]}." if overview.turn else ""
     chosen = [results.race_sentence, *([results.optimism.sentence] if results.optimism else [])]
     paragraphs = [text, " ".join(chosen)]
     tables = [*_race(results), _trials(results), *stopping_blocks(results)]
@@ -89,7 +90,7 @@ def search_blocks(results: StudyResults) -> list[Block]:
 
 def _race(results: StudyResults) -> list[Table]:
     race, table = results.data.race, results.tables["race"]
-    if race is None or table.empty:
+    if race is None or not race.seeds or table.empty:
         return []
     chances = all(candidate.probability is not None for candidate in race.candidates)
     rows = []

@@ -131,8 +131,9 @@ def _search(results: StudyResults) -> Iterator[str]:
         rf"{tex(study.objective_spec.label)}, and ran in Ray Tune~\cite{{liaw2018tune}}."
     )
     states = listed([f"{n} {state}" for state, n in Counter(row.state for row in rows).items()])
-    extent = f"On a budget of {counted(study.budget_epochs, 'epoch')}" if study.budget_epochs else "In all"
-    extent += " for each search" if study.arms and study.budget_epochs else ""
+    extent = f"On a budget of {counted(study.budget * study.max_epochs, 'epoch')}" if study.budget else "In all"
+    extent += " for each search" if study.arms and study.budget else ""
+    extent += f", {study.race_trainings * study.max_epochs} of them for its race" if study.race_trainings else ""
     epochs = counted(sum(row.epochs for row in rows), "epoch")
     yield f"{extent}, {counted(len(rows), 'trial')} ({tex(states)}) had {epochs}."
     if study.arms:
@@ -165,6 +166,9 @@ def _race(results: StudyResults) -> Iterator[str]:
     if race is None:
         if data.overview.searches:
             yield tex(selection(results).text)
+        return
+    if not race.seeds:
+        yield tex(results.race_sentence)
         return
     trainings = sum(len(candidate.values) for candidate in race.candidates)
     means = all(candidate.probability is not None for candidate in race.candidates)
