@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import heapq
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
+from itertools import count
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -80,12 +81,18 @@ def search(
     if contestant.resuming is not None:
         assert isinstance(place, Pool)
         return resumed(place, contestant.resuming(place, seed), rng, budget=epochs, workers=workers)
-    budget = epochs // place.task.study.max_epochs if landed else None
-    study = place.task.study.model_copy(update={"trials": place.trials, "seed": seed, "budget": budget})
+    study = place.task.study.model_copy(update={"trials": place.trials, "seed": seed})
+    if landed:
+        study = next(one for one in _budgets(study, epochs) if one.budget_epochs == epochs)
     with tempfile.TemporaryDirectory(dir=MEMORY if Path(MEMORY).is_dir() else None) as root:
         folder = StudyFolder(Path(root) / "study")
         folder.root.mkdir()
         return search_in(folder, study, place, contestant, rng, seed=seed, epochs=epochs, workers=workers)
+
+
+def _budgets(study: Study, epochs: int) -> Iterator[Study]:
+    """The study with budgets of so many epochs and more: a part of one may be for the race."""
+    return (study.model_copy(update={"budget": whole}) for whole in count(epochs // study.max_epochs))
 
 
 def search_in(
