@@ -2,13 +2,15 @@
 
 Searches of one worker are replayed on two worlds with schedules: the tuning half of `digits-schedules`, and invented
 curves on the space and rungs of `studies/cifar10-plus.toml`, whose gain comes as the rate falls (one_cycle 3 points,
-cosine 2). A rule's searches are paired by seed with those of the same sampler under the rule before it. A search
-returns its best validation value; it is scored by seeds that it has not seen, or by the invented truth.
+cosine 2). A rule's searches are paired by seed with those of the same sampler under the first rule; with `--told`, a
+sampler's with those of the mixture under the shipped rule. A search returns its best validation value; it is scored by
+seeds that it has not seen, or by the invented truth.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -58,6 +60,9 @@ class Rule(Protocol):
     """Whether a trial is stopped behind the epoch that it has just ended; `others` were trained before it."""
 
     def __call__(self, study: Study, one: Trained, others: Sequence[Trained]) -> bool: ...
+
+
+Ends = Rule  # the same for the end of a trial that then is complete
 
 
 def to_the_end(study: Study, one: Trained, others: Sequence[Trained]) -> bool:
@@ -130,6 +135,7 @@ def _stored(study: Study, number: int, one: Trained) -> SimpleNamespace:
     )  # fmt: skip
 
 
+SHIPPED = "rising rates apart (shipped)"
 RULES: dict[str, Rule] = {
     "all trials, as before": Halving(),
     "to the end": to_the_end,
@@ -137,7 +143,7 @@ RULES: dict[str, Rule] = {
     "within schedule, else all": Halving(within=("schedule",), else_all=True),
     "after warm-up": Halving(after_warmup=True),
     "within schedule, after warm-up": Halving(within=("schedule",), after_warmup=True),
-    "rising rates apart (shipped)": shipped,
+    SHIPPED: shipped,
 }
 
 
@@ -312,7 +318,7 @@ class Replayed:
         return [one for one in self.trained if not one.label]
 
 
-def replay(world: World, rule: Rule, draw: Draw, seed: int) -> Replayed:
+def replay(world: World, rule: Rule, draw: Draw, seed: int, *, ends_at: Ends = to_the_end) -> Replayed:
     """One search, its references first. The epoch in which a trial diverges is spent as well."""
     study, found, spent = world.study, Replayed(), 0
     ends = [budget * study.max_epochs for budget in BUDGETS]
@@ -328,9 +334,10 @@ def replay(world: World, rule: Rule, draw: Draw, seed: int) -> Replayed:
             one.values += [] if value is None else [value]
             if spent in ends:
                 found.returns(world)
-            one.complete = len(one.values) == study.max_epochs
-            stopped = not one.label and not one.complete and not one.diverged and rule(study, one, others)
-            if one.diverged or stopped or spent == ends[-1]:
+            if one.diverged:
+                break
+            one.complete = len(one.values) == study.max_epochs or (not one.label and ends_at(study, one, others))
+            if one.complete or spent == ends[-1] or (not one.label and rule(study, one, others)):
                 break
     return found
 
@@ -358,22 +365,23 @@ def main() -> None:
     parser.add_argument("--world", choices=["digits-schedules", "invented"], default="digits-schedules")
     parser.add_argument("--rows", default="tuning", help="parts of the table, see benchmarks/replay/rows.py")
     parser.add_argument("--seeds", type=int, default=60)
-    parser.add_argument("--samplers", nargs="*", choices=list(SAMPLERS), default=["random", "mixture"])
-    parser.add_argument("--rules", nargs="*", choices=list(RULES), default=list(RULES))
+    parser.add_argument("--told", action="store_true", help="what the mixture is told of early values")
     options = parser.parse_args()
+    samplers = [name for name in SAMPLERS if name.startswith("mixture") == options.told or name == "mixture"]
+    rules = [SHIPPED] if options.told else list(RULES)
     invented = options.world == "invented"
     world: World = Invented() if invented else Measured(options.world, options.rows)
-    lines = []
-    for sampler in options.samplers:
-        searches = {
-            name: [replay(world, RULES[name], SAMPLERS[sampler](world.study, s), s) for s in range(options.seeds)]
-            for name in options.rules
-        }
-        first = searches[options.rules[0]]
-        lines += [{"sampler": sampler, "rule": name, **line(world, some, first)} for name, some in searches.items()]
-        print_table(lines)
+    lines: list[dict[str, Any]] = []
+    first: list[Replayed] = []
+    for sampler, name in itertools.product(samplers, rules):
+        some = [replay(world, RULES[name], SAMPLERS[sampler](world.study, seed), seed) for seed in range(options.seeds)]
+        first = some if not lines or (name == rules[0] and not options.told) else first
+        lines.append({"sampler": sampler, "rule": name, **line(world, some, first)})
+        print(lines[-1], flush=True)
+    print_table(lines)
     where = "invented" if invented else f"{options.world}-{options.rows}"
-    write_results(f"rungs-{where}", {"seeds": options.seeds, "schedules": SCHEDULES, "lines": lines})
+    content = {"seeds": options.seeds, "schedules": SCHEDULES, "lines": lines}
+    write_results(f"rungs-{where}{'-told' if options.told else ''}", content)
 
 
 if __name__ == "__main__":
