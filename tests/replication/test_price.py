@@ -116,8 +116,8 @@ def test_winners_of_several_searches_of_arms_are_priced_on_a_seed_of_each_search
     study = parse_study(*find_study("mnist-l2"))
     plan = replace(plan_of(write_fake_study(tmp_path, seeds=0)), study=study, folder=str(tmp_path / "mnist-l2"))
     (row,) = with_replicates(COST, plan, SeedCount.of(study, None, None, study.searches)).replicates.each
-    # two arms of seven searches: a race of six finalists each, and the variants of the claims on a seed of each search
-    assert (row.seeds, row.trainings) == (7, 2 * 7 * 12 + 7 * len(study.variants))
+    # two arms of seven searches: a race on two of the 14 trainings of each, and the claims' variants on a seed of each
+    assert (row.seeds, row.trainings) == (7, 2 * 7 * 2 + 7 * len(study.variants))
     known = SHIPPED[study.model, study.dataset]  # of seeds, to which searches add
     assert row.smallest == pytest.approx(smallest_difference(7, known.sd, 0.05, fixed=True, images=known.images))
 
