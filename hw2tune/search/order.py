@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from optuna.trial import FrozenTrial, TrialState
 
 ENDED_IN = "ended_in_epoch"  # user attribute of a trial that failed: the epoch whose end was its own
+RESERVED = "epochs_reserved"  # user attribute of a trial: up to this one the budget has epochs for it
 DROPPED = "dropped_epochs"  # user attribute of the study: epochs that were trained behind a stop
 
 Moment = tuple[int, int]  # the virtual time at which an epoch of a trial ends, and the trial's number

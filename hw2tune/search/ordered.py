@@ -14,7 +14,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from optuna.trial import TrialState
+import optuna
+from optuna.trial import FrozenTrial, TrialState
 
 from hw2tune.records.trials.epochs import read_epochs
 from hw2tune.records.trials.rows import REASON, STATE
@@ -32,7 +33,7 @@ from hw2tune.search.driver import (
     Wait,
 )
 from hw2tune.search.failures import COMMON, Failure
-from hw2tune.search.order import ENDED_IN, Clock, Moment, decided_epochs
+from hw2tune.search.order import ENDED_IN, RESERVED, Clock, Moment, decided_epochs
 
 
 @dataclass
@@ -158,6 +159,27 @@ class OrderedDriver(StudyDriver):
             self.policy.proven = True
         elif len(states) < COMMON:
             self.policy.first = [Failure(state=DIVERGED, reason=one.user_attrs[REASON]) for one in finished]
+
+    def _reserve(self, trial: optuna.Trial | FrozenTrial, epoch: int = 0) -> None:
+        """Reserve epochs of the budget, after a kill those that the trial had: computed anew they would differ."""
+        super()._reserve(trial, epoch)
+        if self.landing is not None and isinstance(trial, FrozenTrial) and RESERVED in trial.user_attrs:
+            self.landing.shares[trial.number].limit = trial.user_attrs[RESERVED]
+        elif isinstance(trial, optuna.Trial):
+            self._note_reserved(trial)
+
+    def _note_reserved(self, trial: optuna.Trial) -> None:
+        if self.landing is not None and trial.number in self.landing.shares:
+            limit = self.landing.shares[trial.number].limit
+            if trial.user_attrs.get(RESERVED) != limit:
+                trial.set_user_attr(RESERVED, limit)
+
+    def _decide(self, live: LiveTrial, epoch: int, *, ask: bool = True) -> Decision:
+        """Decide about a trial after an epoch, and keep what it has of the budget."""
+        decision = super()._decide(live, epoch, ask=ask)
+        if decision is Decision.CONTINUE:
+            self._note_reserved(live.trial)
+        return decision
 
     def _give(self, assignment: Assignment) -> None:
         number = assignment.trial
