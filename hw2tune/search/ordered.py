@@ -151,7 +151,8 @@ class OrderedDriver(StudyDriver):
         while self.interrupted:
             self._give(self._begin())
         if last is not None and last.number in self.live and decided_epochs(last) == (epoch := last.last_step or 0):
-            self._follow(last.number, self._decide(self.live[last.number], epoch))
+            stopped = ENDED_IN in last.user_attrs  # for want of a value
+            self._follow(last.number, Decision.STOP if stopped else self._decide(self.live[last.number], epoch))
 
     def _remember_failures(self, finished: Sequence[Any]) -> None:
         states = [one.user_attrs.get(STATE) for one in finished]
@@ -162,6 +163,8 @@ class OrderedDriver(StudyDriver):
 
     def _reserve(self, trial: optuna.Trial | FrozenTrial, epoch: int = 0) -> None:
         """Reserve epochs of the budget, after a kill those that the trial had: computed anew they would differ."""
+        if ENDED_IN in trial.user_attrs:  # its epochs were given back when it failed
+            return
         super()._reserve(trial, epoch)
         if self.landing is not None and isinstance(trial, FrozenTrial) and RESERVED in trial.user_attrs:
             self.landing.shares[trial.number].limit = trial.user_attrs[RESERVED]
@@ -176,6 +179,8 @@ class OrderedDriver(StudyDriver):
 
     def _decide(self, live: LiveTrial, epoch: int, *, ask: bool = True) -> Decision:
         """Decide about a trial after an epoch, and keep what it has of the budget."""
+        if self.landing is not None and live.trial.number not in self.landing.shares:
+            super()._reserve(live.trial, epoch)
         decision = super()._decide(live, epoch, ask=ask)
         if decision is Decision.CONTINUE:
             self._note_reserved(live.trial)
