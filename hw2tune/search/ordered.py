@@ -33,7 +33,7 @@ from hw2tune.search.driver import (
     Wait,
 )
 from hw2tune.search.failures import COMMON, Failure
-from hw2tune.search.order import ENDED_IN, RESERVED, Clock, Moment, decided_epochs
+from hw2tune.search.order import ENDED_IN, RESERVED, STARTED, Clock, Moment, decided_epochs
 
 
 @dataclass
@@ -149,7 +149,9 @@ class OrderedDriver(StudyDriver):
         self._remember_failures(finished)
         last = self.clock.last(self.recorder.trials())
         while self.interrupted:
-            self._give(self._begin())
+            assignment = self._begin()
+            self._give(assignment)
+            self._note_start(assignment.trial)
         if last is not None and last.number in self.live and decided_epochs(last) == (epoch := last.last_step or 0):
             stopped = ENDED_IN in last.user_attrs  # for want of a value
             self._follow(last.number, Decision.STOP if stopped else self._decide(self.live[last.number], epoch))
@@ -199,14 +201,21 @@ class OrderedDriver(StudyDriver):
         self.recorder.optuna_study.sampler = build_sampler(self.study, self.begun)
         assignment = self._begin()
         self.clock.begin(assignment.trial)
+        self._note_start(assignment.trial)
         self._give(assignment)
         return True
+
+    def _note_start(self, number: int) -> None:
+        trial = self.live[number].trial
+        if STARTED not in trial.user_attrs:
+            trial.set_user_attr(STARTED, self.clock.starts[number])
 
     def _decided(self, number: int) -> bool:
         """Decide on the next epoch of a trial, or on its failure there; return False if it is not known yet."""
         one, live = self.ahead[number], self.live[number]
         epoch = one.epochs + 1
         if epoch in one.results:
+            self.clock.decide(number, epoch)
             one.epochs, result = epoch, one.results.pop(epoch)
             if result is None:
                 history = read_epochs(self.recorder.folder.trial(number))
@@ -215,6 +224,7 @@ class OrderedDriver(StudyDriver):
             else:
                 self._follow(number, super().epoch(number, result))
         elif one.failure is not None:
+            self.clock.decide(number, epoch)
             self._end_trial(number, one.failure, epoch)
         else:
             return False
