@@ -25,6 +25,7 @@ class Failure:
     traceback: str = ""
     transient: bool = False  # of the machine or the moment and not of the trial: another attempt may well succeed
     machine: str = ""  # its address
+    ended_in: int | None = None  # in virtual order, the epoch whose end was that of the trial
     worker_died: bool = False  # and could not say so itself
 
     @property

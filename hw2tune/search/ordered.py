@@ -153,8 +153,7 @@ class OrderedDriver(StudyDriver):
             self._give(assignment)
             self._note_start(assignment.trial)
         if last is not None and last.number in self.live and decided_epochs(last) == (epoch := last.last_step or 0):
-            stopped = ENDED_IN in last.user_attrs  # for want of a value
-            self._follow(last.number, Decision.STOP if stopped else self._decide(self.live[last.number], epoch))
+            self._follow(last.number, self._decide(self.live[last.number], epoch))
 
     def _remember_failures(self, finished: Sequence[Any]) -> None:
         states = [one.user_attrs.get(STATE) for one in finished]
@@ -242,6 +241,7 @@ class OrderedDriver(StudyDriver):
         if (failure := failure or self.recorder.without_value(live.trial)) is None:
             self._succeeded(live, "")
         else:
-            live.trial.set_user_attr(ENDED_IN, epoch)
-            self._failed(live.trial, failure)
+            self._failed(live.trial, replace(failure, ended_in=epoch))
+            if any(trial.number == number for trial, _ in self.deferred):
+                live.trial.set_user_attr(ENDED_IN, epoch)
         self.clock.end(number, epoch)

@@ -30,7 +30,7 @@ from hw2tune.records.trials.storage import in_one_write
 from hw2tune.search.algorithms import told_as_users
 from hw2tune.search.design import UnitPoint, coordinates
 from hw2tune.search.failures import Failure
-from hw2tune.search.order import DROPPED
+from hw2tune.search.order import DROPPED, ENDED_IN
 from hw2tune.search.view import View, as_stored, read_observations
 from hw2tune.study.hyperparameters import Identity, Value, identity
 from hw2tune.study.objectives import PARAMETERS, SECONDS, best_epoch, never_finite, sign_of
@@ -242,8 +242,8 @@ class Recorder:
             return None
         return Failure(state=DIVERGED, reason=never_finite(self.study.objective, values))
 
-    def close_trial(self, trial: optuna.Trial, state: TrialState) -> None:
-        """Tell Optuna how a trial ended, its value being the best over its epochs."""
+    def close_trial(self, trial: optuna.Trial, state: TrialState, attributes: Mapping[str, Any] | None = None) -> None:
+        """Tell Optuna how a trial ended, its value being the best over its epochs; `attributes` in the same write."""
         (values, best), folder = self._values(trial), self.folder.trial(trial.number)
         if best is not None and best == max(values):
             keep_last(folder)
@@ -251,17 +251,17 @@ class Recorder:
         records = read_epochs(folder)
         parameters = records[-1].get(PARAMETERS) if records else None  # that the network trains
         with in_one_write(trial):
-            trial.set_user_attr(SECONDS, float(sum(record["epoch_seconds"] for record in records)))
-            if parameters is not None:
-                trial.set_user_attr(PARAMETERS, parameters)
+            seconds = float(sum(record["epoch_seconds"] for record in records))
+            for name, known in {**(attributes or {}), SECONDS: seconds, PARAMETERS: parameters}.items():
+                if known is not None:
+                    trial.set_user_attr(name, known)
             self.optuna_study.tell(trial.number, value, state=state)
         self.tell(TrialFinished(row=trial_rows(self.study, [self._stored(trial)], alive=True)[0]))
 
     def close_failed(self, trial: optuna.Trial, failure: Failure) -> None:
         """End a trial that could not go on."""
-        trial.set_user_attr(STATE, failure.state)
-        trial.set_user_attr(REASON, failure.reason)
-        self.close_trial(trial, TrialState.FAIL)
+        attributes = {ENDED_IN: failure.ended_in, STATE: failure.state, REASON: failure.reason}
+        self.close_trial(trial, TrialState.FAIL, attributes)
 
     def _stored(self, trial: optuna.Trial) -> FrozenTrial:
         return self.trials()[trial.number]
