@@ -195,7 +195,8 @@ class OrderedDriver(StudyDriver):
     def _opened(self, moment: Moment | None) -> bool:
         """Open a trial if a slot is free before that moment and the study has one left."""
         free = self.clock.free
-        if not free or (moment is not None and moment[0] <= free[0]) or not self._may_open:
+        unknown = any(number in self.clock.ended for number in self.live)  # a failure from before a kill
+        if not free or unknown or (moment is not None and moment[0] <= free[0]) or not self._may_open:
             return False
         self.recorder.optuna_study.sampler = build_sampler(self.study, self.begun)
         assignment = self._begin()

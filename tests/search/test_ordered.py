@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 from optuna.trial import TrialState
 
@@ -254,6 +254,14 @@ def cases(draw: st.DrawFn) -> Case:
     case=cases(), workers=st.integers(1, 6), chance=st.integers(0, 2**32),
     kills=st.lists(st.integers(0, 120), max_size=4), lost=st.sampled_from([0.0, 0.0, 0.1]),
 )  # fmt: skip
+@example(  # killed between an epoch and its decision, of a trial that began after its slot was free
+    case=Case(pruner="median", space="condition", slots=5, seed=52, trials=18, max_epochs=6, budget=3, patience=1,
+              reference=False), workers=5, chance=0, kills=[164], lost=0.0,
+)  # fmt: skip
+@example(  # killed between two failures of which the first has shown that the second is its trial's own
+    case=Case(sampler="random", pruner="none", space="few", slots=5, seed=7, trials=9, max_epochs=3, budget=2,
+              reference=False, failing=0.8), workers=3, chance=136, kills=[94], lost=0.0,
+)  # fmt: skip
 def test_a_study_in_virtual_order_is_the_same_whatever_ends_first_and_whenever_it_is_killed(
     case, workers, chance, kills, lost
 ):
@@ -264,6 +272,21 @@ def test_a_study_in_virtual_order_is_the_same_whatever_ends_first_and_whenever_i
             kills, wild.lost = [], 0.0  # a run that was killed after it ended may go on
         wild.to_its_end(kills)
         assert wild.records == calm.records
+
+
+@pytest.mark.parametrize("writes", range(8))
+def test_a_trial_has_failed_or_runs_wherever_its_end_is_killed(writes, tmp_path):
+    run = Run(Case(reference=False), tmp_path)
+    recorder = run.driver().recorder
+    trial = recorder.open_trial()
+    failure = Failure(state="diverged", reason="diverged in epoch 1: loss nan")
+    try:
+        with killed_after(writes):
+            recorder.close_failed(trial, failure)
+    except Killed:
+        pass
+    (stored,) = read_trials(run.folder)
+    assert (stored.state == TrialState.FAIL) == ("state" in stored.user_attrs) == ("reason" in stored.user_attrs)
 
 
 @pytest.mark.parametrize(("kind", "same"), [(OrderedDriver, True), (StudyDriver, False)])
