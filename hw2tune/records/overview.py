@@ -114,9 +114,14 @@ class Overview:
 
     @property
     def turn(self) -> str:
-        """When and why the search turned to its race; empty while it runs, or if its budget has none."""
+        """When and why the search turned to its race; empty while it runs, or if its budget has none.
+
+        A search of an earlier version spent all of its budget, and had its race on top of it.
+        """
         study = self.study
-        if not study.race_trainings or not self.is_complete:
+        kept = max(study.budget_epochs or 0, study.references_possible * study.max_epochs)
+        spent = (sum(row.epochs_spent for row in one.rows) for one in self.searches or (self,))
+        if not (study.race_trainings and self.is_complete and max(spent) <= kept):
             return ""
         turned = "each search turned" if self.searches else "the search turned"
         after = "" if self.searches else f" after {self.done} epochs"

@@ -133,7 +133,8 @@ def _search(results: StudyResults) -> Iterator[str]:
     states = listed([f"{n} {state}" for state, n in Counter(row.state for row in rows).items()])
     extent = f"On a budget of {counted(study.budget * study.max_epochs, 'epoch')}" if study.budget else "In all"
     extent += " for each search" if study.arms and study.budget else ""
-    extent += f", {study.race_trainings * study.max_epochs} of them for its race" if study.race_trainings else ""
+    race = study.race_trainings if overview.turn else None
+    extent += f", {race * study.max_epochs} of them for its race" if race else ""
     epochs = counted(sum(row.epochs for row in rows), "epoch")
     yield f"{extent}, {counted(len(rows), 'trial')} ({tex(states)}) had {epochs}."
     if study.arms:
@@ -144,7 +145,8 @@ def _search(results: StudyResults) -> Iterator[str]:
 
 
 def _stopping(results: StudyResults) -> Iterator[str]:
-    pruner = results.data.overview.study.pruner
+    study = results.data.overview.study
+    pruner = study.pruner
     if pruner.name == "none":
         yield "Every trial was trained to its last epoch."
         return
@@ -157,6 +159,8 @@ def _stopping(results: StudyResults) -> Iterator[str]:
         f"Trials were stopped early by {rule}, from epoch {pruner.min_epochs} on"
         f"{f', with reduction factor {pruner.reduction_factor}' if factor else ''}; references were not."
     )
+    if pruner.name == "halving" and {"schedule", "warmup"} & {*study.space}:
+        yield "Trials whose learning rate still rose were compared with each other alone."
     if pruner.patience:
         yield f"A trial also ended after {counted(pruner.patience, 'epoch')} without a new best value."
 

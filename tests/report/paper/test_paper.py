@@ -167,6 +167,19 @@ def test_methods_say_what_the_records_say_and_cite_what_the_bibliography_has(qui
     assert "Neither the search nor the race used these seeds." not in text  # the invented race had some of them
 
 
+def test_methods_say_which_trials_a_rung_compares_where_the_space_has_rates_that_rise(quickstart):
+    sentence = "Trials whose learning rate still rose were compared with each other alone."
+    assert sentence not in methods_tex([quickstart])
+    data, overview = quickstart.data, quickstart.data.overview
+    study = overview.study.model_copy(
+        update={
+            "space": {**overview.study.space, "schedule": parse_study(*find_study("cifar10-plus")).space["schedule"]}
+        }
+    )
+    rising = replace(quickstart, data=replace(data, overview=replace(overview, study=study)))
+    assert sentence in methods_tex([rising])
+
+
 def test_a_study_without_replicates_gives_what_there_is_and_says_so(tmp_path):
     write_fake_study(tmp_path / "ray_results", trials=2, seeds=0)
     told = hw2tune("paper", "quickstart", "--to", "paper", cwd=tmp_path)
