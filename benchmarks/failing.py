@@ -1,7 +1,8 @@
 """Trials that a search spends where training fails: `OMP_NUM_THREADS=1 uv run python -m benchmarks.failing`.
 
 Accuracies are invented and nothing is trained: beyond an edge a trial fails, and the best is close to the edge. Each
-search has 60 trials, one at a time unless `--workers` says more, through hw2tune's own driver. Ten minutes on one core.
+search has 60 trials, one at a time unless `--workers` says more, through hw2tune's own driver. A draw of `tpe` is
+repeated with the probability that it fails; in its rival a failure is the worst value and no more. Minutes on one core.
 """
 
 from __future__ import annotations
@@ -13,17 +14,15 @@ from typing import Any
 
 import numpy as np
 import optuna
-from optuna import pruners
 from optuna.samplers import BaseSampler
 from scipy import stats
 
+from benchmarks.replay.contestants import shipped
 from benchmarks.replay.searches import Contestant, search
 from benchmarks.results import print_table, write_results
 from benchmarks.search_tasks import Task
-from hw2tune.search.algorithms import build_sampler
-from hw2tune.search.guided import GuidedSampler
 from hw2tune.study.hyperparameters import Value
-from hw2tune.study.schema import Study
+from hw2tune.study.schema import Sampler, Study
 
 TRIALS, LATE = 60, 30  # of a search; those after the first LATE are counted
 FIRST = 100  # seed; the spread of the coefficients in hw2tune/search/risk.py was chosen on seeds below
@@ -102,40 +101,21 @@ class Edged:
         return 1.0
 
 
-class Unaware(GuidedSampler):
-    """`guided` without the probability of failing: a failure is the worst value and no more."""
-
-    def _risk(self, trials: Any) -> None:
-        return None
+def unaware(study: Study, seed: int) -> Any:
+    """TPE of a study that does not name it: a failure is the worst value and no more."""
+    return shipped(study.model_copy(update={"sampler": Sampler(name="tpe")}), seed)
 
 
-def _shipped(name: str, **arguments: Any) -> Contestant:
-    """A sampler by its name in study files."""
-
-    def build(study: Study, seed: int) -> Any:
-        sampler = study.sampler.model_copy(update={"name": name, "arguments": arguments})
-        return build_sampler(study.model_copy(update={"sampler": sampler}), 0), pruners.NopPruner()
-
-    return Contestant(build=build)
-
-
-def _unaware(**arguments: Any) -> Contestant:
-    return Contestant(build=lambda study, seed: (Unaware(study, seed=seed, **arguments), pruners.NopPruner()))
-
-
-MIXTURE = {"startup": 100_000}  # without a model
+UNAWARE = "tpe, worst value only"
 CONTESTANTS = {
-    "random": _shipped("random"),
-    "tpe": _shipped("tpe"),
-    "guided, worst value alone": _unaware(),
-    "guided": _shipped("guided"),
-    "mixture, worst value alone": _unaware(**MIXTURE),
-    "mixture": _shipped("guided", **MIXTURE),
+    "random": Contestant(build=shipped),
+    UNAWARE: Contestant(build=unaware),
+    "tpe": Contestant(sampler="tpe", build=shipped),
 }
 
 
 def run(edge: str, contestant: str, seed: int, workers: int = 1) -> tuple[float, float]:
-    """Return, of one search, the share of its later trials that fail, and the best value of all."""
+    """Return, of one search, the fraction of its later trials that fail, and the best value of all."""
     world = Edged(EDGES[edge])
     search(world, CONTESTANTS[contestant], seed=seed, epochs=TRIALS, workers=workers)
     late = world.reached[LATE:]
@@ -143,14 +123,14 @@ def run(edge: str, contestant: str, seed: int, workers: int = 1) -> tuple[float,
 
 
 def summary(runs: dict[str, list[tuple[float, float]]], contestant: str) -> dict[str, Any]:
-    """Return a contestant's line: share that fails, best, and how far its best is from tpe's, paired by seed."""
+    """Return a contestant's line: fraction that fails, best, and its best minus `UNAWARE`'s, paired by seed."""
     failed, best = np.array(runs[contestant]).T
-    ahead = best - np.array(runs["tpe"])[:, 1]
+    ahead = best - np.array(runs[UNAWARE])[:, 1]
     half = stats.t.ppf(0.975, len(ahead) - 1) * ahead.std(ddof=1) / len(ahead) ** 0.5
     return {
         "trials 31-60 that fail": f"{failed.mean():.0%}", "worst seed": f"{failed.max():.0%}",
-        "best": f"{best.mean():.4f}", "minus tpe's": f"{ahead.mean():+.4f} ({ahead.mean() - half:+.4f} to "
-        f"{ahead.mean() + half:+.4f})",
+        "best": f"{best.mean():.4f}",
+        f"minus {UNAWARE}": f"{ahead.mean():+.4f} ({ahead.mean() - half:+.4f} to {ahead.mean() + half:+.4f})",
     }  # fmt: skip
 
 

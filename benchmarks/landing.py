@@ -24,7 +24,7 @@ from benchmarks.results import print_table, write_results
 from benchmarks.search_tasks import TASKS
 
 TABLES = {"mnist-5k": "all", "mnist-5k-cross-entropy": "all", "cifar10-5k": "all", "digits-schedules": "tuning"}
-COMPARED = (HEADLINE, "ours", "ours - model", "random")
+COMPARED = (HEADLINE, "ours", "random")
 WORKERS = (1, 8, 16, 64)
 
 Key = tuple[str, str, int, int, int]  # task, contestant, workers, trainings, seed

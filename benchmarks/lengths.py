@@ -27,7 +27,7 @@ from hw2tune.study.file import find_study, parse_study
 from hw2tune.study.schema import Study
 
 STUDIES = (("mnist-5k", 12, 10), ("mnist-5k", 50, 4), ("mnist-5k-cross-entropy", 50, 4), ("cifar10-5k", 50, 4))
-SAMPLERS = ("ours", "ours - model", HEADLINE)
+SAMPLERS = ("ours", HEADLINE)
 SLOTS, WHOLE = 2, 100  # trainings that no study exceeds
 RECORDED = Path("benchmarks") / "results"
 ENDED = ("mnist-l2", "cifar10-l2")  # studies of many searches

@@ -3,7 +3,7 @@
 Searches of one worker are replayed on two worlds with schedules: the tuning half of `digits-schedules`, and invented
 curves on the space and rungs of `studies/cifar10-plus.toml`, whose gain comes as the rate falls (one_cycle 3 points,
 cosine 2). A rule's searches are paired by seed with those of the same sampler under the first rule; with `--told`, a
-sampler's with those of the mixture under the shipped rule. A search returns its best validation value; it is scored by
+sampler's with those of `tpe` under the shipped rule. A search returns its best validation value; it is scored by
 seeds that it has not seen, or by the invented truth.
 """
 
@@ -19,9 +19,11 @@ from types import SimpleNamespace
 from typing import Any, Protocol
 
 import numpy as np
+import optuna
 from optuna.study import StudyDirection
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
+from benchmarks.replay.draws import drawn, told
 from benchmarks.replay.pool import Pool
 from benchmarks.replay.scoring import gain
 from benchmarks.replay.table import key_of, table_of
@@ -29,7 +31,6 @@ from benchmarks.results import print_table, write_results
 from hw2tune.records.trials.rows import LABEL, STATE
 from hw2tune.records.trials.states import DIVERGED
 from hw2tune.search.design import UnitPoint, coordinates
-from hw2tune.search.guided import GuidedSampler
 from hw2tune.search.halving import HalvingPruner
 from hw2tune.study.file import find_study, parse_study
 from hw2tune.study.hyperparameters import Hyperparameters, Value, rising_share
@@ -127,12 +128,15 @@ def shipped(study: Study, one: Trained, others: Sequence[Trained]) -> bool:
 def _stored(study: Study, number: int, one: Trained) -> SimpleNamespace:
     """A trial as the pruner reads it from Optuna's storage."""
     state = TrialState.COMPLETE if one.complete else TrialState.FAIL if one.diverged else TrialState.PRUNED
-    searched = {name: value for name, value in one.configuration.items() if name in study.space}
     return SimpleNamespace(
-        number=number, state=state, params=study.search_space.encode(searched), last_step=len(one.values),
+        number=number, state=state, params=study.search_space.encode(_searched(study, one)), last_step=len(one.values),
         intermediate_values=dict(enumerate(one.values, start=1)),
         user_attrs={LABEL: one.label} if one.label else {STATE: DIVERGED} if one.diverged else {},
     )  # fmt: skip
+
+
+def _searched(study: Study, one: Trained) -> dict[str, Value]:
+    return {name: value for name, value in one.configuration.items() if name in study.space}
 
 
 SHIPPED = "rising rates apart (shipped)"
@@ -241,21 +245,20 @@ def random_draws(study: Study, seed: int) -> Draw:
     )
 
 
-def mixture(told: Callable[[Sequence[Trained]], list[float]], study: Study, seed: int) -> Draw:
-    """Draws of the shipped sampler's mixture, which is told these values."""
-    sampler = GuidedSampler(study, seed=seed, startup=100_000)
+def tpe(study: Study, seed: int, values: Callable[[Sequence[Trained]], list[float]] | None = None) -> Draw:
+    """Draws of the shipped sampler, which is told of stopped trials as such, or of all as complete with `values`."""
+    seeded = study.model_copy(update={"seed": seed})
 
-    def draw(trained: Sequence[Trained]) -> Mapping[str, Value]:
-        seen: list[Any] = [_stored(study, number, one) for number, one in enumerate(trained)]
-        for one, value in zip(seen, told(trained), strict=True):
-            one.intermediate_values = {1: value}
-        return study.search_space.suggest(UnitPoint(sampler.propose(seen)))
+    def seen(one: Trained, value: float) -> FrozenTrial:
+        if values is None and not (one.complete or one.diverged):
+            return told(study, _searched(study, one), one.values, TrialState.PRUNED)
+        return told(study, _searched(study, one), [value], TrialState.COMPLETE)
 
-    return draw
+    return lambda trained: drawn(seeded, map(seen, trained, (values or best_values)(trained)))
 
 
 def best_values(trained: Sequence[Trained]) -> list[float]:
-    """The best value so far, as it is told today; of a trial that diverged the worst of all."""
+    """The best value so far; of a trial that diverged the worst of all."""
     worst = min((max(one.values) for one in trained if one.values and not one.diverged), default=0.0)
     return [worst if one.diverged or not one.values else max(one.values) for one in trained]
 
@@ -292,9 +295,10 @@ def levelled(trained: Sequence[Trained]) -> list[float]:
 
 SAMPLERS: dict[str, Callable[[Study, int], Draw]] = {
     "random": random_draws,
-    "mixture": lambda study, seed: mixture(best_values, study, seed),
-    "mixture, told ranks": lambda study, seed: mixture(ranks, study, seed),
-    "mixture, told values at the end": lambda study, seed: mixture(levelled, study, seed),
+    "tpe": tpe,
+    "tpe, told best values": lambda study, seed: tpe(study, seed, best_values),
+    "tpe, told ranks": lambda study, seed: tpe(study, seed, ranks),
+    "tpe, told values at the end": lambda study, seed: tpe(study, seed, levelled),
 }
 
 
@@ -365,9 +369,10 @@ def main() -> None:
     parser.add_argument("--world", choices=["digits-schedules", "invented"], default="digits-schedules")
     parser.add_argument("--rows", default="tuning", help="parts of the table, see benchmarks/replay/rows.py")
     parser.add_argument("--seeds", type=int, default=60)
-    parser.add_argument("--told", action="store_true", help="what the mixture is told of early values")
+    parser.add_argument("--told", action="store_true", help="what tpe is told of early values")
     options = parser.parse_args()
-    samplers = [name for name in SAMPLERS if name.startswith("mixture") == options.told or name == "mixture"]
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    samplers = [name for name in SAMPLERS if name.startswith("tpe") == options.told or name == "tpe"]
     rules = [SHIPPED] if options.told else list(RULES)
     invented = options.world == "invented"
     world: World = Invented() if invented else Measured(options.world, options.rows)

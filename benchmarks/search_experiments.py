@@ -1,7 +1,8 @@
-"""The registered experiments on the search: `python -m benchmarks.search_experiments --keep FILE`; see the page beside.
+"""What ships against what could take its place: `python -m benchmarks.search_experiments --keep FILE`.
 
-`benchmarks/search_experiments.md` was written before the first of them was run. Searches are kept in a file, so that
-the same command goes on where it ended; with `--tasks` and `--workers` they are run in pieces. Nothing is trained.
+The cells, endpoints and intervals of experiments A and C, which were written down before the first of them was run
+(`benchmarks/search_experiments.md`). Searches are kept in a file, so that the same command goes on where it ended; with
+`--tasks` and `--workers` they are run in pieces. Nothing is trained, except with `--live`.
 """
 
 from __future__ import annotations
@@ -24,13 +25,13 @@ from benchmarks.results import print_table, write_results
 from benchmarks.search import Search, Searches
 from benchmarks.search_tasks import TASKS
 
-CONTESTANTS = (HEADLINE, "ours", "ours - model", "tpe + halving", "sobol + halving", "random")
-RIVALS = ("ours - model", "tpe + halving")  # of the model
+CONTESTANTS = (HEADLINE, "ours", "tpe + halving", "sobol + halving", "random")
+RIVAL = "tpe + halving"  # TPE as Optuna has it
 TABLES = {"mnist-5k": "all", "mnist-5k-cross-entropy": "all", "cifar10-5k": "all", "digits-schedules": "tuning"}
 TRAININGS = 24  # a search does not know its budget: all `BUDGETS` are read off one
 WORKERS = (1, 8, 16, 64)
 SEARCHES, PARTS, PART_SEARCHES = 60, 12, 6  # for a cell; parts of a table, and searches on each
-LIVE_TASK, LIVE_CONTESTANTS, PAIRS = "digits-schedules", CONTESTANTS[:4], 48  # experiment C
+LIVE_TASK, LIVE_CONTESTANTS, PAIRS = "digits-schedules", CONTESTANTS[:3], 48  # experiment C
 
 
 class Cell:
@@ -87,24 +88,23 @@ def _and(rows: str, part: str) -> str:
 
 
 def questions(names: Sequence[str]) -> list[tuple[str, str]]:
-    """Who is compared with whom: each with the headline, and ours with what could take its place."""
-    return [(name, HEADLINE) for name in names[1:]] + [
-        ("ours", other) for other in RIVALS if {"ours", other} <= {*names}
-    ]
+    """Who is compared with whom: each with the headline, and ours with its rival."""
+    return [(name, HEADLINE) for name in names[1:]] + [("ours", RIVAL)] * ({"ours", RIVAL} <= {*names})
 
 
-def between(kept: Searches, task: str, names: Sequence[str]) -> list[dict[str, Any]]:
-    """The gains with the interval for other tables, a line a budget and question."""
+def gains(kept: Searches, task: str, names: Sequence[str], drawn: Sequence[Cell]) -> list[dict[str, Any]]:
+    """One search at a time: the gains, a line a budget and question; with parts the interval for other tables too."""
     whole = Cell(task, TABLES[task], 1, SEARCHES).curves(kept, names)
-    drawn = [one.curves(kept, names) for one in parts(task)]
-    lines = []
+    of_parts, lines = [one.curves(kept, names) for one in drawn], []
     for budget in BUDGETS:
         at = budget * TASKS[task].study.max_epochs - 1
         for name, other in questions(names):
-            mean, *gains = (gain(one[name][:, at], one[other][:, at]).mean for one in (whole, *drawn))
-            interval = str(between_tables(mean, gains, SHARE))
-            lines.append({"task": task, "trainings": budget, "contestant": name, "over": other, "mean": round(mean, 3),
-                          "between tables": interval})  # fmt: skip
+            here, *there = (gain(one[name][:, at], one[other][:, at]) for one in (whole, *of_parts))
+            line = {"task": task, "trainings": budget, "contestant": name, "over": other, "mean": round(here.mean, 3)}
+            line["between searches"] = str(here)
+            if there:
+                line["between tables"] = str(between_tables(here.mean, [one.mean for one in there], SHARE))
+            lines.append(line)
     return lines
 
 
@@ -123,7 +123,7 @@ def over_tasks(lines: Sequence[dict[str, Any]], names: Sequence[str]) -> list[di
 
 
 def live(kept: Searches, options: argparse.Namespace) -> list[dict[str, Any]]:
-    """Experiment C, a line a budget and contestant: accuracy on fresh seeds, gains over headline and mixture."""
+    """Experiment C, a line a budget and contestant: accuracy on fresh seeds, gains over headline and rival."""
     epochs, pairs = TASKS[LIVE_TASK].study.max_epochs, options.live
     wanted = {
         name: [
@@ -138,7 +138,7 @@ def live(kept: Searches, options: argparse.Namespace) -> list[dict[str, Any]]:
         at = budget * epochs - 1
         for name, curve in curves.items():
             line = {"trainings": budget, "contestant": name, "pairs": pairs, "test": f"{100 * curve[:, at].mean():.2f}"}
-            for other in (HEADLINE, *RIVALS):
+            for other in (HEADLINE, RIVAL):
                 line[f"over {other}"] = "-" if name == other else str(gain(curve[:, at], curves[other][:, at]))
             lines.append(line)
     return lines
@@ -147,13 +147,14 @@ def live(kept: Searches, options: argparse.Namespace) -> list[dict[str, Any]]:
 def tabular(kept: Searches, options: argparse.Namespace) -> dict[str, list[dict[str, Any]]]:
     """Experiment A: the lines of its tables."""
     wanted, names = cells(options.tasks, options.workers, living=options.living), [HEADLINE, *options.contestants]
-    of_parts = [one for task in options.tasks for one in parts(task)] if options.parts else []
-    for cell in [*wanted, *of_parts]:
+    drawn = {task: parts(task) if options.parts else [] for task in options.tasks}
+    for cell in [*wanted, *(one for some in drawn.values() for one in some)]:
         kept.add([one for name in names for one in cell.wanted(name)], options.processes)
     results = {"cells": [line for cell in wanted for line in cell.tables(kept, names)]}
-    if options.parts:
-        results["between tables"] = [line for task in options.tasks for line in between(kept, task, names)]
-        results["over tasks"] = over_tasks(results["between tables"], names)
+    if 1 in options.workers:
+        results["gains"] = [line for task, some in drawn.items() for line in gains(kept, task, names, some)]
+        if len(options.tasks) > 1:
+            results["over tasks"] = over_tasks(results["gains"], names)
     return results
 
 
@@ -169,10 +170,10 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=os.cpu_count())
     options = parser.parse_args()
     kept = Searches(options.keep)
-    name, results = ("c", {"cells": live(kept, options)}) if options.live else ("a", tabular(kept, options))
+    name, results = ("live", {"cells": live(kept, options)}) if options.live else ("tables", tabular(kept, options))
     for lines in results.values():
         print_table(lines)
-    write_results(f"search-experiment-{name}", results)
+    write_results(f"search-shipped-{name}", results)
 
 
 if __name__ == "__main__":

@@ -18,9 +18,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import optuna
 from numpy.typing import NDArray
+from optuna.trial import FrozenTrial, TrialState
 from scipy import stats
 
+from benchmarks.replay.draws import drawn, told
 from benchmarks.replay.pool import Pool
 from benchmarks.replay.scoring import gain
 from benchmarks.replay.table import CHANCE, Array, key_of, table_of
@@ -29,11 +32,9 @@ from hw2tune.records.trials.rows import TrialRow, best_first
 from hw2tune.records.trials.states import COMPLETE, DIVERGED, PRUNED
 from hw2tune.replication.race import IMAGE_SHARE, THIRD, Finalists, _fit, images_variance, living
 from hw2tune.search.design import UnitPoint
-from hw2tune.search.guided import GuidedSampler
 
 TABLES = {"mnist-5k": "all", "mnist-5k-cross-entropy": "all", "cifar10-5k": "all", "digits-schedules": "tuning"}
 BUDGETS = (12, 24, 32)  # trainings
-SAMPLERS = ("random", "mixture")  # with halving; the mixture is guided's, without its model and its risk of failing
 FINALISTS = 6
 EARLIEST = 6  # trainings, before which no promise is weighed
 SEARCHES = 60
@@ -149,6 +150,13 @@ class Trial:
     def spent(self) -> int:
         return len(self.values) + (self.state == DIVERGED)
 
+    def told(self, pool: Pool, worst: float) -> FrozenTrial:
+        """It as a sampler is told of it: one that diverged has the worst value."""
+        study, configuration = pool.task.study, pool.configurations[self.row]
+        if self.state == PRUNED:
+            return told(study, configuration, self.values, TrialState.PRUNED)
+        return told(study, configuration, [worst] if self.state == DIVERGED else self.values, TrialState.COMPLETE)
+
     def as_row(self, number: int, params: Any, until: int) -> TrialRow:
         """It as the records have it when a search is cut behind `until` epochs."""
         left, whole = until - self.start, self.spent <= until - self.start
@@ -171,10 +179,10 @@ class Trial:
 def simulated(world: DrawnWorld, sampler: str, seed: int, budget: int) -> list[Trial]:
     """A search of `budget` epochs, one trial at a time, with halving that compares every trial with every other.
 
-    `sampler`: random, or mixture, guided's without its model and its risk of failing.
+    `sampler`: random, or tpe as it ships, without the probability of failing.
     """
-    pool, study = world.pool, world.pool.task.study
-    guided = GuidedSampler(study, seed=seed)
+    pool, study = world.pool, world.pool.task.study.model_copy(update={"seed": seed})
+    rng, names = np.random.default_rng(seed), pool.cube.names
     trials: list[Trial] = []
     taken = {pool.row_of[key] for key in map(key_of, study.references.values())}
     queue = [(label, pool.row_of[key_of(one)]) for label, one in study.references.items()]
@@ -183,10 +191,13 @@ def simulated(world: DrawnWorld, sampler: str, seed: int, budget: int) -> list[T
         if queue:
             label, row = queue.pop(0)
         else:
-            known = sorted((t for t in trials if t.values), key=lambda one: -max(one.values))
-            best = [pool.configurations[one.row] for one in known]
-            point = guided._drawn(best) if sampler == "mixture" else guided._anywhere()
-            label, row = "", pool.nearest(study.search_space.suggest(UnitPoint(point)), taken)
+            if sampler == "tpe":
+                worst = min((max(one.values) for one in trials if one.state != DIVERGED), default=CHANCE)
+                configuration = drawn(study, (one.told(pool, worst) for one in trials))
+            else:
+                point = dict(zip(names, rng.random(len(names)).tolist(), strict=True))
+                configuration = study.search_space.suggest(UnitPoint(point))
+            label, row = "", pool.nearest(configuration, taken)
             taken.add(row)
         one = _trained(world, trials, row, label, spent)
         trials.append(one)
@@ -368,9 +379,10 @@ def main() -> None:
     parser.add_argument("--tasks", nargs="*", choices=list(TABLES), default=list(TABLES))
     parser.add_argument("--searches", type=int, default=SEARCHES)
     options = parser.parse_args()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     kept = [json.loads(line) for line in options.keep.read_text().splitlines()] if options.keep.exists() else []
     known, lines = {(one["task"], one["kind"], one["sampler"], one["seed"]): one for one in kept}, []
-    for kind, sampler in (("drawn", "random"), ("drawn", "mixture"), ("wide", "random")):
+    for kind, sampler in (("drawn", "random"), ("drawn", "tpe"), ("wide", "random")):
         for task in options.tasks:
             cells = {}
             for name in ("random", sampler):  # what is compared is random with halving

@@ -1,6 +1,6 @@
 """What `--warm-start` is worth where the other study's values lie elsewhere: `uv run python -m benchmarks.warm_start`.
 
-Values are invented and nothing is trained. The other study has 24 trials of `guided` on a landscape whose best learning
+Values are invented and nothing is trained. The other study has 24 trials of `tpe` on a landscape whose best learning
 rate is twice as high; its values are then scaled and moved, as other images, sizes or numbers of epochs do. This study
 has 24 trials, one at a time, with another study known or none. Minutes on one core (OMP_NUM_THREADS=1).
 """
@@ -51,12 +51,10 @@ def quality(one: Mapping[str, Any], best_rate: float) -> float:
 
 
 def search(
-    seed: int, *, sampler: str = "guided", view: type[View] = View, warm: Observations | None = None,
-    best_rate: float = 1e-2,
+    seed: int, *, view: type[View] = View, warm: Observations | None = None, best_rate: float = 1e-2
 ) -> tuple[Observations, float]:  # fmt: skip
     """One study's trials as another would know them, and the quality of the one that has the best value."""
     study = TASK.study.model_copy(update={"trials": TRIALS, "seed": seed, "references": {}})
-    study = study.model_copy(update={"sampler": study.sampler.model_copy(update={"name": sampler})})
     rng, found = np.random.default_rng(seed), Observations()
     with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as root:
         folder = StudyFolder(Path(root))
@@ -77,19 +75,19 @@ def search(
     return found, quality(best["params"], best_rate)
 
 
-def compare(sampler: str, seeds: int) -> list[dict[str, str]]:
+def compare(seeds: int) -> list[dict[str, str]]:
     """Return a line for each way to know the other study: the quality found, and the gain over not knowing it."""
     others = [search(OTHER_SEED + seed, best_rate=2e-2)[0] for seed in range(seeds)]
-    without = np.array([search(seed, sampler=sampler)[1] for seed in range(seeds)])
-    lines = [{"sampler": sampler, "other study": "none", "values": "", "best": f"{without.mean():.4f}", "gain": ""}]
+    without = np.array([search(seed)[1] for seed in range(seeds)])
+    lines = [{"other study": "none", "values": "", "best": f"{without.mean():.4f}", "gain": ""}]
     for moved, (scale, added) in MOVED.items():
         warm = [[one | {"value": scale * one["value"] + added} for one in other] for other in others]
         for values, view in (("as they are", Raw), ("standardised", View)):
-            best = np.array([search(seed, sampler=sampler, view=view, warm=warm[seed])[1] for seed in range(seeds)])
+            best = np.array([search(seed, view=view, warm=warm[seed])[1] for seed in range(seeds)])
             gain = best - without
             half = stats.t.ppf(0.975, seeds - 1) * gain.std(ddof=1) / seeds**0.5
             text = f"{gain.mean():+.4f} ({gain.mean() - half:+.4f} to {gain.mean() + half:+.4f})"
-            line = {"sampler": sampler, "other study": moved, "values": values, "best": f"{best.mean():.4f}"}
+            line = {"other study": moved, "values": values, "best": f"{best.mean():.4f}"}
             lines.append(line | {"gain": text})
     return lines
 
@@ -99,7 +97,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=12)
     seeds = parser.parse_args().seeds
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    lines = [line for sampler in ("guided", "tpe") for line in compare(sampler, seeds)]
+    lines = compare(seeds)
     print_table(lines)
     write_results("warm-start", {"seeds": seeds, "lines": lines})
 

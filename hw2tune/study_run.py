@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -32,7 +32,7 @@ from hw2tune.search.driver import RunEnd
 from hw2tune.search.view import fitting, take_over
 from hw2tune.study.arms import searches
 from hw2tune.study.file import may_change
-from hw2tune.study.names import RACE
+from hw2tune.study.names import RACE, REPLACED
 from hw2tune.study.schema import Study
 from hw2tune.study_result import StudyResult
 
@@ -77,7 +77,7 @@ def checked(
         speed = costs[-1].images_per_second  # measured in an earlier search
     count = SeedCount.of(study, replicates, most, study.searches, splits)
     cost = with_replicates(together(costs), plan, count, race=race, each_finalist=each_finalist)
-    return plan, cost, list(facts.notes)
+    return plan, cost, [*_of_sampler(study, before), *facts.notes]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -230,9 +230,17 @@ def _checked_images(
         find_capacity([this_machine()], request.resources)  # refuses what will not fit
     trials = before.trials if before else [] if request.fresh else read_trials(folder)
     rows = trial_rows(study, trials, alive=False)
-    for note in preflight(study, folder, rows, data=data, fresh=request.fresh).notes:
+    notes = preflight(study, folder, rows, data=data, fresh=request.fresh).notes
+    for note in (*_of_sampler(study, before), *notes):
         tell.note(note)
     return data
+
+
+def _of_sampler(study: Study, before: Overview | None) -> Iterator[str]:
+    name = (before.study if before else study).sampler.name
+    if name in REPLACED:
+        draws = "each configuration that is still to be drawn" if before else "the configurations"
+        yield f"sampler {name} of earlier versions is no longer there: {REPLACED[name]} draws {draws}"
 
 
 def _judged(overview: Overview, end: RunEnd) -> StudyResult:

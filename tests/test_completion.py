@@ -68,7 +68,7 @@ def place(tmp_path_factory):
         ("hw2tune summarize mine ", ["mnist"]),
         ("hw2tune clean --only s", ["set-aside", "scratch"]),
         ("hw2tune study --warm-start mi", ["mine"]),
-        ("hw2tune study --sampler g", ["guided", "grid", "gp"]),
+        ("hw2tune study --sampler g", ["grid", "gp"]),
         ("hw2tune check --pruner h", ["halving", "hyperband"]),
         ("hw2tune data fetch k", ["kmnist"]),
         ("hw2tune new mine --from q", ["quickstart"]),

@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import optuna
-from optuna.distributions import BaseDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.pruners import BasePruner
+from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial
 from syne_tune.backend.trial_status import Trial
 from syne_tune.config_space import choice, uniform
@@ -20,12 +21,11 @@ from syne_tune.optimizer.schedulers.asha import AsynchronousSuccessiveHalving
 
 from benchmarks.contestants.unit_cube import choices
 from hw2tune.search.design import Cube, UnitPoint
-from hw2tune.search.guided import ByNameSampler, suggest
 from hw2tune.study.hyperparameters import Value
 from hw2tune.study.schema import Study
 
 
-class SyneTune(ByNameSampler, BasePruner):
+class SyneTune(BaseSampler, BasePruner):
     """A scheduler of Syne Tune's as sampler and pruner of one study."""
 
     def __init__(self, study: Study, seed: int, searcher: str) -> None:
@@ -40,13 +40,29 @@ class SyneTune(ByNameSampler, BasePruner):
         self.told: dict[int, Trial] = {}
         self.verdicts: dict[tuple[int, int], str] = {}  # by trial and epoch
 
+    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        return {}
+
+    def sample_relative(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: Mapping[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        return {}
+
     def sample_independent(
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
         if trial.number not in self.drawn:
             self._tell(study)
             self.drawn[trial.number] = self.scheduler.suggest().config
-        return suggest(UnitPoint(self.drawn[trial.number]), param_name, param_distribution)
+        at = UnitPoint(self.drawn[trial.number])
+        match param_distribution:
+            case CategoricalDistribution(choices=choices):
+                return at.suggest_categorical(param_name, choices)
+            case FloatDistribution(low=low, high=high, log=log):
+                return at.suggest_float(param_name, low, high, log=log)
+            case IntDistribution(low=low, high=high, step=step, log=log):
+                return at.suggest_int(param_name, low, high, step=step, log=log)
+        raise AssertionError(f"a space has no {type(param_distribution).__name__}")
 
     def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
         self._tell(study)

@@ -1,4 +1,4 @@
-"""The searches that are compared: hw2tune's own, its parts, and those of others."""
+"""The searches that are compared: hw2tune's own, and others."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from optuna import pruners, samplers
 from benchmarks.replay.pool import Pool
 from benchmarks.replay.resuming import Promotion
 from benchmarks.replay.searches import Contestant
-from hw2tune.search.guided import GuidedSampler
+from hw2tune.search.algorithms import build_pruner, build_sampler
 from hw2tune.search.halving import HalvingPruner
 from hw2tune.study.schema import Study
 
@@ -19,11 +19,9 @@ HEADLINE = "random + halving"  # what a search with a model has to beat
 warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
 
 
-def _guided(pruner: Any, **arguments: Any) -> Any:
-    def build(study: Study, seed: int) -> Any:
-        return GuidedSampler(study, seed=seed, **arguments), (pruner(study) if pruner else pruners.NopPruner())
-
-    return build
+def shipped(study: Study, seed: int) -> Any:
+    """Sampler and pruner that the study names."""
+    return build_sampler(study, 0), build_pruner(study)
 
 
 def _optuna(kind: Any, pruner: Any = None, **arguments: Any) -> Any:
@@ -81,13 +79,6 @@ def _syne_tune(searcher: str) -> Any:
     return build
 
 
-def _promotion(*, guided: bool) -> Any:
-    def build(pool: Pool, seed: int) -> Promotion:
-        return Promotion(pool, seed, guided=guided)
-
-    return build
-
-
 def _smac(pool: Pool, seed: int) -> Any:
     from benchmarks.contestants.smac_search import Smac
 
@@ -101,9 +92,8 @@ def _before(study: Study, seed: int) -> Any:
 
 
 CONTESTANTS = {
-    "ours": Contestant(build=_guided(_halving)),
+    "ours": Contestant(sampler="tpe", build=shipped),
     HEADLINE: Contestant(build=_optuna(samplers.RandomSampler, _halving), longer=2),
-    "ours - model": Contestant(build=_guided(_halving, startup=100_000)),
     "tpe + halving": Contestant(build=_optuna(samplers.TPESampler, _halving)),
     "random": Contestant(build=_optuna(samplers.RandomSampler), longer=2),
     "sobol": Contestant(build=_optuna(samplers.QMCSampler, scramble=True), longer=2),
@@ -115,10 +105,5 @@ CONTESTANTS = {
     "syne tune's asha + cqr": Contestant(build=_syne_tune("cqr"), needs="syne_tune"),
     "syne tune's bohb": Contestant(build=_syne_tune("kde"), needs="syne_tune"),
     "smac3": Contestant(resuming=_smac, needs="smac"),
-    "ours, promoting": Contestant(resuming=_promotion(guided=True)),
-    "random, promoting": Contestant(resuming=_promotion(guided=False)),
-    "ours - pruner": Contestant(build=_guided(None)),
-    "ours - best so far": Contestant(build=_guided(_asha)),
-    "ours - references": Contestant(build=_guided(_halving, prior=False)),
-    "ours - mixture": Contestant(build=_guided(_halving, random=1.0, mixed_every=100_000)),
+    "random, promoting": Contestant(resuming=Promotion),
 }

@@ -67,18 +67,20 @@ class Pool:
 
 
 class PoolSampler(BaseSampler):
-    """What `inner` draws, as the nearest configuration that no trial has had."""
+    """What `inner` draws, as the nearest configuration that no trial has had; a draw that is repeated frees its own."""
 
     def __init__(self, study: Study, inner: BaseSampler, pool: Pool) -> None:
         self.study, self.inner, self.pool = study, inner, pool
         self.relative: dict[int, dict[str, Any]] = {}
-        self.chosen: dict[int, dict[str, Any]] = {}
+        self.chosen: dict[int, str] = {}  # the row
         self.taken = {pool.row_of[key_of(one)] for one in study.references.values()}
 
     def infer_relative_search_space(self, study: optuna.Study, trial: Any) -> Any:
         return self.inner.infer_relative_search_space(study, trial)
 
     def sample_relative(self, study: optuna.Study, trial: Any, search_space: Any) -> dict[str, Any]:
+        if (again := self.chosen.pop(trial.number, None)) is not None:
+            self.taken.remove(again)
         self.relative[trial.number] = self.inner.sample_relative(study, trial, search_space)
         return {}
 
@@ -87,8 +89,8 @@ class PoolSampler(BaseSampler):
             draws = _Draws(self.inner, study, trial, self.relative.get(trial.number, {}))
             row = self.pool.nearest(self.study.search_space.suggest(draws), self.taken)
             self.taken.add(row)
-            self.chosen[trial.number] = self.study.search_space.encode(self.pool.table.configurations[row])
-        return self.chosen[trial.number][param_name]
+            self.chosen[trial.number] = row
+        return self.study.search_space.encode(self.pool.configurations[self.chosen[trial.number]])[param_name]
 
 
 class _Draws:

@@ -9,16 +9,13 @@ from __future__ import annotations
 import heapq
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
-from optuna.trial import TrialState
 
 from benchmarks.replay.pool import Pool
 from benchmarks.replay.table import Curve, Found, key_of
-from hw2tune.records.trials.rows import LABEL
 from hw2tune.search.design import UnitPoint
-from hw2tune.search.guided import GuidedSampler
 
 
 @dataclass(kw_only=True)
@@ -88,15 +85,10 @@ def resumed(pool: Pool, asks: Resuming, rng: np.random.Generator, *, budget: int
 
 
 class Promotion:
-    """Our search with promotion: each draw is trained to the first rung, and the best third of a rung goes on from it.
+    """Random draws, each trained to the first rung; the best third of a rung goes on from it."""
 
-    With `guided` false, draws are random.
-    """
-
-    def __init__(self, pool: Pool, seed: int, *, guided: bool = True) -> None:
-        self.pool, self.study = pool, pool.task.study.model_copy(update={"seed": seed})
-        self.rng = np.random.default_rng(seed)
-        self.sampler = GuidedSampler(self.study, seed=seed) if guided else None
+    def __init__(self, pool: Pool, seed: int) -> None:
+        self.pool, self.study, self.rng = pool, pool.task.study, np.random.default_rng(seed)
         least, factor, most = self.study.pruner.min_epochs, 3, self.study.max_epochs
         self.rungs = [epoch for epoch in (least * factor**power for power in range(20)) if epoch < most] + [most]
         self.factor = factor
@@ -109,30 +101,8 @@ class Promotion:
             for one in there[: len(there) // self.factor]:
                 if len(one.values) == rung and not one.busy:
                     return one.row, following
-        space = self.study.search_space
-        if self.sampler is None:
-            point = dict(zip(self.pool.cube.names, self.rng.random(len(self.pool.cube.names)).tolist(), strict=True))
-        else:
-            point = self.sampler.propose([self._seen(one) for one in trainings.values() if not one.diverged])
-        return self.pool.nearest(space.suggest(UnitPoint(point)), trainings), self.rungs[0]
+        point = dict(zip(self.pool.cube.names, self.rng.random(len(self.pool.cube.names)).tolist(), strict=True))
+        return self.pool.nearest(self.study.search_space.suggest(UnitPoint(point)), trainings), self.rungs[0]
 
     def tell(self, training: Training) -> None:
         """Everything is in the trainings."""
-
-    def _seen(self, one: Training) -> Any:
-        return _Seen(
-            params=self.study.search_space.encode(self.pool.table.configurations[one.row]),
-            intermediate_values=dict(enumerate(one.values, start=1)),
-            user_attrs={} if one.row.isdigit() else {LABEL: one.row},
-            state=TrialState.RUNNING if one.busy else TrialState.PRUNED,
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Seen:
-    """What `guided` reads of a trial."""
-
-    params: dict[str, Any]
-    intermediate_values: dict[int, float]
-    user_attrs: dict[str, str]
-    state: TrialState

@@ -30,7 +30,7 @@ from hw2tune.search.driver import Assignment, Decision, EpochResult, Outcome, St
 from hw2tune.search.failures import Failure, FailurePolicy
 from hw2tune.search.recorder import Recorder
 from hw2tune.study.hyperparameters import Value
-from hw2tune.study.schema import Study
+from hw2tune.study.schema import Sampler, Study
 
 MEMORY = "/dev/shm"  # where a study's folder costs nothing
 
@@ -65,6 +65,7 @@ def world(task: str, kind: str, rows: str = "all") -> World:
 class Contestant:
     """A search: its sampler and pruner for a study and a seed, or what resumes in a pool."""
 
+    sampler: str = "random"  # what its study names; the recorder repeats draws of `tpe` that are likely to fail
     build: Callable[[Study, int], tuple[BaseSampler, Any]] | None = None
     resuming: Callable[[Pool, int], Resuming] | None = None
     any_state: bool = True  # whether a trial that was stopped may be returned
@@ -101,6 +102,7 @@ def search_in(
 ) -> list[Found]:  # fmt: skip
     """One search, with its records in a folder."""
     assert contestant.build is not None
+    study = study.model_copy(update={"sampler": Sampler(name=contestant.sampler)})
     sampler, pruner = contestant.build(study, seed)
     if isinstance(pruner, NopPruner):  # its trials have no rungs
         study = study.model_copy(update={"pruner": study.pruner.model_copy(update={"name": "none"})})

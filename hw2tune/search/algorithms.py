@@ -14,7 +14,6 @@ from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
 
 from hw2tune.errors import Hw2tuneError, StudyFileError, UserCodeError
-from hw2tune.search.guided import GuidedSampler
 from hw2tune.search.halving import HalvingPruner
 from hw2tune.study.notation import did_you_mean
 from hw2tune.study.schema import Study
@@ -48,7 +47,6 @@ PRUNERS: dict[str, Callable[..., BasePruner]] = {
 }
 # With the arguments that change between versions of Optuna.
 SAMPLERS: dict[str, tuple[Callable[..., BaseSampler], dict[str, Any]]] = {
-    "guided": (GuidedSampler, {}),
     "tpe": (samplers.TPESampler, {"multivariate": True, "group": True, "constant_liar": True}),
     "random": (samplers.RandomSampler, {}),
     "qmc": (samplers.QMCSampler, {"scramble": True}),

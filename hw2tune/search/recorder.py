@@ -37,7 +37,8 @@ from hw2tune.study.objectives import PARAMETERS, SECONDS, best_epoch, never_fini
 from hw2tune.study.schema import Study
 from hw2tune.study.space import COUNTED
 
-DRAWS = 20  # of configurations that were there before, until another one is taken
+DRAWS = 20  # at most, of configurations that were there before or are likely to fail
+CAUTION = 2  # a draw is kept if it would work so many times in a row, as the regression is blunt at an edge
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 ENQUEUED = "enqueued"  # user attribute of a trial that the study file asks for: its place there
 FIXED = "fixed_params"  # the system attribute with which Optuna 5 enqueues a configuration
@@ -116,24 +117,30 @@ class Recorder:
     def _draw(self) -> FrozenTrial:
         """Return a trial of a configuration that no other has; in a small space the same would be trained many times.
 
-        A configuration that was there before is drawn again; if the sampler has no new one, another is taken.
+        A configuration that was there before is drawn again, and with `tpe` one that is likely to fail. If the sampler
+        has no new one, another is taken.
         """
         study, space = self.study, self.study.search_space
         if study.sampler.name == "grid":
             left = (one for kind, one in (study.configurations or {}).items() if kind not in self.taken)
             return as_stored(space, next(left), state=TrialState.RUNNING)
+        chance, new = random.Random(study.seed + len(self.trials())), None
+        risk = self.view.learned_risk() if study.sampler.name == "tpe" else None
         for _ in range(DRAWS):
             drawn = self.view.draw()
-            if self._is_new(space.decode(drawn.params)):
-                return drawn
-        chance = random.Random(study.seed + drawn.number)
+            if self._is_new(configuration := space.decode(drawn.params)):
+                new = drawn
+                if risk is None or chance.random() < (1 - risk(configuration)) ** CAUTION:
+                    break
+        if new is not None:
+            return new
         if study.configurations is not None:
             others = iter(chance.sample(list(study.configurations.values()), len(study.configurations)))
         else:
             points = ({name: chance.random() for name in coordinates(space)} for _ in range(COUNTED))
             others = (space.suggest(UnitPoint(point)) for point in points)
-        new = next(filter(self._is_new, others), space.decode(drawn.params))
-        return as_stored(space, new, state=TrialState.RUNNING, system_attrs=drawn.system_attrs)
+        another = next(filter(self._is_new, others), space.decode(drawn.params))
+        return as_stored(space, another, state=TrialState.RUNNING, system_attrs=drawn.system_attrs)
 
     def _is_new(self, configuration: Mapping[str, Value]) -> bool:
         return identity(self.study.complete(configuration)) not in self.taken

@@ -29,6 +29,7 @@ from hw2tune.records.layout import StudyFolder
 from hw2tune.records.overview import Overview
 from hw2tune.records.trials.rows import LABEL, STATE, besides, best_first, configuration_of, failed_by_itself
 from hw2tune.records.trials.states import FAILED_BY_ITSELF
+from hw2tune.search.risk import RiskOf, learned
 from hw2tune.study.hyperparameters import Value, identity
 from hw2tune.study.objectives import PARAMETERS, SECONDS, best_epoch
 from hw2tune.study.schema import Study
@@ -78,10 +79,16 @@ class View(JournalStorage):
         self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
     ) -> list[FrozenTrial]:
         """Return every trial as the sampler is told of it, the drawn one last."""
-        stored = [one for one in super().get_all_trials(study_id, deepcopy=False) if self._is_of_the_space(one)]
-        told = [*self._told([*self.failed, *stored]), self.drawn]
+        told = [*self._told([*self.failed, *self._stored()]), self.drawn]
         chosen = [one for one in told if states is None or one.state in states]
         return copy.deepcopy(chosen) if deepcopy else chosen
+
+    def _stored(self) -> list[FrozenTrial]:
+        return [one for one in self.optuna_study.get_trials(deepcopy=False) if self._is_of_the_space(one)]
+
+    def learned_risk(self) -> RiskOf | None:
+        """Return the probability of failing after all trials, those of the other study included; None without one."""
+        return learned(self.study.search_space, [*self.warm, *self.failed, *self._stored()])
 
     def _is_of_the_space(self, one: FrozenTrial) -> bool:
         if not besides(self.study, one):
@@ -100,7 +107,10 @@ class View(JournalStorage):
             for direction, values in zip(self.directions, zip(*known, strict=True), strict=bool(known))
         ]
         for place, one in enumerate(stored):
-            if failed_by_itself(one):
+            if failed_by_itself(one) and self.study.sampler.name == "tpe":
+                # As complete it would be before all pruned ones, and good where few are complete.
+                stored[place] = _ended(one, [], otherwise=TrialState.PRUNED, intermediate_values={})
+            elif failed_by_itself(one):
                 # Optuna's samplers look at a trial that ended once: it runs until a value is known.
                 steps = {(one.last_step or 0) + 1: worst[0]} if worst else {}
                 stored[place] = _ended(one, worst, otherwise=TrialState.RUNNING, intermediate_values=steps)

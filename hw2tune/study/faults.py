@@ -13,7 +13,7 @@ from hw2tune.data.catalog import DATASETS
 from hw2tune.study.arms import arm_faults, search_of
 from hw2tune.study.conditions import Bounds, as_list
 from hw2tune.study.hyperparameters import HYPERPARAMETERS, KNOWN, MODEL, REQUIRED, error_in_value, of_model
-from hw2tune.study.names import MODELS, REPRODUCIBLE
+from hw2tune.study.names import MODELS, REPLACED, REPRODUCIBLE
 from hw2tune.study.notation import did_you_mean, foreign_notation
 from hw2tune.study.objectives import OBJECTIVES
 from hw2tune.study.schema import NAME_PATTERN, TUNED, Claim, Pruner, Sampler, Side, Study
@@ -118,7 +118,7 @@ def _of_order(content: Mapping[str, Any]) -> Iterator[str]:
     for key, names in REPRODUCIBLE.items():
         chosen = content.get(key)
         name = chosen.get("name") if isinstance(chosen, Mapping) else chosen
-        if isinstance(name, str) and name not in names:
+        if isinstance(name, str) and name not in (*names, *REPLACED):
             yield (
                 f"order: virtual makes the same study the same again, but not with {key} {name!r}; take "
                 f'{", ".join(names[:-1])} or {names[-1]}, or order = "arrival"'

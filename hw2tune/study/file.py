@@ -11,9 +11,9 @@ from hw2tune.errors import StudyFileError
 from hw2tune.paths import expand
 from hw2tune.study.conditions import as_list
 from hw2tune.study.faults import checked
-from hw2tune.study.names import shipped_studies
+from hw2tune.study.names import REPLACED, shipped_studies
 from hw2tune.study.notation import normal_form
-from hw2tune.study.schema import Study
+from hw2tune.study.schema import Sampler, Study
 from hw2tune.text.plain import nearest
 from hw2tune.user_code.files import code_digest, flat, is_code, is_own, read_code
 
@@ -136,6 +136,12 @@ def may_change(study: Study) -> dict[str, Any]:
     return study.model_dump(include=set(MAY_CHANGE))
 
 
+def with_replaced(study: Study) -> Study:
+    """Return the study with what replaces its sampler, if that is one of an earlier version."""
+    name = REPLACED.get(study.sampler.name)
+    return study if name is None else study.model_copy(update={"sampler": Sampler(name=name)})
+
+
 def differences(there: Study, here: Study) -> list[str]:
     """Return the differences of two studies, a line for each key, written `key: there -> here`.
 
@@ -143,6 +149,8 @@ def differences(there: Study, here: Study) -> list[str]:
     left out are those that the study began with. The same value in other words is none: 0 and 0.0, or the values of a
     condition in another order.
     """
+    if with_replaced(there).sampler == with_replaced(here).sampler:
+        here = here.model_copy(update={"sampler": there.sampler})
     ignoring = {"name", *MAY_CHANGE, *({"dataset"} if in_folder(there) and in_folder(here) else ())}
     ignoring |= {"slots"} if here.slots is None else set()
     both = there.arms.keys() & here.arms.keys()

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-SAMPLERS = ("guided", "tpe", "random", "qmc", "grid", "cmaes", "gp", "nsga2")  # made by `search.algorithms`
+SAMPLERS = ("tpe", "random", "qmc", "grid", "cmaes", "gp", "nsga2")  # made by `search.algorithms`
+REPLACED = {"guided": "tpe"}  # samplers of earlier versions, and what draws in studies that name them
 HALVING = ("halving", "asha", "hyperband")
 # Those that stop a trial for its place among others at an epoch. `median` and `percentile` do so after every epoch from
 # `min_epochs` on, and have the rungs of the others where one asks for some. The rest judges whole curves.
@@ -12,7 +13,7 @@ COMPARING = (*HALVING, "median", "percentile")
 PRUNERS = (*COMPARING, "patient", "wilcoxon", "none")
 # Functions of the records and of a trial's number: with order = "virtual" the same study draws and stops the same.
 REPRODUCIBLE = {
-    "sampler": ("guided", "tpe", "random", "qmc", "grid"), "pruner": ("halving", "median", "percentile", "none"),
+    "sampler": ("tpe", "random", "qmc", "grid"), "pruner": ("halving", "median", "percentile", "none"),
 }  # fmt: skip
 LEFTOVERS = ("last-checkpoints", "weights", "set-aside", "decoded-images", "scratch")  # found by `records.leftovers`
 RACE = 6  # finalists of a race for the winner, unless stated otherwise

@@ -31,7 +31,7 @@ class Sampler(BaseModel):
 
     model_config = STRICT
     name: Annotated[str, Field(min_length=1)] = _said(
-        f"{', '.join(SAMPLERS)}, or package.module:Class of an optuna.samplers.BaseSampler", "guided"
+        f"{', '.join(SAMPLERS)}, or package.module:Class of an optuna.samplers.BaseSampler", "tpe"
     )
     arguments: dict[str, Any] = _said("given to its class, for example { n_startup_trials = 5 }", {})
 

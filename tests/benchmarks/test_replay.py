@@ -9,6 +9,7 @@ import numpy as np
 import optuna
 import pytest
 from optuna.pruners import BasePruner, NopPruner
+from optuna.samplers import BaseSampler, RandomSampler
 from optuna.trial import FrozenTrial
 
 from benchmarks.replay.pool import Pool
@@ -18,7 +19,7 @@ from benchmarks.replay.searches import Contestant, search
 from benchmarks.replay.table import CHANCE, Found, Table
 from benchmarks.search_tables import Journal, repeated
 from benchmarks.search_tasks import Task, configurations
-from hw2tune.search.guided import ByNameSampler
+from hw2tune.search.view import View
 
 Lines = list[tuple[int | None, int | None]]  # validation and test images right, of ten, by epoch
 
@@ -98,11 +99,17 @@ def test_a_row_of_one_seed_is_scored_by_repeated_rows_as_good_on_the_seed_that_w
     assert Table(task).scores(0)["11"] == pytest.approx(0.05)  # of rows 3 to 10, not its own 10 of 10
 
 
-class _InOrder(ByNameSampler):
+class _InOrder(BaseSampler):
     """Draws row 1, which diverges, then 0, 2 and 3."""
 
     def __init__(self, table: Table) -> None:
         self.table = table
+
+    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, Any]:
+        return {}
+
+    def sample_relative(self, study: optuna.Study, trial: FrozenTrial, search_space: Any) -> dict[str, Any]:
+        return {}
 
     def sample_independent(self, study: optuna.Study, trial: FrozenTrial, param_name: str, _: Any) -> Any:
         row = "1023"[trial.number - 2]
@@ -147,7 +154,7 @@ def test_a_pruned_trial_is_not_trained_further(table: Table) -> None:
 
 
 def test_a_search_that_goes_on_with_what_it_had_stopped_is_scored_alike(table: Table) -> None:
-    promoting = Contestant(resuming=lambda pool, seed: Promotion(pool, seed, guided=False))
+    promoting = Contestant(resuming=Promotion)
     found = search(Pool(table), promoting, seed=0, epochs=8, workers=1)
     assert [one.score for one in found[:6]] == [table.scores(0)["baseline"]] * 6
     assert found[7].epochs == 8
@@ -181,6 +188,22 @@ def test_the_best_rows_of_a_block_are_trained_on_seeds_that_chose_nothing(task: 
 def test_a_search_ends_where_every_row_is_taken(table: Table) -> None:
     found = _searched(table, NopPruner(), 100)
     assert len(found) == 6 * 3  # six rows of three epochs, the one in which a training diverges among them
+
+
+def test_a_row_that_is_likely_to_fail_is_drawn_again_under_tpe_alone_and_is_free_afterwards(
+    table: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    safe = table.configurations["0"]["learning_rate"]
+    monkeypatch.setattr(View, "learned_risk", lambda self: lambda one: float(one["learning_rate"] != safe))
+
+    def first_and_length(sampler: str) -> tuple[float, int]:
+        contestant = Contestant(sampler=sampler, build=lambda study, seed: (RandomSampler(seed=seed), NopPruner()))
+        found = search(Pool(table), contestant, seed=1, epochs=100, workers=1)
+        return found[6].score, len(found)  # behind the first epoch after the references
+
+    scores = table.scores(1)
+    assert first_and_length("tpe") == (scores["0"], 6 * 3)  # then the other rows, each once
+    assert first_and_length("random") == (scores["1"], 6 * 3)
 
 
 def test_a_world_where_scoring_trains_is_asked_at_budgets_alone(table: Table) -> None:

@@ -7,7 +7,7 @@ from optuna.trial import TrialState, create_trial
 
 from benchmarks.replay.pool import Pool
 from benchmarks.replay.table import table_of
-from benchmarks.turning import WAYS, DrawnWorld, Simulated, _posterior, promises
+from benchmarks.turning import WAYS, DrawnWorld, Simulated, Trial, _posterior, promises, simulated
 from hw2tune.records.trials.states import COMPLETE, DIVERGED, PRUNED
 from hw2tune.search.halving import HalvingPruner
 from tests.replication.test_race import row
@@ -56,6 +56,20 @@ def test_what_a_search_is_cut_off_is_not_known(search):
     assert sum(one.epochs for one in rows if not one.label) <= 12 * search.epochs
     assert {one.state for one in rows} <= {COMPLETE, PRUNED}
     assert rows[-1].epochs <= search.trials[len(rows) - 1].spent
+
+
+def test_a_sampler_is_told_of_a_training_that_diverged_as_of_the_worst(search):
+    pool, row = search.world.pool, search.trials[5].row
+    told = [Trial(row, "", 0, [0.3, 0.2], state).told(pool, 0.05) for state in (COMPLETE, PRUNED, DIVERGED)]
+    assert [one.value for one in told] == [0.3, None, 0.05]
+    assert [one.state for one in told] == [TrialState.COMPLETE, TrialState.PRUNED, TrialState.COMPLETE]
+
+
+def test_later_draws_of_tpe_begin_better_than_random_ones():
+    world = DrawnWorld(Pool(table_of("mnist-5k")), np.random.default_rng(0))
+    later = [simulated(world, sampler, 0, 24 * world.epochs)[15:] for sampler in ("random", "tpe")]
+    first = [np.mean([one.values[0] if one.values else 0 for one in trials]) for trials in later]
+    assert first[1] > first[0] + 0.1
 
 
 def test_without_noise_the_posterior_is_what_was_measured_and_with_it_lies_between():

@@ -114,7 +114,7 @@ def test_a_class_of_anybodys_goes_by_its_path(tmp_path):
         (NUMBERS, "", {"sampler.name": "nsga2"},
          'sampler: nsga2 is for two objectives; add second_objective = "seconds"'),
         (NUMBERS, 'second_objective = "seconds"', {},
-         'second_objective: guided knows one objective; take sampler = "nsga2", or leave it out'),
+         'second_objective: tpe knows one objective; take sampler = "nsga2", or leave it out'),
         (NUMBERS, "", {"sampler.name": "tpe", "sampler.arguments": {"n_startup": 3}},
          "sampler.arguments.n_startup: tpe does not take it; did you mean `n_startup_trials`?"),
         (NUMBERS, "", {"sampler.name": "optuna.samplers:TPESamplers"},
@@ -145,7 +145,7 @@ def test_a_pruner_that_is_none_is_refused():
         assert str(refused.value).startswith(said)
 
 
-@pytest.mark.parametrize(("name", "few"), [("tpe", {"n_startup_trials": 5}), ("guided", {"startup": 0})])
+@pytest.mark.parametrize(("name", "few"), [("tpe", {"n_startup_trials": 5}), ("gp", {"n_startup_trials": 5})])
 def test_finished_trials_of_another_study_are_known_to_the_sampler_and_not_counted(tmp_path, name, few):
     other = StudyFolder(tmp_path / "other")
     settings = study(**{"sampler.name": name, "sampler.arguments": few, "pruner.name": "none"})

@@ -1,17 +1,24 @@
-"""The probability that a configuration fails by itself, and the sampler's draws under it."""
+"""The probability that a configuration fails by itself, and draws under it."""
 
 import numpy as np
 import pytest
 from optuna.trial import TrialState
+from scipy import optimize
 from scipy.stats import norm
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from benchmarks.failing import TASK
+from hw2tune.events import Listeners
+from hw2tune.records.layout import StudyFolder
 from hw2tune.records.trials.rows import STATE
-from hw2tune.records.trials.states import DIVERGED, OUT_OF_MEMORY
+from hw2tune.records.trials.states import DIVERGED, LOST, OUT_OF_MEMORY
+from hw2tune.records.trials.storage import create_optuna_study
+from hw2tune.search.algorithms import build_sampler
 from hw2tune.search.design import UnitPoint
-from hw2tune.search.guided import GuidedSampler
-from hw2tune.search.risk import RARE, SPREAD, Risk
+from hw2tune.search.recorder import Recorder
+from hw2tune.search.risk import RARE, SPREAD, Risk, learned
 from hw2tune.search.view import as_stored
+from hw2tune.study.schema import Sampler
 
 STUDY = TASK.study
 SPACE = STUDY.search_space
@@ -71,15 +78,27 @@ def test_a_trial_that_works_is_evidence_against_failing_around_it():
     assert with_it(x[:1])[0] < Risk(x, failed)(x[:1])[0]
 
 
-# The sampler.
+def test_a_fit_has_one_thread_as_trials_have_the_others(monkeypatch):
+    threads, minimize = [], optimize.minimize
+
+    def watched(*arguments, **options):
+        threads.extend(one["num_threads"] for one in threadpool_info())
+        return minimize(*arguments, **options)
+
+    monkeypatch.setattr(optimize, "minimize", watched)
+    with threadpool_limits(2):
+        Risk(uniform(9), np.arange(9) < 2)
+    assert {*threads} == {1}
 
 
-def told(configuration, *, state=TrialState.COMPLETE, value=0.5, failure=None):
-    """A trial as the view tells it to a sampler."""
-    return as_stored(
-        SPACE, configuration, state=state, value=value if state == TrialState.COMPLETE else None,
-        intermediate_values={} if value is None else {1: value}, user_attrs={STATE: failure} if failure else {},
-    )  # fmt: skip
+# What the recorder draws.
+
+
+def told(configuration, *, state=TrialState.COMPLETE, failure=None):
+    """A trial as it is stored."""
+    failed = {"state": TrialState.FAIL, "user_attrs": {STATE: failure}} if failure else {"state": state}
+    value = 0.5 if failed["state"] == TrialState.COMPLETE else None
+    return as_stored(SPACE, configuration, value=value, **failed)
 
 
 def drawn(number, seed=0):
@@ -91,42 +110,44 @@ def fast(configuration):
     return configuration["learning_rate"] > 1e-2  # half of the range
 
 
-def share_of_fast(trials, draws=200, **settings):
-    sampler = GuidedSampler(STUDY, seed=0, **settings)
-    return np.mean([fast(SPACE.suggest(UnitPoint(sampler.propose(trials)))) for _ in range(draws)])
+def draws(root, trials, sampler, number=60):
+    """So many draws, each on its own, of a study with these trials."""
+    study = STUDY.model_copy(update={"references": {}, "sampler": Sampler(name=sampler)})
+    root.mkdir()
+    found = []
+    for seed in range(number):
+        folder = StudyFolder(root / str(seed))
+        folder.root.mkdir()
+        optuna_study = create_optuna_study(folder, study)
+        optuna_study.add_trials(trials)
+        optuna_study.sampler = build_sampler(study, seed)
+        recorder = Recorder(study.model_copy(update={"seed": seed}), optuna_study, folder, Listeners())
+        found.append(recorder.configuration(recorder.open_trial()))
+    return found
 
 
 @pytest.mark.parametrize("failure", [DIVERGED, OUT_OF_MEMORY])
-def test_the_mixture_draws_seldom_where_trials_fail_and_still_draws_there(failure):
-    trials = [told(one, failure=failure if fast(one) else None) for one in drawn(24)]
-    assert 0 < share_of_fast(trials, startup=100) < 0.15 < 0.4 < share_of_fast([], startup=100, random=1.0)
-
-
-def test_the_model_weighs_what_it_expects_by_the_chance_to_work():
-    """Values rise up to the edge, and no failure is told: only the probability keeps the model from crossing it."""
-
-    def trials(failure):
-        return [told(one, value=0.3 if fast(one) else 0.8, failure=failure if fast(one) else None) for one in drawn(24)]
-
-    crossing = [told(one, value=0.1 * np.log10(one["learning_rate"])) for one in drawn(24)]
-    assert share_of_fast(crossing, 20, startup=0, mixed_every=1000) > 0.9
-    assert share_of_fast(trials(DIVERGED), 20, startup=0, mixed_every=1000) < 0.15
-
-
-def test_a_failure_is_no_centre_of_draws():
-    failed = [told(one, failure=DIVERGED, value=0.5) for one in drawn(24) if fast(one)]
-    works = [told(one, value=0.5) for one in drawn(24) if not fast(one)][:1]
-    sampler = GuidedSampler(STUDY, seed=0, startup=100, random=0.0, moved=0.0, prior=False)
-    assert {SPACE.suggest(UnitPoint(sampler.propose([*failed, *works])))["learning_rate"] for _ in range(50)} == {
-        SPACE.decode(works[0].params)["learning_rate"]
+def test_draws_of_tpe_are_seldom_where_trials_fail_and_still_there(failure, tmp_path):
+    """Eight trials, so that TPE itself still draws at random."""
+    some = drawn(24)
+    ended = [one for one in some if fast(one)][:4] + [one for one in some if not fast(one)][:4]
+    trials = [told(one, failure=failure if fast(one) else None) for one in ended]
+    shares = {
+        sampler: np.mean([fast(one) for one in draws(tmp_path / sampler, trials, sampler)])
+        for sampler in ("tpe", "random")
     }
+    assert 0 < shares["tpe"] < 0.25 < 0.4 < shares["random"]
 
 
-def test_running_trials_say_nothing_and_without_a_failure_draws_are_as_ever():
-    fine = [told(one) for one in drawn(12)]
-    running = [told(one, state=TrialState.RUNNING) for one in drawn(12, seed=1)]
-    failed = told(drawn(1, seed=2)[0], failure=DIVERGED)
-    sampler = GuidedSampler(STUDY, seed=0)
-    assert sampler._risk([*fine, *running]) is None
-    both = [sampler._risk(trials).weights for trials in ([*fine, failed], [*fine, failed, *running])]
-    assert both[0].tolist() == both[1].tolist()
+def test_a_trial_that_a_machine_failed_or_that_runs_says_nothing_of_its_configuration():
+    ended = [*map(told, drawn(12)), told(drawn(1, seed=2)[0], failure=DIVERGED)]
+    others = [told(one, state=TrialState.RUNNING) for one in drawn(12, seed=1)]
+    others += [told(one, failure=LOST) for one in drawn(1, seed=3)]
+    assert learned(SPACE, ended[:-1]) is learned(SPACE, [*ended[:-1], *others]) is None
+    one, (configuration,) = learned(SPACE, ended), drawn(1, seed=4)
+    assert one(configuration) == learned(SPACE, [*ended, *others])(configuration)
+
+
+def test_where_all_fails_a_new_configuration_is_drawn_all_the_same(tmp_path):
+    trials = [told(one, failure=DIVERGED) for one in drawn(40)]
+    assert len(draws(tmp_path / "all", trials, "tpe", number=3)) == 3

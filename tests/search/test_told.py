@@ -42,11 +42,11 @@ MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
 BY_ITSELF = ("diverged", "out of memory")
 FAILURES = [Failure(state=state, reason=f"{state}: it was so", machine="a") for state in (*BY_ITSELF, "lost", "failed")]
 SOON = {
-    "guided": {"startup": 2}, "tpe": {"n_startup_trials": 3}, "gp": {"n_startup_trials": 3},
+    "tpe": {"n_startup_trials": 3}, "gp": {"n_startup_trials": 3},
     "cmaes": {"n_startup_trials": 2}, "nsga2": {"population_size": 4},
 }  # fmt: skip  # what makes a sampler learn from its first trials on
-LEARNS_FROM_OTHERS = ("guided", "tpe", "gp")
-EXAMPLES = {"guided": 20, "tpe": 10, "random": 10, "qmc": 10, "grid": 10, "cmaes": 10, "nsga2": 20}  # gp takes seconds
+LEARNS_FROM_OTHERS = ("tpe", "gp")
+EXAMPLES = {"tpe": 30, "random": 10, "qmc": 10, "grid": 10, "cmaes": 10, "nsga2": 20}  # gp takes seconds
 
 
 # What is trained.
@@ -289,7 +289,10 @@ class Run:
                 if kind is None or one.state == TrialState.FAIL or one.number < 0:
                     continue
                 assert kind in self.trainings, "told of a configuration that was never trained"
-                if kind in failed and not one.state.is_finished():
+                if kind in failed and self.study.sampler.name == "tpe":
+                    told_as = (one.state, one.values, one.intermediate_values)
+                    assert told_as == (TrialState.PRUNED, None, {}), "a trial that failed is not behind all others"
+                elif kind in failed and not one.state.is_finished():
                     assert not known, "a trial that failed is told as running"
                 elif kind in failed:
                     assert one.values[0] == min(known), "a trial that failed is not told as the worst"

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib import resources
 
 from hw2tune.data.catalog import DATASETS
+from hw2tune.records.trials.states import FAILED_BY_ITSELF
 from hw2tune.report.appendix.facts import baselines, selection
 from hw2tune.report.appendix.limits import limits
 from hw2tune.report.history import history
@@ -31,13 +32,14 @@ ABOUT = """\
 % \\bibliography{references} at the end. Change it as you like: it is not written over once it was changed.
 """
 UNUSED = "validation_size is not used"  # a note of the images' record
+_TPE = r"the tree-structured Parzen estimator~\cite{bergstra2011algorithms}"
 _SAMPLERS = {
     "guided": (
-        "which draws anywhere in the space, near a good configuration (the mixture of PriorBand~"
-        r"\cite{mallik2023priorband}, without its weights), or where a Gaussian process on all trials expects the "
-        "largest improvement"
+        r"the sampler \texttt{guided} of an earlier version, which drew anywhere in the space, near a good "
+        r"configuration (the mixture of PriorBand~\cite{mallik2023priorband}, without its weights), or where a "
+        rf"Gaussian process on all trials expected the largest improvement; later versions draw by {_TPE} in its place"
     ),
-    "tpe": r"the tree-structured Parzen estimator~\cite{bergstra2011algorithms}",
+    "tpe": _TPE,
     "random": "independent random draws",
 }
 _HALVING = r"asynchronous successive halving~\cite{li2020system}"
@@ -122,14 +124,17 @@ def _search(results: StudyResults) -> Iterator[str]:
     overview = results.data.overview
     rows, study = overview.every_row, overview.study
     sampler = _SAMPLERS.get(study.sampler.name, rf"its sampler \texttt{{{tex(study.sampler.name)}}}")
-    if study.sampler.name == "guided":
-        sampler = rf"the sampler \texttt{{guided}}, {sampler}"
     arguments = ", ".join(f"{name} = {value}" for name, value in study.sampler.arguments.items())
     yield (
         rf"Configurations were chosen in Optuna~\cite{{akiba2019optuna}} by {sampler}"
         f"{f' ({tex(arguments)})' if arguments else ''}, with seed {search_seeds(study)}, to {study.direction} "
         rf"{tex(study.objective_spec.label)}, and ran in Ray Tune~\cite{{liaw2018tune}}."
     )
+    if study.sampler.name == "tpe" and any(row.state in FAILED_BY_ITSELF for row in rows):
+        yield (
+            "A draw was kept with the square of its probability to train without failing, after a logistic regression "
+            "on the trials that had ended by then, and otherwise repeated."
+        )
     states = listed([f"{n} {state}" for state, n in Counter(row.state for row in rows).items()])
     extent = f"On a budget of {counted(study.budget * study.max_epochs, 'epoch')}" if study.budget else "In all"
     extent += " for each search" if study.arms and study.budget else ""

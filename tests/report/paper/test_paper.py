@@ -14,6 +14,7 @@ import pytest
 from hw2tune.errors import NotWritableError, PathError, StudyFolderError
 from hw2tune.inference.verdicts import BETTER
 from hw2tune.records.layout import StudyFolder
+from hw2tune.records.trials.states import DIVERGED, FAILED_BY_ITSELF
 from hw2tune.report.paper.claims_table import claims_tex
 from hw2tune.report.paper.methods import methods_tex, references_bib
 from hw2tune.report.paper.numbers import numbers_tex
@@ -21,6 +22,7 @@ from hw2tune.report.paper.write import marked, refuse_changed, write_paper
 from hw2tune.report.results import StudyResults, compute
 from hw2tune.report.study_data import read_study_data
 from hw2tune.study.file import find_study, parse_study
+from hw2tune.study.schema import Sampler
 from tests.command_line import hw2tune
 from tests.report.fake_study import write_fake_study
 
@@ -170,14 +172,36 @@ def test_methods_say_what_the_records_say_and_cite_what_the_bibliography_has(qui
 def test_methods_say_which_trials_a_rung_compares_where_the_space_has_rates_that_rise(quickstart):
     sentence = "Trials whose learning rate still rose were compared with each other alone."
     assert sentence not in methods_tex([quickstart])
-    data, overview = quickstart.data, quickstart.data.overview
-    study = overview.study.model_copy(
-        update={
-            "space": {**overview.study.space, "schedule": parse_study(*find_study("cifar10-plus")).space["schedule"]}
-        }
-    )
-    rising = replace(quickstart, data=replace(data, overview=replace(overview, study=study)))
-    assert sentence in methods_tex([rising])
+    schedule = parse_study(*find_study("cifar10-plus")).space["schedule"]
+    space = {**quickstart.data.overview.study.space, "schedule": schedule}
+    assert sentence in methods_tex([with_study(quickstart, space=space)])
+
+
+def test_methods_say_what_drew_also_where_it_was_a_sampler_of_an_earlier_version(quickstart):
+    sentence = "A draw was kept with the square of its probability to train without failing"
+    rows = quickstart.data.overview.rows
+    fine = [row for row in rows if row.state not in FAILED_BY_ITSELF]
+    failed = [*fine[:-1], replace(fine[-1], state=DIVERGED)]
+    for name, said in (
+        ("tpe", r"by the tree-structured Parzen estimator~\cite{bergstra2011algorithms}, with seed 0"),
+        ("random", "by independent random draws, with seed 0"),
+        (
+            "guided",
+            r"by the sampler \texttt{guided} of an earlier version, which drew anywhere in the space, near a good",
+        ),
+    ):
+        with_failure, without = (
+            " ".join(methods_tex([with_study(quickstart, some, sampler=Sampler(name=name))]).split())
+            for some in (failed, fine)
+        )
+        assert said in with_failure and said in without
+        assert (sentence in with_failure) == (name == "tpe") and sentence not in without
+
+
+def with_study(results, rows=None, **update):
+    data, overview = results.data, results.data.overview
+    changed = replace(overview, study=overview.study.model_copy(update=update), rows=rows or overview.rows)
+    return replace(results, data=replace(data, overview=changed))
 
 
 def test_a_study_without_replicates_gives_what_there_is_and_says_so(tmp_path):
