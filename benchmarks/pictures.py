@@ -46,10 +46,9 @@ class Camera:
         self.display(event)
         if isinstance(event, StudyStarted):
             self.plan = event
-        running = self.display.board.running.values()
+        running, records = self.display.board.running, self.display.board.records
         slots = self.plan.capacity.concurrency if self.plan else 0
-        begun = all(getattr(trial, "epoch", 0) for trial in running)
-        if isinstance(event, EpochFinished) and len(running) == slots and begun:
+        if isinstance(event, EpochFinished) and len(running) == slots and running.keys() <= records.keys():
             self.svg = self._picture()
 
     def _picture(self) -> str:
@@ -82,6 +81,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place, contextlib.chdir(place):
         camera = Camera()
         hw2tune.run_study("quickstart", listeners=[camera])
+        assert camera.svg, "no moment at which every slot had a trial with an epoch behind it"
         (DOCS / "terminal.svg").write_text(camera.svg + "\n")
         report = hw2tune.replicate_study("quickstart")
         photograph(report.page.resolve(), DOCS / "report.png")
