@@ -31,7 +31,7 @@ from benchmarks.results import print_table, write_results
 from hw2tune.records.trials.rows import TrialRow, best_first
 from hw2tune.records.trials.states import COMPLETE, DIVERGED, PRUNED
 from hw2tune.replication.race import IMAGE_SHARE, THIRD, Finalists, _fit, images_variance, living
-from hw2tune.search.design import UnitPoint
+from hw2tune.search.design import UnitPoint, coordinates
 
 TABLES = {"mnist-5k": "all", "mnist-5k-cross-entropy": "all", "cifar10-5k": "all", "digits-schedules": "tuning"}
 BUDGETS = (12, 24, 32)  # trainings
@@ -182,7 +182,7 @@ def simulated(world: DrawnWorld, sampler: str, seed: int, budget: int) -> list[T
     `sampler`: random, or tpe as it ships, without the probability of failing.
     """
     pool, study = world.pool, world.pool.task.study.model_copy(update={"seed": seed})
-    rng, names = np.random.default_rng(seed), pool.cube.names
+    rng, names = np.random.default_rng(seed), coordinates(study.search_space)
     trials: list[Trial] = []
     taken = {pool.row_of[key] for key in map(key_of, study.references.values())}
     queue = [(label, pool.row_of[key_of(one)]) for label, one in study.references.items()]

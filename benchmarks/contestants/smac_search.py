@@ -17,7 +17,7 @@ from ConfigSpace import Categorical, Configuration, ConfigurationSpace, Float
 from smac import MultiFidelityFacade, Scenario
 from smac.runhistory import TrialInfo, TrialValue
 
-from benchmarks.contestants.unit_cube import choices
+from benchmarks.contestants.unit_cube import choices, point_of
 from benchmarks.replay.pool import Pool
 from benchmarks.replay.resuming import Training
 from hw2tune.search.design import UnitPoint
@@ -76,7 +76,7 @@ class Smac:
         self.smac.tell(info, TrialValue(cost=cost, time=0.0), save=False)
 
     def _reference(self, row: str) -> Configuration:
-        at = self.pool.cube.coordinates(self.study.references[row])
+        at = point_of(self.study.search_space, self.study.references[row])
         values = {name: at.get(name, some[0] if some else 0.5) for name, some in self.choices.items()}
         self.rows[Configuration(self.space, values=values)] = row
         return Configuration(self.space, values=values)

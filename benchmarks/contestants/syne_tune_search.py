@@ -19,8 +19,8 @@ from syne_tune.config_space import choice, uniform
 from syne_tune.optimizer.scheduler import SchedulerDecision
 from syne_tune.optimizer.schedulers.asha import AsynchronousSuccessiveHalving
 
-from benchmarks.contestants.unit_cube import choices
-from hw2tune.search.design import Cube, UnitPoint
+from benchmarks.contestants.unit_cube import choices, point_of
+from hw2tune.search.design import UnitPoint
 from hw2tune.study.hyperparameters import Value
 from hw2tune.study.schema import Study
 
@@ -29,7 +29,7 @@ class SyneTune(BaseSampler, BasePruner):
     """A scheduler of Syne Tune's as sampler and pruner of one study."""
 
     def __init__(self, study: Study, seed: int, searcher: str) -> None:
-        self.study, self.cube = study, Cube(study.search_space)
+        self.study = study
         self.choices = choices(study)
         self.scheduler = AsynchronousSuccessiveHalving(
             {name: choice(some) if some else uniform(0.0, 1.0) for name, some in self.choices.items()},
@@ -78,7 +78,7 @@ class SyneTune(BaseSampler, BasePruner):
 
     def _trial(self, one: FrozenTrial) -> Trial:
         if one.number not in self.told:
-            at = self.cube.coordinates(self._configuration(one))
+            at = point_of(self.study.search_space, self._configuration(one))
             middle = {name: some[0] if some else 0.5 for name, some in self.choices.items()}
             config = middle | self.drawn.get(one.number, {}) | at
             self.told[one.number] = Trial(trial_id=one.number, config=config, creation_time=None)

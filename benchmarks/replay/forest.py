@@ -11,7 +11,7 @@ from optuna.samplers import BaseSampler
 
 from benchmarks.design import space_filling
 from benchmarks.replay.table import UNLIMITED, Array, Curve, Table, key_of
-from hw2tune.search.design import Cube
+from hw2tune.search.design import Features
 from hw2tune.study.hyperparameters import Value
 from hw2tune.study.schema import Study
 
@@ -24,10 +24,10 @@ class Forest:
 
     def __init__(self, table: Table) -> None:
         self.table, self.task = table, table.task
-        self.cube = Cube(self.task.study.search_space)
+        self.features_of = Features(self.task.study.search_space)
         self.epochs = self.task.study.max_epochs
         rows = list(table.configurations)
-        x, y = self.cube.features(list(table.configurations.values())), np.array([self._target(row) for row in rows])
+        x, y = self.features_of(list(table.configurations.values())), np.array([self._target(row) for row in rows])
         self.model = _forest().fit(x, y)
         self.cached: dict[Any, Array] = {}
         self.x, self.y = x, y
@@ -62,7 +62,7 @@ class Forest:
     def _mean(self, configuration: Mapping[str, Value]) -> tuple[Array, Array]:
         key = key_of(configuration)
         if key not in self.cached:
-            self.cached[key] = _accuracy(self.model.predict(self.cube.features([configuration]))[0])
+            self.cached[key] = _accuracy(self.model.predict(self.features_of([configuration]))[0])
         return self.cached[key][: self.epochs], self.cached[key][self.epochs :]
 
     def curve(self, configuration: Mapping[str, Value], rng: np.random.Generator) -> Curve:
@@ -87,7 +87,7 @@ class Forest:
     def best_and_median(self) -> tuple[float, float]:
         """Over the table's rows and 4,000 configurations more."""
         more = space_filling(self.task.study.search_space, 4096, seed=1)
-        guessed = _accuracy(self.model.predict(self.cube.features(more)))
+        guessed = _accuracy(self.model.predict(self.features_of(more)))
         validation, test = guessed[:, : self.epochs], guessed[:, self.epochs :]
         scores = test[np.arange(len(test)), validation.argmax(1)]
         return float(max(scores.max(), max(self.score(one) for one in self.table.configurations.values()))), float(

@@ -12,7 +12,7 @@ from optuna.samplers import BaseSampler
 
 from benchmarks.replay.rows import rows_of
 from benchmarks.replay.table import Curve, Table, key_of
-from hw2tune.search.design import Cube
+from hw2tune.search.design import Features
 from hw2tune.study.hyperparameters import Value
 from hw2tune.study.schema import Study
 
@@ -27,8 +27,8 @@ class Pool:
         self.rows = rows_of(table, rows)
         self.trials = len(self.rows)
         self.configurations = {row: table.configurations[row] for row in self.rows}
-        self.cube = Cube(self.task.study.search_space)
-        self.features = self.cube.features(list(self.configurations.values()))
+        self.features_of = Features(self.task.study.search_space)
+        self.features = self.features_of(list(self.configurations.values()))
         self.row_of = {key_of(one): row for row, one in reversed(self.configurations.items())}
 
     def begin(self, seed: int) -> None:
@@ -49,7 +49,7 @@ class Pool:
 
     def nearest(self, configuration: Mapping[str, Value], taken: Collection[str]) -> str:
         """The row that is most like it, of those that are not taken."""
-        order = np.argsort(((self.features - self.cube.features([configuration])[0]) ** 2).sum(1), kind="stable")
+        order = np.argsort(((self.features - self.features_of([configuration])[0]) ** 2).sum(1), kind="stable")
         return next(row for row in map(self.rows.__getitem__, order) if row not in taken)
 
     @cached_property

@@ -15,7 +15,7 @@ import numpy as np
 
 from benchmarks.replay.pool import Pool
 from benchmarks.replay.table import Curve, Found, key_of
-from hw2tune.search.design import UnitPoint
+from hw2tune.search.design import UnitPoint, coordinates
 
 
 @dataclass(kw_only=True)
@@ -101,7 +101,8 @@ class Promotion:
             for one in there[: len(there) // self.factor]:
                 if len(one.values) == rung and not one.busy:
                     return one.row, following
-        point = dict(zip(self.pool.cube.names, self.rng.random(len(self.pool.cube.names)).tolist(), strict=True))
+        names = coordinates(self.study.search_space)
+        point = dict(zip(names, self.rng.random(len(names)).tolist(), strict=True))
         return self.pool.nearest(self.study.search_space.suggest(UnitPoint(point)), trainings), self.rungs[0]
 
     def tell(self, training: Training) -> None:

@@ -1,4 +1,4 @@
-"""A study's space as a unit cube: every hyperparameter a coordinate, whether it applies or not."""
+"""A study's space as numbers: a unit cube to draw from, and features of configurations for a model."""
 
 from __future__ import annotations
 
@@ -48,11 +48,11 @@ def coordinates(space: Space) -> list[str]:
     return names
 
 
-class Cube:
-    """The coordinates of configurations, two ways: to draw from, and as numbers for a model of their values."""
+class Features:
+    """Configurations of a space as numbers for a model."""
 
     def __init__(self, space: Space) -> None:
-        self.space, self.names = space, coordinates(space)
+        self.space = space
         self.ranks = {
             name: {
                 value: rank / max(1, len(one.choices) - 1) for rank, value in enumerate(sorted(one.choices, key=float))
@@ -61,28 +61,15 @@ class Cube:
             if isinstance(one, Choice) and all(is_number(choice) for choice in one.choices)
         }  # of choices among numbers
 
-    def coordinates(self, configuration: Mapping[str, Value]) -> dict[str, float]:
-        """Return the coordinates of a configuration, without those that do not apply to it."""
-        found: dict[str, float] = {}
-        for name, value in configuration.items():
-            one = self.space.distributions.get(name)
-            if isinstance(one, Choice):
-                found[name] = (one.choices.index(value) + 0.5) / len(one.choices)
-            elif isinstance(one, Interval):
-                zero = one.or_zero and value == 0
-                found |= {zero_key(name): 0.75 if zero else 0.25} if one.or_zero else {}
-                found |= {} if zero else {name: one.position(value)}
-        return found
-
-    def features(self, configurations: Sequence[Mapping[str, Value]]) -> NDArray[np.float64]:
-        """(N, D): each hyperparameter in about [0, 1], a choice among words one column a word.
+    def __call__(self, configurations: Sequence[Mapping[str, Value]]) -> NDArray[np.float64]:
+        """Return (N, D): each hyperparameter in about [0, 1], a choice among words one column a word.
 
         What does not apply stands in the middle. With momentum the learning rate is that of the long run, lr/(1 - m).
         """
-        rows = [[*self._features(one)] for one in configurations]
+        rows = [[*self._row(one)] for one in configurations]
         return np.array(rows, np.float64).reshape(len(configurations), -1)
 
-    def _features(self, configuration: Mapping[str, Value]) -> Iterator[float]:
+    def _row(self, configuration: Mapping[str, Value]) -> Iterator[float]:
         momentum = float(configuration.get("momentum", 0.0))
         for name, one in self.space.distributions.items():
             value = configuration.get(name)

@@ -13,7 +13,7 @@ from scipy import optimize, special
 from threadpoolctl import ThreadpoolController
 
 from hw2tune.records.trials.rows import failed_by_itself
-from hw2tune.search.design import Cube
+from hw2tune.search.design import Features
 from hw2tune.study.hyperparameters import Value
 from hw2tune.study.space import Space
 
@@ -56,9 +56,9 @@ def learned(space: Space, trials: Sequence[FrozenTrial]) -> RiskOf | None:
     failed = np.array([failed_by_itself(one) for one in ended])
     if not failed.any():
         return None
-    cube = Cube(space)
-    risk = Risk(cube.features([space.decode(one.params) for one in ended]), failed)
-    return lambda configuration: float(risk(cube.features([configuration]))[0])
+    features = Features(space)
+    risk = Risk(features([space.decode(one.params) for one in ended]), failed)
+    return lambda configuration: float(risk(features([configuration]))[0])
 
 
 @cache

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from benchmarks.contestants.unit_cube import point_of
 from benchmarks.design import space_filling
-from hw2tune.search.design import Cube, UnitPoint, coordinates
+from hw2tune.search.design import Features, UnitPoint, coordinates
 from hw2tune.study.file import find_study, parse_study
 from hw2tune.study.space import Interval, Space
 
@@ -32,9 +33,9 @@ def test_sobol_points_fill_the_space_evenly_and_begin_alike(study):
 
 
 def test_coordinates_lead_back_to_the_configuration(study):
-    cube, space = Cube(study.search_space), study.search_space
+    space = study.search_space
     for one in [*space_filling(space, 50, seed=0), *study.references.values()]:
-        point = dict.fromkeys(coordinates(space), 0.5) | cube.coordinates(one)
+        point = dict.fromkeys(coordinates(space), 0.5) | point_of(space, one)
         assert near(space.suggest(UnitPoint(point)), one)
 
 
@@ -43,7 +44,7 @@ def test_whole_numbers_lead_back_to_themselves_and_stay_in_their_range(log):
     one = Interval(low=2, high=64, log=log, integer=True) if log else Interval(low=16, high=64, step=16, integer=True)
     space = Space({"n": one})
     for value in one.values:
-        assert space.suggest(UnitPoint(Cube(space).coordinates({"n": value}))) == {"n": value}
+        assert space.suggest(UnitPoint(point_of(space, {"n": value}))) == {"n": value}
 
 
 def test_whole_numbers_are_drawn_up_to_both_ends():
@@ -54,9 +55,9 @@ def test_whole_numbers_are_drawn_up_to_both_ends():
 
 
 def test_features_know_zero_words_and_the_learning_rate_of_the_long_run(study):
-    cube = Cube(study.search_space)
+    features = Features(study.search_space)
     base = {"learning_rate": 1e-4, "batch_size": 32, "optimizer": "adam", "weight_decay": 0.0}
     sgd = base | {"optimizer": "sgd", "momentum": 0.9, "weight_decay": 1e-6}
-    first, second = cube.features([base, sgd])
+    first, second = features([base, sgd])
     assert first.tolist() == pytest.approx([0, 0, 0, 0.5, 0, -0.1, 0.5])
     assert second.tolist() == pytest.approx([1 / 3, 0, 0.5, 0, 0, 0, 0.9 / 0.99])
