@@ -1,8 +1,8 @@
 """Trials that a search spends where training fails: `OMP_NUM_THREADS=1 uv run python -m benchmarks.failing`.
 
 Accuracies are invented and nothing is trained: beyond an edge a trial fails, and the best is close to the edge. Each
-search has 60 trials, one at a time unless `--workers` says more, through hw2tune's own driver. A draw of `tpe` is
-repeated with the probability that it fails; in its rival a failure is the worst value and no more. Minutes on one core.
+search has 60 trials, one at a time unless `--workers` says more, through hw2tune's own driver. Draws of `tpe` that are
+likely to fail are repeated; in its rival a failure is the worst value and no more. Minutes on one core.
 """
 
 from __future__ import annotations

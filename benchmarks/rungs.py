@@ -250,8 +250,8 @@ def tpe(study: Study, seed: int, values: Callable[[Sequence[Trained]], list[floa
     seeded = study.model_copy(update={"seed": seed})
 
     def seen(one: Trained, value: float) -> FrozenTrial:
-        if values is None and not (one.complete or one.diverged):
-            return told(study, _searched(study, one), one.values, TrialState.PRUNED)
+        if values is None and not one.complete:
+            return told(study, _searched(study, one), [] if one.diverged else one.values, TrialState.PRUNED)
         return told(study, _searched(study, one), [value], TrialState.COMPLETE)
 
     return lambda trained: drawn(seeded, map(seen, trained, (values or best_values)(trained)))

@@ -150,12 +150,11 @@ class Trial:
     def spent(self) -> int:
         return len(self.values) + (self.state == DIVERGED)
 
-    def told(self, pool: Pool, worst: float) -> FrozenTrial:
-        """It as a sampler is told of it: one that diverged has the worst value."""
-        study, configuration = pool.task.study, pool.configurations[self.row]
-        if self.state == PRUNED:
-            return told(study, configuration, self.values, TrialState.PRUNED)
-        return told(study, configuration, [worst] if self.state == DIVERGED else self.values, TrialState.COMPLETE)
+    def told(self, pool: Pool) -> FrozenTrial:
+        """It as a sampler is told of it."""
+        state = TrialState.COMPLETE if self.state == COMPLETE else TrialState.PRUNED
+        values = [] if self.state == DIVERGED else self.values
+        return told(pool.task.study, pool.configurations[self.row], values, state)
 
     def as_row(self, number: int, params: Any, until: int) -> TrialRow:
         """It as the records have it when a search is cut behind `until` epochs."""
@@ -192,8 +191,7 @@ def simulated(world: DrawnWorld, sampler: str, seed: int, budget: int) -> list[T
             label, row = queue.pop(0)
         else:
             if sampler == "tpe":
-                worst = min((max(one.values) for one in trials if one.state != DIVERGED), default=CHANCE)
-                configuration = drawn(study, (one.told(pool, worst) for one in trials))
+                configuration = drawn(study, (one.told(pool) for one in trials))
             else:
                 point = dict(zip(names, rng.random(len(names)).tolist(), strict=True))
                 configuration = study.search_space.suggest(UnitPoint(point))

@@ -14,17 +14,17 @@ from hw2tune.study.schema import Sampler, Study
 
 
 def told(study: Study, configuration: Mapping[str, Value], values: Iterable[float], state: TrialState) -> FrozenTrial:
-    """Return a trial with these values, epoch by epoch; its value is the best if it is complete."""
+    """Return a trial with these values, epoch by epoch; its value is the best if it is complete.
+
+    A pruned one without values is behind all others, as a study tells `tpe` of one that failed.
+    """
     by_epoch = dict(enumerate(values, start=1))
     best = max(by_epoch.values()) if state == TrialState.COMPLETE else None
     return as_stored(study.search_space, configuration, state=state, value=best, intermediate_values=by_epoch)
 
 
 def drawn(study: Study, trials: Iterable[FrozenTrial]) -> dict[str, Value]:
-    """Return what `tpe` draws after these trials with the study's seed; the same after the same trials.
-
-    Nothing is learned here of failing: a caller tells it as the worst value.
-    """
+    """Return what `tpe` draws after these trials with the study's seed, likely to fail or not; a function of both."""
     memory = optuna.create_study(direction=study.direction)
     memory.add_trials(trials)
     tpe = study.model_copy(update={"sampler": Sampler(name="tpe")})

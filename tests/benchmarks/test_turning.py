@@ -58,11 +58,13 @@ def test_what_a_search_is_cut_off_is_not_known(search):
     assert rows[-1].epochs <= search.trials[len(rows) - 1].spent
 
 
-def test_a_sampler_is_told_of_a_training_that_diverged_as_of_the_worst(search):
+def test_a_sampler_is_told_of_a_training_that_diverged_as_of_one_without_a_value(search):
     pool, row = search.world.pool, search.trials[5].row
-    told = [Trial(row, "", 0, [0.3, 0.2], state).told(pool, 0.05) for state in (COMPLETE, PRUNED, DIVERGED)]
-    assert [one.value for one in told] == [0.3, None, 0.05]
-    assert [one.state for one in told] == [TrialState.COMPLETE, TrialState.PRUNED, TrialState.COMPLETE]
+    told = [Trial(row, "", 0, [0.3, 0.2], state).told(pool) for state in (COMPLETE, PRUNED, DIVERGED)]
+    assert [one.state for one in told] == [TrialState.COMPLETE, TrialState.PRUNED, TrialState.PRUNED]
+    assert [(one.value, one.intermediate_values) for one in told] == [
+        (0.3, {1: 0.3, 2: 0.2}), (None, {1: 0.3, 2: 0.2}), (None, {}),
+    ]  # fmt: skip
 
 
 def test_later_draws_of_tpe_begin_better_than_random_ones():
