@@ -28,6 +28,7 @@ from hw2tune.text.numbers import counted, label_of, listed, scientific
 BELOW = -0.16  # where a value lies that has no place on its axis: exactly 0, or not there at all
 PRUNED_DASHES = (0, (4, 1.5))
 MOST_VECTORS = 1000  # lines; more are pixels in the PDF too, which would be large and slow otherwise
+MOST_IN_LINE = 8  # axes whose names have room side by side
 
 
 class Coordinate(NamedTuple):
@@ -108,7 +109,9 @@ def draw_coordinates(data: StudyData) -> Drawing:
         _draw_axis(axes, x, coordinate)
     axes.set(xlim=(-0.35, len(table) + 0.35), ylim=(BELOW - 0.05, 1.05), yticks=[])
     names = [label_of(coordinate.name).replace(" ", "\n", 1) for coordinate in table]
-    axes.set_xticks(range(len(table) + 1), [*names, label.replace(" ", "\n", -1 if "(" in label else 1)])
+    names.append(label.replace(" ", "\n", -1 if "(" in label else 1))
+    lower = "\n\n" if len(names) > MOST_IN_LINE else ""  # of every second name, as they would meet
+    axes.set_xticks(range(len(names)), [lower * (place % 2) + name for place, name in enumerate(names)])
     axes.tick_params(axis="x", length=0)
     axes.grid(False)
     axes.spines[:].set_visible(False)

@@ -21,7 +21,7 @@ from hw2tune.report.study_data import StudyData
 from hw2tune.study.hyperparameters import Value
 from hw2tune.study.schema import Study
 from hw2tune.study.space import Choice, Distribution, Interval
-from hw2tune.text.numbers import listed
+from hw2tune.text.numbers import label_of, listed
 
 if TYPE_CHECKING:
     import optuna
@@ -113,10 +113,11 @@ def draw_importances(data: StudyData) -> Drawing:
         )
     if len({row.value for row in rows}) == 1:
         raise CannotDrawError(f"All {len(rows)} trials have the same value: no hyperparameter explains a difference.")
-    table = {name: 100 * share for name, share in importance_table(study, rows).items()}
+    shares = importance_table(study, rows)
+    table = {label_of(name): 100 * share for name, share in shares.items()}
     figure = new_figure(height=1.1 + 0.42 * len(table))
     axes = figure.subplots()
-    bars = axes.barh([name.replace("_", " ") for name in table], list(table.values()), color=BLUE, height=0.6)
+    bars = axes.barh(list(table), list(table.values()), color=BLUE, height=0.6)
     axes.bar_label(bars, [f"{share:.0f} %" for share in table.values()], padding=3, fontsize=small())
     axes.invert_yaxis()
     axes.set_xlim(0, min(112, 1.15 * max(table.values())))
@@ -124,13 +125,14 @@ def draw_importances(data: StudyData) -> Drawing:
     axes.tick_params(axis="y", length=0)
     axes.set_xlabel("importance (% of the explained variance)")
     alt = f"Bar chart of importances: {listed([f'{name} {share:.0f} %' for name, share in table.items()])}."
-    return Drawing(figure=figure, caption=_importances_caption(study, rows, len(found), table), alt=alt)
+    return Drawing(figure=figure, caption=_importances_caption(study, rows, len(found), shares), alt=alt)
 
 
-def _importances_caption(study: Study, rows: Sequence[TrialRow], found: int, table: Mapping[str, float]) -> str:
+def _importances_caption(study: Study, rows: Sequence[TrialRow], found: int, shares: Mapping[str, float]) -> str:
     used, failed = len(rows), sum(map(failed_by_itself, rows))
-    worst = f"; {failed} that diverged or ran out of memory count as the worst of these" if failed else ""
-    left_out = [name for name in study.space if name not in table]
+    count = "counts" if failed == 1 else "count"
+    worst = f"; {failed} that diverged or ran out of memory {count} as the worst of these" if failed else ""
+    left_out = [label_of(name) for name in study.space if name not in shares]
     why = f" Omitted, as not every trial has them or none differs in them: {listed(left_out)}." if left_out else ""
     drawn = f" drawn at random out of {found:,}" if found > used else ""
     return (

@@ -16,6 +16,7 @@ from hw2tune.report.figures.examples import changed, first_of
 from hw2tune.report.figures.history import history_table
 from hw2tune.report.figures.hyperparameters import (
     MOST_TRIALS,
+    _importances_caption,
     comparable_parameters,
     compared,
     importance_table,
@@ -257,6 +258,16 @@ def test_a_hyperparameter_by_which_trials_fail_is_important_and_a_lost_machine_s
         importance_table(study, some) for some in ([one for one in rows if one.value in (0.8, 0.9)], used)
     )
     assert without["learning_rate"] < 0.05 < 0.3 < table["learning_rate"]
+
+
+def test_the_caption_of_importances_has_names_in_words_and_counts_failed_trials(study: Study) -> None:
+    some = study.model_copy(update={"space": {**study.space, "model.dropout": study.space["momentum"]}})
+    rows = [row(0, 0.5), row(1, 0.5, "diverged"), row(2, 0.5, "out of memory")]
+    shares = dict.fromkeys(["learning_rate", "batch_size", "optimizer"], 1 / 3)
+    one, two = (_importances_caption(some, rows[:number], number, shares) for number in (2, 3))
+    assert "; 1 that diverged or ran out of memory counts as the worst of these." in one
+    assert "; 2 that diverged or ran out of memory count as the worst of these." in two
+    assert two.endswith("none differs in them: momentum, weight decay and dropout.")
 
 
 def test_hyperparameters_that_some_trials_lack_are_not_compared(study: Study) -> None:
