@@ -31,7 +31,7 @@ from hw2tune.search.cost import Cost, estimate, together
 from hw2tune.search.driver import RunEnd
 from hw2tune.search.view import fitting, take_over
 from hw2tune.study.arms import searches
-from hw2tune.study.file import may_change
+from hw2tune.study.file import may_change, with_replaced
 from hw2tune.study.names import RACE, REPLACED
 from hw2tune.study.schema import Study
 from hw2tune.study_result import StudyResult
@@ -66,6 +66,7 @@ def checked(
     data = load_for(study, request.data_dir, Listeners(), download=False)
     refuse_other_images(folder, data)
     capacity = find_capacity([this_machine()], request.resources)
+    named, study = study, with_replaced(study)
     rows = trial_rows(study, before.trials if before else read_trials(folder), alive=False)
     facts = preflight(study, folder, rows, data=data)
     plan = make_plan(study, folder, rows, data=data, capacity=capacity)
@@ -77,7 +78,7 @@ def checked(
         speed = costs[-1].images_per_second  # measured in an earlier search
     count = SeedCount.of(study, replicates, most, study.searches, splits)
     cost = with_replicates(together(costs), plan, count, race=race, each_finalist=each_finalist)
-    return plan, cost, [*_of_sampler(study, before), *facts.notes]
+    return plan, cost, [*_of_sampler(named, before), *facts.notes]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +102,7 @@ class _Run:
             return there
         self.refuse_unfit([study])
         data = data or _checked_images(study, folder, before, request, tell)
+        study = with_replaced(study)
         # Ray and Tune take seconds to import: not before everything that may refuse has been looked at. The folder is
         # touched last: a command that is refused changes nothing.
         cluster = self.connection.cluster(meanwhile="hw2tune.execution.run")
@@ -131,6 +133,7 @@ class _Run:
                 return _with_claims_of(study, before, tell)
         self.refuse_unfit(searches(study))
         data = _checked_images(study, folder, before, self.request, tell)
+        study = with_replaced(study)
         cluster, end, sound = self.connection.cluster(meanwhile="hw2tune.execution.run"), RunEnd.COMPLETE, False
         with opened(results, study, data, fresh=fresh, say=tell.note, known=before) as folder:
             make_folder(folder.arms)  # from here on another study is refused
@@ -230,7 +233,7 @@ def _checked_images(
         find_capacity([this_machine()], request.resources)  # refuses what will not fit
     trials = before.trials if before else [] if request.fresh else read_trials(folder)
     rows = trial_rows(study, trials, alive=False)
-    notes = preflight(study, folder, rows, data=data, fresh=request.fresh).notes
+    notes = preflight(with_replaced(study), folder, rows, data=data, fresh=request.fresh).notes
     for note in (*_of_sampler(study, before), *notes):
         tell.note(note)
     return data

@@ -32,7 +32,6 @@ from hw2tune.records.trials.states import INTERRUPTED, RUNNING, WAITING
 from hw2tune.resources import Capacity
 from hw2tune.search.algorithms import build_pruner, build_sampler
 from hw2tune.study.arms import sides
-from hw2tune.study.file import with_replaced
 from hw2tune.study.hyperparameters import Hyperparameters, Value, is_number
 from hw2tune.study.names import MODELS
 from hw2tune.study.objectives import OBJECTIVES
@@ -60,7 +59,7 @@ def preflight(
     """
     facts = model_facts(study, data)
     for side in sides(study):
-        build_sampler(with_replaced(side), 0)
+        build_sampler(side, 0)
     build_pruner(study)
     refuse_too_large(data)
     refuse_unwritable(folder.root, "results")

@@ -24,7 +24,6 @@ from hw2tune.search.driver import RunEnd, StudyDriver
 from hw2tune.search.failures import COMMON, Failure, FailurePolicy
 from hw2tune.search.ordered import OrderedDriver
 from hw2tune.search.recorder import FINISHED, Recorder
-from hw2tune.study.file import with_replaced
 from hw2tune.study.schema import Study
 from hw2tune.text.numbers import counted, listed
 
@@ -50,7 +49,6 @@ def run_trials(
     After a run that Ray's failure ended, its trials go on one at a time: one that ends Ray's run again is lost, if
     epochs show that Ray works otherwise.
     """
-    study = with_replaced(study)
     recorder = Recorder(study, create_optuna_study(folder, study), folder, tell)
     policy = FailurePolicy(retries=retries, sound=sound)
     recorder.enqueue_references()

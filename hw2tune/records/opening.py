@@ -21,7 +21,7 @@ from hw2tune.records.leftovers import set_aside, size_of
 from hw2tune.records.lock import Say, in_use, locked, make_folder, owner_of
 from hw2tune.records.overview import Overview, read_overview, without_trials
 from hw2tune.study.arms import searches
-from hw2tune.study.file import differences, dump_study, with_replaced
+from hw2tune.study.file import differences, dump_study
 from hw2tune.study.schema import Study
 
 
@@ -44,8 +44,8 @@ def opened(
             keep_images(folder, data)
         for name, text in study.code.items():
             write_atomically(folder.code / name, text, durable=True)
-        # The sampler that has drawn, which may be one of an earlier version.
-        study = study.model_copy(update={"sampler": there.study.sampler}) if there else with_replaced(study)
+        if there is not None:  # the sampler that has drawn, which may be one of an earlier version
+            study = study.model_copy(update={"sampler": there.study.sampler})
         write_atomically(folder.study_file, dump_study(study), durable=True)
         yield folder
 

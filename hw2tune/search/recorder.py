@@ -31,6 +31,7 @@ from hw2tune.search.algorithms import told_as_users
 from hw2tune.search.design import UnitPoint, coordinates
 from hw2tune.search.failures import Failure
 from hw2tune.search.order import DROPPED, ENDED_IN
+from hw2tune.search.risk import CAUTION
 from hw2tune.search.view import View, as_stored, read_observations
 from hw2tune.study.hyperparameters import Identity, Value, identity
 from hw2tune.study.objectives import PARAMETERS, SECONDS, best_epoch, never_finite, sign_of
@@ -38,7 +39,6 @@ from hw2tune.study.schema import Study
 from hw2tune.study.space import COUNTED
 
 DRAWS = 20  # at most, of configurations that were there before or are likely to fail
-CAUTION = 2  # a draw is kept if it would work so many times in a row, as the regression is blunt at an edge
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 ENQUEUED = "enqueued"  # user attribute of a trial that the study file asks for: its place there
 FIXED = "fixed_params"  # the system attribute with which Optuna 5 enqueues a configuration

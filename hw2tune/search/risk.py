@@ -20,6 +20,7 @@ from hw2tune.study.space import Space
 Array = NDArray[np.float64]
 RiskOf = Callable[[Mapping[str, Value]], float]  # of a configuration, in [0, 1]
 RARE = math.log(1 / 9)  # logit of failing where nothing is known: one in ten
+CAUTION = 2  # a draw is kept if it would work so many times in a row, as the regression is blunt at an edge
 SPREAD = 4.0  # standard deviation of a coefficient before anything is known, in logits per half range
 
 

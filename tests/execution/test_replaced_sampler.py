@@ -73,7 +73,8 @@ def test_an_old_study_is_not_continued_with_another_sampler(tmp_path):
 
 def test_check_says_what_draws(tmp_path):
     (tmp_path / "sides.toml").write_text(guided(PLAIN))
-    _, _, notes = check_study(Request(study=str(tmp_path / "sides.toml"), results=tmp_path / "results"))
+    plan, _, notes = check_study(Request(study=str(tmp_path / "sides.toml"), results=tmp_path / "results"))
+    assert plan.study.sampler.name == "tpe"
     assert "sampler guided of earlier versions is no longer there: tpe draws the configurations" in notes
 
 
