@@ -110,9 +110,11 @@ def draw_coordinates(data: StudyData) -> Drawing:
     axes.set(xlim=(-0.35, len(table) + 0.35), ylim=(BELOW - 0.05, 1.05), yticks=[])
     names = [label_of(coordinate.name).replace(" ", "\n", 1) for coordinate in table]
     names.append(label.replace(" ", "\n", -1 if "(" in label else 1))
-    lower = "\n\n" if len(names) > MOST_IN_LINE else ""  # of every second name, as they would meet
-    axes.set_xticks(range(len(names)), [lower * (place % 2) + name for place, name in enumerate(names)])
+    axes.set_xticks(range(len(names)), names)
     axes.tick_params(axis="x", length=0)
+    if len(names) > MOST_IN_LINE:
+        for tick in axes.xaxis.get_major_ticks()[::-2]:  # below the two lines of the others
+            tick.set_pad(mpl.rcParams["xtick.major.pad"] + 2.8 * mpl.rcParams["xtick.labelsize"])
     axes.grid(False)
     axes.spines[:].set_visible(False)
     bar = figure.colorbar(mpl.cm.ScalarMappable(norm, SEQUENTIAL), ax=axes, location="bottom", shrink=0.7, aspect=40)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from benchmarks.design import space_filling
 from hw2tune.records.dataset import DatasetRecord
 from hw2tune.records.replicates import Gallery
 from hw2tune.records.trials.rows import TrialRow
 from hw2tune.report.figures.classes import pooled_confusion, row_shares
-from hw2tune.report.figures.coordinates import BELOW, coordinate_table
+from hw2tune.report.figures.coordinates import BELOW, MOST_IN_LINE, coordinate_table, draw_coordinates
 from hw2tune.report.figures.curves import published_points
 from hw2tune.report.figures.drawing import Shown
 from hw2tune.report.figures.examples import changed, first_of
@@ -26,6 +30,7 @@ from hw2tune.report.figures.networks import mosaic, mosaic_columns, scale_of, we
 from hw2tune.report.figures.preprocessing import pixel_stages
 from hw2tune.report.figures.style import power_of_ten
 from hw2tune.report.figures.timeline import Bar, timeline_table, trial_bars
+from hw2tune.report.study_data import StudyData
 from hw2tune.study.file import find_study, parse_study
 from hw2tune.study.schema import Study
 
@@ -320,3 +325,14 @@ def test_a_standstill_overnight_is_cut_out() -> None:
 def test_a_short_pause_is_kept() -> None:
     table, cuts = timeline_table([bar(0, "a", 0.0, 100.0), bar(1, "a", 130.0, 150.0)])
     assert table[1].start == 130.0 and cuts == []
+
+
+@pytest.mark.usefixtures("styled")
+def test_the_names_of_many_parallel_axes_do_not_meet(mnist: StudyData) -> None:
+    study = parse_study(*find_study("cifar10-plus"))
+    rows = [row(i, i / 100, **one) for i, one in enumerate(space_filling(study.search_space, 16, seed=0))]
+    figure = draw_coordinates(replace(mnist, overview=replace(mnist.overview, study=study, rows=rows))).figure
+    figure.canvas.draw()
+    boxes = [name.get_window_extent() for name in figure.axes[0].get_xticklabels()]
+    assert len(boxes) > MOST_IN_LINE
+    assert not [pair for pair in itertools.combinations(boxes, 2) if pair[0].overlaps(pair[1])]
