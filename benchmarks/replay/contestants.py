@@ -31,10 +31,6 @@ def _optuna(kind: Any, pruner: Any = None, **arguments: Any) -> Any:
     return build
 
 
-def _asha(study: Study, factor: int = 3) -> Any:
-    return pruners.SuccessiveHalvingPruner(min_resource=study.pruner.min_epochs, reduction_factor=factor)
-
-
 def _halving(study: Study) -> Any:
     return HalvingPruner(study=study, min_epochs=study.pruner.min_epochs, reduction_factor=3)
 
@@ -57,18 +53,6 @@ class TuneAsha(pruners.BasePruner):
         return bool(self.bracket.on_result(Named, epoch, trial.intermediate_values[epoch]) == "STOP")
 
 
-class OneEpoch(pruners.BasePruner):
-    """One epoch each, the best sixth to the end (Egele et al., 2024, arXiv 2404.04111), asked as trials come."""
-
-    def __init__(self, study: Study) -> None:
-        pass
-
-    def prune(self, study: optuna.Study, trial: optuna.trial.FrozenTrial) -> bool:
-        """Whether the trial stops at its first epoch: never where it is among the best sixth of all first epochs."""
-        first = [one.intermediate_values[1] for one in study.get_trials(deepcopy=False) if one.intermediate_values]
-        return trial.last_step == 1 and sum(value > trial.intermediate_values[1] for value in first) >= len(first) / 6
-
-
 def _syne_tune(searcher: str) -> Any:
     def build(study: Study, seed: int) -> Any:
         from benchmarks.contestants.syne_tune_search import SyneTune
@@ -85,12 +69,6 @@ def _smac(pool: Pool, seed: int) -> Any:
     return Smac(pool, seed)
 
 
-def _before(study: Study, seed: int) -> Any:
-    """The default until November 2026, with the reduction factor of its study file."""
-    sampler = samplers.TPESampler(seed=seed, multivariate=True, group=True, constant_liar=True)
-    return sampler, _asha(study, 2 if study.name == "quickstart" else 3)
-
-
 CONTESTANTS = {
     "ours": Contestant(sampler="tpe", build=shipped),
     HEADLINE: Contestant(build=_optuna(samplers.RandomSampler, _halving), longer=2),
@@ -99,9 +77,7 @@ CONTESTANTS = {
     "sobol": Contestant(build=_optuna(samplers.QMCSampler, scramble=True), longer=2),
     "sobol + halving": Contestant(build=_optuna(samplers.QMCSampler, _halving, scramble=True), longer=2),
     "tpe": Contestant(build=_optuna(samplers.TPESampler)),
-    "before": Contestant(build=_before, any_state=False),
     "optuna in tune": Contestant(build=_optuna(samplers.TPESampler, TuneAsha)),
-    "one epoch, best sixth": Contestant(build=_optuna(samplers.RandomSampler, OneEpoch)),
     "syne tune's asha + cqr": Contestant(build=_syne_tune("cqr"), needs="syne_tune"),
     "syne tune's bohb": Contestant(build=_syne_tune("kde"), needs="syne_tune"),
     "smac3": Contestant(resuming=_smac, needs="smac"),

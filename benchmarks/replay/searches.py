@@ -68,7 +68,6 @@ class Contestant:
     sampler: str = "random"  # what its study names; the recorder repeats draws of `tpe` that are likely to fail
     build: Callable[[Study, int], tuple[BaseSampler, Any]] | None = None
     resuming: Callable[[Pool, int], Resuming] | None = None
-    any_state: bool = True  # whether a trial that was stopped may be returned
     longer: int = 1  # it may spend so many times the budget, to see when it finds what others find
     needs: str = ""  # a package that is no dependency of ours; without it the contestant is left out
 
@@ -111,7 +110,7 @@ def search_in(
     recorder.enqueue_references()
     optuna_study.sampler, optuna_study.pruner = place.sampler(study, sampler), pruner
     driver = StudyDriver(recorder=recorder, policy=FailurePolicy(retries=0), tell=tell, slots=workers)
-    return _run(place, contestant, driver, rng, epochs, workers)
+    return _run(place, driver, rng, epochs, workers)
 
 
 @dataclass(kw_only=True)
@@ -124,12 +123,10 @@ class _Running:
     seconds: float  # of an epoch
     epoch: int = 1
     value: float = -1.0
-    may_be_returned: bool = True
+    diverged: bool = False
 
 
-def _run(
-    place: World, contestant: Contestant, driver: StudyDriver, rng: np.random.Generator, budget: int, workers: int
-) -> list[Found]:
+def _run(place: World, driver: StudyDriver, rng: np.random.Generator, budget: int, workers: int) -> list[Found]:
     """Trials in simulated time, as many at once as there are workers; the epoch in which one diverges is spent too."""
     found: list[Found] = []
     queue: list[tuple[float, int, _Running]] = []  # the time at which an epoch ends, and the trial's number
@@ -141,7 +138,6 @@ def _run(
             if given.trial not in trials:  # the others go on behind a rung at which they have waited
                 params, each = given.hyperparameters, place.seconds(given.hyperparameters)
                 one = _Running(trial=given.trial, configuration=params, curve=place.curve(params, rng), seconds=each)
-                one.may_be_returned = contestant.any_state
                 trials[given.trial] = one
             one = trials[given.trial]
             heapq.heappush(queue, (now + one.seconds, one.trial, one))
@@ -155,9 +151,7 @@ def _run(
             heapq.heappush(queue, (now + one.seconds, one.trial, one))
         else:
             give(now)
-        best = max(
-            (some for some in trials.values() if some.may_be_returned), key=lambda some: some.value, default=None
-        )
+        best = max((some for some in trials.values() if not some.diverged), key=lambda some: some.value, default=None)
         scored = place.scored is None or spent in place.scored
         if scored and best is not None and best.value >= 0:
             complete = sum(some.trial >= references and some.epoch > whole for some in trials.values())
@@ -169,7 +163,7 @@ def _goes_on(driver: StudyDriver, one: _Running) -> bool:
     """Train an epoch of a trial, tell the driver, and end the trial where that is due."""
     accuracy = one.curve.at(one.epoch)
     if accuracy is None:  # a training that diverges leaves no network
-        one.may_be_returned = False
+        one.diverged = True
         reason = f"diverged in epoch {one.epoch}"
         driver.ended(one.trial, Outcome(failure=Failure(state=DIVERGED, reason=reason)))
         return False
@@ -181,6 +175,5 @@ def _goes_on(driver: StudyDriver, one: _Running) -> bool:
     one.epoch, one.value = one.epoch + 1, max(one.value, accuracy)
     if driver.epoch(one.trial, EpochResult(record=record, checkpoint=b"")) is Decision.CONTINUE:
         return True
-    one.may_be_returned = one.may_be_returned or not driver.live[one.trial].pruned
     driver.ended(one.trial, Outcome())
     return False
