@@ -69,7 +69,8 @@ def run_tune(
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             ),
         )
-        with tune_adapted(lambda: driver.has_more), interruptible(driver.interrupt), _faults_of(run):
+        adapted = tune_adapted(lambda: driver.has_more, lambda: driver.may_have_more)
+        with adapted, interruptible(driver.interrupt), _faults_of(run):
             tuner.fit()
     return driver.ending or RunEnd.COMPLETE
 

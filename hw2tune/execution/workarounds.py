@@ -148,8 +148,8 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def tune_adapted(more: Callable[[], bool]) -> Iterator[None]:
-    """For the length of a `with`, `Tuner.fit` does three things otherwise.
+def tune_adapted(more: Callable[[], bool], yet: Callable[[], bool]) -> Iterator[None]:
+    """For the length of a `with`, `Tuner.fit` does four things otherwise.
 
     It installs no signal handlers: Ray 2.60 replaces SIGUSR1's whatever `TUNE_DISABLE_SIGINT_HANDLER` says; the study
     would end unknown to its driver.
@@ -162,12 +162,33 @@ def tune_adapted(more: Callable[[], bool]) -> Iterator[None]:
     worker that is free, and ends the one that was about to be there. Where trials are over sooner than workers start,
     that keeps slots empty for a whole study, and Ray starting processes for them. The free worker takes a new trial as
     well; once there are none, Tune's way is right: the worker may never come.
+
+    Workers without a trial stay as long as trials may `yet` be given, and none of them could serve another in its
+    place. Tune keeps one; where decisions wait for a result, or two trials end at once, it ends the others, and each
+    takes ten seconds to start anew.
     """
     import ray.tune.tune
+    from ray.tune.execution import tune_controller
     from ray.tune.execution.class_cache import _ActorClassCache
     from ray.tune.execution.tune_controller import TuneController
 
     reuse = TuneController._maybe_reuse_cached_actor
+
+    class IdleWorkers(tune_controller._ObjectCache):  # type: ignore[misc]  # by the resources that they hold
+        def stay(self) -> bool:
+            wanted = [slot for slot, count in self._max_num_objects.items() if count > 0]
+            return all(map(self.has_cached_object, wanted)) and yet()
+
+        def cache_object(self, key: Any, obj: Any) -> bool:
+            if not self.stay():
+                return bool(super().cache_object(key, obj))
+            self._cached_objects[key].append(obj)
+            self._num_cached_objects += 1
+            return True
+
+        def flush_cached_objects(self, force_all: bool = False) -> Iterator[Any]:
+            asked = self._num_cached_objects > 0 and not force_all  # whether more may come takes time to know
+            return iter(()) if asked and self.stay() else super().flush_cached_objects(force_all)
 
     def get(cache: Any, trainable: Any) -> Any:
         return cache._cache.setdefault(trainable, ray.remote(trainable))
@@ -179,5 +200,6 @@ def tune_adapted(more: Callable[[], bool]) -> Iterator[None]:
         patched(ray.tune.tune, "_setup_signal_catching", threading.Event),
         patched(_ActorClassCache, "get", get),
         patched(TuneController, "_maybe_reuse_cached_actor", reuse_for_new),
+        patched(tune_controller, "_ObjectCache", IdleWorkers),
     ):
         yield

@@ -176,6 +176,11 @@ class StudyDriver:
         return not self.suspects and self._may_open
 
     @property
+    def may_have_more(self) -> bool:
+        """Return whether `next` has a trial to give, or trials wait at a rung for those that run."""
+        return self.has_more or (self.ending is None and bool(self.waiting))
+
+    @property
     def _may_open(self) -> bool:
         """Return whether a new trial may begin: references always."""
         if self.landing is None:

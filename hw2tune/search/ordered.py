@@ -77,6 +77,11 @@ class OrderedDriver(StudyDriver):
         return self.ending is None and bool(self._for_workers)
 
     @property
+    def may_have_more(self) -> bool:
+        """Return whether `next` has a trial to give, or will once the results before its virtual start are known."""
+        return self.has_more or (self.ending is None and not self.suspects and self._may_open)
+
+    @property
     def _for_workers(self) -> list[Assignment]:
         return [one for one in self.ready if not self.suspects or one.trial in self.given_first]
 

@@ -3,6 +3,8 @@
 import ray
 from ray.exceptions import OutOfMemoryError, RayActorError
 
+from hw2tune.execution.workarounds import tune_adapted
+
 
 def test_they_were_written_for_this_release():
     assert ray.__version__.split(".")[:2] == ["2", "60"], "try a study without each workaround of this module, in turn"
@@ -23,3 +25,35 @@ def test_in_a_notebook_tunes_own_reporter_still_clears_the_cell_and_ours_does_no
     assert cleared == [True]
     progress_reporter.CLIReporter()
     assert cleared == [True]
+
+
+def idle_workers(*, yet):
+    """Tune's workers without a trial: three of a slot without GPU."""
+    from ray.tune.execution import tune_controller
+
+    with tune_adapted(lambda: False, lambda: yet):
+        idle = tune_controller._ObjectCache(may_keep_one=True)
+    for worker in ("a", "b", "c"):
+        idle.cache_object("cpu", worker)
+    return idle
+
+
+def test_workers_without_a_trial_stay_while_trials_may_yet_be_given():
+    idle = idle_workers(yet=True)
+    assert list(idle.flush_cached_objects()) == [] and idle.num_cached_objects == 3
+    idle.increase_max("cpu")  # a trial takes one of them
+    assert idle.pop_cached_object("cpu") == "a"
+    assert list(idle.flush_cached_objects()) == [] and idle.num_cached_objects == 2
+    assert list(idle.flush_cached_objects(force_all=True)) == ["b", "c"]
+
+
+def test_workers_without_a_trial_make_room_for_one_of_another_slot():
+    idle = idle_workers(yet=True)
+    idle.increase_max("gpu")
+    assert list(idle.flush_cached_objects()) == ["a", "b", "c"]
+    assert not idle.cache_object("cpu", "d")
+
+
+def test_workers_without_a_trial_end_but_for_one_once_no_trial_will_be_given():
+    idle = idle_workers(yet=False)
+    assert idle.num_cached_objects == 1 and list(idle.flush_cached_objects()) == []
