@@ -4,6 +4,7 @@ import signal
 
 import pytest
 
+from benchmarks.twice import records
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.overview import read_overview
 from hw2tune.records.trials.epochs import read_epochs
@@ -27,19 +28,6 @@ learning_rate = { low = 1e-4, high = 1e-1, log = true }
 batch_size = [8, 64]
 optimizer = ["sgd", "adamw"]
 """
-OF_THE_MOMENT = ("seconds", "per_second", "pid", "hostname", "node_ip", "date", "time", "trial_id", "iteration")
-
-
-def records(folder: StudyFolder) -> list[object]:
-    """Every trial with its epochs, but for times, places and Ray's count of epochs since a process began."""
-    found = []
-    for row in read_overview(folder).rows:
-        epochs = [
-            {key: value for key, value in line.items() if not any(part in key for part in OF_THE_MOMENT)}
-            for line in read_epochs(folder.trial(row.number))
-        ]
-        found.append((row.number, row.state, row.reason, row.epochs, row.value, row.best_epoch, row.params, epochs))
-    return found
 
 
 def test_a_study_in_virtual_order_is_the_same_twice_though_it_is_killed(tmp_path):
@@ -47,6 +35,9 @@ def test_a_study_in_virtual_order_is_the_same_twice_though_it_is_killed(tmp_path
     command = ("study", "twice.toml", "--concurrency", "2", "--quiet")
     first = Command(*command, "--results-dir", "first", cwd=tmp_path)
     assert first.finish()[0] == 0
+    alone = StudyFolder(tmp_path / "first/twice")
+    workers = {line["pid"] for number in range(8) for line in read_epochs(alone.trial(number))}
+    assert len(workers) == 2, "a worker without a trial stays while decisions wait"
     second, folder = Command(*command, "--results-dir", "second", cwd=tmp_path), StudyFolder(tmp_path / "second/twice")
     second.wait_until(lambda: folder.journal.exists() and len(read_overview(folder).finished) >= 2)
     second.signal_group(signal.SIGKILL)
@@ -55,4 +46,4 @@ def test_a_study_in_virtual_order_is_the_same_twice_though_it_is_killed(tmp_path
     assert again.finish()[0] == 0
     overview = read_overview(folder)
     assert overview.study.slots == 2 and len(overview.finished) == 8
-    assert records(folder) == records(StudyFolder(tmp_path / "first/twice"))
+    assert records(folder) == records(alone)
