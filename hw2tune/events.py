@@ -45,7 +45,7 @@ class StudyStarted(Event):
 
     study: Study
     finished: list[TrialRow]  # there already
-    resumed: dict[int, int]  # interrupted trials that go on: number to the epochs they have
+    resumed: dict[int, int]  # interrupted trials that go on: number to the epoch of the checkpoint
     capacity: Capacity
     dataset: str
     dataset_checksum: str

@@ -51,7 +51,8 @@ def find(results: str | Path, names: Sequence[str] = (), kinds: Collection[str] 
     """
     if is_url(results):
         raise StudyFolderError(
-            f"{shown(results)}: files behind a URL are not cleaned; name a folder, or remove trials/*/last.pt there"
+            f"{shown(results)}: files behind a URL are not cleaned; name a folder, or remove trials/*/last.pt and "
+            "trials/*/previous.pt there"
         )
     if unknown := [kind for kind in kinds if kind not in KINDS]:
         raise StudyFolderError(f"--only {unknown[0]}: there are {', '.join(KINDS)}")

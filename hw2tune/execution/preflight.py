@@ -26,7 +26,7 @@ from hw2tune.execution.machine import machine_notes
 from hw2tune.paths import cache_dir, refuse_unwritable
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.leftovers import DECODED, leftover
-from hw2tune.records.trials.epochs import read_epochs
+from hw2tune.records.trials.epochs import saved_epoch
 from hw2tune.records.trials.rows import TrialRow
 from hw2tune.records.trials.states import INTERRUPTED, RUNNING, WAITING
 from hw2tune.resources import Capacity
@@ -37,14 +37,16 @@ from hw2tune.study.names import MODELS
 from hw2tune.study.objectives import OBJECTIVES
 from hw2tune.study.schema import Study
 from hw2tune.study.space import applies
+from hw2tune.text.numbers import duration
 from hw2tune.text.plain import last_line
+from hw2tune.train.cadence import seconds_at_risk
 from hw2tune.train.task import TrialData, task_of
 
 CHECKPOINT_OVERHEAD = 30_000  # bytes beside the numbers: names, generators, the epochs so far
 MUCH_DECODED = 1e9  # bytes
 OBJECT_STORE_SHARE = 0.3  # of the memory: what Ray 2.60 takes for its object store
 SHARED_MEMORY = Path("/dev/shm")
-COPIES = 3  # of each weight in a checkpoint: itself, and Adam's two moments
+COPIES = 4  # of each weight in a checkpoint, at most: itself, Adam's two moments, and after the best epoch
 IMAGES = 256  # of the training images, for the pass through the user's network: a batch or more
 MOST_NETWORKS = 8
 AT_MOST = 600  # seconds
@@ -68,7 +70,19 @@ def preflight(
         refuse_unwritable(folder.root.parent / "set-aside", "--fresh")
     caveat = [f"caveat of every figure: {data.caveat}"] if data.caveat else []
     notes = _notes(study, folder, [] if fresh else rows, facts.parameters)
-    return replace(facts, notes=(*facts.notes, *notes, *data.notes, *caveat))
+    saving = checkpoint_notes(facts, len(data.train))
+    return replace(facts, notes=(*facts.notes, *saving, *notes, *data.notes, *caveat))
+
+
+def checkpoint_notes(facts: ModelFacts, images: int) -> Iterator[str]:
+    """Say what a kill can cost where a network is too large to be saved after every epoch."""
+    epoch_seconds = images / facts.images_per_second
+    at_risk = seconds_at_risk(4 * COPIES * facts.parameters, epoch_seconds)
+    if at_risk > epoch_seconds:
+        yield (
+            f"the network has {facts.parameters:,} parameters: a trial is saved about every {duration(at_risk)}, and a "
+            "kill costs what it has trained since"
+        )
 
 
 def refuse_too_large(data: Dataset) -> None:
@@ -102,7 +116,8 @@ def _notes(study: Study, folder: StudyFolder, rows: list[TrialRow], parameters: 
         place = cache_dir() / "decoded"
         yield f"decoded images take {decoded / 1e9:.1f} GB in {place}; `hw2tune clean --only {DECODED}` frees them"
     left = study.trials_left(len(rows), sum(row.epochs_spent for row in rows))
-    wanted = left * 2 * (4 * COPIES * parameters + CHECKPOINT_OVERHEAD)  # the last and the best checkpoint of each
+    weights = 4 * parameters + CHECKPOINT_OVERHEAD
+    wanted = left * weights + 2 * COPIES * weights  # of each trial, and two checkpoints of one that runs
     place = next(part for part in (folder.root.absolute(), *folder.root.absolute().parents) if part.exists())
     free = shutil.disk_usage(place).free
     if wanted > free:
@@ -120,7 +135,7 @@ def make_plan(
     return StudyStarted(
         study=study,
         finished=[row for row in rows if row.state not in (RUNNING, INTERRUPTED, WAITING)],
-        resumed={number: len(read_epochs(folder.trial(number))) for number in resumed},
+        resumed={number: saved_epoch(folder.trial(number)) for number in resumed},
         capacity=capacity,
         dataset=data.label,
         dataset_checksum=data.checksum,

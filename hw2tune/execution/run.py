@@ -15,6 +15,7 @@ from hw2tune.execution.cluster import Cluster
 from hw2tune.execution.preflight import make_plan
 from hw2tune.execution.tune import run_tune
 from hw2tune.records.layout import StudyFolder
+from hw2tune.records.leftovers import size_of
 from hw2tune.records.trials.rows import write_trials_table
 from hw2tune.records.trials.states import DATA_ERROR, LOST
 from hw2tune.records.trials.storage import create_optuna_study
@@ -154,9 +155,8 @@ def _what_is_missing(recorder: Recorder) -> NotWritableError:
     """The disk's error, with what is kept and what the rest of the study will need."""
     finished, begun = recorder.trials(*FINISHED), recorder.trials(TrialState.RUNNING)
     left = recorder.study.trials_left(len(finished), recorder.epochs_spent)
-    folders = [recorder.folder.trial(trial.number).root for trial in [*finished, *begun]]
-    sizes = [sum(path.stat().st_size for path in root.glob("*")) for root in folders]
-    need = left * max(sizes, default=0) - sum(sizes[len(finished) :])
+    sizes = [size_of(recorder.folder.trial(trial.number).root) for trial in finished or begun]
+    need = left * max(sizes, default=0)
     return NotWritableError(
         f"{recorder.not_writable}; {len(finished)} trials are finished and kept, {len(begun)} stand at their last "
         f"checkpoint. Make room (about {max(need, 1_000_000) / 1e6:.1f} MB for the {left} trials left), and the same "

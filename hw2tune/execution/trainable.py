@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Collection
+import time
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import ray
 from ray import tune
-from ray.exceptions import ObjectLostError, OutOfMemoryError, RayActorError, RayTaskError
+from ray.exceptions import GetTimeoutError, ObjectLostError, OutOfMemoryError, RayActorError, RayTaskError
 
 from hw2tune.records.trials.epochs import DIGEST, digest
 from hw2tune.records.trials.states import DATA_ERROR, FAILED, LOST, OUT_OF_MEMORY
@@ -24,16 +26,22 @@ from hw2tune.study.hyperparameters import Hyperparameters
 from hw2tune.study.objectives import PARAMETERS
 from hw2tune.study.schema import Study
 from hw2tune.text.plain import last_line
+from hw2tune.train.cadence import Cadence
 from hw2tune.train.task import TrialData, task_of
 
 if TYPE_CHECKING:
     from hw2tune.train.trainer import Session, Trainer
 
-# What travels in a trial's result from the worker to the driver, besides the epoch's record. Checkpoints travel here
-# rather than over a shared disk: they are about 1 MB at most, and no cluster then needs one.
-CHECKPOINT = "checkpoint"  # bytes: the whole training state after the epoch
+# What travels in a trial's result from the worker to the driver, besides the epoch's record. No disk need be shared:
+# what is larger than INLINE lies in Ray's object store, and the result has its reference. Tune copies a result several
+# times, which took six seconds for 136 MB.
+CHECKPOINT = "checkpoint"  # the whole training state after the epoch, where it was saved
+WEIGHTS = "weights"  # of the network by name, where no epoch before was as good
 RESUMED = "resumed"  # the epoch of a resumed trial's checkpoint, on its first result: no epoch was trained for it
 FAILURE = "failure"  # in place of an epoch: the fields of `search.failures.Failure`
+
+INLINE = 1_000_000  # bytes, which Tune copies in a millisecond
+FETCH = 600  # seconds for an object from another machine
 
 # An illegal access or a failed assert breaks CUDA for the whole process: all that follows on it fails at once. Other
 # errors of this text are rare enough to end a process for.
@@ -56,12 +64,15 @@ class TrainingTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
         """Once a process. All work waits for the first step, where what fails has a way to say why."""
         self.study, self.trial_data, self.threads = study, data, threads
         self.trainer: Trainer | None = None
+        self.cadence = Cadence()
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """The next trial in the same process."""
         self.session: Session | None = None
         self.config = new_config
+        self.trained_at: float | None = None  # time of time.monotonic at the end of the last epoch
+        self.saved, self.since = 0, 0.0  # bytes of the checkpoint after that epoch, seconds trained after the last one
         return True
 
     def step(self) -> dict[str, Any]:
@@ -70,11 +81,9 @@ class TrainingTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
             if self.session is None:
                 self.session = self._open()
                 if epoch := self.session.state.epoch:
-                    return {RESUMED: epoch, "epoch": epoch, "done": self.session.finished}
-            record, content = self.session.step(), self.session.checkpoint()
-            if self.study.second_objective is not None:
-                record[PARAMETERS] = self.session.parameters
-            return record | {CHECKPOINT: content, DIGEST: digest(content), "done": self.session.finished}
+                    best = {} if self.session.best is None else {WEIGHTS: sent(self.session.best.weights)}
+                    return best | {RESUMED: epoch, "epoch": epoch, "done": self.session.finished}
+            return self._epoch(self.session)
         except Exception as error:  # the user's network and objective may raise anything
             epoch_number = None if self.session is None else self.session.state.epoch + 1
             failure = failure_of(error, epoch_number, self.study.code)
@@ -83,18 +92,61 @@ class TrainingTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
                 raise WorkerBrokenError(fields) from error
             return {FAILURE: fields, "done": True}
 
+    def _epoch(self, session: Session) -> dict[str, Any]:
+        """Train one epoch, and save it if that is due."""
+        began = time.monotonic()
+        if self.trained_at is not None:
+            self.cadence.paid(self.saved, began - self.trained_at)
+        result = session.step() | {"done": session.finished}
+        if self.study.second_objective is not None:
+            result[PARAMETERS] = session.parameters
+        if session.at_best and session.best is not None:
+            result[WEIGHTS] = sent(session.best.weights)
+        self.trained_at, self.saved = time.monotonic(), 0
+        seconds = self.trained_at - began
+        self.since += seconds
+        # A trial may stop at a rung to wait for others, and goes on from there.
+        rung = self.study.budget is not None and session.state.epoch in self.study.rungs
+        if rung or self.cadence.is_due(session.size, epoch_seconds=seconds, since=self.since):
+            content = session.checkpoint()
+            result |= {CHECKPOINT: sent(content), DIGEST: digest(content)}
+            self.saved, self.since = len(content), 0.0
+        return result
+
     def _open(self) -> Session:
         from hw2tune.train.trainer import Trainer
 
         if self.trainer is None:
             self.trainer = Trainer(self.trial_data, threads=self.threads, gpu=self.config["gpu"])
-        saved = self.config["resume"]
+        saved = received(self.config["resume"])
         self.config = self.config | {"resume": None}  # Tune sends the configuration back with every result
         hyperparameters = Hyperparameters.of(self.config["hyperparameters"])
         return self.trainer.open(task_of(self.study, hyperparameters, self.study.seed), saved)
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
-        """Tune saves nothing: each epoch's checkpoint travels with its result."""
+        """Tune saves nothing: a checkpoint travels with its epoch's result."""
+
+
+def sent(content: Any) -> Any:
+    """Return what stands for a checkpoint or weights in a result: a reference, unless they are small."""
+    arrays = content.values() if isinstance(content, Mapping) else [content]
+    if sum(one.nbytes if hasattr(one, "nbytes") else len(one) for one in arrays) <= INLINE:
+        return bytes(content) if isinstance(content, memoryview) else content
+    return ray.put(np.frombuffer(content, np.uint8) if isinstance(content, memoryview | bytes) else content)
+
+
+def received(given: Any) -> Any:
+    """Return what `sent` stands for, a checkpoint without copying it; None if it is gone with the process that had it.
+
+    Ray's own errors say that its process died, or that the object was lost with its machine.
+    """
+    if not isinstance(given, ray.ObjectRef):
+        return given
+    try:
+        content = ray.get(given, timeout=FETCH)
+    except (ObjectLostError, GetTimeoutError):
+        return None
+    return content.data if isinstance(content, np.ndarray) else content
 
 
 def worker_death(

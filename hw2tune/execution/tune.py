@@ -13,6 +13,7 @@ import pickle
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,17 @@ from ray.tune.search import Searcher
 from hw2tune.data.dataset import Dataset
 from hw2tune.errors import NotWritableError, RayFailedError
 from hw2tune.execution.cluster import Cluster
-from hw2tune.execution.trainable import CHECKPOINT, FAILURE, RESUMED, TrainingTrial, kernel_kills, worker_death
+from hw2tune.execution.trainable import (
+    CHECKPOINT,
+    FAILURE,
+    RESUMED,
+    WEIGHTS,
+    TrainingTrial,
+    kernel_kills,
+    received,
+    sent,
+    worker_death,
+)
 from hw2tune.execution.workarounds import tune_adapted
 from hw2tune.interrupt import interruptible
 from hw2tune.records.atomic import not_writable
@@ -162,7 +173,7 @@ class TuneSearcher(NotPickled, Searcher):  # type: ignore[misc]  # Ray ships no 
         return {
             "number": given.trial,
             "hyperparameters": given.hyperparameters,
-            "resume": given.checkpoint,
+            "resume": None if given.checkpoint is None else sent(given.checkpoint),
             "gpu": given.gpu,
         }
 
@@ -198,12 +209,18 @@ class TuneStopper(NotPickled, tune.Stopper):  # type: ignore[misc]  # Ray ships 
             return True
         number = self.run.numbers[trial_id]
         with self.run.calling() as driver:
+            # Ours alone: Tune keeps the last result of every trial.
+            checkpoint, weights = received(result.pop(CHECKPOINT, None)), result.pop(WEIGHTS, None)
+            fetch = None if weights is None else partial(received, weights)
             if RESUMED in result:
                 known = read_epochs(driver.recorder.folder.trial(number))
-                return driver.resumed(number, [e for e in known if e["epoch"] <= result[RESUMED]]) is Decision.STOP
-            checkpoint = result.pop(CHECKPOINT)  # ours alone; Tune keeps the last result of every trial
+                return (
+                    driver.resumed(number, [e for e in known if e["epoch"] <= result[RESUMED]], fetch) is Decision.STOP
+                )
             record = {key: value for key, value in result.items() if key not in TUNES_OWN}
-            return driver.epoch(number, EpochResult(record=record, checkpoint=checkpoint)) is Decision.STOP
+            return (
+                driver.epoch(number, EpochResult(record=record, checkpoint=checkpoint, weights=fetch)) is Decision.STOP
+            )
 
     def stop_all(self) -> bool:
         """Return whether the run ends here."""

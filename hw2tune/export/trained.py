@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,7 @@ from hw2tune.data.catalog import DATASETS, DatasetInfo
 from hw2tune.errors import ModelError, StudyFolderError
 from hw2tune.events import Listeners
 from hw2tune.execution.request import load_for
-from hw2tune.records.arrays import Array
+from hw2tune.records.arrays import Array, read_npz
 from hw2tune.records.dataset import OF_SPLIT, DatasetRecord, record_of
 from hw2tune.records.layout import TrialFolder
 from hw2tune.records.remote.mirror import reading_checkpoints, reading_study
@@ -238,19 +237,19 @@ def _weights_of_replicate(data: StudyData, replicate: Replicate) -> dict[str, Ar
 
 
 def _weights_of_trial(data: StudyData, folder: TrialFolder, row: TrialRow) -> dict[str, Array]:
-    """Return the weights after the best epoch, from `best.pt`, or from `last.pt` if that is the best epoch."""
-    import torch
+    """Return the weights after the best epoch: of a trial that runs, or of an earlier version, from a checkpoint."""
+    if weights := read_npz(folder.weights):
+        return weights
+    from hw2tune.train.state import best_in
 
-    epochs = read_epochs(data.overview.folder.trial(row.number))
-    wanted = next((epoch.get(DIGEST) for epoch in epochs if epoch["epoch"] == row.best_epoch), None)
-    for path in (folder.best, folder.last):
+    known = {epoch.get(DIGEST) for epoch in read_epochs(folder)}
+    for path in folder.checkpoints:
         with contextlib.suppress(OSError):
             content = path.read_bytes()
-            if digest(content) == wanted:
-                state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)["model"].items()
-                return {name: (one.float() if one.is_floating_point() else one).numpy().copy() for name, one in state}
+            if digest(content) in known and (best := best_in(content)).epoch == row.best_epoch:
+                return best.weights
     raise StudyFolderError(
-        f"{folder.best}: the checkpoint of trial {row.number} after epoch {row.best_epoch} is missing or damaged; "
+        f"{folder.weights}: the weights of trial {row.number} after epoch {row.best_epoch} are missing or damaged; "
         "name another --trial, or another --variant"
     )
 

@@ -116,7 +116,7 @@ class MLflowLogger(RecordsLogger):
                 if parent.metrics.get(name) != best.value:
                     self._log(PARENT, [(name, best.value, time.time(), len(overview.finished))])
             trial = overview.folder.trial(best.number)
-            files = [path for path in (trial.best, trial.params) if path.exists()]
+            files = [path for path in (trial.weights, trial.best, trial.params) if path.exists()]
             tags |= self._attach("best", files, trial.root, parent.tags)
         if (report / "summary.md").is_file():
             files = [path for path in report.rglob("*") if path.is_file()]

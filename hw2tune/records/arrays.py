@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 
 
-def npz(arrays: Mapping[str, Array]) -> bytes:
-    """Arrays as a compressed .npz file."""
+def npz(arrays: Mapping[str, Array], *, compressed: bool = True) -> bytes:
+    """Arrays as an .npz file; weights hardly become smaller by compression, which takes seconds for 100 MB."""
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, allow_pickle=False, **arrays)
+    save = np.savez_compressed if compressed else np.savez
+    save(buffer, allow_pickle=False, **arrays)
     return buffer.getvalue()
 
 

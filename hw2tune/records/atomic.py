@@ -20,9 +20,10 @@ from pydantic import TypeAdapter, ValidationError
 from hw2tune.errors import NotWritableError
 
 Record = TypeVar("Record")
+Content = bytes | memoryview  # of bytes
 
 
-def write_atomically(path: Path, content: bytes | str, *, durable: bool = False, modified: int | None = None) -> None:
+def write_atomically(path: Path, content: Content | str, *, durable: bool = False, modified: int | None = None) -> None:
     """Write a whole file or nothing, making its folder where there is none. Raises NotWritableError.
 
     `durable` is for what must survive a power loss: else the new name may come back without its content. `modified` is

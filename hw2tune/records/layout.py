@@ -6,7 +6,8 @@ ray_results/<name>/
     dataset.json        facts about its images: classes, shape, scale, checksums
     optuna.journal      the one truth about trials: parameters, states, each epoch's value
     environment.json    one entry a run: versions, commit, hardware, command, seeds, checksums
-    trials/<number>/    params.json, result.json (one JSON line an epoch), best.pt, last.pt
+    trials/<number>/    params.json, result.json (one JSON line an epoch), error.txt; while it is trained last.pt and
+                        previous.pt, once it has ended best.npz
     trials.csv          one row a trial, written when a run ends
     lock                held while a process runs the study
     logs/               what --log writes: tensorboard/, mlruns/, wandb/
@@ -99,13 +100,24 @@ class TrialFolder:
 
     params = Below("params.json")
     epochs = Below("result.json")  # one JSON line per epoch
-    best = Below("best.pt")  # the whole training state after the best epoch
-    last = Below("last.pt")  # and after the last
+    weights = Below("best.npz")  # after the best epoch, once the trial has ended
+    last = Below("last.pt")  # the last checkpoint: the whole training state, while the trial is trained
+    previous = Below("previous.pt")  # the one before
+    best = Below("best.pt")  # of earlier versions: the whole training state after the best epoch
     errors = Below("error.txt")  # attempt by attempt
+
+    @property
+    def checkpoints(self) -> tuple[Path, ...]:
+        """Files that a training may go on from, the newest first."""
+        return self.last, self.previous, self.best
 
     def clear(self) -> None:
         """Remove what an earlier attempt left, but for the configuration and what went wrong."""
-        for path in (self.epochs, self.best, self.last):
+        self.remove(self.epochs, self.weights, *self.checkpoints)
+
+    def remove(self, *files: Path) -> None:
+        """Remove files of the trial, if they are there."""
+        for path in files:
             path.unlink(missing_ok=True)
 
 

@@ -1,9 +1,9 @@
 """Files of a study's folder, and of those set aside, that nothing reads any more.
 
-A trial goes on from `last.pt`, and from nothing else, until it has ended; behind that only `best.pt` counts, from which
-an export or a prediction of that very trial takes its weights. Reports, races and claims read neither: they train
-replicates, whose weights lie in `replicates/trainings`. These are what a report costs and are never offered here; nor
-are journals, epochs, tables.
+A trial goes on from its checkpoints until it has ended; behind that only `best.npz` counts, from which an export or a
+prediction of that very trial takes its weights (`best.pt` of earlier versions). Reports, races and claims read neither:
+they train replicates, whose weights lie in `replicates/trainings`. These are what a report costs and are never offered
+here; nor are journals, epochs, tables.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from hw2tune.study.names import LEFTOVERS, RACE
 
 LAST, WEIGHTS, SET_ASIDE, DECODED, SCRATCH = LEFTOVERS
 KINDS = {
-    LAST: "last.pt of trials that have ended; only a trial under way goes on from it",
-    WEIGHTS: f"best.pt of trials that have ended, but for the references and the best {RACE}; shown only when it "
+    LAST: "last.pt and previous.pt of trials that have ended; only a trial under way goes on from them",
+    WEIGHTS: f"best.npz of trials that have ended, but for the references and the best {RACE}; shown only when it "
     "is asked for: their weights are lost, and `--trial` of `export` and `predict` finds them no more",
     SET_ASIDE: "a study that --fresh set aside, all of it, results too; shown only when it is asked for",
     DECODED: "image folders, decoded; decoded again where one is needed",
@@ -60,8 +60,8 @@ def in_study(folder: StudyFolder) -> list[Leftover]:
     best = best_first(overview.rows, overview.study.direction)[:RACE]
     kept = {row.number for row in best} | {row.number for row in overview.rows if row.label}
     others = [folder.trial(row.number) for row in overview.finished if row.number not in kept]
-    last = [folder.trial(row.number).last for row in overview.finished if _is_spare(folder.trial(row.number), row)]
-    weights = [trial.best for trial in others if trial.best.exists()]
+    last = [path for row in overview.finished for path in _spare(folder.trial(row.number), row)]
+    weights = [path for trial in others for path in (trial.weights, trial.best) if path.exists() and path not in last]
     of_arms = {kind: [path for one in there if one.kind == kind for path in one.paths] for kind in (LAST, WEIGHTS)}
     return [
         *leftover(LAST, folder.name, [*last, *of_arms[LAST]]),
@@ -90,10 +90,15 @@ def size_of(path: Path) -> int:
     return sizes
 
 
-def _is_spare(trial: TrialFolder, row: TrialRow) -> bool:
-    """Return whether an ended trial can do without `last.pt`: not of the best epoch, or the same as `best.pt`."""
-    if not trial.last.exists():
-        return False
-    if row.best_epoch is None or row.best_epoch < row.epochs:
-        return True
-    return trial.best.exists() and filecmp.cmp(trial.best, trial.last, shallow=False)
+def _spare(trial: TrialFolder, row: TrialRow) -> list[Path]:
+    """Return the checkpoints that an ended trial can do without: all, if it has its weights or never had any.
+
+    Of a trial of an earlier version that is `last.pt`, unless it alone is of the best epoch.
+    """
+    there = [path for path in trial.checkpoints if path.exists()]
+    if trial.weights.exists() or row.best_epoch is None:
+        return there
+    if trial.last in there and trial.best in there:
+        ended_better = row.best_epoch == row.epochs and not filecmp.cmp(trial.best, trial.last, shallow=False)
+        return [] if ended_better else [trial.last]
+    return []

@@ -18,13 +18,13 @@ from optuna.trial import FrozenTrial, TrialState
 
 from hw2tune.errors import NotWritableError
 from hw2tune.events import Listeners, TrialStarted
-from hw2tune.records.atomic import not_writable
+from hw2tune.records.atomic import Content, not_writable
 from hw2tune.records.trials.rows import LABEL, configuration_of
 from hw2tune.records.trials.states import DIVERGED
 from hw2tune.search.algorithms import told_as_users
 from hw2tune.search.failures import Failure, FailurePolicy
 from hw2tune.search.landing import Landing
-from hw2tune.search.recorder import FINISHED, Recorder
+from hw2tune.search.recorder import FINISHED, Recorder, Weights
 from hw2tune.study.hyperparameters import Value
 
 JOURNAL_ENTRY = 300  # bytes, about
@@ -54,7 +54,7 @@ class Assignment:
 
     trial: int
     hyperparameters: dict[str, Value]
-    checkpoint: bytes | None
+    checkpoint: Content | None
     gpu: bool
 
 
@@ -70,10 +70,15 @@ class Done:
 
 @dataclass(frozen=True, kw_only=True)
 class EpochResult:
-    """An epoch of a trial. `record` is its line in `result.json`: `epoch`, losses, accuracies, seconds."""
+    """An epoch of a trial. `record` is its line in `result.json`: `epoch`, losses, accuracies, seconds.
+
+    `checkpoint` is the training state, if it was saved after this epoch; `weights` fetches those of the network, if no
+    epoch before was better, and returns None if they are gone with their worker.
+    """
 
     record: Mapping[str, Any]
-    checkpoint: bytes
+    checkpoint: Content | None
+    weights: Weights | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,12 +195,13 @@ class StudyDriver:
         reference = self.begun < self.study.references_possible
         return self.study.trials_left(self.begun, spent) > 0 and (reference or self.landing.admits(spent, rows))
 
-    def resumed(self, trial: int, epochs: Sequence[Mapping[str, Any]]) -> Decision:
-        """Continue a trial behind these epochs, which its checkpoint holds."""
+    def resumed(self, trial: int, epochs: Sequence[Mapping[str, Any]], weights: Weights | None = None) -> Decision:
+        """Continue a trial behind these epochs, which its checkpoint holds; `weights` are those of the best one."""
         live = self.live[trial]
         with self._writing():
+            self.recorder.keep_weights(trial, weights)
             self.recorder.follow_checkpoint(live.trial, epochs)
-            return self._decide(live, len(epochs), ask=False)
+            return self._decide_again(live, len(epochs))
         return Decision.CONTINUE
 
     def _at_its_end(self, live: LiveTrial, epoch: int) -> bool:
@@ -203,11 +209,18 @@ class StudyDriver:
 
     def epoch(self, trial: int, result: EpochResult) -> Decision:
         """Record an epoch of a trial, and let the pruner and the budget decide whether the trial continues."""
-        live = self.live[trial]
+        live, epoch = self.live[trial], int(result.record["epoch"])
         with self._writing():
+            again = epoch <= self.recorder.last_epoch(trial)
             self.recorder.record_epoch(live.trial, result.record, result.checkpoint)
-            return self._decide(live, int(result.record["epoch"]))
+            self.recorder.keep_weights(trial, result.weights)
+            return self._decide_again(live, epoch) if again else self._decide(live, epoch)
         return Decision.CONTINUE
+
+    def _decide_again(self, live: LiveTrial, epoch: int) -> Decision:
+        """Decide about a trial after an epoch that was decided on before: it went on, unless it was the last one."""
+        last = epoch >= self.recorder.last_epoch(live.trial.number)
+        return self._decide(live, epoch, ask=False) if last else Decision.CONTINUE
 
     def _decide(self, live: LiveTrial, epoch: int, *, ask: bool = True) -> Decision:
         """Decide about a trial after an epoch; a pruner that was asked before is not asked again."""

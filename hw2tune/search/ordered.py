@@ -34,6 +34,7 @@ from hw2tune.search.driver import (
 )
 from hw2tune.search.failures import COMMON, Failure
 from hw2tune.search.order import ENDED_IN, RESERVED, STARTED, Clock, Moment, decided_epochs
+from hw2tune.search.recorder import Weights
 
 
 @dataclass
@@ -90,10 +91,11 @@ class OrderedDriver(StudyDriver):
         """The trials that are being trained and have not been stopped."""
         return [self.live[number] for number in self.at_workers if number in self.live]
 
-    def resumed(self, trial: int, epochs: Sequence[Mapping[str, Any]]) -> Decision:
-        """Continue a trial behind these epochs, which its checkpoint holds."""
+    def resumed(self, trial: int, epochs: Sequence[Mapping[str, Any]], weights: Weights | None = None) -> Decision:
+        """Continue a trial behind these epochs, which its checkpoint holds; `weights` are those of the best one."""
         if (one := self.ahead.get(trial)) is not None:
             one.results |= {int(record["epoch"]): None for record in epochs[one.epochs :]}
+            self.recorder.keep_weights(trial, weights)
             if not one.results:
                 with self._writing():
                     self.recorder.follow_checkpoint(self.live[trial].trial, epochs)
@@ -109,6 +111,7 @@ class OrderedDriver(StudyDriver):
         else:  # trained again from an older checkpoint
             with self._writing():
                 self.recorder.record_epoch(self.live[trial].trial, result.record, result.checkpoint)
+                self.recorder.keep_weights(trial, result.weights)
         return self._on(trial, epoch)
 
     def _on(self, trial: int, epoch: int) -> Decision:

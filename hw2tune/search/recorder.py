@@ -6,7 +6,7 @@ import json
 import math
 import random
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import optuna
@@ -14,15 +14,17 @@ from optuna.trial import FrozenTrial, TrialState
 
 from hw2tune.errors import NotWritableError
 from hw2tune.events import EpochFinished, Listeners, TrialFinished, TrialRetried
-from hw2tune.records.atomic import write_atomically
+from hw2tune.records.arrays import Array
+from hw2tune.records.atomic import Content, write_atomically
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.trials.epochs import (
     append_epoch,
+    drop_checkpoints,
     find_checkpoint,
-    keep_last,
     read_epochs,
     write_checkpoint,
     write_epochs,
+    write_weights,
 )
 from hw2tune.records.trials.rows import BESIDES, LABEL, REASON, STATE, TrialRow, besides, configuration_of, trial_rows
 from hw2tune.records.trials.states import DIVERGED
@@ -43,6 +45,8 @@ FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 ENQUEUED = "enqueued"  # user attribute of a trial that the study file asks for: its place there
 FIXED = "fixed_params"  # the system attribute with which Optuna 5 enqueues a configuration
 
+Weights = Callable[[], Mapping[str, Array] | None]  # fetches a network's weights by name; None if they are gone
+
 
 class Recorder:
     """All writing about trials goes through here, in the driver's process."""
@@ -51,6 +55,7 @@ class Recorder:
         self.study, self.optuna_study, self.folder, self.tell = study, optuna_study, folder, tell
         self.not_writable: NotWritableError | None = None  # once the disk refuses
         self.taken: dict[Identity, FrozenTrial] = {}  # the first trial of each configuration
+        self.weights: dict[int, Weights] = {}  # of the trials that run, by number: after the best epoch
         for trial in self.trials():
             self._take(trial)
         self.view = View(study, optuna_study, read_observations(study, folder))
@@ -154,7 +159,7 @@ class Recorder:
         record |= self.configuration(trial)
         write_atomically(self.folder.trial(trial.number).params, json.dumps(record, indent=2) + "\n")
 
-    def resume(self, frozen: FrozenTrial) -> tuple[optuna.Trial, bytes | None]:
+    def resume(self, frozen: FrozenTrial) -> tuple[optuna.Trial, Content | None]:
         """Return an interrupted trial, of the same number and configuration, and the checkpoint it continues from."""
         # Optuna 5.0 has no public way to continue a running trial of another process; Trial(study, id) is what
         # `ask` itself returns, and suggest_* on it gives back the stored values.
@@ -168,7 +173,7 @@ class Recorder:
             if found.content is not None:
                 write_atomically(folder.last, found.content)
         if found.content is None:
-            folder.clear()
+            folder.remove(*folder.checkpoints)
         return trial, found.content
 
     def requeue(self, trial: optuna.Trial, failure: Failure, attempt: int, of: int) -> FrozenTrial:
@@ -187,9 +192,9 @@ class Recorder:
             write_atomically(errors, f"{before}{failure.reason}\n\n{failure.traceback}")
 
     def follow_checkpoint(self, trial: optuna.Trial, history: Sequence[Mapping[str, Any]]) -> None:
-        """Make file and storage hold the epochs in `history`, which are those of the trial's checkpoint.
+        """Make the file hold the epochs in `history`, which are those of the trial's checkpoint, and the storage too.
 
-        A kill between the writes of an epoch leaves them one epoch apart at most.
+        The storage keeps the values of later epochs, which are trained again.
         """
         folder = self.folder.trial(trial.number)
         there = {record["epoch"]: record for record in read_epochs(folder)}
@@ -200,16 +205,27 @@ class Recorder:
                 value = epoch[self.study.objective]  # None in a file is not a number
                 trial.report(math.nan if value is None else value, epoch["epoch"])
 
-    def record_epoch(self, trial: optuna.Trial, record: Mapping[str, Any], checkpoint: bytes) -> None:
-        """Write one epoch: line, then checkpoint, then Optuna. `follow_checkpoint` joins what a kill parts."""
+    def record_epoch(self, trial: optuna.Trial, record: Mapping[str, Any], checkpoint: Content | None) -> None:
+        """Write one epoch: line, then checkpoint if there is one, then Optuna. `follow_checkpoint` joins what a kill
+        parts.
+        """
         folder, epoch = self.folder.trial(trial.number), int(record["epoch"])
-        append_epoch(folder, record)
-        write_checkpoint(folder, checkpoint, keep=self._values(trial)[1] == epoch - 1)
+        if epoch == 1:  # of an earlier attempt there may be lines
+            write_epochs(folder, [record])
+        else:
+            append_epoch(folder, record)
+        if checkpoint is not None:
+            write_checkpoint(folder, checkpoint)
         with warnings.catch_warnings():
             # A trial that went back to an older checkpoint repeats epochs that the storage knows already.
             warnings.filterwarnings("ignore", message="The reported value is ignored")
             trial.report(record[self.study.objective], epoch)
         self.tell(EpochFinished(trial=trial.number, record=record))
+
+    def keep_weights(self, number: int, weights: Weights | None) -> None:
+        """Keep what fetches a trial's weights after its best epoch, for its end; None if a later epoch is no better."""
+        if weights is not None:
+            self.weights[number] = weights
 
     def last_epoch(self, number: int) -> int:
         """Return the last epoch of a trial whose value Optuna's storage has."""
@@ -252,8 +268,8 @@ class Recorder:
     def close_trial(self, trial: optuna.Trial, state: TrialState, attributes: Mapping[str, Any] | None = None) -> None:
         """Tell Optuna how a trial ended, its value being the best over its epochs; `attributes` in the same write."""
         (values, best), folder = self._values(trial), self.folder.trial(trial.number)
-        if best is not None and best == max(values):
-            keep_last(folder)
+        if (fetch := self.weights.pop(trial.number, None)) is not None and (weights := fetch()) is not None:
+            write_weights(folder, weights)
         value = values[best] if best is not None and state == TrialState.COMPLETE else None
         records = read_epochs(folder)
         parameters = records[-1].get(PARAMETERS) if records else None  # that the network trains
@@ -263,6 +279,8 @@ class Recorder:
                 if known is not None:
                     trial.set_user_attr(name, known)
             self.optuna_study.tell(trial.number, value, state=state)
+        if best is None or folder.weights.exists():  # else weights that are gone with their worker are in a checkpoint
+            drop_checkpoints(folder)
         self.tell(TrialFinished(row=trial_rows(self.study, [self._stored(trial)], alive=True)[0]))
 
     def close_failed(self, trial: optuna.Trial, failure: Failure) -> None:

@@ -17,10 +17,9 @@ from hw2tune.train.device import DeviceSplit
 from hw2tune.train.loop import predict
 from hw2tune.train.metrics import LOSSES, Metric, metric_of, resampled
 from hw2tune.train.models import build_model, load_weights
+from hw2tune.train.state import Weights, to_numpy
 from hw2tune.train.task import Blueprint, Task
 
-Weights = dict[str, NDArray[Any]]
-NOT_NUMPYS = {torch.bfloat16, torch.float8_e4m3fn, torch.float8_e5m2}  # exact in float32, and exact on the way back
 LOGITS_BYTES = 32_000_000  # in half precision: 10,000 images of 1,600 classes
 HALF = torch.finfo(torch.float16)
 FEATURE_LAYERS = 2  # of the convolutions, the first and the last
@@ -49,19 +48,9 @@ def evaluate_network(
             arrays["last_predicted"] = predicted
     images, norms = test.normalised(test.images[list(map(int, shown))]), training.weights("initial_norms")
     arrays |= {f"features/{name}": maps for name, maps in feature_maps(net, images).items()}
-    arrays |= {f"weights/{name}": _array(tensor) for name, tensor in net.named_parameters()}
+    arrays |= {f"weights/{name}": to_numpy(tensor) for name, tensor in net.named_parameters()}
     arrays |= {f"initial_norms/{name}": np.asarray(norm, np.float32) for name, norm in norms.items()}
     return evaluations, arrays
-
-
-def weights_of(model: nn.Module) -> Weights:
-    """Parameters and buffers (of batch norm) by name, copies on the CPU; what numpy has no type for as float32."""
-    return {name: _array(tensor) for name, tensor in model.state_dict().items()}
-
-
-def _array(tensor: Tensor) -> NDArray[Any]:
-    on_cpu = tensor.detach().cpu()
-    return (on_cpu.float() if tensor.dtype in NOT_NUMPYS else on_cpu).numpy().copy()
 
 
 def network(blueprint: Blueprint, weights: Weights, device: torch.device) -> nn.Module:

@@ -8,17 +8,24 @@ from __future__ import annotations
 
 import contextlib
 import io
+import math
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from hw2tune.records.atomic import Content
 from hw2tune.study.hyperparameters import Hyperparameters
 from hw2tune.train.models import build_model, draw_from, load_weights
 from hw2tune.train.optimizers import build_optimizers
 from hw2tune.train.task import Blueprint
+
+Weights = dict[str, NDArray[Any]]
+NOT_NUMPYS = {torch.bfloat16, torch.float8_e4m3fn, torch.float8_e5m2}  # exact in float32, and exact on the way back
 
 # Added to a training's seed, so that its weights, the order of its images and so on are drawn apart.
 ORDER_STREAM, DROPOUT_STREAM, AUGMENT_STREAM, OWN_STREAM = 1_000_003, 2_000_003, 3_000_003, 4_000_003
@@ -79,9 +86,21 @@ def own_draws(state: TrainingState) -> Iterator[None]:
         state.own_draws = (torch.get_rng_state(), *map(torch.cuda.get_rng_state, gpus))
 
 
-def checkpoint(state: TrainingState) -> bytes:
-    """Return the whole state as `torch.save` writes it; `restore` continues exactly (on the CPU, bit for bit)."""
-    content = {
+@dataclass(frozen=True, kw_only=True)
+class Best:
+    """The best epoch so far by the objective, and the network's weights after it, on the CPU."""
+
+    epoch: int
+    value: float
+    weights: Weights
+
+
+def checkpoint(state: TrainingState, best: Best | None = None) -> memoryview:
+    """Return the whole state as `torch.save` writes it; `restore` continues exactly (on the CPU, bit for bit).
+
+    The best weights are held if they are not those of the state itself.
+    """
+    content: dict[str, Any] = {
         "model": state.model.state_dict(),
         "optimizers": [optimizer.state_dict() for optimizer in state.optimizers],
         "order": state.shuffle_generator.get_state(),
@@ -91,14 +110,18 @@ def checkpoint(state: TrainingState) -> bytes:
         "own_draws": list(state.own_draws),
         "epoch": state.epoch,
     }
+    if best is not None:
+        content["best"] = {"epoch": best.epoch, "value": best.value}
+        if best.epoch != state.epoch:
+            content["best"]["model"] = {name: torch.from_numpy(array) for name, array in best.weights.items()}
     buffer = io.BytesIO()
     torch.save(content, buffer)
-    return buffer.getvalue()
+    return buffer.getbuffer()
 
 
-def restore(state: TrainingState, saved: bytes) -> None:
-    """Bring a new state to the epoch at which `checkpoint` was taken."""
-    content = torch.load(io.BytesIO(saved), map_location="cpu", weights_only=True)
+def restore(state: TrainingState, saved: Content) -> Best | None:
+    """Bring a new state to the epoch at which `checkpoint` was taken; return the best epoch, if it was kept."""
+    content = _loaded(saved)
     load_weights(state.model, content["model"])
     saved_optimizers = content.get("optimizers") or [content["optimizer"]]  # version 0.1 had one
     for optimizer, saved_optimizer in zip(state.optimizers, saved_optimizers, strict=True):
@@ -108,4 +131,40 @@ def restore(state: TrainingState, saved: bytes) -> None:
         state.dropout_generator.set_state(content["dropout"])
         state.augment_generator.set_state(content["augment"])
         state.own_draws = tuple(content["own_draws"])
-    state.epoch = content["epoch"] if "epoch" in content else len(content["history"])  # the records, until 83dc8fd
+    state.epoch = content["epoch"]
+    return _best_of(content) if "best" in content else None
+
+
+def best_in(saved: Content) -> Best:
+    """Return the best epoch that a checkpoint holds; in one of an earlier version that is its own."""
+    return _best_of(_loaded(saved))
+
+
+def _loaded(saved: Content) -> dict[str, Any]:
+    content: dict[str, Any] = torch.load(io.BytesIO(saved), map_location="cpu", weights_only=True)
+    content.setdefault("epoch", len(content.get("history", ())))  # the records, until 83dc8fd
+    return content
+
+
+def _best_of(content: Mapping[str, Any]) -> Best:
+    best = content.get("best", {"epoch": content["epoch"], "value": math.nan})
+    named = best.get("model", content["model"])
+    return Best(epoch=best["epoch"], value=best["value"], weights={name: to_numpy(one) for name, one in named.items()})
+
+
+def size_of(state: TrainingState) -> int:
+    """Return the bytes of a checkpoint, nearly; the best weights count as if they were held."""
+    held = [value for optimizer in state.optimizers for one in optimizer.state.values() for value in one.values()]
+    weights = sum(int(tensor.nbytes) for tensor in state.model.state_dict().values())
+    return 2 * weights + sum(int(value.nbytes) for value in held if isinstance(value, Tensor))
+
+
+def weights_of(model: nn.Module) -> Weights:
+    """Parameters and buffers (of batch norm) by name, copies on the CPU; what numpy has no type for as float32."""
+    return {name: to_numpy(tensor) for name, tensor in model.state_dict().items()}
+
+
+def to_numpy(tensor: Tensor) -> NDArray[Any]:
+    """Return a copy on the CPU."""
+    on_cpu = tensor.detach().cpu()
+    return (on_cpu.float() if tensor.dtype in NOT_NUMPYS else on_cpu).numpy().copy()

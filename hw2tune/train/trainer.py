@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Iterator
 from typing import Any
 
 import torch
 
+from hw2tune.records.atomic import Content
 from hw2tune.records.replicates import Training
-from hw2tune.study.objectives import best_epoch, never_finite, objective_of
+from hw2tune.study.objectives import never_finite, objective_of, sign_of
 from hw2tune.train.device import DeviceSplit, TrainingData, on_device, prepare_process
-from hw2tune.train.evaluate import evaluation, weights_of
+from hw2tune.train.evaluate import evaluation
 from hw2tune.train.loop import DivergedError, predict, train_epochs
 from hw2tune.train.metrics import metric_of
-from hw2tune.train.state import checkpoint, new_state, restore
+from hw2tune.train.state import Best, checkpoint, new_state, restore, size_of, weights_of
 from hw2tune.train.task import Task, TrialData
 
 
 class Session:
     """One training in progress: its network, optimizers and generators, after `state.epoch` epochs."""
 
-    def __init__(self, task: Task, data: TrainingData, device: torch.device, saved: bytes | None = None) -> None:
+    def __init__(self, task: Task, data: TrainingData, device: torch.device, saved: Content | None = None) -> None:
         self.task = task
         self.state = new_state(task.blueprint(data.info), task.hyperparameters, seed=task.seed, device=device)
-        if saved is not None:
-            restore(self.state, saved)
+        self.best = None if saved is None else restore(self.state, saved)  # so far
         self._epochs = train_epochs(
             self.state,
             task.hyperparameters,
@@ -46,11 +47,26 @@ class Session:
 
     def step(self) -> dict[str, Any]:
         """Train the next epoch; return its record. Raises DivergedError if the loss is no longer a finite number."""
-        return next(self._epochs)
+        record = next(self._epochs)
+        value = float(record.get(self.task.objective, math.nan))  # of no validation images there is none
+        sign = sign_of(objective_of(self.task.objective).direction)
+        if math.isfinite(value) and (self.best is None or sign * value > sign * self.best.value):
+            self.best = Best(epoch=self.state.epoch, value=value, weights=weights_of(self.state.model))
+        return record
 
-    def checkpoint(self) -> bytes:
+    @property
+    def at_best(self) -> bool:
+        """Return whether no epoch so far was better than the last one, and none before as good."""
+        return self.best is not None and self.best.epoch == self.state.epoch
+
+    @property
+    def size(self) -> int:
+        """Bytes of a checkpoint, nearly."""
+        return size_of(self.state)
+
+    def checkpoint(self) -> memoryview:
         """Return the state for `Trainer.open`, which continues exactly (on the CPU, bit for bit)."""
-        return checkpoint(self.state)
+        return checkpoint(self.state, self.best)
 
 
 class Trainer:
@@ -64,7 +80,7 @@ class Trainer:
         train, validation = (on_device(split, data.info, self.device) for split in (data.train, data.validation))
         self.data = TrainingData(train=train, validation=validation, info=data.info)
 
-    def open(self, task: Task, saved: bytes | None = None) -> Session:
+    def open(self, task: Task, saved: Content | None = None) -> Session:
         """Return a training at its beginning, or at its checkpoint `saved`."""
         return Session(task, self.data, self.device, saved)
 
@@ -76,17 +92,13 @@ class Trainer:
         """Train to the end: yield each epoch's record, return the training with its weights."""
         session, training = self._begun(task)
         norms = {name: tensor.norm().item() for name, tensor in session.state.model.named_parameters()}
-        chosen: dict[str, Any] = {}
-        values: dict[int, float] = {}  # of the objective, by epoch; empty without validation images
         for record in _epochs(session, training):
-            if task.objective in record:
-                values[record["epoch"]] = record[task.objective]
-            training.chosen_epoch = best_epoch(values, objective_of(task.objective).direction)
-            if training.chosen_epoch == record["epoch"]:
-                chosen = weights_of(session.state.model)
+            training.chosen_epoch = None if session.best is None else session.best.epoch
             yield record
         if len(self.data.validation) and training.chosen_epoch is None and not training.diverged:
+            values = {record["epoch"]: record[task.objective] for record in training.epochs}
             training.diverged = never_finite(task.objective, values)
+        chosen = {} if session.best is None else session.best.weights
         weights = {"chosen": chosen, "last": weights_of(session.state.model), "initial_norms": norms}
         training.arrays = {f"{kind}/{name}": value for kind, named in weights.items() for name, value in named.items()}
         return training

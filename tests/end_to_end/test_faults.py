@@ -142,7 +142,7 @@ def test_after_sigterm_damaged_files_are_survived_and_told(tmp_path):
     assert "the same command continues" in out
     last = folder.trial(0).last
     last.write_bytes(last.read_bytes()[:-1] + b"?")
-    for path in (folder.trial(1).last, folder.trial(1).best):
+    for path in (folder.trial(1).last, folder.trial(1).previous):
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with folder.journal.open("ab") as journal:
         journal.write(b'{"op_code":4,"worker')  # as a kill leaves it
@@ -150,7 +150,7 @@ def test_after_sigterm_damaged_files_are_survived_and_told(tmp_path):
     print(err)
     assert code == 0
     assert "trial 0: last.pt damaged, it goes on from epoch " in err
-    assert "trial 1: last.pt and best.pt damaged, it goes on from epoch 0" in err
+    assert "trial 1: last.pt and previous.pt damaged, it goes on from epoch 0" in err
     assert_account(folder, 3)
 
 

@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from hw2tune.records.layout import StudyFolder
@@ -113,7 +114,9 @@ def test_the_folder_holds_what_later_commands_read(results):
     for trial in read_trials(folder):
         values = [record["validation_accuracy"] for record in read_epochs(folder.trial(trial.number))]
         assert float(rows[trial.number]["value"]) == max(values)
-        assert folder.trial(trial.number).best.exists() and folder.trial(trial.number).last.exists()
+        assert {path.name for path in folder.trial(trial.number).root.iterdir()} == {
+            "params.json", "result.json", "best.npz",
+        }  # fmt: skip
     runs = json.loads(folder.environment.read_text())["runs"]
     assert len(runs) == 3 and runs[0]["data"]["checksum"].startswith("sha256:")
     assert not folder.root.joinpath("running.json").exists()
@@ -132,7 +135,8 @@ def test_the_best_weights_on_disk_score_the_value_of_their_trial(results):
     data = load_dataset("synthetic-mnist", validation_size=100)
     best = max((t for t in read_trials(folder) if t.state.name == "COMPLETE"), key=lambda trial: trial.value)
     model = build_model(Blueprint(model="mnist_cnn"), torch.device("cpu"))
-    model.load_state_dict(torch.load(folder.trial(best.number).best, weights_only=True)["model"])
+    weights = np.load(folder.trial(best.number).weights)
+    model.load_state_dict({name: torch.from_numpy(weights[name]) for name in weights.files})
     validation = on_device(data.validation, data.info, torch.device("cpu"))
     accuracy = (predict(model, validation).argmax(1) == validation.labels).double().mean().item()
     assert accuracy == pytest.approx(best.value)

@@ -236,6 +236,8 @@ def test_an_arm_is_found_by_its_name_behind_the_studys(tmp_path):
     with pytest.raises(StudyFolderError) as refusal:
         find_folder(results, "sides/l1")
     assert str(refusal.value) == f"{results}/sides: no arm `l1`; it has l2, no-l2"
+    for trial in results.glob("sides/arms/*/trials/*"):
+        (trial / "best.npz").touch()  # so that last.pt can go
     of_study, of_arm = (cleaning.find(results, [name]) for name in ("sides", "sides/no-l2"))
     assert [(one.study, one.count) for one in of_study.found] == [("sides", 6)]  # last.pt of the arms' trials
     assert [(one.study, one.count) for one in of_arm.found] == [("sides/no-l2", 3)]
@@ -384,7 +386,7 @@ def test_the_network_of_a_study_with_arms_is_that_of_one_arm(tmp_path):
     with pytest.raises(StudyFolderError) as refusal:
         find_model(tmp_path / "results", "sides")
     assert str(refusal.value) == "sides: the network of which arm? name one of `l2` and `no-l2` with --arm"
-    with pytest.raises(StudyFolderError, match=r"sides/arms/no-l2/trials/1/best.pt: the checkpoint of trial 1 after"):
+    with pytest.raises(StudyFolderError, match=r"sides/arms/no-l2/trials/1/best.npz: the weights of trial 1 after"):
         find_model(tmp_path / "results", "sides", arm="no-l2", trial=1)  # the executor has left no weights
 
 

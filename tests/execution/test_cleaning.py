@@ -68,6 +68,15 @@ def test_the_references_keep_their_weights_however_bad_they_are(results, monkeyp
     assert {int(path.parent.name) for path in weights.paths} == {2, 4, 5, 6, 7, 8, 9}  # not 0, 1 and the best, 3
 
 
+def test_all_checkpoints_of_a_trial_that_has_its_weights_can_go(results):
+    trial = StudyFolder(results / "quickstart").trial(4)
+    for path in (trial.weights, trial.previous):
+        path.write_bytes(b"b" * SIZE)
+    last, weights = cleaning.find(results, kinds=[LAST, WEIGHTS]).found
+    assert {*trial.checkpoints} < {*last.paths} and last.count == 12
+    assert trial.weights in weights.paths and trial.best not in weights.paths and weights.count == 4
+
+
 def test_last_checkpoints_stay_where_they_alone_hold_the_best_epoch(results):
     folder = StudyFolder(results / "quickstart")
     trial, study = begin_trial(folder, 0.9, 0.5)  # its best epoch is not its last
@@ -80,7 +89,8 @@ def test_last_checkpoints_stay_where_they_alone_hold_the_best_epoch(results):
         folder.trial(number).best.unlink()
     folder.trial(other).best.write_bytes(b"of another epoch")
     (last,) = cleaning.find(results, kinds=[LAST]).found
-    assert {int(path.parent.name) for path in last.paths} == rows.keys() - {lost, other}
+    # Without best.pt, a last.pt of today's may hold the weights of an earlier epoch, the best.
+    assert {int(path.parent.name) for path in last.paths} == rows.keys() - {lost, other, trial.number}
 
 
 def test_an_interrupted_trial_keeps_what_it_goes_on_from(results):
@@ -233,6 +243,9 @@ def test_the_command_removes_nothing_unless_it_is_told_to(results):
     ]  # fmt: skip
     assert set(results.rglob("*.pt")) == there
     done = hw2tune("clean", "quickstart", "--yes", "--only", LAST, cwd=results.parent)
-    assert (done.returncode, done.stderr) == (0, "10 kB freed\n") and "last.pt of trials that have ended" in done.stdout
+    assert (done.returncode, done.stderr) == (
+        0,
+        "10 kB freed\n",
+    ) and "last.pt and previous.pt of trials that have ended" in done.stdout
     assert {path.name for path in results.rglob("*.pt")} == {"best.pt"}
     assert hw2tune("clean", "quickstart", "--only", LAST, cwd=results.parent).stdout == "nothing can go\n"

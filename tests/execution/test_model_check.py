@@ -4,7 +4,7 @@ import pytest
 
 from hw2tune.errors import ModelError
 from hw2tune.events import Listeners
-from hw2tune.execution.preflight import batch_sizes, configurations, model_facts
+from hw2tune.execution.preflight import ModelFacts, batch_sizes, checkpoint_notes, configurations, model_facts
 from hw2tune.execution.request import load_for
 from hw2tune.study.file import parse_study
 
@@ -98,3 +98,13 @@ def test_a_shipped_network_refuses_images_of_another_size_or_other_classes(tmp_p
         f"mnist_cnn: takes images of 28x28x1 in 10 classes, but data.py:load has {side}x{side}x1 in {classes} classes; "
         "use a network of your own (`hw2tune new`)"
     )
+
+
+def test_a_network_too_large_to_be_saved_after_every_epoch_is_told_what_a_kill_can_cost():
+    large = ModelFacts(parameters=11_000_000, images_per_second=500.0)  # 176 MB, every 113 s; an epoch of 4 s
+    assert list(checkpoint_notes(large, images=2000)) == [
+        "the network has 11,000,000 parameters: a trial is saved about every 1 min 56 s, and a kill costs what it has "
+        "trained since"
+    ]
+    small = ModelFacts(parameters=91_270, images_per_second=1000.0)
+    assert list(checkpoint_notes(small, images=45_000)) == []

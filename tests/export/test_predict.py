@@ -158,8 +158,8 @@ def test_a_study_behind_a_url_lends_the_one_checkpoint_that_is_needed(colours, d
         for results in (colours[0], f"file://{colours[0]}")
     ]
     assert found[0] == found[1]
-    fetched = {path.parent.name for path in (tmp_path / "cache").rglob("*.pt")}
-    assert fetched == {"1"}
+    fetched = {(path.parent.name, path.name) for path in (tmp_path / "cache").rglob("trials/*/*.??[tz]")}
+    assert fetched == {("1", "best.npz")}
 
 
 def test_one_image_alone_is_predicted_as_among_others_by_a_network_that_squeezes(tmp_path):

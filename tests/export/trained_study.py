@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -103,8 +104,9 @@ def _run_trial(study: Study, recorder: Recorder, trainer: Trainer) -> None:
     session = trainer.open(task_of(study, study.hyperparameters(recorder.configuration(trial)), study.seed))
     try:
         while not session.finished:
-            record, content = session.step(), session.checkpoint()
+            record, content, best = session.step(), session.checkpoint(), session.best
             recorder.record_epoch(trial, record | {DIGEST: digest(content)}, content)
+            recorder.keep_weights(trial.number, best and partial(dict, best.weights))
     except Exception as error:
         recorder.close_failed(trial, failure_of(error, session.state.epoch + 1, study.code))
     else:

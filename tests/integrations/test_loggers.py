@@ -323,7 +323,7 @@ def test_tensorboards_hparams_tab_has_hyperparameters_and_results(tmp_path):
 def test_mlflow_has_a_parent_run_with_tags_and_artifacts(tmp_path):
     folder = write_fake_study(tmp_path, trials=9, seeds=1)
     best = read_overview(folder).best.number
-    folder.trial(best).best.write_bytes(b"weights")
+    folder.trial(best).weights.write_bytes(b"weights")
     for name in ("index.html", "summary.md", "tables/trials.csv"):
         (folder.root / "report" / name).parent.mkdir(parents=True, exist_ok=True)
         (folder.root / "report" / name).write_text(f"{name}: tuning changes nothing")
@@ -333,7 +333,7 @@ def test_mlflow_has_a_parent_run_with_tags_and_artifacts(tmp_path):
     assert {run.data.tags.get("mlflow.parentRunId") for run in runs.values()} == {None, parent.info.run_id}
     assert parent.data.params["dataset"] == "mnist-5k" and parent.data.tags["best trial"] == str(best)
     artifacts = Path(parent.info.artifact_uri.removeprefix("file://"))
-    assert (artifacts / "best" / "best.pt").read_bytes() == b"weights"
+    assert (artifacts / "best" / "best.npz").read_bytes() == b"weights"
     there = {path.relative_to(artifacts / "report") for path in (artifacts / "report").rglob("*") if path.is_file()}
     written = {p.relative_to(folder.root / "report") for p in (folder.root / "report").rglob("*") if p.is_file()}
     assert there == written and Path("index.html") in there

@@ -8,6 +8,7 @@ from hw2tune.records.trials.epochs import (
     digest,
     find_checkpoint,
     read_epochs,
+    saved_epoch,
     write_epochs,
 )
 
@@ -42,10 +43,18 @@ def test_a_checkpoint_counts_only_if_each_epoch_before_it_has_its_line(tmp_path)
     trial = TrialFolder(tmp_path)
     records = [{"epoch": epoch, DIGEST: digest(b"%d" % epoch)} for epoch in (1, 2, 3)]
     write_epochs(trial, records)
-    trial.best.write_bytes(b"1")
+    trial.previous.write_bytes(b"1")
     trial.last.write_bytes(b"3")
-    assert find_checkpoint(trial).epoch == 3
+    assert find_checkpoint(trial).epoch == saved_epoch(trial) == 3
     write_epochs(trial, [records[0], records[2]])
     assert find_checkpoint(trial) == Checkpoint(content=b"1", epoch=1, damaged=(trial.last,))
     write_epochs(trial, records[1:])
-    assert find_checkpoint(trial) == Checkpoint(content=None, epoch=0, damaged=(trial.last, trial.best))
+    assert find_checkpoint(trial) == Checkpoint(content=None, epoch=0, damaged=(trial.last, trial.previous))
+
+
+def test_a_trial_goes_on_from_the_epoch_of_its_last_checkpoint_not_from_its_last_one(tmp_path):
+    trial = TrialFolder(tmp_path)
+    assert saved_epoch(trial) == 0
+    write_epochs(trial, [{"epoch": 1}, {"epoch": 2, DIGEST: digest(b"2")}, {"epoch": 3}])
+    trial.last.write_bytes(b"2")
+    assert (saved_epoch(trial), find_checkpoint(trial).epoch) == (2, 2)

@@ -5,11 +5,14 @@ import math
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from optuna.trial import TrialState
 
 from hw2tune.events import Event, Listeners, Noted, TrialRetried, TrialStarted
+from hw2tune.records.arrays import read_npz
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.overview import Overview
 from hw2tune.records.trials.epochs import DIGEST, append_epoch, digest, read_epochs
@@ -44,6 +47,14 @@ LOST = Failure(
     state="lost", reason="lost: its worker process died", transient=True, machine="a", worker_died=True
 )  # fmt: skip
 BROKEN = Failure(state="failed", reason="failed in epoch 1: ValueError: x", traceback="Traceback ...", machine="a")
+
+
+def record_of(epoch: int, accuracy: float) -> dict[str, Any]:
+    """An epoch's line."""
+    return {
+        "epoch": epoch, "train_loss": 1.0, "train_accuracy": accuracy, "validation_loss": 1 - accuracy,
+        "validation_accuracy": accuracy, "train_seconds": 0.1, "epoch_seconds": 0.2, "images_per_second": 10.0,
+    }  # fmt: skip
 
 
 class Driver:
@@ -86,15 +97,20 @@ class Driver:
             self.numbers[name] = given.trial
         return given
 
-    def epoch(self, name: str, epoch: int, accuracy: float) -> bool:
-        """One epoch; whether the trial ends there."""
-        record = {
-            "epoch": epoch, "train_loss": 1.0, "train_accuracy": accuracy, "validation_loss": 1 - accuracy,
-            "validation_accuracy": accuracy, "train_seconds": 0.1, "epoch_seconds": 0.2, "images_per_second": 10.0,
-            DIGEST: digest(b"state %d" % epoch),
-        }  # fmt: skip
-        result = EpochResult(record=record, checkpoint=b"state %d" % epoch)
+    def epoch(self, name: str, epoch: int, accuracy: float, *, saved: bool = True) -> bool:
+        """One epoch; whether the trial ends there. Its weights are its number."""
+        record = record_of(epoch, accuracy)
+        content = b"state %d" % epoch if saved else None
+        if content is not None:
+            record[DIGEST] = digest(content)
+        before = [one["validation_accuracy"] for one in self.epochs(name) if one["epoch"] < epoch]
+        improved = math.isfinite(accuracy) and all(one is None or accuracy > one for one in before)
+        weights = (lambda: {"epoch": np.array(epoch)}) if improved else None
+        result = EpochResult(record=record, checkpoint=content, weights=weights)
         return self._ends(name, self.driver.epoch(self.numbers[name], result))
+
+    def epochs(self, name: str) -> list[dict[str, Any]]:
+        return read_epochs(self.folder.trial(self.numbers[name]))
 
     def resumed(self, name: str, epochs: list[dict[str, float]]) -> bool:
         """The trial says which epochs its checkpoint holds."""
@@ -177,15 +193,65 @@ def test_epochs_and_checkpoints_are_on_disk(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("accuracies", "best", "last"),
-    [([0.1, 0.9, 0.5, 0.4, 0.3], 2, 5), ([0.5, 0.1, 0.2, 0.3, 0.4], 1, 5), ([0.1, 0.2, 0.3, 0.4, 0.5], 5, 5)],
+    ("accuracies", "best"),
+    [([0.1, 0.9, 0.5, 0.4, 0.3], 2), ([0.5, 0.1, 0.2, 0.3, 0.4], 1), ([0.1, 0.2, 0.3, 0.4, 0.5], 5)],
 )
-def test_the_checkpoints_of_the_best_and_of_the_last_epoch_are_kept(tmp_path, accuracies, best, last):
+def test_of_a_trial_that_has_ended_the_weights_after_its_best_epoch_are_kept_and_nothing_else(
+    tmp_path, accuracies, best
+):
     driver = Driver(tmp_path)
     driver.next("a")
     driver.run("a", accuracies)
     trial = driver.folder.trial(0)
-    assert (trial.best.read_bytes(), trial.last.read_bytes()) == (b"state %d" % best, b"state %d" % last)
+    assert read_npz(trial.weights) == {"epoch": np.array(best)}
+    assert not any(path.exists() for path in trial.checkpoints)
+
+
+def test_a_trial_whose_weights_are_gone_with_their_worker_keeps_its_checkpoints(tmp_path):
+    driver = Driver(tmp_path)
+    driver.next("a")
+    for epoch in (1, 2, 3, 4):
+        driver.epoch("a", epoch, epoch / 10)
+    driver.recorder.weights[0] = lambda: None
+    driver.epoch("a", 5, 0.1)
+    trial = driver.folder.trial(0)
+    assert (trial.last.read_bytes(), trial.previous.read_bytes()) == (b"state 5", b"state 4")
+    assert driver.trials[0].state == TrialState.COMPLETE and not trial.weights.exists()
+
+
+def test_epochs_behind_a_checkpoint_are_trained_again_and_decided_on_once(tmp_path):
+    first = Driver(tmp_path, **{"pruner.min_epochs": 2, "pruner.reduction_factor": 2})
+    for name in "abcd":
+        first.next(name)
+    for name, accuracy in (("c", 0.5), ("d", 0.6)):  # alone at the rung of epoch 2, and the best there
+        for epoch in (1, 2):
+            first.epoch(name, epoch, accuracy, saved=epoch == 1)
+    second = Driver(tmp_path, **{"pruner.min_epochs": 2, "pruner.reduction_factor": 2})
+    again = [second.next(name) for name in "abcd"]
+    assert again[2].checkpoint == b"state 1"
+    second.resumed("c", history(0.5))
+    assert not second.epoch("c", 2, 0.5), "it has passed this rung, whatever came to it since"
+    assert [one["epoch"] for one in second.epochs("c")] == [1, 2]
+    assert list(second.trials[2].intermediate_values) == [1, 2]
+
+
+def test_an_epoch_that_is_trained_again_does_not_end_a_trial_whose_patience_ran_out_behind_it(tmp_path):
+    def driver() -> Driver:
+        return Driver(tmp_path, **{"pruner.patience": 2})
+
+    first = driver()
+    for name in "abc":
+        first.next(name)
+    for epoch, accuracy in enumerate((0.5, 0.4), 1):
+        first.epoch("c", epoch, accuracy, saved=epoch == 1)
+    first.recorder.record_epoch(first.driver.live[2].trial, record_of(3, 0.4), None)  # and killed
+    second = driver()
+    for name in "abc":
+        second.next(name)
+    second.resumed("c", history(0.5))
+    assert not second.epoch("c", 2, 0.4)
+    assert second.epoch("c", 3, 0.4)
+    assert [one["epoch"] for one in second.epochs("c")] == [1, 2, 3]
 
 
 def test_a_diverged_trial_is_a_failure_with_its_reason_and_the_study_goes_on(tmp_path):
@@ -319,15 +385,18 @@ def test_a_damaged_checkpoint_falls_back_to_the_other_then_to_the_beginning(tmp_
     trial = first.folder.trial(0)
     trial.last.write_bytes(b"state 3 damaged")
     second = Driver(tmp_path)
-    assert second.next("b").checkpoint == b"state 1"
-    assert second.lines == ["trial 0: last.pt damaged, it goes on from epoch 1"]
-    for path in (trial.last, trial.best):
+    assert second.next("b").checkpoint == b"state 2"
+    assert second.lines == ["trial 0: last.pt damaged, it goes on from epoch 2"]
+    for path in (trial.last, trial.previous):
         path.write_bytes(b"")
     third = Driver(tmp_path)
     assert third.next("c").checkpoint is None
-    assert third.lines == ["trial 0: last.pt and best.pt damaged, it goes on from epoch 0"]
-    assert read_epochs(trial) == [] and not trial.last.exists()
-    third.run("c", [0.5] * 5)
+    assert third.lines == ["trial 0: last.pt and previous.pt damaged, it goes on from epoch 0"]
+    assert not any(path.exists() for path in trial.checkpoints)
+    third.epoch("c", 1, 0.5)
+    assert [record["epoch"] for record in read_epochs(trial)] == [1]
+    for epoch in (2, 3, 4, 5):
+        third.epoch("c", epoch, 0.5)
     assert [record["epoch"] for record in read_epochs(trial)] == [1, 2, 3, 4, 5]
     assert third.trials[0].state == TrialState.COMPLETE
 
@@ -360,10 +429,11 @@ def test_a_disk_that_refuses_ends_the_run_and_nothing_more_is_written(tmp_path, 
     for name in "ab":
         driver.next(name)
     driver.epoch("a", 1, 0.5)
-    driver.folder.trial(1).last.mkdir()  # a file cannot be written over a folder
-    before = driver.folder.journal.read_bytes()
     driver.epoch("b", 1, 0.5)
-    assert str(driver.recorder.not_writable).endswith("trials/1/last.pt: cannot be written (Is a directory)")
+    driver.folder.trial(1).previous.mkdir()  # a file cannot be written over a folder
+    before = driver.folder.journal.read_bytes()
+    driver.epoch("b", 2, 0.5)
+    assert str(driver.recorder.not_writable).endswith("trials/1/previous.pt: cannot be written (Is a directory)")
     assert driver.end is not None
     assert driver.next("c") == Wait()
     driver.fails("a")

@@ -6,6 +6,7 @@ import math
 import pytest
 from optuna.trial import TrialState
 
+from hw2tune.records.arrays import read_npz
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.trials.rows import best_first, trial_rows
 from hw2tune.records.trials.storage import create_optuna_study, read_trials
@@ -34,7 +35,7 @@ def test_an_epoch_without_a_finite_value_is_never_the_best(tmp_path, values, bes
     driver.run("a", values)
     trial, folder = driver.trials[0], driver.folder.trial(0)
     assert (trial.state, trial.value) == (TrialState.COMPLETE, values[best - 1])
-    assert folder.best.read_bytes() == b"state %d" % best
+    assert read_npz(folder.weights) == {"epoch": best}
     lines = [json.loads(line, parse_constant=no_constant) for line in folder.epochs.read_text().splitlines()]
     assert [line["validation_accuracy"] for line in lines] == [v if math.isfinite(v) else None for v in values]
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
@@ -19,11 +20,12 @@ from optuna.trial import TrialState
 
 from hw2tune.errors import StudyFileError
 from hw2tune.events import Listeners
+from hw2tune.records.arrays import read_npz
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.lock import this_process
 from hw2tune.records.overview import Overview
 from hw2tune.records.trials import storage
-from hw2tune.records.trials.epochs import DIGEST, digest, read_epochs
+from hw2tune.records.trials.epochs import DIGEST, digest, find_checkpoint, read_epochs
 from hw2tune.records.trials.storage import create_optuna_study, read_trials
 from hw2tune.search import recorder as recording
 from hw2tune.search.algorithms import build_pruner, build_sampler
@@ -31,7 +33,7 @@ from hw2tune.search.driver import Assignment, Decision, EpochResult, Outcome, Ru
 from hw2tune.search.failures import Failure, FailurePolicy
 from hw2tune.search.order import awaited
 from hw2tune.search.ordered import OrderedDriver
-from hw2tune.search.recorder import Recorder
+from hw2tune.search.recorder import Recorder, Weights
 from hw2tune.study.file import differences, parse_study
 from hw2tune.study.objectives import SECONDS
 from hw2tune.study.schema import Study
@@ -65,6 +67,7 @@ class Case:
     patience: int | None = None
     reference: bool = True
     failing: float = 0.0
+    saved: int = 1  # epochs from one checkpoint to the next
 
     @property
     def study(self) -> Study:
@@ -112,7 +115,8 @@ def killed_after(writes: float) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as changed:
         changed.setattr(storage._Backend, "append_logs", dying(storage._Backend.append_logs))
         changed.setattr(storage.JournalFileBackend, "append_logs", dying(storage.JournalFileBackend.append_logs))
-        for name in ("append_epoch", "write_checkpoint", "write_epochs", "keep_last", "write_atomically"):
+        files = ("append_epoch", "write_checkpoint", "write_epochs", "write_weights", "drop_checkpoints")
+        for name in (*files, "write_atomically"):
             changed.setattr(recording, name, dying(getattr(recording, name)))
         yield
 
@@ -162,7 +166,7 @@ class Run:
         one, workers = self.driver(), dict[int, dict[str, Any]]()
         while True:
             while len(workers) < self.workers and isinstance(given := one.next(), Assignment):
-                state = json.loads(given.checkpoint or b'{"epoch": 0}')
+                state = json.loads(bytes(given.checkpoint or b'{"epoch": 0}'))
                 workers[given.trial] = state | {"params": given.hyperparameters, "told": not state["epoch"]}
             if not workers or one.end is not None:
                 self.end = one.end
@@ -180,7 +184,8 @@ class Run:
         elif not state["told"]:
             state["told"] = True
             known = read_epochs(self.folder.trial(trial))
-            decision = one.resumed(trial, [line for line in known if line["epoch"] <= state["epoch"]])
+            before = [line for line in known if line["epoch"] <= state["epoch"]]
+            decision = one.resumed(trial, before, weights_of(state))
             return self.stopped(one, trial, decision)
         else:
             self.trained += 1
@@ -212,12 +217,17 @@ class Run:
         value = chance("good", kind) * (1 - 0.5**epoch) + 0.2 * chance("noise", kind, epoch)
         if chance("never", kind) < self.case.failing / 3:
             value = float("nan")
-        content = json.dumps({"epoch": epoch, "kind": str(kind)}).encode()
+        if improved := value > state.get("best", [0, -1.0])[1]:
+            state["best"] = [epoch, value]
+        content = json.dumps({"epoch": epoch, "kind": str(kind), "best": state.get("best", [0, -1.0])}).encode()
         record = {
             "epoch": epoch, "train_loss": 1.0, "train_accuracy": value, "validation_loss": 1.0,
-            "validation_accuracy": value, "train_seconds": 0.1, "epoch_seconds": 0.1, DIGEST: digest(content),
+            "validation_accuracy": value, "train_seconds": 0.1, "epoch_seconds": 0.1,
         }  # fmt: skip
-        return EpochResult(record=record, checkpoint=content)
+        weights = weights_of(state) if improved else None
+        if epoch % self.case.saved:
+            return EpochResult(record=record, checkpoint=None, weights=weights)
+        return EpochResult(record=record | {DIGEST: digest(content)}, checkpoint=content, weights=weights)
 
     @property
     def records(self) -> list[object]:
@@ -226,13 +236,31 @@ class Run:
 
     def record_of(self, trial: Any) -> object:
         folder = self.folder.trial(trial.number)
-        files = {path.name: path.read_bytes() for path in (folder.best, folder.last, folder.params) if path.exists()}
+        files = {path.name: path.read_bytes() for path in (folder.params,) if path.exists()}
         attributes = {key: value for key, value in trial.user_attrs.items() if key != SECONDS}
         running = trial.state == TrialState.RUNNING
         return repr((
             trial.number, trial.state, trial.values, trial.params, trial.intermediate_values, attributes,
             None if running else (read_epochs(folder), files),
         ))  # fmt: skip
+
+
+def weights_of(state: dict[str, Any]) -> Weights | None:
+    """What a worker sends of the best epoch: the epoch itself."""
+    best = state.get("best", [0])[0]
+    return (lambda: {"epoch": np.array(best)}) if best else None
+
+
+def best_kept(run: Run) -> list[tuple[int, int | None]]:
+    """The epoch of the weights that each ended trial has, or that a checkpoint holds which it has in their place."""
+    found = []
+    for trial in read_trials(run.folder):
+        folder = run.folder.trial(trial.number)
+        if (weights := read_npz(folder.weights)) is not None:
+            found.append((trial.number, int(weights["epoch"])))
+        elif (content := find_checkpoint(folder).content) is not None:
+            found.append((trial.number, json.loads(bytes(content))["best"][0]))
+    return found
 
 
 @st.composite
@@ -244,6 +272,7 @@ def cases(draw: st.DrawFn) -> Case:
         seed=draw(st.integers(0, 99)), trials=draw(st.integers(2, 12)), max_epochs=draw(st.integers(1, 6)),
         budget=draw(st.none() | st.integers(1, 5)), patience=draw(st.none() | st.integers(1, 3)),
         reference=draw(st.booleans()), failing=draw(st.sampled_from([0.0, 0.0, 0.3, 0.8])),
+        saved=draw(st.sampled_from([1, 1, 2, 3])),
     )  # fmt: skip
 
 
@@ -274,6 +303,9 @@ def test_a_study_in_virtual_order_is_the_same_whatever_ends_first_and_whenever_i
             kills, wild.lost = [], 0.0  # a run that was killed after it ended may go on
         wild.to_its_end(kills)
         assert wild.records == calm.records
+        best = dict(best_kept(calm))
+        assert not list(calm.root.glob("trials/*/*.pt")), "a kill at its end may leave a trial's"
+        assert case.saved > 1 or all(best[number] == epoch for number, epoch in best_kept(wild))
 
 
 @pytest.mark.parametrize("writes", range(8))

@@ -5,9 +5,10 @@ import pytest
 import torch
 
 from hw2tune.records.replicates import Training
-from hw2tune.train.evaluate import evaluate_network, evaluation, feature_maps, predictions, weights_of
+from hw2tune.train.evaluate import evaluate_network, evaluation, feature_maps, predictions
 from hw2tune.train.metrics import RESAMPLES, resampled
 from hw2tune.train.models import build_model
+from hw2tune.train.state import weights_of
 from hw2tune.train.task import Task
 from tests.train.conftest import make_data
 from tests.train.test_loop import CONFIGURATIONS

@@ -5,11 +5,11 @@ import torch
 
 from hw2tune.errors import ModelError
 from hw2tune.study.hyperparameters import Hyperparameters
-from hw2tune.train.evaluate import network, weights_of
+from hw2tune.train.evaluate import network
 from hw2tune.train.loop import train_epochs
 from hw2tune.train.models import build_model
 from hw2tune.train.probe import probe
-from hw2tune.train.state import checkpoint, new_state, restore
+from hw2tune.train.state import checkpoint, new_state, restore, weights_of
 from hw2tune.train.task import Blueprint, Task, TrialData
 from tests.train.conftest import CPU, make_data, random_split
 

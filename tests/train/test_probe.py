@@ -7,11 +7,11 @@ from torch import nn
 from hw2tune.errors import ModelError
 from hw2tune.study.hyperparameters import Hyperparameters
 from hw2tune.train.device import DeviceSplit
-from hw2tune.train.evaluate import network, weights_of
+from hw2tune.train.evaluate import network
 from hw2tune.train.loop import evaluation_batch, train_epochs
 from hw2tune.train.models import build_model
 from hw2tune.train.probe import probe
-from hw2tune.train.state import new_state
+from hw2tune.train.state import new_state, weights_of
 from tests.train.conftest import CPU, make_data
 from tests.train.test_own_network import NET, blueprint, request
 

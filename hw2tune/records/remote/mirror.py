@@ -24,7 +24,7 @@ from hw2tune.records.atomic import dump_record, write_atomically
 from hw2tune.records.layout import MIRRORS, StudyFolder
 from hw2tune.records.lock import Owner, Say, owner_of
 from hw2tune.records.overview import find_folder
-from hw2tune.records.remote.runs import RemoteStudy
+from hw2tune.records.remote.runs import RemoteStudy, is_of_network
 from hw2tune.records.remote.store import Store, is_url, open_store
 from hw2tune.records.remote.working_copy import Mirror
 from hw2tune.text.plain import without_secrets
@@ -59,7 +59,7 @@ def _read(study: RemoteStudy, here: Path) -> None:
 
 
 def _is_for_readers(path: str) -> bool:
-    return not path.endswith(".pt") and not {"report", "set-aside", "logs"} & {*path.split("/")}
+    return not is_of_network(path) and not {"report", "set-aside", "logs"} & {*path.split("/")}
 
 
 def reading_study(results: str | Path, name: str) -> StudyFolder:
@@ -71,13 +71,13 @@ def reading_study(results: str | Path, name: str) -> StudyFolder:
 
 
 def reading_checkpoints(results: str | Path, name: str, trial: int) -> Path:
-    """A results folder as `reading` gave it; of a URL with the checkpoints of one trial of study `name` besides."""
+    """A results folder as `reading` gave it; of a URL with weights and checkpoints of one trial of study `name` too."""
     if not is_url(results):
         return Path(results)
     store, here = _store(results, "reading")
     study = RemoteStudy(store, name)
     if (newest := study.newest()) is not None:
-        study.fetch(newest, here, lambda path: path.startswith(f"{name}/trials/{trial}/") and path.endswith(".pt"))
+        study.fetch(newest, here, lambda path: path.startswith(f"{name}/trials/{trial}/") and is_of_network(path))
     return here
 
 

@@ -185,7 +185,12 @@ def inside(here: Path, path: str, place: str) -> Path:
 def reading_order(path: str) -> tuple[bool, str, bool]:
     """The journal, then folder by folder checkpoints before the lines that know them; written in the opposite order."""
     folder, _, name = path.rpartition("/")
-    return not name.endswith(".journal"), folder, not name.endswith(".pt")
+    return not name.endswith(".journal"), folder, not is_of_network(name)
+
+
+def is_of_network(path: str) -> bool:
+    """Return whether a file of a study holds a trial's checkpoint or weights."""
+    return path.endswith((".pt", "best.npz"))
 
 
 def version_of(file: Path) -> FileVersion:

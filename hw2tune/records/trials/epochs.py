@@ -1,8 +1,9 @@
-"""The epochs of a trial on disk, `result.json`, and its checkpoints, last and best.
+"""The epochs of a trial on disk, `result.json`, and its checkpoints, the last two.
 
-`result.json` holds one JSON line per epoch, as Ray Tune names and shapes it. Each line carries the digest of the
-checkpoint taken after it, and is written first. A checkpoint is sound if some line knows it: whole, and of this trial.
-A kill between the two leaves the checkpoint of the epoch before, which its own line knows.
+`result.json` holds one JSON line per epoch, as Ray Tune names and shapes it. A line carries the digest of the
+checkpoint taken after its epoch, if one was, and is written first. A checkpoint is sound if some line knows it: whole,
+and of this trial. A kill between the two leaves the checkpoint before, which its own line knows. Once a trial has
+ended, the weights after its best epoch take the place of its checkpoints.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hw2tune.records.atomic import write_atomically, writing
+from hw2tune.records.arrays import Array, npz
+from hw2tune.records.atomic import Content, write_atomically, writing
 from hw2tune.records.layout import TrialFolder
 from hw2tune.text.plain import strict_json
 
@@ -52,6 +54,11 @@ def read_epochs(folder: TrialFolder) -> list[dict[str, Any]]:
     return [by_epoch[epoch] for epoch in sorted(by_epoch)]
 
 
+def saved_epoch(folder: TrialFolder) -> int:
+    """The epoch of the last checkpoint, by the lines; 0 if there is none."""
+    return max((int(record["epoch"]) for record in read_epochs(folder) if DIGEST in record), default=0)
+
+
 def write_epochs(folder: TrialFolder, records: Iterable[Mapping[str, Any]]) -> None:
     """Replace the epochs."""
     write_atomically(folder.epochs, "".join(strict_json(record, default=str) + "\n" for record in records))
@@ -66,37 +73,39 @@ class Checkpoint:
     damaged: tuple[Path, ...] = ()
 
 
-def digest(content: bytes) -> str:
+def digest(content: Content) -> str:
     """The checksum of a checkpoint, as a line holds it."""
     return hashlib.sha256(content).hexdigest()
 
 
-def write_checkpoint(folder: TrialFolder, content: bytes, *, keep: bool) -> None:
-    """Write the last checkpoint; with `keep` the one before becomes the best one. Raises NotWritableError.
-
-    One file is written an epoch, and the two are never of one epoch while a trial runs: each is the other's reserve.
-    """
-    if keep and folder.last.exists():
-        with writing(folder.best, len(content)):
-            folder.last.replace(folder.best)
+def write_checkpoint(folder: TrialFolder, content: Content) -> None:
+    """Write the last checkpoint; the one before is its reserve. Raises NotWritableError."""
+    if folder.last.exists():
+        with writing(folder.previous, len(content)):
+            folder.last.replace(folder.previous)
     write_atomically(folder.last, content)
 
 
-def keep_last(folder: TrialFolder) -> None:
-    """Make the last checkpoint the best one too, of a trial at its end. Raises NotWritableError."""
-    if folder.last.exists():
-        write_atomically(folder.best, folder.last.read_bytes())
+def write_weights(folder: TrialFolder, weights: Mapping[str, Array]) -> None:
+    """Write the weights after the best epoch. Raises NotWritableError."""
+    write_atomically(folder.weights, npz(weights, compressed=False))
+
+
+def drop_checkpoints(folder: TrialFolder) -> None:
+    """Remove the checkpoints of a trial that has ended. Raises NotWritableError."""
+    with writing(folder.last, 0):
+        folder.remove(*folder.checkpoints)
 
 
 def find_checkpoint(folder: TrialFolder) -> Checkpoint:
-    """Return the last checkpoint; if it is damaged the best one; if that is too, epoch 0.
+    """Return the last checkpoint; if it is damaged the one before; if that is too, epoch 0.
 
     No checkpoint holds records, so a line that is missing before it makes it as useless as damage does.
     """
     known = [record for number, record in enumerate(read_epochs(folder), start=1) if record["epoch"] == number]
     epochs = {record[DIGEST]: int(record["epoch"]) for record in known if DIGEST in record}
     damaged: list[Path] = []
-    for path in (folder.last, folder.best):
+    for path in folder.checkpoints:
         try:
             content = path.read_bytes()
         except FileNotFoundError:
