@@ -11,8 +11,9 @@ from ray.exceptions import RayTaskError
 
 from hw2tune.data.load import load_dataset
 from hw2tune.errors import RayFailedError
-from hw2tune.execution.trainable import FAILURE, TrainingTrial, WorkerBrokenError, worker_death
+from hw2tune.execution.trainable import CHECKPOINT, FAILURE, WEIGHTS, TrainingTrial, WorkerBrokenError, worker_death
 from hw2tune.execution.tune import TuneRun, TuneScheduler, TuneSearcher, TuneStopper, _faults_of, _with_resources
+from hw2tune.records.trials.epochs import DIGEST
 from hw2tune.resources import Capacity
 from hw2tune.study.file import find_study, parse_study
 from hw2tune.train.task import TrialData
@@ -127,3 +128,22 @@ def test_a_worker_imports_nothing_of_the_search(tmp_path, monkeypatch):
     sent = cloudpickle.dumps(trainable)
     there = subprocess.run([sys.executable, "-c", code], input=sent, capture_output=True, check=True).stdout.split()
     assert there[0] == b"TrainingTrial" and not {b"optuna", b"scipy", b"hw2tune.execution.tune"} & set(there)
+
+
+def test_a_large_network_is_saved_when_it_is_due_and_at_the_rungs_of_a_budget(monkeypatch):
+    monkeypatch.setattr("hw2tune.train.cadence.SMALL", 0)
+    data = load_dataset("synthetic-mnist", validation_size=100)
+    config = {"number": 0, "hyperparameters": SHIPPED.references["baseline"], "resume": None, "gpu": False}
+    saved = {}
+    for budget in (None, 24):
+        trial = TrainingTrial.__new__(TrainingTrial)
+        study = SHIPPED.model_copy(update={"budget": budget})
+        trial.setup(config, TrialData(info=data.info, train=data.train, validation=data.validation), study, 1)
+        trial.cadence.seconds_per_byte = 1.0  # so that none is due
+        results = [trial.step() for _ in range(study.max_epochs)]
+        saved[budget] = [result["epoch"] for result in results if CHECKPOINT in result]
+        assert [CHECKPOINT in result for result in results] == [DIGEST in result for result in results]
+        best = [result["epoch"] for result in results if WEIGHTS in result]
+        values = [result["validation_accuracy"] for result in results]
+        assert best == [n for n, value in enumerate(values, 1) if value > max([-1.0, *values[: n - 1]])]
+    assert saved == {None: [], 24: [1, 3]}  # the rungs of quickstart

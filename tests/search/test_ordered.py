@@ -347,7 +347,8 @@ def test_a_slot_waits_for_the_epoch_that_is_first_in_virtual_order(tmp_path):
     driver = run.driver()
     first, second = driver.next(), driver.next()
     assert isinstance(first, Assignment) and isinstance(second, Assignment)
-    assert driver.next() == Wait()
+    assert driver.next() == Wait() and not driver.has_more
+    assert driver.may_have_more, "its worker stays"
     for epoch in (1, 2):  # the second trial is faster
         state = {"epoch": epoch, "params": second.hyperparameters}
         assert driver.epoch(second.trial, run.result(state)) is Decision.CONTINUE
@@ -389,3 +390,11 @@ def test_slots_left_out_are_those_that_the_study_began_with():
     assert differences(there, there.model_copy(update={"slots": 4})) == ["slots: 3 -> 4"]
     arrival = there.model_copy(update={"order": "arrival", "slots": None})
     assert differences(there, arrival) == ["order: virtual -> arrival"]
+
+
+def test_no_worker_is_kept_once_every_trial_has_begun(tmp_path):
+    run = Run(Case(slots=3, trials=2, reference=False), tmp_path)
+    driver = run.driver()
+    assert isinstance(driver.next(), Assignment) and driver.may_have_more
+    assert isinstance(driver.next(), Assignment)
+    assert driver.next() == Wait() and not driver.may_have_more

@@ -1,5 +1,7 @@
 """One training kept whole, and the published protocol."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -127,3 +129,30 @@ def test_a_diverged_repetition_of_a_published_run_keeps_the_epochs_up_to_there()
     epochs, result = finish(trainer_on(data).train_as_published(diverging, data.train, held_out))
     assert result.diverged.startswith(f"diverged in epoch {len(epochs) + 1}: loss ")
     assert len(epochs) < 3 and all(np.isfinite(epoch["train_loss"]) for epoch in epochs)
+
+
+def test_a_checkpoint_holds_the_weights_after_the_best_epoch_though_it_is_of_a_later_one():
+    trainer = trainer_on(make_data("mnist"))
+    session = trainer.open(task(max_epochs=4))
+    session.step()
+    assert session.at_best and session.best is not None
+    best = session.best = replace(session.best, value=1.5)  # no accuracy is better
+    session.step()
+    again = trainer.open(task(max_epochs=4), session.checkpoint())
+    assert not again.at_best and again.best is not None
+    assert (again.state.epoch, again.best.epoch, again.best.value) == (2, 1, 1.5)
+    assert again.best.weights.keys() == best.weights.keys()
+    assert all(np.array_equal(again.best.weights[name], array) for name, array in best.weights.items())
+    assert [again.step()["train_loss"] for _ in (3, 4)] == [session.step()["train_loss"] for _ in (3, 4)]
+    assert again.best.epoch == 1
+
+
+def test_a_checkpoint_of_the_best_epoch_holds_its_weights_once():
+    trainer = trainer_on(make_data("mnist"))
+    session = trainer.open(task())
+    session.step()
+    once, best = session.checkpoint(), session.best
+    session.best = replace(best, epoch=0)
+    assert len(session.checkpoint()) - len(once) > sum(array.nbytes for array in best.weights.values())
+    again = trainer.open(task(), once)
+    assert again.at_best and all(np.array_equal(again.best.weights[n], a) for n, a in best.weights.items())
