@@ -25,6 +25,7 @@ from benchmarks.results import print_table, write_results
 STUDY = Path(__file__).parent / "tasks" / "cifar10-12500.toml"
 COMMAND = ("--trials", "50", "--summarize")
 HYPERPARAMETERS = ("optimizer", "learning_rate", "batch_size", "momentum", "weight_decay")
+CLAIM = ("variant", "against", "verdict", "n", "difference", "low", "high")  # the last three as fractions
 SEEDS = (0, 1, 2)
 
 
@@ -88,7 +89,7 @@ def learned(results: Path) -> dict[str, Any]:
         "winner": {name: tuned.to_dict()[name] for name in HYPERPARAMETERS if not pd.isna(tuned[name])},
         "n": variants["n"].to_dict()["tuned"],
         "test": {name: float(row["test_accuracy"]) for name, row in variants.iterrows()},
-        "pairs": pairs.to_dict("records"),
+        "pairs": [{name: row[name] for name in CLAIM if not pd.isna(row[name])} for row in pairs.to_dict("records")],
     }
 
 
