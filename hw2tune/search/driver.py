@@ -199,7 +199,7 @@ class StudyDriver:
         """Continue a trial behind these epochs, which its checkpoint holds; `weights` are those of the best one."""
         live = self.live[trial]
         with self._writing():
-            self.recorder.keep_weights(trial, weights)
+            self.recorder.keep_weights(trial, epochs, weights)
             self.recorder.follow_checkpoint(live.trial, epochs)
             return self._decide_again(live, len(epochs))
         return Decision.CONTINUE
@@ -213,7 +213,7 @@ class StudyDriver:
         with self._writing():
             again = epoch <= self.recorder.last_epoch(trial)
             self.recorder.record_epoch(live.trial, result.record, result.checkpoint)
-            self.recorder.keep_weights(trial, result.weights)
+            self.recorder.keep_weights(trial, [result.record], result.weights)
             return self._decide_again(live, epoch) if again else self._decide(live, epoch)
         return Decision.CONTINUE
 

@@ -95,7 +95,7 @@ class OrderedDriver(StudyDriver):
         """Continue a trial behind these epochs, which its checkpoint holds; `weights` are those of the best one."""
         if (one := self.ahead.get(trial)) is not None:
             one.results |= {int(record["epoch"]): None for record in epochs[one.epochs :]}
-            self.recorder.keep_weights(trial, weights)
+            self.recorder.keep_weights(trial, epochs, weights)
             if not one.results:
                 with self._writing():
                     self.recorder.follow_checkpoint(self.live[trial].trial, epochs)
@@ -111,7 +111,7 @@ class OrderedDriver(StudyDriver):
         else:  # trained again from an older checkpoint
             with self._writing():
                 self.recorder.record_epoch(self.live[trial].trial, result.record, result.checkpoint)
-                self.recorder.keep_weights(trial, result.weights)
+                self.recorder.keep_weights(trial, [result.record], result.weights)
         return self._on(trial, epoch)
 
     def _on(self, trial: int, epoch: int) -> Decision:

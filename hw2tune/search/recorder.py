@@ -55,7 +55,7 @@ class Recorder:
         self.study, self.optuna_study, self.folder, self.tell = study, optuna_study, folder, tell
         self.not_writable: NotWritableError | None = None  # once the disk refuses
         self.taken: dict[Identity, FrozenTrial] = {}  # the first trial of each configuration
-        self.weights: dict[int, Weights] = {}  # of the trials that run, by number: after the best epoch
+        self.weights: dict[int, tuple[int | None, Weights]] = {}  # of trials that run, by number: best epoch, weights
         for trial in self.trials():
             self._take(trial)
         self.view = View(study, optuna_study, read_observations(study, folder))
@@ -206,9 +206,7 @@ class Recorder:
                 trial.report(math.nan if value is None else value, epoch["epoch"])
 
     def record_epoch(self, trial: optuna.Trial, record: Mapping[str, Any], checkpoint: Content | None) -> None:
-        """Write one epoch: line, then checkpoint if there is one, then Optuna. `follow_checkpoint` joins what a kill
-        parts.
-        """
+        """Write one epoch: line, then checkpoint if any, then Optuna. `follow_checkpoint` joins what a kill parts."""
         folder, epoch = self.folder.trial(trial.number), int(record["epoch"])
         if epoch == 1:  # of an earlier attempt there may be lines
             write_epochs(folder, [record])
@@ -222,10 +220,12 @@ class Recorder:
             trial.report(record[self.study.objective], epoch)
         self.tell(EpochFinished(trial=trial.number, record=record))
 
-    def keep_weights(self, number: int, weights: Weights | None) -> None:
-        """Keep what fetches a trial's weights after its best epoch, for its end; None if a later epoch is no better."""
+    def keep_weights(self, number: int, epochs: Sequence[Mapping[str, Any]], weights: Weights | None) -> None:
+        """Keep what fetches a trial's weights after the best of these epochs, for its end; None changes nothing."""
         if weights is not None:
-            self.weights[number] = weights
+            known = {one["epoch"]: one[self.study.objective] for one in epochs}
+            values = {epoch: math.nan if value is None else value for epoch, value in known.items()}
+            self.weights[number] = best_epoch(values, self.study.direction), weights
 
     def last_epoch(self, number: int) -> int:
         """Return the last epoch of a trial whose value Optuna's storage has."""
@@ -268,7 +268,8 @@ class Recorder:
     def close_trial(self, trial: optuna.Trial, state: TrialState, attributes: Mapping[str, Any] | None = None) -> None:
         """Tell Optuna how a trial ended, its value being the best over its epochs; `attributes` in the same write."""
         (values, best), folder = self._values(trial), self.folder.trial(trial.number)
-        if (fetch := self.weights.pop(trial.number, None)) is not None and (weights := fetch()) is not None:
+        epoch, fetch = self.weights.pop(trial.number, (None, None))
+        if fetch is not None and epoch == best and (weights := fetch()) is not None:
             write_weights(folder, weights)
         value = values[best] if best is not None and state == TrialState.COMPLETE else None
         records = read_epochs(folder)

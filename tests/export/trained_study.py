@@ -106,7 +106,7 @@ def _run_trial(study: Study, recorder: Recorder, trainer: Trainer) -> None:
         while not session.finished:
             record, content, best = session.step(), session.checkpoint(), session.best
             recorder.record_epoch(trial, record | {DIGEST: digest(content)}, content)
-            recorder.keep_weights(trial.number, best and partial(dict, best.weights))
+            recorder.keep_weights(trial.number, [record], partial(dict, best.weights) if session.at_best else None)
     except Exception as error:
         recorder.close_failed(trial, failure_of(error, session.state.epoch + 1, study.code))
     else:

@@ -212,11 +212,27 @@ def test_a_trial_whose_weights_are_gone_with_their_worker_keeps_its_checkpoints(
     driver.next("a")
     for epoch in (1, 2, 3, 4):
         driver.epoch("a", epoch, epoch / 10)
-    driver.recorder.weights[0] = lambda: None
+    driver.recorder.weights[0] = (4, lambda: None)
     driver.epoch("a", 5, 0.1)
     trial = driver.folder.trial(0)
     assert (trial.last.read_bytes(), trial.previous.read_bytes()) == (b"state 5", b"state 4")
     assert driver.trials[0].state == TrialState.COMPLETE and not trial.weights.exists()
+
+
+def test_weights_of_another_epoch_than_the_best_are_not_kept_as_the_best(tmp_path):
+    first = Driver(tmp_path)
+    first.next("a")
+    for epoch, accuracy in ((1, 0.5), (2, 0.6), (3, 0.9)):
+        first.epoch("a", epoch, accuracy, saved=epoch == 1)
+    second = Driver(tmp_path, retries=0)
+    second.next("a")
+    second.resumed("a", history(0.5))
+    second.epoch("a", 2, 0.6)  # better than the first one, and the third is still to be trained again
+    second.fails("a", BROKEN)
+    second.driver.close_deferred()
+    trial = second.folder.trial(0)
+    assert second.trials[0].state == TrialState.FAIL and not trial.weights.exists()
+    assert trial.last.read_bytes() == b"state 2"
 
 
 def test_epochs_behind_a_checkpoint_are_trained_again_and_decided_on_once(tmp_path):
