@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import signal
 import statistics
 import subprocess
@@ -115,7 +116,7 @@ def measured(keep: Path, version: str, python: Path, size: str, epochs: int | No
     place, done = keep / f"{size}-{version}", keep / f"{size}-{version}.json"
     folder = folder_of(place)
     if not done.exists():
-        subprocess.run(["rm", "-rf", place], check=True)
+        shutil.rmtree(place, ignore_errors=True)
         driver = started(place, python, size, epochs)
         times: dict[int, list[float]] = {0: [], 1: []}
         most = private = 0  # bytes; the first with what it has mapped of Ray's object store
@@ -158,7 +159,7 @@ def killed(keep: Path, size: str, epochs: int | None, whom: str) -> bool:
     place = keep / f"{size}-{whom}-killed"
     folder, python = folder_of(place), Path(sys.executable)
     if not (place / "done").exists():
-        subprocess.run(["rm", "-rf", place], check=True)
+        shutil.rmtree(place, ignore_errors=True)
         driver = started(place, python, size, epochs)
         for _ in lines(driver, folder):
             behind = [line for line in read_epochs(folder.trial(0)) if DIGEST in line]

@@ -14,6 +14,7 @@ import argparse
 import contextlib
 import os
 import random
+import shutil
 import signal
 import statistics
 import subprocess
@@ -77,7 +78,7 @@ def compared(keep: Path, name: str, slots: int) -> dict[str, Any]:
     for run in range(RUNS):
         results, done = keep / f"{name}-{slots}-{run}", keep / f"{name}-{slots}-{run}.done"
         if not done.exists():
-            subprocess.run(["rm", "-rf", results], check=True)
+            shutil.rmtree(results, ignore_errors=True)
             chance = random.Random(f"{name} {slots} {run}")
             done.write_text(" ".join(map(str, disturbed(name, slots, results, chance, kill=run == RUNS - 1))))
         killed, stopped = map(int, done.read_text().split())
@@ -150,7 +151,7 @@ def price(keep: Path, rounds: int) -> None:
 def timed(keep: Path, name: str, seed: int, order: str) -> dict[str, float]:
     """Seconds of the command and, within them, from the first epoch's start to the last one's end; epochs recorded."""
     results = keep / f"price-{name}-{seed}-{order}"
-    subprocess.run(["rm", "-rf", results], check=True)
+    shutil.rmtree(results, ignore_errors=True)
     keep.mkdir(parents=True, exist_ok=True)
     ran = run_measured(
         [

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import re
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -129,10 +129,11 @@ class TrainingTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
 
 def sent(content: Any) -> Any:
     """Return what stands for a checkpoint or weights in a result: a reference, unless they are small."""
-    arrays = content.values() if isinstance(content, Mapping) else [content]
-    if sum(one.nbytes if hasattr(one, "nbytes") else len(one) for one in arrays) <= INLINE:
-        return bytes(content) if isinstance(content, memoryview) else content
-    return ray.put(np.frombuffer(content, np.uint8) if isinstance(content, memoryview | bytes) else content)
+    is_checkpoint = isinstance(content, bytes | memoryview)
+    size = len(content) if is_checkpoint else sum(array.nbytes for array in content.values())
+    if size <= INLINE:
+        return bytes(content) if is_checkpoint else content
+    return ray.put(np.frombuffer(content, np.uint8) if is_checkpoint else content)
 
 
 def received(given: Any) -> Any:

@@ -214,13 +214,11 @@ class TuneStopper(NotPickled, tune.Stopper):  # type: ignore[misc]  # Ray ships 
             fetch = None if weights is None else partial(received, weights)
             if RESUMED in result:
                 known = read_epochs(driver.recorder.folder.trial(number))
-                return (
-                    driver.resumed(number, [e for e in known if e["epoch"] <= result[RESUMED]], fetch) is Decision.STOP
-                )
+                before = [record for record in known if record["epoch"] <= result[RESUMED]]
+                return driver.resumed(number, before, fetch) is Decision.STOP
             record = {key: value for key, value in result.items() if key not in TUNES_OWN}
-            return (
-                driver.epoch(number, EpochResult(record=record, checkpoint=checkpoint, weights=fetch)) is Decision.STOP
-            )
+            trained = EpochResult(record=record, checkpoint=checkpoint, weights=fetch)
+            return driver.epoch(number, trained) is Decision.STOP
 
     def stop_all(self) -> bool:
         """Return whether the run ends here."""

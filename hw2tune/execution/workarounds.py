@@ -163,9 +163,7 @@ def tune_adapted(more: Callable[[], bool], yet: Callable[[], bool]) -> Iterator[
     that keeps slots empty for a whole study, and Ray starting processes for them. The free worker takes a new trial as
     well; once there are none, Tune's way is right: the worker may never come.
 
-    Workers without a trial stay as long as trials may `yet` be given, and none of them could serve another in its
-    place. Tune keeps one; where decisions wait for a result, or two trials end at once, it ends the others, and each
-    takes ten seconds to start anew.
+    Workers without a trial stay as long as trials may `yet` be given: `_idle_workers`.
     """
     import ray.tune.tune
     from ray.tune.execution import tune_controller
@@ -174,7 +172,30 @@ def tune_adapted(more: Callable[[], bool], yet: Callable[[], bool]) -> Iterator[
 
     reuse = TuneController._maybe_reuse_cached_actor
 
-    class IdleWorkers(tune_controller._ObjectCache):  # type: ignore[misc]  # by the resources that they hold
+    def get(cache: Any, trainable: Any) -> Any:
+        return cache._cache.setdefault(trainable, ray.remote(trainable))
+
+    def reuse_for_new(controller: Any, trial: Any) -> bool:
+        return not (more() and trial in controller._trial_to_actor) and bool(reuse(controller, trial))
+
+    with (
+        patched(ray.tune.tune, "_setup_signal_catching", threading.Event),
+        patched(_ActorClassCache, "get", get),
+        patched(TuneController, "_maybe_reuse_cached_actor", reuse_for_new),
+        patched(tune_controller, "_ObjectCache", _idle_workers(tune_controller._ObjectCache, yet)),
+    ):
+        yield
+
+
+def _idle_workers(cache: Any, yet: Callable[[], bool]) -> type[Any]:
+    """Return Tune's cache of workers without a trial, by the slots that they hold, as one that keeps them all.
+
+    Tune keeps one. Where decisions wait for a result, or two trials end at once, it ends the others, and each takes ten
+    seconds to start anew. They are kept while trials may `yet` be given, unless one is wanted in a slot that no worker
+    holds: they would keep its resources.
+    """
+
+    class IdleWorkers(cache):  # type: ignore[misc]  # Ray ships no types
         def stay(self) -> bool:
             wanted = [slot for slot, count in self._max_num_objects.items() if count > 0]
             return all(map(self.has_cached_object, wanted)) and yet()
@@ -190,16 +211,4 @@ def tune_adapted(more: Callable[[], bool], yet: Callable[[], bool]) -> Iterator[
             asked = self._num_cached_objects > 0 and not force_all  # whether more may come takes time to know
             return iter(()) if asked and self.stay() else super().flush_cached_objects(force_all)
 
-    def get(cache: Any, trainable: Any) -> Any:
-        return cache._cache.setdefault(trainable, ray.remote(trainable))
-
-    def reuse_for_new(controller: Any, trial: Any) -> bool:
-        return not (more() and trial in controller._trial_to_actor) and bool(reuse(controller, trial))
-
-    with (
-        patched(ray.tune.tune, "_setup_signal_catching", threading.Event),
-        patched(_ActorClassCache, "get", get),
-        patched(TuneController, "_maybe_reuse_cached_actor", reuse_for_new),
-        patched(tune_controller, "_ObjectCache", IdleWorkers),
-    ):
-        yield
+    return IdleWorkers
