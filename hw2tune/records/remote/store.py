@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,8 +66,8 @@ class Store:
                     return bytes(file.read())
         return None
 
-    def write(self, key: str, content: bytes) -> None:
-        """Replace a file, making its folder where the store has folders."""
+    def write(self, key: str, content: bytes | Iterable[bytes]) -> None:
+        """Replace a file by its content, whole or in parts, making its folder where the store has folders."""
         target = f"{self.base}/{key}"
         at_once = self.files.type_name in OBJECT_STORES
         place = target if at_once else target + PART
@@ -78,7 +78,8 @@ class Store:
                 self.files.create_dir(target.rpartition("/")[0], recursive=True)
                 stream = self.files.open_output_stream(place, compression=None)
             with stream:
-                stream.write(content)
+                for part in (content,) if isinstance(content, bytes) else content:
+                    stream.write(part)
             if not at_once:
                 self.files.move(place, target)
 

@@ -15,16 +15,18 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
+from typing import BinaryIO
 
 from hw2tune.errors import LostStudyError, StudyFolderError
 from hw2tune.records.atomic import dump_record, read_record, stamp, write_atomically
-from hw2tune.records.layout import StudyFolder
+from hw2tune.records.layout import KEPT_FILES, StudyFolder
 from hw2tune.records.leftovers import DATED
 from hw2tune.records.lock import Say, in_use, this_process
-from hw2tune.records.remote.runs import Manifest, RemoteStudy, Run, generation, is_mirrored, reading_order, version_of
-from hw2tune.records.remote.store import FileVersion, Store
+from hw2tune.records.remote.runs import Manifest, RemoteStudy, Run, generation, is_of_network, reading_order
+from hw2tune.records.remote.store import PART, FileVersion, Store
 
 ATTEMPTS, APART_SECONDS = 8, 2.0  # of machines that start in the same moment
+PART_BYTES = 4_000_000  # of a file, in memory at a time
 
 
 class Mirror:
@@ -128,8 +130,8 @@ class Mirror:
         where = self.study.key(self.journal, newest.at.get(self.journal, newest.by))
         there = (self.study.store.read(where) if self.journal in newest.files else None) or b""
         self.known = _known(there)
-        here = self._content(self.journal)
-        return here is None or here.startswith(there)
+        with self._opened(self.journal) as here:
+            return here is None or here.read(len(there)) == there
 
     def _refuse_changed(self, newest: Manifest) -> None:
         synced = self.synced
@@ -151,52 +153,74 @@ class Mirror:
 
     def push(self) -> None:
         """Write what changed here since the last push. Raises LostStudyError for a working copy that was cleared."""
-        before = stamp(self.folder.journal)
-        journal = self._content(self.journal) or b""  # what knows least is read first and written last
-        versions = self._versions() | ({self.journal: before[1:]} if before else {})
-        after = stamp(self.folder.journal)
-        if (after and after[0]) != (before and before[0]):  # --fresh has set it aside meanwhile: files of two studies
-            self.push()
-            return
+        with self._opened(self.journal) as journal:  # what knows least is opened first and written last
+            before = os.fstat(journal.fileno()) if journal else None
+            versions = self._versions()
+            if before is not None:
+                versions[self.journal] = before.st_size, before.st_mtime_ns
+            after = stamp(self.folder.journal)
+            if (after and after[0]) == (before and before.st_ino):
+                self._push(versions, journal)
+                return
+        self.push()  # --fresh has set it aside meanwhile: files of two studies
+
+    def _push(self, versions: dict[str, FileVersion], journal: BinaryIO | None) -> None:
         self._begin_anew(versions)
-        self._refuse_cleared(journal)
+        known = self._refuse_cleared(journal, versions.get(self.journal, (0, 0))[0])
         pushed = {path: version for path, version in self.synced.files.items() if path in self.synced.at}
         changed = [path for path, version in versions.items() if pushed.get(path) != version]
         removed = self._removed(versions)
         if not (changed or removed):
             return
         at = dict(self.synced.at)
-        for path, content in self._contents(changed, journal):
-            self.study.store.write(self.study.key(path, self.run.id), content)
+        for path, parts in self._contents(changed, journal, known[0]):
+            self.study.store.write(self.study.key(path, self.run.id), parts)
             pushed[path], at[path] = versions[path], self.run.id
         files = {path: version for path, version in pushed.items() if path not in removed}
         with self.writing:
             self.run = replace(self.run, push=self.run.push + 1, listed=self.synced.by == self.run.id)
             self.study.write_run(self.run)
         manifest = Manifest(by=self.run.id, push=self.run.push, files=files, at={path: at[path] for path in files})
-        self._write_synced(manifest)  # at a kill here the working copy leads
-        self.study.store.write(self.study.key("files.json", self.run.id), dump_record(manifest).encode())  # it counts
-        self.synced = manifest
-        if self.journal in changed:
-            self.known = _known(journal)
+        content = self._write_synced(manifest)  # at a kill here the working copy leads
+        self.study.store.write(self.study.key("files.json", self.run.id), content.encode())  # it counts
+        self.synced, self.known = manifest, known
         for path in removed:
             if at[path] == self.run.id:
                 self.study.store.delete(self.study.key(path, self.run.id))
 
-    def _content(self, path: str) -> bytes | None:
+    @contextlib.contextmanager
+    def _opened(self, path: str) -> Iterator[BinaryIO | None]:
+        """A file of the working copy, if it is there; opened it stays as it was when another takes its name."""
         try:
-            return (self.here / path).read_bytes()
+            file = (self.here / path).open("rb")
         except FileNotFoundError:
-            return None
+            yield None
+            return
+        with file:
+            yield file
 
-    def _contents(self, paths: Iterable[str], journal: bytes) -> Iterator[tuple[str, bytes]]:
-        """The files in the order of writing, one folder in memory at a time."""
+    def _contents(
+        self, paths: Iterable[str], journal: BinaryIO | None, length: int
+    ) -> Iterator[tuple[str, Iterator[bytes]]]:
+        """The files in the order of writing, a part in memory at a time.
+
+        Checkpoints are written after the lines that know them, and opened before these are read.
+        """
         rest = sorted((path for path in paths if path != self.journal), key=reading_order)
         for _, group in groupby(rest, key=os.path.dirname):
-            held = [(path, self._content(path)) for path in group]
-            yield from ((path, content) for path, content in reversed(held) if content is not None)
-        if self.journal in paths:
-            yield self.journal, journal
+            with contextlib.ExitStack() as stack:
+                checkpoints = []
+                for path in group:
+                    if is_of_network(path):
+                        checkpoints.append((path, stack.enter_context(self._opened(path))))
+                        continue
+                    with self._opened(path) as file:
+                        if file:
+                            yield path, _parts(file)
+                yield from ((path, _parts(file)) for path, file in checkpoints if file)
+        if journal and self.journal in paths:
+            journal.seek(0)
+            yield self.journal, _parts(journal, length)
 
     def _begin_anew(self, versions: dict[str, FileVersion]) -> None:
         """Begin a generation of its own for the new study, if --fresh has set the old one aside."""
@@ -213,18 +237,26 @@ class Mirror:
         self.synced = replace(self.synced, at=at)
         self.known = _known(b"")
 
-    def _refuse_cleared(self, journal: bytes) -> None:
-        length, digest = self.known
-        if hashlib.sha256(journal[:length]).hexdigest() != digest:
+    def _refuse_cleared(self, journal: BinaryIO | None, length: int) -> tuple[int, str]:
+        """Length and digest of the journal. Raises LostStudyError if it does not continue the pushed one."""
+        before, known = self.known
+        digest = hashlib.sha256()
+        for part in _parts(journal, before) if journal else ():
+            digest.update(part)
+        if digest.hexdigest() != known:
             raise LostStudyError(
                 f"{self.folder.journal}: was removed or replaced while the study ran; {self.study.place} keeps what "
                 "was pushed before; run the same command again"
             )
+        for part in _parts(journal, length - before) if journal else ():
+            digest.update(part)
+        return length, digest.hexdigest()
 
     def _removed(self, versions: dict[str, FileVersion]) -> list[str]:
         """Pushed files that this run has removed: others beside them are its own. A cleared cache removes nothing."""
-        alive = {self._area(path) for path in versions if self.synced.at.get(path) == self.run.id} - {""}
-        return [path for path in self.synced.at if path not in versions and self._area(path) in alive]
+        gone = [path for path in self.synced.at if path not in versions]
+        alive = {self._area(path) for path in versions if self.synced.at.get(path) == self.run.id} if gone else set()
+        return [path for path in gone if self._area(path) in alive - {""}]
 
     def _area(self, path: str) -> str:
         """The folder of one trial, report or logger, from which a run removes files; else nothing."""
@@ -235,12 +267,9 @@ class Mirror:
         """The files of the study, of those set aside with --fresh, and of reports on several studies."""
         dated = {path: DATED.fullmatch(path.name) for path in self.here.glob("set-aside/*")}
         aside = [path for path, found in dated.items() if found and found["name"] == self.study.name]
-        versions = {}
+        versions = dict[str, FileVersion]()
         for root in (self.folder.root, *aside, *self._shared_reports()):
-            for path in root.rglob("*"):
-                with contextlib.suppress(OSError):  # replaced or removed under our eyes
-                    if is_mirrored(path.relative_to(root)) and path.is_file():
-                        versions[path.relative_to(self.here).as_posix()] = version_of(path)
+            versions |= _versions_below(root, root.relative_to(self.here).as_posix())
         return versions
 
     def _shared_reports(self) -> list[Path]:
@@ -253,8 +282,35 @@ class Mirror:
                     found.append(path.parent)
         return found
 
-    def _write_synced(self, synced: Manifest) -> None:
-        write_atomically(self.folder.mirror, dump_record(synced), durable=True)
+    def _write_synced(self, synced: Manifest) -> str:
+        content = dump_record(synced)
+        write_atomically(self.folder.mirror, content, durable=True)
+        return content
+
+
+def _parts(file: BinaryIO, length: int | None = None) -> Iterator[bytes]:
+    """The file's next `length` bytes, or all up to its end."""
+    while length is None or length > 0:
+        if not (part := file.read(PART_BYTES if length is None else min(PART_BYTES, length))):
+            return
+        length = None if length is None else length - len(part)
+        yield part
+
+
+def _versions_below(folder: str | Path, path: str) -> dict[str, FileVersion]:
+    """The mirrored files below a folder, under `path`; what is replaced or removed meanwhile is omitted."""
+    versions = dict[str, FileVersion]()
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            with contextlib.suppress(OSError):
+                if entry.name.endswith(PART):
+                    continue
+                if entry.is_dir(follow_symlinks=False):
+                    versions |= _versions_below(entry.path, f"{path}/{entry.name}")
+                elif entry.name not in KEPT_FILES and entry.is_file():
+                    stat = entry.stat()
+                    versions[f"{path}/{entry.name}"] = stat.st_size, stat.st_mtime_ns
+    return versions
 
 
 def _leads(synced: Manifest, newest: Manifest) -> bool:
