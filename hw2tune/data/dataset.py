@@ -1,20 +1,26 @@
-"""A data set in memory: three named splits of images, and their source."""
+"""A data set in memory: three named splits of images, their source, and the room that they need."""
 
 import hashlib
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
+import psutil
 from numpy.typing import NDArray
 
 from hw2tune.data.catalog import DatasetInfo
+from hw2tune.errors import ResourceError
 
 Pixels: TypeAlias = NDArray[np.uint8]  # (N, H, W, C); own images may be float32
 Labels: TypeAlias = NDArray[np.int64]  # (N,)
 Progress: TypeAlias = Callable[[str, int, int], None]  # activity, done, total
 
 BYTES = (0.0, 255.0)  # black and white of uint8
+OBJECT_STORE_SHARE = 0.3  # of the memory: what Ray 2.60 takes for its object store
+SHARED_MEMORY = Path("/dev/shm")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -103,3 +109,16 @@ def fingerprint(split: Split) -> frozenset[bytes]:
 def fingerprints(split: Split) -> list[bytes]:
     """Return a digest of each image's pixels, in order and without the label: equal images have equal digests."""
     return [hashlib.sha256(image.data).digest()[:16] for image in split.images]
+
+
+def refuse_too_large(place: str, size: int) -> None:
+    """Raise ResourceError if images of `size` bytes do not fit into Ray's shared memory, where all trials read them."""
+    there = int(OBJECT_STORE_SHARE * psutil.virtual_memory().total)
+    if SHARED_MEMORY.is_dir():
+        there = min(there, shutil.disk_usage(SHARED_MEMORY).free)
+    if size > there:
+        raise ResourceError(
+            f"{place}: the images take {size / 1e6:,.0f} MB of shared memory, and {there / 1e6:,.0f} MB are "
+            f"there ({SHARED_MEMORY} and {OBJECT_STORE_SHARE:.0%} of the memory); make them smaller (resize in "
+            "the study file), or give more (a container's --shm-size)"
+        )

@@ -39,6 +39,7 @@ class Wanted:
     resize: Sequence[int] | None = None  # height, width; else all images must have one size
     channels: int | None = None  # else one if all images are gray, and three otherwise
     unfit: Callable[[Path, Header], str] = lambda path, header: ""  # the reason why an image is not allowed, or ""
+    refuse_too_large: Callable[[int], None] = lambda size: None  # called with the bytes of all, before they are decoded
 
 
 @dataclass(frozen=True)
@@ -73,8 +74,9 @@ def _decoded(files: Sequence[ImageFile], folder: Path, wanted: Wanted, progress:
     paths = [file.path for file in files]
     headers = [_fitting(path, wanted) for path in paths]
     height, width = _common_size(paths, headers, wanted.resize)
-    white = _white(paths, headers)
     channels = wanted.channels or (1 if all(header.gray for header in headers) else 3)
+    wanted.refuse_too_large(len(files) * height * width * channels)
+    white = _white(paths, headers)
     images = np.empty((len(files), height, width, channels), np.uint8)
     for n, path in enumerate(paths):
         images[n] = read_pixels(path, (height, width), channels, white)

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hw2tune.data.catalog import DatasetInfo
-from hw2tune.data.dataset import BYTES, Progress, Split, Unsplit, fingerprints
+from hw2tune.data.dataset import BYTES, Pixels, Progress, Split, Unsplit, fingerprints, refuse_too_large
 from hw2tune.data.decoding import Wanted
 from hw2tune.data.image_folder import class_names, read_parts
 from hw2tune.data.splits import groups_of_equals, held_out_indices
@@ -25,6 +26,7 @@ SPLITS = {
     "train": "train", "training": "train", "val": "validation", "valid": "validation", "validation": "validation",
     "test": "test", "testing": "test",
 }  # fmt: skip
+CHUNK = 100  # images that are float64 at a time
 OVERSHOOT = 0.1  # fraction of the range by which resampling leaves it
 
 
@@ -44,7 +46,8 @@ def read_own(name: str, options: OwnOptions, progress: Progress | None = None) -
     Of <class>/* a fraction is held out for the test, by class and path; equal images all go to the test or none, unless
     `tear_copies`. Gray images have one channel if all are gray, else three. Palettes are resolved, transparent parts
     laid on white, more than 8 bits scaled by one rule for all, CMYK converted, and rotations in EXIF data applied.
-    Images of different sizes need `resize` (height, width). Every unusable file is named.
+    Images of different sizes need `resize` (height, width). Every unusable file is named. Raises ResourceError before
+    any image is decoded if they do not fit into memory.
     """
     if is_code(name):
         return read_function(name, options.code)
@@ -53,7 +56,8 @@ def read_own(name: str, options: OwnOptions, progress: Progress | None = None) -
         parts = split_folders(folder) or {"train": folder}
         _check_share(folder, parts, share)
         classes = _classes(folder, parts)
-        own = read_parts(folder, parts, classes, Wanted(resize=options.resize), progress)
+        wanted = Wanted(resize=options.resize, refuse_too_large=partial(refuse_too_large, str(folder)))
+        own = read_parts(folder, parts, classes, wanted, progress)
     except OSError as error:
         raise DataError(f"{error.filename}: cannot be read ({error.strerror}).") from error
     if share is None:
@@ -128,8 +132,7 @@ def own_info(own: Unsplit, train: Split, validation: Split) -> DatasetInfo:
     Their mean and standard deviation by channel have four digits; uint8 is on the scale [0, 1].
     """
     white = 255.0 if train.images.dtype == np.uint8 else 1.0
-    mean = np.asarray(train.images.mean(axis=(0, 1, 2), dtype=np.float64) / white)
-    std = np.asarray(train.images.std(axis=(0, 1, 2), dtype=np.float64) / white)
+    mean, std = (np.asarray(moment / white) for moment in _moments(train.images))
     if (std < 1e-6).any():
         raise DataError(
             f"all training images are the same in channel {int(np.argmin(std))}: there is nothing to learn from."
@@ -146,6 +149,15 @@ def own_info(own: Unsplit, train: Split, validation: Split) -> DatasetInfo:
         std=tuple(max(round(float(value), 4), 1e-4) for value in std),
         default_validation_size=len(validation),
     )
+
+
+def _moments(images: Pixels) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return mean and standard deviation by channel. (`images.std` makes all images float64, eight times as large.)"""
+    mean = images.mean(axis=(0, 1, 2), dtype=np.float64)
+    squares = np.zeros_like(mean)
+    for start in range(0, len(images), CHUNK):
+        squares += np.square(images[start : start + CHUNK] - mean).sum(axis=(0, 1, 2))
+    return mean, np.sqrt(squares / (images.size / len(mean)))
 
 
 def absent_classes(classes: Sequence[str], **splits: Split) -> list[str]:

@@ -16,11 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 
-from hw2tune.data.dataset import Dataset
+from hw2tune.data.dataset import Dataset, refuse_too_large
 from hw2tune.data.decoding import cached_files
-from hw2tune.errors import ModelError, ResourceError
+from hw2tune.errors import ModelError
 from hw2tune.events import StudyStarted
 from hw2tune.execution.machine import machine_notes
 from hw2tune.paths import cache_dir, refuse_unwritable
@@ -44,8 +43,6 @@ from hw2tune.train.task import TrialData, task_of
 
 CHECKPOINT_OVERHEAD = 30_000  # bytes beside the numbers: names, generators, the epochs so far
 MUCH_DECODED = 1e9  # bytes
-OBJECT_STORE_SHARE = 0.3  # of the memory: what Ray 2.60 takes for its object store
-SHARED_MEMORY = Path("/dev/shm")
 COPIES = 4  # of each weight in a checkpoint, at most: itself, Adam's two moments, and after the best epoch
 IMAGES = 256  # of the training images, for the pass through the user's network: a batch or more
 MOST_NETWORKS = 8
@@ -63,7 +60,8 @@ def preflight(
     for side in sides(study):
         build_sampler(side, 0)
     build_pruner(study)
-    refuse_too_large(data)
+    splits = (data.train, data.validation, data.test)
+    refuse_too_large(data.label, sum(split.images.nbytes + split.labels.nbytes for split in splits))
     refuse_unwritable(folder.root, "results")
     refuse_unwritable(folder.root / "report", "report")
     if fresh and folder.root.exists():
@@ -82,20 +80,6 @@ def checkpoint_notes(facts: ModelFacts, images: int) -> Iterator[str]:
         yield (
             f"the network has {facts.parameters:,} parameters: a trial is saved about every {duration(at_risk)}, and a "
             "kill costs what it has trained since"
-        )
-
-
-def refuse_too_large(data: Dataset) -> None:
-    """Raise ResourceError where the images do not fit into Ray's shared memory, which all trials read them from."""
-    wanted = sum(split.images.nbytes + split.labels.nbytes for split in (data.train, data.validation, data.test))
-    there = int(OBJECT_STORE_SHARE * psutil.virtual_memory().total)
-    if SHARED_MEMORY.is_dir():
-        there = min(there, shutil.disk_usage(SHARED_MEMORY).free)
-    if wanted > there:
-        raise ResourceError(
-            f"{data.label}: the images take {wanted / 1e6:,.0f} MB of shared memory, and {there / 1e6:,.0f} MB are "
-            f"there ({SHARED_MEMORY} and {OBJECT_STORE_SHARE:.0%} of the memory); make them smaller (resize in "
-            "the study file), or give more (a container's --shm-size)"
         )
 
 

@@ -1,11 +1,13 @@
 """Images of the user's own: folders in every mode that pictures come in, and what functions return."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from hw2tune.data.load import load_dataset
-from hw2tune.data.own import OwnOptions
+from hw2tune.data.own import OwnOptions, _moments
 from hw2tune.data.splits import group_indices
 from hw2tune.errors import DataError
 
@@ -243,3 +245,16 @@ def test_the_digits_of_scikit_learn_need_no_download():
     assert (len(data.train), len(data.validation), len(data.test)) == (1293, 144, 360)
     assert data.info.image_shape == (8, 8, 1) and data.train.images.max() == 255
     assert data.info.mean == pytest.approx([(data.train.images / 255).mean()], abs=0.01)
+
+
+def test_mean_and_deviation_are_those_of_numpy_without_a_copy_eight_times_as_large():
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (1050, 48, 48, 3), np.uint8)
+    images[..., 1] //= 3
+    tracemalloc.start()
+    mean, std = _moments(images)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2 * images.nbytes
+    assert mean == pytest.approx(images.mean(axis=(0, 1, 2), dtype=np.float64), rel=1e-12)
+    assert std == pytest.approx(images.std(axis=(0, 1, 2), dtype=np.float64), rel=1e-12)

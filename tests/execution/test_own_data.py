@@ -4,11 +4,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from hw2tune.data import dataset, decoding
+from hw2tune.data.load import load_dataset
 from hw2tune.errors import DataError, ResourceError
 from hw2tune.events import Listeners
-from hw2tune.execution import preflight
+from hw2tune.execution.preflight import preflight
 from hw2tune.execution.request import load_for
-from hw2tune.study.file import parse_study
+from hw2tune.records.layout import StudyFolder
+from hw2tune.study.file import find_study, parse_study
 
 STUDY = """
 name = "mine"
@@ -37,16 +40,33 @@ def load(place, more: str = ""):
     return load_for(parse_study(more + STUDY, str(place / "mine.toml")), None, Listeners())
 
 
-def test_images_larger_than_shared_memory_are_refused_with_both_sizes(place, monkeypatch):
-    data = load(place)
-    preflight.refuse_too_large(data)
-    monkeypatch.setattr(preflight, "OBJECT_STORE_SHARE", 0.0)
+def test_images_larger_than_shared_memory_are_refused_with_both_sizes(tmp_path, monkeypatch):
+    study = parse_study(*find_study("quickstart"))
+    data = load_dataset("mnist-5k", validation_size=500)
+    assert preflight(study, StudyFolder(tmp_path / "quickstart"), [], data=data).parameters == 21_840
+    monkeypatch.setattr(dataset, "OBJECT_STORE_SHARE", 0.0)
     with pytest.raises(ResourceError) as refused:
-        preflight.refuse_too_large(data)
+        preflight(study, StudyFolder(tmp_path / "quickstart"), [], data=data)
     assert str(refused.value) == (
-        "pictures (28 images): the images take 0 MB of shared memory, and 0 MB are there (/dev/shm and 0% of the "
+        "MNIST-5k (5,000 images of MNIST): the images take 4 MB of shared memory, and 0 MB are there (/dev/shm and 0% of the "
         "memory); make them smaller (resize in the study file), or give more (a container's --shm-size)"
     )
+
+
+def test_a_folder_of_images_too_large_for_shared_memory_is_refused_before_one_is_decoded(place, monkeypatch):
+    def read_pixels(path, *options):
+        raise AssertionError(f"{path} was decoded")
+
+    monkeypatch.setattr(dataset, "OBJECT_STORE_SHARE", 0.0)
+    monkeypatch.setattr(decoding, "read_pixels", read_pixels)
+    with pytest.raises(ResourceError) as refused:
+        load(place, "resize = [500, 1000]\n")
+    assert str(refused.value) == (
+        f"{place}/pictures: the images take 14 MB of shared memory, and 0 MB are there (/dev/shm and 0% of the "
+        "memory); make them smaller (resize in the study file), or give more (a container's --shm-size)"
+    )
+    monkeypatch.undo()
+    assert len(load(place, "resize = [4, 4]\n").train) == 16
 
 
 def test_test_images_among_the_training_images_pass_with_a_reason_that_is_their_caveat(place):
