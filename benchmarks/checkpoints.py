@@ -10,20 +10,21 @@ undisturbed run. Exit code 1 if they are not.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import statistics
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
-
-import psutil
 
 from benchmarks.results import print_table, write_results
 from benchmarks.twice import records
@@ -111,6 +112,17 @@ def lines(driver: subprocess.Popen[bytes], folder: StudyFolder) -> Iterator[tupl
     assert driver.returncode in (0, -signal.SIGKILL), (folder.root.parents[1] / "log").read_text()
 
 
+def watch_memory(driver: subprocess.Popen[bytes], most: dict[str, float]) -> None:
+    """Note the driver's largest resident memory until it ends, in MB: with what it has mapped of Ray's object store and
+    of libraries, and its own alone."""
+    while driver.poll() is None:
+        with contextlib.suppress(OSError):
+            status = Path(f"/proc/{driver.pid}/status").read_text()
+            for name, kib in re.findall(r"^(VmRSS|RssAnon):\s+(\d+) kB", status, re.MULTILINE):
+                most[name] = max(most.get(name, 0.0), int(kib) * 1024 / 1e6)
+        time.sleep(EVERY)
+
+
 def measured(keep: Path, version: str, python: Path, size: str, epochs: int | None) -> dict[str, Any]:
     """Run a study, unless it is there, and return its row of the table."""
     place, done = keep / f"{size}-{version}", keep / f"{size}-{version}.json"
@@ -119,19 +131,20 @@ def measured(keep: Path, version: str, python: Path, size: str, epochs: int | No
         shutil.rmtree(place, ignore_errors=True)
         driver = started(place, python, size, epochs)
         times: dict[int, list[float]] = {0: [], 1: []}
-        most = private = 0  # bytes; the first with what it has mapped of Ray's object store
+        most: dict[str, float] = {}
+        watch = threading.Thread(target=watch_memory, args=(driver, most))
+        watch.start()
         for trial, at in lines(driver, folder):
             times[trial].append(at)
-            memory = psutil.Process(driver.pid).memory_full_info()
-            most, private = max(most, memory.rss), max(private, memory.uss)
+        watch.join()
         gaps = [b - a for each in times.values() for a, b in pairwise(each[1:])]
         done.write_text(
             json.dumps(
                 {
                     "mean": statistics.mean(gaps),
                     "longest": max(gaps),
-                    "driver_mb": most / 1e6,
-                    "private_mb": private / 1e6,
+                    "driver_mb": most["VmRSS"],
+                    "own_mb": most["RssAnon"],
                 }
             )
         )
@@ -149,7 +162,7 @@ def measured(keep: Path, version: str, python: Path, size: str, epochs: int | No
         "million parameters": size, "version": version, "epoch s": round(training, 3),
         "epoch to epoch s": round(kept["mean"], 3), "longest s": round(kept["longest"], 2),
         "cost": f"{100 * (kept['mean'] / training - 1):.0f} %", "driver MB": round(kept["driver_mb"]),
-        "private": round(kept.get("private_mb", 0)),
+        "its own": round(kept["own_mb"]),
         "MB a trial": round(size_of(folder.trial(0).root) / 1e6, 1), "lost at a kill s": round(at_risk, 1),
     }  # fmt: skip
 
