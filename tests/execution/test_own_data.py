@@ -48,8 +48,8 @@ def test_images_larger_than_shared_memory_are_refused_with_both_sizes(tmp_path, 
     with pytest.raises(ResourceError) as refused:
         preflight(study, StudyFolder(tmp_path / "quickstart"), [], data=data)
     assert str(refused.value) == (
-        "MNIST-5k (5,000 images of MNIST): the images take 4 MB of shared memory, and 0 MB are there (/dev/shm and 0% of the "
-        "memory); make them smaller (resize in the study file), or give more (a container's --shm-size)"
+        "MNIST-5k (5,000 images of MNIST): the images take 4 MB of shared memory, and 0 MB are there (/dev/shm and "
+        "0% of the memory); make them smaller (resize in the study file), or give more (a container's --shm-size)"
     )
 
 
