@@ -123,9 +123,10 @@ class StudyFinished(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class ReplicationStarted(Event):
-    """`total` trainings begin, beside `cached` ones that were there.
+    """Trainings begin, beside `cached` ones that were there: of `total` trainings of this run, `done` are finished.
 
-    `claims` is `n = 7, open: l2 against baseline` if seeds are added until claims are decided, and else empty.
+    `claims` is `n = 7, open: l2 against baseline` if seeds are added until claims are decided, and else empty. In a
+    race of so many trials, `race`, `total` is what it may take, and it may train a few more in idle slots.
     """
 
     study: Study
@@ -134,11 +135,16 @@ class ReplicationStarted(Event):
     capacity: Capacity
     folder: str
     claims: str = ""
+    done: int = 0
+    race: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingStarted(Event):
-    """A training of a replicate got a slot. `training` is its number in this run, `label` for people."""
+    """A training of a replicate got a slot. `training` is its number in this run, `label` for people.
+
+    It starts again where its worker was lost before.
+    """
 
     training: int
     label: str
@@ -151,6 +157,14 @@ class TrainingEpochFinished(Event):
 
     training: int
     record: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingStopped(Event):
+    """A replicate's training ended without a result: lost, as `text` says, or of no use to its race any more."""
+
+    training: int
+    text: str
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,6 @@ read on validation images, it is a specification curve: the differences, and the
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 
 from hw2tune.errors import StudyFileError
 from hw2tune.records.finalists import Specification, SpecificationCurve, write_curves
@@ -64,9 +63,8 @@ def run_each_finalist(context: Context, overview: Overview, *, seeds: int, race:
         )
         return
     numbers = [study.seed + FINALIST_SEEDS + number for number in range(seeds)]
-    without_weights = replace(context, trainings={})  # which are not kept in memory
     curves = specification_curves(
-        study, candidates(overview, race), seeds=numbers, train=lambda jobs: train_missing(without_weights, jobs)
+        study, candidates(overview, race), seeds=numbers, train=lambda jobs: train_missing(context, jobs)
     )
     write_curves(context.folder, curves)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from hw2tune.data.catalog import DatasetInfo
 from hw2tune.data.dataset import Split
+from hw2tune.errors import TrainingFailedError
 from hw2tune.events import ReplicationFinished
 from hw2tune.records.arrays import npz
 from hw2tune.records.evaluation import Evaluation
@@ -33,6 +35,7 @@ from hw2tune.records.replicates import (
     read_arrays,
     read_race,
     read_replicates,
+    read_training,
     write_current,
     write_replicate,
     write_shared,
@@ -116,7 +119,7 @@ def _winners_of_arms(context: Context, overview: Overview, race: int) -> Winners
             if search.stand_in:  # there is nothing to choose by
                 of_arm.append(search.study.complete(search.stand_in.params))
                 continue
-            own = replace(context, study=search.study, folder=ReplicatesFolder.of(search.folder))
+            own = replace(context, study=search.study, folder=ReplicatesFolder.of(search.folder), trainings={})
             with locked(search.folder, context.tell.note):
                 before, outcome = read_race(own.folder), _race(own, search, race)
                 if before is None or before.winner != outcome.winner:
@@ -168,7 +171,6 @@ def _usable(context: Context, rounds: Rounds, winners: Winners, tested: dict[str
 
 def _race(context: Context, overview: Overview, race: int) -> Race:
     study, most = overview.study, overview.study.race_trainings
-    context = replace(context, trainings={})  # whose weights are not kept in memory
 
     def train(pairs: list[tuple[TrialRow, int]]) -> list[float | None]:
         jobs = [
@@ -256,20 +258,31 @@ def _test(
         record = replicate_of(study, run[0], jobs[run].task, trainings[run], key=keys[run])
         write_replicate(folder, replace(record, chosen=read.get("chosen"), last=read.get("last")), npz(arrays))
 
+    def arguments(run: Run) -> tuple[Task, Training, DatasetInfo]:
+        training = read_training(folder.trainings, trainings[run].key)
+        if training is None:
+            place = folder.trainings / trainings[run].key
+            raise TrainingFailedError(
+                f"{jobs[run].label}: its weights in {place} are damaged or gone; run the same command again, which "
+                "trains it again"
+            )
+        return jobs[run].task, training, context.facts(jobs[run].split).info
+
     calls = {}
     for run in [run for run in jobs if not tested.get(keys[run])]:
         if trainings[run].diverged:
             write(run, {}, {})
         else:
-            calls[run] = (jobs[run].task, trainings[run], context.facts(jobs[run].split).info)
+            calls[run] = partial(arguments, run)
     if not calls:
         return
     context.connection.cluster()
     from hw2tune.execution.tasks import run_each
 
     context.tell.stage(f"testing {len(calls)} replicates")
-    shared = (data.test, gallery.indices, context.capacity.gpus_per_trial > 0)
-    for run, (evaluations, arrays) in run_each(_evaluate, calls, shared, context.capacity):
+    capacity = context.capacity
+    shared = (data.test, gallery.indices, capacity.gpus_per_trial > 0)
+    for run, (evaluations, arrays) in run_each(_evaluate, calls, shared, capacity, context.tell, now=context.now):
         write(run, evaluations, arrays)
 
 

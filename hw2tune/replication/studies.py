@@ -208,16 +208,14 @@ def _run_reproduction(context: Context, protocol: Protocol, seeds: Sequence[int]
     write_current(context.folder, jobs)
     kept = {replicate.key for replicate in read_replicates(context.folder)}
     missing = [job for key, (_, job) in jobs.items() if key not in kept]
-    context.started(total=len(missing), cached=len(jobs) - len(missing), capacity=capacity)
+    context.started(len(missing), cached=len(jobs) - len(missing), capacity=capacity)
     if not missing:
         return
     context.connection.cluster()
-    from hw2tune.execution.tasks import train_all
-
     evaluated = data.train if protocol.evaluated == "train" else data.test
     overlaps = overlap(data.train, evaluated) > 0
     published = PublishedEvaluation(test=data.test, evaluated=protocol.evaluated)
-    for training in train_all(missing, context.trial_data, capacity, context.tell, published=published):
+    for training in context.train(iter(missing), capacity, published=published):
         variant, job = jobs[training.key]
         record = replicate_of(study, variant, job.task, training, key=training.key)
         if training.epochs:

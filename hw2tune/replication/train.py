@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from importlib import metadata
+from itertools import count
 
 from hw2tune.data.dataset import Dataset
 from hw2tune.events import Listeners, ReplicationStarted
@@ -24,7 +25,7 @@ from hw2tune.replication.splits import NONE, Splits
 from hw2tune.resources import Capacity
 from hw2tune.study.schema import Study
 from hw2tune.text.numbers import listed
-from hw2tune.train.task import Job, Task, TrialData
+from hw2tune.train.task import Job, PublishedEvaluation, Task, TrialData
 from hw2tune.user_code.files import code_digest, code_reference, is_code
 
 # Of the code that trains. Raise it (any other text will do) where a change of code or of a default value changes a
@@ -56,9 +57,18 @@ def key_of(task: Task, data: Dataset, capacity: Capacity, **more: str) -> str:
 _distributions = cache(metadata.packages_distributions)  # reading them takes a tenth of a second
 
 
+@dataclass
+class Tally:
+    """Trainings of one command: the numbers of those that begin, and of how many are finished."""
+
+    numbers: Iterator[int] = field(default_factory=count)
+    finished: int = 0
+
+
 @dataclass(frozen=True, kw_only=True)
 class Context:
-    """State shared by all trainings of one study. `trainings`, by key, are those read or trained so far.
+    """State shared by all trainings of one study. `trainings`, by key, are those read or trained so far, whose weights
+    are on disk alone.
 
     `data` are the images in the study's own split.
     """
@@ -70,11 +80,16 @@ class Context:
     tell: Listeners
     splits: Splits = NONE
     trainings: dict[str, Training] = field(default_factory=dict)
+    tally: Tally = field(default_factory=Tally)
 
     @property
     def capacity(self) -> Capacity:
         """The number of trainings in parallel, and their resources."""
         return self.connection.capacity()
+
+    def now(self) -> Capacity:
+        """Return the capacity of the machines that are there now, which may have become fewer than asked for."""
+        return self.connection.cluster().capacity(at_most=True)
 
     def facts(self, split: int) -> Dataset:
         """Return the data set in a split, of which only the study's own has its training and validation images."""
@@ -88,14 +103,44 @@ class Context:
             data = self.splits.images(split)
         return TrialData(info=data.info, train=data.train, validation=data.validation)
 
-    def started(self, *, total: int, cached: int, capacity: Capacity, claims: str = "") -> None:
-        """Tell that trainings begin."""
+    def started(self, missing: int, *, cached: int, capacity: Capacity, claims: str = "", race: int = 0) -> None:
+        """Tell that so many trainings begin."""
+        done = self.tally.finished
         self.tell(
             ReplicationStarted(
-                study=self.study, total=total, cached=cached, capacity=capacity, folder=str(self.folder.root.parent),
-                claims=claims,
+                study=self.study, total=done + missing, cached=cached, capacity=capacity, claims=claims, done=done,
+                folder=str(self.folder.root.parent), race=race,
             )
         )  # fmt: skip
+
+    def train(
+        self,
+        jobs: Iterator[Job | None],
+        capacity: Capacity,
+        *,
+        over: Callable[[], bool] = lambda: False,
+        published: PublishedEvaluation | None = None,
+    ) -> Iterator[Training]:
+        """Train jobs as `execution.tasks.train_all` does; yield each training to be written."""
+        from hw2tune.execution.tasks import train_all
+
+        for training in train_all(
+            jobs, self.trial_data, capacity, self.tell, now=self.now, numbers=self.tally.numbers, over=over,
+            published=published,
+        ):  # fmt: skip
+            self.tally.finished += 1
+            yield training
+
+    def keep(self, training: Training) -> None:
+        """Write a training to disk."""
+        write_training(self.folder.trainings, training)
+        self.trainings[training.key] = replace(training, arrays={})
+
+    def kept(self, key: str) -> Training | None:
+        """Return the training of a key, without its weights; None if it is not on disk, or damaged there."""
+        if key not in self.trainings and (training := read_training(self.folder.trainings, key)) is not None:
+            self.trainings[key] = replace(training, arrays={})
+        return self.trainings.get(key)
 
 
 def train_missing(context: Context, jobs: Collection[Job], claims: str = "") -> list[Training]:
@@ -115,25 +160,19 @@ def train_missing(context: Context, jobs: Collection[Job], claims: str = "") -> 
         keyed, missing = _missing(context, jobs)
     capacity, keys = context.capacity, {job.key for job in keyed}
     if missing or first:  # what was there already was said by the first call
-        context.started(total=len(missing), cached=len(keys) - len(missing), capacity=capacity, claims=claims)
-    if missing:
-        from hw2tune.execution.tasks import train_all
-
-        for training in train_all(missing, context.trial_data, capacity, tell):
-            write_training(context.folder.trainings, training)
-            trainings[training.key] = training
+        context.started(len(missing), cached=len(keys) - len(missing), capacity=capacity, claims=claims)
+    for training in context.train(iter(missing), capacity) if missing else ():
+        context.keep(training)
     return [trainings[job.key] for job in keyed]
 
 
 def _missing(context: Context, jobs: Collection[Job]) -> tuple[list[Job], list[Job]]:
     """Return the jobs with their keys, and those whose training is missing or chose its epoch blindly."""
-    capacity, objective, known = context.capacity, context.study.objective, context.trainings
+    capacity, objective = context.capacity, context.study.objective
     keyed = [replace(job, key=key_of(job.task, context.facts(job.split), capacity)) for job in jobs]
     unique = {job.key: job for job in keyed}
-    for key in unique.keys() - known.keys():
-        if (training := read_training(context.folder.trainings, key)) is not None:
-            known[key] = training
-    sound = {key for key, one in known.items() if not chosen_blindly(one.epochs, one.chosen_epoch, objective)}
+    kept = {key: one for key in unique if (one := context.kept(key)) is not None}
+    sound = {key for key, one in kept.items() if not chosen_blindly(one.epochs, one.chosen_epoch, objective)}
     return keyed, [job for key, job in unique.items() if key not in sound]
 
 

@@ -12,6 +12,7 @@ from rich.console import Console
 from hw2tune.events import (
     EpochFinished,
     Event,
+    ReplicationFinished,
     ReplicationStarted,
     StudyFinished,
     StudyStarted,
@@ -59,12 +60,15 @@ class NotebookDisplay(Display):
                 overview = Overview(folder=folder, study=read_study(folder), rows=[*event.rows], running=None)
                 print_status(overview, console)
                 self._over = _text(console)
-            case ReplicationStarted(total=left):
-                self._over, self._left = (None if left else self._trainings()), left
+            case ReplicationStarted(total=total, done=done):
+                self._left = total - done
+                self._over = None if self._left else self._trainings()
             case TrainingFinished():
                 self._trained, self._left = self._trained + 1, self._left - 1
-                if not self._left:  # no event says that replicates are over
+                if not self._left:  # of trainings as published no event says that they are over
                     self._over = self._trainings()
+            case ReplicationFinished():  # a race may have taken fewer than it might
+                self._over = self._trainings()
         epoch = isinstance(event, EpochFinished | TrainingEpochFinished)
         if not epoch or time.monotonic() - self._last > SECONDS:
             self._show()

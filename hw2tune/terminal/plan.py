@@ -76,9 +76,10 @@ def resumed_line(plan: StudyStarted) -> str:
 def replication_line(plan: ReplicationStarted) -> str:
     """The trainings before a report, and those that were there."""
     there = f", {plan.cached} {'is' if plan.cached == 1 else 'are'} there already" if plan.cached else ""
-    what = f"{counted(plan.total, 'training')} of {counted(plan.study.max_epochs, 'epoch')}{there}"
+    what = f"{counted(plan.total - plan.done, 'training')} of {counted(plan.study.max_epochs, 'epoch')}{there}"
     claims = f"{plan.claims}; " if plan.claims else ""
-    return f"{plan.study.name}: {claims}{what}; {plan.capacity.concurrency} at once ({plan.capacity.text})"
+    race = f"race of {counted(plan.race, 'trial')}, at most " if plan.race else ""
+    return f"{plan.study.name}: {claims}{race}{what}; {plan.capacity.concurrency} at once ({plan.capacity.text})"
 
 
 def value_of(value: float | None, objective: str) -> str:

@@ -27,6 +27,7 @@ from hw2tune.events import (
     TrainingEpochFinished,
     TrainingFinished,
     TrainingStarted,
+    TrainingStopped,
     TrialFinished,
     TrialRetried,
     TrialStarted,
@@ -71,8 +72,13 @@ class Board:
             return len(self.finished)
         return sum(row.epochs_spent for row in self.finished)
 
+    @property
+    def count(self) -> str:
+        """`3/12`; a race may train more than it may take, in idle slots."""
+        return "" if self.goal is None else f"{self.done}/{max(self.done, self.goal.total)}"
+
     def begin(self, goal: Goal, finished: Sequence[TrialRow]) -> None:
-        """Start on a goal; the trials of `finished` were there."""
+        """Start on a goal; what is `finished` was there."""
         self.goal, self.finished, self.started = goal, list(finished), time.monotonic()
         self.stage = f"starting the first {'trials' if goal.noun == 'epochs' else goal.noun}"
 
@@ -87,7 +93,7 @@ class Board:
     def _bar(self, goal: Goal) -> Table:
         done = self.done
         best = best_first(self.finished, goal.study.direction)
-        parts = [f"{done}/{goal.total} {goal.noun}"]
+        parts = [f"{self.count} {goal.noun}"]
         if best and goal.noun != "trainings":
             parts.append(f"best {value_of(best[0].value, goal.study.objective)} (#{best[0].number})")
         left, elapsed = self._seconds_left(goal), time.monotonic() - self.started
@@ -149,10 +155,10 @@ class Display:
                 noun = study.extent[1]
                 goal = Goal(noun=noun, total=event.total, before=done, concurrency=capacity.concurrency, study=study)
                 board.begin(goal, event.finished)
-            case ReplicationStarted(study=study, capacity=capacity, total=total):
+            case ReplicationStarted(study=study, capacity=capacity, total=total, done=done):
                 self.print(replication_line(event))
-                goal = Goal(noun="trainings", total=total, before=0, concurrency=capacity.same_device, study=study)
-                board.begin(goal, [])
+                goal = Goal(noun="trainings", total=total, before=done, concurrency=capacity.same_device, study=study)
+                board.begin(goal, board.finished if done else [])
             case TrialStarted(trial=number) | TrainingStarted(training=number):
                 board.records.pop(number, None)
                 board.running[number] = event
@@ -160,9 +166,10 @@ class Display:
                 board.records[number] = record
             case Noted(text=text):
                 self.print(text)
-            case TrialRetried(trial=number, text=text):
+            case TrialRetried(trial=number, text=text) | TrainingStopped(training=number, text=text):
                 self._ended(number)
-                self.print(text)
+                if text:
+                    self.print(text)
             case TrialFinished(row=row) | TrainingFinished(row=row):
                 self._ended(row.number)
                 board.finished.append(row)
@@ -184,7 +191,7 @@ class Lines(Display):
         super().__call__(event)
         goal = self.board.goal
         if isinstance(event, TrialFinished | TrainingFinished) and goal:
-            self.print(f"{self.board.done}/{goal.total} {finished_line(event.row, goal.study.objective)}")
+            self.print(f"{self.board.count} {finished_line(event.row, goal.study.objective)}")
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import weakref
 from collections.abc import Callable
 from types import SimpleNamespace
 
@@ -37,6 +38,8 @@ class Scripted:
         self.trained: list[str] = []
         self.images: dict[str, TrialData] = {}  # of each training
         self.events: list[Event] = []
+        self.weights: list[weakref.ref] = []  # of trainings in memory; and the most of them as a training or test ended
+        self.most_weights = 0
         self.kill_after: int | None = None  # trainings
         self.capacity = Capacity(cpus_per_trial=1, gpus_per_trial=0, concurrency=slots, text="scripted")
         self.divide = load_undivided("synthetic-mnist", validation_size=100)
@@ -49,6 +52,7 @@ class Scripted:
         """Train and test, and return the state of the rounds at the end."""
         overview, tell = read_overview(self.folder), Listeners([self.events.append])
         connection = SimpleNamespace(capacity=lambda: self.capacity, cluster=lambda: None)
+        self.weights.clear()
         there = [split_of_seed(overview.study, one.seed) for one in every_replicate(self.place)]
         drawn = max(count.asked, *there, 0) if count.splits else 0
         context = Context(
@@ -63,7 +67,12 @@ class Scripted:
         """Seeds of the variant in its finished trainings."""
         return sorted(int(label.split()[-1]) for label in self.trained if label.startswith(f"{variant} seed"))
 
-    def _train(self, jobs, data, capacity, tell):
+    def _holding(self, arrays):
+        self.weights.append(weakref.ref(arrays["chosen/w"]))
+        self.weights = [one for one in self.weights if one() is not None]
+        self.most_weights = max(self.most_weights, len(self.weights))
+
+    def _train(self, jobs, data, capacity, tell, **_):
         for job in jobs:
             self.images[job.label] = data(job.split)
             if self.kill_after is not None and len(self.trained) >= self.kill_after:
@@ -72,15 +81,18 @@ class Scripted:
             variant, _, seed = job.label.rpartition(" seed ")
             diverged = not variant.startswith("race") and self.script(variant, int(seed)) is None
             arrays = {f"{name}/w": np.ones(1, np.float32) for name in ("chosen", "last", "initial_norms")}
+            self._holding(arrays)
             yield Training(
                 key=job.key, label=job.label, chosen_epoch=None if diverged else 1,
                 diverged="diverged in epoch 1" if diverged else "", arrays=arrays,
                 epochs=[{"epoch": 1, "validation_accuracy": 0.9, "validation_loss": 0.1, "epoch_seconds": 1.0}],
             )  # fmt: skip
 
-    def _test(self, function, calls, shared, capacity):
+    def _test(self, function, calls, shared, capacity, tell, **_):
         labels = np.arange(IMAGES) % 10
-        for variant, seed in calls:
+        for (variant, seed), load in calls.items():
+            _, training, _ = load()
+            self._holding(training.arrays)
             accuracy = self.script(variant, seed)
             right = np.arange(IMAGES) < round(accuracy * IMAGES)
             one = {

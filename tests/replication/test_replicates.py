@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from hw2tune.errors import StudyFolderError
+from hw2tune.errors import StudyFolderError, TrainingFailedError
 from hw2tune.records.overview import read_overview
 from hw2tune.records.replicates import ReplicatesFolder, read_race, write_current
+from hw2tune.replication import replicate
 from hw2tune.replication.race import candidates
 from hw2tune.replication.rounds import SeedCount
 from hw2tune.replication.studies import before, chosen_folders
@@ -60,6 +61,33 @@ def test_a_race_is_not_run_again_with_what_a_budget_has_for_it(tmp_path, monkeyp
     again.kill_after = None
     again.run(SeedCount(1), race=6)
     assert sum(label.startswith("race") for label in again.trained) == 2
+
+
+def test_no_more_weights_are_in_memory_than_of_what_has_just_ended(tmp_path, monkeypatch):
+    """Be it trained, tested or read from disk: a hundred replicates of a large network would fill it."""
+    run = scripted(tmp_path, monkeypatch, 12)
+    run.run(SeedCount(9), race=3)
+    assert len(run.trained) > 30 and run.most_weights == 2  # and of the one before
+    for path in run.place.records():
+        path.unlink()
+    run.run(SeedCount(9), race=3)
+    assert run.most_weights == 2
+
+
+def test_weights_that_are_gone_before_their_test_are_named(tmp_path, monkeypatch):
+    run = scripted(tmp_path, monkeypatch, 12)
+    run.kill_after = 1
+    with pytest.raises(KeyboardInterrupt):
+        run.run(SeedCount(1))
+    run.kill_after, (weights,) = None, run.place.trainings.glob("*/weights.npz")
+    read = replicate.read_training
+    monkeypatch.setattr(replicate, "read_training", lambda place, key: weights.unlink(True) or read(place, key))
+    with pytest.raises(TrainingFailedError) as failure:
+        run.run(SeedCount(1))
+    assert str(failure.value) == (
+        f"baseline seed 1: its weights in {weights.parent} are damaged or gone; run the same command again, which "
+        "trains it again"
+    )
 
 
 def scripted(root, monkeypatch, budget):

@@ -119,8 +119,10 @@ def one_claim(tmp_path):
 def test_with_more_free_slots_than_a_seed_fills_as_many_seeds_are_added_as_fill_them(one_claim, monkeypatch):
     scripted = Scripted(one_claim, one_open, monkeypatch, slots=7)
     scripted.run(SeedCount("auto", 10))
-    sizes = [event.total for event in scripted.events if isinstance(event, ReplicationStarted)]
+    begun = [event for event in scripted.events if isinstance(event, ReplicationStarted)]
+    sizes = [event.total - event.done for event in begun]
     assert sizes == [10, 6, 4]  # five seeds of both sides, three with seven slots, and the last two
+    assert [event.total for event in begun] == [10, 16, 20]  # of the command, counted through
 
 
 def test_a_claim_that_no_seed_decides_ends_at_the_most_and_a_larger_number_goes_on(one_claim, monkeypatch):

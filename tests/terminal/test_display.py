@@ -5,7 +5,16 @@ import io
 import pytest
 from rich.console import Console
 
-from hw2tune.events import EpochFinished, ReplicationStarted, StudyStarted, TrialFinished, TrialStarted
+from hw2tune.events import (
+    EpochFinished,
+    ReplicationStarted,
+    StudyStarted,
+    TrainingFinished,
+    TrainingStarted,
+    TrainingStopped,
+    TrialFinished,
+    TrialStarted,
+)
 from hw2tune.records.overview import read_overview
 from hw2tune.records.trials.rows import TrialRow
 from hw2tune.resources import Capacity
@@ -168,6 +177,31 @@ def test_replicating_says_what_was_there_already():
     assert replication_line(ReplicationStarted(study=short, total=1, cached=1, capacity=ROOM, folder="mnist")) == (
         f"mnist: 1 training of 1 epoch, 1 is there already; {room}"
     )
+    race = ReplicationStarted(study=short, total=18, done=6, cached=0, capacity=ROOM, folder="mnist", race=6)
+    assert replication_line(race) == f"mnist: race of 6 trials, at most 12 trainings of 1 epoch; {room}"
+
+
+def test_trainings_of_one_command_are_counted_through_and_what_ends_without_a_result_is_gone():
+    """A race may take fewer than it might, or with those in idle slots more; the count never begins again."""
+    shown = console(200)
+    lines, replicates = Lines(shown), {"study": STUDY, "cached": 0, "capacity": ROOM, "folder": "mnist"}
+    numbers = iter(range(9))
+
+    def train(*ends: str) -> None:
+        for end in ends:
+            number = next(numbers)
+            lines(TrainingStarted(training=number, label=end, params={}))
+            stopped, finished = TrainingStopped(training=number, text=end), TrainingFinished(row=row(number, 0.9))
+            lines(finished if end == "done" else stopped)
+
+    lines(ReplicationStarted(total=2, race=2, **replicates))
+    train("done", "done", "done", "")
+    lines(ReplicationStarted(total=5, done=3, **replicates))
+    train("baseline seed 1: its machine is gone; its training begins again", "done", "done")
+    told = [line.split(":")[0] for line in text(shown).splitlines()]
+    counts = ["1/2 #0", "2/2 #1", "3/3 #2"]
+    assert told == ["mnist", *counts, "mnist", "baseline seed 1", "4/5 #5", "5/5 #6"]
+    assert not lines.board.running
 
 
 def test_a_long_study_is_told_in_plain_columns_with_every_trial(tmp_path):

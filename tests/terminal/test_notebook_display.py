@@ -35,15 +35,26 @@ for event in events[:-1]:
     time.sleep(0.06)
 """
 REPLICATES = """
-from hw2tune.events import ReplicationStarted, TrainingFinished, TrainingStarted
-for totals in ((1, 2), (1, 0)):
-    display = hw2tune.NotebookDisplay()
-    for total in totals:
-        display(ReplicationStarted(study=study.study, total=total, cached=0, capacity=capacity, folder="mnist"))
-        for training in range(total):
+from hw2tune.events import (
+    ReplicationFinished, ReplicationStarted, TrainingFinished, TrainingStarted, TrainingStopped,
+)
+replicates = {"study": study.study, "cached": 0, "capacity": capacity, "folder": "mnist"}
+for news in ((1, 2), (1, 0)):
+    display, done = hw2tune.NotebookDisplay(), 0
+    for new in news:
+        display(ReplicationStarted(total=done + new, done=done, **replicates))
+        for training in range(done, done + new):
             display(TrainingStarted(training=training, label="baseline", params={}))
             display(TrainingFinished(row=rows[training]))
+        done += new
     display(StageStarted(text="drawing the report"))
+display = hw2tune.NotebookDisplay()
+display(ReplicationStarted(total=12, race=6, **replicates))
+for training in range(2):
+    display(TrainingStarted(training=training, label="race: trial 1 seed 1001", params={}))
+display(TrainingFinished(row=rows[0]))
+display(TrainingStopped(training=1, text=""))
+display(ReplicationFinished(folder="mnist"))
 """
 END = """
 display(events[-1])
@@ -107,7 +118,7 @@ def test_a_study_that_was_complete_before_is_the_table_at_once(cells):
 
 def test_when_replicates_are_over_nothing_seems_to_run(cells):
     last = [output.data["text/plain"].strip().splitlines()[-1].strip() for output in cells[4][0]]
-    assert last == ["3 trainings finished", "1 training finished"]
+    assert last == ["3 trainings finished", "1 training finished", "1 training finished"]
 
 
 def test_importing_hw2tune_says_nothing(cells):
