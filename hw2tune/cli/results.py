@@ -39,7 +39,7 @@ def status(
     if watch:
         if form == "csv":
             raise typer.BadParameter("--watch shows a table, or with --format json a line a change")
-        look = partial(look_at, results_dir, name)
+        look = partial(look_at, results_dir, name, {})
         follow(look, every=every, one=name is not None, form=form, console=stdout())
     elif name is not None:
         tables.print_status(read_overview(reading_study(results_dir, name)), stdout(), form)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ from hw2tune.records.layout import StudyFolder, study_folders
 from hw2tune.records.lock import Owner, owner_of, this_process
 from hw2tune.records.trials.rows import TrialRow, best_first, trial_rows
 from hw2tune.records.trials.states import COMPLETE, DIVERGED, INTERRUPTED, RANKED, RUNNING, WAITING
-from hw2tune.records.trials.storage import read_trials
+from hw2tune.records.trials.storage import TrialReader
 from hw2tune.study.arms import search_name, searches
 from hw2tune.study.file import parse_study, read_text
 from hw2tune.study.schema import Study
@@ -41,6 +41,7 @@ class Overview:
     running: Owner | None
     searches: tuple[Overview, ...] = ()  # of a study with arms, which has no rows of its own; in the order of running
     trials: Sequence[FrozenTrial] = field(default=(), compare=False, repr=False)  # as Optuna has them, one per row
+    reader: TrialReader | None = field(default=None, compare=False, repr=False)  # of the trials
     stamps: tuple[object, ...] = field(
         default=(), compare=False, repr=False
     )  # of study file and journal, before they were read
@@ -178,7 +179,7 @@ def without_trials(folder: StudyFolder, known: Overview | None = None) -> Overvi
 def read_overview(folder: StudyFolder, known: Overview | None = None) -> Overview:
     """Read a study's folder, also while a process writes it. Raises StudyFileError, StudyFolderError.
 
-    `known` is handed on, as far as the files have not changed since.
+    `known` is handed on, as far as the files have not changed since: of a journal that has grown the end alone is read.
     """
     try:
         there = without_trials(folder, known)
@@ -187,8 +188,11 @@ def read_overview(folder: StudyFolder, known: Overview | None = None) -> Overvie
         stamps, running = (*there.stamps, stamp(folder.journal)), owner_of(folder)
         if known and known.stamps == stamps and running in (known.running, this_process()):
             return known
-        trials = read_trials(folder)
-        rows = trial_rows(there.study, trials, alive=running is not None)
+        reader = known.reader if known and known.reader and known.folder == folder else TrialReader(folder)
+        trials = reader.read()
+        same = known and known.study is there.study and (known.running is None) == (running is None)
+        before = {id(trial): row for trial, row in zip(known.trials, known.rows, strict=True)} if known and same else {}
+        rows = trial_rows(there.study, trials, alive=running is not None, known=before)
     except Hw2tuneError:
         raise
     except Exception as error:  # a stranger's records can hold anything, and must not hide other studies
@@ -197,7 +201,7 @@ def read_overview(folder: StudyFolder, known: Overview | None = None) -> Overvie
             f"{folder.root}: holds a record that hw2tune does not write ({what}); put a copy in its place, or set the "
             "study aside with --fresh"
         ) from error
-    return replace(there, rows=rows, running=running, trials=trials, stamps=stamps)
+    return replace(there, rows=rows, running=running, trials=trials, reader=reader, stamps=stamps)
 
 
 def without_rows(folder: StudyFolder, study: Study) -> Overview:
@@ -217,12 +221,15 @@ def with_searches(there: Overview, known: Sequence[Overview] = ()) -> Overview:
     return replace(there, searches=tuple(found), running=owner_of(there.folder))
 
 
-def read_overviews(results: Path) -> tuple[list[Overview], dict[str, str]]:
-    """Every study in a results folder that can be read, and for each of the others, by name, why not."""
-    sound, faults = [], {}
+def read_overviews(results: Path, known: Mapping[str, Overview] | None = None) -> tuple[list[Overview], dict[str, str]]:
+    """Every study in a results folder that can be read, and for each of the others, by name, why not.
+
+    `known` is handed on by name, as in `read_overview`.
+    """
+    sound, faults, known = [], {}, known or {}
     for folder in study_folders(results):
         try:
-            sound.append(read_overview(folder))
+            sound.append(read_overview(folder, known.get(folder.name)))
         except Hw2tuneError as error:
             faults[folder.name] = str(error)
     return sound, faults

@@ -39,14 +39,23 @@ Seen = tuple[Sequence[Overview], Mapping[str, str]]  # studies, and errors by na
 LEFTOVER_COLUMNS = ("kind", "study", "count", "bytes", "what")
 
 
-def look_at(results_dir: str, name: str | None) -> Seen:
-    """Return the study `name`, or all; a study that is not there, or cannot be read just now, is an error by name."""
+def look_at(results_dir: str, name: str | None, known: dict[str, Overview] | None = None) -> Seen:
+    """Return the study `name`, or all; a study that is not there, or cannot be read just now, is an error by name.
+
+    `known` holds the last look, by name, and is brought up to date.
+    """
+    known = {} if known is None else known
     try:
         if name is None:
-            return read_overviews(reading(results_dir))
-        return [read_overview(reading_study(results_dir, name))], {}
+            overviews, faults = read_overviews(reading(results_dir), known)
+        else:
+            folder = reading_study(results_dir, name)
+            overviews, faults = [read_overview(folder, known.get(folder.name))], {}
     except Hw2tuneError as error:
-        return [], {name or results_dir: str(error)}
+        overviews, faults = [], {name or results_dir: str(error)}
+    known.clear()
+    known.update({overview.folder.name: overview for overview in overviews})
+    return overviews, faults
 
 
 def follow(look: Callable[[], Seen], *, every: float, one: bool, form: str, console: Console) -> None:

@@ -41,6 +41,7 @@ class ShownFolders:
         self.faults: dict[str, str] = {}
         self.storage = InMemoryStorage()
         self._copies: dict[str, tuple[int, bytes]] = {}  # number in the storage, first line of the journal
+        self._known: dict[str, Overview] = {}  # that were copied
         self._versions: dict[str, Any] = {}  # of the files that were read, with or without success
         self._fetched, self._here = float("-inf"), Path()
 
@@ -82,7 +83,7 @@ class ShownFolders:
     def _read(self, folder: StudyFolder) -> None:
         self.faults.pop(folder.name, None)
         try:
-            self._copy(read_overview(folder))
+            self._copy(read_overview(folder, self._known.get(folder.name)))
         except Exception as error:  # a stranger's records can hold anything, and must not hide other studies
             self._forget(folder.name)
             strange = f"{folder.root}: cannot be shown ({type(error).__name__}: {error})"
@@ -91,6 +92,7 @@ class ShownFolders:
     def _forget(self, name: str) -> None:
         self._versions.pop(name, None)
         self.faults.pop(name, None)
+        self._known.pop(name, None)
         if name in self._copies:
             self.storage.delete_study(self._copies.pop(name)[0])
 
@@ -99,32 +101,38 @@ class ShownFolders:
         if folder.journal.exists():
             with folder.journal.open("rb") as file:
                 journal = file.readline()  # names a worker that no other journal has
-        trials = [_shown(trial, folder, row) for trial, row in zip(overview.trials, overview.rows, strict=True)]
         study_id, known = self._copies.get(name, (0, None))
-        if known is not None and not (known == journal and self._update(study_id, trials)):
+        if known is not None and not (known == journal and self._update(study_id, overview)):
             self._forget(name)  # another study has taken this one's place
         if name not in self._copies:
             direction = StudyDirection[overview.study.direction.upper()]
             with optuna_silenced():
                 study_id = self.storage.create_new_study([direction], study_name=name)
             self._copies[name] = study_id, journal
-            self._update(study_id, trials)
+            self._update(study_id, overview)
+        self._known[name] = overview
         self.storage.set_study_system_attr(study_id, METRIC_NAMES, [overview.study.objective_spec.label])
         for key, value in study_attributes(overview).items():
             self.storage.set_study_user_attr(study_id, key, value)
 
-    def _update(self, study_id: int, trials: Sequence[FrozenTrial]) -> bool:
+    def _update(self, study_id: int, overview: Overview) -> bool:
         """Bring a copy's trials up to date. Return whether that was possible: finished trials cannot change."""
         there = self.storage.get_all_trials(study_id, deepcopy=False)
-        if len(there) > len(trials):
+        if len(there) > len(overview.trials):
             return False
-        for copied, trial in zip(there, trials, strict=False):
-            if not copied.state.is_finished():
-                self._update_trial(self.storage.get_trial_id_from_study_id_trial_number(study_id, trial.number), trial)
-            elif (copied.state, copied.params) != (trial.state, trial.params):
+        before = self._known.get(overview.folder.name)
+        copied = {(id(trial), id(row)) for trial, row in zip(before.trials, before.rows, strict=True)} if before else ()
+        for trial, row in zip(overview.trials, overview.rows, strict=True):
+            if (id(trial), id(row)) in copied:
+                continue
+            shown = _shown(trial, overview.folder, row)
+            if trial.number >= len(there):
+                self.storage.create_new_trial(study_id, template_trial=shown)
+            elif not there[trial.number].state.is_finished():
+                trial_id = self.storage.get_trial_id_from_study_id_trial_number(study_id, trial.number)
+                self._update_trial(trial_id, shown)
+            elif (there[trial.number].state, there[trial.number].params) != (shown.state, shown.params):
                 return False
-        for trial in trials[len(there) :]:
-            self.storage.create_new_trial(study_id, template_trial=trial)
         return True
 
     def _update_trial(self, trial_id: int, trial: FrozenTrial) -> None:

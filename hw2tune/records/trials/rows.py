@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from optuna.trial import TrialState
@@ -53,9 +53,15 @@ class TrialRow:
         return f"pruned at epoch {self.epochs}" if self.state == states.PRUNED else self.state
 
 
-def trial_rows(study: Study, trials: Iterable[FrozenTrial], *, alive: bool) -> list[TrialRow]:
-    """The rows of a study's trials. Unless a process runs the study (`alive`), running trials are interrupted ones."""
-    return [_row(study, trial, alive=alive) for trial in trials]
+def trial_rows(
+    study: Study, trials: Iterable[FrozenTrial], *, alive: bool, known: Mapping[int, TrialRow] | None = None
+) -> list[TrialRow]:
+    """The rows of a study's trials. Unless a process runs the study (`alive`), running trials are interrupted ones.
+
+    `known` has the rows of some of these trials by `id`.
+    """
+    known = known or {}
+    return [known.get(id(trial)) or _row(study, trial, alive=alive) for trial in trials]
 
 
 def _row(study: Study, trial: FrozenTrial, *, alive: bool) -> TrialRow:
