@@ -10,15 +10,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hw2tune.records.atomic import replacing
+
 Array = NDArray[Any]
 
 
-def npz(arrays: Mapping[str, Array], *, compressed: bool = True) -> bytes:
-    """Arrays as an .npz file; weights hardly become smaller by compression, which takes seconds for 100 MB."""
+def npz(arrays: Mapping[str, Array]) -> bytes:
+    """Return arrays as an .npz file."""
     buffer = io.BytesIO()
-    save = np.savez_compressed if compressed else np.savez
-    save(buffer, allow_pickle=False, **arrays)
+    np.savez_compressed(buffer, allow_pickle=False, **arrays)
     return buffer.getvalue()
+
+
+def write_npz(path: Path, arrays: Mapping[str, Array], *, compressed: bool = True, durable: bool = False) -> None:
+    """Write arrays as an .npz file, of which 16 MB are in memory at a time. Raises NotWritableError.
+
+    Weights hardly become smaller by compression, which takes seconds for 100 MB.
+    """
+    with replacing(path, sum(array.nbytes for array in arrays.values()), durable=durable) as file:
+        save = np.savez_compressed if compressed else np.savez
+        save(file, allow_pickle=False, **arrays)
 
 
 def read_npz(path: Path) -> dict[str, Array] | None:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from functools import cache
 from itertools import count
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -29,20 +29,27 @@ def write_atomically(path: Path, content: Content | str, *, durable: bool = Fals
     the file's time of modification in ns, by default now.
     """
     whole = content.encode() if isinstance(content, str) else content
+    with replacing(path, len(whole), durable=durable, modified=modified) as file:
+        file.write(whole)
+
+
+@contextlib.contextmanager
+def replacing(path: Path, size: int, *, durable: bool = False, modified: int | None = None) -> Iterator[BinaryIO]:
+    """Around writing about `size` bytes to a file that takes the place of `path` at the end, as `write_atomically`."""
     # Two containers, in each of which hw2tune is process 1, may write one file. (mkstemp would make its mode 0600.)
     beside = path.with_name(f"{path.name}.{secrets.token_hex(8)}.part")
-    with writing(path, len(whole)):
+    with writing(path, size):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with beside.open("xb") as file:
-                file.write(whole)
+                yield file
                 if durable:
                     file.flush()
                     os.fsync(file.fileno())
             if modified is not None:
                 os.utime(beside, ns=(modified, modified))
             os.replace(beside, path)  # noqa: PTH105  # pathlib's rename would need the same two paths
-        except OSError:
+        except BaseException:
             with contextlib.suppress(OSError):
                 beside.unlink(missing_ok=True)  # a part would keep the space that is missing
             raise

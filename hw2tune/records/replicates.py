@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from pydantic import AfterValidator, FiniteFloat
 
 from hw2tune.paths import safe_name
-from hw2tune.records.arrays import Array, npz, read_npz
+from hw2tune.records.arrays import Array, read_npz, write_npz
 from hw2tune.records.atomic import read_record, write_atomically
 from hw2tune.records.evaluation import Evaluation
 from hw2tune.records.layout import Below, StudyFolder
@@ -247,8 +247,8 @@ def read_arrays(folder: ReplicatesFolder, variant: str, seed: int) -> dict[str, 
 
 def write_shared(folder: ReplicatesFolder, gallery: Gallery, pixel_counts: NDArray[np.int64]) -> None:
     """Write what all replicates share."""
-    write_atomically(folder.gallery, npz(asdict(gallery)))
-    write_atomically(folder.pixels, npz({"counts": pixel_counts}))
+    write_npz(folder.gallery, asdict(gallery))
+    write_npz(folder.pixels, {"counts": pixel_counts})
 
 
 def read_gallery(folder: ReplicatesFolder) -> Gallery | None:
@@ -283,7 +283,7 @@ def training_key(depends_on: Mapping[str, Any]) -> str:
 
 def write_training(folder: Path, training: Training) -> None:
     """Write a training, its record last: a kill never leaves a record without weights."""
-    write_atomically(folder / training.key / "weights.npz", npz(training.arrays), durable=True)
+    write_npz(folder / training.key / "weights.npz", training.arrays, durable=True)
     record = {name: value for name, value in vars(training).items() if name != "arrays"}
     write_json(folder / training.key / "training.json", record)
 

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import mmap
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hw2tune.records.arrays import Array, npz
+from hw2tune.records.arrays import Array, write_npz
 from hw2tune.records.atomic import Content, write_atomically, writing
 from hw2tune.records.layout import TrialFolder
 from hw2tune.text.plain import strict_json
@@ -68,7 +69,7 @@ def write_epochs(folder: TrialFolder, records: Iterable[Mapping[str, Any]]) -> N
 class Checkpoint:
     """The state to go on from: after `epoch`, or None at epoch 0. `damaged` names files that could not be trusted."""
 
-    content: bytes | None
+    content: Content | None  # mapped into memory, not read
     epoch: int
     damaged: tuple[Path, ...] = ()
 
@@ -88,7 +89,7 @@ def write_checkpoint(folder: TrialFolder, content: Content) -> None:
 
 def write_weights(folder: TrialFolder, weights: Mapping[str, Array]) -> None:
     """Write the weights after the best epoch. Raises NotWritableError."""
-    write_atomically(folder.weights, npz(weights, compressed=False))
+    write_npz(folder.weights, weights, compressed=False)
 
 
 def drop_checkpoints(folder: TrialFolder) -> None:
@@ -107,7 +108,7 @@ def find_checkpoint(folder: TrialFolder) -> Checkpoint:
     damaged: list[Path] = []
     for path in folder.checkpoints:
         try:
-            content = path.read_bytes()
+            content = _mapped(path)
         except FileNotFoundError:
             continue
         except OSError:
@@ -117,3 +118,12 @@ def find_checkpoint(folder: TrialFolder) -> Checkpoint:
             return Checkpoint(content=content, epoch=epoch, damaged=tuple(damaged))
         damaged.append(path)
     return Checkpoint(content=None, epoch=0, damaged=tuple(damaged))
+
+
+def _mapped(path: Path) -> Content:
+    """A file's content, in the system's cache and not in this process; a file that takes its name changes nothing."""
+    with path.open("rb") as file:
+        try:
+            return memoryview(mmap.mmap(file.fileno(), 0, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ))
+        except (OSError, ValueError):  # a file system without mappings, an empty file
+            return file.read()
