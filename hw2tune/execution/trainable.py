@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import ray
+import ray._private.worker
 from ray import tune
 from ray.exceptions import GetTimeoutError, ObjectLostError, OutOfMemoryError, RayActorError, RayTaskError
 
@@ -48,6 +49,27 @@ FETCH = 600  # seconds for an object from another machine
 BROKEN = ("CUDA error", "cuDNN error")
 # A worker that fails before the trial's own code runs: Ray keeps the text of the cause and not its type.
 DATA_LOST = ("ObjectLostError", "ObjectFetchTimedOutError", "OwnerDiedError", "ObjectFreedError")
+
+
+class Resume:
+    """The checkpoint that a trial resumes from, as `sent`: in a configuration, which Tune copies, saves and names by.
+
+    The driver's copies are this one object, and let go of the checkpoint together.
+    """
+
+    def __init__(self, checkpoint: Any) -> None:
+        self.checkpoint = checkpoint
+
+    def __repr__(self) -> str:
+        return "checkpoint"  # the trial's name would have its bytes, four characters each
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Resume:
+        return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        # For the worker alone: Ray 2.60 keeps for good what a reference stands for that others pickle or copy.
+        sent = ray._private.worker.global_worker.get_serialization_context().is_in_band_serialization()
+        return {"checkpoint": self.checkpoint if sent else None}
 
 
 class WorkerBrokenError(Exception):
@@ -118,7 +140,8 @@ class TrainingTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
 
         if self.trainer is None:
             self.trainer = Trainer(self.trial_data, threads=self.threads, gpu=self.config["gpu"])
-        saved = received(self.config["resume"])
+        resume = self.config["resume"]
+        saved = None if resume is None else received(resume.checkpoint)
         self.config = self.config | {"resume": None}  # Tune sends the configuration back with every result
         hyperparameters = Hyperparameters.of(self.config["hyperparameters"])
         return self.trainer.open(task_of(self.study, hyperparameters, self.study.seed), saved)

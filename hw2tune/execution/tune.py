@@ -29,6 +29,7 @@ from hw2tune.execution.trainable import (
     FAILURE,
     RESUMED,
     WEIGHTS,
+    Resume,
     TrainingTrial,
     kernel_kills,
     received,
@@ -173,7 +174,7 @@ class TuneSearcher(NotPickled, Searcher):  # type: ignore[misc]  # Ray ships no 
         return {
             "number": given.trial,
             "hyperparameters": given.hyperparameters,
-            "resume": None if given.checkpoint is None else sent(given.checkpoint),
+            "resume": None if given.checkpoint is None else Resume(sent(given.checkpoint)),
             "gpu": given.gpu,
         }
 
@@ -251,8 +252,9 @@ class TuneScheduler(NotPickled, FIFOScheduler):  # type: ignore[misc]  # Ray shi
         return str(FIFOScheduler.CONTINUE)
 
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
-        """Drop the bytes that a trial went on from: Tune keeps its trials, and in each the configuration twice."""
-        trial.config["resume"] = trial.evaluated_params["resume"] = None
+        """Drop the checkpoint that a trial went on from: Tune keeps its trials, and each keeps its configuration."""
+        if (resume := trial.config["resume"]) is not None:
+            resume.checkpoint = None
 
 
 def _error_of(trial: Any) -> Exception | None:

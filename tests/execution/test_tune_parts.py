@@ -1,5 +1,6 @@
 """Our parts in Ray Tune: whose error ends a run, what a worker that is broken does, and what is kept. Without Ray."""
 
+import copy
 import pickle
 import subprocess
 import sys
@@ -7,7 +8,10 @@ from types import SimpleNamespace
 
 import cloudpickle
 import pytest
+from ray._private.worker import global_worker
 from ray.exceptions import RayTaskError
+from ray.tune.search.variant_generator import _resolve_nested_dict, format_vars
+from ray.tune.utils.util import flatten_dict, merge_dicts
 
 from hw2tune.data.load import load_dataset
 from hw2tune.errors import RayFailedError
@@ -110,12 +114,27 @@ def test_a_worker_whose_cuda_is_broken_raises_so_that_tune_ends_it_and_the_reaso
 
 
 @pytest.mark.parametrize("how", ["on_trial_result", "on_trial_complete"])
-def test_tune_keeps_no_checkpoint_that_a_trial_went_on_from(tmp_path, how):
-    scheduler = TuneScheduler(TuneRun(Driver(tmp_path).driver), "here")
-    config = {"number": 3, "resume": b"bytes"}
-    trial = SimpleNamespace(config=dict(config), evaluated_params=dict(config))
-    getattr(scheduler, how)(None, trial, {"epoch": 2})
-    assert trial.config == trial.evaluated_params == {"number": 3, "resume": None}
+def test_tune_keeps_no_checkpoint_that_a_trial_went_on_from_nor_names_the_trial_by_its_bytes(tmp_path, how):
+    before = Driver(tmp_path)
+    before.next("a")
+    before.epoch("a", 1, 0.5)
+    run = TuneRun(Driver(tmp_path).driver)
+    suggested = TuneSearcher(run).suggest("a")
+    assert pickle.loads(cloudpickle.dumps(suggested))["resume"].checkpoint is None  # as in `Trial.get_json_state`
+    context = global_worker.get_serialization_context()
+    context.set_in_band_serialization()  # as what is sent to a worker
+    there = cloudpickle.dumps(suggested)
+    context.set_out_of_band_serialization()
+    assert pickle.loads(there)["resume"].checkpoint == b"state 1"
+    # As in `SearchGenerator.create_trial_if_possible` and `_get_trainable_kwargs`.
+    config = merge_dicts({}, copy.deepcopy(suggested))
+    tag, evaluated, given = format_vars(_resolve_nested_dict(config)), flatten_dict(suggested), copy.deepcopy(config)
+    assert "resume=checkpoint" in tag and "state" not in tag
+    getattr(TuneScheduler(run, "here"), how)(None, SimpleNamespace(config=config), {"epoch": 1})
+    assert [one["resume"].checkpoint for one in (suggested, config, evaluated, given)] == 4 * [None]
+    without = {"number": 0, "resume": None}
+    getattr(TuneScheduler(run, "here"), how)(None, SimpleNamespace(config=without), {"epoch": 1})
+    assert without == {"number": 0, "resume": None}
 
 
 def test_a_worker_imports_nothing_of_the_search(tmp_path, monkeypatch):
