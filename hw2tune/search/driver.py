@@ -211,7 +211,7 @@ class StudyDriver:
         """Record an epoch of a trial, and let the pruner and the budget decide whether the trial continues."""
         live, epoch = self.live[trial], int(result.record["epoch"])
         with self._writing():
-            again = epoch <= self.recorder.last_epoch(trial)
+            again = epoch <= self.recorder.last_epoch(live.trial)
             self.recorder.record_epoch(live.trial, result.record, result.checkpoint)
             self.recorder.keep_weights(trial, [result.record], result.weights)
             return self._decide_again(live, epoch) if again else self._decide(live, epoch)
@@ -219,7 +219,7 @@ class StudyDriver:
 
     def _decide_again(self, live: LiveTrial, epoch: int) -> Decision:
         """Decide about a trial after an epoch that was decided on before: it went on, unless it was the last one."""
-        last = epoch >= self.recorder.last_epoch(live.trial.number)
+        last = epoch >= self.recorder.last_epoch(live.trial)
         return self._decide(live, epoch, ask=False) if last else Decision.CONTINUE
 
     def _decide(self, live: LiveTrial, epoch: int, *, ask: bool = True) -> Decision:

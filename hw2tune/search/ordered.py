@@ -197,7 +197,7 @@ class OrderedDriver(StudyDriver):
 
     def _give(self, assignment: Assignment) -> None:
         number = assignment.trial
-        self.ahead[number] = Ahead(epochs=self.recorder.last_epoch(number))
+        self.ahead[number] = Ahead(epochs=self.recorder.last_epoch(self.live[number].trial))
         self.ready = sorted([*self.ready, assignment], key=lambda one: one.trial)
 
     def _opened(self, moment: Moment | None) -> bool:

@@ -227,9 +227,9 @@ class Recorder:
             values = {epoch: math.nan if value is None else value for epoch, value in known.items()}
             self.weights[number] = best_epoch(values, self.study.direction), weights
 
-    def last_epoch(self, number: int) -> int:
+    def last_epoch(self, trial: optuna.Trial) -> int:
         """Return the last epoch of a trial whose value Optuna's storage has."""
-        return self.trials()[number].last_step or 0
+        return self._stored(trial).last_step or 0
 
     @property
     def dropped_epochs(self) -> int:
@@ -290,7 +290,8 @@ class Recorder:
         self.close_trial(trial, TrialState.FAIL, attributes)
 
     def _stored(self, trial: optuna.Trial) -> FrozenTrial:
-        return self.trials()[trial.number]
+        """Return the trial as it is in the storage. (Of 10,000, listing all for it took most of an epoch's time.)"""
+        return trial.storage.get_trial(trial._trial_id)
 
     def _values(self, trial: optuna.Trial) -> tuple[dict[int, float], int | None]:
         """Return the objective by epoch, and the epoch of its best value."""

@@ -101,7 +101,7 @@ def test_looking_for_changes_takes_few_calls_a_file(mirror):
     finally:
         sys.setprofile(None)
     assert (there(mirror).trial(7).root / "result.json").read_text() == "12"
-    assert calls < 25 * files  # 256 with pathlib's walk, a pattern a file and copies of the list as dataclasses
+    assert calls < 15 * files  # 256 with pathlib's walk, a pattern a file and copies of the list as dataclasses
 
 
 def test_files_of_this_place_and_half_written_ones_are_not_pushed(mirror, tmp_path):

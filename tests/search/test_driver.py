@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from optuna.storages.journal import JournalStorage
 from optuna.trial import TrialState
 
 from hw2tune.events import Event, Listeners, Noted, TrialRetried, TrialStarted
@@ -633,3 +634,19 @@ def test_a_worker_that_dies_while_the_run_ends_costs_its_trial_nothing(tmp_path)
     assert driver.end is RunEnd.INTERRUPTED
     assert driver.trials[0].state == TrialState.RUNNING
     assert Driver(tmp_path).next("z").checkpoint == b"state 1"
+
+
+def test_an_epoch_and_an_end_do_not_list_all_trials_of_the_study(tmp_path, monkeypatch):
+    driver, listed = Driver(tmp_path, **{"pruner.name": "none"}), list[int]()
+    get_all_trials = JournalStorage.get_all_trials
+
+    def counted(*given, **more):
+        listed.append(1)
+        return get_all_trials(*given, **more)
+
+    monkeypatch.setattr(JournalStorage, "get_all_trials", counted)
+    driver.next("a")
+    listed.clear()
+    driver.run("a", [0.1, 0.2, 0.3, 0.4, 0.5])
+    assert not listed
+    assert driver.trials[0].value == pytest.approx(0.5)

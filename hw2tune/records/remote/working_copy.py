@@ -297,18 +297,22 @@ def _parts(file: BinaryIO, length: int | None = None) -> Iterator[bytes]:
         yield part
 
 
-def _versions_below(folder: str | Path, path: str) -> dict[str, FileVersion]:
+def _versions_below(root: Path, path: str) -> dict[str, FileVersion]:
     """The mirrored files below a folder, under `path`; what is replaced or removed meanwhile is omitted."""
-    versions = dict[str, FileVersion]()
-    with contextlib.suppress(OSError), os.scandir(folder) as entries:
-        for entry in entries:
-            with contextlib.suppress(OSError):
+    versions, folders = dict[str, FileVersion](), [(str(root), path)]
+    while folders:
+        folder, path = folders.pop()
+        with contextlib.suppress(OSError), os.scandir(folder) as entries:
+            for entry in entries:
                 if entry.name.endswith(PART):
                     continue
                 if entry.is_dir(follow_symlinks=False):
-                    versions |= _versions_below(entry.path, f"{path}/{entry.name}")
+                    folders.append((entry.path, f"{path}/{entry.name}"))
                 elif entry.name not in KEPT_FILES and entry.is_file():
-                    stat = entry.stat()
+                    try:
+                        stat = entry.stat()
+                    except OSError:
+                        continue
                     versions[f"{path}/{entry.name}"] = stat.st_size, stat.st_mtime_ns
     return versions
 
