@@ -34,7 +34,7 @@ from hw2tune.records.evaluation import Evaluation
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.overview import read_overview
 from hw2tune.records.replicates import Replicate, ReplicatesFolder, write_current, write_json, write_replicate
-from hw2tune.records.trials.rows import TrialRow
+from hw2tune.replication.course import Course
 from hw2tune.replication.race import TRAININGS, candidates, run_race
 from hw2tune.report.study_data import read_study_data
 from hw2tune.study.file import dump_study
@@ -66,8 +66,9 @@ def healthy(results: Path, place: Any, number: int) -> StudyFolder:
     overview, direction = read_overview(folder), study.direction
     rows = candidates(overview, FINALISTS)
 
-    def train(pairs: list[tuple[TrialRow, int]]) -> list[float | None]:
-        return [float(place.curve(row.params, rng).validation.max()) for row, _ in pairs]
+    def train(course: Course) -> None:
+        while (one := course.begin()) is not None:
+            course.learn(one, float(place.curve(rows[one[0]].params, rng).validation.max()))
 
     race = run_race(
         rows, overview.rows, objective=study.objective, direction=direction, images=place.task.validation_images,

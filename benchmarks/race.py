@@ -60,8 +60,19 @@ class Outcome(NamedTuple):
     trainings: int
 
 
-def race(setting: Field, seed: int, begin: Callable[..., Any]) -> Outcome:
-    """Run one race. `begin` gets the finalists' values, theirs that were not pruned, and those of the others."""
+class Drawn(NamedTuple):
+    """A search: values of its finalists and which of them are pruned, of the others; true qualities, and values to come
+    (finalists, 24)."""
+
+    search: Any
+    pruned: Any
+    others: Any
+    truth: Any
+    values: Any
+
+
+def drawn(setting: Field, seed: int) -> Drawn:
+    """Invent a search."""
     rng = np.random.default_rng(seed)
     quality = rng.normal(0, setting.quality, setting.trials)
     true = quality + rng.normal(0, setting.images, setting.trials)
@@ -70,11 +81,18 @@ def race(setting: Field, seed: int, begin: Callable[..., Any]) -> Outcome:
     order = np.argsort(-search)
     entered, rest = order[: setting.finalists], order[setting.finalists :]
     noise = rng.normal(0, setting.seed, (setting.finalists, 24))
-    known = begin(search[entered], pruned[entered], search[rest][~pruned[rest]], setting.told)
+    values = true[entered, None] + noise
+    return Drawn(search[entered], pruned[entered], search[rest][~pruned[rest]], quality[entered], values)
+
+
+def race(setting: Field, seed: int, begin: Callable[..., Any]) -> Outcome:
+    """Run one race. `begin` gets the finalists' values, theirs that were not pruned, and those of the others."""
+    one = drawn(setting, seed)
+    known = begin(one.search, one.pruned, one.others, setting.told)
     while numbers := known.next():
         for number in numbers:
-            known.values[number].append(float(true[entered[number]] + noise[number, len(known.values[number])]))
-    truth, winner = quality[entered], known.winner
+            known.values[number].append(float(one.values[number, len(known.values[number])]))
+    truth, winner = one.truth, known.winner
     return Outcome(
         printed=float(known.chances()[winner]),
         best=bool(winner == truth.argmax()),

@@ -82,13 +82,13 @@ def train_all(
                 shared = {job.split: ray.put((data(job.split), published))}
             return job.task, shared[job.split], capacity.threads, capacity.gpus_per_trial > 0
 
-        return _Call(label=job.label, what="training", function=_stream, begin=begin, of=(number, job), last=Training)
+        return _Call(label=job.label, what="training", begin=begin, of=(number, job), last=Training)
 
     def stopped(call: _Call, text: str) -> None:
         tell(TrainingStopped(training=call.of[0], text=text))
 
     calls = (None if job is None else call(job) for job in jobs)
-    for ready, item in _in_workers(calls, _Slots(capacity, now, tell), stopped, over):
+    for ready, item in _in_workers(_stream, calls, _Slots(capacity, now, tell), stopped, over):
         number, job = ready.of
         if isinstance(item, Training):
             yield replace(item, key=job.key, label=job.label)  # the caller writes it to disk
@@ -115,12 +115,11 @@ def run_each(
 
     def call(run: Replicate) -> _Call:
         label = f"{run[0]} seed {run[1]}"
-        return _Call(
-            label=label, what="test", function=_once, begin=lambda: (function, reference, *calls[run]()), of=run
-        )
+        return _Call(label=label, what="test", begin=lambda: (function, reference, *calls[run]()), of=run)
 
     slots = _Slots(capacity, now, tell)
-    for ready, result in _in_workers(map(call, calls), slots, lambda _, text: tell.note(text), lambda: False):
+    pending = map(call, calls)
+    for ready, result in _in_workers(_once, pending, slots, lambda _, text: tell.note(text), lambda: False):
         yield ready.of, result
 
 
@@ -130,11 +129,10 @@ def _once(function: Callable[..., Any], shared: Any, *arguments: Any) -> Iterato
 
 @dataclass(kw_only=True)
 class _Call:
-    """A generator to be run in a worker; `begin` is called when it has a slot, and returns its arguments."""
+    """A call in a worker; `begin` is called when it has a slot, and returns its arguments."""
 
     label: str
     what: str
-    function: Callable[..., Iterator[Any]]
     begin: Callable[[], tuple[Any, ...]]
     of: Any
     last: type = object  # of what it yields at its end
@@ -171,20 +169,23 @@ class _Slots:
 
 
 def _in_workers(
+    function: Callable[..., Iterator[Any]],
     calls: Iterator[_Call | None],
     slots: _Slots,
     stopped: Callable[[_Call, str], None],
     over: Callable[[], bool],
 ) -> Iterator[tuple[_Call, Any]]:
-    """Run calls in workers, and yield what they yield; one that is lost with its worker begins again, as it is told."""
+    """Call a function in workers, and yield what it yields; a call that is lost with its worker begins again."""
     again = deque[_Call]()
     live: dict[Any, _Call] = {}  # by the stream of its results
+    remote = ray.remote(max_retries=0, num_returns="streaming")(function)  # one, as Ray lends its workers to each
     while not over():
         while len(live) < slots.look() and (call := again.popleft() if again else next(calls, None)):
-            remote = ray.remote(max_retries=0, num_returns="streaming", **slots.options)(call.function)
-            live[remote.remote(*call.begin())] = call
-        if not live and slots.number:
-            return
+            live[remote.options(**slots.options).remote(*call.begin())] = call
+        if not live and not again:  # perhaps for want of a slot
+            if (call := next(calls, None)) is None:
+                return
+            again.append(call)
         if not live:
             time.sleep(EVERY)
             continue
@@ -213,10 +214,10 @@ def _why(call: _Call, error: RayError) -> str:
     if why and call.deaths < DEATHS:
         return why
     cause = getattr(error, "cause", None)
-    told = str(cause) if isinstance(cause, TrainingFailedError) else last_line(error)
-    told = f"{why}, {DEATHS} times" if why else told
+    words = str(cause) if isinstance(cause, TrainingFailedError) else last_line(error)
+    words = f"{why}, {DEATHS} times" if why else words
     raise TrainingFailedError(
-        f"{call.label}: its {call.what} failed ({told}); what is finished is kept, run the same command again"
+        f"{call.label}: its {call.what} failed ({words}); what is finished is kept, run the same command again"
     ) from error
 
 

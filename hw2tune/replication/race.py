@@ -21,6 +21,7 @@ from hw2tune.records.overview import Overview
 from hw2tune.records.replicates import Candidate, Race
 from hw2tune.records.trials.rows import TrialRow, best_first
 from hw2tune.records.trials.states import COMPLETE
+from hw2tune.replication.course import Course
 from hw2tune.study.hyperparameters import identity
 from hw2tune.study.objectives import objective_of, sign_of
 from hw2tune.study.schema import Study
@@ -94,9 +95,11 @@ class Finalists:
 
     def posterior(self) -> Array:
         """Return the expected quality (K,) of the finalists, on any images; -inf for a finalist that diverged."""
+        diverged = np.array([None in values for values in self.values])
+        if diverged.all():  # there may be no value at all
+            return np.full(len(diverged), -np.inf)
         fit, count = self._fitted(), len(self.search)
         mean = fit.centre[:, None] + fit.quality[:, None] * (fit.mean - fit.centre[:, None])[:, :count]
-        diverged = np.array([None in values for values in self.values])
         return np.where(diverged, -np.inf, fit.weight @ mean)
 
     def chances(self, *, images: bool = True) -> Array:
@@ -105,11 +108,7 @@ class Finalists:
         if diverged.all():
             return np.full(len(diverged), 1 / len(diverged))
         fit, normal = self._fitted(), _standard_normal(2 * len(diverged) + 1)
-        at = np.searchsorted(fit.weight.cumsum(), (np.arange(DRAWS) + 0.5) / DRAWS).clip(max=len(fit.weight) - 1)
-        centre = fit.centre[at, None] + fit.centre_deviation[at, None] * normal[:, -1:]
-        own = fit.own[at, : len(diverged)]
-        drawn = own * fit.observed[: len(diverged)] + (1 - own) * centre
-        drawn = drawn + fit.deviation[at, : len(diverged)] * normal[:, : len(diverged)]
+        at, centre, drawn = self._drawn(fit, normal)
         if images:
             quality = fit.quality[at, None]
             error = np.sqrt(self.images * quality) * normal[:, len(diverged) : -1]
@@ -117,13 +116,41 @@ class Finalists:
         best = np.where(diverged, -np.inf, drawn).argmax(1)
         return np.bincount(best, minlength=len(diverged)) / DRAWS
 
+    def _drawn(self, fit: _Fit, normal: Array) -> tuple[NDArray[np.intp], Array, Array]:
+        """Return draws by these normal ones: places in the grid, the centre (DRAWS, 1), true means (DRAWS, K)."""
+        count = len(self.values)
+        at = np.searchsorted(fit.weight.cumsum(), (np.arange(DRAWS) + 0.5) / DRAWS).clip(max=len(fit.weight) - 1)
+        centre = fit.centre[at, None] + fit.centre_deviation[at, None] * normal[:, -1:]
+        own = fit.own[at, :count]
+        drawn = own * fit.observed[:count] + (1 - own) * centre
+        return at, centre, drawn + fit.deviation[at, :count] * normal[:, :count]
+
+    def futures(self, count: int, seeds: int) -> Array:
+        """Return so many draws of values on further seeds (count, K, seeds); none before any value is known."""
+        known = [value for values in (self.search, self.others, *self.values) for value in values]
+        if not any(value is not None for value in known):
+            return np.empty((0, len(self.values), seeds))
+        fit, normal = self._fitted(), _standard_normal(2 * len(self.values) + 1)
+        at, _, means = self._drawn(fit, normal)
+        every = (np.arange(count) * DRAWS + DRAWS // 2) // count
+        luck = np.random.default_rng(1).standard_normal((count, len(self.values), seeds))
+        return means[every, :, None] + fit.noise[at[every], None, None] * luck
+
+    @property
+    def limit(self) -> int:
+        """The trainings that the race has at most: one each, then pairs."""
+        count = len(self.search)
+        most = TRAININGS * count if self.most is None else min(self.most, TRAININGS * count)
+        return count if count == 1 else count + max(0, most - count) // 2 * 2
+
     def next(self) -> list[int]:
         """Return the finalists to train next, each on its next seed; none if the race is over."""
         if untried := [number for number, values in enumerate(self.values) if not values]:
             return untried
-        chances, had = self.chances(images=False), sum(map(len, self.values))  # more seeds do not change the images
-        most = TRAININGS * len(chances) if self.most is None else min(self.most, TRAININGS * len(chances))
-        if len(chances) == 1 or chances.max() > SAFE or had + 2 > most:
+        if sum(map(len, self.values)) >= self.limit:
+            return []
+        chances = self.chances(images=False)  # more seeds do not change the images
+        if chances.max() > SAFE:
             return []
         return [int(number) for number in np.argsort(-chances, kind="stable")[:2]]
 
@@ -144,6 +171,7 @@ class _Fit:
     """Posterior of a race's model on a grid of (H,) pairs of deviations, for (G,) configurations."""
 
     weight: Array  # (H,), 1 in all
+    noise: Array  # (H,) deviation of a seed's value
     centre: Array  # (H,) with its deviation
     centre_deviation: Array
     quality: Array  # (H,) the part of the variance between configurations that is not of the images
@@ -181,6 +209,7 @@ def _fit(finalists: Sequence[Sequence[float]], others: Sequence[float], images: 
     weight = np.exp(likelihood - likelihood.max())
     return _Fit(
         weight=weight / weight.sum(),
+        noise=noise[:, 0] ** 0.5,
         centre=centre,
         centre_deviation=total**-0.5,
         quality=1 - images / spread[:, 0],
@@ -215,12 +244,12 @@ def run_race(
     direction: str,
     images: int,
     seeds: Sequence[int],
-    train: Callable[[list[tuple[TrialRow, int]]], list[float | None]],
+    train: Callable[[Course], None],
     trainings: int | None = None,
 ) -> Race:
     """Run the race of `rows` among `every` trial, on so many validation `images`, with so many `trainings` at most.
 
-    `train` returns for each trial and seed the objective's best value, None if it diverged. Without trainings the best
+    `train` trains what a course wants until it is over; its values are the objective's. Without trainings the best
     trial wins, and nothing is known of its chance to be the best.
     """
     if trainings == 0:
@@ -234,10 +263,7 @@ def run_race(
         images_variance(objective, [row.value or 0.0 for row in rows], images),
         most=trainings,
     )
-    while numbers := known.next():
-        values = train([(rows[number], seeds[len(known.values[number])]) for number in numbers])
-        for number, value in zip(numbers, values, strict=True):
-            known.values[number].append(None if value is None else sign * value)
+    train(Course(known, sign))
     mean, chances = known.posterior(), known.chances()
     candidates = [
         Candidate(

@@ -43,7 +43,7 @@ from hw2tune.records.replicates import (
 from hw2tune.records.trials.rows import TrialRow
 from hw2tune.replication.race import TRAININGS, candidates, run_race
 from hw2tune.replication.rounds import Rounds
-from hw2tune.replication.train import Context, key_of, replicate_of, train_missing
+from hw2tune.replication.train import Context, key_of, replicate_of, train_missing, train_race
 from hw2tune.study.arms import search_of_seed
 from hw2tune.study.hyperparameters import Hyperparameters, Value
 from hw2tune.study.objectives import objective_of
@@ -172,28 +172,26 @@ def _usable(context: Context, rounds: Rounds, winners: Winners, tested: dict[str
 def _race(context: Context, overview: Overview, race: int) -> Race:
     study, most = overview.study, overview.study.race_trainings
 
-    def train(pairs: list[tuple[TrialRow, int]]) -> list[float | None]:
-        jobs = [
-            Job(
-                label=f"race: trial {row.number} seed {seed}",
-                task=task_of(study, study.hyperparameters(row.params), seed),
-            )
-            for row, seed in pairs
-        ]
-        return [training.value(study.objective) for training in train_missing(context, jobs)]
-
     seeds = [study.seed + RACE_SEEDS + number for number in range(TRAININGS * race)]
+
+    def job(row: TrialRow, seed: int) -> Job:
+        task = task_of(study, study.hyperparameters(row.params), seed)
+        return Job(label=f"race: trial {row.number} seed {seed}", task=task)
+
     earlier = read_race(context.folder)
     for rows in (candidates(overview, race), candidates(overview, race, within_budget=False)):
         # Its rules may be those of an earlier version, in which no budget was for the race.
         if earlier and _same_field(earlier, rows, study.objective, seeds):
             pairs = zip(rows, earlier.candidates, strict=True)
-            run = [(row, seed) for row, one in pairs for seed in seeds[: len(one.values)]]
-            if not run or train(run) == [value for one in earlier.candidates for value in one.values]:
+            run = [job(row, seed) for row, one in pairs for seed in seeds[: len(one.values)]]
+            values = [training.value(study.objective) for training in train_missing(context, run)] if run else []
+            if values == [value for one in earlier.candidates for value in one.values]:
                 return earlier
+    rows = candidates(overview, race)
     return run_race(
-        candidates(overview, race), overview.rows, objective=study.objective, direction=study.direction,
-        images=len(context.data.validation), seeds=seeds, train=train, trainings=most,
+        rows, overview.rows, objective=study.objective, direction=study.direction, images=len(context.data.validation),
+        seeds=seeds, trainings=most,
+        train=lambda course: train_race(context, course, lambda place: job(rows[place[0]], seeds[place[1]])),
     )  # fmt: skip
 
 

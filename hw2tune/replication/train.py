@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
+from copy import deepcopy
 from dataclasses import asdict, dataclass, field, replace
-from functools import cache
+from functools import cache, partial
 from importlib import metadata
-from itertools import count
+from itertools import chain, count
 
 from hw2tune.data.dataset import Dataset
 from hw2tune.events import Listeners, ReplicationStarted
@@ -21,10 +22,11 @@ from hw2tune.records.replicates import (
     write_training,
 )
 from hw2tune.records.trials.states import COMPLETE, DIVERGED
+from hw2tune.replication.course import Course, Place
 from hw2tune.replication.splits import NONE, Splits
 from hw2tune.resources import Capacity
 from hw2tune.study.schema import Study
-from hw2tune.text.numbers import listed
+from hw2tune.text.numbers import counted, listed
 from hw2tune.train.task import Job, PublishedEvaluation, Task, TrialData
 from hw2tune.user_code.files import code_digest, code_reference, is_code
 
@@ -63,6 +65,7 @@ class Tally:
 
     numbers: Iterator[int] = field(default_factory=count)
     finished: int = 0
+    told: bool = False  # that trainings begin, if only that all were there
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +108,7 @@ class Context:
 
     def started(self, missing: int, *, cached: int, capacity: Capacity, claims: str = "", race: int = 0) -> None:
         """Tell that so many trainings begin."""
-        done = self.tally.finished
+        done, self.tally.told = self.tally.finished, True
         self.tell(
             ReplicationStarted(
                 study=self.study, total=done + missing, cached=cached, capacity=capacity, claims=claims, done=done,
@@ -149,26 +152,57 @@ def train_missing(context: Context, jobs: Collection[Job], claims: str = "") -> 
     `claims` says for which claims the trainings are, see `ReplicationStarted`.
     """
     trainings, tell = context.trainings, context.tell
-    first = not trainings
-    keyed, missing = _missing(context, jobs)
+    keyed, missing = _missing(context, jobs, context.capacity)
     if blind := [job.label for job in missing if job.key in trainings]:
         tell.note(
             f"{listed(blind)}: trained again, as version 0.1 chose an epoch without a finite {context.study.objective}"
         )
     if missing:  # a key names its device, and Ray may see other devices than this process
         context.connection.cluster()
-        keyed, missing = _missing(context, jobs)
+        keyed, missing = _missing(context, jobs, context.capacity)
     capacity, keys = context.capacity, {job.key for job in keyed}
-    if missing or first:  # what was there already was said by the first call
+    if missing or not context.tally.told:
         context.started(len(missing), cached=len(keys) - len(missing), capacity=capacity, claims=claims)
     for training in context.train(iter(missing), capacity) if missing else ():
         context.keep(training)
     return [trainings[job.key] for job in keyed]
 
 
-def _missing(context: Context, jobs: Collection[Job]) -> tuple[list[Job], list[Job]]:
+def train_race(context: Context, course: Course, job: Callable[[Place], Job]) -> None:
+    """Train what a race wants, and in idle slots what it will most likely want; Ray starts only if one is missing."""
+    objective, places = context.study.objective, dict[str, Place]()
+
+    def missing(course: Course, capacity: Capacity) -> Job | None:
+        """Return the next training to begin; the course learns those that are there."""
+        while (place := course.begin()) is not None:
+            (one,), to_train = _missing(context, [job(place)], capacity)
+            if to_train:
+                places[one.label] = place
+                return one
+            course.learn(place, context.trainings[one.key].value(objective))
+        return None
+
+    if missing(deepcopy(course), context.capacity) is not None:
+        context.connection.cluster()  # as above
+    capacity = context.capacity
+    if (first := missing(course, capacity)) is None:
+        return
+    at_most, there = course.known.limit, len(course.values)
+    context.started(at_most - there, cached=there, capacity=capacity, race=len(course.known.search))
+    jobs = chain([first], iter(partial(missing, course, capacity), False))  # asked for the next as a slot is free
+    for training in context.train(jobs, capacity, over=lambda: not course.wanted):
+        context.keep(training)
+        course.learn(places[training.label], training.value(objective))
+    if unused := course.unused:
+        ahead, kept = counted(len(unused), "training"), len(unused & course.values.keys())
+        context.tell.note(
+            f"{context.study.name}: the race did not need {ahead} begun ahead in idle slots; {kept} finished, and kept"
+        )
+
+
+def _missing(context: Context, jobs: Collection[Job], capacity: Capacity) -> tuple[list[Job], list[Job]]:
     """Return the jobs with their keys, and those whose training is missing or chose its epoch blindly."""
-    capacity, objective = context.capacity, context.study.objective
+    objective = context.study.objective
     keyed = [replace(job, key=key_of(job.task, context.facts(job.split), capacity)) for job in jobs]
     unique = {job.key: job for job in keyed}
     kept = {key: one for key in unique if (one := context.kept(key)) is not None}

@@ -2,6 +2,7 @@
 
 import itertools
 import weakref
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -51,20 +52,20 @@ class StandIn:
     def put(self, content):
         return content
 
-    def remote(self, **options):
-        def call(function):
-            def begin(*arguments):
-                number = self.begun
-                self.begun += 1
-                stream = iter([self.ends[number]]) if number in self.ends else function(*arguments)
-                self.live.append(stream)
-                self.options.append(options)
-                self.most = max(self.most, len(self.live))
-                return stream
+    def remote(self, **_):
+        def call(function, options, *arguments):
+            number = self.begun
+            self.begun += 1
+            stream = iter([self.ends[number]]) if number in self.ends else function(*arguments)
+            self.live.append(stream)
+            self.options.append(options)
+            self.most = max(self.most, len(self.live))
+            return stream
 
-            return SimpleNamespace(remote=begin)
+        def with_options(function):
+            return SimpleNamespace(options=lambda **given: SimpleNamespace(remote=partial(call, function, given)))
 
-        return call
+        return with_options
 
     def wait(self, streams, num_returns, timeout):
         self.clock += SECONDS
@@ -148,6 +149,9 @@ def test_while_no_machine_is_left_they_wait_for_one_and_say_so_once(monkeypatch)
     assert len(keys) == 12 and ray.clock > 60
     said = f"no machine is left to train on ({gone}); waiting for one to join, Ctrl-C ends the command"
     assert [one.text for one in events if isinstance(one, Noted)] == [said]
+    ray = StandIn(monkeypatch)
+    keys, _ = trained(ray, 12, {0: slots(2), 11: gone})  # the last two have begun
+    assert len(keys) == 12 and ray.clock < 15
     ray = StandIn(monkeypatch)
     _, events = trained(ray, 12, {0: slots(2, gpus=2), 3: slots(8), 60: slots(2, gpus=2)})
     assert any("(none has the device of the trainings so far)" in one.text for one in events if isinstance(one, Noted))

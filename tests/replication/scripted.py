@@ -40,6 +40,8 @@ class Scripted:
         self.events: list[Event] = []
         self.weights: list[weakref.ref] = []  # of trainings in memory; and the most of them as a training or test ended
         self.most_weights = 0
+        self.value: Callable[[str], float] = lambda label: 0.9  # on validation images, by label
+        self.ends: Callable[[int], int] = lambda running: 0  # which of the running trainings ends next
         self.kill_after: int | None = None  # trainings
         self.capacity = Capacity(cpus_per_trial=1, gpus_per_trial=0, concurrency=slots, text="scripted")
         self.divide = load_undivided("synthetic-mnist", validation_size=100)
@@ -72,20 +74,27 @@ class Scripted:
         self.weights = [one for one in self.weights if one() is not None]
         self.most_weights = max(self.most_weights, len(self.weights))
 
-    def _train(self, jobs, data, capacity, tell, **_):
-        for job in jobs:
-            self.images[job.label] = data(job.split)
+    def _train(self, jobs, data, capacity, tell, *, over, **_):
+        live = []
+        while not over():
+            while len(live) < capacity.same_device and (job := next(jobs, None)) is not None:
+                self.images[job.label] = data(job.split)
+                live.append(job)
+            if not live:
+                return
+            job = live.pop(self.ends(len(live)))
             if self.kill_after is not None and len(self.trained) >= self.kill_after:
                 raise KeyboardInterrupt
             self.trained.append(job.label)
             variant, _, seed = job.label.rpartition(" seed ")
             diverged = not variant.startswith("race") and self.script(variant, int(seed)) is None
+            value = self.value(job.label)
             arrays = {f"{name}/w": np.ones(1, np.float32) for name in ("chosen", "last", "initial_norms")}
             self._holding(arrays)
             yield Training(
                 key=job.key, label=job.label, chosen_epoch=None if diverged else 1,
                 diverged="diverged in epoch 1" if diverged else "", arrays=arrays,
-                epochs=[{"epoch": 1, "validation_accuracy": 0.9, "validation_loss": 0.1, "epoch_seconds": 1.0}],
+                epochs=[{"epoch": 1, "validation_accuracy": value, "validation_loss": 0.1, "epoch_seconds": 1.0}],
             )  # fmt: skip
 
     def _test(self, function, calls, shared, capacity, tell, **_):

@@ -20,11 +20,12 @@ def raced(search, true, *, noise=0.0, direction="maximize", diverges=(), pruned=
     """A race of trials with these values in the search and these true means, and what it trained."""
     rng, trained = np.random.default_rng(0), []
 
-    def train(pairs):
-        trained.append([(one.number, seed) for one, seed in pairs])
-        return [
-            None if one.number in diverges else true[one.number] + noise * rng.standard_normal() for one, seed in pairs
-        ]
+    def train(course):
+        while wave := course.wanted:
+            trained.append([(number, 100 + place) for number, place in wave])
+            for number, place in wave:
+                value = None if number in diverges else true[number] + noise * rng.standard_normal()
+                course.learn((number, place), value)
 
     rows = [row(number, value, PRUNED if number in pruned else COMPLETE) for number, value in enumerate(search)]
     race = run_race(
