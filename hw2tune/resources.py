@@ -4,9 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from hw2tune.errors import ResourceError
+
+
+@dataclass(frozen=True)
+class Opening:
+    """How a Ray that is started here is open to other machines: at `host` (empty for this machine's address) and `port`
+    (0 for a free one), to those with the token in `token_file`, which is made if it is not there.
+
+    With None the file is made in the user's cache and removed at the end.
+    """
+
+    host: str = ""
+    port: int = 0
+    token_file: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -17,6 +31,12 @@ class ResourceRequest:
     gpus_per_trial: float | None = None
     concurrency: int | None = None
     address: str | None = None
+    opening: Opening | None = None  # of the Ray that is started where there is no address
+
+    @property
+    def machines_change(self) -> bool:
+        """Return whether machines may join and leave under way."""
+        return self.address is not None or self.opening is not None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +108,9 @@ def find_capacity(
         cpus_per_trial=request.cpus_per_trial,
         gpus_per_trial=per_gpu,
         concurrency=concurrency,
-        text=there + (f", Ray at {request.address}" if request.address else ", Ray started here"),
+        text=there
+        + (f", Ray at {request.address}" if request.address else ", Ray started here")
+        + (", open to others" if request.opening else ""),
         gpu_slots=min(on_gpus, concurrency),
         avoid=tuple(avoid),
     )

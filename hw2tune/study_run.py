@@ -229,7 +229,7 @@ def _checked_images(
     data = load_for(study, request.data_dir, tell)
     if not request.fresh:
         refuse_other_images(folder, data)
-    if request.resources.address is None:
+    if not request.resources.machines_change:
         find_capacity([this_machine()], request.resources)  # refuses what will not fit
     trials = before.trials if before else [] if request.fresh else read_trials(folder)
     rows = trial_rows(study, trials, alive=False)

@@ -32,7 +32,7 @@ def test_a_study_reaches_tune_in_five_calls(tmp_path, monkeypatch):
         calls.extend([*our_calls(), "run_tune"])
         return RunEnd.INTERRUPTED
 
-    cluster = SimpleNamespace(capacity=lambda *_, **__: CAPACITY, unsuitable={}, machines={})
+    cluster = SimpleNamespace(capacity=lambda *_, **__: CAPACITY, nodes=SimpleNamespace(unsuitable={}), machines={})
     monkeypatch.setattr(Connection, "cluster", lambda *_, **__: cluster)
     monkeypatch.setattr("hw2tune.execution.tune.run_tune", run_tune)
     ended = CliRunner().invoke(app, ["study", "quickstart", "--results-dir", str(tmp_path), "--quiet"])

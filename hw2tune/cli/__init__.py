@@ -15,13 +15,13 @@ from hw2tune.cli.help import HelpedCommand, HelpedGroup
 from hw2tune.cli.preparing import check, data_app, doctor, new
 from hw2tune.cli.reports import compare, export, paper, predict, reproduce, rerun, summarize
 from hw2tune.cli.results import clean, status, stop
-from hw2tune.cli.running import dashboard, study
+from hw2tune.cli.running import dashboard, join, study
 
 COMMANDS: dict[str, tuple[Callable[..., Any], ...]] = {  # as --help groups them
     "Studies": (study, check, new, status, stop, clean, dashboard),
     "Reports": (summarize, reproduce, compare, paper),
     "Models": (export, predict, rerun),
-    "Machine": (doctor,),
+    "Machine": (doctor, join),
 }
 
 app = typer.Typer(

@@ -73,6 +73,10 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("hw2tune rerun mnist 7", "whether trial 7 comes out the same to the last digit"),
         ("hw2tune rerun mnist 7 --seed 1", "the same configuration on another seed, beside it"),
     ),
+    "join": (
+        ("hw2tune join lab1:28341 --token-file lab1-28341", "all that this machine has, until the study ends"),
+        ("hw2tune join lab1:28341 --token-file lab1-28341 --cpus 4", "only a part of it"),
+    ),
     "doctor": (
         ("hw2tune doctor quickstart", "findings on a study: its search, its stopping, its seeds"),
         ("hw2tune doctor", "what would stand in a study's way; exit code 1 where something does"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -18,6 +19,7 @@ from hw2tune.text.plain import printable
 
 if TYPE_CHECKING:
     from hw2tune.execution.request import Request
+    from hw2tune.resources import Opening
     from hw2tune.study_result import StudyResult
 
 
@@ -41,6 +43,16 @@ def study(
     gpus_per_trial: opt.GpusPerTrial = None,
     concurrency: opt.Concurrency = None,
     address: opt.StudyAddress = None,
+    open_to_others: Annotated[
+        bool, typer.Option("--open", help="Let other machines join by `hw2tune join`, and say how.")
+    ] = False,
+    port: Annotated[
+        str | None, typer.Option(metavar="[HOST:]PORT", help="With --open, where; by default a free port.")
+    ] = None,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="With --open, the file of its token; by default one in the cache."),
+    ] = None,
     attach: Annotated[bool, typer.Option("--attach", help="Follow a study that was handed over.")] = False,
     logs: Annotated[bool, typer.Option("--logs", help="Print what a handed-over study has said so far.")] = False,
     retries: opt.Retries = 2,
@@ -65,8 +77,11 @@ def study(
     }  # fmt: skip
     request = Request(
         study=name_or_file, overrides=overrides, results=results_dir, data_dir=data_dir, fresh=fresh, retries=retries,
-        resources=ResourceRequest(cpus_per_trial, gpus_per_trial, concurrency, address), time_budget=time_budget,
-        warm_start=warm_start,
+        resources=ResourceRequest(
+            cpus_per_trial, gpus_per_trial, concurrency, address,
+            _opening(open_to_others=open_to_others, address=address, port=port, token_file=token_file),
+        ),
+        time_budget=time_budget, warm_start=warm_start,
     )  # fmt: skip
     if dashboard and "://" in (address or ""):
         raise typer.BadParameter("a study that is handed over runs elsewhere; `hw2tune dashboard` shows its results")
@@ -95,6 +110,33 @@ def study(
                         connection=connection,
                     )  # fmt: skip
                 print_files(report, open_page=False, json=json)
+
+
+def _opening(*, open_to_others: bool, address: str | None, port: str | None, token_file: Path | None) -> Opening | None:
+    """Return how other machines may join. Raises BadParameter for options that do not go together."""
+    from hw2tune.resources import Opening
+
+    if open_to_others and address is not None:
+        raise typer.BadParameter("--open is for a Ray that is started here; others join that of --address by itself")
+    if not open_to_others and (port is not None or token_file is not None):
+        raise typer.BadParameter("--port and --token-file go with --open")
+    host, _, number = (port or "0").rpartition(":")
+    if not (number.isdecimal() and int(number) < 2**16):
+        raise typer.BadParameter(f"--port {port}: neither a port, 1 to 65535, nor HOST:PORT")
+    return Opening(host, int(number), token_file) if open_to_others else None
+
+
+def join(
+    address: Annotated[str, typer.Argument(metavar="HOST:PORT", help="As `hw2tune study --open` says it.")],
+    token_file: Annotated[Path, typer.Option(metavar="FILE", help="The file of its token, or a copy of it.")],
+    cpus: Annotated[int | None, opt.number("CPUs to give; by default all that are granted here.", 0)] = None,
+    gpus: Annotated[int | None, opt.number("GPUs to give; by default all.", 0)] = None,
+) -> None:
+    """Let the trials of a study on another machine run here, too, until it ends. Ctrl-C takes this machine away."""
+    from hw2tune.execution.joining import join
+
+    end = join(address, token_file, note=lambda text: typer.echo(text, err=True), cpus=cpus, gpus=gpus)
+    typer.echo(f"left {address}: {end.value}", err=True)
 
 
 def _submit(request: Request, given: Mapping[str, Any]) -> int:

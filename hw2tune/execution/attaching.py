@@ -22,6 +22,7 @@ from hw2tune.text.plain import first_line
 
 RAY_VARIABLES = ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS")
 MODE, TOKEN, TOKEN_PATH = "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"
+HEAD_PORT = "RAY_GCS_SERVER_PORT"  # of a head that is started
 
 
 @contextlib.contextmanager
@@ -67,10 +68,39 @@ def reached(typed: str, named: str) -> tuple[str, str]:
 
 
 @contextlib.contextmanager
-def own_token() -> Iterator[None]:
-    """For a Ray that is started here: closed to others, and nothing is left on disk nor has to be there."""
-    with _variables({MODE: "token", TOKEN: secrets.token_hex(32)}):
+def own_token(token: str = "", port: int | None = None) -> Iterator[None]:
+    """For a Ray that is started here, or joined by this machine: with this token, at this `port` if it is a head.
+
+    Without a token it gets a new one and is closed to others: nothing is left on disk nor has to be there.
+    """
+    at = None if port is None else str(port)
+    with _variables({MODE: "token", TOKEN: token or secrets.token_hex(32), HEAD_PORT: at}):
         yield
+
+
+def token_in(file: Path, *, make: bool = False) -> str:
+    """The token in a file, which is closed to other users, and made where `make`. Raises ResourceError."""
+    try:
+        if make:
+            file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with contextlib.suppress(FileExistsError):
+                made = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+                with os.fdopen(made, "w") as content:
+                    content.write(secrets.token_hex(32))
+        token = file.read_text(encoding="ascii").strip()
+        if file.stat().st_mode & 0o077:
+            file.chmod(0o600)
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise ResourceError(
+            f"--token-file {file}: {why}; name the file that `hw2tune study --open` has made, or a copy of it"
+        ) from error
+    if not re.fullmatch(r"\S{16,}", token):
+        raise ResourceError(
+            f"--token-file {file}: a token is one word of 16 characters or more, but it has {len(token)}; remove it, "
+            "and `hw2tune study --open` makes another"
+        )
+    return token
 
 
 @contextlib.contextmanager
@@ -92,12 +122,13 @@ def wanted_mode(address: str, shown: str) -> str:
     """
     for mode in ["disabled", "token"] if _has_token() else ["disabled"]:
         with users_token(mode):
-            if _lets_in(address):
+            if lets_in(address):
                 return mode
     raise token_refused(shown, here=_has_token())
 
 
-def _lets_in(address: str) -> bool:
+def lets_in(address: str) -> bool:
+    """Return whether the cluster at host:port takes the token in the environment, or none where there is none."""
     from ray._raylet import GcsClient  # type: ignore[attr-defined]  # compiled, without stubs
     from ray.exceptions import AuthenticationError
 
@@ -145,19 +176,19 @@ def _variables(values: dict[str, str | None]) -> Iterator[dict[str, str | None]]
                 os.environ[name] = value
 
 
-def connection_error(address: str, said: str) -> ResourceError:
-    """Ray's own text, `said`, as an error that a user can act on."""
+def connection_error(address: str, said: str, option: str = "--address ") -> ResourceError:
+    """Ray's own text, `said`, as an error that a user can act on; `option` is what the address was given to."""
     mismatch = re.search(r"cluster was started with:\s*Ray: (\S+)\s*Python: (\S+)", said)
     if mismatch:
         return ResourceError(
-            f"--address {address}: the cluster runs Ray {mismatch[1]} on Python {mismatch[2]}, this is Ray "
+            f"{option}{address}: the cluster runs Ray {mismatch[1]} on Python {mismatch[2]}, this is Ray "
             f"{metadata.version('ray')} on Python {platform.python_version()}; use the cluster's versions here "
             f"(uv run --python {mismatch[2]} --with ray=={mismatch[1]} ...), or these on the cluster"
         )
     if re.search("token|unauthenticated|authentication", said, re.IGNORECASE):
         return token_refused(address, here=True)
     return ResourceError(
-        f"--address {address}: no Ray cluster could be reached ({first_line(said, 'no reason given')}); is it running "
+        f"{option}{address}: no Ray cluster could be reached ({first_line(said, 'no reason given')}); is it running "
         "(`ray start --head`), and does this user have its token in RAY_AUTH_TOKEN or ~/.ray/auth_token?"
     )
 

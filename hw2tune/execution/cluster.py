@@ -1,19 +1,16 @@
-"""Ray: started on this machine, or a running cluster attached to; and which of a cluster's nodes can run a trial."""
+"""Ray: started on this machine, or a running cluster attached to."""
 
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import os
 import tempfile
 import threading
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import ray
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from hw2tune.errors import RayFailedError, ResourceError
 from hw2tune.execution.attaching import (
@@ -23,6 +20,7 @@ from hw2tune.execution.attaching import (
     wanted_mode,
     without_ray_address,
 )
+from hw2tune.execution.nodes import Nodes, alive_nodes
 from hw2tune.execution.scratch import scratch
 from hw2tune.execution.starting import QUIET, processes_of, see_off, started
 from hw2tune.execution.workarounds import translated_errors
@@ -32,23 +30,21 @@ from hw2tune.resources import Capacity, ResourceRequest, find_capacity
 from hw2tune.text.plain import last_line
 from hw2tune.user_code.importer import trust_variable
 
-NEEDED = ("hw2tune", "torch", "optuna", "numpy")  # in a worker: hw2tune travels there, but not to a Ray of the caller's
-PATIENCE = 120  # seconds for a node to start a process and answer
 _RUN = threading.Lock()
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Cluster:
-    """The nodes of a Ray that is connected. `unsuitable` says of some, by address, why nothing can run there."""
+    """A Ray that is connected."""
 
     resources: ResourceRequest
     scratch: Path = field(default_factory=lambda: Path(tempfile.gettempdir()))  # for what nobody keeps
-    unsuitable: Mapping[str, str] = field(default_factory=dict)
+    nodes: Nodes = field(default_factory=lambda: Nodes(changing=False))
 
     @property
     def machines(self) -> list[str]:
         """The addresses of the nodes that are alive."""
-        return [node["NodeManagerAddress"] for node in _alive()]
+        return [node["NodeManagerAddress"] for node in alive_nodes()]
 
     @property
     def here(self) -> str:
@@ -56,15 +52,12 @@ class Cluster:
         return str(ray.util.get_node_ip_address())
 
     def capacity(self, excluded: Collection[str] = (), *, at_most: bool = False) -> Capacity:
-        """Capacity of all nodes except those excluded. Raises ResourceError."""
-        alive = _alive()
-        out = [node for node in alive if node["NodeManagerAddress"] in {*excluded, *self.unsuitable}]
-        totals = [node["Resources"] for node in alive if node not in out]
+        """Capacity of the nodes that are there now, except those excluded. Raises ResourceError."""
+        nodes, at_most = self.nodes, at_most or self.resources.opening is not None  # others may join that one
+        nodes.look()
+        out = [node for node in nodes.alive if node["NodeManagerAddress"] in {*excluded, *nodes.unsuitable}]
+        totals = [node["Resources"] for node in nodes.usable if node not in out]
         return find_capacity(totals, self.resources, avoid=[node["NodeID"] for node in out], at_most=at_most)
-
-
-def _alive() -> list[dict[str, Any]]:
-    return [node for node in ray.nodes() if node["Alive"]]
 
 
 @contextlib.contextmanager
@@ -85,12 +78,11 @@ def connected(resources: ResourceRequest, note: Callable[[str], None] = lambda t
         if ray.is_initialized() and address != "auto":
             raise ResourceError("Ray runs in this process already; run `ray.shutdown()` first, or use address='auto'")
         if ray.is_initialized():
-            yield Cluster(resources=resources, scratch=folder, unsuitable=unsuitable_nodes(_alive()))
+            yield Cluster(resources=resources, scratch=folder, nodes=Nodes(changing=True))
             return
         try:
-            with started(folder, note) if address is None else _attached(address, note):
-                unsuitable = unsuitable_nodes(_alive()) if address else {}
-                yield Cluster(resources=resources, scratch=folder, unsuitable=unsuitable)
+            with started(folder, note, resources.opening) if address is None else _attached(address, note):
+                yield Cluster(resources=resources, scratch=folder, nodes=Nodes(changing=resources.machines_change))
         finally:
             with to_the_end():  # else a second Ctrl-C would leave Ray's processes, which write on into the folder
                 left = processes_of(folder) if address is None else []
@@ -141,31 +133,3 @@ def _attached(typed: str, note: Callable[[str], None]) -> Iterator[None]:
 def package_folder() -> str:
     """The folder of this package, to be sent to a cluster."""
     return str(Path(__file__).parents[1])
-
-
-def unsuitable_nodes(nodes: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """Ask each node; return why some cannot run a trial, by address. Raises ResourceError if none can."""
-    missing = ray.remote(num_cpus=0, max_retries=1)(
-        lambda: [name for name in NEEDED if importlib.util.find_spec(name) is None]
-    )
-    asked = {
-        missing.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)).remote(): str(
-            node["NodeManagerAddress"]
-        )
-        for node in nodes
-    }
-    done, late = ray.wait(list(asked), num_returns=len(asked), timeout=PATIENCE)
-    unsuitable = {asked[answer]: f"it did not answer within {PATIENCE} s" for answer in late}
-    for answer in done:
-        try:
-            if names := ray.get(answer):
-                unsuitable[asked[answer]] = f"its Python has no {' and no '.join(names)}"
-        except ray.exceptions.RayError as error:
-            unsuitable[asked[answer]] = last_line(error)
-    if len(unsuitable) == len(nodes):
-        first = next(iter(unsuitable))
-        raise ResourceError(
-            f"no node of the cluster can run a trial ({first}: {unsuitable[first]}); install hw2tune's packages on the "
-            "nodes: a checkout or a wheel, in the environment that `ray start` runs in"
-        )
-    return unsuitable

@@ -54,7 +54,7 @@ def run_trials(
     policy = FailurePolicy(retries=retries, sound=sound)
     recorder.enqueue_references()
     tell(make_plan(study, folder, recorder.rows(), data=data, capacity=cluster.capacity()))
-    for machine, why in cluster.unsuitable.items():
+    for machine, why in cluster.nodes.unsuitable.items():
         tell.note(f"{machine} is excluded: {why}")
     suspects, begun, epochs = False, False, recorder.epochs_spent
     while recorder.unfinished:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import platform
+import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -18,11 +20,15 @@ import ray._private.node
 import ray._private.services
 
 from hw2tune.errors import ResourceError
-from hw2tune.execution.attaching import own_token
+from hw2tune.execution.attaching import own_token, token_in
 from hw2tune.execution.machine import this_machine
+from hw2tune.execution.nodes import CODE, code_digest
 from hw2tune.execution.scratch import RAYS
-from hw2tune.execution.workarounds import for_one_command, patched
+from hw2tune.execution.workarounds import for_one_command, free_port, patched
 from hw2tune.interrupt import signals_wait
+from hw2tune.paths import cache_dir
+from hw2tune.resources import Opening
+from hw2tune.user_code.importer import trust_variable
 
 PRELOAD = "hw2tune.execution.preload"  # what Ray's idle workers import as they start
 QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
@@ -35,12 +41,15 @@ class StartError(Exception):
 
 
 @contextlib.contextmanager
-def started(folder: Path, note: Note) -> Iterator[None]:
-    """A Ray of this command's own, started once more if a process of its died on the way. Raises ResourceError."""
-    with own_token():
+def started(folder: Path, note: Note, opening: Opening | None = None) -> Iterator[None]:
+    """A Ray of this command's own, started once more if a process of its died on the way. Raises ResourceError.
+
+    With `opening` other machines may join it, and `note` says how.
+    """
+    with own_token() if opening is None else _opened(opening) as join:
         for last in (False, True):
             try:
-                start(folder, note)
+                start(folder, note, opening)
                 break
             except Exception as error:  # Ray raises several types, known by their text
                 known = ("timed out", "Failed to connect to GCS", "Failed to start GCS")
@@ -55,11 +64,43 @@ def started(folder: Path, note: Note) -> Iterator[None]:
             note(f"Ray did not start: {why} ({load()}); it is started once more")
             ray.shutdown()
             see_off(processes_of(folder), seconds=0)  # they would take the time of the next start
+        if join is not None:
+            note(join(str(ray.get_runtime_context().gcs_address)))
         yield
 
 
-def start(folder: Path, note: Note) -> None:
+@contextlib.contextmanager
+def _opened(opening: Opening) -> Iterator[Callable[[str], str]]:
+    """For the length of a `with`, the token and the port of a Ray that is open; yields the words that say how to join.
+
+    Raises ResourceError.
+    """
+    host, port = opening.host, opening.port or free_port()
+    try:
+        with socket.socket() as one:
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            one.bind((host, port))
+    except OSError as error:
+        raise ResourceError(
+            f"--port {f'{host}:' * bool(host)}{port}: {error.strerror or error}; name a free port, at an address of "
+            "this machine, or leave it out"
+        ) from error
+    file = opening.token_file or cache_dir() / "tokens" / f"{platform.node()}-{port}"
+    token = token_in(file, make=True)
+    try:
+        with own_token(token, port):
+            yield lambda address: f"others join with: hw2tune join {address} --token-file {file}"
+    finally:
+        if opening.token_file is None:
+            file.unlink(missing_ok=True)
+
+
+def start(folder: Path, note: Note, opening: Opening | None = None) -> None:
     """Start Ray in a folder. Raises StartError, ResourceError, and what Ray raises."""
+    open_to_others: dict[str, Any] = {}
+    if opening is not None:  # their workers have this process's environment no more than its code
+        open_to_others = {"labels": {CODE: code_digest()}, "_node_ip_address": opening.host or None}
+        open_to_others |= {"runtime_env": {"env_vars": trust}} if (trust := trust_variable()) else {}
     with for_one_command() as processes, signals_wait() as let_through, _awaited(processes, note, let_through):
         ray.init(
             "local",  # without it Ray joins a cluster that happens to run on this machine
@@ -67,6 +108,7 @@ def start(folder: Path, note: Note) -> None:
             include_dashboard=False,
             _temp_dir=str(folder / RAYS),
             _system_config={"preload_python_modules": [PRELOAD]},
+            **open_to_others,
             **QUIET,
         )
 

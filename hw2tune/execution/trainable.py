@@ -40,6 +40,7 @@ CHECKPOINT = "checkpoint"  # the whole training state after the epoch, where it 
 WEIGHTS = "weights"  # of the network by name, where no epoch before was as good
 RESUMED = "resumed"  # the epoch of a resumed trial's checkpoint, on its first result: no epoch was trained for it
 FAILURE = "failure"  # in place of an epoch: the fields of `search.failures.Failure`
+NODE = "node"  # Ray's id of the worker's node
 
 INLINE = 1_000_000  # bytes, which Tune copies in a millisecond
 FETCH = 600  # seconds for an object from another machine
@@ -99,6 +100,10 @@ class TrainingTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
 
     def step(self) -> dict[str, Any]:
         """Train one epoch; for a resumed trial, first return the epoch of its checkpoint."""
+        node = ray.get_runtime_context().get_node_id() if ray.is_initialized() else ""  # asking would start Ray
+        return self._step() | {NODE: node}
+
+    def _step(self) -> dict[str, Any]:
         try:
             if self.session is None:
                 self.session = self._open()
@@ -139,7 +144,7 @@ class TrainingTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
         from hw2tune.train.trainer import Trainer
 
         if self.trainer is None:
-            self.trainer = Trainer(self.trial_data, threads=self.threads, gpu=self.config["gpu"])
+            self.trainer = Trainer(self.trial_data, threads=self.threads, gpu=self.config["gpu"] > 0)
         resume = self.config["resume"]
         saved = None if resume is None else received(resume.checkpoint)
         self.config = self.config | {"resume": None}  # Tune sends the configuration back with every result
@@ -199,6 +204,12 @@ def worker_death(
     return Failure(
         state=state, reason=f"{state}: {cause}", traceback=text, transient=True, machine=machine, worker_died=True
     )
+
+
+def machine_leaving(machine: str) -> Failure:
+    """What ends a trial's attempt on a machine, by its address, that leaves in order."""
+    reason = f"{LOST}: its worker was taken away"
+    return Failure(state=LOST, reason=reason, transient=True, machine=machine, worker_died=True, costs_attempt=False)
 
 
 def kernel_kills() -> int:

@@ -10,9 +10,10 @@ from __future__ import annotations
 import contextlib
 import errno
 import pickle
+import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,16 +23,18 @@ from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
 from hw2tune.data.dataset import Dataset
-from hw2tune.errors import NotWritableError, RayFailedError
+from hw2tune.errors import NotWritableError, RayFailedError, ResourceError
 from hw2tune.execution.cluster import Cluster
 from hw2tune.execution.trainable import (
     CHECKPOINT,
     FAILURE,
+    NODE,
     RESUMED,
     WEIGHTS,
     Resume,
     TrainingTrial,
     kernel_kills,
+    machine_leaving,
     received,
     sent,
     worker_death,
@@ -43,6 +46,7 @@ from hw2tune.records.trials.epochs import read_epochs
 from hw2tune.resources import Capacity
 from hw2tune.search.driver import Assignment, Decision, EpochResult, Outcome, RunEnd, StudyDriver, Wait
 from hw2tune.search.failures import Failure
+from hw2tune.text.numbers import counted
 from hw2tune.text.plain import last_line
 from hw2tune.train.task import TrialData
 
@@ -57,7 +61,7 @@ def run_tune(
     Raises NotWritableError for a full temporary folder, RayFailedError where Ray fails, and what the driver raises.
     `trainable` takes the arguments of `TrainingTrial`.
     """
-    run = TuneRun(driver)
+    run = TuneRun(driver, cluster, capacity)
     # Tune insists on keeping a state that nobody reads.
     with (
         _full_disk_named(),
@@ -69,7 +73,7 @@ def run_tune(
                 search_alg=TuneSearcher(run),
                 scheduler=TuneScheduler(run, cluster.here),
                 num_samples=-1,  # the searcher says when there are enough
-                max_concurrent_trials=capacity.concurrency,
+                max_concurrent_trials=sys.maxsize,  # the searcher says when there are enough at once, too
                 reuse_actors=True,
             ),
             run_config=tune.RunConfig(
@@ -81,7 +85,7 @@ def run_tune(
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             ),
         )
-        adapted = tune_adapted(lambda: driver.has_more, lambda: driver.may_have_more)
+        adapted = tune_adapted(lambda: driver.has_more, lambda: driver.may_have_more, run.is_leaving)
         with adapted, interruptible(driver.interrupt), _faults_of(run):
             tuner.fit()
     return driver.ending or RunEnd.COMPLETE
@@ -90,10 +94,10 @@ def run_tune(
 def _with_resources(trainable: type[Any], driver: StudyDriver, data: Dataset, capacity: Capacity) -> Any:
     """Return the trainable with its data and its slot: on none of the nodes to avoid, with or without a GPU."""
     trial_data = TrialData(info=data.info, train=data.train, validation=data.validation)
-    selector = [capacity.selector] if capacity.avoid else None
 
     def slot(config: dict[str, Any]) -> tune.PlacementGroupFactory:
-        bundle = {"CPU": capacity.cpus_per_trial} | ({"GPU": capacity.gpus_per_trial} if config["gpu"] else {})
+        bundle = {"CPU": capacity.cpus_per_trial} | ({"GPU": config["gpu"]} if config["gpu"] else {})
+        selector = [config["selector"]] if config["selector"] else None
         return tune.PlacementGroupFactory([bundle], bundle_label_selector=selector)
 
     given = tune.with_parameters(trainable, data=trial_data, study=driver.study, threads=capacity.threads)
@@ -130,15 +134,41 @@ def _faults_of(run: TuneRun) -> Iterator[None]:
 
 @dataclass
 class TuneRun:
-    """State that the three adapters share: the driver, and Tune's trials by Tune's own id.
+    """State that the three adapters share: the driver, the capacity as it is now, and Tune's trials by Tune's own id.
 
     `fault` is the first error that a call of the driver raised: Tune 2.60 wraps some of them and drops others.
     """
 
     driver: StudyDriver
+    cluster: Cluster
+    capacity: Capacity
     numbers: dict[str, int] = field(default_factory=dict)
+    nodes: dict[str, str] = field(default_factory=dict)  # ids of those that trials were last heard from, or ended on
     failures: dict[str, Failure] = field(default_factory=dict)
     fault: Exception | None = None
+
+    def follow_machines(self) -> None:
+        """Take up what has joined, and count no longer what leaves; trials that run alone go on alone."""
+        if not self.cluster.resources.machines_change or self.driver.suspects:
+            return
+        unsuitable, tell = dict(self.cluster.nodes.unsuitable), self.driver.tell
+        try:
+            now = self.cluster.capacity(self.driver.policy.excluded, at_most=True)
+        except ResourceError as error:  # no machine is left: another may join
+            now = replace(self.capacity, concurrency=0, gpu_slots=0, text=str(error))
+        for machine in self.cluster.nodes.unsuitable.keys() - unsuitable.keys():
+            tell.note(f"{machine} is excluded: {self.cluster.nodes.unsuitable[machine]}")
+        if now.concurrency != self.capacity.concurrency:
+            tell.note(
+                f"{now.text}: {counted(now.concurrency, 'trial')} at once from now on"
+                if now.concurrency
+                else f"waiting for a machine to join: {now.text}"
+            )
+        self.capacity, self.driver.gpu_slots = now, now.gpu_slots
+
+    def is_leaving(self, trial_id: str) -> bool:
+        """Return whether the machine of a trial is leaving."""
+        return self.nodes.get(trial_id, "") in self.cluster.nodes.leaving
 
     @contextlib.contextmanager
     def calling(self) -> Iterator[StudyDriver]:
@@ -167,7 +197,9 @@ class TuneSearcher(NotPickled, Searcher):  # type: ignore[misc]  # Ray ships no 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """The next trial's configuration, None for nothing yet, FINISHED for nothing more."""
         with self.run.calling() as driver:
-            given = driver.next()
+            self.run.follow_machines()
+            full = len(self.run.numbers) >= self.run.capacity.concurrency
+            given = Wait() if full else driver.next()
         if not isinstance(given, Assignment):
             return None if isinstance(given, Wait) else str(Searcher.FINISHED)
         self.run.numbers[trial_id] = given.trial
@@ -175,7 +207,8 @@ class TuneSearcher(NotPickled, Searcher):  # type: ignore[misc]  # Ray ships no 
             "number": given.trial,
             "hyperparameters": given.hyperparameters,
             "resume": None if given.checkpoint is None else Resume(sent(given.checkpoint)),
-            "gpu": given.gpu,
+            "gpu": self.run.capacity.gpus_per_trial if given.gpu else 0,
+            "selector": self.run.capacity.selector,
         }
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
@@ -204,7 +237,15 @@ class TuneStopper(NotPickled, tune.Stopper):  # type: ignore[misc]  # Ray ships 
         self.run = run
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        """Return whether this trial ends here."""
+        """Return whether this trial ends here, or goes on elsewhere as its machine is leaving."""
+        self.run.nodes[trial_id], saved = result.pop(NODE, ""), CHECKPOINT in result
+        ends = self._ends(trial_id, result)
+        if saved and not ends and self.run.is_leaving(trial_id):
+            self.run.failures[trial_id] = machine_leaving(str(result.get("node_ip", "")))
+            return True
+        return ends
+
+    def _ends(self, trial_id: str, result: dict[str, Any]) -> bool:
         if FAILURE in result:
             self.run.failures[trial_id] = Failure(**result[FAILURE])
             return True
@@ -237,12 +278,15 @@ class TuneScheduler(NotPickled, FIFOScheduler):  # type: ignore[misc]  # Ray shi
         """A worker died without a word of its own."""
         kills, machine = kernel_kills(), trial.node_ip or ""
         with self.run.calling() as driver:
-            self.run.failures[trial.trial_id] = worker_death(
-                _error_of(trial),
-                machine=machine,
-                alive=driver.machines(),
-                killed_by_kernel=kills > self.kernel_kills and machine in ("", self.here),
-            )
+            if self.run.cluster.nodes.left_in_order(self.run.nodes.get(trial.trial_id, "")):
+                self.run.failures[trial.trial_id] = machine_leaving(machine)
+            else:
+                self.run.failures[trial.trial_id] = worker_death(
+                    _error_of(trial),
+                    machine=machine,
+                    alive=driver.machines(),
+                    killed_by_kernel=kills > self.kernel_kills and machine in ("", self.here),
+                )
         self.kernel_kills = kills
         self.on_trial_complete(tune_controller, trial, {})
 

@@ -148,8 +148,10 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def tune_adapted(more: Callable[[], bool], yet: Callable[[], bool]) -> Iterator[None]:
-    """For the length of a `with`, `Tuner.fit` does four things otherwise.
+def tune_adapted(
+    more: Callable[[], bool], yet: Callable[[], bool], leaving: Callable[[str], bool] = lambda trial_id: False
+) -> Iterator[None]:
+    """For the length of a `with`, `Tuner.fit` does five things otherwise.
 
     It installs no signal handlers: Ray 2.60 replaces SIGUSR1's whatever `TUNE_DISABLE_SIGINT_HANDLER` says; the study
     would end unknown to its driver.
@@ -164,13 +166,15 @@ def tune_adapted(more: Callable[[], bool], yet: Callable[[], bool]) -> Iterator[
     well; once there are none, Tune's way is right: the worker may never come.
 
     Workers without a trial stay as long as trials may `yet` be given: `_idle_workers`.
+
+    A worker whose machine is `leaving` gets no further trial: it would keep the machine.
     """
     import ray.tune.tune
     from ray.tune.execution import tune_controller
     from ray.tune.execution.class_cache import _ActorClassCache
     from ray.tune.execution.tune_controller import TuneController
 
-    reuse = TuneController._maybe_reuse_cached_actor
+    reuse, keep = TuneController._maybe_reuse_cached_actor, TuneController._maybe_cache_trial_actor
 
     def get(cache: Any, trainable: Any) -> Any:
         return cache._cache.setdefault(trainable, ray.remote(trainable))
@@ -178,21 +182,31 @@ def tune_adapted(more: Callable[[], bool], yet: Callable[[], bool]) -> Iterator[
     def reuse_for_new(controller: Any, trial: Any) -> bool:
         return not (more() and trial in controller._trial_to_actor) and bool(reuse(controller, trial))
 
+    last_trial = dict[Any, str]()  # of a worker
+
+    def keep_if_it_stays(controller: Any, trial: Any) -> bool:
+        last_trial[controller._trial_to_actor[trial]] = trial.trial_id
+        return not leaving(trial.trial_id) and bool(keep(controller, trial))
+
+    def leaves(worker: Any) -> bool:
+        return worker in last_trial and leaving(last_trial[worker])
+
     with (
         patched(ray.tune.tune, "_setup_signal_catching", threading.Event),
+        patched(TuneController, "_maybe_cache_trial_actor", keep_if_it_stays),
         patched(_ActorClassCache, "get", get),
         patched(TuneController, "_maybe_reuse_cached_actor", reuse_for_new),
-        patched(tune_controller, "_ObjectCache", _idle_workers(tune_controller._ObjectCache, yet)),
+        patched(tune_controller, "_ObjectCache", _idle_workers(tune_controller._ObjectCache, yet, leaves)),
     ):
         yield
 
 
-def _idle_workers(cache: Any, yet: Callable[[], bool]) -> type[Any]:
+def _idle_workers(cache: Any, yet: Callable[[], bool], leaves: Callable[[Any], bool]) -> type[Any]:
     """Return Tune's cache of workers without a trial, by the slots that they hold, as one that keeps them all.
 
     Tune keeps one. Where decisions wait for a result, or two trials end at once, it ends the others, and each takes ten
     seconds to start anew. They are kept while trials may `yet` be given, unless one is wanted in a slot that no worker
-    holds: they would keep its resources.
+    holds: they would keep its resources. One that `leaves` with its machine is ended.
     """
 
     class IdleWorkers(cache):  # type: ignore[misc]  # Ray ships no types
@@ -208,7 +222,13 @@ def _idle_workers(cache: Any, yet: Callable[[], bool]) -> type[Any]:
             return True
 
         def flush_cached_objects(self, force_all: bool = False) -> Iterator[Any]:
+            for workers in self._cached_objects.values():
+                for worker in list(filter(leaves, workers)):
+                    workers.remove(worker)
+                    self._num_cached_objects -= 1
+                    yield worker
             asked = self._num_cached_objects > 0 and not force_all  # whether more may come takes time to know
-            return iter(()) if asked and self.stay() else super().flush_cached_objects(force_all)
+            if not (asked and self.stay()):
+                yield from super().flush_cached_objects(force_all)
 
     return IdleWorkers

@@ -12,6 +12,7 @@ from hw2tune.errors import Hw2tuneError, StudyFileError, StudyFolderError
 from hw2tune.records.atomic import stamp
 from hw2tune.records.layout import StudyFolder, study_folders
 from hw2tune.records.lock import Owner, owner_of, this_process
+from hw2tune.records.trials.epochs import read_epochs
 from hw2tune.records.trials.rows import TrialRow, best_first, trial_rows
 from hw2tune.records.trials.states import COMPLETE, DIVERGED, INTERRUPTED, RANKED, RUNNING, WAITING
 from hw2tune.records.trials.storage import TrialReader
@@ -131,6 +132,15 @@ class Overview:
             "for it, where second seeds of the best trials are worth no less than new ones"
         )
 
+    @property
+    def machines(self) -> dict[str, list[int]]:
+        """The numbers of the running trials that have had an epoch, by the address of the machine of their last one."""
+        found: dict[str, list[int]] = {}
+        for row in self.rows:
+            if row.state == RUNNING and (epochs := read_epochs(self.folder.trial(row.number))):
+                found.setdefault(str(epochs[-1].get("node_ip", "?")), []).append(row.number)
+        return found
+
     def labelled(self, label: str) -> TrialRow | None:
         return next((row for row in self.rows if row.label == label), None)
 
@@ -150,6 +160,7 @@ class Overview:
             "trials_finished": len(self.every_finished),
             "race_trainings": self.study.race_trainings,
             "turn": self.turn,
+            "machines": self.machines,
             **{name: row and asdict(row) for name, row in rows.items()},
             "references": {name: row and asdict(row) for name, row in references.items()},
             "trials": [asdict(row) for row in self.rows],

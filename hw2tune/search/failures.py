@@ -27,6 +27,7 @@ class Failure:
     machine: str = ""  # its address
     ended_in: int | None = None  # in virtual order, the epoch whose end was that of the trial
     worker_died: bool = False  # and could not say so itself
+    costs_attempt: bool = True  # of those that a trial has
 
     @property
     def kind(self) -> tuple[str, str]:
@@ -67,6 +68,8 @@ class FailurePolicy:
 
     def retry(self, trial: int, failure: Failure) -> bool:
         """Note that an attempt failed; return whether the trial gets another."""
+        if not failure.costs_attempt:
+            return True
         self.attempts[trial] += 1
         if failure.machine and failure.transient:
             self.in_a_row[failure.machine][trial] = failure  # by trial: one bad trial makes no bad machine

@@ -179,8 +179,8 @@ class Recorder:
     def requeue(self, trial: optuna.Trial, failure: Failure, attempt: int, of: int) -> FrozenTrial:
         """Note that another attempt follows, from the checkpoint. Return what `resume` takes."""
         on = f" on {failure.machine}" if failure.machine else ""
-        epoch = find_checkpoint(self.folder.trial(trial.number)).epoch
-        then = f"goes on from epoch {epoch} (retry {attempt} of {of})"
+        retry = f" (retry {attempt} of {of})" if failure.costs_attempt else ""
+        then = f"goes on from epoch {find_checkpoint(self.folder.trial(trial.number)).epoch}{retry}"
         self.tell(TrialRetried(trial=trial.number, text=f"trial {trial.number}: {failure.reason}{on}; {then}"))
         return self._stored(trial)
 

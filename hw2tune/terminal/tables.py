@@ -19,7 +19,7 @@ from hw2tune.study.objectives import objective_of
 from hw2tune.terminal.formats import plain_table, print_csv, print_json
 from hw2tune.terminal.plan import trial_name, value_of
 from hw2tune.terminal.streams import results
-from hw2tune.text.numbers import configuration_line, counted, duration
+from hw2tune.text.numbers import configuration_line, counted, duration, listed
 from hw2tune.text.plain import SCHEMA, printable
 
 if TYPE_CHECKING:
@@ -109,6 +109,9 @@ def print_status(overview: Overview, console: Console, form: str = "table") -> N
         console.file.write(_plain([headings, *rows]))
     else:
         console.print(plain_table(headings, rows))
+    if len(machines := overview.machines) > 1:
+        at = (f"{machine} (trial {listed(numbers)})" for machine, numbers in machines.items())
+        console.print(f"machines: {', '.join(at)}", soft_wrap=True)
     console.print(f"files: {overview.folder.root}", soft_wrap=True)
 
 

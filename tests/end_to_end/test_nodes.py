@@ -1,4 +1,4 @@
-"""Three machines, each with an address and a disk of its own: one dies, one is cut off and comes back.
+"""Three machines, each with an address and a disk of its own: they die, are cut off and come back, join and leave.
 
 A machine is a network namespace on a bridge, with private memory in place of the shared folder. Ray is started on it
 as an administrator does, and ended through the processes of the namespace alone.
@@ -21,6 +21,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.checkpoints import without_digests
+from benchmarks.twice import records
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.trials.storage import read_trials
 from tests.end_to_end.test_faults import PROGRAM, assert_account
@@ -77,6 +79,11 @@ class Machine:
         with self.log.open("w") as log:
             self.ray = self.run(*alone, *command, env=env, stdout=log, stderr=log)
         wait_for(lambda: "Ray runtime started" in self.log.read_text(), 120, self.ray)
+
+    def join(self, head: "Machine", token: Path, env: dict[str, str]) -> None:
+        """As its user does, with one of its processors."""
+        command = [sys.executable, "-m", "hw2tune", "join", f"{head.address}:6379", "--token-file", token, "--cpus", 1]
+        self.ray = self.run(*command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
     def kill(self) -> None:
         while pids := ip("netns", "pids", self.name, check=False).split():
@@ -176,3 +183,64 @@ def test_a_study_outlives_a_dead_machine_and_one_cut_off_and_back(machines):
     assert any(e["node_ip"] == cut.address and e["timestamp"] > back for n in best for e in epochs_of(folder, n))
     # Ray 2.60's core says this once, past every setting but its whole log's level, whose change it says as well.
     assert_nothing_of_rays(out, re.sub(r"\[.*:info_message: Attempting to recover .*\n", "", err))
+
+
+def test_a_machine_that_joins_takes_trials_and_one_that_leaves_gives_them_back(machines):
+    head, leaving, joining = machines
+    env = {**os.environ, "COLUMNS": "120", "FAULTS": '{"all": "be slow"}'}
+    (head.disk / "tiny.toml").write_text(STUDY)
+    token, many = head.disk / "token", 18
+    options = ["tiny.toml", "--order", "virtual", "--slots", 3, "--pruner", "halving", "--trials", many]
+    opened = ["--open", "--port", f"{head.address}:6379", "--token-file", token]
+    folder = StudyFolder(head.disk / "ray_results" / "tiny")
+    study = head.run(
+        "taskset", "-c", "0", sys.executable, PROGRAM, "study", *options, *opened, "--max-epochs", 18,
+        env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+    def finished() -> int:
+        return sum(trial.state.is_finished() for trial in read_trials(folder)) if folder.journal.exists() else 0
+
+    def seconds_until_an_epoch_on(machine: Machine) -> float:
+        begun = time.time()
+        there = lambda: [e for n in range(many) for e in epochs_of(folder, n) if e["node_ip"] == machine.address]  # noqa: E731
+        wait_for(there, 240, study)
+        return time.time() - begun
+
+    wait_for(lambda: any(epochs_of(folder, n) for n in range(many)), 240, study)
+    moments = [time.time()]
+    leaving.join(head, token, env)
+    first = seconds_until_an_epoch_on(leaving)
+    wait_for(lambda: finished() >= many // 3, 240, study)
+    moments.append(time.time())
+    joining.join(head, token, env)
+    second = seconds_until_an_epoch_on(joining)
+    wait_for(lambda: finished() >= 2 * many // 3, 240, study)
+    moments.append(time.time())
+    leaving.ray.send_signal(signal.SIGINT)
+    said, _ = leaving.ray.communicate(timeout=120)
+    gone = time.time()
+    code, out, err = finish(study)
+    print(err, out, said, sep="\n")
+    print(f"first epoch {first:.0f} and {second:.0f} s after `hw2tune join`; leaving took {gone - moments[-1]:.0f} s")
+    every = sorted(e["timestamp"] for n in range(many) for e in epochs_of(folder, n))
+    for begun, ended in zip(moments, [*moments[1:], every[-1]], strict=True):
+        count = sum(begun < moment <= ended for moment in every)
+        print(f"{count} epochs in {ended - begun:.0f} s: {3600 * count / (ended - begun):.0f} an hour")
+    assert code == 0
+    assert_account(folder, many)
+    assert leaving.ray.returncode == 0 and said.splitlines()[-1] == f"left {head.address}:6379: interrupted"
+    there = [e["timestamp"] for n in range(many) for e in epochs_of(folder, n) if e["node_ip"] == leaving.address]
+    assert there and max(there) < gone
+    assert "3 trials at once from now on" in err and err.count("2 trials at once from now on") == 2
+    assert token.stat().st_mode & 0o777 == 0o600
+    ended, _ = joining.ray.communicate(timeout=60)
+    assert ended.splitlines()[-1] == f"left {head.address}:6379: the study has ended" and joining.ray.returncode == 0
+
+    alone = subprocess.run(
+        [sys.executable, "-m", "hw2tune", "study", *map(str, options), "--max-epochs", "18", "--results-dir", "alone"],
+        cwd=head.disk, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert alone.returncode == 0, alone.stderr
+    there = StudyFolder(head.disk / "alone" / "tiny")
+    assert without_digests(records(folder)) == without_digests(records(there))

@@ -14,7 +14,8 @@ import ray
 
 from hw2tune.errors import RayFailedError, ResourceError
 from hw2tune.execution.attaching import users_token
-from hw2tune.execution.cluster import connected, unsuitable_nodes
+from hw2tune.execution.cluster import connected
+from hw2tune.execution.nodes import unsuitable_nodes
 from hw2tune.execution.workarounds import NO_AGENT
 from hw2tune.resources import ResourceRequest
 
@@ -43,7 +44,8 @@ def test_a_ray_that_the_caller_has_started_is_used_with_auto_and_goes_on(monkeyp
     monkeypatch.setattr(ray, "is_initialized", lambda: True)
     monkeypatch.setattr(ray, "nodes", lambda: [node])
     monkeypatch.setattr(ray, "shutdown", lambda: ended.append("the caller's Ray"))
-    monkeypatch.setattr("hw2tune.execution.cluster.unsuitable_nodes", lambda nodes: {})
+    monkeypatch.setattr("hw2tune.execution.nodes.unsuitable_nodes", lambda nodes: {})
+    monkeypatch.setattr("hw2tune.execution.nodes.state.get_draining_nodes", dict)
     with connected(ResourceRequest(address="auto")) as cluster:
         assert cluster.capacity().concurrency == 3
     assert ended == []
@@ -62,7 +64,7 @@ def test_a_node_without_hw2tune_is_named_before_a_trial_fails_there(monkeypatch)
 
 def test_a_second_run_in_one_process_is_refused_and_the_first_goes_on(monkeypatch):
     monkeypatch.setattr(ray, "is_initialized", lambda: True)
-    monkeypatch.setattr("hw2tune.execution.cluster.unsuitable_nodes", lambda nodes: {})
+    monkeypatch.setattr("hw2tune.execution.nodes.unsuitable_nodes", lambda nodes: {})
     monkeypatch.setattr(ray, "nodes", list)
     for _ in range(2):
         with connected(ResourceRequest(address="auto")):
@@ -88,7 +90,7 @@ def test_a_second_ctrl_c_while_ray_shuts_down_leaves_neither_its_processes_nor_t
 
 def test_an_error_of_rays_is_told_as_rays(monkeypatch):
     monkeypatch.setattr(ray, "is_initialized", lambda: True)
-    monkeypatch.setattr("hw2tune.execution.cluster.unsuitable_nodes", lambda nodes: {})
+    monkeypatch.setattr("hw2tune.execution.nodes.unsuitable_nodes", lambda nodes: {})
     monkeypatch.setattr(ray, "nodes", list)
     with pytest.raises(RayFailedError) as failed, connected(ResourceRequest(address="auto")):
         raise ray.exceptions.RaySystemError("the store is full")

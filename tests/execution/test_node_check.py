@@ -12,7 +12,7 @@ CHECKED = """
 import logging
 import ray
 from hw2tune.errors import ResourceError
-from hw2tune.execution.cluster import unsuitable_nodes
+from hw2tune.execution.nodes import unsuitable_nodes
 from hw2tune.execution.scratch import scratch
 
 with scratch() as folder:

@@ -4,6 +4,7 @@ import copy
 import pickle
 import subprocess
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
 import cloudpickle
@@ -14,16 +15,26 @@ from ray.tune.search.variant_generator import _resolve_nested_dict, format_vars
 from ray.tune.utils.util import flatten_dict, merge_dicts
 
 from hw2tune.data.load import load_dataset
-from hw2tune.errors import RayFailedError
+from hw2tune.errors import RayFailedError, ResourceError
 from hw2tune.execution.trainable import CHECKPOINT, FAILURE, WEIGHTS, TrainingTrial, WorkerBrokenError, worker_death
 from hw2tune.execution.tune import TuneRun, TuneScheduler, TuneSearcher, TuneStopper, _faults_of, _with_resources
-from hw2tune.records.trials.epochs import DIGEST
-from hw2tune.resources import Capacity
+from hw2tune.records.trials.epochs import DIGEST, digest
+from hw2tune.resources import Capacity, ResourceRequest
 from hw2tune.study.file import find_study, parse_study
 from hw2tune.train.task import TrialData
-from tests.search.test_driver import Driver
+from tests.search.test_driver import Driver, record_of
 
 SHIPPED = parse_study(*find_study("quickstart"))
+TWO = Capacity(cpus_per_trial=1, gpus_per_trial=0, concurrency=2, text="2 CPUs")
+
+
+def tune_run(place, capacity=TWO, *, changing=False, **study) -> TuneRun:
+    """A run of Tune on a cluster without Ray, in which machines join and leave if it is `changing`."""
+    resources = ResourceRequest(address="head:6379" if changing else None)
+    cluster = SimpleNamespace(
+        resources=resources, nodes=SimpleNamespace(leaving=(), unsuitable={}), capacity=lambda *_, **__: capacity
+    )
+    return TuneRun(Driver(place, **study).driver, cluster, capacity)
 
 
 class Tuner:
@@ -34,7 +45,7 @@ class Tuner:
 
 
 def test_an_error_of_the_driver_comes_out_as_it_was_although_tune_drops_it(tmp_path):
-    run = TuneRun(Driver(tmp_path).driver)
+    run = tune_run(tmp_path)
     run.driver.recorder = None  # type: ignore[assignment]  # a fault of our own
     heard = []
 
@@ -52,7 +63,7 @@ def test_an_error_of_the_driver_comes_out_as_it_was_although_tune_drops_it(tmp_p
 
 
 def test_an_error_of_the_driver_comes_out_as_it_was_although_tune_wraps_it(tmp_path):
-    run = TuneRun(Driver(tmp_path).driver)
+    run = tune_run(tmp_path)
 
     def fit() -> None:
         try:
@@ -71,7 +82,7 @@ def test_any_other_error_of_a_run_is_rays_with_its_type_and_its_text(tmp_path):
         raise RuntimeError("Traceback (most recent call last):\n  ...\nCaught unexpected exception: no memory")
 
     with pytest.raises(RayFailedError) as raised:
-        with _faults_of(TuneRun(Driver(tmp_path).driver)):
+        with _faults_of(tune_run(tmp_path)):
             Tuner(fit).fit()
     assert str(raised.value) == "Ray Tune ended with RuntimeError: Caught unexpected exception: no memory"
 
@@ -118,7 +129,7 @@ def test_tune_keeps_no_checkpoint_that_a_trial_went_on_from_nor_names_the_trial_
     before = Driver(tmp_path)
     before.next("a")
     before.epoch("a", 1, 0.5)
-    run = TuneRun(Driver(tmp_path).driver)
+    run = tune_run(tmp_path)
     suggested = TuneSearcher(run).suggest("a")
     assert pickle.loads(cloudpickle.dumps(suggested))["resume"].checkpoint is None  # as in `Trial.get_json_state`
     context = global_worker.get_serialization_context()
@@ -140,9 +151,7 @@ def test_tune_keeps_no_checkpoint_that_a_trial_went_on_from_nor_names_the_trial_
 def test_a_worker_imports_nothing_of_the_search(tmp_path, monkeypatch):
     monkeypatch.setattr("ray.tune.with_parameters", lambda trainable, **parameters: trainable)  # keeps them in Ray
     data, driver = load_dataset("synthetic-mnist", validation_size=100), Driver(tmp_path).driver
-    trainable = _with_resources(
-        TrainingTrial, driver, data, Capacity(cpus_per_trial=1, gpus_per_trial=0, concurrency=2, text="2 CPUs")
-    )
+    trainable = _with_resources(TrainingTrial, driver, data, TWO)
     code = "import pickle, sys; print(pickle.load(sys.stdin.buffer).__mro__[1].__name__, *sys.modules)"
     sent = cloudpickle.dumps(trainable)
     there = subprocess.run([sys.executable, "-c", code], input=sent, capture_output=True, check=True).stdout.split()
@@ -159,6 +168,7 @@ def test_a_large_network_is_saved_when_it_is_due_and_at_the_rungs_of_a_budget(mo
         study = SHIPPED.model_copy(update={"budget": budget})
         trial.setup(config, TrialData(info=data.info, train=data.train, validation=data.validation), study, 1)
         trial.cadence.seconds_per_byte = 1.0  # so that none is due
+        monkeypatch.setattr(trial.cadence, "paid", lambda size, seconds: None)  # what it would learn hangs on the clock
         results = [trial.step() for _ in range(study.max_epochs)]
         saved[budget] = [result["epoch"] for result in results if CHECKPOINT in result]
         assert [CHECKPOINT in result for result in results] == [DIGEST in result for result in results]
@@ -166,3 +176,54 @@ def test_a_large_network_is_saved_when_it_is_due_and_at_the_rungs_of_a_budget(mo
         values = [result["validation_accuracy"] for result in results]
         assert best == [n for n, value in enumerate(values, 1) if value > max([-1.0, *values[: n - 1]])]
     assert saved == {None: [], 24: [1, 3]}  # the rungs of quickstart
+
+
+def test_as_many_trials_run_at_once_as_there_is_room_for_now(tmp_path):
+    run = tune_run(tmp_path, changing=True)
+    searcher = TuneSearcher(run)
+    assert [searcher.suggest(trial) is None for trial in ("a", "b", "c")] == [False, False, True]
+    run.cluster.capacity = lambda *_, **__: replace(TWO, concurrency=3, text="3 CPUs")  # a machine joins
+    assert [searcher.suggest(trial) is None for trial in ("c", "d")] == [False, True]
+
+    def none_left(*_, **__):
+        raise ResourceError("there are 0 CPUs")
+
+    run.cluster.capacity = none_left
+    run.numbers.clear()  # all have ended
+    assert searcher.suggest("d") is None
+    notes = run.driver.tell.listeners[0].__self__.lines
+    assert notes == ["3 CPUs: 3 trials at once from now on", "waiting for a machine to join: there are 0 CPUs"]
+
+
+def test_a_trial_on_a_machine_that_leaves_goes_on_elsewhere_from_its_next_checkpoint_at_no_cost(tmp_path):
+    run = tune_run(tmp_path, changing=True, retries=0)
+    searcher, stopper = TuneSearcher(run), TuneStopper(run)
+
+    def epoch(number: int, **more: object) -> dict[str, object]:
+        return record_of(number, 0.5) | {"node": "n1", "node_ip": "10.0.0.2"} | more
+
+    searcher.suggest("a")
+    assert not stopper("a", epoch(1, checkpoint=b"1"))
+    run.cluster.nodes.leaving = ("n1",)
+    assert run.is_leaving("a") and not stopper("a", epoch(2))  # it would lose this epoch
+    assert stopper("a", epoch(3, checkpoint=b"3", **{DIGEST: digest(b"3")}))
+    searcher.on_trial_complete("a", {"node_ip": "10.0.0.2"})
+    assert run.driver.recorder.tell.listeners[0].__self__.lines == [
+        "trial 0: lost: its worker was taken away on 10.0.0.2; goes on from epoch 3"
+    ]
+    assert searcher.suggest("b")["number"] == 0 and not run.is_leaving("b")
+
+
+@pytest.mark.parametrize(("in_order", "next_one"), [(True, 0), (False, 1)])
+def test_a_trial_whose_machine_was_taken_away_before_it_could_save_loses_no_attempt(tmp_path, in_order, next_one):
+    run = tune_run(tmp_path, changing=True, retries=0)
+    run.cluster.nodes.left_in_order = lambda node: in_order and node == "n1"
+    searcher, config = TuneSearcher(run), {"resume": None}
+    searcher.suggest("a")
+    run.nodes["a"] = "n1"
+    worker = SimpleNamespace(
+        trial_id="a", node_ip="10.0.0.2", pickled_error_file=None, config=config, evaluated_params=config
+    )
+    TuneScheduler(run, "here").on_trial_error(None, worker)
+    searcher.on_trial_complete("a", error=True)
+    assert searcher.suggest("b")["number"] == next_one

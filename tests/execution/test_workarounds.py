@@ -1,9 +1,11 @@
 """The workarounds for Ray: each is for one release, and two are still needed by what Ray does."""
 
+from types import SimpleNamespace
+
 import ray
 from ray.exceptions import OutOfMemoryError, RayActorError
 
-from hw2tune.execution.workarounds import tune_adapted
+from hw2tune.execution.workarounds import _idle_workers, tune_adapted
 
 
 def test_they_were_written_for_this_release():
@@ -27,12 +29,11 @@ def test_in_a_notebook_tunes_own_reporter_still_clears_the_cell_and_ours_does_no
     assert cleared == [True]
 
 
-def idle_workers(*, yet):
+def idle_workers(*, yet, leaves=lambda worker: False):
     """Tune's workers without a trial: three of a slot without GPU."""
     from ray.tune.execution import tune_controller
 
-    with tune_adapted(lambda: False, lambda: yet):
-        idle = tune_controller._ObjectCache(may_keep_one=True)
+    idle = _idle_workers(tune_controller._ObjectCache, lambda: yet, leaves)(may_keep_one=True)
     for worker in ("a", "b", "c"):
         idle.cache_object("cpu", worker)
     return idle
@@ -52,6 +53,24 @@ def test_workers_without_a_trial_make_room_for_one_of_another_slot():
     idle.increase_max("gpu")
     assert list(idle.flush_cached_objects()) == ["a", "b", "c"]
     assert not idle.cache_object("cpu", "d")
+
+
+def test_a_worker_without_a_trial_whose_machine_leaves_is_ended_though_trials_may_yet_be_given():
+    idle = idle_workers(yet=True, leaves=lambda worker: worker == "b")
+    assert list(idle.flush_cached_objects()) == ["b"] and idle.num_cached_objects == 2
+    assert list(idle.flush_cached_objects()) == []
+    assert list(idle.flush_cached_objects(force_all=True)) == ["a", "c"]
+
+
+def test_a_worker_gets_no_further_trial_once_its_machine_leaves(monkeypatch):
+    from ray.tune.execution.tune_controller import TuneController
+
+    monkeypatch.setattr(TuneController, "_maybe_cache_trial_actor", lambda controller, trial: True)
+    controller = SimpleNamespace(_trial_to_actor={"a": 1, "b": 2})
+    trials = {name: type("Trial", (str,), {"trial_id": name})(name) for name in ("a", "b")}
+    with tune_adapted(lambda: False, lambda: True, lambda trial_id: trial_id == "b"):
+        kept = [TuneController._maybe_cache_trial_actor(controller, trials[name]) for name in ("a", "b")]
+    assert kept == [True, False]
 
 
 def test_workers_without_a_trial_end_but_for_one_once_no_trial_will_be_given():

@@ -1,0 +1,143 @@
+"""The machine as a node of the Ray of a study on another one, until that ends or somebody takes the machine away.
+
+Ray's node is started in this process as `ray start` does, but out of reach of the signals that end a job: they are for
+this process, which lets the trials here go to their next checkpoint first.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from ray._private.node import Node
+from ray._private.parameter import RayParams
+from ray._raylet import GcsClient  # type: ignore[attr-defined]  # compiled, without stubs
+from ray.core.generated.autoscaler_pb2 import DrainNodeReason
+
+from hw2tune.errors import ResourceError
+from hw2tune.execution.attaching import connection_error, lets_in, own_token, token_in
+from hw2tune.execution.machine import this_machine
+from hw2tune.execution.nodes import CODE, NEEDED, READY, code_digest
+from hw2tune.execution.scratch import RAYS, scratch
+from hw2tune.execution.starting import processes_of, see_off
+from hw2tune.execution.workarounds import OutOfReach, for_one_command
+from hw2tune.interrupt import interruptible, signals_wait, to_the_end
+from hw2tune.loggers import silenced
+from hw2tune.text.numbers import counted
+
+STEP = 1.0  # seconds from one look at the node to the next
+GONE = 15  # seconds without an answer after which the study's Ray has ended
+GRACE = 60  # seconds that trials here have to come to a checkpoint
+
+
+class JoinEnd(Enum):
+    """The reason why a machine is no longer a node."""
+
+    CLUSTER_ENDED = "the study has ended"
+    INTERRUPTED = "interrupted"
+
+
+def join(
+    address: str,
+    token_file: Path,
+    *,
+    note: Callable[[str], None],
+    cpus: int | None = None,
+    gpus: int | None = None,
+    grace: float = GRACE,
+) -> JoinEnd:
+    """Add this machine to the Ray at host:port until that ends, or until a signal that ends a command.
+
+    By default with all CPUs and GPUs that this process is granted. At a signal nothing new begins here, and what runs
+    has `grace` seconds to come to a checkpoint, from which it goes on elsewhere; a second signal ends it at once.
+    Raises ResourceError.
+    """
+    machine = this_machine()
+    given = int(machine["CPU"]) if cpus is None else cpus, int(machine["GPU"]) if gpus is None else gpus
+    if lacking := [name for name in NEEDED if importlib.util.find_spec(name) is None]:
+        them = "it" if len(lacking) == 1 else "them"
+        raise ResourceError(f"this Python has no {' and no '.join(lacking)}, so no trial can run here; install {them}")
+    left = threading.Event()
+    with own_token(token_in(token_file)), scratch() as folder, silenced("ray"):
+        _refuse_unfit(address, token_file)
+        with _node(address, folder, *given) as (node, raylet), interruptible(left.set):
+            resources = f"{counted(given[0], 'CPU')} and {counted(given[1], 'GPU')}"
+            note(f"joined {address} with {resources}; Ctrl-C takes this machine away")
+            answered = time.monotonic()
+            while not left.wait(STEP):
+                if _answers(address):
+                    answered = time.monotonic()
+                if raylet.poll() is not None or time.monotonic() - answered > GONE:
+                    return JoinEnd.CLUSTER_ENDED
+            note(f"leaving: trials here go on elsewhere from their next checkpoint, within {grace:g} s")
+            _drain(node, raylet, grace)
+            return JoinEnd.INTERRUPTED
+
+
+@contextlib.contextmanager
+def _node(address: str, folder: Path, cpus: int, gpus: int) -> Iterator[tuple[Any, OutOfReach]]:
+    """Ray's node for the length of a `with`, and its raylet. Raises ResourceError."""
+    asked = RayParams(
+        gcs_address=address, num_cpus=cpus, num_gpus=gpus, labels={READY: "true"}, temp_dir=str(folder / RAYS)
+    )
+    node = None
+    try:
+        try:
+            with for_one_command() as processes, signals_wait():
+                node = Node(asked, shutdown_at_exit=False)
+                node.check_version_info()
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            raise connection_error(address, str(error), option="") from error
+        yield node, processes[-1]
+    finally:
+        with to_the_end():
+            if node is not None:
+                node.kill_all_processes(check_alive=False, allow_graceful=False)
+            see_off(processes_of(folder), seconds=0)
+
+
+def _refuse_unfit(address: str, token_file: Path) -> None:
+    """Raise ResourceError where no Ray answers, or one that does not take this token, or has other code of ours."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal():
+        raise ResourceError(f"{address!r} is no HOST:PORT; `hw2tune study --open` says which one")
+    try:
+        socket.create_connection((host, int(port)), timeout=5).close()
+    except (OSError, OverflowError) as error:
+        raise ResourceError(
+            f"{address}: no study answers there ({error}); is `hw2tune study --open` still running, and does a "
+            "firewall let its port through?"
+        ) from error
+    if not lets_in(address):
+        raise ResourceError(
+            f"{address}: wants another token than that in {token_file}; name the file that `hw2tune study --open` named"
+        )
+    nodes = GcsClient(address=address).get_all_node_info(timeout=10).values()
+    theirs = {digest for node in nodes if (digest := dict(node.labels).get(CODE))}
+    if theirs - {code_digest()}:
+        raise ResourceError(f"{address}: runs other code of hw2tune than this machine has; install the same on both")
+
+
+def _answers(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    with contextlib.suppress(OSError):
+        socket.create_connection((host, int(port)), timeout=STEP).close()
+        return True
+    return False
+
+
+def _drain(node: Any, raylet: OutOfReach, grace: float) -> None:
+    """Let Ray give this node nothing more, and wait until it has nothing: its raylet ends then by itself."""
+    until = time.time() + grace
+    with contextlib.suppress(Exception):  # a head that is gone: nothing is left to wait for
+        reason = DrainNodeReason.DRAIN_NODE_REASON_PREEMPTION
+        node.get_gcs_client().drain_node(node.node_id, reason, "leaves in order", int(until * 1000), timeout=5)
+        while raylet.poll() is None and time.time() < until:
+            time.sleep(0.1)

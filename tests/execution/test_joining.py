@@ -1,0 +1,128 @@
+"""Machines that cannot join a study are told why; the token that lets others in is for its user alone. Without Ray."""
+
+import os
+import re
+import socket
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from hw2tune.cli import app
+from hw2tune.errors import ResourceError
+from hw2tune.execution import joining
+from hw2tune.execution.attaching import HEAD_PORT, token_in
+from hw2tune.execution.joining import join
+from hw2tune.execution.starting import _opened
+from hw2tune.resources import Opening
+
+
+@pytest.fixture
+def token(tmp_path) -> Path:
+    file = tmp_path / "token"
+    file.write_text("a" * 64)
+    return file
+
+
+def refusal(address: str, token_file: Path) -> str:
+    with pytest.raises(ResourceError) as refused:
+        join(address, token_file, note=print)
+    return str(refused.value)
+
+
+def test_a_token_is_made_once_and_only_its_user_may_read_it(tmp_path):
+    file = tmp_path / "new" / "token"
+    made = token_in(file, make=True)
+    assert re.fullmatch("[0-9a-f]{64}", made) and token_in(file) == token_in(file, make=True) == made
+    assert (file.stat().st_mode & 0o777, file.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+    file.chmod(0o644)
+    assert token_in(file) == made and file.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_file_that_holds_no_token_is_refused(tmp_path):
+    (tmp_path / "short").write_text("secret\n")
+    (tmp_path / "binary").write_bytes(b"\xff\xfe" * 20)
+    for name, why in (
+        ("none", "No such file or directory; name the file that `hw2tune study --open` has made, or a copy of it"),
+        ("short", "a token is one word of 16 characters or more, but it has 6; remove it, and"),
+        ("binary", "it is no text; name the file"),
+    ):
+        assert refusal("127.0.0.1:1", tmp_path / name).startswith(f"--token-file {tmp_path / name}: {why}")
+
+
+def test_an_address_without_a_study_is_refused_with_what_to_look_at(token):
+    assert refusal("somewhere", token) == "'somewhere' is no HOST:PORT; `hw2tune study --open` says which one"
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{unused.getsockname()[1]}"
+        said = refusal(address, token)
+    assert said.startswith(f"{address}: no study answers there (") and said.endswith(
+        "); is `hw2tune study --open` still running, and does a firewall let its port through?"
+    )
+
+
+def test_another_token_and_other_code_are_refused(token, monkeypatch):
+    class Gcs:
+        def __init__(self, address: str) -> None: ...
+
+        def get_all_node_info(self, timeout: float) -> dict[str, object]:
+            return {"1": type("Node", (), {"labels": {"hw2tune.code": "another"}})}
+
+    with socket.socket() as head:
+        head.bind(("127.0.0.1", 0))
+        head.listen()
+        address = f"127.0.0.1:{head.getsockname()[1]}"
+        monkeypatch.setattr(joining, "lets_in", lambda address: False)
+        assert refusal(address, token) == (
+            f"{address}: wants another token than that in {token}; name the file that `hw2tune study --open` named"
+        )
+        monkeypatch.setattr(joining, "lets_in", lambda address: True)
+        monkeypatch.setattr(joining, "GcsClient", Gcs)
+        assert refusal(address, token) == (
+            f"{address}: runs other code of hw2tune than this machine has; install the same on both"
+        )
+
+
+def test_a_python_without_torch_does_not_join(token, monkeypatch):
+    monkeypatch.setattr(joining.importlib.util, "find_spec", lambda name: None if name == "torch" else name)
+    assert refusal("127.0.0.1:1", token) == "this Python has no torch, so no trial can run here; install it"
+
+
+def test_an_open_ray_has_its_port_and_its_token_and_removes_only_a_file_of_its_own(token, tmp_path, monkeypatch):
+    monkeypatch.setenv("HW2TUNE_CACHE", str(tmp_path))
+    with _opened(Opening()) as join_line:
+        [file] = (tmp_path / "tokens").iterdir()
+        assert os.environ["RAY_AUTH_TOKEN"] == file.read_text() and int(os.environ[HEAD_PORT]) > 0
+        assert join_line("10.0.0.1:9") == f"others join with: hw2tune join 10.0.0.1:9 --token-file {file}"
+    assert not file.exists() and HEAD_PORT not in os.environ
+    with _opened(Opening("127.0.0.1", 0, token)):
+        assert os.environ["RAY_AUTH_TOKEN"] == "a" * 64
+    assert token.exists()
+
+
+def test_a_port_that_is_taken_and_an_address_of_another_machine_are_refused(token):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(ResourceError, match=rf"^--port 127\.0\.0\.1:{port}: Address already in use; name a free"):
+            with _opened(Opening("127.0.0.1", port, token)):
+                pass
+    with pytest.raises(ResourceError, match=r"^--port 192\.0\.2\.77:\d+: Cannot assign requested address; name a free"):
+        with _opened(Opening("192.0.2.77", 0, token)):
+            pass
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--port", "6379"], "--port and --token-file go with --open"),
+        (["--token-file", "t"], "--port and --token-file go with --open"),
+        (["--open", "--address", "auto"], "--open is for a Ray that is started here"),
+        (["--open", "--port", "70000"], "--port 70000: neither a port, 1 to 65535, nor HOST:PORT"),
+        (["--open", "--port", "host:x"], "--port host:x: neither a port"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(options, message, tmp_path):
+    ended = CliRunner().invoke(app, ["study", "quickstart", "--results-dir", str(tmp_path), *options])
+    assert ended.exit_code == 2 and message in " ".join(ended.output.replace("│", " ").split())
