@@ -158,6 +158,7 @@ import json, sys
 from pathlib import Path
 import psutil
 from hw2tune.execution.cluster import connected
+from hw2tune.execution.trainable import INLINE
 from hw2tune.resources import ResourceRequest
 
 with connected(ResourceRequest()):
@@ -165,7 +166,10 @@ with connected(ResourceRequest()):
     children = psutil.Process().children(recursive=True)
     started = [Path(word).name for child in children for word in (child.name(), *child.cmdline())]
     imported = ray.get(ray.remote(lambda: list(sys.modules)).remote())
-print(json.dumps([started, imported]))
+    answer = ray.remote(lambda: bytes(INLINE)).remote()
+    ray.get(answer)
+    stored = ray.experimental.get_object_locations([answer])[answer]["node_ids"]
+print(json.dumps([started, imported, stored]))
 """
 
 
@@ -174,11 +178,12 @@ print(json.dumps([started, imported]))
 def test_a_local_ray_has_no_servers_and_its_idle_workers_have_imported_what_trials_need():
     # A process of its own: Ray reads its token once a process.
     shown = subprocess.run([sys.executable, "-c", LOCAL], check=True, stdout=subprocess.PIPE, text=True)
-    started, imported = map(set, json.loads(shown.stdout.splitlines()[-1]))
+    started, imported, stored = map(set, json.loads(shown.stdout.splitlines()[-1]))
     assert {"gcs_server", "raylet"} <= started
     assert not started & {"dashboard.py", "monitor.py", "log_monitor.py", "ray::DashboardAgent"}
     assert NO_AGENT[-1] in started
     assert {"torch", "hw2tune.train.trainer", "hw2tune.execution.trainable"} <= imported
+    assert not stored, "what a trial reports would be lost with its node, and Ray Tune end with it"
 
 
 HANDLED = """
