@@ -6,6 +6,7 @@ import contextlib
 import os
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +21,7 @@ from hw2tune.execution.attaching import (
     wanted_mode,
     without_ray_address,
 )
-from hw2tune.execution.nodes import Nodes, alive_nodes
+from hw2tune.execution.nodes import EVERY, Nodes, alive_nodes
 from hw2tune.execution.scratch import scratch
 from hw2tune.execution.starting import QUIET, processes_of, see_off, started
 from hw2tune.execution.workarounds import translated_errors
@@ -40,6 +41,7 @@ class Cluster:
     resources: ResourceRequest
     scratch: Path = field(default_factory=lambda: Path(tempfile.gettempdir()))  # for what nobody keeps
     nodes: Nodes = field(default_factory=lambda: Nodes(changing=False))
+    note: Callable[[str], None] = lambda text: None
 
     @property
     def machines(self) -> list[str]:
@@ -52,6 +54,23 @@ class Cluster:
         return str(ray.util.get_node_ip_address())
 
     def capacity(self, excluded: Collection[str] = (), *, at_most: bool = False) -> Capacity:
+        """Capacity of the nodes except those excluded; where others may join, as soon as there is any.
+
+        Raises ResourceError.
+        """
+        said = False
+        while True:
+            try:
+                return self.capacity_now(excluded, at_most=at_most)
+            except ResourceError as error:
+                if self.resources.opening is None:
+                    raise
+                if not said:
+                    self.note(f"waiting for a machine to join: {error}")
+                said = True
+            time.sleep(EVERY)
+
+    def capacity_now(self, excluded: Collection[str] = (), *, at_most: bool = False) -> Capacity:
         """Capacity of the nodes that are there now, except those excluded. Raises ResourceError."""
         nodes, at_most = self.nodes, at_most or self.resources.opening is not None  # others may join that one
         nodes.look()
@@ -82,7 +101,9 @@ def connected(resources: ResourceRequest, note: Callable[[str], None] = lambda t
             return
         try:
             with started(folder, note, resources.opening) if address is None else _attached(address, note):
-                yield Cluster(resources=resources, scratch=folder, nodes=Nodes(changing=resources.machines_change))
+                yield Cluster(
+                    resources=resources, scratch=folder, nodes=Nodes(changing=resources.machines_change), note=note
+                )
         finally:
             with to_the_end():  # else a second Ctrl-C would leave Ray's processes, which write on into the folder
                 left = processes_of(folder) if address is None else []

@@ -139,8 +139,9 @@ class Connection(contextlib.ExitStack):
         return self._cluster
 
     def capacity(self) -> Capacity:
-        """Capacity for trials: of this machine without starting anything, of a cluster by asking it."""
-        return self._here if self._cluster is None and self.resources.address is None else self.cluster().capacity()
+        """Capacity for trials: of this machine without starting anything, of machines that change by asking Ray."""
+        here = self._cluster is None and not self.resources.machines_change
+        return self._here if here else self.cluster().capacity()
 
     @cached_property
     def _here(self) -> Capacity:

@@ -153,7 +153,7 @@ class TuneRun:
             return
         unsuitable, tell = dict(self.cluster.nodes.unsuitable), self.driver.tell
         try:
-            now = self.cluster.capacity(self.driver.policy.excluded, at_most=True)
+            now = self.cluster.capacity_now(self.driver.policy.excluded, at_most=True)
         except ResourceError as error:  # no machine is left: another may join
             now = replace(self.capacity, concurrency=0, gpu_slots=0, text=str(error))
         for machine in self.cluster.nodes.unsuitable.keys() - unsuitable.keys():

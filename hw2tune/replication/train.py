@@ -92,7 +92,7 @@ class Context:
 
     def now(self) -> Capacity:
         """Return the capacity of the machines that are there now, which may have become fewer than asked for."""
-        return self.connection.cluster().capacity(at_most=True)
+        return self.connection.cluster().capacity_now(at_most=True)
 
     def facts(self, split: int) -> Dataset:
         """Return the data set in a split, of which only the study's own has its training and validation images."""

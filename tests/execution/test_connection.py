@@ -2,6 +2,7 @@
 
 import sys
 import threading
+from types import SimpleNamespace
 
 import pytest
 
@@ -10,7 +11,7 @@ from hw2tune.events import Listeners
 from hw2tune.execution import request as module
 from hw2tune.execution.request import Connection, Request, _imported
 from hw2tune.records.lock import locked
-from hw2tune.resources import ResourceRequest
+from hw2tune.resources import Opening, ResourceRequest
 from hw2tune.study_run import run_on
 from tests.report.fake_study import write_fake_study
 from tests.without_ray import WithoutRay
@@ -27,6 +28,12 @@ def test_the_machine_is_looked_at_once_however_often_its_capacity_is_asked_for(m
     connection = Connection(ResourceRequest(), Listeners())
     assert [connection.capacity().concurrency for _ in range(10)] == [3] * 10
     assert looked == [1]
+
+
+def test_where_others_may_join_the_capacity_is_that_of_the_cluster(monkeypatch):
+    connection = Connection(ResourceRequest(opening=Opening()), Listeners())
+    monkeypatch.setattr(connection, "cluster", lambda: SimpleNamespace(capacity=lambda: "the cluster's"))
+    assert connection.capacity() == "the cluster's"
 
 
 def test_an_import_in_the_background_that_fails_says_nothing(tmp_path, monkeypatch, capsys):

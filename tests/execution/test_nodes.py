@@ -3,6 +3,7 @@
 import pytest
 import ray
 
+from hw2tune.errors import ResourceError
 from hw2tune.execution import nodes as module
 from hw2tune.execution.cluster import Cluster
 from hw2tune.execution.nodes import CODE, READY, Nodes
@@ -95,3 +96,28 @@ def test_a_ray_that_nobody_joins_is_not_asked_for_its_packages(nodes):
     nodes.add(1)
     assert Cluster(resources=ResourceRequest()).capacity().concurrency == 1
     assert nodes.asked == []
+
+
+def test_a_trial_that_fits_nowhere_yet_waits_for_a_machine_if_one_may_join(nodes, monkeypatch):
+    waited = []
+
+    def join(seconds: float) -> None:
+        waited.append(seconds)
+        nodes.now += seconds
+        nodes.add(len(nodes.table) + 1, **{READY: "true"})
+        nodes.table[-1]["Resources"] = {"CPU": float(len(nodes.table))}
+
+    monkeypatch.setattr("hw2tune.execution.cluster.time.sleep", join)
+    cluster = opened(nodes)
+    cluster.resources, said = ResourceRequest(cpus_per_trial=3, opening=Opening()), []
+    cluster.note = said.append
+    with pytest.raises(ResourceError, match="a trial needs 3 CPUs"):
+        cluster.capacity_now()
+    assert cluster.capacity().concurrency == 1 and waited == [module.EVERY] * 2
+    assert said == [
+        "waiting for a machine to join: a trial needs 3 CPUs and 0 GPUs on one node, but there are 1 CPUs and 0 GPUs "
+        "on 1 node; lower --cpus-per-trial or --gpus-per-trial"
+    ]
+    alone = Cluster(resources=ResourceRequest(cpus_per_trial=9))
+    with pytest.raises(ResourceError, match="a trial needs 9 CPUs"):
+        alone.capacity()

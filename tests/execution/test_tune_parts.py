@@ -32,7 +32,7 @@ def tune_run(place, capacity=TWO, *, changing=False, **study) -> TuneRun:
     """A run of Tune on a cluster without Ray, in which machines join and leave if it is `changing`."""
     resources = ResourceRequest(address="head:6379" if changing else None)
     cluster = SimpleNamespace(
-        resources=resources, nodes=SimpleNamespace(leaving=(), unsuitable={}), capacity=lambda *_, **__: capacity
+        resources=resources, nodes=SimpleNamespace(leaving=(), unsuitable={}), capacity_now=lambda *_, **__: capacity
     )
     return TuneRun(Driver(place, **study).driver, cluster, capacity)
 
@@ -182,13 +182,13 @@ def test_as_many_trials_run_at_once_as_there_is_room_for_now(tmp_path):
     run = tune_run(tmp_path, changing=True)
     searcher = TuneSearcher(run)
     assert [searcher.suggest(trial) is None for trial in ("a", "b", "c")] == [False, False, True]
-    run.cluster.capacity = lambda *_, **__: replace(TWO, concurrency=3, text="3 CPUs")  # a machine joins
+    run.cluster.capacity_now = lambda *_, **__: replace(TWO, concurrency=3, text="3 CPUs")  # a machine joins
     assert [searcher.suggest(trial) is None for trial in ("c", "d")] == [False, True]
 
     def none_left(*_, **__):
         raise ResourceError("there are 0 CPUs")
 
-    run.cluster.capacity = none_left
+    run.cluster.capacity_now = none_left
     run.numbers.clear()  # all have ended
     assert searcher.suggest("d") is None
     notes = run.driver.tell.listeners[0].__self__.lines
