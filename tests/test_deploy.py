@@ -69,11 +69,9 @@ def test_token_authentication_is_on_in_both():
     assert "--dashboard-host=127.0.0.1" in starts[0]
 
 
-def test_rays_folder_is_below_one_that_is_the_users_alone_in_both():
+def test_rays_folder_is_below_one_that_is_the_users_alone():
     assert any(command.startswith("install -d -m 700 /tmp/hw2tune-ray") for command in CLUSTER["setup_commands"])
     assert "--temp-dir=/tmp/hw2tune-ray/r" in CLUSTER["head_start_ray_commands"][1]
-    slurm = (ROOT / "deploy" / "slurm.sh").read_text()
-    assert 'mkdir -m 700 "$place"' in slurm and '--temp-dir="$place/r"' in slurm
 
 
 def test_both_name_the_ray_that_hw2tune_is_pinned_to():

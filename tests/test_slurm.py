@@ -1,116 +1,252 @@
-"""deploy/slurm.sh with a stand-in for `srun` and `scontrol`: each node is a process group on this machine."""
+"""`hw2tune submit` without SLURM: what it asks sbatch for, what it says, and what a job does with its command."""
 
 import os
+import pickle
 import re
 import signal
+import socket
+import stat
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
 import pytest
 
-from hw2tune.api import read_study
-from tests.end_to_end.command import AT_MOST
-from tests.end_to_end.test_jobs import free_port
+from hw2tune.errors import JobError, ResourceError
+from hw2tune.execution import slurm
+from hw2tune.execution.slurm import Allocation, Driver, Worker, alive, jobs_folder, submit
+from tests.command_line import hw2tune
+from tests.end_to_end.test_nodes import wait_for
 from tests.end_to_end.test_study import STUDY
 
-SCRIPT = Path(__file__).parents[1] / "deploy" / "slurm.sh"
-# Runs what it is given here, whatever node it is meant for, and notes for which. SLURM sends a step's processes SIGTERM
-# when srun gets it, as `exec` does.
-SRUN = """#!/usr/bin/env bash
-echo "$*" >> "$STEPS"
-while [[ $1 == --* ]]; do shift; done
-if [[ $1 == hostname ]]; then echo 127.0.0.1; else exec "$@"; fi
+# Stand-ins on PATH: `sbatch` keeps what it is given and its environment; `squeue` says what the test has written.
+SBATCH = """#!/bin/sh
+n=$(($(cat jobs 2>/dev/null || echo 6) + 1)); echo $n > jobs
+env > $n.env
+if [ -e refused ] && grep -q '^#SBATCH --array' "$1"; then cat refused >&2; exit 1; fi
+echo "Submitted batch job $n"
 """
-SCONTROL = """#!/usr/bin/env bash
-[[ $1 == show && $2 == hostnames && $3 == 'node[1-2]' ]] && printf 'node1\\nnode2\\n'
+SQUEUE = """#!/bin/sh
+for word in "$@"; do case $word in --jobs=*) job=${word#--jobs=};; esac; done
+if [ -e "$job.state" ]; then cat "$job.state"; else cat unknown >&2; exit 1; fi
 """
-
-# A Ray that notes the folder above its own and ends.
-RAY = """#!/usr/bin/env bash
-for word in "$@"; do [[ $word == --temp-dir=* ]] && place=${word#*=}; done
-[[ $1 == start ]] && stat -c '%a %n' "$(dirname "$place")" > place && mkdir -p "$place/session"
-exit 1
+SCANCEL = """#!/bin/sh
+echo "$@" >> cancelled
 """
+ALLOCATION = Allocation(tasks=20, seconds=3600, driver_seconds=86400)
 
 
 @pytest.fixture
-def job(tmp_path, monkeypatch) -> Path:
-    """The folder that a job was submitted from, and SLURM's variables."""
-    (tmp_path / "bin").mkdir()
-    for name, text in (("srun", SRUN), ("scontrol", SCONTROL)):
+def place(tmp_path, monkeypatch) -> Path:
+    """The folder that a user submits from, on a login node."""
+    for name, text in {"sbatch": SBATCH, "squeue": SQUEUE, "scancel": SCANCEL, "srun": ""}.items():
+        (tmp_path / "bin" / name).parent.mkdir(exist_ok=True)
         (tmp_path / "bin" / name).write_text(text)
         (tmp_path / "bin" / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith("SLURM")]:
+        monkeypatch.delenv(name)
     (tmp_path / "tiny.toml").write_text(STUDY)
-    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{Path(sys.executable).parent}:{os.environ['PATH']}")
-    monkeypatch.setenv("PYTHONPATH", str(SCRIPT.parents[1]))
-    monkeypatch.setenv("STEPS", str(tmp_path / "steps"))
-    given = {
-        "SLURM_JOB_ID": free_port(), "SLURM_JOB_NUM_NODES": 2, "SLURM_JOB_NODELIST": "node[1-2]",
-        "SLURM_CPUS_PER_TASK": 1, "HW2TUNE_PORT": free_port(), "HW2TUNE_WAIT": 120,
-    }  # fmt: skip
-    for name, value in given.items():
-        monkeypatch.setenv(name, str(value))
+    (tmp_path / "unknown").write_text("slurm_load_jobs error: Invalid job id specified\n")
     return tmp_path
 
 
-def submit(job: Path, *arguments: object) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        ["bash", SCRIPT, *map(str, arguments)], cwd=job, text=True, start_new_session=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+def asked(file: Path) -> dict[str, str]:
+    """The options in a file for sbatch."""
+    return dict(re.findall(r"^#SBATCH --([\w-]+)(?:=(.*))?$", file.read_text(), re.MULTILINE))
+
+
+def test_the_jobs_ask_for_what_was_typed_and_the_driver_for_a_cpu_and_its_own_limit(place):
+    done = hw2tune(
+        "submit", "tiny.toml", "--array", 20, "--time", "1h", "--driver-time", "1d", "--cpus-per-task", 4,
+        "--gres", "gpu:1", "--mem", "8G", "--account", "vision", "--partition", "brief", "--trials", 200, "--summarize",
+        cwd=place,
     )  # fmt: skip
+    folder = place / "ray_results.slurm" / "tiny"
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == [
+        "submitted tiny: driver 7, 20 tasks 8",
+        f"logs: {folder}",
+        "follow: hw2tune status tiny --watch",
+        "cancel: scancel 7 8",
+    ]
+    driver, tasks = asked(folder / "7_submission.sh"), asked(folder / "8_submission.sh")
+    shared = {"account": "vision", "partition": "brief", "mem": "8G", "nodes": "1", "requeue": "", "signal": "USR2@120"}
+    assert shared.items() <= driver.items() and shared.items() <= tasks.items()
+    assert (driver["time"], driver["cpus-per-task"], driver["job-name"]) == ("1440", "1", "hw2tune-tiny-driver")
+    assert (tasks["time"], tasks["cpus-per-task"], tasks["job-name"]) == ("60", "4", "hw2tune-tiny")
+    assert (tasks["array"], tasks["gres"]) == ("0-19%20", "gpu:1") and not {"array", "gres"} & driver.keys()
+    assert "srun --unbuffered" in (text := (folder / "8_submission.sh").read_text()) and "--cpus-per-task=4 " in text
+    job = pickle.loads((folder / "7_submitted.pkl").read_bytes()).function
+    assert job == Driver(folder, 90, ("tiny.toml", "--trials", "200", "--summarize"))
+    assert pickle.loads((folder / "8_19_submitted.pkl").read_bytes()).function == Worker(folder, 90, "7", 4)
 
 
-def ray_of(job: Path) -> list[int]:
-    """Processes of the job's Ray, by the temporary folder that their command lines name."""
-    place = f"ray-{os.environ['SLURM_JOB_ID']}"
-    return [one.pid for one in psutil.process_iter(["cmdline"]) if place in " ".join(one.info["cmdline"] or [])]
+def test_the_folder_of_the_jobs_is_the_users_alone_next_to_the_results(place):
+    folder = place / "kept" / "results.slurm" / "tiny"
+    for _ in range(2):
+        submit("tiny", "kept/results", ["tiny.toml"], ALLOCATION)
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+        folder.chmod(0o755)
+    assert jobs_folder("s3://bucket/studies", "tiny") == place / "ray_results.slurm" / "tiny"
 
 
-def test_a_script_that_cannot_reach_its_nodes_says_where_to_look(job, monkeypatch):
-    (job / "bin" / "ray").write_text(RAY)
-    (job / "bin" / "ray").chmod(0o755)
-    monkeypatch.setenv("HW2TUNE_WAIT", "1")
-    ended = submit(job, "tiny.toml")
-    out, err = ended.communicate(timeout=60)
-    log = f"ray-{os.environ['SLURM_JOB_ID']}.log"
-    assert (ended.returncode, out, err) == (1, "", f"slurm.sh: 0 of 1 nodes up after 1 s; see {log}\n")
-    mode, place = (job / "place").read_text().split()
-    assert mode == "700" and re.fullmatch(rf"/tmp/ray-{os.environ['SLURM_JOB_ID']}-\w{{6}}", place)
-    assert not Path(place).exists()
+def test_short_limits_have_a_short_notice(place):
+    submit("tiny", "ray_results", ["tiny.toml"], Allocation(tasks=2, seconds=100, driver_seconds=480))
+    folder = place / "ray_results.slurm" / "tiny"
+    assert [asked(folder / f"{job}_submission.sh")["signal"] for job in (7, 8)] == ["USR2@120", "USR2@25"]
+    assert asked(folder / "8_submission.sh")["time"] == "2", "SLURM counts minutes"
 
 
-def test_shell_and_options_are_right():
-    subprocess.run(["bash", "-n", SCRIPT], check=True)
-    options = re.findall(r"^#SBATCH --([a-z-]+)=(\S+)", SCRIPT.read_text(), re.MULTILINE)
-    assert dict(options)["signal"] == "B:TERM@120" and dict(options)["ntasks-per-node"] == "1"
+def test_the_same_line_is_refused_while_the_jobs_are_there_and_continues_after_them(place):
+    line = ("submit", "tiny.toml", "--array", 2, "--time", "1h")
+    assert hw2tune(*line, cwd=place).returncode == 0
+    (place / "7.state").write_text("COMPLETED\n")
+    (place / "8.state").write_text("COMPLETED\nPENDING\n")
+    refused = hw2tune(*line, cwd=place)
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr == (
+        "hw2tune: tiny: its jobs 8 are in SLURM's queue already; `squeue --jobs 8` shows them, `scancel 8` ends them "
+        "in order, and then the same command continues the study\n"
+    )
+    (place / "8.state").unlink()  # SLURM forgets jobs
+    assert "driver 9, 2 tasks 10" in hw2tune(*line, cwd=place).stdout
 
 
-@pytest.mark.ray
-@pytest.mark.machines
-def test_two_nodes_run_a_study_which_a_signal_ends_in_order_and_the_same_line_continues(job):
-    first = submit(job, "tiny.toml", "--trials", 4, "--max-epochs", 2)
-    study, deadline = job / "ray_results" / "tiny", time.monotonic() + AT_MOST
-    while not list(study.glob("trials/*/last.pt")):
-        assert time.monotonic() < deadline and first.poll() is None, first.communicate()
-        time.sleep(0.1)
-    first.send_signal(signal.SIGTERM)  # to the script alone, as `--signal=B:` asks
-    _, err = first.communicate(timeout=AT_MOST)
-    assert first.returncode == 130, err
-    assert "2 CPUs and 0 GPUs on 2 nodes" in err
-    made, *steps, last = (job / "steps").read_text().splitlines()
-    assert made.startswith("--nodes=2 --ntasks=2 mkdir -m 700 /tmp/ray-")
-    assert [re.search(r"--nodelist=node1|--exclude=node1", step)[0] for step in steps] == [
-        "--nodelist=node1", "--nodelist=node1", "--exclude=node1",
-    ]  # fmt: skip
-    assert last.startswith("--nodes=2 --ntasks=2 rm -rf /tmp/ray-")
-    assert not ray_of(job)
+def test_what_sbatch_says_is_passed_on_and_no_driver_is_left_without_tasks(place):
+    (place / "refused").write_text("sbatch: error: Batch job submission failed: Invalid job array specification\n")
+    refused = hw2tune("submit", "tiny.toml", "--array", 5000, "--time", "1h", cwd=place)
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr == (
+        "hw2tune: sbatch refuses hw2tune-tiny: sbatch: error: Batch job submission failed: Invalid job array "
+        "specification\n"
+    )
+    assert (place / "cancelled").read_text() == "7\n"
 
-    again = submit(job, "tiny.toml", "--trials", 4, "--max-epochs", 2)
-    _, err = again.communicate(timeout=AT_MOST)
-    assert again.returncode == 0, err
-    result = read_study("tiny", results_dir=job / "ray_results")
-    assert result.state == "complete" and len(result.trials) == 4
-    assert not ray_of(job)
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            ["--time", "1:00"],
+            "Invalid value for '--time': Value error, '1:00' is no duration; 90s, 30m, 2h and 1h30m are",
+        ),
+        (["--time", "1h", "--trails", "3"], "No such option: --trails"),
+        (["--time", "1h", "--trials", "none"], "Invalid value for '--trials'"),
+        (["--time", "1h", "--fresh"], "--fresh does not go with submit: a driver that is requeued would begin anew"),
+        (["--time", "1h", "--open"], "--open does not go with submit: the jobs have a Ray of their own, which the"),
+        (["--time", "1h", "--address", "auto"], "--address does not go with submit: the jobs have a Ray of their own"),
+        (["--time", "1h", "--dashboard"], "--dashboard does not go with submit: the study runs on another machine"),
+    ],
+)
+def test_what_cannot_be_submitted_is_said_before_anything_is(place, words, said):
+    refused = hw2tune("submit", "tiny.toml", "--array", 2, *words, cwd=place)
+    assert refused.returncode == 2 and said in " ".join(refused.stderr.split())
+    assert not (place / "ray_results.slurm").exists()
+
+
+def test_a_fault_of_the_study_is_said_before_anything_is_submitted(place):
+    (place / "tiny.toml").write_text(STUDY.replace("mnist_cnn", "no_such_model"))
+    refused = hw2tune("submit", "tiny.toml", "--array", 2, "--time", "1h", cwd=place)
+    assert refused.returncode == 1 and refused.stderr.startswith("hw2tune: tiny.toml: model: ")
+    assert not (place / "jobs").exists()
+
+
+def test_without_slurm_and_without_submitit_the_way_out_is_said(place, monkeypatch):
+    monkeypatch.setitem(sys.modules, "submitit", None)
+    with pytest.raises(ResourceError, match=re.escape("not here: pip install '.[slurm]' in hw2tune's checkout")):
+        submit("tiny", "ray_results", ["tiny.toml"], ALLOCATION)
+    monkeypatch.setenv("PATH", "/nonexistent")
+    with pytest.raises(ResourceError, match=r"^sbatch is not on PATH, so there is no SLURM here; run this on a login"):
+        submit("tiny", "ray_results", ["tiny.toml"], ALLOCATION)
+
+
+def test_a_job_submitted_from_within_another_does_not_inherit_its_variables(place, monkeypatch):
+    monkeypatch.setenv("SLURM_JOB_ID", "3")
+    monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "2")  # submitit would take the driver for a task of that array
+    monkeypatch.setenv("SLURM_CONF", "/etc/slurm.conf")
+    submit("tiny", "ray_results", ["tiny.toml"], ALLOCATION)
+    inherited = (place / "7.env").read_text().splitlines()
+    assert [line for line in inherited if line.startswith("SLURM")] == ["SLURM_CONF=/etc/slurm.conf"]
+    assert os.environ["SLURM_JOB_ID"] == "3"
+
+
+def test_a_job_is_alive_until_slurm_says_that_it_has_ended_or_knows_it_no_longer(place):
+    for job, states in {"1": "RUNNING", "2": "COMPLETING", "3": "CANCELLED", "4": "TIMEOUT\nPENDING"}.items():
+        (place / f"{job}.state").write_text(f"{states}\n")
+    assert alive(["1", "2", "3", "4", "5"]) == ["1", "2", "4"]
+    (place / "unknown").write_text("slurm_load_jobs error: Unable to contact slurm controller\n")
+    with pytest.raises(JobError, match=r"squeue does not answer for job 5: slurm_load_jobs error: Unable to contact"):
+        alive(["5"])
+    assert Worker(place, 1, "5", 1)._is_driven(), "its controller is down, which says nothing of the job"
+
+
+# In place of `hw2tune` in the jobs: notes its words. The first `study` runs until SIGTERM and notes that; what comes
+# later is done at once.
+COMMAND = """
+import pathlib, signal, sys, time
+
+def end(*_):
+    print("ended in order", file=log, flush=True)
+    sys.exit(130)
+
+log = open("commands", "a+")
+log.seek(0)
+first = "study" in sys.argv and "study" not in log.read()
+print(*sys.argv[1:], file=log, flush=True)
+if first:
+    signal.signal(signal.SIGTERM, end)
+    pathlib.Path("ready").touch()
+    time.sleep(60)
+"""
+SCONTROL = "#!/bin/sh\necho 'NodeName=n1 Arch=x86_64 NodeAddr=192.0.2.7 NodeHostName=n1'\n"
+
+
+@pytest.fixture
+def node(place) -> Path:
+    """The same folder on a node, where the command `hw2tune` is the stand-in and the package is ours."""
+    (place / "hw2tune").mkdir()
+    (place / "hw2tune" / "__init__.py").write_text(f"__path__.append({str(Path(slurm.__file__).parents[1])!r})\n")
+    (place / "hw2tune" / "__main__.py").write_text(COMMAND)
+    (place / "bin" / "scontrol").write_text(SCONTROL)
+    (place / "bin" / "scontrol").chmod(0o755)
+    return place
+
+
+def test_at_submitits_signal_the_command_alone_is_ended_in_order_and_the_job_is_called_again(node):
+    import submitit
+
+    executor = submitit.LocalExecutor(node / "jobs")  # its signals are those of SLURM's jobs
+    executor.update_parameters(timeout_min=5)
+    (node / "jobs" / "jobs").write_text("7 8\n")
+    job = executor.submit(Driver(node / "jobs", 30, ("tiny.toml", "--trials", "200")))
+    wait_for((node / "ready").exists, 60)
+    for child in psutil.Process(job._process.pid).children(recursive=True):
+        child.send_signal(signal.SIGUSR2)  # SLURM sends it to every process
+    job._process.wait(timeout=60)
+    first, ended, second = (node / "commands").read_text().splitlines()
+    assert ended == "ended in order"
+    pattern = rf"study tiny\.toml --trials 200 --open --port (192\.0\.2\.7:\d+) --token-file {node}/jobs/token"
+    assert re.fullmatch(pattern, first) and re.fullmatch(pattern, second)
+    assert (node / "jobs" / "address").read_text() == re.fullmatch(pattern, second)[1]
+    assert (node / "cancelled").read_text() == "--state=PENDING 8\n", "no task need start any more"
+
+
+def test_a_task_waits_for_the_drivers_address_joins_whenever_it_answers_and_ends_with_the_driver(node):
+    code = "import sys; from hw2tune.execution import slurm; slurm.POLL_SECONDS = 0.1; from pathlib import Path\n"
+    code += "slurm.Worker(Path('jobs'), 5, '7', 2)()"
+    (node / "7.state").write_text("RUNNING\n")
+    (node / "jobs").mkdir()
+    with socket.create_server(("127.0.0.1", 0)) as driver:
+        at = "{}:{}".format(*driver.getsockname())
+        with subprocess.Popen([sys.executable, "-c", code], cwd=node, stdout=subprocess.PIPE, text=True) as task:
+            assert task.stdout.readline() == "waiting for the driver, job 7, which has no address yet\n"
+            (node / "jobs" / "address").write_text(at)
+            wait_for(lambda: (node / "commands").exists() and (node / "commands").read_text().count("join") > 1, 60)
+            driver.close()
+            assert task.stdout.readline() == f"waiting for the driver, job 7, which does not answer at {at}\n"
+            (node / "7.state").write_text("COMPLETED\n")
+            assert task.wait(timeout=60) == 0
+    assert set((node / "commands").read_text().splitlines()) == {f"join {at} --token-file jobs/token --cpus 2"}

@@ -66,7 +66,7 @@ def test_the_sdist_makes_the_same_wheel_as_the_checkout_and_holds_what_tests_nee
     assert not [name for name in wheel.namelist() if lines(again, name) != lines(wheel, name)]
     with tarfile.open(built[1]) as sdist:
         names = {name.partition("/")[2] for name in sdist.getnames()}
-    assert {"tests/test_wheel.py", "studies/mnist.toml", "deploy/slurm.sh", "docs/tutorial.md", "LICENSE"} <= names
+    assert {"tests/test_wheel.py", "studies/mnist.toml", "deploy/rayjob.yaml", "docs/tutorial.md", "LICENSE"} <= names
     assert not [name for name in names if name.startswith(("dist/", "data/", ".git/")) or name == "uv.lock"]
 
 

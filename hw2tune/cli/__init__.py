@@ -16,13 +16,16 @@ from hw2tune.cli.preparing import check, data_app, doctor, new
 from hw2tune.cli.reports import compare, export, paper, predict, reproduce, rerun, summarize
 from hw2tune.cli.results import clean, status, stop
 from hw2tune.cli.running import dashboard, join, study
+from hw2tune.cli.submitting import STUDYS_OPTIONS, submit
 
 COMMANDS: dict[str, tuple[Callable[..., Any], ...]] = {  # as --help groups them
-    "Studies": (study, check, new, status, stop, clean, dashboard),
+    "Studies": (study, submit, check, new, status, stop, clean, dashboard),
     "Reports": (summarize, reproduce, compare, paper),
     "Models": (export, predict, rerun),
     "Machine": (doctor, join),
 }
+
+SETTINGS = {submit: STUDYS_OPTIONS}
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -34,7 +37,7 @@ app = typer.Typer(
 )
 for panel, commands in COMMANDS.items():
     for command in commands:
-        app.command(rich_help_panel=panel, cls=HelpedCommand)(command)
+        app.command(rich_help_panel=panel, cls=HelpedCommand, context_settings=SETTINGS.get(command))(command)
 app.add_typer(data_app, name="data", rich_help_panel="Machine")
 
 

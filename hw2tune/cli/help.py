@@ -19,6 +19,10 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("hw2tune study mnist --trials 50", "search on to 50 trials in all; again after Ctrl-C"),
         ("hw2tune study mine.toml --time-budget 8h --quiet", "a study of your own, over night"),
     ),
+    "submit": (
+        ("hw2tune submit cifar10 --array 20 --time 1h --trials 200", "a driver, and 20 tasks of an hour each"),
+        ("hw2tune submit mine.toml --array 4 --time 4h --gres gpu:1", "tasks with a GPU each"),
+    ),
     "check": (
         ("hw2tune check mine.toml", "every fault of a study file at once, and what it would cost"),
         ("hw2tune check cifar10 --budget 6 --concurrency 2", "the same with options, as `study` takes them"),

@@ -68,21 +68,9 @@ def study(
     dashboard: Annotated[bool, typer.Option("--dashboard", help="Show it in the browser while it runs.")] = False,
 ) -> None:
     """Run a study, or continue it: the same command goes on to --trials in all."""
-    from hw2tune.execution.request import Request, resolve
-    from hw2tune.resources import ResourceRequest
+    from hw2tune.execution.request import resolve
 
-    overrides = {
-        "trials": trials, "budget": budget, "max_epochs": max_epochs, "sampler.name": sampler, "pruner.name": pruner,
-        "seed": seed, "name": name, "searches": searches, "order": order, "slots": slots,
-    }  # fmt: skip
-    request = Request(
-        study=name_or_file, overrides=overrides, results=results_dir, data_dir=data_dir, fresh=fresh, retries=retries,
-        resources=ResourceRequest(
-            cpus_per_trial, gpus_per_trial, concurrency, address,
-            _opening(open_to_others=open_to_others, address=address, port=port, token_file=token_file),
-        ),
-        time_budget=time_budget, warm_start=warm_start,
-    )  # fmt: skip
+    request = requested(ctx.params)
     if dashboard and "://" in (address or ""):
         raise typer.BadParameter("a study that is handed over runs elsewhere; `hw2tune dashboard` shows its results")
     if attach or logs or (address or "").startswith(("http://", "https://")):
@@ -110,6 +98,25 @@ def study(
                         connection=connection,
                     )  # fmt: skip
                 print_files(report, open_page=False, json=json)
+
+
+def requested(given: Mapping[str, Any]) -> Request:
+    """Return what the options of `hw2tune study` ask for. Raises BadParameter for some that do not go together."""
+    from hw2tune.execution.request import Request
+    from hw2tune.resources import ResourceRequest
+
+    named = ("trials", "budget", "max_epochs", "seed", "name", "searches", "order", "slots")
+    overrides = {name: given[name] for name in named}
+    overrides |= {"sampler.name": given["sampler"], "pruner.name": given["pruner"]}
+    opening = _opening(**{name: given[name] for name in ("open_to_others", "address", "port", "token_file")})
+    return Request(
+        study=given["name_or_file"], overrides=overrides, results=given["results_dir"], data_dir=given["data_dir"],
+        resources=ResourceRequest(
+            given["cpus_per_trial"], given["gpus_per_trial"], given["concurrency"], given["address"], opening
+        ),
+        fresh=given["fresh"], retries=given["retries"], time_budget=given["time_budget"],
+        warm_start=given["warm_start"],
+    )  # fmt: skip
 
 
 def _opening(*, open_to_others: bool, address: str | None, port: str | None, token_file: Path | None) -> Opening | None:

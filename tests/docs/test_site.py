@@ -39,7 +39,7 @@ def test_no_page_loads_anything_from_elsewhere(site):
 def test_every_page_of_the_documents_is_part_of_it(site):
     for page in ("tutorial", "study-file", "python", "files", "claims", "benchmarks", "CONTRIBUTING", "CHANGELOG"):
         assert (site / page / "index.html").is_file(), page
-    assert (site / "deploy" / "slurm.sh").read_text() == (ROOT / "deploy" / "slurm.sh").read_text()
+    assert (site / "deploy" / "rayjob.yaml").read_text() == (ROOT / "deploy" / "rayjob.yaml").read_text()
 
 
 def test_the_reference_has_what_the_api_has(site):
