@@ -56,7 +56,7 @@ def run_trials(
     tell(make_plan(study, folder, recorder.rows(), data=data, capacity=cluster.capacity()))
     for machine, why in cluster.nodes.unsuitable.items():
         tell.note(f"{machine} is excluded: {why}")
-    suspects, begun, epochs = False, False, recorder.epochs_spent
+    suspects, begun, gpus, epochs = False, False, False, recorder.epochs_spent
     while recorder.unfinished:
         before = len(recorder.trials(*FINISHED))
         capacity = cluster.capacity(policy.excluded, at_most=begun)  # machines may have gone since the beginning
@@ -78,6 +78,8 @@ def run_trials(
                 epochs = recorder.epochs_spent
             suspects = bool(recorder.trials(TrialState.RUNNING))
             continue
+        finally:
+            gpus = gpus or driver.gpu_slots > 0
         match end:
             case RunEnd.COMPLETE:
                 driver.close_deferred()  # there were too few trials to tell a fault of the set-up
@@ -91,7 +93,7 @@ def run_trials(
                 break
     else:
         end = RunEnd.COMPLETE
-    _tell_of_order(recorder, cluster)
+    _tell_of_order(recorder, gpus=gpus)
     return _ended(recorder, policy, end)
 
 
@@ -111,7 +113,7 @@ def _ended(recorder: Recorder, policy: FailurePolicy, end: RunEnd) -> RunEnd:
     return end
 
 
-def _tell_of_order(recorder: Recorder, cluster: Cluster) -> None:
+def _tell_of_order(recorder: Recorder, *, gpus: bool) -> None:
     """Note what the virtual order has cost, and what may make another run of the study a different one."""
     if recorder.study.order != "virtual":
         return
@@ -120,7 +122,7 @@ def _tell_of_order(recorder: Recorder, cluster: Cluster) -> None:
         recorder.tell.note(f"{behind}, which do not count, beside {recorder.epochs_spent:,} that do")
     lost = [row.number for row in recorder.rows() if row.state in (LOST, DATA_ERROR)]
     reasons = [f"trial {listed(lost)} ended with its worker or machine"] if lost else []
-    reasons += ["a GPU's arithmetic may differ from run to run"] if cluster.capacity().gpu_slots else []
+    reasons += ["a GPU's arithmetic may differ from run to run"] if gpus else []
     for reason in reasons:
         recorder.tell.note(f"virtual order: {reason}, so the same study again may come out otherwise")
 

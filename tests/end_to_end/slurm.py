@@ -119,6 +119,8 @@ class Slurm:
 
     def start(self) -> None:
         """Start all daemons, and wait until every node is idle."""
+        for name in ("state", "tmp"):  # a node that is killed leaves what it has there
+            (self.place / name).mkdir()
         (self.place / "munge.key").write_bytes(secrets.token_bytes(1024))
         (self.place / "munge.key").chmod(0o600)
         munge = {"key-file": "key", "socket": "socket", "pid-file": "pid", "log-file": "log", "seed-file": "seed"}
@@ -140,8 +142,6 @@ class Slurm:
             )
         )
         (self.place / "gres.conf").write_text("Name=token Count=1\n")
-        for name in ("state", "tmp"):  # a node that is killed leaves what it has there
-            (self.place / name).mkdir()
         self.daemon("slurmctld", "slurmctld", "-D", "-c")
         for node in self.nodes:
             self.start_node(node)
@@ -168,7 +168,11 @@ class Slurm:
         made = "CREATE USER slurm@'127.0.0.1' IDENTIFIED BY 'slurm'; GRANT ALL ON *.* TO slurm@'127.0.0.1'"
         client = ["mariadb", "--no-defaults", f"--socket={self.place}/mariadb.socket", "-u", "root"]
         with contextlib.suppress(AssertionError):
-            wait_for(lambda: not subprocess.run([*client, "-e", "SELECT 1"], capture_output=True).returncode, 180)
+            wait_for(
+                lambda: not subprocess.run([*client, "-e", "SELECT 1"], capture_output=True).returncode,
+                120,
+                self.daemons["mariadbd"],
+            )
             subprocess.run([*client, "-e", made], check=True, capture_output=True)
             (self.place / "slurmdbd.conf").write_text(DATABASE.format(place=self.place, port=port))
             (self.place / "slurmdbd.conf").chmod(0o600)

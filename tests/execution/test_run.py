@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 from optuna.trial import TrialState
@@ -248,3 +249,23 @@ def test_workers_that_start_more_slowly_than_trials_end_are_awaited_and_used(tmp
     epochs = json.loads(shown.stdout.splitlines()[-1])
     assert [len(pids) for pids in epochs] == [1] * 200
     assert len({pid for [pid] in epochs}) == len(list(tmp_path.glob("worker-*"))) == 3
+
+
+def test_at_the_end_no_machine_is_asked_for_its_gpus_as_it_may_be_gone(tmp_path):
+    study = parse_study(*find_study("quickstart"), overrides={"order": "virtual", "slots": 1, "trials": 3})
+    asked, events = [], list[Event]()
+
+    class WithGpu(OneMachine):
+        def capacity(self, excluded=(), *, at_most=False):
+            asked.append(excluded)
+            return replace(super().capacity(), gpu_slots=1)
+
+    def interrupted(driver, **_):
+        return RunEnd.INTERRUPTED
+
+    assert run(StudyFolder(tmp_path), interrupted, [events.append], WithGpu, study=study) is RunEnd.INTERRUPTED
+    assert len(asked) == 2, "for the plan, and for the run"
+    noted = [event.text for event in events if isinstance(event, Noted)]
+    assert noted == [
+        "virtual order: a GPU's arithmetic may differ from run to run, so the same study again may come out otherwise"
+    ]
