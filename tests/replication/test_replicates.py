@@ -8,8 +8,8 @@ import pytest
 
 from hw2tune.errors import StudyFolderError, TrainingFailedError
 from hw2tune.records.overview import read_overview
-from hw2tune.records.replicates import ReplicatesFolder, read_race, write_current
-from hw2tune.replication import replicate
+from hw2tune.records.replicates import ReplicatesFolder, read_race, read_training, write_current
+from hw2tune.replication import replicate, train
 from hw2tune.replication.race import candidates
 from hw2tune.replication.rounds import SeedCount
 from hw2tune.replication.studies import before, chosen_folders
@@ -70,6 +70,13 @@ def test_no_more_weights_are_in_memory_than_of_what_has_just_ended(tmp_path, mon
     assert len(run.trained) > 30 and run.most_weights == 2  # and of the one before
     for path in run.place.records():
         path.unlink()
+
+    def read(place, key):
+        if (found := read_training(place, key)) is not None:
+            run._holding(found.arrays)
+        return found
+
+    monkeypatch.setattr(train, "read_training", read)
     run.run(SeedCount(9), race=3)
     assert run.most_weights == 2
 
