@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field, replace
-from functools import cache, partial
+from functools import cache
 from importlib import metadata
 from itertools import chain, count
 
@@ -151,12 +151,8 @@ def train_missing(context: Context, jobs: Collection[Job], claims: str = "") -> 
 
     `claims` says for which claims the trainings are, see `ReplicationStarted`.
     """
-    trainings, tell = context.trainings, context.tell
     keyed, missing = _missing(context, jobs, context.capacity)
-    if blind := [job.label for job in missing if job.key in trainings]:
-        tell.note(
-            f"{listed(blind)}: trained again, as version 0.1 chose an epoch without a finite {context.study.objective}"
-        )
+    _note_blind(context, missing)
     if missing:  # a key names its device, and Ray may see other devices than this process
         context.connection.cluster()
         keyed, missing = _missing(context, jobs, context.capacity)
@@ -165,7 +161,7 @@ def train_missing(context: Context, jobs: Collection[Job], claims: str = "") -> 
         context.started(len(missing), cached=len(keys) - len(missing), capacity=capacity, claims=claims)
     for training in context.train(iter(missing), capacity) if missing else ():
         context.keep(training)
-    return [trainings[job.key] for job in keyed]
+    return [context.trainings[job.key] for job in keyed]
 
 
 def train_race(context: Context, course: Course, job: Callable[[Place], Job]) -> None:
@@ -182,14 +178,19 @@ def train_race(context: Context, course: Course, job: Callable[[Place], Job]) ->
             course.learn(place, context.trainings[one.key].value(objective))
         return None
 
+    def begin() -> Job | None:
+        if (one := missing(course, capacity)) is not None:
+            _note_blind(context, [one])
+        return one
+
     if missing(deepcopy(course), context.capacity) is not None:
         context.connection.cluster()  # as above
     capacity = context.capacity
-    if (first := missing(course, capacity)) is None:
+    if (first := begin()) is None:
         return
     at_most, there = course.known.limit, len(course.values)
     context.started(at_most - there, cached=there, capacity=capacity, race=len(course.known.search))
-    jobs = chain([first], iter(partial(missing, course, capacity), False))  # asked for the next as a slot is free
+    jobs = chain([first], iter(begin, False))  # asked for the next as a slot is free
     for training in context.train(jobs, capacity, over=lambda: not course.wanted):
         context.keep(training)
         course.learn(places[training.label], training.value(objective))
@@ -208,6 +209,13 @@ def _missing(context: Context, jobs: Collection[Job], capacity: Capacity) -> tup
     kept = {key: one for key in unique if (one := context.kept(key)) is not None}
     sound = {key for key, one in kept.items() if not chosen_blindly(one.epochs, one.chosen_epoch, objective)}
     return keyed, [job for key, job in unique.items() if key not in sound]
+
+
+def _note_blind(context: Context, jobs: Collection[Job]) -> None:
+    if blind := [job.label for job in jobs if job.key in context.trainings]:
+        context.tell.note(
+            f"{listed(blind)}: trained again, as version 0.1 chose an epoch without a finite {context.study.objective}"
+        )
 
 
 def replicate_of(study: Study, variant: str, task: Task, training: Training, *, key: str) -> Replicate:

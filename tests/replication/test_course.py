@@ -1,5 +1,6 @@
 """A race on many slots is the race on one: what it decides, and what it is charged for."""
 
+import json
 import random
 import re
 from dataclasses import replace
@@ -130,6 +131,22 @@ def test_a_study_on_many_slots_has_the_race_and_the_replicates_of_one(folder, mo
     again.run(SeedCount(2), race=6)
     assert again.trained == [] and read_race(run.place) == found[0][0]
     assert not [one for one in again.events if isinstance(one, ReplicationStarted) and one.race]
+
+
+def test_a_training_of_the_race_that_version_0_1_chose_without_a_value_is_trained_again(tmp_path, monkeypatch):
+    run = scripted(write_fake_study(tmp_path, trials=30, seeds=0), monkeypatch, 1)
+    run.run(SeedCount(1), race=2)
+    label = next(label for label in run.trained if label.startswith("race"))
+    (path,) = (one for one in run.place.trainings.glob("*/training.json") if f'"{label}"' in one.read_text())
+    record = json.loads(path.read_text())
+    record["epochs"][0]["validation_accuracy"] = float("nan")
+    path.write_text(json.dumps(record))
+    run.place.current.unlink()
+    run.trained.clear()
+    run.run(SeedCount(1), race=2)
+    assert run.trained == [label]
+    note = f"{label}: trained again, as version 0.1 chose an epoch without a finite validation_accuracy"
+    assert run.events.count(Noted(text=note)) == 1
 
 
 def test_one_event_says_what_a_race_takes_at_most_and_the_next_counts_on(tmp_path, monkeypatch):
