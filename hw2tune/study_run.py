@@ -120,7 +120,7 @@ class _Run:
                 study, folder=folder, data=data, cluster=cluster, tell=tell, retries=request.retries,
                 deadline=self.deadline, sound=sound, execute=self.execute or run_tune,
             )  # fmt: skip
-        return _judged(read_overview(folder), end)
+        return _judged(read_overview(folder, before), end)
 
     def arms(self, results: Path, study: Study, *, fresh: bool) -> StudyResult:
         """Run the searches that are not complete, each in its folder, while this process holds the study's."""
@@ -148,7 +148,7 @@ class _Run:
                 end = result.end or end
                 if end is not RunEnd.COMPLETE:
                     break
-        return StudyResult(read_overview(folder), end)
+        return StudyResult(read_overview(folder, before), end)
 
     @cached_property
     def known(self) -> Overview | None:

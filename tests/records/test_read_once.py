@@ -17,6 +17,7 @@ from hw2tune.records.layout import StudyFolder
 from hw2tune.records.overview import read_overview
 from hw2tune.resources import ResourceRequest
 from tests.command_line import hw2tune as command
+from tests.execution.test_arms import FILE, Executor, run
 from tests.without_ray import WithoutRay
 
 WRITTEN = Path(__file__).parents[1] / "version_83dc8fd"
@@ -78,6 +79,22 @@ def test_check_parses_the_users_file_the_studys_own_and_those_of_other_studies_o
 def test_so_does_the_run_of_a_finished_study(results, file, reads):
     assert api.run_study(file, name="tiny", results_dir=results).state == "complete"
     assert reads == {"study file": 2, "journal": 1}
+
+
+def test_the_run_of_an_unfinished_study_reads_its_whole_journal_to_look_at_it_and_to_write_to_it(tmp_path, monkeypatch):
+    """Afterwards it reads what was added."""
+    text, read, whole = FILE[: FILE.index("[arms")], JournalFileBackend.read_logs, list[int]()
+    run(tmp_path, Executor(ends_at=2), text=text)
+
+    def counted(self, start):
+        whole.extend([1] * (start == 0))
+        return read(self, start)
+
+    monkeypatch.setattr(JournalFileBackend, "read_logs", counted)
+    result = run(tmp_path, Executor(), text=text)
+    assert len(whole) == 2
+    assert [row.state for row in result.overview.rows] == 3 * ["complete"]
+    assert result.overview == read_overview(result.overview.folder)
 
 
 def test_the_dashboard_reads_a_study_once_until_it_changes(results, reads):
