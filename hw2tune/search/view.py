@@ -68,7 +68,9 @@ class View(JournalStorage):
         real = self.optuna_study
         self.drawn = optuna.trial.create_trial(state=TrialState.RUNNING)
         self.drawn.number = self.drawn._trial_id = len(real.get_trials(deepcopy=False))
-        self.study.search_space.suggest(optuna.Study(real.study_name, self, real.sampler, real.pruner).ask())
+        study = optuna.Study(real.study_name, self, real.sampler, real.pruner)
+        # What `ask` returns of Optuna 5.0 where no trial waits: it would list all trials to know that.
+        self.study.search_space.suggest(optuna.trial.Trial(study, self.drawn._trial_id))
         return self.drawn
 
     def get_study_directions(self, study_id: int) -> list[StudyDirection]:
@@ -142,10 +144,6 @@ class View(JournalStorage):
         other = one.user_attrs.get(SECONDS if second == "seconds" else PARAMETERS)
         # The seconds of a pruned trial are not those of a whole one.
         return [*values, float(other)] if other is not None and one.state == TrialState.COMPLETE else []
-
-    def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
-        """Return the drawn trial's id."""
-        return self.drawn._trial_id
 
     def get_trial(self, trial_id: int) -> FrozenTrial:
         """Return the drawn trial, or one of the study."""

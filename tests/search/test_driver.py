@@ -33,6 +33,7 @@ from hw2tune.search.driver import (
 )
 from hw2tune.search.failures import Failure, FailurePolicy
 from hw2tune.search.recorder import FINISHED, Recorder
+from hw2tune.search.view import View
 from hw2tune.study.file import find_study, parse_study
 
 
@@ -650,3 +651,16 @@ def test_an_epoch_and_an_end_do_not_list_all_trials_of_the_study(tmp_path, monke
     driver.run("a", [0.1, 0.2, 0.3, 0.4, 0.5])
     assert not listed
     assert driver.trials[0].value == pytest.approx(0.5)
+
+
+def test_a_random_draw_does_not_look_at_the_trials_of_the_study(tmp_path, monkeypatch):
+    driver, asked = Driver(tmp_path, **{"sampler.name": "random"}), list[int]()
+    get_all_trials = View.get_all_trials
+
+    def counted(*given, **more):
+        asked.append(1)
+        return get_all_trials(*given, **more)
+
+    monkeypatch.setattr(View, "get_all_trials", counted)
+    drawn = [driver.next(name).hyperparameters for name in "abcd"]
+    assert len({str(one) for one in drawn}) == 4 and not asked
