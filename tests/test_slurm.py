@@ -15,7 +15,8 @@ import pytest
 
 from hw2tune.errors import JobError, ResourceError
 from hw2tune.execution import slurm
-from hw2tune.execution.slurm import Allocation, Driver, Worker, alive, jobs_folder, submit
+from hw2tune.execution.slurm import Allocation, jobs_folder, submit
+from hw2tune.execution.slurm_jobs import Driver, Worker, alive
 from tests.command_line import hw2tune
 from tests.end_to_end.test_nodes import wait_for
 from tests.end_to_end.test_study import STUDY
@@ -235,8 +236,8 @@ def test_at_submitits_signal_the_command_alone_is_ended_in_order_and_the_job_is_
 
 
 def test_a_task_waits_for_the_drivers_address_joins_whenever_it_answers_and_ends_with_the_driver(node):
-    code = "import sys; from hw2tune.execution import slurm; slurm.POLL_SECONDS = 0.1; from pathlib import Path\n"
-    code += "slurm.Worker(Path('jobs'), 5, '7', 2)()"
+    code = "from pathlib import Path; from hw2tune.execution import slurm_jobs\n"
+    code += "slurm_jobs.POLL_SECONDS = 0.1; slurm_jobs.Worker(Path('jobs'), 5, '7', 2)()"
     (node / "7.state").write_text("RUNNING\n")
     (node / "jobs").mkdir()
     with socket.create_server(("127.0.0.1", 0)) as driver:

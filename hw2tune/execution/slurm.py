@@ -1,8 +1,4 @@
-"""`hw2tune submit`: a study as jobs of SLURM, a small one that drives it and an array of tasks that join.
-
-submitit writes the jobs and puts them back into the queue: shortly before a job's limit it gets a signal, ends its
-command in order and is requeued. The driver begins anew on whatever node it gets, and its tasks wait for its address.
-"""
+"""`hw2tune submit`: a study as jobs of SLURM, a small one that drives it and an array of tasks that join."""
 
 from __future__ import annotations
 
@@ -10,32 +6,23 @@ import contextlib
 import io
 import os
 import shutil
-import signal
-import socket
 import subprocess
-import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hw2tune.errors import JobError, ResourceError
+from hw2tune.execution.slurm_jobs import ADDRESS, JOBS, Driver, Worker, alive
 from hw2tune.paths import safe_name
 from hw2tune.records.atomic import write_atomically
-from hw2tune.text.plain import first_line, last_line
+from hw2tune.text.plain import last_line
 
 if TYPE_CHECKING:
     from submitit import SlurmExecutor
-    from submitit.helpers import DelayedSubmission
 
-POLL_SECONDS = 10.0  # between two looks for the driver
 NOTICE_SECONDS = 120  # from the signal to the limit; a quarter of shorter ones
 REQUEUES = 1_000_000  # at most; the end of the study ends them
-ADDRESS, TOKEN, JOBS = "address", "token", "jobs"  # files of a study's jobs
-# States of SLURM's from which a job does not come back.
-ENDED = {"BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "TIMEOUT"}
-UNKNOWN = "Invalid job id"  # what SLURM says of a job that it has forgotten
 OF_A_JOB = ("SLURM_", "SLURMD_", "SUBMITIT_")  # variables that another job must not inherit
 
 
@@ -149,157 +136,3 @@ def _outside_of_jobs() -> Iterator[None]:
         yield
     finally:
         os.environ.update(before)
-
-
-def alive(jobs: Sequence[str]) -> list[str]:
-    """Return those of these jobs that wait, run or may be requeued. Raises JobError if SLURM does not answer."""
-    found = []
-    for job in jobs:
-        command = ["squeue", "--noheader", "--states=all", "--format=%T", f"--jobs={job}"]
-        try:
-            asked = subprocess.run(command, capture_output=True, text=True, check=True)
-        except (OSError, subprocess.CalledProcessError) as error:
-            said = str(getattr(error, "stderr", error))
-            if UNKNOWN in said:
-                continue
-            raise JobError(f"squeue does not answer for job {job}: {first_line(said)}; try again later") from error
-        found += [job] if set(asked.stdout.split()) - ENDED else []
-    return found
-
-
-class _JobOfAStudy:
-    """The command of a job, ended in order at submitit's signal. submitit pickles it and calls it on a node."""
-
-    grace: float  # seconds to end in order
-    child: subprocess.Popen[bytes] | None = None
-    terminated = False
-
-    def run(self, *words: str) -> int:
-        """Run a command of hw2tune's; return its exit code."""
-        signal.signal(signal.SIGTERM, self._terminate)
-        # SLURM signals every process of a job. The command hears of it from here; what it does not ignore ends Ray.
-        self.child = subprocess.Popen([sys.executable, "-m", "hw2tune", *words], preexec_fn=_ignore_notice)
-        while self.child.poll() is None:
-            time.sleep(0.2)  # not `wait`, whose lock a signal's handler could not take
-        return self.child.returncode
-
-    def _terminate(self, *_: object) -> None:
-        self.terminated = True  # and the command has got the signal as well
-
-    def await_the_end(self) -> None:
-        """After SIGTERM, stay until SLURM ends this process: it requeues a preempted job that has not ended itself."""
-        while self.terminated:
-            time.sleep(1)
-
-    def end(self) -> None:
-        """End the command in order; at once where that takes so long that the limit would come before the requeue."""
-        if self.child is None or self.child.returncode is not None:
-            return
-        self.child.terminate()
-        until = time.monotonic() + self.grace
-        with contextlib.suppress(ChildProcessError):  # whose end the interrupted `poll` has just seen
-            while not os.waitid(os.P_PID, self.child.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG):
-                if time.monotonic() > until:
-                    self.child.kill()
-                time.sleep(0.2)
-
-
-@dataclass
-class Driver(_JobOfAStudy):
-    """The job that drives a study, with the arguments of `hw2tune study`."""
-
-    folder: Path
-    grace: float
-    words: tuple[str, ...]
-
-    def __call__(self) -> None:
-        """Run the study, open to the tasks; then no task need wait any longer."""
-        at = own_address()
-        write_atomically(self.folder / ADDRESS, at)
-        code = self.run("study", *self.words, "--open", "--port", at, "--token-file", str(self.folder / TOKEN))
-        self.await_the_end()
-        with contextlib.suppress(OSError, ValueError):
-            _, array = (self.folder / JOBS).read_text().split()
-            subprocess.run(["scancel", "--state=PENDING", array], check=False)
-        sys.exit(code)
-
-    def checkpoint(self) -> DelayedSubmission:
-        """End the study in order; what is to be called when the job runs again."""
-        return _again(self, Driver(self.folder, self.grace, self.words))
-
-
-@dataclass
-class Worker(_JobOfAStudy):
-    """A task that adds its node to the Ray of the driver, as long as there is a driver."""
-
-    folder: Path
-    grace: float
-    driver: str
-    cpus: int
-
-    def __call__(self) -> None:
-        """Join, and join again: a driver that is requeued comes back on another node."""
-        said = ""
-        while not self.terminated and self._is_driven():
-            at = self._address()
-            if at and _answers(at):
-                said = ""
-                self.run("join", at, "--token-file", str(self.folder / TOKEN), "--cpus", str(self.cpus))
-            elif said != (text := f"does not answer at {at}" if at else "has no address yet"):
-                print(f"waiting for the driver, job {self.driver}, which {text}", flush=True)
-                said = text
-            if not self.terminated:
-                time.sleep(POLL_SECONDS)
-        self.await_the_end()
-
-    def _is_driven(self) -> bool:
-        try:
-            return bool(alive([self.driver]))
-        except JobError:
-            return True  # SLURM's controller may be down for an hour
-
-    def _address(self) -> str:
-        try:
-            return (self.folder / ADDRESS).read_text()
-        except FileNotFoundError:
-            return ""
-
-    def checkpoint(self) -> DelayedSubmission:
-        """Take the node away in order; what is to be called when the task runs again."""
-        return _again(self, Worker(self.folder, self.grace, self.driver, self.cpus))
-
-
-def _again(job: _JobOfAStudy, next_time: Driver | Worker) -> DelayedSubmission:
-    from submitit.helpers import DelayedSubmission
-
-    job.end()
-    return DelayedSubmission(next_time)
-
-
-def _ignore_notice() -> None:
-    for number in (signal.SIGUSR1, signal.SIGUSR2):  # submitit's, by default USR2
-        signal.signal(number, signal.SIG_IGN)
-
-
-def _answers(address: str) -> bool:
-    host, _, port = address.rpartition(":")
-    with contextlib.suppress(OSError):
-        socket.create_connection((host, int(port)), timeout=5).close()
-        return True
-    return False
-
-
-def own_address() -> str:
-    """Return a free port of this node, as host:port, at the address by which SLURM's other nodes know it."""
-    from ray.util import get_node_ip_address
-
-    from hw2tune.execution.workarounds import free_port
-
-    node = os.environ.get("SLURMD_NODENAME", "")
-    command = ["scontrol", "show", "node", "--oneliner", node]
-    shown = subprocess.run(command, capture_output=True, text=True, check=False)
-    named = [word.partition("=")[2] for word in shown.stdout.split() if word.startswith("NodeAddr=")]
-    address = socket.gethostbyname(named[0] if named else socket.gethostname())
-    if address.startswith("127."):  # as Debian's /etc/hosts has it of a machine's own name
-        address = get_node_ip_address()
-    return f"{address}:{free_port()}"
