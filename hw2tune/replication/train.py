@@ -87,7 +87,9 @@ class Context:
 
     @property
     def capacity(self) -> Capacity:
-        """The number of trainings in parallel, and their resources."""
+        """The number of trainings in parallel, and their resources; after the first, machines may have gone."""
+        if self.tally.finished:
+            return self.connection.cluster().capacity(at_most=True)
         return self.connection.capacity()
 
     def now(self) -> Capacity:

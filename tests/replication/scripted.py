@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from hw2tune.data.load import load_undivided
+from hw2tune.errors import ResourceError
 from hw2tune.events import Event, Listeners
 from hw2tune.inference.verdicts import Rule
 from hw2tune.records.layout import StudyFolder
@@ -43,6 +44,7 @@ class Scripted:
         self.value: Callable[[str], float] = lambda label: 0.9  # on validation images, by label
         self.ends: Callable[[int], int] = lambda running: 0  # which of the running trainings ends next
         self.kill_after: int | None = None  # trainings
+        self.shrinks = False  # machines leave after the first training
         self.capacity = Capacity(cpus_per_trial=1, gpus_per_trial=0, concurrency=slots, text="scripted")
         self.divide = load_undivided("synthetic-mnist", validation_size=100)
         self.data = self.divide(0)
@@ -53,7 +55,8 @@ class Scripted:
     def run(self, count: SeedCount, claims: int | None = None, *, race: int = 1) -> Rounds:
         """Train and test, and return the state of the rounds at the end."""
         overview, tell = read_overview(self.folder), Listeners([self.events.append])
-        connection = SimpleNamespace(capacity=lambda: self.capacity, cluster=lambda: None)
+        cluster = SimpleNamespace(capacity=lambda *, at_most: self.capacity)
+        connection = SimpleNamespace(capacity=self._as_asked_for, cluster=lambda: cluster)
         self.weights.clear()
         there = [split_of_seed(overview.study, one.seed) for one in every_replicate(self.place)]
         drawn = max(count.asked, *there, 0) if count.splits else 0
@@ -68,6 +71,11 @@ class Scripted:
     def seeds(self, variant: str) -> list[int]:
         """Seeds of the variant in its finished trainings."""
         return sorted(int(label.split()[-1]) for label in self.trained if label.startswith(f"{variant} seed"))
+
+    def _as_asked_for(self):
+        if self.shrinks and self.trained:
+            raise ResourceError("--concurrency 8 needs room for as many trials, but 1 fit")
+        return self.capacity
 
     def _holding(self, arrays):
         self.weights.append(weakref.ref(arrays["chosen/w"]))

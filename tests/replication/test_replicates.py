@@ -81,6 +81,13 @@ def test_no_more_weights_are_in_memory_than_of_what_has_just_ended(tmp_path, mon
     assert run.most_weights == 2
 
 
+def test_machines_that_leave_after_the_first_training_end_no_command_that_asked_for_more(tmp_path, monkeypatch):
+    run = scripted(tmp_path, monkeypatch, 12)
+    run.shrinks = True
+    run.run(SeedCount(2), race=3)
+    assert len(run.trained) == 10
+
+
 def test_weights_that_are_gone_before_their_test_are_named(tmp_path, monkeypatch):
     run = scripted(tmp_path, monkeypatch, 12)
     run.kill_after = 1
