@@ -68,7 +68,8 @@ def studied(keep: Path, version: str, checkout: Path, python: Path, seed: int) -
         took = {"command_seconds": None if continued else round(ran.seconds), "cpu_seconds": round(ran.cpu_seconds)}
         done.write_text(json.dumps({"commit": commit.strip()} | took))
     kept: dict[str, Any] = json.loads(done.read_text())
-    return {"version": version, "seed": seed} | kept | learned(results)
+    interrupted = {"search_seconds": None} if kept["command_seconds"] is None else {}
+    return {"version": version, "seed": seed} | kept | learned(results) | interrupted
 
 
 def learned(results: Path) -> dict[str, Any]:

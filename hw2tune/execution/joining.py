@@ -66,15 +66,22 @@ def join(
         raise ResourceError(f"this Python has no {' and no '.join(lacking)}, so no trial can run here; install {them}")
     left = threading.Event()
     with own_token(token_in(token_file)), scratch() as folder, silenced("ray"):
+        here = _address_here(address)
         _refuse_unfit(address, token_file)
-        with _node(address, folder, *given) as (node, raylet), interruptible(left.set):
+        with _node(address, here, folder, *given) as (node, raylet), interruptible(left.set):
             resources = f"{counted(given[0], 'CPU')} and {counted(given[1], 'GPU')}"
             note(f"joined {address} with {resources}; Ctrl-C takes this machine away")
             answered = time.monotonic()
             while not left.wait(STEP):
+                ended = raylet.poll()
                 if _answers(address):
                     answered = time.monotonic()
-                if raylet.poll() is not None or time.monotonic() - answered > GONE:
+                    if ended is not None:
+                        raise ResourceError(
+                            f"{address}: this machine's node ended (exit code {ended}), though the study runs: was it "
+                            "cut off, or does a firewall close its ports to the others? Run the same command again"
+                        )
+                elif ended is not None or time.monotonic() - answered > GONE:
                     return JoinEnd.CLUSTER_ENDED
             note(f"leaving: trials here go on elsewhere from their next checkpoint, within {grace:g} s")
             _drain(node, raylet, grace)
@@ -82,11 +89,12 @@ def join(
 
 
 @contextlib.contextmanager
-def _node(address: str, folder: Path, cpus: int, gpus: int) -> Iterator[tuple[Any, OutOfReach]]:
+def _node(address: str, here: str, folder: Path, cpus: int, gpus: int) -> Iterator[tuple[Any, OutOfReach]]:
     """Ray's node for the length of a `with`, and its raylet. Raises ResourceError."""
     asked = RayParams(
-        gcs_address=address, num_cpus=cpus, num_gpus=gpus, labels={READY: "true"}, temp_dir=str(folder / RAYS)
-    )
+        gcs_address=address, node_ip_address=here, num_cpus=cpus, num_gpus=gpus, labels={READY: "true"},
+        temp_dir=str(folder / RAYS),
+    )  # fmt: skip
     node = None
     try:
         try:
@@ -103,18 +111,23 @@ def _node(address: str, folder: Path, cpus: int, gpus: int) -> Iterator[tuple[An
             see_off(processes_of(folder), seconds=0)
 
 
-def _refuse_unfit(address: str, token_file: Path) -> None:
-    """Raise ResourceError where no Ray answers, or one that does not take this token, or has other code of ours."""
+def _address_here(address: str) -> str:
+    """Return the address at which the study's machine can reach this one. Raises ResourceError if nothing answers."""
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal():
         raise ResourceError(f"{address!r} is no HOST:PORT; `hw2tune study --open` says which one")
     try:
-        socket.create_connection((host, int(port)), timeout=5).close()
+        with socket.create_connection((host, int(port)), timeout=5) as connection:
+            return str(connection.getsockname()[0])
     except (OSError, OverflowError) as error:
         raise ResourceError(
             f"{address}: no study answers there ({error}); is `hw2tune study --open` still running, and does a "
             "firewall let its port through?"
         ) from error
+
+
+def _refuse_unfit(address: str, token_file: Path) -> None:
+    """Raise ResourceError for a Ray that does not take this token, or has other code of ours."""
     if not lets_in(address):
         raise ResourceError(
             f"{address}: wants another token than that in {token_file}; name the file that `hw2tune study --open` named"

@@ -83,7 +83,8 @@ class Machine:
     def join(self, head: "Machine", token: Path, env: dict[str, str]) -> None:
         """As its user does, with one of its processors."""
         command = [sys.executable, "-m", "hw2tune", "join", f"{head.address}:6379", "--token-file", token, "--cpus", 1]
-        self.ray = self.run(*command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        with self.log.open("w") as log:
+            self.ray = self.run(*command, env=env, stdout=log, stderr=log)
 
     def kill(self) -> None:
         while pids := ip("netns", "pids", self.name, check=False).split():
@@ -203,7 +204,11 @@ def test_a_machine_that_joins_takes_trials_and_one_that_leaves_gives_them_back(m
 
     def seconds_until_an_epoch_on(machine: Machine) -> float:
         begun = time.time()
-        there = lambda: [e for n in range(many) for e in epochs_of(folder, n) if e["node_ip"] == machine.address]  # noqa: E731
+
+        def there() -> bool:
+            assert machine.ray.poll() is None, machine.log.read_text()
+            return any(e["node_ip"] == machine.address for n in range(many) for e in epochs_of(folder, n))
+
         wait_for(there, 240, study)
         return time.time() - begun
 
@@ -218,8 +223,8 @@ def test_a_machine_that_joins_takes_trials_and_one_that_leaves_gives_them_back(m
     wait_for(lambda: finished() >= 2 * many // 3, 240, study)
     moments.append(time.time())
     leaving.ray.send_signal(signal.SIGINT)
-    said, _ = leaving.ray.communicate(timeout=120)
-    gone = time.time()
+    leaving.ray.wait(120)
+    said, gone = leaving.log.read_text(), time.time()
     code, out, err = finish(study)
     print(err, out, said, sep="\n")
     print(f"first epoch {first:.0f} and {second:.0f} s after `hw2tune join`; leaving took {gone - moments[-1]:.0f} s")
@@ -234,8 +239,8 @@ def test_a_machine_that_joins_takes_trials_and_one_that_leaves_gives_them_back(m
     assert there and max(there) < gone
     assert "3 trials at once from now on" in err and err.count("2 trials at once from now on") == 2
     assert token.stat().st_mode & 0o777 == 0o600
-    ended, _ = joining.ray.communicate(timeout=60)
-    assert ended.splitlines()[-1] == f"left {head.address}:6379: the study has ended" and joining.ray.returncode == 0
+    assert joining.ray.wait(60) == 0
+    assert joining.log.read_text().splitlines()[-1] == f"left {head.address}:6379: the study has ended"
 
     alone = subprocess.run(
         [sys.executable, "-m", "hw2tune", "study", *map(str, options), "--max-epochs", "18", "--results-dir", "alone"],

@@ -1,9 +1,14 @@
 """Machines that cannot join a study are told why; the token that lets others in is for its user alone. Without Ray."""
 
+import contextlib
 import os
 import re
+import signal
 import socket
+import threading
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from typer.testing import CliRunner
@@ -126,3 +131,42 @@ def test_a_port_that_is_taken_and_an_address_of_another_machine_are_refused(toke
 def test_options_that_do_not_go_together_are_refused(options, message, tmp_path):
     ended = CliRunner().invoke(app, ["study", "quickstart", "--results-dir", str(tmp_path), *options])
     assert ended.exit_code == 2 and message in " ".join(ended.output.replace("│", " ").split())
+
+
+@pytest.fixture
+def node(monkeypatch) -> SimpleNamespace:
+    """A node of Ray's in place of a real one, and what was drained."""
+    node = SimpleNamespace(exit_code=None, drained=[])
+
+    @contextlib.contextmanager
+    def started(*arguments: object) -> Iterator[tuple[object, object]]:
+        yield node, SimpleNamespace(poll=lambda: node.exit_code)
+
+    monkeypatch.setattr(joining, "_node", started)
+    monkeypatch.setattr(joining, "_refuse_unfit", lambda *arguments: None)
+    monkeypatch.setattr(joining, "_drain", lambda *arguments: node.drained.append(arguments[2]))
+    monkeypatch.setattr(joining, "STEP", 0.05)
+    return node
+
+
+def test_a_machine_whose_node_ends_although_the_study_runs_says_so(token, node):
+    node.exit_code = 1
+    with socket.socket() as head:
+        head.bind(("127.0.0.1", 0))
+        head.listen()
+        address = f"127.0.0.1:{head.getsockname()[1]}"
+        assert refusal(address, token).startswith(
+            f"{address}: this machine's node ended (exit code 1), though the study runs: was it cut off, or does a"
+        )
+
+
+def test_a_machine_leaves_when_the_study_has_ended_and_in_order_at_a_signal(token, node, monkeypatch):
+    monkeypatch.setattr(joining, "GONE", 0.2)
+    with socket.socket() as head:
+        head.bind(("127.0.0.1", 0))
+        head.listen()
+        address = f"127.0.0.1:{head.getsockname()[1]}"
+        threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGTERM)).start()
+        assert join(address, token, note=print, grace=7) is joining.JoinEnd.INTERRUPTED and node.drained == [7]
+        threading.Timer(0.5, head.close).start()
+        assert join(address, token, note=print) is joining.JoinEnd.CLUSTER_ENDED and node.drained == [7]
