@@ -26,7 +26,7 @@ import psutil
 
 from benchmarks.results import print_table, write_results
 from hw2tune.data.load import load_dataset
-from hw2tune.events import EpochFinished, Event, Listeners, TrialFinished
+from hw2tune.events import EpochFinished, Event, Listener, Listeners, TrialFinished
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.trials.epochs import DIGEST, digest
 from hw2tune.records.trials.storage import create_optuna_study
@@ -145,9 +145,9 @@ def acted(study: Study, folder: StudyFolder, concurrency: int, clock: Clock) -> 
     ray.shutdown()
 
 
-def simulate(study: Study, folder: StudyFolder, concurrency: int, clock: Clock) -> None:
+def simulate(study: Study, folder: StudyFolder, concurrency: int, listener: Listener) -> None:
     """The study without Ray: what calls the driver stands here."""
-    optuna_study, tell = create_optuna_study(folder, study), Listeners([clock])
+    optuna_study, tell = create_optuna_study(folder, study), Listeners([listener])
     recorder = Recorder(study, optuna_study, folder, tell)
     recorder.enqueue_references()
     optuna_study.sampler, optuna_study.pruner = build_sampler(study, 0), build_pruner(study)
