@@ -102,7 +102,7 @@ def test_short_limits_have_a_short_notice(place):
 
 
 def test_the_same_line_is_refused_while_the_jobs_are_there_and_continues_after_them(place):
-    line = ("submit", "tiny.toml", "--array", 2, "--time", "1h")
+    line = ("submit", "tiny.toml", "--array", 1, "--time", "1h")
     assert hw2tune(*line, cwd=place).returncode == 0
     (place / "7.state").write_text("COMPLETED\n")
     (place / "8.state").write_text("COMPLETED\nPENDING\n")
@@ -113,7 +113,7 @@ def test_the_same_line_is_refused_while_the_jobs_are_there_and_continues_after_t
         "in order, and then the same command continues the study\n"
     )
     (place / "8.state").unlink()  # SLURM forgets jobs
-    assert "driver 9, 2 tasks 10" in hw2tune(*line, cwd=place).stdout
+    assert "driver 9, 1 task 10" in hw2tune(*line, cwd=place).stdout
 
 
 def test_what_sbatch_says_is_passed_on_and_no_driver_is_left_without_tasks(place):

@@ -61,6 +61,7 @@ def submit(
     from hw2tune.cli.running import requested
     from hw2tune.execution.request import resolve
     from hw2tune.execution.slurm import Allocation, submit
+    from hw2tune.text.numbers import counted
 
     with _as_study(ctx, words) as study:
         request = requested(study.params)
@@ -73,7 +74,7 @@ def submit(
     jobs = submit(name, place, words, allocation)
     at = [] if place == "ray_results" else ["--results-dir", place]
     for line in (
-        f"submitted {name}: driver {jobs.driver}, {array} tasks {jobs.array}",
+        f"submitted {name}: driver {jobs.driver}, {counted(array, 'task')} {jobs.array}",
         f"logs: {jobs.folder}",
         f"follow: {shlex.join(['hw2tune', 'status', name, '--watch', *at])}",
         f"cancel: scancel {jobs.driver} {jobs.array}",
