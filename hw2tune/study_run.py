@@ -68,14 +68,14 @@ def checked(
     capacity = find_capacity([this_machine()], request.resources)
     named, study = study, with_replaced(study)
     rows = trial_rows(study, before.trials if before else read_trials(folder), alive=False)
-    facts = preflight(study, folder, rows, data=data)
+    facts = preflight(study, folder, rows, data=data, at=capacity)
     plan = make_plan(study, folder, rows, data=data, capacity=capacity)
     there = with_searches(replace(before, study=study) if before else without_rows(folder, study))
-    costs, speed = list[Cost](), facts.images_per_second
+    costs, known = list[Cost](), (facts.epoch_seconds, facts.source)
     for one in there.searches or [replace(there, rows=rows)]:
         each = make_plan(one.study, one.folder, one.rows, data=data, capacity=capacity)
-        costs.append(estimate(each, one.folder, speed))
-        speed = costs[-1].images_per_second  # measured in an earlier search
+        costs.append(estimate(each, one.folder, *known))
+        known = costs[-1].epoch_seconds, costs[-1].source  # measured in an earlier search
     count = SeedCount.of(study, replicates, most, study.searches, splits)
     cost = with_replicates(together(costs), plan, count, race=race, each_finalist=each_finalist)
     return plan, cost, [*_of_sampler(named, before), *facts.notes]

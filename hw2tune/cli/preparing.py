@@ -66,7 +66,9 @@ def check(
 
 def doctor(
     name: opt.Examined = None,
-    machine: Annotated[bool, typer.Option("--machine", help="Print what hw2tune sees of this machine.")] = False,
+    machine: Annotated[
+        bool, typer.Option("--machine", help="Print what this machine has, and measure its speed for `check`.")
+    ] = False,
     results_dir: opt.ResultsDir = "ray_results",
     data_dir: opt.DataDir = None,
     form: opt.Form = "table",
@@ -75,10 +77,12 @@ def doctor(
     """Examine a study, or check this machine for problems.
 
     The findings on a study have their evidence and what to do; the exit code is 0 with findings too. With --machine,
-    print the machine's details to paste into an issue.
+    print the machine's details to paste into an issue, and measure both networks for two seconds a device with as many
+    trainings at once as a study runs: `check` estimates by that from then on.
     """
     from hw2tune.execution.machine import machine_facts, machine_problems
-    from hw2tune.terminal.tables import print_facts, print_findings
+    from hw2tune.execution.speeds import measure_machine
+    from hw2tune.terminal.tables import print_findings, print_machine
 
     form = opt.chosen_form(form, json=json)
     if name is not None:
@@ -89,7 +93,7 @@ def doctor(
         print_findings(name, examine(name, results_dir=results_dir), stdout(), form)
         return
     if machine:
-        print_facts(machine_facts(data_dir), stdout(), form)
+        print_machine(machine_facts(data_dir), measure_machine, stdout(), form)
         return
     if form != "table":
         raise typer.BadParameter("--format is for a study, or for --machine")

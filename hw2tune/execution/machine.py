@@ -82,17 +82,22 @@ def _read(path: Path) -> str:
 
 def gpus() -> int:
     """The GPUs that a driver lists and that CUDA_VISIBLE_DEVICES does not hide."""
+    return len(visible_gpus())
+
+
+def visible_gpus() -> list[str]:
+    """Their names in CUDA_VISIBLE_DEVICES: numbers where it is not set."""
     try:
         listed = sum(line.startswith("GPU ") for line in _asked_nvidia("-L"))
     except (OSError, subprocess.TimeoutExpired):
-        return 0
+        return []
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is None:
-        return listed
+        return [str(number) for number in range(listed)]
     named = [device.strip() for device in visible.split(",")]
     if "-1" in named:  # CUDA stops reading at the first that it does not know
         named = named[: named.index("-1")]
-    return min(listed, len([device for device in named if device]))
+    return [device for device in named if device][:listed]
 
 
 def _nvidia_smi() -> str | None:

@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import os
-import pickle
 import shutil
-import subprocess
-import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -22,6 +14,7 @@ from hw2tune.data.decoding import cached_files
 from hw2tune.errors import ModelError
 from hw2tune.events import StudyStarted
 from hw2tune.execution.machine import machine_notes
+from hw2tune.execution.speeds import ALONE, SECONDS, busy, kept_speeds, probed
 from hw2tune.paths import cache_dir, refuse_unwritable
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.leftovers import DECODED, leftover
@@ -30,6 +23,7 @@ from hw2tune.records.trials.rows import TrialRow
 from hw2tune.records.trials.states import INTERRUPTED, RUNNING, WAITING
 from hw2tune.resources import Capacity
 from hw2tune.search.algorithms import build_pruner, build_sampler
+from hw2tune.search.design import UnitPoint
 from hw2tune.study.arms import sides
 from hw2tune.study.hyperparameters import Hyperparameters, Value, is_number
 from hw2tune.study.names import MODELS
@@ -37,26 +31,32 @@ from hw2tune.study.objectives import OBJECTIVES
 from hw2tune.study.schema import Study
 from hw2tune.study.space import applies
 from hw2tune.text.numbers import duration
-from hw2tune.text.plain import last_line
 from hw2tune.train.cadence import seconds_at_risk
-from hw2tune.train.task import TrialData, task_of
+from hw2tune.train.task import ProbeRequest, TrialData, task_of
 
 CHECKPOINT_OVERHEAD = 30_000  # bytes beside the numbers: names, generators, the epochs so far
 MUCH_DECODED = 1e9  # bytes
 COPIES = 4  # of each weight in a checkpoint, at most: itself, Adam's two moments, and after the best epoch
 IMAGES = 256  # of the training images, for the pass through the user's network: a batch or more
 MOST_NETWORKS = 8
-AT_MOST = 600  # seconds
+DRAWN = 20  # batch sizes
+NOMINAL = "as on an idle Xeon; `hw2tune doctor --machine` measures this machine"
 
 
 def preflight(
-    study: Study, folder: StudyFolder, rows: list[TrialRow], *, data: Dataset, fresh: bool = False
+    study: Study,
+    folder: StudyFolder,
+    rows: list[TrialRow],
+    *,
+    data: Dataset,
+    fresh: bool = False,
+    at: Capacity | None = None,
 ) -> ModelFacts:
     """Facts of the network, with all notes for the user. Raises ModelError as `model_facts`, PathError where study or
     report could not be written, StudyFileError for a sampler or pruner that cannot serve this study, ResourceError for
-    images that do not fit into shared memory. `rows` are the trials there.
+    images that do not fit into shared memory. `rows` are the trials there, `at` as for `model_facts`.
     """
-    facts = model_facts(study, data)
+    facts = model_facts(study, data, at=at)
     for side in sides(study):
         build_sampler(side, 0)
     build_pruner(study)
@@ -68,15 +68,14 @@ def preflight(
         refuse_unwritable(folder.root.parent / "set-aside", "--fresh")
     caveat = [f"caveat of every figure: {data.caveat}"] if data.caveat else []
     notes = _notes(study, folder, [] if fresh else rows, facts.parameters)
-    saving = checkpoint_notes(facts, len(data.train))
+    saving = checkpoint_notes(facts)
     return replace(facts, notes=(*facts.notes, *saving, *notes, *data.notes, *caveat))
 
 
-def checkpoint_notes(facts: ModelFacts, images: int) -> Iterator[str]:
+def checkpoint_notes(facts: ModelFacts) -> Iterator[str]:
     """Say what a kill can cost where a network is too large to be saved after every epoch."""
-    epoch_seconds = images / facts.images_per_second
-    at_risk = seconds_at_risk(4 * COPIES * facts.parameters, epoch_seconds)
-    if at_risk > epoch_seconds:
+    at_risk = seconds_at_risk(4 * COPIES * facts.parameters, facts.epoch_seconds)
+    if at_risk > facts.epoch_seconds:
         yield (
             f"the network has {facts.parameters:,} parameters: a trial is saved about every {duration(at_risk)}, and a "
             "kill costs what it has trained since"
@@ -130,18 +129,21 @@ def make_plan(
 
 @dataclass(frozen=True, kw_only=True)
 class ModelFacts:
-    """The number of parameters, the speed of training on one core, and notes for the user."""
+    """The number of parameters, the seconds of an epoch and where they are from, and notes for the user."""
 
     parameters: int
-    images_per_second: float
+    epoch_seconds: float
+    source: str
     notes: tuple[str, ...] = ()
 
 
-def model_facts(study: Study, data: Dataset) -> ModelFacts:
-    """Of a network that hw2tune ships from its table; of the user's own from a pass in a process of its own.
+def model_facts(study: Study, data: Dataset, *, at: Capacity | None = None) -> ModelFacts:
+    """Facts of a network that hw2tune ships from its table and `doctor --machine`; else from processes that try it.
 
-    Raises ModelError where it cannot be trained on these images, naming file and line.
+    They are as many as trials run at once with `at`, whose speed is then measured for a second; without it one, whose
+    speed is a rough one. Raises ModelError where the network cannot be trained on these images, naming file and line.
     """
+    sizes = (len(data.train), len(data.validation), drawn_batch_sizes(study))
     if (spec := MODELS.get(study.model)) is not None:
         takes, has = (*spec.input_shape, spec.classes), (*data.info.image_shape, len(data.info.classes))
         if takes != has:
@@ -151,14 +153,32 @@ def model_facts(study: Study, data: Dataset) -> ModelFacts:
                 "your own (`hw2tune new`)"
             )
         if study.objective in OBJECTIVES:
-            return ModelFacts(parameters=spec.parameters, images_per_second=spec.images_per_second)
+            device = "gpu" if at and at.gpu_slots else "cpu"
+            kept = next((one for one in kept_speeds() if (one.model, one.device) == (spec.name, device)), None)
+            speed, source = (kept.speed, kept.source) if kept else (spec.nominal, NOMINAL)
+            return ModelFacts(parameters=spec.parameters, epoch_seconds=speed.epoch_seconds(*sizes), source=source)
     tasks = [task_of(study, one, study.seed) for one in configurations(study)]
     order, none = np.random.default_rng(0).permutation(len(data.train))[:IMAGES], np.arange(0)
     some = TrialData(info=data.info, train=data.train.take(order), validation=data.train.take(none))
-    answer = _asked(tasks, batch_sizes(study), some)
-    if "error" in answer:
-        raise ModelError(answer["error"])
-    return ModelFacts(**answer)
+    request = ProbeRequest(tasks=tasks, batch_sizes=batch_sizes(study), data=some, seconds=SECONDS if at else 0.0)
+    found = probed(request, at or ALONE)
+    return ModelFacts(
+        parameters=found.parameters,
+        epoch_seconds=found.speed.epoch_seconds(*sizes),
+        source=f"measured now{busy(found.share, 'gpu' if at and at.gpu_slots else 'cpu')}",
+        notes=found.notes,
+    )
+
+
+def drawn_batch_sizes(study: Study) -> list[int]:
+    """Return the batch sizes of references and queue, and DRAWN that each side's space draws, evenly."""
+    given = [study.hyperparameters(one).batch_size for one in (*study.references.values(), *study.enqueue)]
+    for side in sides(study):
+        distribution = side.search_space.distributions.get("batch_size")
+        if distribution is not None:
+            points = (UnitPoint({"batch_size": (number + 0.5) / DRAWN}) for number in range(DRAWN))
+            given += [int(distribution.suggest("batch_size", point)) for point in points]
+    return given or batch_sizes(study)
 
 
 def configurations(study: Study) -> list[Hyperparameters]:
@@ -183,22 +203,3 @@ def _extremes(study: Study) -> list[Hyperparameters]:
                 drawn[name] = (sorted(values) if all(map(is_number, values)) else values)[which]
         given.append(side.hyperparameters(drawn))
     return given
-
-
-def _asked(*request: Any) -> dict[str, Any]:
-    given = os.environ.get("PYTHONPATH")
-    places = [Path(__file__).parents[2], *map(Path, given.split(os.pathsep) if given else [])]
-    path = os.pathsep.join(str(place.absolute()) for place in places)
-    try:
-        with tempfile.TemporaryDirectory(prefix="hw2tune-") as empty:  # as a trial, whose folder is Tune's
-            ended = subprocess.run(
-                [sys.executable, "-P", "-m", "hw2tune.train.probe"], input=pickle.dumps(request), capture_output=True,
-                timeout=AT_MOST, cwd=empty, env={**os.environ, "PYTHONPATH": path, "CUDA_VISIBLE_DEVICES": ""},
-            )  # fmt: skip
-    except subprocess.TimeoutExpired:
-        raise ModelError(f"model: one pass over {IMAGES} images took more than {AT_MOST} s") from None
-    if ended.returncode != 0 or not ended.stdout:
-        last = last_line(ended.stderr.decode(errors="replace"), "it said nothing")
-        raise ModelError(f"model: the process that tried it ended with code {ended.returncode}: {last}")
-    answer: dict[str, Any] = json.loads(ended.stdout)
-    return answer

@@ -18,6 +18,7 @@ from hw2tune.data.splits import overlap_caveat, refuse_overlap, with_fewer
 from hw2tune.errors import StudyFolderError
 from hw2tune.events import Listeners
 from hw2tune.execution.machine import this_machine
+from hw2tune.execution.metrics import ClusterMetrics
 from hw2tune.interrupt import start_deaf_thread
 from hw2tune.loggers import silenced
 from hw2tune.records.layout import StudyFolder
@@ -136,6 +137,10 @@ class Connection(contextlib.ExitStack):
             if meanwhile and address is None:
                 start_deaf_thread(partial(_imported, meanwhile))
             self._cluster = self.enter_context(connected(self.resources, self.tell.note))
+            if address is not None:  # a Ray of the command's own exports no metrics
+                from ray.util.metrics import Counter
+
+                self.tell.listeners.append(ClusterMetrics(Counter))
         return self._cluster
 
     def capacity(self) -> Capacity:

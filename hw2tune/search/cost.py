@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from statistics import median
 
 from hw2tune.events import StudyStarted
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.trials.epochs import read_epochs
 from hw2tune.search.lengths import epochs_to_come, going_on
 
-EVALUATION_SPEEDUP = 2.5  # evaluation against training, the same machine
+BETWEEN_EPOCHS = 0.04  # seconds from the end of a trial's epoch to the next, through Tune; see benchmarks.checkpoints
+IN_STUDY = "measured in this study"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,33 +50,26 @@ class Cost:
 
     pruned_seconds: float
     full_seconds: float
-    images_per_second: float
-    measured: bool  # in this study; else nominal
-    epoch_seconds: float = 0.0  # of one training
+    epoch_seconds: float  # of one training
+    source: str  # of `epoch_seconds`
     replicates: ReplicatesCost | None = None
 
 
-def estimate(plan: StudyStarted, folder: StudyFolder, images_per_second: float) -> Cost:
-    """The cost of the trials left, at the speed of training measured in the study, or else at `images_per_second`.
+def estimate(plan: StudyStarted, folder: StudyFolder, epoch_seconds: float, source: str) -> Cost:
+    """The cost of the trials left, by the seconds of an epoch measured in the study, or else by those given.
 
     References are trained to the end whatever the pruner says. With a budget, its epochs left count.
     """
     study, left, references = plan.study, plan.left + len(plan.resumed), plan.references_left
     records = [record for number in range(10) for record in read_epochs(folder.trial(number))]
-    speeds = [speed for record in records if isinstance(speed := record.get("images_per_second"), float)]
-    speed = sorted(speeds)[len(speeds) // 2] if speeds else images_per_second
-    epoch_seconds = (plan.sizes["train"] + plan.sizes["validation"] / EVALUATION_SPEEDUP) / speed
+    if seconds := [float(one) for record in records if isinstance(one := record.get("epoch_seconds"), int | float)]:
+        epoch_seconds, source = median(seconds), IN_STUDY
     full = float(left * study.max_epochs)
     pruned = references * study.max_epochs + (left - references) * epochs_to_come(going_on(study, plan.finished))[0]
     if study.budget_epochs is not None:
         full = pruned = max(0.0, study.budget_epochs - plan.epochs)
-    return Cost(
-        pruned_seconds=pruned * epoch_seconds / plan.capacity.concurrency,
-        full_seconds=full * epoch_seconds / plan.capacity.concurrency,
-        images_per_second=speed,
-        measured=bool(speeds),
-        epoch_seconds=epoch_seconds,
-    )
+    each = (epoch_seconds + BETWEEN_EPOCHS) / plan.capacity.concurrency
+    return Cost(pruned_seconds=pruned * each, full_seconds=full * each, epoch_seconds=epoch_seconds, source=source)
 
 
 def together(costs: Sequence[Cost]) -> Cost:

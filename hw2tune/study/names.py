@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
+from hw2tune.study.speed import Speed
+
 SAMPLERS = ("tpe", "random", "qmc", "grid", "cmaes", "gp", "nsga2")  # made by `search.algorithms`
 REPLACED = {"guided": "tpe"}  # samplers of earlier versions, and what draws in studies that name them
 HALVING = ("halving", "asha", "hyperband")
@@ -38,8 +40,8 @@ class ModelSpec:
     factory: str  # the place of its code
     input_shape: tuple[int, int, int]  # height, width, channels of its images
     parameters: int  # trained numbers
-    # Of training on one core, for first estimates: published batch size on a Xeon of 2 cores, torch 2.15, 2026-11-23.
-    images_per_second: float
+    # Of one core of an idle Xeon, at the published batch size (torch 2.15, 2026-11-23), where nothing was measured.
+    nominal: Speed
     classes: int = 10
 
 
@@ -48,11 +50,11 @@ MODELS = {
     for spec in (
         ModelSpec(
             name="mnist_cnn", factory="hw2tune.networks:MnistCnn", input_shape=(28, 28, 1), parameters=21_840,
-            images_per_second=12_500.0,
+            nominal=Speed(step_seconds=0.0, image_seconds=1 / 12_500, evaluation_seconds=1 / 31_250),
         ),
         ModelSpec(
             name="cifar10_cnn", factory="hw2tune.networks:Cifar10Cnn", input_shape=(32, 32, 3), parameters=91_270,
-            images_per_second=6_400.0,
+            nominal=Speed(step_seconds=0.0, image_seconds=1 / 6_400, evaluation_seconds=1 / 16_000),
         ),
     )
 }  # fmt: skip

@@ -105,11 +105,12 @@ def finished_line(row: TrialRow, objective: str) -> str:
 def print_check(plan: StudyStarted, cost: Cost, notes: Sequence[str], console: Console) -> None:
     """Print the plan, what it will cost, and what else should be known."""
     print_plan(plan, console)
-    where = "measured in this study" if cost.measured else "estimated; the study's own speed counts once it has run"
+    images = sum(plan.sizes[split] for split in ("train", "validation"))
+    epoch = duration(cost.epoch_seconds) if cost.epoch_seconds >= 10 else f"{cost.epoch_seconds:.2g} s"
     console.print(
         f"cost  about {duration(cost.pruned_seconds)} if the pruner stops trials as planned, "
         f"{duration(cost.full_seconds)} if it stops none",
-        f"      ({cost.images_per_second:,.0f} images/s on a core, {where}; Ray's start not counted)",
+        f"      (an epoch of {images:,} images in {epoch}, {cost.source}; Ray's start not counted)",
         sep="\n",
         soft_wrap=True,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ from hw2tune.text.plain import SCHEMA, printable
 
 if TYPE_CHECKING:
     from hw2tune.data.load import DatasetStatus
+    from hw2tune.execution.speeds import MachineSpeed
     from hw2tune.report.doctor.findings import Finding
     from hw2tune.report.paper.write import PaperFiles
     from hw2tune.report.reproduction.write import ReproductionReport
@@ -241,22 +242,42 @@ def print_findings(name: str, findings: Sequence[Finding], console: Console, for
             console.print(f"\n- {one.finding}\n  {one.evidence}\n  {one.remedy}", soft_wrap=True)
 
 
-def print_facts(facts: Sequence[tuple[str, str]], console: Console, form: str) -> None:
-    """Print facts about this machine by name; a name that is not repeated goes on."""
-    named: dict[str, list[str]] = {}
-    for name, text in facts:
-        named.setdefault(name or next(reversed(named)), []).append(text)
-    if form == "json":
-        print_json(named)
-    elif form == "csv":
-        print_csv(("name", "value"), ({"name": name, "value": one} for name, all_ in named.items() for one in all_))
-    else:
+def print_machine(
+    facts: Sequence[tuple[str, str]], measure: Callable[[], Sequence[MachineSpeed]], console: Console, form: str
+) -> None:
+    """Print facts about this machine by name (a name that is not repeated goes on), then its speeds once measured."""
+    if form == "table":
         grid = Table.grid(padding=(0, 2))
         grid.add_column(style="bold", no_wrap=True)
         grid.add_column(overflow="fold")
         for name, text in facts:
             grid.add_row(name, text)
         console.print(grid)
+    try:
+        speeds, problem = measure(), ""
+    except Hw2tuneError as error:  # the facts are what an issue needs
+        speeds, problem = [], f"not measured: {error}"
+    rows = [
+        [one.model, one.device, str(one.slots), *(f"{value:.0f}" for value in one.images_per_second.values())]
+        for one in speeds
+    ]
+    if form == "table":
+        if problem:
+            console.print(f"speed {problem}", soft_wrap=True)
+            return
+        columns = ("network", "device", "at once", *speeds[0].images_per_second)
+        console.print("", plain_table(columns, rows), sep="\n")
+        console.print(f"images/s of each training, {speeds[0].source}; `hw2tune check` estimates by it", soft_wrap=True)
+        return
+    named: dict[str, list[Any]] = {}
+    for name, text in facts:
+        named.setdefault(name or next(reversed(named)), []).append(text)
+    if form == "json":
+        records = [asdict(one) | {"images_per_second": one.images_per_second} for one in speeds]
+        print_json(named | {"speed": [problem] if problem else records})
+        return
+    named["speed"] = [problem] if problem else [", ".join(row) for row in rows]
+    print_csv(("name", "value"), ({"name": name, "value": one} for name, all_ in named.items() for one in all_))
 
 
 def print_datasets(statuses: Sequence[DatasetStatus], console: Console, form: str) -> None:

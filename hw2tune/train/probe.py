@@ -1,7 +1,8 @@
-"""A trial of a study's own network in small, on real images: `python -m hw2tune.train.probe`.
+"""A trial of a study's network in small: `python -m hw2tune.train.probe`.
 
-In a process of its own, so that nothing the user's code does ends us, and in an empty folder, as a trial: a pickled
-tuple of the arguments of `probe` comes in on stdin, one line of JSON goes out on stdout.
+In a process of its own, so that nothing the user's code does ends us, and in an empty folder, as a trial. A pickled
+ProbeRequest comes in on stdin. An empty line on stdout says that the network was tried, and one on stdin that all
+processes beside this one have said so; then the speed is measured, and a line of JSON goes out.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import sys
 import time
 import traceback
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,22 +23,22 @@ import torch
 from torch import Tensor, nn
 
 from hw2tune.errors import Hw2tuneError, ModelError
+from hw2tune.study.speed import Speed
 from hw2tune.text.plain import first_line
-from hw2tune.train.device import DeviceSplit, on_device, prepare_process
+from hw2tune.train.device import DeviceSplit, TrainingData, on_device, prepare_process
 from hw2tune.train.loop import evaluation_batch
 from hw2tune.train.metrics import LOSSES, metric_of
 from hw2tune.train.models import build_model
-from hw2tune.train.optimizers import build_optimizers, step_of
-from hw2tune.train.task import Task, TrialData
+from hw2tune.train.speed import measure_speed
+from hw2tune.train.task import ProbeRequest, Task, TrialData
 
-STEPS = 3  # that are timed, behind one that is not
 CPU = torch.device("cpu")
 
 
 def probe(tasks: Sequence[Task], batch_sizes: Sequence[int], data: TrialData) -> dict[str, Any]:
-    """`parameters` (the largest network's), `images_per_second` (the slowest's) and `notes`. Raises ModelError."""
+    """`parameters` (the largest network's) and `notes`. Raises ModelError."""
     split = on_device(data.train, data.info, CPU)
-    classes, parameters, speeds, notes = len(data.info.classes), [], [], []
+    classes, parameters, notes = len(data.info.classes), [], []
     for task in tasks:
         with _named(task):
             torch.manual_seed(task.seed)
@@ -52,8 +54,19 @@ def probe(tasks: Sequence[Task], batch_sizes: Sequence[int], data: TrialData) ->
             notes += _training_notes(task, model, next(split.batches(size)), classes, where)
         notes += _evaluation_notes(task, model, split, classes)
         parameters.append(sum(p.numel() for p in model.parameters()))
-        speeds.append(_speed(task, model, *next(split.batches(largest))))
-    return {"parameters": max(parameters), "images_per_second": min(speeds), "notes": list(dict.fromkeys(notes))}
+    return {"parameters": max(parameters), "notes": list(dict.fromkeys(notes))}
+
+
+def measured(request: ProbeRequest, device: torch.device) -> dict[str, Any]:
+    """`speed`, the mean of the networks', and `share`, the part of a processor that this process got meanwhile."""
+    train, validation = (on_device(one, request.data.info, device) for one in (request.data.train,) * 2)
+    data, speeds = TrainingData(train=train, validation=validation, info=request.data.info), list[Speed]()
+    wall, processor = time.perf_counter(), time.process_time()
+    for task in request.tasks:
+        with _named(task):
+            speeds.append(measure_speed(task, data, request.batch_sizes, device, request.seconds / len(request.tasks)))
+    share = (time.process_time() - processor) / (time.perf_counter() - wall) / request.threads
+    return {"speed": asdict(Speed.mean(speeds)), "share": min(1.0, share)}
 
 
 def _training_notes(task: Task, model: nn.Module, batch: tuple[Tensor, Tensor], classes: int, where: str) -> list[str]:
@@ -129,20 +142,6 @@ def _check_logits(name: str, logits: object, shape: tuple[int, int], where: str)
         raise ModelError(f"{name}: its logits hold a value that is no finite number{where}, before any training")
 
 
-def _speed(task: Task, model: nn.Module, images: Tensor, labels: Tensor) -> float:
-    """Images a second of training steps."""
-    model.train()
-    steps = [step_of(optimizer) for optimizer in build_optimizers(model, task.hyperparameters)]
-    for number in range(STEPS + 1):
-        if number <= 1:
-            started = time.perf_counter()
-        model.zero_grad(set_to_none=True)
-        LOSSES[task.loss](model(images), labels).backward()  # type: ignore[no-untyped-call]
-        for step in steps:
-            step()
-    return STEPS * len(labels) / (time.perf_counter() - started)
-
-
 @contextlib.contextmanager
 def _named(task: Task, where: str = "") -> Iterator[None]:
     """Turn what the user's code raises into a ModelError with its file and line."""
@@ -172,11 +171,16 @@ def _place(error: BaseException, task: Task) -> str:
 
 
 def main() -> None:
-    """Read a request, write a line."""
+    """Read a request, try its networks, wait for the other processes, measure, and write a line."""
     out, sys.stdout = sys.stdout, sys.stderr  # what the user's code prints is no answer
-    prepare_process(1, gpu=False)
     try:
-        answer: dict[str, Any] = probe(*pickle.load(sys.stdin.buffer))  # written by the very program that started us
+        request: ProbeRequest = pickle.load(sys.stdin.buffer)  # written by the very program that started us
+        device = prepare_process(request.threads, gpu=request.gpu)
+        answer = probe(request.tasks, request.batch_sizes, request.data)
+        out.write("\n")
+        out.flush()
+        sys.stdin.buffer.readline()
+        answer |= measured(request, device)
     except Hw2tuneError as error:
         answer = {"error": f"model: {error}" if isinstance(error, ModelError) else str(error)}
     out.write(json.dumps(answer) + "\n")

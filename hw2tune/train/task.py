@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -68,6 +68,18 @@ class TrialData:
     info: DatasetInfo
     train: Split
     validation: Split
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProbeRequest:
+    """The networks to be tried, on these images, and how their speed is measured: for so many seconds in all."""
+
+    tasks: Sequence[Task]
+    batch_sizes: Sequence[int]
+    data: TrialData
+    threads: int = 1
+    gpu: bool = False
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -343,8 +343,9 @@ def test_check_counts_the_cost_of_every_search_that_is_left(tmp_path):
     assert more.full_seconds == pytest.approx(3 * whole.full_seconds) and plan.study.arms
     run(tmp_path, Executor(ends_at=4))
     _, left, _ = check_study(request)
-    assert left.images_per_second == 1.0  # measured in the first arm
-    assert left.full_seconds == pytest.approx(2 / 6 * whole.full_seconds * whole.images_per_second, rel=1e-6)
+    assert (left.epoch_seconds, left.source) == (0.1, "measured in this study")  # in the first arm
+    each = whole.full_seconds / (whole.epoch_seconds + 0.04)  # of a second from epoch to epoch
+    assert left.full_seconds == pytest.approx(2 / 6 * each * 0.14, rel=1e-6)
 
 
 def test_results_behind_a_url_are_refused(tmp_path):

@@ -101,10 +101,10 @@ def test_a_shipped_network_refuses_images_of_another_size_or_other_classes(tmp_p
 
 
 def test_a_network_too_large_to_be_saved_after_every_epoch_is_told_what_a_kill_can_cost():
-    large = ModelFacts(parameters=11_000_000, images_per_second=500.0)  # 176 MB, every 113 s; an epoch of 4 s
-    assert list(checkpoint_notes(large, images=2000)) == [
+    large = ModelFacts(parameters=11_000_000, epoch_seconds=4.0, source="")  # 176 MB, every 113 s
+    assert list(checkpoint_notes(large)) == [
         "the network has 11,000,000 parameters: a trial is saved about every 1 min 56 s, and a kill costs what it has "
         "trained since"
     ]
-    small = ModelFacts(parameters=91_270, images_per_second=1000.0)
-    assert list(checkpoint_notes(small, images=45_000)) == []
+    small = ModelFacts(parameters=91_270, epoch_seconds=45.0, source="")
+    assert list(checkpoint_notes(small)) == []

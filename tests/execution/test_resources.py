@@ -66,21 +66,21 @@ def plan(study, *, spent, references):
     )  # fmt: skip
 
 
-def test_the_cost_without_pruning_is_images_over_speed(tmp_path):
+def test_the_cost_without_pruning_is_that_of_all_epochs(tmp_path):
     study = parse_study(*find_study("mnist"))
-    cost = estimate(plan(study, spent=0, references=0), StudyFolder(tmp_path), 12_500.0)
-    assert not cost.measured
-    assert cost.full_seconds == pytest.approx(10 * 5 * (55_000 + 2_000) / cost.images_per_second / 2)
+    cost = estimate(plan(study, spent=0, references=0), StudyFolder(tmp_path), 4.56, "assumed")
+    assert (cost.source, cost.epoch_seconds) == ("assumed", 4.56)
+    assert cost.full_seconds == pytest.approx(10 * 5 * (4.56 + 0.04) / 2)  # 0.04 s between epochs
     assert cost.pruned_seconds == pytest.approx(EPOCHS / 5 * cost.full_seconds)
 
 
 def test_references_are_trained_to_the_end_whatever_the_pruner_says(tmp_path):
     study = parse_study(*find_study("mnist"))
-    cost = estimate(plan(study, spent=0, references=2), StudyFolder(tmp_path), 12_500.0)
+    cost = estimate(plan(study, spent=0, references=2), StudyFolder(tmp_path), 4.56, "assumed")
     assert cost.pruned_seconds / cost.full_seconds == pytest.approx((2 * 5 + 8 * EPOCHS) / 50)
 
 
 def test_a_budget_costs_its_epochs_that_are_left(tmp_path):
     study = parse_study(*find_study("mnist"), overrides={"budget": 4})
-    cost = estimate(plan(study, spent=8, references=2), StudyFolder(tmp_path), 12_500.0)
-    assert cost.pruned_seconds == cost.full_seconds == pytest.approx(12 * 57_000 / 12_500 / 2)
+    cost = estimate(plan(study, spent=8, references=2), StudyFolder(tmp_path), 4.56, "assumed")
+    assert cost.pruned_seconds == cost.full_seconds == pytest.approx(12 * 4.6 / 2)

@@ -24,7 +24,7 @@ from hw2tune.terminal.plan import print_replicates_cost
 from tests.report.fake_study import write_fake_study
 
 AUTO = SeedCount("auto", 20)
-COST = Cost(pruned_seconds=1.0, full_seconds=1.0, images_per_second=1.0, measured=False, epoch_seconds=3.0)
+COST = Cost(pruned_seconds=1.0, full_seconds=1.0, epoch_seconds=3.0, source="assumed")
 
 
 def plan_of(folder, slots=2) -> StudyStarted:

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 
 import pytest
 
@@ -56,6 +57,13 @@ def test_what_doctor_sees_comes_back_from_csv_and_json(tmp_path):
     rows = read_csv("doctor", "--machine", cwd=tmp_path)
     assert {row["name"] for row in rows} == machine.keys() and machine["packages"][0].startswith("hw2tune ")
     assert [row["value"] for row in rows if row["name"] == "data"] == machine["data"] and len(machine["data"]) > 4
+    slots = len(os.sched_getaffinity(0))
+    assert [(one["model"], one["device"], one["slots"]) for one in machine["speed"]][:2] == [
+        ("mnist_cnn", "cpu", slots), ("cifar10_cnn", "cpu", slots)
+    ]  # fmt: skip
+    assert [row["value"].split(", ")[0] for row in rows if row["name"] == "speed"][:2] == ["mnist_cnn", "cifar10_cnn"]
+    said = hw2tune("check", "quickstart", cwd=tmp_path)[1]
+    assert f"measured on this machine on {machine['speed'][0]['date'][:4]}" in said and f", {slots} at once" in said
 
 
 @pytest.mark.parametrize(

@@ -104,10 +104,8 @@ def request(text: str, images: str = "cifar10", batch_sizes=(16,), **hyperparame
     return [task], batch_sizes, data
 
 
-def test_a_sound_network_is_measured():
-    facts = probe(*request(NET, width=8))
-    assert facts["parameters"] == (27 + 1) * 8 + 16 + (72 + 1) * 8 + 90 + 1
-    assert facts["images_per_second"] > 0
+def test_the_parameters_of_a_sound_network_are_counted():
+    assert probe(*request(NET, width=8)) == {"parameters": (27 + 1) * 8 + 16 + (72 + 1) * 8 + 90 + 1, "notes": []}
 
 
 PLAIN = "import torch\nfrom torch import nn\ndef Net(num_classes):\n    return "
