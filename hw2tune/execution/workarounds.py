@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,8 @@ class OutOfReach(ray._private.services.ConsolePopen):  # type: ignore[misc]  # R
     terminate = kill
 
 
+START = 60.0  # seconds that a worker takes to start on a busy machine
+
 # It reads a pipe from the raylet, to its end. No shell does: Debian's lets the signals through that OutOfReach blocks.
 NO_AGENT = (sys.executable, "-ISc", "open(0).read()")
 
@@ -160,10 +163,11 @@ def tune_adapted(
     (`PL_DISABLE_FORK`, for a library that is not used here), so Ray starts a new process for each and leaves its idle
     ones, with all they have imported, unused.
 
-    A trial whose worker is starting waits for it, as long as there are `more` to give. Tune gives such a trial the next
-    worker that is free, and ends the one that was about to be there. Where trials are over sooner than workers start,
-    that keeps slots empty for a whole study, and Ray starting processes for them. The free worker takes a new trial as
-    well; once there are none, Tune's way is right: the worker may never come.
+    A trial whose worker is starting waits for it, as long as there are `more` to give, and for START seconds as long as
+    there may `yet` be. Tune gives such a trial the next worker that is free, and ends the one that was about to be
+    there. Where trials are over sooner than workers start, that keeps slots empty for a whole study, a machine that has
+    joined unused, and Ray starting processes for them. The free worker takes a new trial as well; once there are none,
+    Tune's way is right: the worker may never come.
 
     Workers without a trial stay as long as trials may `yet` be given: `_idle_workers`.
 
@@ -179,8 +183,14 @@ def tune_adapted(
     def get(cache: Any, trainable: Any) -> Any:
         return cache._cache.setdefault(trainable, ray.remote(trainable))
 
+    starting = dict[str, float]()  # the time when a trial's worker was first seen to start
+
     def reuse_for_new(controller: Any, trial: Any) -> bool:
-        return not (more() and trial in controller._trial_to_actor) and bool(reuse(controller, trial))
+        if trial in controller._trial_to_actor:
+            seconds = time.monotonic() - starting.setdefault(trial.trial_id, time.monotonic())
+            if more() or (seconds < START and yet()):
+                return False
+        return bool(reuse(controller, trial))
 
     last_trial = dict[Any, str]()  # of a worker
 

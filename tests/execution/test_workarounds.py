@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import ray
 from ray.exceptions import OutOfMemoryError, RayActorError
 
-from hw2tune.execution.workarounds import _idle_workers, tune_adapted
+from hw2tune.execution.workarounds import START, _idle_workers, tune_adapted
 
 
 def test_they_were_written_for_this_release():
@@ -60,6 +60,27 @@ def test_a_worker_without_a_trial_whose_machine_leaves_is_ended_though_trials_ma
     assert list(idle.flush_cached_objects()) == ["b"] and idle.num_cached_objects == 2
     assert list(idle.flush_cached_objects()) == []
     assert list(idle.flush_cached_objects(force_all=True)) == ["a", "c"]
+
+
+def test_a_trial_waits_for_its_starting_worker_while_others_may_follow_but_not_for_ever(monkeypatch):
+    from ray.tune.execution.tune_controller import TuneController
+
+    now = [100.0]
+    monkeypatch.setattr("hw2tune.execution.workarounds.time.monotonic", lambda: now[0])
+    monkeypatch.setattr(TuneController, "_maybe_reuse_cached_actor", lambda controller, trial: True)
+    starting, new = (type("Trial", (str,), {"trial_id": name})(name) for name in ("starting", "new"))
+    controller = SimpleNamespace(_trial_to_actor={starting: 1})
+
+    def reuses(trial, *, more, yet):
+        with tune_adapted(lambda: more, lambda: yet):
+            first = TuneController._maybe_reuse_cached_actor(controller, trial)
+            now[0] += START
+            return first, TuneController._maybe_reuse_cached_actor(controller, trial)
+
+    assert reuses(new, more=True, yet=True) == (True, True)
+    assert reuses(starting, more=True, yet=True) == (False, False)
+    assert reuses(starting, more=False, yet=True) == (False, True)
+    assert reuses(starting, more=False, yet=False) == (True, True)
 
 
 def test_a_worker_gets_no_further_trial_once_its_machine_leaves(monkeypatch):
