@@ -23,11 +23,11 @@ def npz(arrays: Mapping[str, Array]) -> bytes:
 
 
 def write_npz(path: Path, arrays: Mapping[str, Array], *, compressed: bool = True, durable: bool = False) -> None:
-    """Write arrays as an .npz file, of which 16 MB are in memory at a time. Raises NotWritableError.
+    """Write arrays, or numbers, as an .npz file, of which 16 MB are in memory at a time. Raises NotWritableError.
 
     Weights hardly become smaller by compression, which takes seconds for 100 MB.
     """
-    with replacing(path, sum(array.nbytes for array in arrays.values()), durable=durable) as file:
+    with replacing(path, sum(np.asarray(array).nbytes for array in arrays.values()), durable=durable) as file:
         save = np.savez_compressed if compressed else np.savez
         save(file, allow_pickle=False, **arrays)
 

@@ -80,7 +80,7 @@ class Search:
 
     def fill(self) -> None:
         while len(self.running) < self.case.slots and isinstance(given := self.one.driver.next(), Assignment):
-            epochs = int((given.checkpoint or b"state 0").split()[1])
+            epochs = int(bytes(given.checkpoint or b"state 0").split()[1])
             self.running[given.trial] = epochs
             values = [*self.one.trials[given.trial].intermediate_values.values()][:epochs]
             if epochs and self.one.driver.resumed(given.trial, history(*values)) is Decision.STOP:
