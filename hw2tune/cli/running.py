@@ -92,7 +92,7 @@ def study(
             # The result is printed behind the live display, which would draw over it.
             if _print_search(result, request, summarize=summarize, json=json) and summarize:
                 with progress(quiet=quiet) as display:
-                    tell.listeners = [display, *loggers]
+                    tell.listeners = [display, *loggers, *connection.metrics]
                     report = replicate_study(
                         result.name, replicates=replicates, most=most, results_dir=results_dir, data_dir=data_dir,
                         connection=connection,

@@ -125,6 +125,7 @@ class Connection(contextlib.ExitStack):
     def __init__(self, resources: ResourceRequest, tell: Listeners) -> None:
         super().__init__()
         self.resources, self.tell = resources, tell
+        self.metrics: list[ClusterMetrics] = []  # listeners for whoever replaces those of `tell`
         self._cluster: Cluster | None = None
 
     def cluster(self, meanwhile: str = "") -> Cluster:
@@ -140,7 +141,8 @@ class Connection(contextlib.ExitStack):
             if address is not None:  # a Ray of the command's own exports no metrics
                 from ray.util.metrics import Counter
 
-                self.tell.listeners.append(ClusterMetrics(Counter))
+                self.metrics = [ClusterMetrics(Counter)]
+                self.tell.listeners += self.metrics
         return self._cluster
 
     def capacity(self) -> Capacity:

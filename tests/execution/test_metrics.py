@@ -3,6 +3,9 @@
 from collections import Counter
 from types import SimpleNamespace
 
+from typer.testing import CliRunner
+
+from hw2tune.cli import app
 from hw2tune.events import (
     EpochFinished,
     Listeners,
@@ -90,3 +93,26 @@ def test_only_a_cluster_that_is_attached_to_has_them(monkeypatch):
             connection.cluster()
             connection.cluster()
         assert sum(isinstance(one, ClusterMetrics) for one in tell.listeners) == counted
+
+
+def test_they_count_in_the_search_and_in_the_report_that_follows_it(monkeypatch, tmp_path):
+    import contextlib
+
+    from hw2tune.execution import cluster
+
+    monkeypatch.setattr(cluster, "connected", lambda *_: contextlib.nullcontext(object()))
+    heard = []
+
+    def counts(connection: Connection, *_: object, **__: object) -> SimpleNamespace:
+        connection.cluster()
+        heard.append([one for one in connection.tell.listeners if isinstance(one, ClusterMetrics)])
+        return SimpleNamespace(name="quickstart")
+
+    monkeypatch.setattr("hw2tune.study_run.run_on", counts)
+    monkeypatch.setattr("hw2tune.api.replicate_study", lambda name, *, connection, **_: counts(connection))
+    monkeypatch.setattr("hw2tune.cli.running._print_search", lambda *_, **__: True)
+    monkeypatch.setattr("hw2tune.cli.running.print_files", lambda *_, **__: None)
+    options = ["quickstart", "--summarize", "--address", "auto", "--results-dir", str(tmp_path), "--quiet"]
+    ended = CliRunner().invoke(app, ["study", *options])
+    assert ended.exit_code == 0, (ended.output, ended.exception)
+    assert len(heard[0]) == 1 and heard[0] == heard[1]
