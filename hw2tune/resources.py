@@ -116,6 +116,11 @@ def find_capacity(
     )
 
 
+def without_advice(error: ResourceError) -> str:
+    """The reason of an error of `find_capacity`, for whoever waits for a machine and wants what was asked for."""
+    return str(error).partition(";")[0]
+
+
 def _fits(total: Mapping[str, float], cpus: float, gpus: float) -> int:
     by_cpu = total.get("CPU", 0.0) / cpus if cpus else float("inf")
     if not gpus:

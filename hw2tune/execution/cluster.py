@@ -27,7 +27,7 @@ from hw2tune.execution.starting import QUIET, processes_of, see_off, started
 from hw2tune.execution.workarounds import translated_errors
 from hw2tune.interrupt import signals_wait, to_the_end
 from hw2tune.loggers import silenced
-from hw2tune.resources import Capacity, ResourceRequest, find_capacity
+from hw2tune.resources import Capacity, ResourceRequest, find_capacity, without_advice
 from hw2tune.text.plain import last_line
 from hw2tune.user_code.importer import trust_variable
 
@@ -66,7 +66,7 @@ class Cluster:
                 if self.resources.opening is None:
                     raise
                 if not said:
-                    self.note(f"waiting for a machine to join: {error}")
+                    self.note(f"waiting for a machine to join: {without_advice(error)}")
                 said = True
             time.sleep(EVERY)
 

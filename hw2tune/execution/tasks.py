@@ -33,7 +33,7 @@ from hw2tune.events import (
 from hw2tune.records.replicates import Training
 from hw2tune.records.trials.rows import TrialRow
 from hw2tune.records.trials.states import COMPLETE, DIVERGED
-from hw2tune.resources import Capacity
+from hw2tune.resources import Capacity, without_advice
 from hw2tune.text.plain import last_line
 from hw2tune.train.task import Job, PublishedEvaluation, Task, TrialData
 from hw2tune.user_code.importer import in_words
@@ -156,7 +156,7 @@ class _Slots:
             on_gpus = self.latest.gpu_slots
             self.number = on_gpus if self.capacity.gpu_slots else self.latest.concurrency - on_gpus
         except ResourceError as error:
-            self.number, why = 0, str(error)
+            self.number, why = 0, without_advice(error)
         if before and not self.number:
             self.tell.note(f"no machine is left to train on ({why}); waiting for one to join, Ctrl-C ends the command")
         self.asked = time.monotonic()

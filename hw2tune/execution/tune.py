@@ -43,7 +43,7 @@ from hw2tune.execution.workarounds import tune_adapted
 from hw2tune.interrupt import interruptible
 from hw2tune.records.atomic import not_writable
 from hw2tune.records.trials.epochs import read_epochs
-from hw2tune.resources import Capacity
+from hw2tune.resources import Capacity, without_advice
 from hw2tune.search.driver import Assignment, Decision, EpochResult, Outcome, RunEnd, StudyDriver, Wait
 from hw2tune.search.failures import Failure
 from hw2tune.text.numbers import counted
@@ -155,7 +155,7 @@ class TuneRun:
         try:
             now = self.cluster.capacity_now(self.driver.policy.excluded, at_most=True)
         except ResourceError as error:  # no machine is left: another may join
-            now = replace(self.capacity, concurrency=0, gpu_slots=0, text=str(error))
+            now = replace(self.capacity, concurrency=0, gpu_slots=0, text=without_advice(error))
         for machine in self.cluster.nodes.unsuitable.keys() - unsuitable.keys():
             tell.note(f"{machine} is excluded: {self.cluster.nodes.unsuitable[machine]}")
         if now.concurrency != self.capacity.concurrency:

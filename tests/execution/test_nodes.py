@@ -116,7 +116,7 @@ def test_a_trial_that_fits_nowhere_yet_waits_for_a_machine_if_one_may_join(nodes
     assert cluster.capacity().concurrency == 1 and waited == [module.EVERY] * 2
     assert said == [
         "waiting for a machine to join: a trial needs 3 CPUs and 0 GPUs on one node, but there are 1 CPUs and 0 GPUs "
-        "on 1 node; lower --cpus-per-trial or --gpus-per-trial"
+        "on 1 node"
     ]
     alone = Cluster(resources=ResourceRequest(cpus_per_trial=9))
     with pytest.raises(ResourceError, match="a trial needs 9 CPUs"):

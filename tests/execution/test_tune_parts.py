@@ -186,13 +186,27 @@ def test_as_many_trials_run_at_once_as_there_is_room_for_now(tmp_path):
     assert [searcher.suggest(trial) is None for trial in ("c", "d")] == [False, True]
 
     def none_left(*_, **__):
-        raise ResourceError("there are 0 CPUs")
+        raise ResourceError("there are 0 CPUs; lower --cpus-per-trial")
 
     run.cluster.capacity_now = none_left
     run.numbers.clear()  # all have ended
     assert searcher.suggest("d") is None
     notes = run.driver.tell.listeners[0].__self__.lines
     assert notes == ["3 CPUs: 3 trials at once from now on", "waiting for a machine to join: there are 0 CPUs"]
+
+
+def test_a_machine_that_joins_and_can_run_no_trial_is_named_once(tmp_path):
+    run = tune_run(tmp_path, changing=True)
+    there = run.cluster.nodes
+
+    def looked(*_, **__):
+        there.unsuitable["10.0.0.3"] = "its Python has no torch"
+        return TWO
+
+    run.cluster.capacity_now = looked
+    for _ in range(2):
+        run.follow_machines()
+    assert run.driver.tell.listeners[0].__self__.lines == ["10.0.0.3 is excluded: its Python has no torch"]
 
 
 def test_a_trial_on_a_machine_that_leaves_goes_on_elsewhere_from_its_next_checkpoint_at_no_cost(tmp_path):
