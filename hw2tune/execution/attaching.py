@@ -67,6 +67,15 @@ def reached(typed: str, named: str) -> tuple[str, str]:
     return f"{host}:{port}", shown
 
 
+def answers(address: str, seconds: float = 5.0) -> bool:
+    """Return whether anything listens at host:port."""
+    host, _, port = address.rpartition(":")
+    with contextlib.suppress(OSError):
+        socket.create_connection((host, int(port)), timeout=seconds).close()
+        return True
+    return False
+
+
 @contextlib.contextmanager
 def own_token(token: str = "", port: int | None = None) -> Iterator[None]:
     """For a Ray that is started here, or joined by this machine: with this token, at this `port` if it is a head.

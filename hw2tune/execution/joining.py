@@ -22,9 +22,9 @@ from ray._raylet import GcsClient  # type: ignore[attr-defined]  # compiled, wit
 from ray.core.generated.autoscaler_pb2 import DrainNodeReason
 
 from hw2tune.errors import ResourceError
-from hw2tune.execution.attaching import connection_error, lets_in, own_token, token_in
+from hw2tune.execution.attaching import answers, connection_error, lets_in, own_token, token_in
 from hw2tune.execution.machine import this_machine
-from hw2tune.execution.nodes import CODE, NEEDED, READY, code_digest
+from hw2tune.execution.nodes import CODE, NEEDED, READY, package_digest
 from hw2tune.execution.scratch import RAYS, scratch
 from hw2tune.execution.starting import processes_of, see_off
 from hw2tune.execution.workarounds import OutOfReach, for_one_command
@@ -74,7 +74,7 @@ def join(
             answered = time.monotonic()
             while not left.wait(STEP):
                 ended = raylet.poll()
-                if _answers(address):
+                if answers(address, STEP):
                     answered = time.monotonic()
                     if ended is not None:
                         raise ResourceError(
@@ -134,16 +134,8 @@ def _refuse_unfit(address: str, token_file: Path) -> None:
         )
     nodes = GcsClient(address=address).get_all_node_info(timeout=10).values()
     theirs = {digest for node in nodes if (digest := dict(node.labels).get(CODE))}
-    if theirs - {code_digest()}:
+    if theirs - {package_digest()}:
         raise ResourceError(f"{address}: runs other code of hw2tune than this machine has; install the same on both")
-
-
-def _answers(address: str) -> bool:
-    host, _, port = address.rpartition(":")
-    with contextlib.suppress(OSError):
-        socket.create_connection((host, int(port)), timeout=STEP).close()
-        return True
-    return False
 
 
 def _drain(node: Any, raylet: OutOfReach, grace: float) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import math
 import time
@@ -17,6 +16,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from hw2tune.errors import ResourceError
 from hw2tune.text.plain import last_line
+from hw2tune.user_code.files import code_digest
 
 NEEDED = ("hw2tune", "torch", "optuna", "numpy")  # in a worker: hw2tune travels there, but not to a Ray of the caller's
 PATIENCE = 120  # seconds for a node to start a process and answer
@@ -122,9 +122,7 @@ def _fault(answer: Any) -> str:
 
 
 @cache
-def code_digest() -> str:
+def package_digest() -> str:
     """Return the digest of this package's code."""
-    digest, folder = hashlib.sha256(), Path(__file__).parents[1]
-    for file in sorted(folder.rglob("*.py")):
-        digest.update(f"{file.relative_to(folder)}\0".encode() + file.read_bytes())
-    return digest.hexdigest()[:16]
+    folder = Path(__file__).parents[1]
+    return code_digest({str(file.relative_to(folder)): file.read_text("utf-8") for file in folder.rglob("*.py")})

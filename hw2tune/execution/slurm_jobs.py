@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hw2tune.errors import JobError
+from hw2tune.execution.attaching import answers
 from hw2tune.records.atomic import write_atomically
 from hw2tune.text.plain import first_line
 
@@ -123,7 +124,7 @@ class Worker(_JobOfAStudy):
         said = ""
         while not self.terminated and self._is_driven():
             at = self._address()
-            if at and _answers(at):
+            if at and answers(at):
                 said = ""
                 self.run("join", at, "--token-file", str(self.folder / TOKEN), "--cpus", str(self.cpus))
             elif said != (text := f"does not answer at {at}" if at else "has no address yet"):
@@ -160,14 +161,6 @@ def _again(job: _JobOfAStudy, next_time: Driver | Worker) -> DelayedSubmission:
 def _ignore_notice() -> None:
     for number in (signal.SIGUSR1, signal.SIGUSR2):  # submitit's, by default USR2
         signal.signal(number, signal.SIG_IGN)
-
-
-def _answers(address: str) -> bool:
-    host, _, port = address.rpartition(":")
-    with contextlib.suppress(OSError):
-        socket.create_connection((host, int(port)), timeout=5).close()
-        return True
-    return False
 
 
 def own_address() -> str:

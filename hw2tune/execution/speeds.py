@@ -142,9 +142,8 @@ def probed(request: ProbeRequest, at: Capacity = ALONE) -> Probed:
     """
     request = replace(request, threads=at.threads, gpu=bool(at.gpu_slots))
     with contextlib.ExitStack() as stack:
-        empty = stack.enter_context(
-            tempfile.TemporaryDirectory(prefix="hw2tune-")
-        )  # as a trial, whose folder is Tune's
+        # As of a trial, whose folder is Tune's.
+        empty = stack.enter_context(tempfile.TemporaryDirectory(prefix="hw2tune-"))
         processes = [_Process(empty, number, gpu=request.gpu) for number in range(at.concurrency)]
         for one in processes:
             stack.callback(one.end)

@@ -22,7 +22,7 @@ import ray._private.services
 from hw2tune.errors import ResourceError
 from hw2tune.execution.attaching import own_token, token_in
 from hw2tune.execution.machine import this_machine
-from hw2tune.execution.nodes import CODE, code_digest
+from hw2tune.execution.nodes import CODE, package_digest
 from hw2tune.execution.scratch import RAYS
 from hw2tune.execution.workarounds import for_one_command, free_port, patched
 from hw2tune.interrupt import signals_wait
@@ -100,7 +100,7 @@ def start(folder: Path, note: Note, opening: Opening | None = None) -> None:
     """Start Ray in a folder. Raises StartError, ResourceError, and what Ray raises."""
     open_to_others: dict[str, Any] = {}
     if opening is not None:  # their workers have this process's environment no more than its code
-        open_to_others = {"labels": {CODE: code_digest()}, "_node_ip_address": opening.host or None}
+        open_to_others = {"labels": {CODE: package_digest()}, "_node_ip_address": opening.host or None}
         open_to_others |= {"runtime_env": {"env_vars": trust}} if (trust := trust_variable()) else {}
     with for_one_command() as processes, signals_wait() as let_through, _awaited(processes, note, let_through):
         ray.init(

@@ -78,16 +78,14 @@ StoragePass=slurm
 class Node(Machine):
     """A network namespace on the bridge; it is dead once its processes are killed."""
 
+    bridge = BRIDGE
+
     def __init__(self, number: int, disk: Path) -> None:
         super().__init__(number, disk)
         self.name, self.address, self.plug = f"h2s-{number}", f"{SUBNET}.{number}", f"h2s-plug{number}"
 
     def connect(self) -> None:
-        ip("netns", "add", self.name)
-        ip("link", "add", self.plug, "type", "veth", "peer", "name", "eth0", "netns", self.name)
-        ip("link", "set", self.plug, "master", BRIDGE, "up")
-        for command in (f"addr add {self.address}/24 dev eth0", "link set eth0 up", "link set lo up"):
-            ip("-n", self.name, *command.split())
+        super().connect()
         ip("-n", self.name, "route", "add", "default", "via", CONTROLLER)  # by which Ray finds the node's address
 
 

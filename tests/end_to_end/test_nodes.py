@@ -48,6 +48,8 @@ def wait_for(condition: Callable[[], object], seconds: float, process: subproces
 class Machine:
     """Its network; and Ray, once it is started."""
 
+    bridge = BRIDGE
+
     def __init__(self, number: int, disk: Path) -> None:
         self.name, self.address, self.disk = f"h2t-{number}", f"10.77.0.{number}", disk
         self.log = disk / f"{self.name}.log"
@@ -57,7 +59,7 @@ class Machine:
     def connect(self) -> None:
         ip("netns", "add", self.name)
         ip("link", "add", self.plug, "type", "veth", "peer", "name", "eth0", "netns", self.name)
-        ip("link", "set", self.plug, "master", BRIDGE, "up")
+        ip("link", "set", self.plug, "master", self.bridge, "up")
         for command in (f"addr add {self.address}/24 dev eth0", "link set eth0 up", "link set lo up"):
             ip("-n", self.name, *command.split())
 
