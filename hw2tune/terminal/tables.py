@@ -111,7 +111,7 @@ def print_status(overview: Overview, console: Console, form: str = "table") -> N
     else:
         console.print(plain_table(headings, rows))
     if len(machines := overview.machines) > 1:
-        at = (f"{machine} (trial {listed(numbers)})" for machine, numbers in machines.items())
+        at = (f"{machine} (trial{'s' * (len(numbers) > 1)} {listed(numbers)})" for machine, numbers in machines.items())
         console.print(f"machines: {', '.join(at)}", soft_wrap=True)
     console.print(f"files: {overview.folder.root}", soft_wrap=True)
 

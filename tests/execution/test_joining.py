@@ -167,6 +167,18 @@ def test_a_machine_leaves_when_the_study_has_ended_and_in_order_at_a_signal(toke
         head.listen()
         address = f"127.0.0.1:{head.getsockname()[1]}"
         threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGTERM)).start()
-        assert join(address, token, note=print, grace=7) is joining.JoinEnd.INTERRUPTED and node.drained == [7]
+        said: list[str] = []
+        ended = join(address, token, note=said.append, cpus=4, gpus=1, grace=7)
+        assert ended is joining.JoinEnd.INTERRUPTED and node.drained == [7]
+        assert said == [
+            f"joined {address} with 4 CPUs and 1 GPU; Ctrl-C takes this machine away",
+            "leaving: trials here go on elsewhere from their next checkpoint, within 7 s",
+        ]
         threading.Timer(0.5, head.close).start()
         assert join(address, token, note=print) is joining.JoinEnd.CLUSTER_ENDED and node.drained == [7]
+
+
+def test_the_command_says_why_the_machine_left(token, monkeypatch):
+    monkeypatch.setattr(joining, "join", lambda *arguments, **options: joining.JoinEnd.CLUSTER_ENDED)
+    ended = CliRunner().invoke(app, ["join", "lab1:6379", "--token-file", str(token)])
+    assert (ended.exit_code, ended.output) == (0, "left lab1:6379: the study has ended\n")

@@ -15,7 +15,9 @@ from hw2tune.events import (
     TrialFinished,
     TrialStarted,
 )
+from hw2tune.records.lock import locked
 from hw2tune.records.overview import read_overview
+from hw2tune.records.trials.epochs import append_epoch
 from hw2tune.records.trials.rows import TrialRow
 from hw2tune.resources import Capacity
 from hw2tune.study.file import find_study, parse_study
@@ -25,6 +27,7 @@ from hw2tune.terminal.progress import Display, Lines
 from hw2tune.terminal.tables import LONG, print_status
 from hw2tune.text.numbers import configuration_line, duration
 from tests.report.fake_study import write_fake_study
+from tests.terminal.test_watch import begin_trial
 
 STUDY = parse_study(*find_study("mnist"), overrides={"trials": 20})
 ROOM = Capacity(cpus_per_trial=1, gpus_per_trial=0, concurrency=2, text="2 CPUs and 0 GPUs on 1 node, Ray started here")
@@ -202,6 +205,27 @@ def test_trainings_of_one_command_are_counted_through_and_what_ends_without_a_re
     counts = ["1/2 #0", "2/2 #1", "3/3 #2"]
     assert told == ["mnist", *counts, "mnist", "baseline seed 1", "4/5 #5", "5/5 #6"]
     assert not lines.board.running
+
+
+def test_status_says_which_trials_run_where_if_several_machines_work(tmp_path):
+    folder = write_fake_study(tmp_path, trials=3, seeds=0)
+    begun = [begin_trial(folder, 0.5)[0].number for _ in range(4)]
+
+    def machines(*addresses: str) -> tuple[str, object]:
+        for number, address in zip(begun, addresses, strict=False):
+            append_epoch(folder.trial(number), {"epoch": 1, "node_ip": address})
+        shown = io.StringIO()
+        with locked(folder):
+            overview = read_overview(folder)
+        print_status(overview, Console(file=shown, width=100))
+        lines = [line for line in shown.getvalue().splitlines() if line.startswith("machines: ")]
+        return "".join(lines), overview.as_json()["machines"]
+
+    assert machines() == ("", {})
+    assert machines("10.0.0.1", "10.0.0.1") == ("", {"10.0.0.1": begun[:2]})
+    assert machines("10.0.0.1", "10.0.0.2", "10.0.0.1") == (
+        "machines: 10.0.0.1 (trials 3 and 5), 10.0.0.2 (trial 4)", {"10.0.0.1": [3, 5], "10.0.0.2": [4]}
+    )  # fmt: skip
 
 
 def test_a_long_study_is_told_in_plain_columns_with_every_trial(tmp_path):
