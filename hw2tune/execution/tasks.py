@@ -181,7 +181,7 @@ def _in_workers(
     remote = ray.remote(max_retries=0, num_returns="streaming")(function)  # one, as Ray lends its workers to each
     while not over():
         while len(live) < slots.look() and (call := again.popleft() if again else next(calls, None)):
-            live[remote.options(**slots.options).remote(*call.begin())] = call
+            live[remote.options(name=call.what, **slots.options).remote(*call.begin())] = call
         if not live and not again:  # perhaps for want of a slot
             if (call := next(calls, None)) is None:
                 return
