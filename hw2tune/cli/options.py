@@ -215,7 +215,7 @@ TimeBudget = Annotated[
     float | None,
     typer.Option(parser=seconds, metavar="DURATION", help="Stop in order after this long, as 90s, 30m or 1h30m."),
 ]
-Retries = Annotated[int, number("More attempts for a trial whose worker, machine or memory gave out.", 0)]
+Retries = Annotated[int, number("More attempts for a trial whose worker died or whose memory gave out.", 0)]
 Race = Annotated[
     int, number("The best trials that race, on seeds of their own, for the winner; at most a third of all.")
 ]

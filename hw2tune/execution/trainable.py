@@ -48,6 +48,7 @@ FETCH = 600  # seconds for an object from another machine
 # An illegal access or a failed assert breaks CUDA for the whole process: all that follows on it fails at once. Other
 # errors of this text are rare enough to end a process for.
 BROKEN = ("CUDA error", "cuDNN error")
+NODE_DIED = "its node has died"  # in Ray's text, which may come before the node is off Ray's list
 # A worker that fails before the trial's own code runs: Ray keeps the text of the cause and not its type.
 DATA_LOST = ("ObjectLostError", "ObjectFetchTimedOutError", "OwnerDiedError", "ObjectFreedError")
 
@@ -183,12 +184,14 @@ def worker_death(
 ) -> Failure:
     """The failure of a worker that died, or said that it is broken.
 
-    `machine` is its address, empty where unknown; `alive` those that run.
+    `machine` is its address, empty where unknown; `alive` those that run. The death of a machine says nothing of the
+    trial, and costs it no attempt.
     """
     if isinstance(error, RayTaskError) and isinstance(error.cause, WorkerBrokenError):
         return Failure(**error.cause.args[0])
     began = isinstance(error, RayActorError) and error.actor_init_failed
     data_lost = isinstance(error, RayTaskError) and isinstance(error.cause, ObjectLostError)
+    text, gone = "" if error is None else str(error), False
     if isinstance(error, OutOfMemoryError):
         state, cause = OUT_OF_MEMORY, "Ray's memory monitor ended its worker process"
     elif killed_by_kernel:
@@ -198,12 +201,12 @@ def worker_death(
     elif began:
         state, cause = FAILED, last_line(str(error))
     else:
-        gone = bool(machine) and machine not in alive
+        gone = NODE_DIED in text or (bool(machine) and machine not in alive)
         state, cause = LOST, "its machine is gone" if gone else "its worker process died"
-    text = "" if error is None else str(error)
     return Failure(
-        state=state, reason=f"{state}: {cause}", traceback=text, transient=True, machine=machine, worker_died=True
-    )
+        state=state, reason=f"{state}: {cause}", traceback=text, transient=True, machine=machine, worker_died=True,
+        costs_attempt=not gone,
+    )  # fmt: skip
 
 
 def machine_leaving(machine: str) -> Failure:

@@ -23,6 +23,7 @@ def task_error(cause: Exception) -> RayTaskError:
     return RayTaskError("setup", f"Traceback ...\n{type(cause).__name__}: {cause}", cause)
 
 
+NODE_DIED = RayActorError(error_msg="The actor died because its node has died. Node Id: 4f")
 LOST_DATA = task_error(ObjectLostError("00" * 28, None, ""))
 
 
@@ -33,6 +34,7 @@ LOST_DATA = task_error(ObjectLostError("00" * 28, None, ""))
         (ActorDiedError(), True, ("a",), "out of memory: the kernel ended its worker process"),
         (ActorDiedError(), False, ("a",), "lost: its worker process died"),
         (ActorDiedError(), False, ("b",), "lost: its machine is gone"),
+        (NODE_DIED, False, ("a",), "lost: its machine is gone"),  # Ray may tell it before its list of nodes does
         (None, False, ("a",), "lost: its worker process died"),
         (RayActorError(), False, ("a",), "lost: its worker process died"),
         (ActorDiedError(task_error(BROKEN)), False, ("a",), "failed: RuntimeError: no torch here"),
@@ -42,6 +44,7 @@ LOST_DATA = task_error(ObjectLostError("00" * 28, None, ""))
 def test_each_death_has_its_reason(error, kernel, alive, reason):
     failure = worker_death(error, machine="a", alive=alive, killed_by_kernel=kernel)
     assert (failure.reason, failure.transient, failure.worker_died) == (reason, True, True)
+    assert failure.costs_attempt == ("machine is gone" not in reason)
 
 
 def test_the_error_is_read_where_tune_has_written_it(tmp_path):
