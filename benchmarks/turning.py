@@ -28,6 +28,7 @@ from benchmarks.replay.pool import Pool
 from benchmarks.replay.scoring import gain
 from benchmarks.replay.table import CHANCE, Array, key_of, table_of
 from benchmarks.results import print_table, write_results
+from benchmarks.rungs import Trained, shipped
 from hw2tune.records.trials.rows import TrialRow, best_first
 from hw2tune.records.trials.states import COMPLETE, DIVERGED, PRUNED
 from hw2tune.replication.race import IMAGE_SHARE, THIRD, Finalists, _fit, images_variance, living
@@ -176,7 +177,7 @@ class Trial:
 
 
 def simulated(world: DrawnWorld, sampler: str, seed: int, budget: int) -> list[Trial]:
-    """A search of `budget` epochs, one trial at a time, with halving that compares every trial with every other.
+    """A search of `budget` epochs, one trial at a time, with the halving that ships.
 
     `sampler`: random, or tpe as it ships, without the probability of failing.
     """
@@ -204,14 +205,18 @@ def simulated(world: DrawnWorld, sampler: str, seed: int, budget: int) -> list[T
 
 
 def _trained(world: DrawnWorld, before: Sequence[Trial], row: str, label: str, spent: int) -> Trial:
-    (values, diverged), rung, below = world.training(row), world.pool.task.study.pruner.min_epochs, 0
-    while rung < world.epochs and len(values) >= rung:
-        others = [max(one.values[:rung]) for one in before if len(one.values) >= rung and one.state != DIVERGED]
-        others += [-math.inf for one in before if one.state == DIVERGED and len(one.values) >= below]
-        value = max(values[:rung])
-        if not label and sum(other > value for other in others) >= max(1, (len(others) + 1) // 3):
-            return Trial(row, label, spent, values[:rung], PRUNED)
-        below, rung = rung, rung * 3
+    (values, diverged), known = world.training(row), world.pool.configurations
+    others = [
+        Trained(
+            configuration=known[one.row], label=one.label, values=one.values, complete=one.state == COMPLETE,
+            diverged=one.state == DIVERGED,
+        )
+        for one in before
+    ]  # fmt: skip
+    for rung in () if label else world.pool.task.study.rungs:
+        seen = values[:rung]
+        if len(seen) == rung and shipped(world.pool.task.study, Trained(configuration=known[row], values=seen), others):
+            return Trial(row, label, spent, seen, PRUNED)
     return Trial(row, label, spent, values, DIVERGED if diverged else COMPLETE)
 
 
