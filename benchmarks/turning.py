@@ -317,7 +317,8 @@ def promises(rows: Sequence[TrialRow], spent: float, images: float) -> tuple[flo
     if len(values) < 3:
         return math.inf, 0.0
     fit = _fit([[value] for value in values], (), images)
-    spread = fit.deviation[:, 0] ** 2 / (1 - fit.own[:, 0])
+    with np.errstate(invalid="ignore"):  # nan where all values are equal, and then no promise is the smaller one
+        spread = fit.deviation[:, 0] ** 2 / (1 - fit.own[:, 0])
     noise = spread * (1 - fit.own[:, 0]) / fit.own[:, 0]
     mean, left = fit.mean, fit.deviation[:, 0] ** 2
     new = _expected_above(mean[:, 0] - fit.centre, np.sqrt(spread * fit.own[:, 0]))
