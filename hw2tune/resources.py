@@ -43,7 +43,7 @@ class ResourceRequest:
 class Capacity:
     """Resources of each trial, and the number that run at once: `gpu_slots` of them on GPUs, the others on CPUs alone.
 
-    `avoid` holds Ray's ids of nodes on which nothing is to run.
+    `cpu_slots` is how many could run on CPUs alone if none ran on GPUs, as trainings do that are to be compared. `avoid` holds Ray's ids of nodes on which nothing is to run.
     """
 
     cpus_per_trial: float
@@ -51,6 +51,7 @@ class Capacity:
     concurrency: int
     text: str
     gpu_slots: int = 0
+    cpu_slots: int = 0
     avoid: tuple[str, ...] = ()
 
     @property
@@ -112,6 +113,7 @@ def find_capacity(
         + (f", Ray at {request.address}" if request.address else ", Ray started here")
         + (", open to others" if request.opening else ""),
         gpu_slots=min(on_gpus, concurrency),
+        cpu_slots=min(on_cpus, concurrency),
         avoid=tuple(avoid),
     )
 

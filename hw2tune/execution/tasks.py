@@ -153,8 +153,7 @@ class _Slots:
         before, why = self.number, "none has the device of the trainings so far"
         try:
             self.latest = self.ask()
-            on_gpus = self.latest.gpu_slots
-            self.number = on_gpus if self.capacity.gpu_slots else self.latest.concurrency - on_gpus
+            self.number = self.latest.gpu_slots if self.capacity.gpu_slots else self.latest.cpu_slots
         except ResourceError as error:
             self.number, why = 0, without_advice(error)
         if before and not self.number:

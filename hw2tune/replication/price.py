@@ -87,7 +87,8 @@ def with_replicates(
 
 def _priced(cost: Cost, plan: StudyStarted, trainings: int, seeds: int, smallest: float | None = None) -> SeedsCost:
     epochs = trainings * plan.study.max_epochs
-    seconds = epochs * cost.epoch_seconds / plan.capacity.same_device
+    rounds = math.ceil(trainings / plan.capacity.same_device)  # of trainings at once
+    seconds = rounds * plan.study.max_epochs * cost.epoch_seconds
     return SeedsCost(seeds=seeds, trainings=trainings, epochs=epochs, seconds=seconds, smallest=smallest)
 
 

@@ -62,14 +62,23 @@ def estimate(plan: StudyStarted, folder: StudyFolder, epoch_seconds: float, sour
     """
     study, left, references = plan.study, plan.left + len(plan.resumed), plan.references_left
     records = [record for number in range(10) for record in read_epochs(folder.trial(number))]
-    if seconds := [float(one) for record in records if isinstance(one := record.get("epoch_seconds"), int | float)]:
-        epoch_seconds, source = median(seconds), IN_STUDY
+    if measured := [float(one) for record in records if isinstance(one := record.get("epoch_seconds"), int | float)]:
+        epoch_seconds, source = median(measured), IN_STUDY
     full = float(left * study.max_epochs)
     pruned = references * study.max_epochs + (left - references) * epochs_to_come(going_on(study, plan.finished))[0]
     if study.budget_epochs is not None:
         full = pruned = max(0.0, study.budget_epochs - plan.epochs)
-    each = (epoch_seconds + BETWEEN_EPOCHS) / plan.capacity.concurrency
-    return Cost(pruned_seconds=pruned * each, full_seconds=full * each, epoch_seconds=epoch_seconds, source=source)
+    slots = plan.capacity.concurrency
+    if study.order == "virtual":
+        slots = min(slots, study.slots or slots)  # of more it makes no use
+
+    def seconds(epochs: float) -> float:
+        """Of wall time: the trials that fit at once share them, and one of them is trained to the end alone."""
+        return max(epochs / slots, min(epochs, study.max_epochs)) * (epoch_seconds + BETWEEN_EPOCHS)
+
+    return Cost(
+        pruned_seconds=seconds(pruned), full_seconds=seconds(full), epoch_seconds=epoch_seconds, source=source
+    )
 
 
 def together(costs: Sequence[Cost]) -> Cost:

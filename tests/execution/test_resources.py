@@ -1,8 +1,11 @@
 """How many trials fit, and the cost that is expected."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hw2tune.errors import ResourceError
 from hw2tune.records.layout import StudyFolder
@@ -58,11 +61,11 @@ def test_what_a_gpu_does_not_take_is_told_of_its_option():
 EPOCHS = 1 + 2 * PASSED + 2 * PASSED**2  # of a trial of `mnist`: 5, with rungs at 1 and 3
 
 
-def plan(study, *, spent, references):
+def plan(study, *, spent=0, references=0, left=10, slots=2):
     """Ten trials left on two slots."""
     return SimpleNamespace(
-        study=study, sizes={"train": 55_000, "validation": 5_000}, left=10, resumed={}, epochs=spent, finished=[],
-        references_left=references, capacity=SimpleNamespace(concurrency=2),
+        study=study, sizes={"train": 55_000, "validation": 5_000}, left=left, resumed={}, epochs=spent, finished=[],
+        references_left=references, capacity=SimpleNamespace(concurrency=slots),
     )  # fmt: skip
 
 
@@ -78,6 +81,16 @@ def test_references_are_trained_to_the_end_whatever_the_pruner_says(tmp_path):
     study = parse_study(*find_study("mnist"))
     cost = estimate(plan(study, spent=0, references=2), StudyFolder(tmp_path), 4.56, "assumed")
     assert cost.pruned_seconds / cost.full_seconds == pytest.approx((2 * 5 + 8 * EPOCHS) / 50)
+
+
+@given(left=st.integers(0, 40), slots=st.integers(1, 40), virtual=st.integers(1, 40) | st.none())
+def test_wall_time_is_that_of_the_slots_in_use_and_of_one_whole_trial_at_least(left, slots, virtual):
+    order = {"order": "virtual", "slots": virtual} if virtual else {}
+    study = parse_study(*find_study("mnist"), overrides=order)
+    cost = estimate(plan(study, left=left, slots=slots), StudyFolder(Path("/nowhere")), 0.96, "assumed")
+    used = min(slots, virtual or slots, max(left, 1))
+    assert cost.full_seconds == pytest.approx(5 * left / used)
+    assert min(5.0, EPOCHS * left) <= cost.pruned_seconds * (1 + 1e-9) <= cost.full_seconds * (1 + 2e-9)
 
 
 def test_a_budget_costs_its_epochs_that_are_left(tmp_path):

@@ -20,7 +20,7 @@ from hw2tune.events import Event, Listeners, Noted, TrainingFinished, TrainingSt
 from hw2tune.execution import tasks
 from hw2tune.execution.tasks import DEATHS, run_each, train_all
 from hw2tune.records.replicates import Training
-from hw2tune.resources import Capacity
+from hw2tune.resources import Capacity, ResourceRequest, find_capacity
 from hw2tune.study.file import find_study, parse_study
 from hw2tune.train.task import Job, task_of
 
@@ -30,7 +30,9 @@ SECONDS = 1.0  # of a training or a test
 
 def slots(number: int, *, gpus: int = 0) -> Capacity:
     each = 0.25 if gpus else 0.0
-    return Capacity(cpus_per_trial=1, gpus_per_trial=each, concurrency=number, text="", gpu_slots=gpus)
+    return Capacity(
+        cpus_per_trial=1, gpus_per_trial=each, concurrency=number, text="", gpu_slots=gpus, cpu_slots=number - gpus
+    )  # fmt: skip
 
 
 class StandIn:
@@ -140,6 +142,17 @@ def test_trainings_stay_on_the_device_of_the_first_whatever_joins(monkeypatch):
     ray = StandIn(monkeypatch)
     trained(ray, 30, {0: slots(4, gpus=2), 4: slots(10, gpus=3)})
     assert ray.most == 3 and {one["num_gpus"] for one in ray.options} == {0.25}
+
+
+def test_a_gpu_that_joins_takes_no_slot_from_trainings_on_cpus(monkeypatch):
+    """The bound of --concurrency is that of their device: four on the GPU would leave none of four."""
+    request, cpus, gpu = ResourceRequest(concurrency=4), {"CPU": 4.0}, {"CPU": 8.0, "GPU": 1.0}
+    ray = StandIn(monkeypatch)
+    first, later = (find_capacity(nodes, request) for nodes in ([cpus], [cpus, gpu]))
+    assert later.gpu_slots == 4
+    keys, events = trained(ray, 40, {0: first, 4: later})
+    assert (len(keys), ray.most, ray.clock) == (40, 4, 40 * SECONDS)  # nobody waits
+    assert not [one for one in events if isinstance(one, Noted)]
 
 
 def test_while_no_machine_is_left_they_wait_for_one_and_say_so_once(monkeypatch):

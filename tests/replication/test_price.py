@@ -36,8 +36,8 @@ def plan_of(folder, slots=2) -> StudyStarted:
     )  # fmt: skip
 
 
-def priced(folder, count=AUTO):
-    costs = with_replicates(COST, plan_of(folder), count).replicates
+def priced(folder, count=AUTO, slots=2):
+    costs = with_replicates(COST, plan_of(folder, slots), count).replicates
     assert costs is not None
     return costs
 
@@ -73,6 +73,8 @@ def test_before_the_search_every_variant_and_the_race_are_to_be_trained(tmp_path
     assert [one.trainings for one in costs.each] == [28, 32, 36, 48, 88]
     first = costs.each[0]
     assert (first.epochs, first.seconds) == (140, 140 * 3.0 / 2)
+    many = priced(write_fake_study(tmp_path, seeds=0, name="many"), SeedCount(6), slots=10)
+    assert many.each[0].seconds == 3 * 5 * 3.0  # 28 trainings ten at a time, each of five epochs
 
 
 def test_what_is_trained_already_costs_nothing_and_tells_the_spread(tmp_path):
