@@ -43,7 +43,8 @@ class ResourceRequest:
 class Capacity:
     """Resources of each trial, and the number that run at once: `gpu_slots` of them on GPUs, the others on CPUs alone.
 
-    `cpu_slots` is how many could run on CPUs alone if none ran on GPUs, as trainings do that are to be compared. `avoid` holds Ray's ids of nodes on which nothing is to run.
+    `cpu_slots` is how many run on CPUs alone where none is to run on GPUs, as trainings do that are to be compared.
+    `avoid` holds Ray's ids of nodes on which nothing is to run.
     """
 
     cpus_per_trial: float

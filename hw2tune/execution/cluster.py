@@ -8,7 +8,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import ray
@@ -49,21 +49,36 @@ class Cluster:
         return [node["NodeManagerAddress"] for node in alive_nodes()]
 
     @property
+    def able(self) -> set[str]:
+        """The addresses of the machines on which a trial fits."""
+        found, one = set[str](), replace(self.resources, concurrency=None)
+        for node in self.nodes.usable:
+            if (address := node["NodeManagerAddress"]) not in self.nodes.unsuitable:
+                with contextlib.suppress(ResourceError):
+                    find_capacity([node["Resources"]], one)
+                    found.add(address)
+        return found
+
+    @property
     def here(self) -> str:
         """The address of the machine that this process runs on."""
         return str(ray.util.get_node_ip_address())
 
-    def capacity(self, excluded: Collection[str] = (), *, at_most: bool = False) -> Capacity:
+    def capacity(
+        self, excluded: Collection[str] = (), *, at_most: bool = False, until: float | None = None
+    ) -> Capacity:
         """Capacity of the nodes except those excluded; where others may join, as soon as there is any.
 
-        Raises ResourceError.
+        Others may join a Ray that is open, and once trials have begun (`at_most`) any cluster. Raises ResourceError if
+        there is none, or none `until` then (of `time.monotonic`).
         """
+        others_may_join = self.resources.opening is not None or (at_most and self.resources.machines_change)
         said = False
         while True:
             try:
                 return self.capacity_now(excluded, at_most=at_most)
             except ResourceError as error:
-                if self.resources.opening is None:
+                if not others_may_join or (until is not None and time.monotonic() >= until):
                     raise
                 if not said:
                     self.note(f"waiting for a machine to join: {without_advice(error)}")
@@ -76,7 +91,8 @@ class Cluster:
         nodes.look()
         out = [node for node in nodes.alive if node["NodeManagerAddress"] in {*excluded, *nodes.unsuitable}]
         totals = [node["Resources"] for node in nodes.usable if node not in out]
-        return find_capacity(totals, self.resources, avoid=[node["NodeID"] for node in out], at_most=at_most)
+        avoid = [node["NodeID"] for node in nodes.alive if node in out or node in nodes.unanswered]
+        return find_capacity(totals, self.resources, avoid=avoid, at_most=at_most)
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import traceback
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,7 +10,7 @@ from dataclasses import replace
 from optuna.trial import TrialState
 
 from hw2tune.data.dataset import Dataset
-from hw2tune.errors import NoTrialFinishedError, NotWritableError, RayFailedError
+from hw2tune.errors import NoTrialFinishedError, NotWritableError, RayFailedError, ResourceError
 from hw2tune.events import Listeners, StudyFinished
 from hw2tune.execution.cluster import Cluster
 from hw2tune.execution.preflight import make_plan
@@ -59,7 +60,14 @@ def run_trials(
     suspects, begun, gpus, epochs = False, False, False, recorder.epochs_spent
     while recorder.unfinished:
         before = len(recorder.trials(*FINISHED))
-        capacity = cluster.capacity(policy.excluded, at_most=begun)  # machines may have gone since the beginning
+        try:
+            # Machines may have gone since the beginning.
+            capacity = cluster.capacity(policy.excluded, at_most=begun, until=deadline)
+        except ResourceError:
+            if deadline is None or time.monotonic() < deadline:
+                raise
+            end = RunEnd.OUT_OF_TIME
+            break
         begun = True
         driver = _driver(recorder, policy, cluster, capacity, deadline)
         if suspects:
@@ -140,7 +148,7 @@ def _driver(
         tell=recorder.tell,
         slots=capacity.concurrency,
         gpu_slots=capacity.gpu_slots,
-        machines=lambda: cluster.machines,
+        machines=lambda: cluster.able,
         deadline=deadline,
     )
 

@@ -34,6 +34,7 @@ from hw2tune.records.replicates import Training
 from hw2tune.records.trials.rows import TrialRow
 from hw2tune.records.trials.states import COMPLETE, DIVERGED
 from hw2tune.resources import Capacity, without_advice
+from hw2tune.search.failures import MACHINES
 from hw2tune.text.plain import last_line
 from hw2tune.train.task import Job, PublishedEvaluation, Task, TrialData
 from hw2tune.user_code.importer import in_words
@@ -136,7 +137,8 @@ class _Call:
     begin: Callable[[], tuple[Any, ...]]
     of: Any
     last: type = object  # of what it yields at its end
-    deaths: int = 0
+    deaths: int = 0  # of workers under it
+    machines: int = 0  # that died under it
 
 
 class _Slots:
@@ -209,12 +211,13 @@ def _in_workers(
 def _why(call: _Call, error: RayError) -> str:
     """Return how a call was lost, if it may go well elsewhere. Raises TrainingFailedError for what would not."""
     why = next((words for kind, words in LOST.items() if isinstance(error, kind)), "")
-    call.deaths += not isinstance(error, tuple(MACHINE_GONE))
-    if why and call.deaths < DEATHS:
+    gone = isinstance(error, tuple(MACHINE_GONE))
+    call.machines, call.deaths = call.machines + gone, call.deaths + (not gone)
+    if why and call.deaths < DEATHS and call.machines <= MACHINES:
         return why
     cause = getattr(error, "cause", None)
     words = str(cause) if isinstance(cause, TrainingFailedError) else last_line(error)
-    words = f"{why}, {DEATHS} times" if why else words
+    words = f"{why}, {call.machines if gone else call.deaths} times" if why else words
     raise TrainingFailedError(
         f"{call.label}: its {call.what} failed ({words}); what is finished is kept, run the same command again"
     ) from error

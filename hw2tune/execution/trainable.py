@@ -185,7 +185,7 @@ def worker_death(
     """The failure of a worker that died, or said that it is broken.
 
     `machine` is its address, empty where unknown; `alive` those that run. The death of a machine says nothing of the
-    trial, and costs it no attempt.
+    trial.
     """
     if isinstance(error, RayTaskError) and isinstance(error.cause, WorkerBrokenError):
         return Failure(**error.cause.args[0])
@@ -205,14 +205,14 @@ def worker_death(
         state, cause = LOST, "its machine is gone" if gone else "its worker process died"
     return Failure(
         state=state, reason=f"{state}: {cause}", traceback=text, transient=True, machine=machine, worker_died=True,
-        costs_attempt=not gone,
+        machine_died=gone,
     )  # fmt: skip
 
 
 def machine_leaving(machine: str) -> Failure:
     """What ends a trial's attempt on a machine, by its address, that leaves in order."""
     reason = f"{LOST}: its worker was taken away"
-    return Failure(state=LOST, reason=reason, transient=True, machine=machine, worker_died=True, costs_attempt=False)
+    return Failure(state=LOST, reason=reason, transient=True, machine=machine, worker_died=True, machine_left=True)
 
 
 def kernel_kills() -> int:

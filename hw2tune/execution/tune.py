@@ -145,6 +145,7 @@ class TuneRun:
     numbers: dict[str, int] = field(default_factory=dict)
     nodes: dict[str, str] = field(default_factory=dict)  # ids of those that trials were last heard from, or ended on
     failures: dict[str, Failure] = field(default_factory=dict)
+    on_gpu: set[str] = field(default_factory=set)  # ids of the trials that were given out for one
     fault: Exception | None = None
 
     def follow_machines(self) -> None:
@@ -158,6 +159,8 @@ class TuneRun:
             now = replace(self.capacity, concurrency=0, gpu_slots=0, text=without_advice(error))
         for machine in self.cluster.nodes.unsuitable.keys() - unsuitable.keys():
             tell.note(f"{machine} is excluded: {self.cluster.nodes.unsuitable[machine]}")
+        if self.capacity.gpu_slots and not now.gpu_slots and any(map(self._waits_for_gpu, self.numbers)):
+            self.driver.begin_anew()  # Ray would keep such a trial until a GPU comes, and its slot with it
         if now.concurrency != self.capacity.concurrency:
             tell.note(
                 f"{now.text}: {counted(now.concurrency, 'trial')} at once from now on"
@@ -165,6 +168,11 @@ class TuneRun:
                 else f"waiting for a machine to join: {now.text}"
             )
         self.capacity, self.driver.gpu_slots = now, now.gpu_slots
+
+    def _waits_for_gpu(self, trial_id: str) -> bool:
+        """Return whether a trial was given out for a GPU and is on none of the nodes that are there."""
+        alive = {node["NodeID"] for node in self.cluster.nodes.alive}
+        return trial_id in self.on_gpu and self.nodes.get(trial_id, "") not in alive
 
     def is_leaving(self, trial_id: str) -> bool:
         """Return whether the machine of a trial is leaving."""
@@ -203,6 +211,8 @@ class TuneSearcher(NotPickled, Searcher):  # type: ignore[misc]  # Ray ships no 
         if not isinstance(given, Assignment):
             return None if isinstance(given, Wait) else str(Searcher.FINISHED)
         self.run.numbers[trial_id] = given.trial
+        if given.gpu:
+            self.run.on_gpu.add(trial_id)
         return {
             "number": given.trial,
             "hyperparameters": given.hyperparameters,
@@ -277,14 +287,15 @@ class TuneScheduler(NotPickled, FIFOScheduler):  # type: ignore[misc]  # Ray shi
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
         """A worker died without a word of its own."""
         kills, machine = kernel_kills(), trial.node_ip or ""
-        with self.run.calling() as driver:
+        self.run.cluster.nodes.look(afresh=True)
+        with self.run.calling():
             if self.run.cluster.nodes.left_in_order(self.run.nodes.get(trial.trial_id, "")):
                 self.run.failures[trial.trial_id] = machine_leaving(machine)
             else:
                 self.run.failures[trial.trial_id] = worker_death(
                     _error_of(trial),
                     machine=machine,
-                    alive=driver.machines(),
+                    alive=self.run.cluster.machines,
                     killed_by_kernel=kills > self.kernel_kills and machine in ("", self.here),
                 )
         self.kernel_kills = kills

@@ -76,9 +76,7 @@ def estimate(plan: StudyStarted, folder: StudyFolder, epoch_seconds: float, sour
         """Of wall time: the trials that fit at once share them, and one of them is trained to the end alone."""
         return max(epochs / slots, min(epochs, study.max_epochs)) * (epoch_seconds + BETWEEN_EPOCHS)
 
-    return Cost(
-        pruned_seconds=seconds(pruned), full_seconds=seconds(full), epoch_seconds=epoch_seconds, source=source
-    )
+    return Cost(pruned_seconds=seconds(pruned), full_seconds=seconds(full), epoch_seconds=epoch_seconds, source=source)
 
 
 def together(costs: Sequence[Cost]) -> Cost:

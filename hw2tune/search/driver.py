@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -38,7 +38,7 @@ class RunEnd(Enum):
     OUT_OF_TIME = "out of time"
     NOT_WRITABLE = "not writable"  # the disk refuses; the recorder says how
     COMMON_FAILURE = "common failure"  # the first trials all failed in the same way
-    MACHINE_EXCLUDED = "machine excluded"  # another run begins without it
+    MACHINE_EXCLUDED = "machine excluded"  # another run begins without it, or without GPUs that are gone
 
 
 class Decision(Enum):
@@ -108,7 +108,7 @@ class StudyDriver:
     tell: Listeners
     slots: int = 1  # trials at once
     gpu_slots: int = 0
-    machines: Callable[[], list[str]] = list  # addresses of those that run now
+    machines: Callable[[], Collection[str]] = list  # addresses of those that can run a trial now
     deadline: float | None = None  # a time of `time.monotonic`
     suspects: bool = False  # only interrupted trials are given out
     live: dict[int, LiveTrial] = field(default_factory=dict)  # by number
@@ -273,6 +273,10 @@ class StudyDriver:
         """End the run: no new trials, the running ones stay as their last epoch left them."""
         self._end(RunEnd.INTERRUPTED)
 
+    def begin_anew(self) -> None:
+        """End the run, so that another one gives out what runs now, for the machines that are left."""
+        self._end(RunEnd.MACHINE_EXCLUDED)
+
     @property
     def end(self) -> RunEnd | None:
         """The reason to end the run now, or None. What runs then stays as its last epoch left it."""
@@ -304,7 +308,12 @@ class StudyDriver:
         self.recorder.append_error(trial.number, failure)
         if not policy.retry(trial.number, failure):
             return None
-        return self.recorder.requeue(trial, failure, policy.attempts[trial.number], policy.retries)
+        attempt = (
+            ""
+            if policy.is_free(trial.number, failure)
+            else (f" (retry {policy.attempts[trial.number]} of {policy.retries})")
+        )
+        return self.recorder.requeue(trial, failure, attempt)
 
     def _failed(self, trial: optuna.Trial, failure: Failure) -> None:
         """Close a trial that failed for good, now or once another has ended well."""

@@ -13,6 +13,7 @@ from hw2tune.user_code.importer import in_words
 
 FRAMES = 8  # of a traceback: the innermost, where the fault is
 MAX_CONSECUTIVE_FAILURES = 2  # trials failing in a row on a machine that exclude it
+MACHINES = 10  # that die under one trial, before it may be the trial that kills them
 COMMON = 5  # first trials failing in the same way that end the run
 
 
@@ -27,7 +28,8 @@ class Failure:
     machine: str = ""  # its address
     ended_in: int | None = None  # in virtual order, the epoch whose end was that of the trial
     worker_died: bool = False  # and could not say so itself
-    costs_attempt: bool = True  # of those that a trial has
+    machine_left: bool = False  # in order
+    machine_died: bool = False
 
     @property
     def kind(self) -> tuple[str, str]:
@@ -60,6 +62,7 @@ class FailurePolicy:
 
     retries: int
     attempts: Counter[int] = field(default_factory=Counter)  # by trial, those that failed
+    machines: Counter[int] = field(default_factory=Counter)  # by trial, those that died under it
     in_a_row: defaultdict[str, dict[int, Failure]] = field(default_factory=lambda: defaultdict(dict))
     excluded: dict[str, Failure] = field(default_factory=dict)  # by machine, the failure that was too much
     first: list[Failure] = field(default_factory=list)  # of the trials that ended before one ended well
@@ -68,16 +71,21 @@ class FailurePolicy:
 
     def retry(self, trial: int, failure: Failure) -> bool:
         """Note that an attempt failed; return whether the trial gets another."""
-        if not failure.costs_attempt:
+        self.machines[trial] += failure.machine_died
+        if self.is_free(trial, failure):
             return True
         self.attempts[trial] += 1
         if failure.machine and failure.transient:
             self.in_a_row[failure.machine][trial] = failure  # by trial: one bad trial makes no bad machine
         return failure.transient and self.attempts[trial] <= self.retries
 
+    def is_free(self, trial: int, failure: Failure) -> bool:
+        """Return whether a failure says nothing of the trial: its machine has left, or died, though not too many."""
+        return failure.machine_left or (failure.machine_died and self.machines[trial] <= MACHINES)
+
     def exclude(self, machines: Collection[str]) -> str | None:
-        """Return a machine of those that run which failed too many trials in a row; never the last one."""
-        usable = [machine for machine in machines if machine not in self.excluded]
+        """Return a machine of those that can run a trial which failed too many in a row; never the last one."""
+        usable = {*machines} - self.excluded.keys()
         for machine, failures in self.in_a_row.items():
             if len(failures) >= MAX_CONSECUTIVE_FAILURES and machine in usable and len(usable) > 1:
                 self.excluded[machine] = list(failures.values())[-1]

@@ -176,10 +176,12 @@ class Recorder:
             folder.remove(*folder.checkpoints)
         return trial, found.content
 
-    def requeue(self, trial: optuna.Trial, failure: Failure, attempt: int, of: int) -> FrozenTrial:
-        """Note that another attempt follows, from the checkpoint. Return what `resume` takes."""
+    def requeue(self, trial: optuna.Trial, failure: Failure, retry: str) -> FrozenTrial:
+        """Note that another attempt follows, from the checkpoint: ` (retry 1 of 2)`, if it costs one.
+
+        Return what `resume` takes.
+        """
         on = f" on {failure.machine}" if failure.machine else ""
-        retry = f" (retry {attempt} of {of})" if failure.costs_attempt else ""
         then = f"goes on from epoch {find_checkpoint(self.folder.trial(trial.number)).epoch}{retry}"
         self.tell(TrialRetried(trial=trial.number, text=f"trial {trial.number}: {failure.reason}{on}; {then}"))
         return self._stored(trial)

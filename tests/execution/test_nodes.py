@@ -8,6 +8,7 @@ from hw2tune.execution import nodes as module
 from hw2tune.execution.cluster import Cluster
 from hw2tune.execution.nodes import CODE, READY, Nodes
 from hw2tune.resources import Opening, ResourceRequest
+from hw2tune.search.failures import Failure, FailurePolicy
 
 
 class FakeRay:
@@ -19,7 +20,7 @@ class FakeRay:
         monkeypatch.setattr(module.state, "get_draining_nodes", lambda: self.draining)
         monkeypatch.setattr(module, "_asking", self.asking)
         monkeypatch.setattr(module, "_fault", lambda answer: self.answers[answer])
-        monkeypatch.setattr(ray, "wait", lambda asked, **_: ([one for one in asked if one in self.answers], []))
+        monkeypatch.setattr(ray, "wait", self.wait)
         monkeypatch.setattr(module.time, "monotonic", lambda: self.now)
         self.now = 1000.0
 
@@ -35,6 +36,10 @@ class FakeRay:
     def asking(self, nodes):
         self.asked += [node["NodeID"] for node in nodes]
         return {f"answer of {node['NodeID']}": node for node in nodes}
+
+    def wait(self, asked, **_):
+        done = [one for one in asked if one in self.answers]
+        return done, [one for one in asked if one not in done]
 
     def concurrency(self, cluster: Cluster) -> int:
         self.now += module.EVERY
@@ -121,3 +126,56 @@ def test_a_trial_that_fits_nowhere_yet_waits_for_a_machine_if_one_may_join(nodes
     alone = Cluster(resources=ResourceRequest(cpus_per_trial=9))
     with pytest.raises(ResourceError, match="a trial needs 9 CPUs"):
         alone.capacity()
+
+
+@pytest.mark.parametrize("labels", [{}, {READY: "true"}])
+def test_a_machine_that_was_mended_and_comes_back_counts(nodes, labels):
+    cluster = opened(nodes)
+    nodes.add(2)
+    nodes.answers = {"answer of n2": "its Python has no torch"}
+    assert [nodes.concurrency(cluster) for _ in range(2)] == [1, 1] and cluster.nodes.unsuitable
+    nodes.end(2, reason=0)
+    nodes.add(3, **labels)
+    nodes.table[-1]["NodeManagerAddress"] = "10.0.0.2"
+    nodes.answers = {"answer of n3": ""}
+    nodes.concurrency(cluster)
+    assert nodes.concurrency(cluster) == 2 and cluster.nodes.unsuitable == {}
+
+
+def test_a_node_gets_no_trial_before_it_has_answered_and_is_named_if_it_never_does(nodes):
+    cluster = opened(nodes)
+    nodes.add(2)
+    assert nodes.concurrency(cluster) == 1 and cluster.capacity().avoid == ("n2",)
+    nodes.now += module.PATIENCE
+    assert nodes.concurrency(cluster) == 1
+    assert cluster.nodes.unsuitable == {"10.0.0.2": "it did not answer within 120 s"}
+
+
+def test_able_are_the_machines_on_which_a_trial_fits_each_once(nodes):
+    cluster = opened(nodes)
+    for number in (2, 3, 4, 5):
+        nodes.add(number, **{READY: "true"})
+        nodes.table[-1]["Resources"] = {"CPU": 4.0}
+    nodes.table[2]["NodeManagerAddress"] = "10.0.0.2"  # a second node of the same machine
+    nodes.draining = {"n4": 0}
+    cluster.nodes.unsuitable = {"10.0.0.5": "its Python has no torch"}
+    cluster.resources = ResourceRequest(cpus_per_trial=2, concurrency=9, opening=Opening())
+    cluster.nodes.look()
+    cluster.nodes.unsuitable = {"10.0.0.5": "its Python has no torch"}
+    assert cluster.able == {"10.0.0.2"}
+    policy = FailurePolicy(retries=2)
+    policy.in_a_row["10.0.0.2"] = {0: Failure(state="lost", reason="lost"), 1: Failure(state="lost", reason="lost")}
+    assert policy.exclude(cluster.able) is None
+
+
+def test_waiting_for_a_machine_ends_with_the_time(nodes, monkeypatch):
+    def sleep(seconds: float) -> None:
+        nodes.now += seconds
+
+    monkeypatch.setattr("hw2tune.execution.cluster.time.sleep", sleep)
+    cluster = opened(nodes)
+    for others in ({"opening": Opening()}, {"address": "head:6379"}):
+        cluster.resources, began = ResourceRequest(cpus_per_trial=3, **others), nodes.now
+        with pytest.raises(ResourceError, match="a trial needs 3 CPUs"):
+            cluster.capacity(at_most=True, until=began + 9)
+        assert 9 <= nodes.now - began < 12

@@ -25,10 +25,10 @@ STUDY = parse_study(*find_study("quickstart"), overrides={"trials": 3, "max_epoc
 class OneMachine(Cluster):
     """A machine without Ray."""
 
-    machines = ("a",)
+    machines = able = ("a",)
     here = "a"
 
-    def capacity(self, excluded=(), *, at_most=False) -> Capacity:
+    def capacity(self, excluded=(), *, at_most=False, until=None) -> Capacity:
         concurrency = self.resources.concurrency or 1
         return Capacity(cpus_per_trial=1, gpus_per_trial=0, concurrency=concurrency, text="CPUs")
 
@@ -178,7 +178,7 @@ def test_machines_that_go_after_the_beginning_refuse_no_concurrency_that_was_ask
     asked = []
 
     class Shrinking(OneMachine):
-        def capacity(self, excluded=(), *, at_most=False):
+        def capacity(self, excluded=(), *, at_most=False, until=None):
             asked.append(at_most)
             return super().capacity()
 
@@ -256,7 +256,7 @@ def test_at_the_end_no_machine_is_asked_for_its_gpus_as_it_may_be_gone(tmp_path)
     asked, events = [], list[Event]()
 
     class WithGpu(OneMachine):
-        def capacity(self, excluded=(), *, at_most=False):
+        def capacity(self, excluded=(), *, at_most=False, until=None):
             asked.append(excluded)
             return replace(super().capacity(), gpu_slots=1)
 

@@ -20,6 +20,7 @@ from hw2tune.execution.trainable import CHECKPOINT, FAILURE, WEIGHTS, TrainingTr
 from hw2tune.execution.tune import TuneRun, TuneScheduler, TuneSearcher, TuneStopper, _faults_of, _with_resources
 from hw2tune.records.trials.epochs import DIGEST, digest
 from hw2tune.resources import Capacity, ResourceRequest
+from hw2tune.search.driver import RunEnd
 from hw2tune.study.file import find_study, parse_study
 from hw2tune.train.task import TrialData
 from tests.search.test_driver import Driver, record_of
@@ -31,8 +32,9 @@ TWO = Capacity(cpus_per_trial=1, gpus_per_trial=0, concurrency=2, text="2 CPUs")
 def tune_run(place, capacity=TWO, *, changing=False, **study) -> TuneRun:
     """A run of Tune on a cluster without Ray, in which machines join and leave if it is `changing`."""
     resources = ResourceRequest(address="head:6379" if changing else None)
+    nodes = SimpleNamespace(leaving=(), unsuitable={}, alive=[], look=lambda *, afresh: None)
     cluster = SimpleNamespace(
-        resources=resources, nodes=SimpleNamespace(leaving=(), unsuitable={}), capacity_now=lambda *_, **__: capacity
+        resources=resources, nodes=nodes, machines=["10.0.0.2"], capacity_now=lambda *_, **__: capacity
     )
     return TuneRun(Driver(place, **study).driver, cluster, capacity)
 
@@ -228,9 +230,10 @@ def test_a_trial_on_a_machine_that_leaves_goes_on_elsewhere_from_its_next_checkp
     assert searcher.suggest("b")["number"] == 0 and not run.is_leaving("b")
 
 
-@pytest.mark.parametrize(("in_order", "next_one"), [(True, 0), (False, 1)])
-def test_a_trial_whose_machine_was_taken_away_before_it_could_save_loses_no_attempt(tmp_path, in_order, next_one):
+@pytest.mark.parametrize(("in_order", "died", "next_one"), [(True, False, 0), (False, False, 1), (False, True, 0)])
+def test_a_trial_whose_machine_is_gone_before_it_could_save_loses_no_attempt(tmp_path, in_order, died, next_one):
     run = tune_run(tmp_path, changing=True, retries=0)
+    run.cluster.machines = [] if died else ["10.0.0.2"]
     run.cluster.nodes.left_in_order = lambda node: in_order and node == "n1"
     searcher, config = TuneSearcher(run), {"resume": None}
     searcher.suggest("a")
@@ -241,3 +244,30 @@ def test_a_trial_whose_machine_was_taken_away_before_it_could_save_loses_no_atte
     TuneScheduler(run, "here").on_trial_error(None, worker)
     searcher.on_trial_complete("a", error=True)
     assert searcher.suggest("b")["number"] == next_one
+
+
+def test_where_no_gpu_is_left_trials_for_one_are_given_out_anew_and_those_elsewhere_run_on(tmp_path):
+    both = replace(TWO, concurrency=4, gpus_per_trial=0.25, gpu_slots=2, text="a GPU")
+    run = tune_run(tmp_path, both, changing=True)
+    run.driver.gpu_slots, searcher = 2, TuneSearcher(run)
+    gpus = [searcher.suggest(trial)["gpu"] for trial in ("a", "b", "c")]
+    assert gpus == [0.25, 0.25, 0]
+    run.nodes |= {"a": "n1", "b": "n1", "c": "n2"}
+    run.cluster.nodes.alive = [{"NodeID": "n1"}, {"NodeID": "n2"}]
+    run.cluster.capacity_now = lambda *_, **__: TWO  # its node is leaving: they run until their next checkpoint
+    run.follow_machines()
+    assert run.driver.end is None
+    run.capacity, run.cluster.nodes.alive = both, [{"NodeID": "n2"}]
+    run.follow_machines()
+    assert run.driver.end is RunEnd.MACHINE_EXCLUDED
+
+
+def test_after_a_death_the_nodes_are_looked_at_afresh(tmp_path):
+    run, looks = tune_run(tmp_path, changing=True), []
+    run.cluster.nodes.look = lambda *, afresh: looks.append(afresh)
+    run.cluster.nodes.left_in_order = lambda node: False
+    TuneSearcher(run).suggest("a")
+    config = {"resume": None}
+    worker = SimpleNamespace(trial_id="a", node_ip="", pickled_error_file=None, config=config, evaluated_params=config)
+    TuneScheduler(run, "here").on_trial_error(None, worker)
+    assert looks == [True]

@@ -44,7 +44,7 @@ LOST_DATA = task_error(ObjectLostError("00" * 28, None, ""))
 def test_each_death_has_its_reason(error, kernel, alive, reason):
     failure = worker_death(error, machine="a", alive=alive, killed_by_kernel=kernel)
     assert (failure.reason, failure.transient, failure.worker_died) == (reason, True, True)
-    assert failure.costs_attempt == ("machine is gone" not in reason)
+    assert failure.machine_died == ("machine is gone" in reason)
 
 
 def test_the_error_is_read_where_tune_has_written_it(tmp_path):

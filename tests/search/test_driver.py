@@ -31,7 +31,7 @@ from hw2tune.search.driver import (
     StudyDriver,
     Wait,
 )
-from hw2tune.search.failures import Failure, FailurePolicy
+from hw2tune.search.failures import MACHINES, Failure, FailurePolicy
 from hw2tune.search.recorder import FINISHED, Recorder
 from hw2tune.search.view import View
 from hw2tune.study.file import find_study, parse_study
@@ -325,6 +325,14 @@ def test_a_trial_whose_retries_are_used_up_is_lost(tmp_path):
             assert driver.next(chr(ord(name) + 1)).trial == 0
     assert driver.trials[0].state == TrialState.FAIL
     assert driver.trials[0].user_attrs["reason"] == "lost: its worker process died"
+
+
+def test_machines_that_die_under_a_trial_cost_it_nothing_until_they_are_too_many():
+    policy, gone = FailurePolicy(retries=2), Failure(state="lost", reason="lost", transient=True, machine_died=True)
+    assert [policy.retry(0, gone) for _ in range(MACHINES + 3)] == [True] * (MACHINES + 2) + [False]
+    assert policy.retry(1, gone) and policy.attempts == {0: 3}
+    left = replace(gone, machine_died=False, machine_left=True)
+    assert all(policy.retry(2, left) for _ in range(1000))
 
 
 def test_the_run_waits_for_trials_that_may_yet_be_given_out_again(tmp_path):
