@@ -1,7 +1,7 @@
 """The machine as a node of the Ray of a study on another one, until that ends or somebody takes the machine away.
 
 Ray's node is started in this process as `ray start` does, but out of reach of the signals that end a job: they are for
-this process, which lets the trials here go to their next checkpoint first.
+this process, which lets the trials here go to the end of their epoch first.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def join(
                         )
                 elif ended is not None or time.monotonic() - answered > GONE:
                     return JoinEnd.CLUSTER_ENDED
-            note(f"leaving: trials here go on elsewhere from their next checkpoint, within {grace:g} s")
+            note(f"leaving: trials here go on elsewhere from the end of their epoch, within {grace:g} s")
             _drain(node, raylet, grace)
             return JoinEnd.INTERRUPTED
 

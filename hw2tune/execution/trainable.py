@@ -18,7 +18,8 @@ import numpy as np
 import ray
 import ray._private.worker
 from ray import tune
-from ray.exceptions import GetTimeoutError, ObjectLostError, OutOfMemoryError, RayActorError, RayTaskError
+from ray._private.state import state
+from ray.exceptions import GetTimeoutError, ObjectLostError, OutOfMemoryError, RayActorError, RayError, RayTaskError
 
 from hw2tune.records.trials.epochs import DIGEST, digest
 from hw2tune.records.trials.states import DATA_ERROR, FAILED, LOST, OUT_OF_MEMORY
@@ -135,7 +136,8 @@ class TrainingTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
         self.since += seconds
         # A trial may stop at a rung to wait for others, and goes on from there.
         rung = self.study.budget is not None and session.state.epoch in self.study.rungs
-        if rung or self.cadence.is_due(session.size, epoch_seconds=seconds, since=self.since):
+        due = self.cadence.is_due(session.size, epoch_seconds=seconds, since=self.since)
+        if rung or due or node_is_leaving():
             content = session.checkpoint()
             result |= {CHECKPOINT: sent(content), DIGEST: digest(content)}
             self.saved, self.since = len(content), 0.0
@@ -154,6 +156,13 @@ class TrainingTrial(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Tune saves nothing: a checkpoint travels with its epoch's result."""
+
+
+def node_is_leaving() -> bool:
+    """Return whether the node of this worker is to leave: what is not saved now is lost with it."""
+    with contextlib.suppress(RayError):  # a head that does not answer is no fault of the trial's
+        return ray.is_initialized() and ray.get_runtime_context().get_node_id() in state.get_draining_nodes()
+    return False
 
 
 def sent(content: Any) -> Any:

@@ -8,7 +8,9 @@ C, and deaths M apart on average, an interval of sqrt(2 C M) loses the least (Yo
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections import deque
+from dataclasses import dataclass, field
+from statistics import median_low
 
 BETWEEN_DEATHS = 3600.0  # seconds: more deaths than on most machines, so that losses stay below two minutes
 MOST = 0.05  # of the time of a training, for checkpoints
@@ -36,10 +38,14 @@ def is_cheap(size: int, epoch_seconds: float, seconds_per_byte: float) -> bool:
 
 @dataclass
 class Cadence:
-    """The checkpoints of a process, whose cost it learns: one has been paid once the next epoch begins."""
+    """The checkpoints of a process, whose cost it learns: one has been paid once the next epoch begins.
+
+    The cost is the median of the last three, the guess among them: one stall of a disk or the driver is no rule.
+    """
 
     seconds_per_byte: float = FIRST_GUESS
     gap: float = math.inf  # seconds from epoch to epoch without a checkpoint, the shortest so far
+    costs: deque[float] = field(default_factory=lambda: deque(maxlen=3))  # seconds for a byte
 
     def is_due(self, size: int, *, epoch_seconds: float, since: float) -> bool:
         """Return whether to save now, `since` seconds of training after the last checkpoint or the beginning."""
@@ -50,6 +56,8 @@ class Cadence:
     def paid(self, size: int, seconds: float) -> None:
         """Learn from the time between two epochs, `size` being that of the checkpoint, or 0."""
         if size > SMALL:
-            self.seconds_per_byte = max(0.0, seconds - (self.gap if math.isfinite(self.gap) else 0.0)) / size
+            self.costs = self.costs or deque([self.seconds_per_byte], maxlen=3)
+            self.costs.append(max(0.0, seconds - (self.gap if math.isfinite(self.gap) else 0.0)) / size)
+            self.seconds_per_byte = median_low(self.costs)
         elif size == 0:
             self.gap = min(self.gap, seconds)

@@ -172,7 +172,7 @@ def test_a_machine_leaves_when_the_study_has_ended_and_in_order_at_a_signal(toke
         assert ended is joining.JoinEnd.INTERRUPTED and node.drained == [7]
         assert said == [
             f"joined {address} with 4 CPUs and 1 GPU; Ctrl-C takes this machine away",
-            "leaving: trials here go on elsewhere from their next checkpoint, within 7 s",
+            "leaving: trials here go on elsewhere from the end of their epoch, within 7 s",
         ]
         threading.Timer(0.5, head.close).start()
         assert join(address, token, note=print) is joining.JoinEnd.CLUSTER_ENDED and node.drained == [7]

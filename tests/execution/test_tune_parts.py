@@ -180,6 +180,18 @@ def test_a_large_network_is_saved_when_it_is_due_and_at_the_rungs_of_a_budget(mo
     assert saved == {None: [], 24: [1, 3]}  # the rungs of quickstart
 
 
+def test_a_large_network_is_saved_after_each_epoch_while_its_node_is_leaving(monkeypatch):
+    monkeypatch.setattr("hw2tune.train.cadence.SMALL", 0)
+    data = load_dataset("synthetic-mnist", validation_size=100)
+    config = {"number": 0, "hyperparameters": SHIPPED.references["baseline"], "resume": None, "gpu": False}
+    trial, leaving = TrainingTrial.__new__(TrainingTrial), iter([False, True, True, False])
+    trial.setup(config, TrialData(info=data.info, train=data.train, validation=data.validation), SHIPPED, 1)
+    trial.cadence.seconds_per_byte = 1.0  # so that none is due
+    monkeypatch.setattr(trial.cadence, "paid", lambda size, seconds: None)
+    monkeypatch.setattr("hw2tune.execution.trainable.node_is_leaving", lambda: next(leaving))
+    assert [CHECKPOINT in trial.step() for _ in range(4)] == [False, True, True, False]
+
+
 def test_as_many_trials_run_at_once_as_there_is_room_for_now(tmp_path):
     run = tune_run(tmp_path, changing=True)
     searcher = TuneSearcher(run)
@@ -254,7 +266,7 @@ def test_where_no_gpu_is_left_trials_for_one_are_given_out_anew_and_those_elsewh
     assert gpus == [0.25, 0.25, 0]
     run.nodes |= {"a": "n1", "b": "n1", "c": "n2"}
     run.cluster.nodes.alive = [{"NodeID": "n1"}, {"NodeID": "n2"}]
-    run.cluster.capacity_now = lambda *_, **__: TWO  # its node is leaving: they run until their next checkpoint
+    run.cluster.capacity_now = lambda *_, **__: TWO  # its node is leaving: they run to the end of their epoch
     run.follow_machines()
     assert run.driver.end is None
     run.capacity, run.cluster.nodes.alive = both, [{"NodeID": "n2"}]

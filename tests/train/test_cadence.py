@@ -51,6 +51,17 @@ def test_what_tune_takes_from_epoch_to_epoch_is_no_cost_of_a_checkpoint():
     assert cadence.seconds_per_byte == pytest.approx(0.5 / (100 * MB))
 
 
+def test_one_stall_does_not_stretch_the_interval_and_a_slower_disk_does():
+    cadence = Cadence()
+    for cost in (0.2, 30.0, 0.2):
+        cadence.paid(0, 0.0)
+        cadence.paid(20 * MB, cost)
+        assert interval(20 * MB * cadence.seconds_per_byte) == pytest.approx(interval(0.2))
+    for cost in (2.0, 2.0):
+        cadence.paid(20 * MB, cost)
+    assert interval(20 * MB * cadence.seconds_per_byte) == pytest.approx(interval(2.0))
+
+
 @given(
     size=st.integers(SMALL + 1, 2_000 * MB), epoch=st.floats(0.1, 1000), per_mb=st.floats(1e-4, 1.0),
 )  # fmt: skip
