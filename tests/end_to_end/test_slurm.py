@@ -112,7 +112,8 @@ def test_three_tasks_die_in_three_ways_and_no_trial_is_lost_or_doubled(slurm, tm
     assert {trial.state.name for trial in read_trials(folder)} == {"COMPLETE"}
     assert all(len(epochs_of(folder, n)) == EPOCHS for n in range(TRIALS))
     assert re.search(rf"trial {killed}: lost: .* goes on from epoch \d+", log(driver))
-    assert re.search(rf"trial {lost}: lost: .* goes on from epoch \d+ \(retry 1 of 2\)", log(driver))
+    gone = rf"trial {lost}: lost: its machine is gone on .*; goes on from epoch \d+$"
+    assert re.search(gone, log(driver), re.MULTILINE)
     assert re.search(r"trial \d+: lost: [^()]* goes on from epoch \d+$", log(driver), re.MULTILINE)
     assert slurm.shown(f"{array}_0", "JobState") == "CANCELLED"
     for job in (driver, f"{array}_1", f"{array}_2"):
