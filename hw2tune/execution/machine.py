@@ -5,10 +5,12 @@ from __future__ import annotations
 import locale
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 
 import psutil
@@ -94,10 +96,9 @@ def visible_gpus() -> list[str]:
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is None:
         return [str(number) for number in range(listed)]
-    named = [device.strip() for device in visible.split(",")]
-    if "-1" in named:  # CUDA stops reading at the first that it does not know
-        named = named[: named.index("-1")]
-    return [device for device in named if device][:listed]
+    # CUDA stops reading at the first name that it does not know: -1, and NoDevFiles, none or void, which hide all.
+    known = re.compile(r"[0-9]+|(GPU|MIG)-.+").fullmatch
+    return list(takewhile(known, map(str.strip, visible.split(","))))[:listed]
 
 
 def _nvidia_smi() -> str | None:

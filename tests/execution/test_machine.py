@@ -94,6 +94,25 @@ def test_only_gpus_that_a_driver_lists_are_counted(tmp_path, monkeypatch, visibl
     assert machine.gpus() == count
 
 
+@pytest.mark.parametrize(
+    ("visible", "names"),
+    [
+        *((unknown, []) for unknown in ("NoDevFiles", "none", "void", "all", "-2", "0x1", "gpu-ab", "GPU", "1 0")),
+        ("1,NoDevFiles,0", ["1"]),
+        ("GPU-ab,none", ["GPU-ab"]),
+        ("0,,1", ["0"]),
+        ("MIG-12,MIG-GPU-ab/1/0", ["MIG-12", "MIG-GPU-ab/1/0"]),
+    ],
+)
+def test_names_that_cuda_does_not_know_end_the_list_of_gpus(tmp_path, monkeypatch, visible, names):
+    smi = tmp_path / "nvidia-smi"
+    smi.write_text("#!/bin/sh\necho 'GPU 0: H100 (UUID: GPU-ab)'\necho 'GPU 1: H100 (UUID: GPU-cd)'\n")
+    smi.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert machine.visible_gpus() == names
+
+
 @pytest.mark.parametrize("smi", ["#!/bin/sh\nexit 9\n", "not a program"])
 def test_a_gpu_that_is_named_and_not_there_is_none(tmp_path, monkeypatch, smi):
     (tmp_path / "nvidia-smi").write_text(smi)
