@@ -23,6 +23,7 @@ from hw2tune.text.plain import first_line
 RAY_VARIABLES = ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS")
 MODE, TOKEN, TOKEN_PATH = "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"
 HEAD_PORT = "RAY_GCS_SERVER_PORT"  # of a head that is started
+BRIEFLY = {"RAY_py_gcs_connect_timeout_s": "5"}  # for 30, which Ray 2.60 waits after two attempts of 5 seconds each
 
 
 @contextlib.contextmanager
@@ -97,8 +98,6 @@ def token_in(file: Path, *, make: bool = False) -> str:
                 with os.fdopen(made, "w") as content:
                     content.write(secrets.token_hex(32))
         token = file.read_text(encoding="ascii").strip()
-        if file.stat().st_mode & 0o077:
-            file.chmod(0o600)
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is no text"
         raise ResourceError(
@@ -109,7 +108,25 @@ def token_in(file: Path, *, make: bool = False) -> str:
             f"--token-file {file}: a token is one word of 16 characters or more, but it has {len(token)}; remove it, "
             "and `hw2tune study --open` makes another"
         )
+    _close(file)
     return token
+
+
+def _close(file: Path) -> None:
+    """Close a file of a token to other users. Raises ResourceError if it is not ours to close."""
+    if not (mode := file.stat().st_mode & 0o777) & 0o077:
+        return
+    try:
+        file.chmod(0o600)
+    except OSError as error:
+        try:
+            owner = file.owner()
+        except KeyError:  # a number without a name here
+            owner = str(file.stat().st_uid)
+        raise ResourceError(
+            f"--token-file {file}: others may read it (owner {owner}, mode {mode:o}), and it cannot be closed to them "
+            f"({error.strerror}); make a copy with `install -m 600 {file} COPY`, and name that"
+        ) from error
 
 
 @contextlib.contextmanager
@@ -141,19 +158,28 @@ def lets_in(address: str) -> bool:
     from ray._raylet import GcsClient  # type: ignore[attr-defined]  # compiled, without stubs
     from ray.exceptions import AuthenticationError
 
-    kept, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, 2)  # Ray's C++ tells the terminal first
     try:
-        GcsClient(address=address).internal_kv_get(b"CLUSTER_METADATA", b"cluster", timeout=5)
+        with one_question():
+            GcsClient(address=address).internal_kv_get(b"CLUSTER_METADATA", b"cluster", timeout=5)
     except AuthenticationError:
         return False
     except Exception:  # whatever else is wrong, `ray.init` says it better
         return True
+    return True
+
+
+@contextlib.contextmanager
+def one_question() -> Iterator[None]:
+    """For the length of a `with`, Ray's client tells the terminal nothing, and soon gives up where no Ray answers."""
+    kept, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 2)  # Ray's C++ tells the terminal first
+    try:
+        with _variables({name: os.environ.get(name, seconds) for name, seconds in BRIEFLY.items()}):
+            yield
     finally:
         os.dup2(kept, 2)
         os.close(kept)
         os.close(null)
-    return True
 
 
 def _has_token() -> bool:

@@ -20,9 +20,10 @@ from ray._private.node import Node
 from ray._private.parameter import RayParams
 from ray._raylet import GcsClient  # type: ignore[attr-defined]  # compiled, without stubs
 from ray.core.generated.autoscaler_pb2 import DrainNodeReason
+from ray.exceptions import AuthenticationError, RayError
 
 from hw2tune.errors import ResourceError
-from hw2tune.execution.attaching import answers, connection_error, lets_in, own_token, token_in
+from hw2tune.execution.attaching import answers, connection_error, one_question, own_token, token_in
 from hw2tune.execution.machine import this_machine
 from hw2tune.execution.nodes import CODE, NEEDED, READY, package_digest
 from hw2tune.execution.scratch import RAYS, scratch
@@ -31,6 +32,7 @@ from hw2tune.execution.workarounds import OutOfReach, for_one_command
 from hw2tune.interrupt import interruptible, signals_wait, to_the_end
 from hw2tune.loggers import silenced
 from hw2tune.text.numbers import counted
+from hw2tune.text.plain import first_line
 
 STEP = 1.0  # seconds from one look at the node to the next
 GONE = 15  # seconds without an answer after which the study's Ray has ended
@@ -127,12 +129,19 @@ def _address_here(address: str) -> str:
 
 
 def _refuse_unfit(address: str, token_file: Path) -> None:
-    """Raise ResourceError for a Ray that does not take this token, or has other code of ours."""
-    if not lets_in(address):
+    """Raise ResourceError for what is no Ray, or one that does not take this token, or has other code of ours."""
+    try:
+        with one_question():
+            nodes = GcsClient(address=address).get_all_node_info(timeout=10).values()
+    except AuthenticationError as error:
         raise ResourceError(
             f"{address}: wants another token than that in {token_file}; name the file that `hw2tune study --open` named"
-        )
-    nodes = GcsClient(address=address).get_all_node_info(timeout=10).values()
+        ) from error
+    except RayError as error:
+        raise ResourceError(
+            f"{address}: what listens there is no Ray, or does not answer ({first_line(str(error))}); give the "
+            "HOST:PORT that `hw2tune study --open` has printed"
+        ) from error
     theirs = {digest for node in nodes if (digest := dict(node.labels).get(CODE))}
     if theirs - {package_digest()}:
         raise ResourceError(f"{address}: runs other code of hw2tune than this machine has; install the same on both")

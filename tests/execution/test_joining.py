@@ -6,16 +6,18 @@ import re
 import signal
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from ray.exceptions import AuthenticationError
 from typer.testing import CliRunner
 
 from hw2tune.cli import app
 from hw2tune.errors import ResourceError
-from hw2tune.execution import joining
+from hw2tune.execution import attaching, joining
 from hw2tune.execution.attaching import HEAD_PORT, token_in
 from hw2tune.execution.joining import join
 from hw2tune.execution.starting import _opened
@@ -55,6 +57,26 @@ def test_a_file_that_holds_no_token_is_refused(tmp_path):
         assert refusal("127.0.0.1:1", tmp_path / name).startswith(f"--token-file {tmp_path / name}: {why}")
 
 
+def test_a_file_that_holds_no_token_keeps_its_mode(tmp_path):
+    for content in ("remember the milk\n", "secret\n", "\xe9" * 20):
+        (tmp_path / "notes.txt").write_text(content)
+        (tmp_path / "notes.txt").chmod(0o664)
+        refusal("127.0.0.1:1", tmp_path / "notes.txt")
+        assert (tmp_path / "notes.txt").stat().st_mode & 0o777 == 0o664
+
+
+def test_a_token_that_others_may_read_and_that_cannot_be_closed_is_refused(token, monkeypatch):
+    def another_users(*arguments: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    token.chmod(0o640)
+    monkeypatch.setattr(Path, "chmod", another_users)
+    assert refusal("127.0.0.1:1", token) == (
+        f"--token-file {token}: others may read it (owner {token.owner()}, mode 640), and it cannot be closed to them "
+        f"(Operation not permitted); make a copy with `install -m 600 {token} COPY`, and name that"
+    )
+
+
 def test_an_address_without_a_study_is_refused_with_what_to_look_at(token):
     assert refusal("somewhere", token) == "'somewhere' is no HOST:PORT; `hw2tune study --open` says which one"
     with socket.socket() as unused:
@@ -66,9 +88,26 @@ def test_an_address_without_a_study_is_refused_with_what_to_look_at(token):
     )
 
 
-def test_another_token_and_other_code_are_refused(token, monkeypatch):
+def test_a_port_of_another_program_is_refused_with_where_the_right_one_is_named(token, monkeypatch, capfd):
+    for seconds in ("RAY_py_gcs_connect_timeout_s", "RAY_gcs_rpc_server_connect_timeout_s"):
+        monkeypatch.setitem(attaching.BRIEFLY, seconds, "1")
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        address = f"127.0.0.1:{other.getsockname()[1]}"
+        begun = time.monotonic()
+        said = refusal(address, token)
+    assert said.startswith(f"{address}: what listens there is no Ray, or does not answer (Timed out while waiting")
+    assert said.endswith("); give the HOST:PORT that `hw2tune study --open` has printed")
+    assert time.monotonic() - begun < 20 and capfd.readouterr().err == ""
+    assert not [name for name in attaching.BRIEFLY if name in os.environ]
+
+
+def test_another_token_and_other_code_are_refused(token, tmp_path, monkeypatch):
     class Gcs:
-        def __init__(self, address: str) -> None: ...
+        def __init__(self, address: str) -> None:
+            if os.environ["RAY_AUTH_TOKEN"] != "a" * 64:
+                raise AuthenticationError("InvalidAuthToken")
 
         def get_all_node_info(self, timeout: float) -> dict[str, object]:
             return {"1": type("Node", (), {"labels": {"hw2tune.code": "another"}})}
@@ -77,12 +116,11 @@ def test_another_token_and_other_code_are_refused(token, monkeypatch):
         head.bind(("127.0.0.1", 0))
         head.listen()
         address = f"127.0.0.1:{head.getsockname()[1]}"
-        monkeypatch.setattr(joining, "lets_in", lambda address: False)
-        assert refusal(address, token) == (
-            f"{address}: wants another token than that in {token}; name the file that `hw2tune study --open` named"
-        )
-        monkeypatch.setattr(joining, "lets_in", lambda address: True)
         monkeypatch.setattr(joining, "GcsClient", Gcs)
+        (other := tmp_path / "other").write_text("b" * 64)
+        assert refusal(address, other) == (
+            f"{address}: wants another token than that in {other}; name the file that `hw2tune study --open` named"
+        )
         assert refusal(address, token) == (
             f"{address}: runs other code of hw2tune than this machine has; install the same on both"
         )
