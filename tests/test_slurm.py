@@ -235,7 +235,8 @@ def test_at_submitits_signal_the_command_alone_is_ended_in_order_and_the_job_is_
     assert (node / "cancelled").read_text() == "--state=PENDING 8\n", "no task need start any more"
 
 
-def test_a_task_waits_for_the_drivers_address_joins_whenever_it_answers_and_ends_with_the_driver(node):
+def test_a_task_waits_for_the_drivers_address_joins_whenever_it_answers_and_ends_with_the_driver(node, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     code = "from pathlib import Path; from hw2tune.execution import slurm_jobs\n"
     code += "slurm_jobs.POLL_SECONDS = 0.1; slurm_jobs.Worker(Path('jobs'), 5, '7', 2)()"
     (node / "7.state").write_text("RUNNING\n")
@@ -250,4 +251,4 @@ def test_a_task_waits_for_the_drivers_address_joins_whenever_it_answers_and_ends
             assert task.stdout.readline() == f"waiting for the driver, job 7, which does not answer at {at}\n"
             (node / "7.state").write_text("COMPLETED\n")
             assert task.wait(timeout=60) == 0
-    assert set((node / "commands").read_text().splitlines()) == {f"join {at} --token-file jobs/token --cpus 2"}
+    assert set((node / "commands").read_text().splitlines()) == {f"join {at} --token-file jobs/token --cpus 2 --gpus 0"}

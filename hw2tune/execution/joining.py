@@ -16,10 +16,12 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+import psutil
 from ray._private.node import Node
 from ray._private.parameter import RayParams
 from ray._raylet import GcsClient  # type: ignore[attr-defined]  # compiled, without stubs
 from ray.core.generated.autoscaler_pb2 import DrainNodeReason
+from ray.core.generated.gcs_pb2 import GcsNodeInfo
 from ray.exceptions import AuthenticationError, RayError
 
 from hw2tune.errors import ResourceError
@@ -57,19 +59,20 @@ def join(
 ) -> JoinEnd:
     """Add this machine to the Ray at host:port until that ends, or until a signal that ends a command.
 
-    By default with all CPUs and GPUs that this process is granted. At a signal nothing new begins here, and what runs
-    has `grace` seconds to come to a checkpoint, from which it goes on elsewhere; a second signal ends it at once.
-    Raises ResourceError.
+    By default with all CPUs and GPUs that this process is granted, which a machine gives once. At a signal nothing new
+    begins here, and what runs has `grace` seconds to come to a checkpoint, from which it goes on elsewhere; a second
+    signal ends it at once. Raises ResourceError.
     """
     machine = this_machine()
     given = int(machine["CPU"]) if cpus is None else cpus, int(machine["GPU"]) if gpus is None else gpus
+    whole = cpus is None or (gpus is None and given[1] > 0)
     if lacking := [name for name in NEEDED if importlib.util.find_spec(name) is None]:
         them = "it" if len(lacking) == 1 else "them"
         raise ResourceError(f"this Python has no {' and no '.join(lacking)}, so no trial can run here; install {them}")
     left = threading.Event()
     with own_token(token_in(token_file)), scratch() as folder, silenced("ray"):
         here = _address_here(address)
-        _refuse_unfit(address, token_file)
+        _refuse_unfit(address, token_file, here=here if whole else None)
         with _node(address, here, folder, *given) as (node, raylet), interruptible(left.set):
             resources = f"{counted(given[0], 'CPU')} and {counted(given[1], 'GPU')}"
             note(f"joined {address} with {resources}; Ctrl-C takes this machine away")
@@ -128,8 +131,11 @@ def _address_here(address: str) -> str:
         ) from error
 
 
-def _refuse_unfit(address: str, token_file: Path) -> None:
-    """Raise ResourceError for what is no Ray, or one that does not take this token, or has other code of ours."""
+def _refuse_unfit(address: str, token_file: Path, *, here: str | None) -> None:
+    """Raise ResourceError for what is no Ray, or one that does not take this token, or has other code of ours.
+
+    Also for one that has this machine, known as `here`, if that is given: what it has would count twice.
+    """
     try:
         with one_question():
             nodes = GcsClient(address=address).get_all_node_info(timeout=10).values()
@@ -145,6 +151,15 @@ def _refuse_unfit(address: str, token_file: Path) -> None:
     theirs = {digest for node in nodes if (digest := dict(node.labels).get(CODE))}
     if theirs - {package_digest()}:
         raise ResourceError(f"{address}: runs other code of hw2tune than this machine has; install the same on both")
+    # The study's own machine may be known by the address of another of its networks.
+    own = {here, *(net.address for nets in psutil.net_if_addrs().values() for net in nets)}
+    living = {node.node_manager_address for node in nodes if node.state == GcsNodeInfo.ALIVE}
+    if here is not None and (known := living & own):
+        raise ResourceError(
+            f"{address}: this machine is in the study already (at {', '.join(sorted(known))}), and its CPUs and GPUs "
+            "would count twice; give `--cpus N --gpus N` for a part of it that nothing else uses, or wait if it was "
+            "killed just now"
+        )
 
 
 def _drain(node: Any, raylet: OutOfReach, grace: float) -> None:

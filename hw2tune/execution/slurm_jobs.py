@@ -121,12 +121,16 @@ class Worker(_JobOfAStudy):
 
     def __call__(self) -> None:
         """Join, and join again: a driver that is requeued comes back on another node."""
+        from hw2tune.execution.machine import gpus
+
         said = ""
         while not self.terminated and self._is_driven():
             at = self._address()
             if at and answers(at):
                 said = ""
-                self.run("join", at, "--token-file", str(self.folder / TOKEN), "--cpus", str(self.cpus))
+                # Both numbers, which are those of this task: SLURM may place several tasks on a node.
+                given = ["--cpus", str(self.cpus), "--gpus", str(gpus())]
+                self.run("join", at, "--token-file", str(self.folder / TOKEN), *given)
             elif said != (text := f"does not answer at {at}" if at else "has no address yet"):
                 print(f"waiting for the driver, job {self.driver}, which {text}", flush=True)
                 said = text

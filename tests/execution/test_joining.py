@@ -126,6 +126,66 @@ def test_another_token_and_other_code_are_refused(token, tmp_path, monkeypatch):
         )
 
 
+@pytest.fixture
+def node(monkeypatch) -> SimpleNamespace:
+    """A node of Ray's in place of a real one, and what was drained."""
+    node = SimpleNamespace(exit_code=None, drained=[])
+
+    @contextlib.contextmanager
+    def started(*arguments: object) -> Iterator[tuple[object, object]]:
+        yield node, SimpleNamespace(poll=lambda: node.exit_code)
+
+    monkeypatch.setattr(joining, "_node", started)
+    monkeypatch.setattr(joining, "_drain", lambda *arguments: node.drained.append(arguments[2]))
+    monkeypatch.setattr(joining, "STEP", 0.05)
+    return node
+
+
+@pytest.mark.parametrize(
+    ("known", "alive", "given", "gpus_here", "refused"),
+    [
+        ("here", True, {}, 0, True),
+        ("another network of this machine", True, {}, 0, True),
+        ("elsewhere", True, {}, 1, False),
+        ("here", False, {}, 1, False),
+        ("here", True, {"cpus": 1}, 0, False),
+        ("here", True, {"gpus": 0}, 1, True),
+        ("here", True, {"cpus": 1}, 1, True),
+        ("here", True, {"cpus": 1, "gpus": 0}, 1, False),
+    ],
+)
+def test_a_machine_joins_with_all_that_it_has_only_once(
+    token, node, monkeypatch, known, alive, given, gpus_here, refused
+):
+    at = {"here": "127.0.0.1", "elsewhere": "192.0.2.77", "another network of this machine": "192.0.2.9"}[known]
+    described = SimpleNamespace(labels={"hw2tune.ready": "true"}, node_manager_address=at, state=0 if alive else 1)
+
+    class Gcs:
+        def __init__(self, address: str) -> None: ...
+
+        def get_all_node_info(self, timeout: float) -> dict[str, object]:
+            return {"1": described}
+
+    networks = {"eth1": [SimpleNamespace(address="192.0.2.9")]}
+    monkeypatch.setattr(joining.psutil, "net_if_addrs", lambda: networks)
+    monkeypatch.setattr(joining, "this_machine", lambda: {"CPU": 4.0, "GPU": float(gpus_here)})
+    monkeypatch.setattr(joining, "GcsClient", Gcs)
+    with socket.socket() as head:
+        head.bind(("127.0.0.1", 0))
+        head.listen()
+        address = f"127.0.0.1:{head.getsockname()[1]}"
+        if refused:
+            with pytest.raises(ResourceError) as why:
+                join(address, token, note=print, **given)
+            assert str(why.value) == (
+                f"{address}: this machine is in the study already (at {at}), and its CPUs and GPUs would count twice; "
+                "give `--cpus N --gpus N` for a part of it that nothing else uses, or wait if it was killed just now"
+            )
+        else:
+            threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGTERM)).start()
+            assert join(address, token, note=print, **given) is joining.JoinEnd.INTERRUPTED
+
+
 def test_a_python_without_torch_does_not_join(token, monkeypatch):
     monkeypatch.setattr(joining.importlib.util, "find_spec", lambda name: None if name == "torch" else name)
     assert refusal("127.0.0.1:1", token) == "this Python has no torch, so no trial can run here; install it"
@@ -172,22 +232,12 @@ def test_options_that_do_not_go_together_are_refused(options, message, tmp_path)
 
 
 @pytest.fixture
-def node(monkeypatch) -> SimpleNamespace:
-    """A node of Ray's in place of a real one, and what was drained."""
-    node = SimpleNamespace(exit_code=None, drained=[])
-
-    @contextlib.contextmanager
-    def started(*arguments: object) -> Iterator[tuple[object, object]]:
-        yield node, SimpleNamespace(poll=lambda: node.exit_code)
-
-    monkeypatch.setattr(joining, "_node", started)
-    monkeypatch.setattr(joining, "_refuse_unfit", lambda *arguments: None)
-    monkeypatch.setattr(joining, "_drain", lambda *arguments: node.drained.append(arguments[2]))
-    monkeypatch.setattr(joining, "STEP", 0.05)
-    return node
+def fit(monkeypatch) -> None:
+    """No look at the study's nodes."""
+    monkeypatch.setattr(joining, "_refuse_unfit", lambda *arguments, **options: None)
 
 
-def test_a_machine_whose_node_ends_although_the_study_runs_says_so(token, node):
+def test_a_machine_whose_node_ends_although_the_study_runs_says_so(token, node, fit):
     node.exit_code = 1
     with socket.socket() as head:
         head.bind(("127.0.0.1", 0))
@@ -198,7 +248,7 @@ def test_a_machine_whose_node_ends_although_the_study_runs_says_so(token, node):
         )
 
 
-def test_a_machine_leaves_when_the_study_has_ended_and_in_order_at_a_signal(token, node, monkeypatch):
+def test_a_machine_leaves_when_the_study_has_ended_and_in_order_at_a_signal(token, node, fit, monkeypatch):
     monkeypatch.setattr(joining, "GONE", 0.2)
     with socket.socket() as head:
         head.bind(("127.0.0.1", 0))
