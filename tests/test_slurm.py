@@ -8,13 +8,16 @@ import socket
 import stat
 import subprocess
 import sys
+import time
+from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import psutil
 import pytest
 
 from hw2tune.errors import JobError, ResourceError
-from hw2tune.execution import slurm
+from hw2tune.execution import slurm, slurm_jobs
 from hw2tune.execution.slurm import Allocation, jobs_folder, submit
 from hw2tune.execution.slurm_jobs import Driver, Worker, alive
 from tests.command_line import hw2tune
@@ -252,3 +255,133 @@ def test_a_task_waits_for_the_drivers_address_joins_whenever_it_answers_and_ends
             (node / "7.state").write_text("COMPLETED\n")
             assert task.wait(timeout=60) == 0
     assert set((node / "commands").read_text().splitlines()) == {f"join {at} --token-file jobs/token --cpus 2 --gpus 0"}
+
+
+# In place of `hw2tune` in the jobs: notes its words, and ends with the next exit code in `codes` (below 0: by that
+# signal; after `+`: once there is a file `go`).
+ENDING = """
+import os, pathlib, sys, time
+
+with open("commands", "a") as log:
+    print(*sys.argv[1:], file=log)
+codes = pathlib.Path("codes").read_text().split()
+pathlib.Path("codes").write_text(" ".join(codes[1:]))
+while codes[0].startswith("+") and not pathlib.Path("go").exists():
+    time.sleep(0.05)
+if int(codes[0]) < 0:
+    os.kill(os.getpid(), -int(codes[0]))
+sys.exit(int(codes[0]))
+"""
+
+
+@pytest.fixture
+def ending(node, monkeypatch) -> Iterator[Path]:
+    """The same folder on a node, where commands end as `codes` says, and where SLURM divides no GPUs."""
+    (node / "hw2tune" / "__main__.py").write_text(ENDING)
+    (node / "jobs").mkdir()
+    (node / "7.state").write_text("RUNNING\n")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.setenv("SLURM_JOB_ID", "42")
+    monkeypatch.setattr(slurm_jobs, "POLL_SECONDS", 0.1)
+    before = signal.getsignal(signal.SIGTERM)
+    yield node
+    signal.signal(signal.SIGTERM, before)
+
+
+def work(node: Path, codes: str, during: Callable[[int], object]) -> int:
+    """Let a task join until it ends, which then has joined so often; call `during` with that number at each sleep."""
+
+    def joined() -> int:
+        return (node / "commands").read_text().count("join") if (node / "commands").exists() else 0
+
+    def sleep(seconds: float) -> None:
+        during(joined())
+        slept(seconds)
+
+    (node / "codes").write_text(codes)
+    slept = time.sleep
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(slurm_jobs.time, "sleep", sleep)
+        try:
+            Worker(Path("jobs"), 5, "7", 2)()
+        finally:
+            print("joined", joined(), "times", flush=True)
+    return joined()
+
+
+@pytest.mark.parametrize(("codes", "times", "code"), [("1 1 1", 3, 1), ("1 1 0 1 2 3", 6, 3), ("1 1 -9", 3, 137)])
+def test_a_task_that_is_refused_three_times_in_a_row_ends_with_what_refused_it(ending, capfd, codes, times, code):
+    with socket.create_server(("127.0.0.1", 0)) as driver:
+        (ending / "jobs" / "address").write_text("{}:{}".format(*driver.getsockname()))
+
+        def at_last(joined: int) -> None:
+            if joined > times:
+                (ending / "7.state").write_text("COMPLETED\n")
+
+        with pytest.raises(SystemExit) as ended:
+            work(ending, codes + " 0 0", at_last)
+    assert ended.value.code == code
+    assert capfd.readouterr().out == (
+        f"gives its node back: 3 times in a row it could not join (exit code {code}) while the driver, job 7, answers; "
+        "mend what is said above, and `scontrol requeue 42` starts this task again\n"
+        f"joined {times} times\n"
+    )
+
+
+def test_what_the_driver_ended_and_what_had_joined_is_no_refusal(ending, monkeypatch, capfd):
+    driver = socket.create_server(("127.0.0.1", 0))
+    (ending / "jobs" / "address").write_text("{}:{}".format(*driver.getsockname()))
+
+    def during(joined: int) -> None:
+        if joined == 3:
+            driver.close()
+            (ending / "7.state").write_text("COMPLETED\n")
+            (ending / "go").touch()
+
+    assert work(ending, "1 1 +1", during) == 3
+    (ending / "7.state").write_text("RUNNING\n")
+    monkeypatch.setattr(slurm_jobs, "REFUSED_WITHIN", 0)
+    with socket.create_server(("127.0.0.1", 0)) as driver:
+        (ending / "jobs" / "address").write_text("{}:{}".format(*driver.getsockname()))
+        (ending / "commands").unlink()
+        ended = (ending / "7.state").write_text
+        assert work(ending, "1 1 1 1 1", lambda joined: ended("COMPLETED\n") if joined == 5 else None) == 5
+
+
+def test_a_waiting_task_asks_slurm_ever_less_and_the_jobs_folder_as_often_as_before(ending, monkeypatch):
+    monkeypatch.setattr(slurm_jobs, "POLL_SECONDS", 10.0)
+    (ending / "bin" / "squeue").write_text("#!/bin/sh\necho >> asked\ncat 7.state\n")
+    now, begun, asked, looked = 0.0, time.monotonic(), [], []
+
+    def sleep(seconds: float) -> None:
+        nonlocal now
+        count = (ending / "asked").read_text().count("\n")
+        asked.extend([now] * (count - len(asked)))
+        looked.append(now)
+        now += seconds
+        if now > 3600:
+            (ending / "7.state").write_text("COMPLETED\n")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(slurm_jobs.time, "sleep", sleep)
+        patched.setattr(slurm_jobs.time, "monotonic", lambda: begun + now)
+        Worker(Path("jobs"), 5, "7", 2)()
+    gaps = [later - earlier for earlier, later in pairwise(asked)]
+    assert max(b - a for a, b in pairwise(looked)) == 10 and asked[0] == 0 and gaps[0] <= 20
+    assert max(gaps) <= 130 and len(asked) < 65, "two minutes, and less by chance so that not all ask at once"
+    assert now <= 3600 + 130
+
+
+@pytest.mark.parametrize("lives", [True, False])
+def test_a_driver_that_may_not_run_the_study_leaves_the_tasks_to_the_one_that_does(ending, lives):
+    (ending / "codes").write_text("1")
+    (ending / "jobs" / "jobs").write_text("7 8\n")
+    with socket.create_server(("127.0.0.1", 0)) as first:
+        former = "{}:{}".format(*first.getsockname())
+        (ending / "jobs" / "address").write_text(former)
+        if not lives:
+            first.close()
+        with pytest.raises(SystemExit) as ended:
+            Driver(ending / "jobs", 5, ("tiny.toml",))()
+    assert ended.value.code == 1
+    assert ((ending / "jobs" / "address").read_text() == former, (ending / "cancelled").exists()) == (lives, not lives)

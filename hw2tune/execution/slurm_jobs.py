@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from submitit.helpers import DelayedSubmission
 
 POLL_SECONDS = 10.0  # between two looks for the driver
+SELDOM = 120.0  # seconds at most from one question of a waiting task to SLURM to the next
+REFUSALS = 3  # in a row, after which a task gives its node back
+REFUSED_WITHIN = 120.0  # seconds; a `join` that fails later had joined
 ADDRESS, TOKEN, JOBS = "address", "token", "jobs"  # files of a study's jobs
 # States of SLURM's from which a job does not come back.
 ENDED = {"BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "TIMEOUT"}
@@ -95,11 +99,14 @@ class Driver(_JobOfAStudy):
     words: tuple[str, ...]
 
     def __call__(self) -> None:
-        """Run the study, open to the tasks; then no task need wait any longer."""
-        at = own_address()
+        """Run the study, open to the tasks; then no task need wait any longer, unless another driver runs it."""
+        at, former = own_address(), _read(self.folder / ADDRESS)
         write_atomically(self.folder / ADDRESS, at)
         code = self.run("study", *self.words, "--open", "--port", at, "--token-file", str(self.folder / TOKEN))
         self.await_the_end()
+        if code and former and answers(former):  # that driver has the study's lock, which refused it to this one
+            write_atomically(self.folder / ADDRESS, former)
+            sys.exit(code)
         with contextlib.suppress(OSError, ValueError):
             _, array = (self.folder / JOBS).read_text().split()
             subprocess.run(["scancel", "--state=PENDING", array], check=False)
@@ -120,17 +127,21 @@ class Worker(_JobOfAStudy):
     cpus: int
 
     def __call__(self) -> None:
-        """Join, and join again: a driver that is requeued comes back on another node."""
-        from hw2tune.execution.machine import gpus
+        """Join, and join again: a driver that is requeued comes back on another node.
 
-        said = ""
-        while not self.terminated and self._is_driven():
-            at = self._address()
+        Exits with the code of `join` where that is refused again and again: the node is of use to others.
+        """
+        said, refusals = "", 0
+        asking = _Seldom()
+        while not self.terminated and (not asking.is_due() or self._is_driven()):
+            at = _read(self.folder / ADDRESS)
             if at and answers(at):
-                said = ""
-                # Both numbers, which are those of this task: SLURM may place several tasks on a node.
-                given = ["--cpus", str(self.cpus), "--gpus", str(gpus())]
-                self.run("join", at, "--token-file", str(self.folder / TOKEN), *given)
+                said, asking = "", _Seldom()
+                code = self._join(at)
+                refusals = refusals + 1 if code else 0
+                if refusals == REFUSALS:
+                    print(_giving_up(self.driver, code), flush=True)
+                    sys.exit(code)
             elif said != (text := f"does not answer at {at}" if at else "has no address yet"):
                 print(f"waiting for the driver, job {self.driver}, which {text}", flush=True)
                 said = text
@@ -138,21 +149,58 @@ class Worker(_JobOfAStudy):
                 time.sleep(POLL_SECONDS)
         self.await_the_end()
 
+    def _join(self, at: str) -> int:
+        """Be a node of the driver's Ray until that ends; return the exit code of a refusal, or 0."""
+        from hw2tune.execution.machine import gpus
+
+        begun = time.monotonic()
+        # Both numbers, which are those of this task: SLURM may place several tasks on a node.
+        given = ["--cpus", str(self.cpus), "--gpus", str(gpus())]
+        code = self.run("join", at, "--token-file", str(self.folder / TOKEN), *given)
+        if self.terminated or time.monotonic() - begun > REFUSED_WITHIN or not answers(at):
+            return 0
+        return code if code >= 0 else 128 - code  # a signal, as shells report it
+
     def _is_driven(self) -> bool:
         try:
             return bool(alive([self.driver]))
         except JobError:
             return True  # SLURM's controller may be down for an hour
 
-    def _address(self) -> str:
-        try:
-            return (self.folder / ADDRESS).read_text()
-        except FileNotFoundError:
-            return ""
-
     def checkpoint(self) -> DelayedSubmission:
         """Take the node away in order; what is to be called when the task runs again."""
         return _again(self, Worker(self.folder, self.grace, self.driver, self.cpus))
+
+
+def _giving_up(driver: str, code: int) -> str:
+    return (
+        f"gives its node back: {REFUSALS} times in a row it could not join (exit code {code}) while the driver, job "
+        f"{driver}, answers; mend what is said above, and `scontrol requeue {os.environ.get('SLURM_JOB_ID', 'JOB')}` "
+        "starts this task again"
+    )
+
+
+class _Seldom:
+    """When a waiting task asks SLURM: at once, and then ever less, as hundreds of tasks may wait for hours."""
+
+    def __init__(self) -> None:
+        self.pause, self.due = POLL_SECONDS, time.monotonic()
+
+    def is_due(self) -> bool:
+        """Return whether to ask now, and if so put the next question off."""
+        if time.monotonic() < self.due:
+            return False
+        # By chance up to a quarter less, so that tasks that began together do not ask together.
+        self.due += self.pause * random.uniform(0.75, 1)
+        self.pause = min(2 * self.pause, SELDOM)
+        return True
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text()
+    except FileNotFoundError:
+        return ""
 
 
 def _again(job: _JobOfAStudy, next_time: Driver | Worker) -> DelayedSubmission:

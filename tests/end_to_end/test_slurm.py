@@ -1,16 +1,19 @@
 """A study as jobs of a real SLURM: its tasks die at different times and in different ways, and none of it is lost."""
 
 import re
+import socket
 import subprocess
 import sys
 from itertools import groupby
 from pathlib import Path
 
 import pytest
+import submitit
 
+from hw2tune.execution.slurm_jobs import Worker
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.trials.storage import read_trials
-from tests.end_to_end.slurm import Slurm, running
+from tests.end_to_end.slurm import CONTROLLER, Slurm, running
 from tests.end_to_end.test_faults import assert_account
 from tests.end_to_end.test_nodes import epochs_of, wait_for
 from tests.end_to_end.test_study import STUDY
@@ -118,3 +121,27 @@ def test_three_tasks_die_in_three_ways_and_no_trial_is_lost_or_doubled(slurm, tm
     assert slurm.shown(f"{array}_0", "JobState") == "CANCELLED"
     for job in (driver, f"{array}_1", f"{array}_2"):
         assert (slurm.shown(job, "JobState"), slurm.shown(job, "Restarts") > "0") == ("COMPLETED", True)
+
+
+def test_a_task_that_cannot_join_is_failed_in_slurms_books_and_is_not_requeued(slurm, tmp_path, monkeypatch):
+    for name in ("SLURM_CONF", "TMPDIR"):
+        monkeypatch.setenv(name, slurm.environment[name])
+    driver = slurm.says("sbatch", "--parsable", "--output=/dev/null", "--wrap", "sleep 600").strip()
+    (tmp_path / "token").write_text("remember the milk\n")
+    executor = submitit.SlurmExecutor(tmp_path, max_num_timeout=5)
+    executor.update_parameters(time=10, cpus_per_task=2, additional_parameters={"requeue": True, "mem": "1G"})
+    with socket.create_server((CONTROLLER, 0)) as head:
+        (tmp_path / "address").write_text("{}:{}".format(*head.getsockname()))
+        task = executor.submit(Worker(tmp_path, 10, driver, 2)).job_id
+        try:
+            wait_for(lambda: slurm.state(task) not in {"PENDING", "RUNNING", "COMPLETING"}, 240)
+            books = [slurm.shown(task, field) for field in ("JobState", "ExitCode", "Restarts")]
+            slurm.says("scontrol", "requeue", task)
+            wait_for(lambda: slurm.state(task) == "PENDING", 60)
+        finally:
+            slurm.says("scancel", driver, task)
+            log = "".join(file.read_text() for file in tmp_path.glob(f"{task}_*log.*"))
+            print(log)
+    assert books == ["FAILED", "1:0", "0"]
+    assert log.count("a token is one word of 16 characters or more") == 3
+    assert f"mend what is said above, and `scontrol requeue {task}` starts this task again" in log
