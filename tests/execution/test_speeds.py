@@ -68,7 +68,7 @@ def test_each_slot_measures_and_none_begins_before_all_have_tried_the_network(tm
     found = probed(request(trace), TWO)
     assert (found.parameters, found.notes) == (650, ())
     assert (tmp_path / "seen").read_text() == "2\n2\n"
-    assert found.speed.image_seconds > 0 and 0 < found.share <= 1
+    assert found.speed.epoch_seconds(64, 64, [8]) > 0 and 0 < found.share <= 1  # noise may leave either part of it at 0
 
 
 def test_a_process_that_dies_or_refuses_ends_the_others_and_is_named(tmp_path):
