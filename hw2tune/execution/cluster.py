@@ -15,6 +15,7 @@ import ray
 
 from hw2tune.errors import RayFailedError, ResourceError
 from hw2tune.execution.attaching import (
+    answers,
     connection_error,
     reached,
     users_token,
@@ -31,6 +32,7 @@ from hw2tune.resources import Capacity, ResourceRequest, find_capacity, without_
 from hw2tune.text.plain import last_line
 from hw2tune.user_code.importer import trust_variable
 
+ANSWER = 1.0  # seconds for a machine to take a connection
 _RUN = threading.Lock()
 
 
@@ -43,10 +45,10 @@ class Cluster:
     nodes: Nodes = field(default_factory=lambda: Nodes(changing=False))
     note: Callable[[str], None] = lambda text: None
 
-    @property
-    def machines(self) -> list[str]:
-        """The addresses of the nodes that are alive."""
-        return [node["NodeManagerAddress"] for node in alive_nodes()]
+    def answers(self, machine: str) -> bool:
+        """Return whether Ray's process on a machine answers: Ray itself takes seconds to know that it is gone."""
+        ports = [node["NodeManagerPort"] for node in alive_nodes() if node["NodeManagerAddress"] == machine]
+        return any(answers(f"{machine}:{port}", ANSWER) for port in ports)
 
     @property
     def able(self) -> set[str]:

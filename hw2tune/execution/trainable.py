@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import re
 import time
-from collections.abc import Collection
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -189,18 +188,18 @@ def received(given: Any) -> Any:
 
 
 def worker_death(
-    error: Exception | None, *, machine: str = "", alive: Collection[str] = (), killed_by_kernel: bool = False
+    error: Exception | None, *, machine: str = "", gone: bool = False, killed_by_kernel: bool = False
 ) -> Failure:
     """The failure of a worker that died, or said that it is broken.
 
-    `machine` is its address, empty where unknown; `alive` those that run. The death of a machine says nothing of the
-    trial.
+    `machine` is its address, empty where unknown, and `gone` if it does not answer. The death of a machine says nothing
+    of the trial.
     """
     if isinstance(error, RayTaskError) and isinstance(error.cause, WorkerBrokenError):
         return Failure(**error.cause.args[0])
     began = isinstance(error, RayActorError) and error.actor_init_failed
     data_lost = isinstance(error, RayTaskError) and isinstance(error.cause, ObjectLostError)
-    text, gone = "" if error is None else str(error), False
+    text, died = "" if error is None else str(error), False
     if isinstance(error, OutOfMemoryError):
         state, cause = OUT_OF_MEMORY, "Ray's memory monitor ended its worker process"
     elif killed_by_kernel:
@@ -210,11 +209,11 @@ def worker_death(
     elif began:
         state, cause = FAILED, last_line(str(error))
     else:
-        gone = NODE_DIED in text or (bool(machine) and machine not in alive)
-        state, cause = LOST, "its machine is gone" if gone else "its worker process died"
+        died = gone or NODE_DIED in text
+        state, cause = LOST, "its machine is gone" if died else "its worker process died"
     return Failure(
         state=state, reason=f"{state}: {cause}", traceback=text, transient=True, machine=machine, worker_died=True,
-        machine_died=gone,
+        machine_died=died,
     )  # fmt: skip
 
 

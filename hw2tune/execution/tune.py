@@ -295,7 +295,7 @@ class TuneScheduler(NotPickled, FIFOScheduler):  # type: ignore[misc]  # Ray shi
                 self.run.failures[trial.trial_id] = worker_death(
                     _error_of(trial),
                     machine=machine,
-                    alive=self.run.cluster.machines,
+                    gone=bool(machine) and not self.run.cluster.answers(machine),
                     killed_by_kernel=kills > self.kernel_kills and machine in ("", self.here),
                 )
         self.kernel_kills = kills

@@ -1,5 +1,7 @@
 """Nodes that come and go: which of them count, and which have left in order. Without Ray."""
 
+import socket
+
 import pytest
 import ray
 
@@ -179,3 +181,12 @@ def test_waiting_for_a_machine_ends_with_the_time(nodes, monkeypatch):
         with pytest.raises(ResourceError, match="a trial needs 3 CPUs"):
             cluster.capacity(at_most=True, until=began + 9)
         assert 9 <= nodes.now - began < 12
+
+
+def test_a_machine_answers_if_rays_process_there_takes_a_connection(nodes):
+    nodes.add(1)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        nodes.table[0] |= {"NodeManagerAddress": "127.0.0.1", "NodeManagerPort": server.getsockname()[1]}
+        cluster = Cluster(resources=ResourceRequest())
+        assert cluster.answers("127.0.0.1") and not cluster.answers("10.0.0.9")
+    assert not cluster.answers("127.0.0.1")  # killed, and still on Ray's list

@@ -34,7 +34,7 @@ def tune_run(place, capacity=TWO, *, changing=False, **study) -> TuneRun:
     resources = ResourceRequest(address="head:6379" if changing else None)
     nodes = SimpleNamespace(leaving=(), unsuitable={}, alive=[], look=lambda *, afresh: None)
     cluster = SimpleNamespace(
-        resources=resources, nodes=nodes, machines=["10.0.0.2"], capacity_now=lambda *_, **__: capacity
+        resources=resources, nodes=nodes, answers=lambda machine: True, capacity_now=lambda *_, **__: capacity
     )
     return TuneRun(Driver(place, **study).driver, cluster, capacity)
 
@@ -121,7 +121,7 @@ def test_a_worker_whose_cuda_is_broken_raises_so_that_tune_ends_it_and_the_reaso
     with pytest.raises(WorkerBrokenError) as raised:
         step(ASSERT)
     in_the_driver = RayTaskError("step", "Traceback ...", raised.value).as_instanceof_cause()
-    failure = worker_death(pickle.loads(cloudpickle.dumps(in_the_driver)), machine="b", alive=["b"])
+    failure = worker_death(pickle.loads(cloudpickle.dumps(in_the_driver)), machine="b")
     assert failure.reason == f"failed in epoch 1: net.py, line 10: RuntimeError: {ASSERT}"
     assert failure.transient and not failure.worker_died and failure.machine
 
@@ -245,7 +245,7 @@ def test_a_trial_on_a_machine_that_leaves_goes_on_elsewhere_from_its_next_checkp
 @pytest.mark.parametrize(("in_order", "died", "next_one"), [(True, False, 0), (False, False, 1), (False, True, 0)])
 def test_a_trial_whose_machine_is_gone_before_it_could_save_loses_no_attempt(tmp_path, in_order, died, next_one):
     run = tune_run(tmp_path, changing=True, retries=0)
-    run.cluster.machines = [] if died else ["10.0.0.2"]
+    run.cluster.answers = lambda machine: machine == "10.0.0.2" and not died
     run.cluster.nodes.left_in_order = lambda node: in_order and node == "n1"
     searcher, config = TuneSearcher(run), {"resume": None}
     searcher.suggest("a")

@@ -28,21 +28,21 @@ LOST_DATA = task_error(ObjectLostError("00" * 28, None, ""))
 
 
 @pytest.mark.parametrize(
-    ("error", "kernel", "alive", "reason"),
+    ("error", "kernel", "gone", "reason"),
     [
-        (WorkerOutOfMemoryError("low"), False, ("a",), "out of memory: Ray's memory monitor ended its worker process"),
-        (ActorDiedError(), True, ("a",), "out of memory: the kernel ended its worker process"),
-        (ActorDiedError(), False, ("a",), "lost: its worker process died"),
-        (ActorDiedError(), False, ("b",), "lost: its machine is gone"),
-        (NODE_DIED, False, ("a",), "lost: its machine is gone"),  # Ray may tell it before its list of nodes does
-        (None, False, ("a",), "lost: its worker process died"),
-        (RayActorError(), False, ("a",), "lost: its worker process died"),
-        (ActorDiedError(task_error(BROKEN)), False, ("a",), "failed: RuntimeError: no torch here"),
-        (LOST_DATA, False, ("a",), "data error: its data set could not be fetched"),
+        (WorkerOutOfMemoryError("low"), False, False, "out of memory: Ray's memory monitor ended its worker process"),
+        (ActorDiedError(), True, False, "out of memory: the kernel ended its worker process"),
+        (ActorDiedError(), False, False, "lost: its worker process died"),
+        (ActorDiedError(), False, True, "lost: its machine is gone"),
+        (NODE_DIED, False, False, "lost: its machine is gone"),  # Ray may tell it before its list of nodes does
+        (None, False, False, "lost: its worker process died"),
+        (RayActorError(), False, False, "lost: its worker process died"),
+        (ActorDiedError(task_error(BROKEN)), False, False, "failed: RuntimeError: no torch here"),
+        (LOST_DATA, False, False, "data error: its data set could not be fetched"),
     ],
 )  # fmt: skip
-def test_each_death_has_its_reason(error, kernel, alive, reason):
-    failure = worker_death(error, machine="a", alive=alive, killed_by_kernel=kernel)
+def test_each_death_has_its_reason(error, kernel, gone, reason):
+    failure = worker_death(error, machine="a", gone=gone, killed_by_kernel=kernel)
     assert (failure.reason, failure.transient, failure.worker_died) == (reason, True, True)
     assert failure.machine_died == ("machine is gone" in reason)
 
