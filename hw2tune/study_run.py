@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from hw2tune.data.dataset import Dataset
 from hw2tune.errors import NoTrialFinishedError, StudyFolderError
@@ -35,6 +35,9 @@ from hw2tune.study.file import may_change, with_replaced
 from hw2tune.study.names import RACE, REPLACED
 from hw2tune.study.schema import Study
 from hw2tune.study_result import StudyResult
+
+if TYPE_CHECKING:
+    from hw2tune.execution.cluster import Cluster
 
 
 def run_on(
@@ -91,6 +94,12 @@ class _Run:
     deadline: float | None
     execute: Callable[..., RunEnd] | None
 
+    def cluster(self) -> Cluster:
+        """Return the Ray of this command, which waits for machines as long as it has time."""
+        cluster = self.connection.cluster(meanwhile="hw2tune.execution.run")
+        cluster.until = self.deadline
+        return cluster
+
     def search(
         self, results: Path, study: Study, *, fresh: bool = False, data: Dataset | None = None, sound: bool = False
     ) -> StudyResult:
@@ -105,7 +114,7 @@ class _Run:
         study = with_replaced(study)
         # Ray and Tune take seconds to import: not before everything that may refuse has been looked at. The folder is
         # touched last: a command that is refused changes nothing.
-        cluster = self.connection.cluster(meanwhile="hw2tune.execution.run")
+        cluster = self.cluster()
         if study.order == "virtual" and study.slots is None:
             slots = before.study.slots if before else None
             study = study.model_copy(update={"slots": slots or cluster.capacity().concurrency})
@@ -134,7 +143,7 @@ class _Run:
         self.refuse_unfit(searches(study))
         data = _checked_images(study, folder, before, self.request, tell)
         study = with_replaced(study)
-        cluster, end, sound = self.connection.cluster(meanwhile="hw2tune.execution.run"), RunEnd.COMPLETE, False
+        cluster, end, sound = self.cluster(), RunEnd.COMPLETE, False
         with opened(results, study, data, fresh=fresh, say=tell.note, known=before) as folder:
             make_folder(folder.arms)  # from here on another study is refused
             _note_run(study, folder, data, cluster.capacity(), tell)

@@ -38,12 +38,13 @@ _RUN = threading.Lock()
 
 @dataclass(kw_only=True)
 class Cluster:
-    """A Ray that is connected."""
+    """A Ray that is connected; `until` then (of `time.monotonic`) a machine is waited for, None for ever."""
 
     resources: ResourceRequest
     scratch: Path = field(default_factory=lambda: Path(tempfile.gettempdir()))  # for what nobody keeps
     nodes: Nodes = field(default_factory=lambda: Nodes(changing=False))
     note: Callable[[str], None] = lambda text: None
+    until: float | None = None
 
     def answers(self, machine: str) -> bool:
         """Return whether Ray's process on a machine answers: Ray itself takes seconds to know that it is gone."""
@@ -66,13 +67,11 @@ class Cluster:
         """The address of the machine that this process runs on."""
         return str(ray.util.get_node_ip_address())
 
-    def capacity(
-        self, excluded: Collection[str] = (), *, at_most: bool = False, until: float | None = None
-    ) -> Capacity:
+    def capacity(self, excluded: Collection[str] = (), *, at_most: bool = False) -> Capacity:
         """Capacity of the nodes except those excluded; where others may join, as soon as there is any.
 
         Others may join a Ray that is open, and once trials have begun (`at_most`) any cluster. Raises ResourceError if
-        there is none, or none `until` then (of `time.monotonic`).
+        there is none, or none in time.
         """
         others_may_join = self.resources.opening is not None or (at_most and self.resources.machines_change)
         said = False
@@ -80,7 +79,7 @@ class Cluster:
             try:
                 return self.capacity_now(excluded, at_most=at_most)
             except ResourceError as error:
-                if not others_may_join or (until is not None and time.monotonic() >= until):
+                if not others_may_join or (self.until is not None and time.monotonic() >= self.until):
                     raise
                 if not said:
                     self.note(f"waiting for a machine to join: {without_advice(error)}")

@@ -60,7 +60,7 @@ def join(
     """Add this machine to the Ray at host:port until that ends, or until a signal that ends a command.
 
     By default with all CPUs and GPUs that this process is granted, which a machine gives once. At a signal nothing new
-    begins here, and what runs has `grace` seconds to come to a checkpoint, from which it goes on elsewhere; a second
+    begins here, and what runs has `grace` seconds to end its epoch, from which it goes on elsewhere; a second
     signal ends it at once. Raises ResourceError.
     """
     machine = this_machine()

@@ -62,7 +62,7 @@ def run_trials(
         before = len(recorder.trials(*FINISHED))
         try:
             # Machines may have gone since the beginning.
-            capacity = cluster.capacity(policy.excluded, at_most=begun, until=deadline)
+            capacity = cluster.capacity(policy.excluded, at_most=begun)
         except ResourceError:
             if deadline is None or time.monotonic() < deadline:
                 raise

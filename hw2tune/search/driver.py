@@ -308,12 +308,8 @@ class StudyDriver:
         self.recorder.append_error(trial.number, failure)
         if not policy.retry(trial.number, failure):
             return None
-        attempt = (
-            ""
-            if policy.is_free(trial.number, failure)
-            else (f" (retry {policy.attempts[trial.number]} of {policy.retries})")
-        )
-        return self.recorder.requeue(trial, failure, attempt)
+        free, retry = policy.is_free(trial.number, failure), policy.attempts[trial.number]
+        return self.recorder.requeue(trial, failure, "" if free else f" (retry {retry} of {policy.retries})")
 
     def _failed(self, trial: optuna.Trial, failure: Failure) -> None:
         """Close a trial that failed for good, now or once another has ended well."""

@@ -178,8 +178,9 @@ def test_waiting_for_a_machine_ends_with_the_time(nodes, monkeypatch):
     cluster = opened(nodes)
     for others in ({"opening": Opening()}, {"address": "head:6379"}):
         cluster.resources, began = ResourceRequest(cpus_per_trial=3, **others), nodes.now
+        cluster.until = began + 9
         with pytest.raises(ResourceError, match="a trial needs 3 CPUs"):
-            cluster.capacity(at_most=True, until=began + 9)
+            cluster.capacity(at_most=True)
         assert 9 <= nodes.now - began < 12
 
 

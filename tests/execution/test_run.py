@@ -3,13 +3,14 @@
 import json
 import subprocess
 import sys
+import time
 from dataclasses import replace
 
 import pytest
 from optuna.trial import TrialState
 
 from hw2tune.data.load import load_dataset
-from hw2tune.errors import RayFailedError, UserCodeError
+from hw2tune.errors import RayFailedError, ResourceError, UserCodeError
 from hw2tune.events import Event, Listeners, Noted, StudyFinished
 from hw2tune.execution.cluster import Cluster
 from hw2tune.execution.run import run_trials
@@ -28,7 +29,7 @@ class OneMachine(Cluster):
     machines = able = ("a",)
     here = "a"
 
-    def capacity(self, excluded=(), *, at_most=False, until=None) -> Capacity:
+    def capacity(self, excluded=(), *, at_most=False) -> Capacity:
         concurrency = self.resources.concurrency or 1
         return Capacity(cpus_per_trial=1, gpus_per_trial=0, concurrency=concurrency, text="CPUs")
 
@@ -178,7 +179,7 @@ def test_machines_that_go_after_the_beginning_refuse_no_concurrency_that_was_ask
     asked = []
 
     class Shrinking(OneMachine):
-        def capacity(self, excluded=(), *, at_most=False, until=None):
+        def capacity(self, excluded=(), *, at_most=False):
             asked.append(at_most)
             return super().capacity()
 
@@ -192,6 +193,31 @@ def test_machines_that_go_after_the_beginning_refuse_no_concurrency_that_was_ask
 
     assert run(StudyFolder(tmp_path), execute, cluster=Shrinking) is RunEnd.COMPLETE
     assert asked == [False, False, True, True]  # for the plan, for the first run, for those after it
+
+
+def test_a_study_without_a_machine_ends_with_its_time_and_waits_no_longer(tmp_path):
+    class Leaving(OneMachine):
+        def capacity(self, excluded=(), *, at_most=False):
+            if at_most:  # after the beginning
+                time.sleep(0.2)
+                raise ResourceError("there are 0 CPUs")
+            return super().capacity()
+
+    def execute(driver, **_):
+        one_epoch(driver, driver.next())
+        driver.begin_anew()
+        return driver.ending
+
+    def ends(seconds: float) -> RunEnd:
+        return run_trials(
+            STUDY, folder=StudyFolder(tmp_path), data=load_dataset("synthetic-mnist", validation_size=100),
+            cluster=Leaving(resources=ResourceRequest(concurrency=1)), tell=Listeners(), execute=execute,
+            deadline=time.monotonic() + seconds,
+        )  # fmt: skip
+
+    assert ends(0.1) is RunEnd.OUT_OF_TIME
+    with pytest.raises(ResourceError, match="there are 0 CPUs"):
+        ends(60)
 
 
 SLOW_STARTS = """
@@ -256,7 +282,7 @@ def test_at_the_end_no_machine_is_asked_for_its_gpus_as_it_may_be_gone(tmp_path)
     asked, events = [], list[Event]()
 
     class WithGpu(OneMachine):
-        def capacity(self, excluded=(), *, at_most=False, until=None):
+        def capacity(self, excluded=(), *, at_most=False):
             asked.append(excluded)
             return replace(super().capacity(), gpu_slots=1)
 
