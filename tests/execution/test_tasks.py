@@ -192,7 +192,7 @@ def test_what_is_lost_with_its_worker_or_machine_begins_again_under_its_number(m
     assert sorted(ends) == [40, 41, 42]
 
 
-def test_a_training_that_ends_its_workers_is_given_up_and_one_that_loses_its_machines_is_not(monkeypatch):
+def test_a_training_that_ends_its_workers_is_given_up_and_one_that_loses_its_machines_after_more_than_ten(monkeypatch):
     ray = StandIn(monkeypatch, ends=dict.fromkeys(range(DEATHS), WorkerCrashedError()))
     with pytest.raises(TrainingFailedError) as failure:
         trained(ray, 1, {0: slots(1)})
@@ -200,8 +200,11 @@ def test_a_training_that_ends_its_workers_is_given_up_and_one_that_loses_its_mac
         "baseline seed 0: its training failed (its worker process died, 3 times); what is finished is kept, run the "
         "same command again"
     )
-    ray = StandIn(monkeypatch, ends=dict.fromkeys(range(9), NodeDiedError("node")))
+    ray = StandIn(monkeypatch, ends=dict.fromkeys(range(10), NodeDiedError("node")))
     assert trained(ray, 1, {0: slots(1)})[0] == ["0"]
+    ray = StandIn(monkeypatch, ends=dict.fromkeys(range(11), NodeDiedError("node")))
+    with pytest.raises(TrainingFailedError, match=r"its training failed \(its machine is gone, 11 times\); what is"):
+        trained(ray, 1, {0: slots(1)})
 
 
 def test_an_error_of_the_code_that_trains_comes_in_its_own_words_at_once(monkeypatch):
