@@ -1,8 +1,8 @@
 """What ships against what could take its place: `python -m benchmarks.search_experiments --keep FILE`.
 
-The cells, endpoints and intervals of experiments A and C, which were written down before the first of them was run
-(`benchmarks/search_experiments.md`). Searches are kept in a file, so that the same command goes on where it ended; with
-`--tasks` and `--workers` they are run in pieces. Nothing is trained, except with `--live`.
+The cells, endpoints and intervals of experiment A and, with `--others`, of the comparison with other libraries, which
+were written down before the first of them was run (`benchmarks/search_experiments.md`). Searches are kept in a file, so
+that the same command goes on where it ended; with `--tasks` and `--workers` they are run in pieces. Nothing is trained.
 """
 
 from __future__ import annotations
@@ -18,32 +18,34 @@ from scipy import stats
 
 from benchmarks.replay.contestants import HEADLINE
 from benchmarks.replay.live import BUDGETS
-from benchmarks.replay.rows import SHARE, SUBSET
+from benchmarks.replay.rows import CONFIRMING, SHARE, SUBSET, TUNING
 from benchmarks.replay.scoring import Array, between_tables, compared, gain
 from benchmarks.replay.searches import world
 from benchmarks.results import print_table, write_results
 from benchmarks.search import Search, Searches
 from benchmarks.search_tasks import TASKS
 
-CONTESTANTS = (HEADLINE, "ours", "tpe + halving", "sobol + halving", "random")
-RIVAL = "tpe + halving"  # TPE as Optuna has it
-TABLES = {"mnist-5k": "all", "mnist-5k-cross-entropy": "all", "cifar10-5k": "all", "digits-schedules": "tuning"}
+OURS, RIVAL = "ours", "tpe + halving"  # TPE as Optuna has it
+CONTESTANTS = (HEADLINE, OURS, RIVAL, "sobol + halving", "random")
+OTHERS = ("priorband", "smac3", "syne tune's bohb", "syne tune's asha + cqr", "ax")
+TABLES = {"mnist-5k": "all", "mnist-5k-cross-entropy": "all", "cifar10-5k": "all", "digits-schedules": TUNING}
+FOR_OTHERS = TABLES | {"digits-schedules": CONFIRMING}
 TRAININGS = 24  # a search does not know its budget: all `BUDGETS` are read off one
 WORKERS = (1, 8, 16, 64)
 SEARCHES, PARTS, PART_SEARCHES = 60, 12, 6  # for a cell; parts of a table, and searches on each
-LIVE_TASK, LIVE_CONTESTANTS, PAIRS = "digits-schedules", CONTESTANTS[:3], 48  # experiment C
+OTHER_SEARCHES = 100
 
 
 class Cell:
     """A table or a part of it, with so many trials at once: searches of every contestant."""
 
-    def __init__(self, task: str, rows: str, workers: int, searches: int) -> None:
-        self.task, self.rows, self.workers, self.searches = task, rows, workers, searches
+    def __init__(self, task: str, rows: str, workers: int, searches: int, trainings: int = TRAININGS) -> None:
+        self.task, self.rows, self.workers, self.searches, self.trainings = task, rows, workers, searches, trainings
         self.epochs = TASKS[task].study.max_epochs
 
     def wanted(self, contestant: str) -> list[Search]:
         """Its searches, paired by seed with those of the others."""
-        budget = TRAININGS * self.epochs
+        budget = self.trainings * self.epochs
         return [
             Search(
                 task=self.task,
@@ -88,20 +90,22 @@ def _and(rows: str, part: str) -> str:
 
 
 def questions(names: Sequence[str]) -> list[tuple[str, str]]:
-    """Who is compared with whom: each with the headline, and ours with its rival."""
-    return [(name, HEADLINE) for name in names[1:]] + [("ours", RIVAL)] * ({"ours", RIVAL} <= {*names})
+    """Who is compared with whom: each with the headline, and ours with its rival; other libraries with ours."""
+    if {*names} & {*OTHERS}:
+        return [(name, OURS) for name in names if name != OURS]
+    return [(name, HEADLINE) for name in names[1:]] + [(OURS, RIVAL)] * ({OURS, RIVAL} <= {*names})
 
 
-def gains(kept: Searches, task: str, names: Sequence[str], drawn: Sequence[Cell]) -> list[dict[str, Any]]:
+def gains(kept: Searches, cell: Cell, names: Sequence[str], drawn: Sequence[Cell] = ()) -> list[dict[str, Any]]:
     """One search at a time: the gains, a line a budget and question; with parts the interval for other tables too."""
-    whole = Cell(task, TABLES[task], 1, SEARCHES).curves(kept, names)
+    whole = cell.curves(kept, names)
     of_parts, lines = [one.curves(kept, names) for one in drawn], []
-    for budget in BUDGETS:
-        at = budget * TASKS[task].study.max_epochs - 1
+    for budget in (one for one in BUDGETS if one <= cell.trainings):
+        at = budget * cell.epochs - 1
         for name, other in questions(names):
             here, *there = (gain(one[name][:, at], one[other][:, at]) for one in (whole, *of_parts))
-            line = {"task": task, "trainings": budget, "contestant": name, "over": other, "mean": round(here.mean, 3)}
-            line["between searches"] = str(here)
+            line = {"task": cell.task, "trainings": budget, "contestant": name, "over": other}
+            line |= {"mean": round(here.mean, 3), "between searches": str(here)}
             if there:
                 line["between tables"] = str(between_tables(here.mean, [one.mean for one in there], SHARE))
             lines.append(line)
@@ -111,7 +115,7 @@ def gains(kept: Searches, task: str, names: Sequence[str], drawn: Sequence[Cell]
 def over_tasks(lines: Sequence[dict[str, Any]], names: Sequence[str]) -> list[dict[str, Any]]:
     """The mean gain with the task as the unit, and a t interval over tasks."""
     found = []
-    for budget in BUDGETS:
+    for budget in sorted({line["trainings"] for line in lines}):
         for asked in questions(names):
             of = (line for line in lines if line["trainings"] == budget)
             each = np.array([line["mean"] for line in of if (line["contestant"], line["over"]) == asked])
@@ -122,28 +126,6 @@ def over_tasks(lines: Sequence[dict[str, Any]], names: Sequence[str]) -> list[di
     return found
 
 
-def live(kept: Searches, options: argparse.Namespace) -> list[dict[str, Any]]:
-    """Experiment C, a line a budget and contestant: accuracy on fresh seeds, gains over headline and rival."""
-    epochs, pairs = TASKS[LIVE_TASK].study.max_epochs, options.live
-    wanted = {
-        name: [
-            Search(task=LIVE_TASK, contestant=name, seed=seed, budget=TRAININGS * epochs, kind="live")
-            for seed in range(pairs)
-        ]
-        for name in LIVE_CONTESTANTS
-    }
-    kept.add([some[seed] for seed in range(pairs) for some in wanted.values()], options.processes)
-    curves, lines = {name: kept.by_epochs(some) for name, some in wanted.items()}, []
-    for budget in BUDGETS:
-        at = budget * epochs - 1
-        for name, curve in curves.items():
-            line = {"trainings": budget, "contestant": name, "pairs": pairs, "test": f"{100 * curve[:, at].mean():.2f}"}
-            for other in (HEADLINE, RIVAL):
-                line[f"over {other}"] = "-" if name == other else str(gain(curve[:, at], curves[other][:, at]))
-            lines.append(line)
-    return lines
-
-
 def tabular(kept: Searches, options: argparse.Namespace) -> dict[str, list[dict[str, Any]]]:
     """Experiment A: the lines of its tables."""
     wanted, names = cells(options.tasks, options.workers, living=options.living), [HEADLINE, *options.contestants]
@@ -152,10 +134,20 @@ def tabular(kept: Searches, options: argparse.Namespace) -> dict[str, list[dict[
         kept.add([one for name in names for one in cell.wanted(name)], options.processes)
     results = {"cells": [line for cell in wanted for line in cell.tables(kept, names)]}
     if 1 in options.workers:
-        results["gains"] = [line for task, some in drawn.items() for line in gains(kept, task, names, some)]
+        wholes = {task: Cell(task, TABLES[task], 1, SEARCHES) for task in options.tasks}
+        results["gains"] = [line for task, some in drawn.items() for line in gains(kept, wholes[task], names, some)]
         if len(options.tasks) > 1:
             results["over tasks"] = over_tasks(results["gains"], names)
     return results
+
+
+def others(kept: Searches, options: argparse.Namespace) -> dict[str, list[dict[str, Any]]]:
+    """Ours, random draws with the same halving, and other libraries: one search at a time."""
+    names, lines = [OURS, HEADLINE, *options.contestants], list[dict[str, Any]]()
+    for cell in (Cell(task, FOR_OTHERS[task], 1, OTHER_SEARCHES, options.trainings) for task in options.tasks):
+        kept.add([one for name in names for one in cell.wanted(name)], options.processes)
+        lines += gains(kept, cell, names)
+    return {"gains": lines} | ({"over tasks": over_tasks(lines, names)} if len(options.tasks) > 1 else {})
 
 
 def main() -> None:
@@ -166,14 +158,17 @@ def main() -> None:
     parser.add_argument("--contestants", nargs="*", choices=CONTESTANTS[1:], default=list(CONTESTANTS[1:]))
     parser.add_argument("--living", action="store_true", help="the searches on living rows too")
     parser.add_argument("--parts", action="store_true", help="the searches between tables too")
-    parser.add_argument("--live", type=int, metavar="PAIRS", help=f"experiment C alone, {PAIRS} pairs when it is whole")
+    parser.add_argument("--others", nargs="+", choices=OTHERS, help="these libraries instead")
+    parser.add_argument("--trainings", type=int, choices=BUDGETS, default=TRAININGS, help="budget of `--others`")
     parser.add_argument("--processes", type=int, default=os.cpu_count())
     options = parser.parse_args()
-    kept = Searches(options.keep)
-    name, results = ("live", {"cells": live(kept, options)}) if options.live else ("tables", tabular(kept, options))
+    if options.others:
+        options.contestants = options.others
+    name, compare = (f"others-{options.trainings}", others) if options.others else ("shipped-tables", tabular)
+    results = compare(Searches(options.keep), options)
     for lines in results.values():
         print_table(lines)
-    write_results(f"search-shipped-{name}", results)
+    write_results(f"search-{name}", results)
 
 
 if __name__ == "__main__":

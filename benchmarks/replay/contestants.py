@@ -63,6 +63,19 @@ def _syne_tune(searcher: str) -> Any:
     return build
 
 
+def _ax(study: Study, seed: int) -> Any:
+    from benchmarks.contestants.ax_search import Ax
+
+    both = Ax(study, seed)
+    return both, both
+
+
+def _priorband(pool: Pool, seed: int) -> Any:
+    from benchmarks.contestants.priorband_search import PriorBand
+
+    return PriorBand(pool, seed)
+
+
 def _smac(pool: Pool, seed: int) -> Any:
     from benchmarks.contestants.smac_search import Smac
 
@@ -81,5 +94,7 @@ CONTESTANTS = {
     "syne tune's asha + cqr": Contestant(build=_syne_tune("cqr"), needs="syne_tune"),
     "syne tune's bohb": Contestant(build=_syne_tune("kde"), needs="syne_tune"),
     "smac3": Contestant(resuming=_smac, needs="smac"),
+    "priorband": Contestant(resuming=_priorband, needs="neps"),
+    "ax": Contestant(build=_ax, needs="ax"),
     "random, promoting": Contestant(resuming=Promotion),
 }

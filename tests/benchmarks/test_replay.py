@@ -10,8 +10,10 @@ import optuna
 import pytest
 from optuna.pruners import BasePruner, NopPruner
 from optuna.samplers import BaseSampler, RandomSampler
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
+from benchmarks.contestants.outside import Outside
+from benchmarks.contestants.unit_cube import point_of
 from benchmarks.replay.pool import Pool
 from benchmarks.replay.resuming import Promotion
 from benchmarks.replay.rows import rows_of
@@ -20,6 +22,7 @@ from benchmarks.replay.table import CHANCE, Found, Table
 from benchmarks.search_tables import Journal, repeated
 from benchmarks.search_tasks import Task, configurations
 from hw2tune.search.view import View
+from hw2tune.study.schema import Study
 
 Lines = list[tuple[int | None, int | None]]  # validation and test images right, of ten, by epoch
 
@@ -151,6 +154,46 @@ def test_a_pruned_trial_is_not_trained_further(table: Table) -> None:
     scores = table.scores(0)
     found = _searched(table, _AtFirst(), 9)
     assert [one.score for one in found[6:]] == [scores["1"], scores["1"], scores["1"]]  # rows 1, 0 and 2, an epoch each
+
+
+class _Library(Outside):
+    """Another library that always draws the middle and stops row 0 at its first epoch."""
+
+    def __init__(self, study: Study, first: dict[str, float]) -> None:
+        super().__init__(study)
+        self.first, self.heard = first, list[tuple[Any, ...]]()
+        self.points: dict[int, dict[str, float]] = {}
+
+    def suggest(self, number: int) -> dict[str, float]:
+        self.heard.append(("suggest", number))
+        return {name: some[0] if some else 0.5 for name, some in self.choices.items()}
+
+    def begin(self, number: int, point: dict[str, float]) -> None:
+        self.points[number] = point
+
+    def epoch(self, number: int, epoch: int, value: float) -> bool:
+        self.heard.append((number, epoch, value))
+        return self.first.items() <= self.points[number].items()
+
+    def end(self, number: int, state: TrialState) -> None:
+        self.heard.append((number, state.name))
+
+
+def test_another_library_hears_each_epoch_and_end_once_of_what_was_trained_and_stops_trials(table: Table) -> None:
+    study, known = table.task.study, table.configurations
+    library = _Library(study, point_of(study.search_space, known["0"]))
+    search(Pool(table), Contestant(build=lambda *_: (library, library)), seed=0, epochs=100, workers=1)
+    trained = {row: number for number, at in library.points.items() for row in known
+               if point_of(study.search_space, known[row]).items() <= at.items()}  # fmt: skip
+    assert trained.keys() == known.keys()  # each row once, though all draws are alike
+    values = {"baseline": [0.2, 0.3, 0.4], "l2": [0.1] * 3, "0": [0.5], "1": [0.9, 1.0], "2": [0.6] * 3, "3": [0.2] * 3}
+    ends = dict.fromkeys(known, "COMPLETE") | {"0": "PRUNED", "1": "FAIL"}
+    last = max(trained.values())
+    for row, number in trained.items():
+        told = [one for one in library.heard if one[0] == number]
+        ended = [(number, ends[row])] if number != last else []  # nobody asks after the end of the last one
+        assert told == [(number, n, value) for n, value in enumerate(values[row], start=1)] + ended
+    assert [one[1] for one in library.heard if one[0] == "suggest"] == [2, 3, 4, 5]
 
 
 def test_a_search_that_goes_on_with_what_it_had_stopped_is_scored_alike(table: Table) -> None:
