@@ -96,9 +96,13 @@ def visible_gpus() -> list[str]:
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is None:
         return [str(number) for number in range(listed)]
-    # CUDA stops reading at the first name that it does not know: -1, and NoDevFiles, none or void, which hide all.
-    known = re.compile(r"[0-9]+|(GPU|MIG)-.+").fullmatch
-    return list(takewhile(known, map(str.strip, visible.split(","))))[:listed]
+
+    def known(name: str) -> bool:
+        return int(name) < listed if re.fullmatch("[0-9]+", name) else re.match("(GPU|MIG)-.", name) is not None
+
+    # CUDA stops reading at the first name that it does not know, such as -1 or NoDevFiles; a repeated one hides all.
+    names = list(takewhile(known, map(str.strip, visible.split(","))))[:listed]
+    return names if len({*names}) == len(names) else []
 
 
 def _nvidia_smi() -> str | None:

@@ -152,7 +152,8 @@ def status_rows(overview: Overview, first: Sequence[TrialRow] = ()) -> list[tupl
         (
             trial_name(row.number, row.label), row.reason or row.state_text,
             value_of(row.value, overview.study.objective),
-            f"{row.best_epoch or '-'} of {row.epochs}", f"{row.seconds:.1f}", configuration_line(row.params),
+            f"{row.best_epoch or '-'} of {row.epochs}", f"{row.seconds:.1f}" if row.seconds else "-",
+            configuration_line(row.params),
         )
         for row in order.values()
     ]  # fmt: skip

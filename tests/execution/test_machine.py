@@ -81,7 +81,21 @@ def test_affinity_is_what_the_process_may_use(tmp_path):
 
 @pytest.mark.parametrize(
     ("visible", "count"),
-    [(None, 2), ("", 0), ("-1", 0), ("0", 1), ("0,1", 2), ("0,1,2,3", 2), ("1,-1,0", 1), ("GPU-ab", 1), (" 0 , 1 ", 2)],
+    [
+        (None, 2),
+        ("", 0),
+        ("-1", 0),
+        ("0", 1),
+        ("0,1", 2),
+        ("0,1,2,3", 2),
+        ("1,-1,0", 1),
+        ("GPU-ab", 1),
+        (" 0 , 1 ", 2),
+        ("5,0", 0),
+        ("1,2,0", 1),
+        ("0,0", 0),
+        ("GPU-ab,GPU-ab", 0),
+    ],
 )
 def test_only_gpus_that_a_driver_lists_are_counted(tmp_path, monkeypatch, visible, count):
     smi = tmp_path / "nvidia-smi"

@@ -17,8 +17,10 @@ from rich.console import Console
 
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.lock import locked
+from hw2tune.records.overview import read_overview
 from hw2tune.records.trials.storage import create_optuna_study
 from hw2tune.study.file import parse_study
+from hw2tune.terminal.tables import status_rows
 from hw2tune.terminal.upkeep import follow, look_at
 from tests.end_to_end.test_terminal import screen
 from tests.report.fake_study import write_fake_study
@@ -159,6 +161,14 @@ def test_on_a_terminal_it_is_drawn_in_place_fits_and_ctrl_c_ends_it_with_exit_co
     assert len([line for line in left if line.startswith("#")]) == 19 and left[-2].startswith("11 more")
     assert len(left) <= 23 and all(len(line) <= 80 for line in left)
     assert sum("Ctrl-C ends the watching alone" in line for line in left) == 1  # drawn over, not below
+
+
+def test_seconds_that_are_not_known_yet_are_none(tmp_path):
+    folder = write_fake_study(tmp_path)
+    begin_trial(folder, 0.5)
+    rows = {cells[0]: cells for cells in status_rows(read_overview(folder))}
+    assert rows["#10"][3:5] == ("1 of 1", "-")
+    assert float(rows["#0 baseline"][4]) > 0
 
 
 def test_a_reader_that_leaves_ends_the_watching(running, tmp_path):
