@@ -176,4 +176,7 @@ def test_the_page_prints_on_white_with_figures_that_fit_a_sheet(
     chromium.say("Emulation.setDeviceMetricsOverride", width=673, height=986, deviceScaleFactor=1, mobile=False)
     files = "[...document.querySelectorAll('td:last-child code')].filter(code => /^[a-z.]+$/.test(code.textContent))"
     assert chromium.ask(f"{files}.length > 5 && {files}.every(file => file.getClientRects().length === 1)")
+    curves = "[...document.querySelectorAll('main figure')].slice(0, 2)"
+    heading = 60
+    assert sum(chromium.ask(f"{curves}.map(figure => figure.offsetHeight)")) < sheet - heading  # both on one sheet
     chromium.say("Emulation.setEmulatedMedia", media="", features=[])
