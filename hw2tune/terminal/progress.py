@@ -40,6 +40,8 @@ from hw2tune.text.numbers import configuration_line, duration
 
 SHOWN_BEST = 5
 SHOWN_RUNNING = 16  # more would push the bar off a terminal of 24 lines
+SILENCE = 60.0  # seconds after which a log says what is running; its readers cannot tell a long epoch from a stall
+NAMED_RUNNING = 4  # in that line
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,12 +123,10 @@ class Board:
         table.add_column(no_wrap=True, overflow="ellipsis")
         for number, trial in list(self.running.items())[:SHOWN_RUNNING]:
             record = self.records.get(number, {})
-            accuracy = record.get("validation_accuracy", record.get("train_accuracy"))  # where nothing was held out
             speed = float(record.get("images_per_second", 0.0))
             table.add_row(
                 trial_name(number, trial.label), f"epoch {record.get('epoch', 0)}/{goal.study.max_epochs}",
-                "" if accuracy is None else f"{100 * accuracy:.2f} %",
-                configuration_line(trial.params) + (f"  {speed:,.0f} images/s" if speed else ""),
+                _accuracy(record), configuration_line(trial.params) + (f"  {speed:,.0f} images/s" if speed else ""),
             )  # fmt: skip
         more = len(self.running) - SHOWN_RUNNING
         if more > 0:
@@ -135,6 +135,24 @@ class Board:
             cells = (trial_name(row.number, row.label), row.state_text, value_of(row.value, goal.study.objective))
             table.add_row(*(Text(cell, style="dim") for cell in (*cells, configuration_line(row.params))))
         return table
+
+    @property
+    def under_way(self) -> str:
+        """`0/50; #0 baseline epoch 3/35 55.12 %, #1 l2 epoch 2/35 48.20 %`."""
+        assert self.goal is not None
+        running = [
+            f"{trial_name(number, self.running[number].label)} epoch {record['epoch']}/{self.goal.study.max_epochs} "
+            + _accuracy(record)
+            for number, record in self.records.items()
+            if number in self.running
+        ]
+        more = [f"{len(running) - NAMED_RUNNING} more"] if len(running) > NAMED_RUNNING else []
+        return f"{self.count}; " + ", ".join([*running[:NAMED_RUNNING], *more])
+
+
+def _accuracy(record: Mapping[str, Any]) -> str:
+    accuracy = record.get("validation_accuracy", record.get("train_accuracy"))  # where nothing was held out
+    return "" if accuracy is None else f"{100 * accuracy:.2f} %"
 
 
 class Display:
@@ -184,14 +202,27 @@ class Display:
 
 
 class Lines(Display):
-    """The plan, then one line per finished trial: for logs and pipes."""
+    """The plan, then one line per finished trial, and one a minute in between: for logs and pipes."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(console)
+        self.printed = time.monotonic()
 
     def __call__(self, event: Event) -> None:
         """Print what an event says."""
         super().__call__(event)
-        goal = self.board.goal
-        if isinstance(event, TrialFinished | TrainingFinished) and goal:
-            self.print(f"{self.board.count} {finished_line(event.row, goal.study.objective)}")
+        match event, self.board.goal:
+            case _, None:
+                pass
+            case TrialFinished(row=row) | TrainingFinished(row=row), goal:
+                self.print(f"{self.board.count} {finished_line(row, goal.study.objective)}")
+            case EpochFinished() | TrainingEpochFinished(), _ if time.monotonic() - self.printed > SILENCE:
+                self.print(self.board.under_way)
+
+    def print(self, text: str) -> None:
+        """Print a line that stays."""
+        super().print(text)
+        self.printed = time.monotonic()
 
 
 @contextlib.contextmanager

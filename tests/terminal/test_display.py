@@ -22,6 +22,7 @@ from hw2tune.records.trials.rows import TrialRow
 from hw2tune.resources import Capacity
 from hw2tune.study.file import find_study, parse_study
 from hw2tune.study.schema import Study
+from hw2tune.terminal import progress
 from hw2tune.terminal.plan import replication_line, resumed_line, trial_name, value_of
 from hw2tune.terminal.progress import Display, Lines
 from hw2tune.terminal.tables import LONG, print_status
@@ -146,6 +147,37 @@ def test_where_there_is_no_terminal_each_trial_is_a_line():
     assert text(shown).splitlines()[-1] == (
         "2/20 #1: diverged (diverged in epoch 2: loss nan), -, 1 min 01 s, sgd lr 0.0012 batch 64 mom 0.95 wd 0"
     )
+
+
+def test_a_log_that_was_silent_for_a_minute_says_what_is_running(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    shown = console(200)
+    lines = Lines(shown)
+    lines(plan([row(0, 0.9)], {}))
+    begun = text(shown).count("\n")
+
+    def epoch(trial: int, number: int, seconds: float, **record: float) -> None:
+        now[0] += seconds
+        lines(EpochFinished(trial=trial, record={"epoch": number, "images_per_second": 99.0, **record}))
+
+    for trial in range(1, 7):
+        lines(TrialStarted(trial=trial, label="l2" if trial == 1 else "", params=PARAMS))
+    epoch(1, 1, 59, validation_accuracy=0.4)
+    for trial in range(2, 7):
+        epoch(trial, 1, 0, train_accuracy=0.5)
+    assert text(shown).count("\n") == begun
+    epoch(1, 2, 2, validation_accuracy=0.4567)
+    epoch(2, 2, 60, train_accuracy=0.5)
+    lines(TrialFinished(row=row(1, 0.4567)))
+    epoch(2, 3, 60, train_accuracy=0.5)
+    said = text(shown).splitlines()[begun:]
+    assert said[0] == (
+        "1/20; #1 l2 epoch 2/5 45.67 %, #2 epoch 1/5 50.00 %, #3 epoch 1/5 50.00 %, #4 epoch 1/5 50.00 %, 2 more"
+    )
+    assert len(said) == 2 and said[1].startswith("2/20 #1: complete")
+    epoch(2, 4, 1, train_accuracy=0.5)
+    assert text(shown).splitlines()[-1].startswith("2/20; #2 epoch 4/5 50.00 %, #3 epoch")
 
 
 def test_with_a_budget_epochs_are_counted_and_not_trials():
