@@ -18,6 +18,7 @@ from hw2tune.text.numbers import ranges
 
 COLLAPSE_DEVIATIONS = 4 * 1.4826  # median absolute deviations; the latter factor makes them standard deviations
 COLLAPSE_FROM = 5  # seeds from which far below is told
+BLIND_ERRORS = 2.0
 WORTH = 0.5  # by default of the order of an accuracy's standard error: this over sqrt(test images), as a fraction
 MEANS_OVER_IMAGES = ("accuracy", "loss")
 LEAST_SAMPLES = 50  # of the test images, on which a metric must be a number
@@ -86,16 +87,34 @@ def default_worth(images: int) -> float:
     return WORTH / math.sqrt(images)
 
 
-def collapsed(accuracies: Array, chance: float, least: float) -> Array:
-    """Return on which seeds (2, n) accuracies are not above chance, or far below the median of their side.
+def collapsed(shares: Array, blind: Array, least: float) -> Array:
+    """Return on which seeds (2, n) answers are `blind`, or `shares` of images far below the median of their side.
 
     Far is 4 standard deviations, told by the larger median absolute deviation of the two sides, and more than `least`.
     3 of a side's own would mark 11 to 15 % of healthy sides at any n; this marks 2.3 % at n = 5 and 0.4 % at n = 20
     (simulated).
     """
-    below = accuracies - np.median(accuracies, axis=1, keepdims=True)
+    below = shares - np.median(shares, axis=1, keepdims=True)
     far = max(COLLAPSE_DEVIATIONS * np.median(np.abs(below), axis=1).max(), least)
-    return np.asarray((accuracies <= chance) | ((below < -far - SAME) & (accuracies.shape[1] >= COLLAPSE_FROM)))
+    return np.asarray(blind | ((below < -far - SAME) & (shares.shape[1] >= COLLAPSE_FROM)))
+
+
+def is_blind(accuracy: float, predicted: Array | None, labels: Array) -> bool:
+    """Return whether (N,) answers are no better than those of somebody who does not see the images.
+
+    Neither is the accuracy above the share of the most frequent class, nor the mean recall of the classes more than
+    BLIND_ERRORS standard errors above that of random answers in the same shares. Accuracy alone would also mark a good
+    network on skewed classes, which gives up some of the frequent class for the rare ones. It decides without answers.
+    """
+    classes, at, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    if accuracy > counts.max() / len(labels) + SAME:
+        return False
+    if predicted is None:
+        return True
+    recalls = np.bincount(at, weights=predicted == labels) / counts
+    shares = (predicted[:, None] == classes).mean(0)
+    error = math.sqrt((shares * (1 - shares) / counts).sum())
+    return bool((recalls - shares).sum() <= BLIND_ERRORS * error + SAME)
 
 
 def gather(
@@ -127,8 +146,15 @@ def gather(
     pairs = [arrays(seed) for seed in seeds]
     labels = labels_of(pairs)
     images = max((one.total for one in chosen[0]), default=0)
-    chance = float(np.bincount(labels).max() / len(labels)) if labels is not None and len(labels) else 0.0
-    low = collapsed(accuracies, chance, default_worth(max(images, 1))) if seeds else accuracies > 0
+    blind = np.array([
+        [
+            accuracy <= 0 if labels is None else is_blind(accuracy, _predicted(pair[number], labels), labels)
+            for accuracy, pair in zip(side, pairs, strict=True)
+        ]
+        for number, side in enumerate(accuracies)
+    ], bool)  # fmt: skip
+    shares = np.array(values) if objective.is_share else accuracies
+    low = collapsed(shares, blind, default_worth(max(images, 1))) if seeds else accuracies > 0
     first_failed, second_failed = (
         (*sorted(side), *np.array(seeds, int)[marked].tolist()) for side, marked in zip(failed, low, strict=True)
     )
@@ -206,7 +232,12 @@ def labels_of(pairs: Sequence[Pair]) -> Array | None:
 
 def right_predictions(arrays: Arrays | None, labels: Array | None) -> Array | None:
     """Return which predictions are right, (N,) of 0 and 1; None for missing ones, and for those of other images."""
+    predicted = _predicted(arrays, labels)
+    return None if predicted is None else (predicted == labels).astype(float)
+
+
+def _predicted(arrays: Arrays | None, labels: Array | None) -> Array | None:
     if not arrays or labels is None or not np.array_equal(arrays.get("labels", ()), labels):
         return None
     predicted = arrays.get("predicted")
-    return (predicted == labels).astype(float) if predicted is not None and predicted.shape == labels.shape else None
+    return predicted if predicted is not None and predicted.shape == labels.shape else None

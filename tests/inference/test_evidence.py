@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hw2tune.inference.evidence import collapsed, covariance_over_images, default_worth, gather
+from hw2tune.inference.evidence import collapsed, covariance_over_images, default_worth, gather, is_blind
 from hw2tune.records.evaluation import Evaluation
 from hw2tune.records.replicates import Replicate
 
@@ -141,8 +141,55 @@ def test_predictions_of_other_images_or_missing_ones_leave_the_images_out_from_t
 
 def on_seeds(ours: np.ndarray, theirs: np.ndarray, chance: float, least: float) -> tuple[int, int]:
     """On how many seeds either side collapsed."""
-    first, second = collapsed(np.stack([ours, theirs]), chance, least).sum(axis=1)
+    both = np.stack([ours, theirs])
+    first, second = collapsed(both, both <= chance, least).sum(axis=1)
     return int(first), int(second)
+
+
+def answered(labels: np.ndarray, *recalls: float) -> np.ndarray:
+    """Answers to two classes with these shares of each right."""
+    right = np.concatenate([np.arange(n) < round(r * n) for n, r in zip(np.bincount(labels), recalls, strict=True)])
+    return np.where(right, np.sort(labels), 1 - np.sort(labels))
+
+
+def test_answers_that_do_not_depend_on_the_image_are_blind_whatever_the_shares_of_the_classes() -> None:
+    labels = np.repeat([0, 1], [950, 50])
+    for recalls, blind in (
+        ((1.0, 0.0), True), ((0.0, 1.0), True), ((0.5, 0.5), True), ((0.9, 0.1), True), ((0.5, 0.6), True),
+        ((0.93, 0.9), False), ((0.6, 0.7), False), ((0.99, 0.2), False), ((1.0, 0.02), False),
+    ):  # fmt: skip
+        answers = answered(labels, *recalls)
+        assert is_blind((answers == labels).mean(), answers, labels) is blind, recalls
+    assert is_blind(0.95, None, labels) and not is_blind(0.951, None, labels)  # without answers accuracy decides
+    ten = np.arange(1000) % 10
+    assert is_blind(0.1, np.full(1000, 3), ten) and not is_blind(0.101, np.full(1000, 3), ten)
+
+
+@pytest.mark.parametrize("metric", ["validation_accuracy", "balanced_accuracy", "macro_f1", "validation_loss"])
+def test_a_network_that_gives_up_some_of_the_frequent_class_for_the_rare_one_has_not_collapsed(metric: str) -> None:
+    labels = np.repeat([0, 1], [950, 50])
+    found = {}
+    for name, recalls in {"good": (0.93, 0.9), "dead": (1.0, 0.0)}.items():
+        answers = answered(labels, *recalls)
+        right = int((answers == labels).sum())
+        one = Evaluation(split="test", epoch=1, loss=0.3, accuracy=right / 1000, correct=right, total=1000)
+        if metric != "validation_accuracy":
+            one = replace(one, metric=metric.removeprefix("validation_"), value=sum(recalls) / 2)
+        sides = [replace(replicate(seed, 9), chosen=one, last=one) for seed in range(7)]
+        found[name] = sides, {"labels": labels, "predicted": answers}
+    (good, right_arrays), (dead, dead_arrays) = found["good"], found["dead"]
+    evidence = gather("a", good, "b", dead, arrays=lambda _: (right_arrays, dead_arrays), metric=metric)
+    assert (evidence.metric, evidence.failed) == (metric, (0, 7))
+
+
+def test_far_below_is_told_in_the_metric_of_the_claim() -> None:
+    balanced = [0.91, 0.92, 0.93, 0.94, 0.5]
+    sides = [
+        [measured(seed, "balanced_accuracy", one) for seed, one in enumerate(some)]
+        for some in (balanced, [*balanced[:4], 0.93])
+    ]
+    found = gather("a", sides[0], "b", sides[1], arrays=lambda _: (None, None), metric="balanced_accuracy")
+    assert found.failed_seeds == ((4,), ())
 
 
 def test_a_side_at_chance_has_collapsed_and_so_has_one_far_below_its_other_seeds() -> None:

@@ -417,15 +417,19 @@ def replicated(tmp_path_factory) -> StudyData:
 
 
 def with_tests(data: StudyData, variant: str, accuracies: list[float]) -> StudyData:
-    """The study with these test accuracies of a variant, by seed."""
-    kept = []
+    """The study with these test accuracies of a variant, by seed, and answers that have them."""
+    kept, answers = [], {}
     for one in data.replicates:
         if one.variant == variant and one.chosen and one.seed < len(accuracies):
             correct = round(accuracies[one.seed] * one.chosen.total)
             chosen = replace(one.chosen, accuracy=correct / one.chosen.total, correct=correct)
-            one = replace(one, chosen=chosen)
+            one, known = replace(one, chosen=chosen), data.predictions(variant, one.seed)
+            assert known is not None
+            labels = known["labels"]
+            predicted = np.where(np.arange(len(labels)) < correct, labels, (labels + 1) % 10)
+            answers[variant, one.seed] = known | {"predicted": predicted}
         kept.append(one)
-    return replace(data, replicates=kept)
+    return replace(data, replicates=kept, _predictions=answers)
 
 
 def test_seeds_that_collapse_or_diverge_are_those_that_the_claims_count(replicated: StudyData) -> None:
