@@ -97,6 +97,31 @@ def test_the_living_are_trained_to_the_end_and_not_dead():
     assert living(rows[4:5]) == []
 
 
+@pytest.mark.parametrize("direction", ["maximize", "minimize"])
+@pytest.mark.parametrize("dead", [0, 4, 12, 30])
+def test_the_living_are_the_sound_ones_however_many_are_dead(direction, dead):
+    rng = np.random.default_rng(dead)
+    sound, sign = rng.normal(0.9, 0.005, 10).clip(0.887, 0.913), 1 if direction == "maximize" else -1
+    for at_chance in (np.full(dead, 0.1), rng.normal(0.1, 0.005, dead)):
+        rows = [row(number, sign * value) for number, value in enumerate([*sound, *at_chance])]
+        assert [one.number for one in living(rows, direction)] == [*range(10)]
+
+
+@pytest.mark.parametrize(
+    ("value", "objective", "direction"),
+    [
+        (0.1, "validation_accuracy", "maximize"), (0.99, "validation_accuracy", "maximize"),
+        (1.0, "validation_accuracy", "maximize"), (0.0, "validation_accuracy", "maximize"),
+        (2.3026, "validation_loss", "minimize"), (1e6 + 0.1, "x", "maximize"),
+    ],
+)  # fmt: skip
+def test_equal_values_leave_all_as_likely_the_race_undecided_and_the_first_as_winner(value, objective, direction):
+    race, trained = raced([value] * 6, [value] * 6, objective=objective, direction=direction)
+    assert race.winner == 0
+    assert sum(map(len, trained)) == TRAININGS * 6
+    assert [one.probability for one in race.candidates] == pytest.approx([1 / 6] * 6, abs=0.04)
+
+
 def test_images_add_a_share_of_the_binomial_variance_to_percentages_alone():
     assert images_variance("validation_accuracy", [0.8, 1.0], 500) == pytest.approx(IMAGE_SHARE * 0.9 * 0.1 / 500)
     assert images_variance("validation_loss", [0.8], 500) == images_variance("metrics.py:f", [0.8], 500) == 0
