@@ -13,7 +13,7 @@ from hw2tune.records.overview import Overview
 from hw2tune.records.trials.epochs import read_epochs
 from hw2tune.records.trials.rows import TrialRow
 from hw2tune.search.driver import RunEnd
-from hw2tune.study.objectives import sign_of
+from hw2tune.study.objectives import decimals, sign_of
 from hw2tune.study.schema import Study
 from hw2tune.text.numbers import counted
 
@@ -123,7 +123,7 @@ class StudyResult:
     def __repr__(self) -> str:
         text = f"{self.name}: {self.state}, {counted(len(self.overview.every_finished), 'trial')} finished"
         if (best := self.best) is not None and best.value is not None:
-            text += f", best {self.study.objective} {best.value:.4f} (#{best.number})"
+            text += f", best {self.study.objective} {decimals(best.value)} (#{best.number})"
         return f"<StudyResult {text}>"
 
     def _repr_html_(self) -> str:

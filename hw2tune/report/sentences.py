@@ -117,4 +117,5 @@ def _worth(evidence: Evidence) -> str:
 def amount(metric: str, value: float) -> str:
     """Return `2.24 points`, `0.02 nats`: a size that was set, in as many digits as an interval inside of it has."""
     unit = difference(0.0, metric).partition(" ")[2]
-    return f"{value * (100 if unit == 'points' else 1):.3g} {unit}".strip()
+    size = f"{value * (100 if unit == 'points' else 1):.3g}".replace("e-0", "e-")
+    return f"{size} {unit}".strip()

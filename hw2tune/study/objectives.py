@@ -45,7 +45,7 @@ class Objective:
 
     def format(self, value: float) -> str:
         """Return a value as text: `96.58 %`, `1.5432`."""
-        return f"{100 * value:.2f} %" if self.unit == "%" else f"{value:.4f}"
+        return f"{100 * value:.2f} %" if self.unit == "%" else decimals(value)
 
 
 OBJECTIVES = {
@@ -62,6 +62,17 @@ OBJECTIVES = {
 def objective_of(name: str) -> Objective:
     """Return an objective of the table, or that of a user's function, `metrics.py:name`, to maximise."""
     return OBJECTIVES.get(name, Objective(name=name))
+
+
+def decimals(value: float, sign: str = "") -> str:
+    """Return a loss, or a value of any unit, as text: `1.5432`, `0.00034`, `3.4e-5`; with `sign` "+" `+1.5432`.
+
+    Four decimals, or two significant digits if four decimals show fewer: an interval that excludes zero must not seem
+    to touch it, and a metric may be small in its unit.
+    """
+    if abs(value) < 1e-12:  # what rounding leaves of a difference of equal values
+        return "0.0000"
+    return f"{value:{sign}.2g}".replace("e-0", "e-") if abs(value) < 1e-3 else f"{value:{sign}.4f}"
 
 
 def sign_of(direction: str) -> int:

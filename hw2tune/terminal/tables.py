@@ -15,7 +15,7 @@ from hw2tune.errors import Hw2tuneError
 from hw2tune.records.overview import UNREADABLE, Overview
 from hw2tune.records.trials.rows import TrialRow, best_first, trials_csv
 from hw2tune.records.trials.states import FAILED_BY_ITSELF, INTERRUPTED
-from hw2tune.study.objectives import objective_of
+from hw2tune.study.objectives import decimals, objective_of
 from hw2tune.terminal.formats import plain_table, print_csv, print_json
 from hw2tune.terminal.plan import trial_name, value_of
 from hw2tune.terminal.streams import results
@@ -82,7 +82,7 @@ def _train_loss(overview: Overview, row: TrialRow) -> str:
 
     epochs = read_epochs(overview.folder.trial(row.number))
     loss = epochs[-1].get("train_loss") if epochs else None
-    return f"{loss:.4f}" if isinstance(loss, float) else "-"
+    return decimals(loss) if isinstance(loss, float) else "-"
 
 
 def _next(overview: Overview) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from hw2tune.study.hyperparameters import HYPERPARAMETERS, MODEL, OPTIMIZERS, Value
-from hw2tune.study.objectives import is_loss, objective_of
+from hw2tune.study.objectives import decimals, is_loss, objective_of
 from hw2tune.text.plain import value_text
 
 DASH = "\N{EN DASH}"  # a table's cell without a value
@@ -52,7 +52,7 @@ def measured(value: float, quantity: str) -> str:
     """A value of a quantity by its name: losses in nats, accuracies in percent, a user's own as it is."""
     if is_user_metric(quantity):
         return objective_of(quantity).format(value)
-    return f"{value:.4f} nats" if is_loss(quantity) else percent(value)
+    return f"{decimals(value)} nats" if is_loss(quantity) else percent(value)
 
 
 def is_user_metric(quantity: str) -> bool:
@@ -63,8 +63,8 @@ def is_user_metric(quantity: str) -> bool:
 def difference(value: float, quantity: str) -> str:
     """A difference of two values of a quantity, with its sign and unit."""
     if is_user_metric(quantity):
-        return f"{value:+.4f}"
-    return f"{value:+.4f} nats" if is_loss(quantity) else f"{points(value)} points"
+        return decimals(value, "+")
+    return f"{decimals(value, '+')} nats" if is_loss(quantity) else f"{points(value)} points"
 
 
 def two_digits(number: int) -> int:

@@ -1,10 +1,17 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
+from hw2tune.inference.evidence import Evidence
+from hw2tune.inference.verdicts import Rule, decide
+from hw2tune.report.sentences import amount, claim_sentence
 from hw2tune.text.numbers import (
     changed_words,
+    difference,
     listed,
+    measured,
+    objective_value,
     percent_interval,
     points,
     scientific,
@@ -19,6 +26,43 @@ from hw2tune.text.numbers import (
 )
 def test_points_are_signed_and_never_round_a_difference_away(fraction: float, words: str) -> None:
     assert points(fraction) == words
+
+
+SMALL = [(1.5432, "1.5432"), (0.0034, "0.0034"), (0.00034, "0.00034"), (3.41e-5, "3.4e-5"), (2e-10, "2e-10")]
+
+
+@pytest.mark.parametrize(("size", "words"), SMALL)
+@pytest.mark.parametrize(("quantity", "unit"), [("validation_loss", " nats"), ("metrics.py:brier", "")])
+def test_losses_and_own_metrics_have_four_decimals_or_two_digits(
+    size: float, words: str, quantity: str, unit: str
+) -> None:
+    assert difference(size, quantity) == f"+{words}{unit}" and difference(-size, quantity) == f"-{words}{unit}"
+    assert measured(size, quantity) == f"{words}{unit}" and objective_value(size, quantity) == words
+    assert amount(quantity, 2e-5) == f"2e-5{unit}"
+
+
+@pytest.mark.parametrize("nothing", [0.0, -0.0, 1e-17, -1e-17])
+def test_no_difference_in_nats_has_no_sign(nothing: float) -> None:
+    assert difference(nothing, "validation_loss") == "0.0000 nats"
+    assert measured(nothing, "metrics.py:brier") == "0.0000"
+
+
+@pytest.mark.parametrize(
+    ("metric", "words"),
+    [
+        ("validation_loss", "lowers test loss by 2e-5 nats (95 % interval -2.1e-5 to -1.9e-5, n = 7)."),
+        ("metrics.py:brier", "raises test brier by 2e-5 (95 % interval +1.9e-5 to +2.1e-5, n = 7)."),
+    ],
+)
+def test_a_sentence_of_a_small_difference_does_not_round_it_away(metric: str, words: str) -> None:
+    evidence = Evidence(
+        variant="tuned", against="baseline", seeds=tuple(range(1, 8)), images=10_000, trained=7, metric=metric,
+        differences=np.array([2.0, 2.1, 1.9, 2.05, 1.95, 2.0, 2.02]) * 1e-5, over_images=np.full((7, 7), 1e-16),
+        ended=tuple(range(1, 8)), worth=None,
+    )  # fmt: skip
+    rule = Rule(claims=1, fixed=7)
+    (verdict,) = decide([evidence], rule)
+    assert claim_sentence("tuning", evidence, verdict, rule) == f"Better: tuning {words}"
 
 
 def test_an_interval_of_an_accuracy_ends_where_accuracies_do() -> None:

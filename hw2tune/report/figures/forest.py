@@ -20,8 +20,8 @@ from hw2tune.report.figures.drawing import CannotDrawError, Drawing, Mark
 from hw2tune.report.figures.style import BLUE, GREY, SKY, ink, line_points, narrow, new_figure, paper, small, text_width
 from hw2tune.report.sentences import interval_words, mean_words, repetitions
 from hw2tune.report.study_data import StudyData
-from hw2tune.study.objectives import objective_of, sign_of
-from hw2tune.text.numbers import counted, listed
+from hw2tune.study.objectives import Objective, objective_of, sign_of
+from hw2tune.text.numbers import counted, difference, listed
 
 Interval = tuple[float, float]
 ROW, LINE, FRAME = 0.45, 0.17, 1.15  # inches: of a claim, of a further line of text, of legend and axis
@@ -133,7 +133,7 @@ def draw_forest(rows: Sequence[ForestRow], metric: str) -> Drawing:
     tops = [0.0, *accumulate(row.height for row in rows)]
     for row, top in zip(rows, tops, strict=False):
         _write_row(axes, row, top)
-    marks = [mark for row, top in zip(rows, tops, strict=False) for mark in _draw_row(axes, row, top, ends)]
+    marks = [mark for row, top in zip(rows, tops, strict=False) for mark in _draw_row(axes, row, top, ends, objective)]
     figure.legend(handles=_legend(rows), loc="outside upper center", ncols=2 if narrow() else 3, columnspacing=1.4)
     better = "positive" if objective.direction == "maximize" else "negative"
     return Drawing(figure=figure, caption=_caption(rows, ends, better), alt=_alt(rows, quantity), marks=marks)
@@ -162,7 +162,7 @@ def _beside(label: str, verdict: str) -> float:
     return text_width(label) + 7 + text_width(verdict, bold=True)
 
 
-def _draw_row(axes: Axes, row: ForestRow, top: float, ends: Interval) -> list[Mark]:
+def _draw_row(axes: Axes, row: ForestRow, top: float, ends: Interval, objective: Objective) -> list[Mark]:
     if row.mean is None:
         return []
     above, y, below = (top + LINE * row.two_lines + inches for inches in (0.18, 0.25, 0.43))
@@ -181,7 +181,8 @@ def _draw_row(axes: Axes, row: ForestRow, top: float, ends: Interval) -> list[Ma
         at = y + 0.08 + 0.035 * (level % 3)  # equal values stay apart, seeds of one split in a line
         name = f"split {row.splits[i]}, seed {seed}" if row.splits else f"{row.unit} {seed}"
         axes.plot(value, at, marker="o", color=BLUE, markersize=3.6, markeredgewidth=0, alpha=0.85, zorder=3)
-        marks.append(Mark(axes, value, at, name, f"{row.label}, {name}: {value:+.2f}"))
+        text = difference(value / objective.scale, objective.name).partition(" ")[0]
+        marks.append(Mark(axes, value, at, name, f"{row.label}, {name}: {text}"))
     return marks
 
 

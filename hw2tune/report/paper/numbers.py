@@ -110,11 +110,16 @@ def _of_a_claim(claim: ClaimResult) -> Iterator[Number]:
     if reached := verdict.decided_at:
         yield [*pair, "reached"], str(reached), f"{name}: the n at which the verdict was reached"
     if worth is not None:
-        yield [*pair, "worth"], f"{(100 if shown.unit == 'points' else 1) * worth:.3g}", f"{name}: worth{unit}"
+        yield [*pair, "worth"], _worth(worth, shown.unit), f"{name}: worth{unit}"
     if verdict.e_value is not None:
         yield [*pair, "e", "value"], signed(f"{verdict.e_value:.3g}"), f"{name}: e-value against no difference"
     if verdict.p is not None:
         yield [*pair, "p"], signed(f"{verdict.p:.2g}"), f"{name}: p of the paired t test, corrected by Holm"
+
+
+def _worth(worth: float, unit: str) -> str:
+    size = f"{(100 if unit == 'points' else 1) * worth:.3g}"
+    return signed(size) if "e" in size else size
 
 
 def _value(value: Value) -> str:

@@ -61,6 +61,18 @@ def test_losses_are_drawn_in_their_own_direction_although_evidence_is_positive_f
     assert row.numbers == "-0.3000 (-0.4000 to -0.2000), n = 2"
 
 
+def test_a_dot_tells_its_difference_in_as_many_digits_as_the_text(styled: None) -> None:
+    rows = [forest_table([claim(metric, BETTER, [0.00002, 0.0004], 0.00001, None)]) for metric in (ACCURACY, LOSS)]
+    told = [
+        [mark.text for mark in draw_forest(table, metric).marks]
+        for table, metric in zip(rows, (ACCURACY, LOSS), strict=True)
+    ]
+    pair = "tuned against baseline, seed"
+    assert told[0] == [f"{pair} 1: +0.002", f"{pair} 2: +0.04"]
+    assert told[1] == [f"{pair} 1: -2e-5", f"{pair} 2: -0.0004"]
+    assert rows[1][0].numbers == "-0.00021 (-0.00022 to -0.0002), n = 2"
+
+
 def test_a_claim_without_a_result_has_a_label_and_a_verdict_alone() -> None:
     missing = ClaimResult(variant="l2", against="baseline", verdict="missing", sentence="")
     assert forest_table([missing]) == [WITHOUT]

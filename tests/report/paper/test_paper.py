@@ -84,6 +84,21 @@ def test_seeds_that_failed_are_told_with_the_table_and_are_numbers(quickstart):
     assert "diverged" not in claims_tex([sound]) and "quickstartTunedMinusBaselineFailed" not in numbers_tex([sound])
 
 
+def test_small_losses_are_numbers_with_a_power_of_ten(quickstart):
+    claim = next(one for one in quickstart.claims if (one.variant, one.against) == ("tuned", "baseline"))
+    small = replace(claim.evidence, metric="validation_loss", worth=2e-5)
+    verdict = replace(claim.result, mean=3.4e-5, seeds_interval=(1e-5, 6e-5), two_way=(1e-5, 6e-5))
+    table = replace(quickstart, claims=[replace(claim, evidence=small, result=verdict)])
+    found = commands(numbers_tex([table]))
+    name = "quickstartTunedMinusBaseline"
+    assert found[name] == r"\ensuremath{-3.4\times 10^{-5}}"
+    assert found[f"{name}Low"] == r"\ensuremath{-6\times 10^{-5}}"
+    assert found[f"{name}High"] == r"\ensuremath{-1\times 10^{-5}}"
+    assert found[f"{name}Worth"] == r"\ensuremath{2\times 10^{-5}}"
+    row = next(row for row in claims_tex([table]).splitlines() if "$-$" in row)
+    assert r"\ensuremath{-6\times 10^{-5}} to \ensuremath{-1\times 10^{-5}}" in row
+
+
 def test_several_studies_make_one_table_and_no_command_twice(quickstart, tmp_path):
     other = results_of(tmp_path, trials=6, seeds=2, name="quick-start", max_epochs=2)
     both = [quickstart, other]
