@@ -13,12 +13,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
+from hw2tune.errors import StudyFolderError
 from hw2tune.events import Listener, Listeners, ReportWritten, StudyStarted
 from hw2tune.execution import cleaning
 from hw2tune.execution.request import Connection, Request, resolve
 from hw2tune.records.layout import StudyFolder, folders_in
 from hw2tune.records.overview import find_folder, read_overview, read_overviews
 from hw2tune.records.remote.mirror import mirrored, reading, reading_study
+from hw2tune.records.remote.store import shown
 from hw2tune.records.stopping import Stop, stop_run
 from hw2tune.resources import ResourceRequest
 from hw2tune.search.cost import Cost
@@ -265,11 +267,17 @@ def reproduce(
         return [write_reproduction(one, target) for one, target in zip(folders, targets, strict=True)]
 
 
-def report_from_files(place: str | Path, output: Path | None = None) -> ReportFiles:
-    """Draw the report of a study's folder, of a folder of studies or of a URL. Raises Hw2tuneError."""
+def report_from_files(place: str | Path, output: Path | None = None, names: Sequence[str] = ()) -> ReportFiles:
+    """Draw the report of a study's folder, of a folder of studies or of a URL; with `names` of these studies alone.
+
+    Raises Hw2tuneError.
+    """
     from hw2tune.report import write
 
-    return write.write_report(folders_in(reading(place)), output)
+    there = {folder.name: folder for folder in folders_in(reading(place))}
+    if unknown := [name for name in names if name not in there]:
+        raise StudyFolderError(f"{shown(place)}: no study `{unknown[0]}`; it holds {', '.join(there)}")
+    return write.write_report([there[name] for name in names or there], output)
 
 
 def _requested(function: str, options: ResourceOptions) -> ResourceRequest:

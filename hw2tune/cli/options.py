@@ -118,7 +118,8 @@ FromFiles = Annotated[
         callback=lambda place: (
             place if place is None or "://" in place else str(existing_folder(place, "--from-files"))
         ),
-        help="Redraw from a study's folder or a URL of studies; trains nothing and needs neither torch nor Ray.",
+        help="Redraw from a study's folder or a URL of studies, of which NAMEs choose; trains nothing, and needs "
+        "neither torch nor Ray.",
     ),
 ]
 Output = Annotated[
@@ -229,6 +230,23 @@ StudyAddress = Annotated[
         help="A running Ray cluster: auto, host:port of its head, or http://head:8265 to hand the study over.",
     ),
 ]
+
+
+def refuse(ctx: typer.Context, reason: str, *names: str) -> None:
+    """Raise BadParameter, with its value and `reason`, for the first of the named parameters that was given."""
+    for param in ctx.command.params:
+        source = ctx.get_parameter_source(param.name or "")
+        if param.name in names and source is not None and source.name == "COMMANDLINE":
+            value = ctx.params[param.name]
+            values = value if isinstance(value, list) else [] if value is True or value is None else [value]
+            raise typer.BadParameter(f"{' '.join(map(str, [param.opts[0], *values]))}: {reason}")
+
+
+def needs(ctx: typer.Context, other: str, *names: str) -> None:
+    """Raise BadParameter for the first of the named parameters that was given without `other`."""
+    for name in names:
+        option = f"--{name.replace('_', '-')}"
+        refuse(ctx, f"goes with {other}; add {other}, or leave {option} out", name)
 
 
 def with_arm(name: str | None, arm: str | None) -> str | None:

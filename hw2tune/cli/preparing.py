@@ -65,6 +65,7 @@ def check(
 
 
 def doctor(
+    ctx: typer.Context,
     name: opt.Examined = None,
     machine: Annotated[
         bool, typer.Option("--machine", help="Print what this machine has, and measure its speed for `check`.")
@@ -88,15 +89,19 @@ def doctor(
     if name is not None:
         if machine:
             raise typer.BadParameter("--machine is about this machine: name no study with it")
+        why = "has no effect with the name of a study, which is examined by its records; leave one of them out"
+        opt.refuse(ctx, why, "data_dir")
         from hw2tune.api import doctor as examine
 
         print_findings(name, examine(name, results_dir=results_dir), stdout(), form)
         return
+    opt.needs(ctx, "the name of a study", "results_dir")
     if machine:
         print_machine(machine_facts(data_dir), measure_machine, stdout(), form)
         return
     if form != "table":
         raise typer.BadParameter("--format is for a study, or for --machine")
+    opt.needs(ctx, "--machine", "data_dir")
     found = machine_problems()
     for problem in found:
         typer.echo(f"- {problem}", file=results())
@@ -125,7 +130,10 @@ def data(
     from hw2tune.terminal.tables import print_datasets
 
     form = opt.chosen_form(form, json=json)
-    if ctx.invoked_subcommand is None:
+    if ctx.invoked_subcommand is not None:
+        why = "has no effect before `fetch`, which takes --data-dir alone, and behind its name; leave it out"
+        opt.refuse(ctx, why, "data_dir", "verify", "form", "json")
+    else:
         statuses = (verify_datasets if verify else list_datasets)(data_dir=data_dir)
         print_datasets(statuses, stdout(), form)
         if verify and any(status.problem for status in statuses):

@@ -30,7 +30,15 @@ VariantSeed = Annotated[
 Trial = Annotated[int | None, opt.number("A trial of the search by its number, in place of a variant.", 0)]
 
 
+# Options of `summarize` that a report from files has no use for.
+OF_TRAINING = (
+    "replicates", "most", "splits", "race", "each_finalist", "results_dir", "data_dir", "trust", "cpus_per_trial",
+    "gpus_per_trial", "concurrency", "address", "log", "plan",
+)  # fmt: skip
+
+
 def summarize(
+    ctx: typer.Context,
     names: opt.Results = None,
     replicates: opt.Replicates = None,
     most: opt.Most = None,
@@ -60,9 +68,15 @@ def summarize(
     from hw2tune.report.outputs import checked_target
     from hw2tune.terminal.progress import progress
 
+    if from_files is not None:
+        why = "has no effect with --from-files, which draws again what is there; leave one of them out"
+        opt.refuse(ctx, why, *OF_TRAINING)
+    if plan:
+        why = "has no effect with --plan, which trains nothing and writes no report; leave one of them out"
+        opt.refuse(ctx, why, "output", "log", "open_page")
     target = None if output is None else checked_target(output)
     if from_files is not None:
-        print_files(report_from_files(from_files, target), open_page=open_page, json=json)
+        print_files(report_from_files(from_files, target, names or ()), open_page=open_page, json=json)
         return
     if plan:
         from hw2tune.terminal.plan import print_replicates_costs

@@ -14,6 +14,7 @@ from hw2tune.terminal.streams import results, stdout
 
 
 def status(
+    ctx: typer.Context,
     name: opt.OneResult = None,
     arm: opt.Arm = None,
     results_dir: opt.ResultsDir = "ray_results",
@@ -36,6 +37,8 @@ def status(
     from hw2tune.terminal.upkeep import follow, look_at
 
     form, name = opt.chosen_form(form, json=json), opt.with_arm(name, arm)
+    if not watch:
+        opt.needs(ctx, "--watch", "every")
     if watch:
         if form == "csv":
             raise typer.BadParameter("--watch shows a table, or with --format json a line a change")
@@ -69,6 +72,7 @@ def stop(
 
 
 def clean(
+    ctx: typer.Context,
     names: opt.Results = None,
     only: Annotated[
         list[str] | None,
@@ -95,6 +99,8 @@ def clean(
     from hw2tune.terminal.upkeep import print_leftovers, print_removed
 
     form = opt.chosen_form(form, json=json)
+    if dry_run:
+        opt.refuse(ctx, "has no effect with --dry-run, which removes nothing; leave one of them out", "yes")
     found = find_leftovers(names or (), results_dir=results_dir, kinds=only or ())
     ask = form == "table" and sys.stdin.isatty() and results().isatty()
     print_leftovers(found, stdout(), form)

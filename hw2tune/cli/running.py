@@ -108,6 +108,10 @@ def requested(given: Mapping[str, Any]) -> Request:
     named = ("trials", "budget", "max_epochs", "seed", "name", "searches", "order", "slots")
     overrides = {name: given[name] for name in named}
     overrides |= {"sampler.name": given["sampler"], "pruner.name": given["pruner"]}
+    for option in ("replicates", "most"):
+        if given[option] is not None and not given["summarize"]:
+            fix = f"add --summarize, or leave --{option} out"
+            raise typer.BadParameter(f"--{option} {given[option]}: goes with --summarize; {fix}")
     opening = _opening(**{name: given[name] for name in ("open_to_others", "address", "port", "token_file")})
     return Request(
         study=given["name_or_file"], overrides=overrides, results=given["results_dir"], data_dir=given["data_dir"],
