@@ -307,8 +307,14 @@ def print_reproduction(report: ReproductionReport, console: Console) -> None:
 
 
 def print_report(files: ReportFiles, console: Console) -> None:
-    """Print the claims as sentences, what came after results, and the place of the report."""
-    for study in json.loads(files.json.read_text(encoding="utf-8"))["studies"]:
+    """Print the claims as sentences, what came after results, and the place of the report.
+
+    Of several studies, each has its name above its claims.
+    """
+    studies = json.loads(files.json.read_text(encoding="utf-8"))["studies"]
+    for study in studies:
+        if len(studies) > 1:
+            console.print(f"{study['name']}:", markup=False)
         for text in [*(claim["sentence"] for claim in study["claims"]), *study["history"]]:
             console.print(f"- {text}")
     console.print(f"report: {files.page}", soft_wrap=True)

@@ -62,6 +62,21 @@ def test_what_came_after_results_is_in_summary_terminal_dashboard_and_checklists
     assert f"- {said}" in printed.getvalue()
 
 
+def test_the_terminal_names_each_study_where_there_are_several(fake: StudyData, tmp_path) -> None:
+    results = compute(fake)
+    files = ReportFiles(page=tmp_path, markdown=tmp_path, json=tmp_path / "summary.json", tables=[], figures=[])
+
+    def printed(*names: str) -> list[str]:
+        studies = [json.loads(summary_json([results]))["studies"][0] | {"name": name} for name in names]
+        files.json.write_text(json.dumps({"studies": studies}))
+        print_report(files, Console(file=(out := io.StringIO()), width=1000))
+        return out.getvalue().splitlines()
+
+    claims = [f"- {one.sentence}" for one in results.claims]
+    assert printed("one") == [*claims, f"report: {tmp_path}"]
+    assert printed("one", "[b]two") == ["one:", *claims, "[b]two:", *claims, f"report: {tmp_path}"]
+
+
 def test_seeds_that_were_added_after_results_stand_with_their_dates(fake: StudyData) -> None:
     runs = [run(fake, "2026-01-05", 3, 3), run(fake, "2026-01-05", 3, 3), run(fake, "2026-01-07", 3, "auto", 20)]
     assert history(replace(fake, environment=runs[:2])) == []
