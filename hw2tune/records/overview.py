@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 UNREADABLE: dict[str, Any] = {
     "schema": SCHEMA, "name": "", "folder": "", "state": "unreadable", "objective": None, "direction": None,
     "trials_planned": None, "trials_finished": 0, "best": None, "baseline": None, "l2": None, "references": {},
-    "trials": [], "searches": [], "error": "",
+    "trials": [], "searches": [], "best_arm": None, "error": "",
 }  # fmt: skip
 
 
@@ -77,6 +77,17 @@ class Overview:
     @property
     def best(self) -> TrialRow | None:
         return next(iter(best_first(self.rows, self.study.direction)), None)
+
+    @property
+    def leading(self) -> Overview:
+        """The search with the best trial: one of the arms' searches, or the study itself if it has no arms."""
+        best = best_first([one.best for one in self.searches if one.best], self.study.direction)
+        return next((one for one in self.searches if best and one.best is best[0]), self)
+
+    @property
+    def best_arm(self) -> str | None:
+        """The name of the arm's search with the best trial, None without arms or before a trial has a value."""
+        return None if self.leading is self else self.leading.folder.root.name
 
     @property
     def all_failed(self) -> bool:
@@ -147,7 +158,7 @@ class Overview:
     def as_json(self) -> dict[str, Any]:
         """For `--json`: a versioned schema, keys are only ever added to it."""
         # `baseline` and `l2` are of version 0.1, when every study had these two references.
-        rows = {"best": self.best, "baseline": self.labelled("baseline"), "l2": self.labelled("l2")}
+        rows = {"best": self.leading.best, "baseline": self.labelled("baseline"), "l2": self.labelled("l2")}
         references = {name: self.labelled(name) for name in self.study.references}
         return {
             "schema": SCHEMA,
@@ -162,6 +173,7 @@ class Overview:
             "turn": self.turn,
             "machines": self.machines,
             **{name: row and asdict(row) for name, row in rows.items()},
+            "best_arm": self.best_arm,
             "references": {name: row and asdict(row) for name, row in references.items()},
             "trials": [asdict(row) for row in self.rows],
             "searches": [search.as_json() for search in self.searches],

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 LONG = 200  # rows of a table that nobody reads on a screen
 STUDY_COLUMNS = (
     "name", "state", "trials_finished", "trials_planned", "best", "best_trial", "objective", "direction", "seconds",
-    "folder", "error",
+    "folder", "error", "best_arm",
 )  # fmt: skip
 DATASET_COLUMNS = ("name", "title", "found", "source", "problem")
 FINDING_COLUMNS = ("check", "hyperparameter", "finding", "evidence", "remedy")
@@ -196,12 +196,13 @@ def print_studies(
 
 def _csv_row(overview: Overview) -> dict[str, Any]:
     """An accuracy is a fraction, a loss in nats per image, and `seconds` were spent training."""
-    best, study, counts = overview.best, overview.study, overview.as_json()
+    best, study, counts = overview.leading.best, overview.study, overview.as_json()
     return {
         "name": overview.folder.name, "state": overview.state, "trials_finished": counts["trials_finished"],
         "trials_planned": counts["trials_planned"], "best": _best_value(overview), "best_trial": best and best.number,
         "objective": study.objective, "direction": study.direction,
         "seconds": round(sum(row.seconds for row in overview.every_row), 3), "folder": str(overview.folder.root),
+        "best_arm": overview.best_arm,
     }  # fmt: skip
 
 

@@ -104,8 +104,9 @@ def _line(overview: Overview) -> str:
     """`quickstart: running, 7 of 12 trials finished, best 93.00 % (#6); #8 epoch 2, #9 epoch 1`."""
     whole, unit = overview.extent
     text = f"{overview.folder.name}: {overview.state}, {overview.done} of {whole} {unit} finished"
-    if best := overview.best:
-        text += f", best {value_of(best.value, overview.study.objective)} (#{best.number})"
+    if best := overview.leading.best:
+        of = f" of {overview.best_arm}" if overview.best_arm else ""
+        text += f", best {value_of(best.value, overview.study.objective)} (#{best.number}{of})"
     begun = [f"#{row.number} epoch {row.epochs}" for row in overview.rows if row.state == RUNNING]
     return f"{text}; {', '.join(begun)}" if begun else text
 

@@ -1,5 +1,8 @@
 """A study with arms: one search after the other, each in its folder, under one lock; killed, continued, extended."""
 
+import csv
+import io
+import json
 from dataclasses import replace
 
 import pytest
@@ -26,7 +29,8 @@ from hw2tune.search.driver import Assignment, EpochResult, Outcome, RunEnd
 from hw2tune.search.failures import Failure
 from hw2tune.study.file import parse_study
 from hw2tune.study_run import run_on
-from hw2tune.terminal.tables import print_status, status_rows, status_title
+from hw2tune.terminal.tables import print_status, print_studies, status_rows, status_title
+from hw2tune.terminal.upkeep import _line
 from tests.execution.test_run import OneMachine
 
 FILE = """
@@ -121,6 +125,44 @@ def test_a_run_killed_in_the_second_arm_goes_on_there_and_a_complete_one_trains_
     run(tmp_path, again)
     assert again.order == EACH[4:]
     assert run(tmp_path, third).state == "complete" and third.order == []
+
+
+def test_the_dashboard_follows_a_study_with_arms_while_it_runs(tmp_path):
+    results, found, told = tmp_path / "results", [], []
+    shown = ShownFolders(results)
+
+    class Watched(Executor):
+        def __call__(self, driver, **options):
+            shown()
+            attributes = {one.study_name: one.user_attrs for one in get_all_study_summaries(shown.storage)}
+            found.append((attributes["sides"]["finished"], attributes["sides"]["best"]))
+            told.append(read_overview(StudyFolder(results / "sides")))
+            return super().__call__(driver, **options)
+
+    run(tmp_path, Watched())
+    assert [(f"{one.done} of {one.extent[0]} trials", one.running is not None) for one in told] == [
+        ("0 of 6 trials", True),
+        ("3 of 6 trials", True),
+    ]
+    assert found == [("0 of 6 trials", "\N{EN DASH}"), ("3 of 6 trials", "50.00 % (trial 0 of l2)")]
+
+
+def test_the_best_trial_of_all_arms_is_the_same_in_each_format_with_its_arm(tmp_path, capsys):
+    class Unequal(Executor):
+        def __call__(self, driver, **options):
+            self.accuracy = 0.7 if driver.recorder.folder.root.name == "no-l2" else 0.5
+            return super().__call__(driver, **options)
+
+    run(tmp_path, Unequal())
+    overview = read_overview(StudyFolder(tmp_path / "results" / "sides"))
+    print_studies([overview], {}, Console(), "csv", "")
+    (row,) = csv.DictReader(io.StringIO(capsys.readouterr().out))
+    print_studies([overview], {}, Console(), "json", "")
+    (content,) = json.loads(capsys.readouterr().out)
+    assert (content["best"]["value"], content["best"]["number"], content["best_arm"]) == (0.7, 0, "no-l2")
+    assert (row["best"], row["best_trial"], row["best_arm"]) == ("0.7", "0", "no-l2")
+    assert [(one["best"]["value"], one["best_arm"]) for one in content["searches"]] == [(0.5, None), (0.7, None)]
+    assert "best 70.00 % (#0 of no-l2)" in _line(overview)
 
 
 def test_a_run_out_of_time_begins_no_further_arm(tmp_path):

@@ -147,8 +147,9 @@ class ShownFolders:
 
 
 def _version(folder: StudyFolder) -> tuple[Any, ...]:
-    """A value that changes with what is read of a study: its files and the process that runs it."""
-    return (*map(stamp, (folder.study_file, folder.journal, default_target([folder]) / SUMMARY)), owner_of(folder))
+    """A value that changes with what is read of a study: its files, those of its arms, and the process that runs it."""
+    own = map(stamp, (folder.study_file, folder.journal, default_target([folder]) / SUMMARY))
+    return (*own, owner_of(folder), *map(_version, study_folders(folder.arms)))
 
 
 def _shown(trial: FrozenTrial, folder: StudyFolder, row: TrialRow) -> FrozenTrial:
@@ -185,15 +186,15 @@ def trial_attributes(folder: StudyFolder, row: TrialRow) -> dict[str, Any]:
 
 def study_attributes(overview: Overview) -> dict[str, Any]:
     """Return a study's user attributes: progress, data set, objective, best value and the claims of its report."""
-    study, best, folder = overview.study, overview.best, overview.folder
+    study, best, folder = overview.study, overview.leading.best, overview.folder
     whole, unit = overview.extent
-    sentences = claims_of(folder)
+    sentences, of = claims_of(folder), f" of {overview.best_arm}" if overview.best_arm else ""
     return {
         "state": overview.state,
         "finished": f"{overview.done} of {whole} {unit}",
         "dataset": study.dataset,
         "objective": study.objective_spec.label,
-        "best": DASH if best is None else f"{objective_value(best.value, study.objective)} (trial {best.number})",
+        "best": DASH if best is None else f"{objective_value(best.value, study.objective)} (trial {best.number}{of})",
         "claims": "\n".join(sentences) or f"not tested; run `hw2tune summarize {folder.name}`",
         "report": str(default_target([folder]) / PAGE) if sentences else DASH,
     }
