@@ -78,16 +78,18 @@ class StudyResult:
         """One row a trial and epoch.
 
         `trial`, `epoch` (from 1); losses in nats per image, accuracies as fractions, of training (in training mode)
-        and validation; `train_seconds` and `epoch_seconds` (with validation); `images_per_second` of training.
+        and validation; `train_seconds` and `epoch_seconds` (with validation); `images_per_second` of training; the
+        objective, if it is another quantity.
         """
         import pandas as pd
 
+        columns = [*dict.fromkeys((*EPOCH_COLUMNS, self.study.objective))]
         records = [
-            {"trial": row.number, "epoch": record["epoch"], **{name: record.get(name) for name in EPOCH_COLUMNS}}
+            {"trial": row.number, "epoch": record["epoch"], **{name: record.get(name) for name in columns}}
             for row in self.overview.rows
             for record in read_epochs(self.folder.trial(row.number))
         ]
-        return pd.DataFrame(records, columns=["trial", "epoch", *EPOCH_COLUMNS])
+        return pd.DataFrame(records, columns=["trial", "epoch", *columns])
 
     @property
     def best(self) -> TrialRow | None:
