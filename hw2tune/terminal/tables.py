@@ -78,10 +78,11 @@ def _corners(overview: Overview) -> Iterator[str]:
 
 
 def _train_loss(overview: Overview, row: TrialRow) -> str:
+    """Return the loss on training images in the trial's best epoch."""
     from hw2tune.records.trials.epochs import read_epochs
 
     epochs = read_epochs(overview.folder.trial(row.number))
-    loss = epochs[-1].get("train_loss") if epochs else None
+    loss = next((epoch.get("train_loss") for epoch in epochs if epoch["epoch"] == row.best_epoch), None)
     return decimals(loss) if isinstance(loss, float) else "-"
 
 
