@@ -69,6 +69,9 @@ def _distribution_bands(count: int) -> tuple[Array, Array]:
 
 
 def finite(values: Sequence[float | None]) -> Array:
-    """Return values with one below all others in place of those that are missing: a training that failed."""
+    """Return values with one below all others in place of those that are missing: a training that failed.
+
+    Where all of them failed no value is known, and each is 0.
+    """
     known = [value for value in values if value is not None]
     return np.array([min(known, default=0.0) if value is None else value for value in values])

@@ -22,11 +22,14 @@ from hw2tune.records.trials.rows import TrialRow, trial_rows
 from hw2tune.records.trials.storage import create_optuna_study
 from hw2tune.report.claims import claims
 from hw2tune.report.doctor import thresholds as limit
+from hw2tune.report.doctor.budget import small_budget
 from hw2tune.report.doctor.examine import examine
 from hw2tune.report.doctor.findings import Finding
 from hw2tune.report.doctor.space import at_edges, bad_zones, edges
 from hw2tune.report.doctor.stopping import behind_the_best, rungs, upper_limit, wrong_stopping
 from hw2tune.report.doctor.zones import _bound, corner_text, failing_corners, zones
+from hw2tune.report.figures.drawing import CannotDrawError
+from hw2tune.report.figures.tuning_curve import draw_tuning_curve
 from hw2tune.report.study_data import StudyData, read_study_data
 from hw2tune.study.file import dump_study, find_study, parse_study
 from hw2tune.study.schema import Study
@@ -551,3 +554,15 @@ def test_the_command_with_findings_has_exit_code_0_and_json(tmp_path: Path) -> N
     assert content["study"] == "quickstart" and checks([Finding(**one) for one in content["findings"]]) == ["budget"]
     wrong = run(app, ["doctor", "quickstart", "--machine"])
     assert wrong.exit_code == 2 and "name no study with it" in wrong.output
+
+
+@pytest.mark.parametrize("objective", ["validation_loss", "validation_accuracy", "metrics.py:brier"])
+def test_a_search_whose_drawn_trials_all_failed_has_no_tuning_curve_and_no_gain(objective):
+    data = searched(lambda params, rng: 0.5, trials=12, state=lambda params: "diverged")
+    study = data.overview.study.model_copy(update={"objective": objective})
+    data = replace(data, overview=replace(data.overview, study=study))
+    with pytest.raises(CannotDrawError) as refused:
+        draw_tuning_curve(data)
+    words = "A tuning curve needs a trial with a value; none of the 12 that the sampler drew has one"
+    assert str(refused.value) == f"{words}: continue the study with `--trials`."
+    assert [one.finding for one in small_budget(data)] == []

@@ -7,7 +7,9 @@ from matplotlib.lines import Line2D
 
 from hw2tune.inference.tuning_curves import Array, bands, median_best
 from hw2tune.report.doctor.budget import tried_values
+from hw2tune.report.doctor.zones import drawn
 from hw2tune.report.figures.drawing import CannotDrawError, Drawing
+from hw2tune.report.figures.history import has_value
 from hw2tune.report.figures.style import BLUE, legend, looks_of, new_figure
 from hw2tune.report.study_data import StudyData
 from hw2tune.study.objectives import sign_of
@@ -24,6 +26,11 @@ def draw_tuning_curve(data: StudyData) -> Drawing:
     if len(values) < FEWEST_TRIALS:
         raise CannotDrawError(
             f"A tuning curve needs {FEWEST_TRIALS} trials that the sampler drew; this study has {len(values)}."
+        )
+    if not any(has_value(row) for row in drawn(data.overview)):
+        raise CannotDrawError(
+            f"A tuning curve needs a trial with a value; none of the {len(values)} that the sampler drew has one: "
+            "continue the study with `--trials`."
         )
     factor = sign_of(study.direction) * study.objective_spec.scale
     n = np.arange(1, len(values) + 1)
