@@ -13,7 +13,7 @@ from hw2tune.report.compare import repeated, test_accuracy
 from hw2tune.study.objectives import objective_of
 from hw2tune.study.schema import TUNED
 from hw2tune.study.splits import split_of_seed, split_seed
-from hw2tune.text.numbers import measured, percent, percent_interval
+from hw2tune.text.numbers import counted, measured, percent, percent_interval
 from hw2tune.text.plain import markdown_table
 
 if TYPE_CHECKING:
@@ -77,7 +77,10 @@ def chosen_words(model: TrainedModel) -> str:
         return "the best trial of the search" if best is not None and row.number == best.number else "a trial"
     assert model.replicate is not None, "a replicate or a trial"
     if model.replicate.variant == TUNED:
-        return "the winner of the search" + (f", trial {race.winner}, by a race on validation images" if race else "")
+        won = f", trial {race.winner}, by a race on validation images" if race else ""
+        ended = counted(len(model.data.raced.rows), "trial")
+        before = f" among the {ended} that had ended by then" if model.data.went_on else ""
+        return f"the winner of the search{won}{before}"
     return "a reference" if model.replicate.variant in model.data.references else "a variant of the claims"
 
 

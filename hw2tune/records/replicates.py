@@ -131,6 +131,7 @@ class Race:
     winner: int  # trial number
     image_error: float | None = None  # deviation that the validation images add to a candidate, which the probabilities
     # include; earlier versions included none
+    trials: list[int] | None = None  # that had ended before it, by number; earlier versions noted none
 
 
 @dataclass(frozen=True)

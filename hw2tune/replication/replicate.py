@@ -170,8 +170,9 @@ def _usable(context: Context, rounds: Rounds, winners: Winners, tested: dict[str
 
 
 def _race(context: Context, overview: Overview, race: int) -> Race:
+    """Return the race of today's finalists: the one that is there, if it is theirs, or a new one."""
     study, most = overview.study, overview.study.race_trainings
-
+    ended = [row.number for row in overview.finished]
     seeds = [study.seed + RACE_SEEDS + number for number in range(TRAININGS * race)]
 
     def job(row: TrialRow, seed: int) -> Job:
@@ -186,13 +187,14 @@ def _race(context: Context, overview: Overview, race: int) -> Race:
             run = [job(row, seed) for row, one in pairs for seed in seeds[: len(one.values)]]
             values = [training.value(study.objective) for training in train_missing(context, run)] if run else []
             if values == [value for one in earlier.candidates for value in one.values]:
-                return earlier
+                return replace(earlier, trials=ended)
     rows = candidates(overview, race)
-    return run_race(
+    outcome = run_race(
         rows, overview.rows, objective=study.objective, direction=study.direction, images=len(context.data.validation),
         seeds=seeds, trainings=most,
         train=lambda course: train_race(context, course, lambda place: job(rows[place[0]], seeds[place[1]])),
     )  # fmt: skip
+    return replace(outcome, trials=ended)
 
 
 def _same_field(race: Race, rows: Sequence[TrialRow], objective: str, seeds: Sequence[int]) -> bool:

@@ -19,6 +19,7 @@ from hw2tune.records.remote.mirror import reading_study
 from hw2tune.records.replicates import Replicate
 from hw2tune.report.claims import MISSING, REPORT_SCHEMA, SAME, ClaimResult, Tested, judged, rule_of
 from hw2tune.report.configurations import same_configuration
+from hw2tune.report.history import searched_on
 from hw2tune.report.study_data import StudyData, read_study_data
 from hw2tune.study.arms import search_of_seed
 from hw2tune.study.objectives import is_loss
@@ -209,6 +210,7 @@ def _notes(a: StudyData, b: StudyData) -> Iterator[str]:
             yield f"{data.name} has no replicates, so nothing is tested; `hw2tune summarize {data.called}` trains them"
         if data.overview.state != "complete":
             yield f"{data.name} is {data.overview.state}: what it has found may change"
+        yield from (f"{data.name}: {sentence}" for sentence in searched_on(data))
 
 
 def extent(data: StudyData) -> str:

@@ -8,11 +8,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from hw2tune.records.environment import UNITS, ReplicatesRun, claims_of, replicates_runs, sides_of
+from hw2tune.records.raced import later_rows
 from hw2tune.records.replicates import race_winners
 from hw2tune.report.outputs import SUMMARY
 from hw2tune.report.sentences import amount
 from hw2tune.report.study_data import StudyData
-from hw2tune.study.schema import Claim
+from hw2tune.study.schema import TUNED, Claim
 from hw2tune.text.numbers import counted, listed
 
 EARLIER = ("increase", "decrease", "not detected")  # verdicts of summary.json up to schema 1
@@ -20,12 +21,27 @@ NOT_COVERED = ", after results: the 5 % of false verdicts do not cover the choic
 
 
 def history(data: StudyData) -> list[str]:
-    """Return sentences on what came after results, with its day: claims, other worths, other numbers and winners."""
+    """Return sentences on what came after results: trials, and with their day claims, worths, numbers and winners."""
     asked = replicates_runs(data.environment)
     others = [run for run in asked if (run.unit == "split") != bool(data.splits)]
     alike = [run for run in asked if run not in others]
     after = [*_worths_changed(data, asked), *_numbers_changed(alike), *_winners_changed(data, asked)]
-    return [*_claims_added(data, asked), *after, *_other_units(others)]
+    return [*searched_on(data), *_claims_added(data, asked), *after, *_other_units(others)]
+
+
+def searched_on(data: StudyData) -> Iterator[str]:
+    """Yield a sentence on each search that went on after its race: the winner is that of the trials before."""
+    for search, race in data.races:
+        if race is None or not (later := later_rows(search, race)):
+            continue
+        known, every = race.trials is not None, len(search.finished)  # an earlier version noted no trials
+        name = search.folder.root.name if data.overview.searches else TUNED
+        number = counted(len(later), "trial")
+        yield (
+            f"{number if known else f'At least {number}'} ended after the race for {name}, which chose among the "
+            f"{every - len(later)}{'' if known else ' at most'} that had ended by then; `hw2tune summarize "
+            f"{search.folder.study_name}` races again, among all {every}."
+        )
 
 
 def _other_units(runs: Sequence[ReplicatesRun]) -> Iterator[str]:

@@ -27,7 +27,7 @@ class Optimism:
 
     objective: str
     trial: int  # the winner
-    trials: int  # that have a value
+    trials: int  # that have a value, before the race if there was one
     search_value: float  # of the winner
     race: Summary | None  # the winner's validation over the race's seeds
     test: Summary | None  # test over the replicates of `tuned`, at the epoch that validation chose
@@ -56,7 +56,7 @@ def optimism(data: StudyData) -> Optimism | None:
     found = Optimism(
         objective=study.objective,
         trial=trial,
-        trials=len(best_first(data.overview.rows, study.direction)),
+        trials=len(best_first(data.raced.rows, study.direction)),
         search_value=value,
         race=race,
         test=test,
@@ -136,15 +136,17 @@ def race_sentence(data: StudyData) -> str:
         return "Each search of an arm had a race of its own."
     if race is None or winner is None:
         return "There was no race: the best trial of the search was not tried on other seeds."
+    before = f"the first {counted(len(data.raced.rows), 'trial')} of " if data.went_on else ""
     if not race.seeds:
-        return f"There was no race: the budget has no training for one, and trial #{winner.trial} led the search."
+        why = "the budget has no training for one"
+        return f"There was no race: {why}, and trial #{winner.trial} led {before}the search."
     over = f"over {counted(len(race.seeds), 'seed')}"
     if len(race.candidates) == 1:
         return f"Trial #{winner.trial} ran alone {over}: {_told(winner, data)}."
     field = "; ".join(f"#{candidate.trial} {_told(candidate, data)}" for candidate in race.candidates)
     losers = [f"#{candidate.trial}" for candidate in overtaken(race)]
     if not losers:
-        return f"Trial #{winner.trial} led the search and stayed ahead {over}: {field}."
+        return f"Trial #{winner.trial} led {before}the search and stayed ahead {over}: {field}."
     return f"Trial #{winner.trial} overtook {listed(losers)}, better in the search but not {over}: {field}."
 
 

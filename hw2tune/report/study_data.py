@@ -16,6 +16,7 @@ from hw2tune.records.environment import Family, last_family, runs, sound_runs
 from hw2tune.records.finalists import SpecificationCurve, read_curves
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.overview import Overview, read_overview
+from hw2tune.records.raced import later_rows
 from hw2tune.records.replicates import (
     Candidate,
     Current,
@@ -101,6 +102,30 @@ class StudyData:
         """The candidate of the race that became `tuned`."""
         race = self.race
         return next((one for one in race.candidates if one.trial == race.winner), None) if race else None
+
+    @cached_property
+    def races(self) -> list[tuple[Overview, Race | None]]:
+        """Each search with the race for its winner: the study itself, or those of its arms."""
+        kept = [(search, read_race(ReplicatesFolder.of(search.folder))) for search in self.overview.searches]
+        return [(search, race and sound_race(race)) for search, race in kept] or [(self.overview, self.race)]
+
+    @cached_property
+    def raced(self) -> Overview:
+        """The study as its races saw it: a search that went on since has only the trials that had ended before.
+
+        Without a race it is the study as it is.
+        """
+        then = []
+        for search, race in self.races:
+            later = {row.number for row in later_rows(search, race)} if race else set()
+            ended = [row for row in search.finished if row.number not in later]
+            then.append(replace(search, rows=ended) if race else search)
+        return replace(self.overview, searches=tuple(then)) if self.overview.searches else then[0]
+
+    @property
+    def went_on(self) -> bool:
+        """Whether trials ended after the race that chose the winner, or after a search's."""
+        return any(race and later_rows(search, race) for search, race in self.races)
 
     @property
     def curves(self) -> list[SpecificationCurve]:

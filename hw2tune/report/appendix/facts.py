@@ -43,7 +43,7 @@ def infrastructure(results: StudyResults) -> Fact:
 
 def runtime(results: StudyResults) -> Fact:
     """Training time of each variant, of the search and of all replicates."""
-    rows = results.data.overview.every_row
+    rows = results.data.raced.every_row
     parts = [f"{counted(len(rows), 'trial')} of the search trained for {duration(sum(row.seconds for row in rows))}"]
     if replicates := results.data.replicates:
         total = duration(sum(one.seconds for one in replicates))
@@ -101,7 +101,7 @@ def configurations(results: StudyResults) -> Fact:
 
 def trials(results: StudyResults) -> Fact:
     """Number of trials, by state."""
-    rows = results.data.overview.every_row
+    rows = results.data.raced.every_row
     states = listed([f"{number} {state}" for state, number in Counter(row.state for row in rows).items()])
     references = sum(bool(row.label) for row in rows)
     return Fact(f"{counted(len(rows), 'trial')} ({states}), of them {counted(references, 'reference')}.", (TRIALS,))
@@ -170,7 +170,7 @@ def baselines(results: StudyResults) -> Fact:
     text = (
         f"{listed(fixed)} {'is a reference' if len(fixed) == 1 else 'are references'} with fixed values and no search; "
     )
-    return Fact(f"{text}tuned is the best of {counted(len(results.data.overview.rows), 'trial')}.", (STUDY, TRIALS))
+    return Fact(f"{text}tuned is the best of {counted(len(results.data.raced.rows), 'trial')}.", (STUDY, TRIALS))
 
 
 def separation(results: StudyResults) -> Fact:

@@ -66,7 +66,7 @@ def basis_facts(results: StudyResults) -> Facts:
     sizes = [f"{size:,} {split}" for split, size in data.dataset.sizes.items()] if data.dataset else []
     split = f"seed {study.split_seed}" + (f", checksum `{short(data.dataset.split_checksum)}`" if data.dataset else "")
     split += further_splits(data)
-    rows, seeds = data.overview.every_row, sorted({replicate.seed for replicate in data.replicates})
+    rows, seeds = data.raced.every_row, sorted({replicate.seed for replicate in data.replicates})
     chosen = "" if study.objective == "validation_accuracy" else f", chosen and tested by {study.objective_spec.label}"
     spent = sum(row.seconds for row in rows) + sum(replicate.seconds for replicate in data.replicates)
     race = " without the races" if data.overview.searches else " without the race" if data.race else ""
@@ -80,7 +80,7 @@ def basis_facts(results: StudyResults) -> Facts:
         ("data", ": ".join(filter(None, [data.label, ", ".join(sizes)]))),
         ("split", split),
         ("network", network),
-        ("budget", f"{_trials(data.overview)}, {counted(sum(r.epochs for r in rows), 'epoch')}"),
+        ("budget", f"{_trials(data.raced)}, {counted(sum(r.epochs for r in rows), 'epoch')}"),
         ("seeds", f"{searched} {search_seeds(study)}; claims {ranges(seeds) or 'none yet'}"),
         ("compute", ", ".join([f"{duration(spent)} of training{race}", *filter(None, machine)])),
         ("made with", ", ".join(filter(None, made))),

@@ -81,7 +81,8 @@ def search_blocks(results: StudyResults) -> list[Block]:
         f"The search {study.direction}d {study.objective_spec.label} with the sampler {study.sampler.name} and the "
         f"pruner {study.pruner.name}: {finished} ({outcome})."
     )
-    text += f" {overview.turn[0].upper()}{overview.turn[1:]}." if overview.turn else ""
+    turned = overview.turn and not results.data.went_on  # then it turned to a race that was not run yet
+    text += f" {overview.turn[0].upper()}{overview.turn[1:]}." if turned else ""
     chosen = [results.race_sentence, *([results.optimism.sentence] if results.optimism else [])]
     paragraphs = [text, " ".join(chosen)]
     tables = [*_race(results), _trials(results), *stopping_blocks(results)]

@@ -122,7 +122,7 @@ _LOSSES = {
 
 def _search(results: StudyResults) -> Iterator[str]:
     overview = results.data.overview
-    rows, study = overview.every_row, overview.study
+    rows, study = results.data.raced.every_row, overview.study
     sampler = _SAMPLERS.get(study.sampler.name, rf"its sampler \texttt{{{tex(study.sampler.name)}}}")
     arguments = ", ".join(f"{name} = {value}" for name, value in study.sampler.arguments.items())
     yield (
@@ -140,6 +140,8 @@ def _search(results: StudyResults) -> Iterator[str]:
     extent += " for each search" if study.arms and study.budget else ""
     race = study.race_trainings if overview.turn else None
     extent += f", {race * study.max_epochs} of them for its race" if race else ""
+    if results.data.went_on:  # the budget is that of the search of now
+        extent = "Before the races" if study.arms else "Before the race"
     epochs = counted(sum(row.epochs for row in rows), "epoch")
     yield f"{extent}, {counted(len(rows), 'trial')} ({tex(states)}) had {epochs}."
     if study.arms:

@@ -47,8 +47,9 @@ def _numbers(results: StudyResults) -> Iterator[Number]:
 def _of_the_study(results: StudyResults) -> Iterator[Number]:
     overview, dataset, race = results.data.overview, results.data.dataset, results.data.race
     study = overview.study
-    yield ["trials"], str(len(overview.every_finished)), "finished trials of the search"
-    yield ["epochs"], str(sum(row.epochs for row in overview.every_row)), "epochs of all trials together"
+    raced, then = results.data.raced, " before its race" if results.data.went_on else ""
+    yield ["trials"], str(len(raced.every_finished)), f"finished trials of the search{then}"
+    yield ["epochs"], str(sum(row.epochs for row in raced.every_row)), f"epochs of all trials{then} together"
     yield ["max", "epochs"], str(study.max_epochs), "epochs of a training at most"
     first = "" if study.searches == 1 else f"first search, the next ones in steps of {SEARCH_SEEDS:,}"
     yield ["search", "seed"], str(study.seed), f"seed of the {first or 'search'}"
