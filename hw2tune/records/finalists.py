@@ -35,6 +35,11 @@ class SpecificationCurve:
     specifications: list[Specification]
     unchanged: list[int]
 
+    @property
+    def trials(self) -> list[int]:
+        """The finalists, by number."""
+        return sorted([*(one.trial for one in self.specifications), *self.unchanged])
+
 
 @dataclass(frozen=True)
 class _Curves:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from hw2tune.errors import StudyFileError
 from hw2tune.records.finalists import Specification, SpecificationCurve, write_curves
 from hw2tune.records.overview import Overview
-from hw2tune.records.replicates import Training
+from hw2tune.records.replicates import Training, read_race
 from hw2tune.records.trials.rows import TrialRow
 from hw2tune.replication.race import candidates
 from hw2tune.replication.train import Context, train_missing
@@ -63,9 +63,10 @@ def run_each_finalist(context: Context, overview: Overview, *, seeds: int, race:
         )
         return
     numbers = [study.seed + FINALIST_SEEDS + number for number in range(seeds)]
-    curves = specification_curves(
-        study, candidates(overview, race), seeds=numbers, train=lambda jobs: train_missing(context, jobs)
-    )
+    # Without a claim about the winner there is no race. One of an earlier version may have had other finalists.
+    there, by_number = read_race(context.folder), {row.number: row for row in overview.rows}
+    rows = [by_number[one.trial] for one in there.candidates] if there else candidates(overview, race)
+    curves = specification_curves(study, rows, seeds=numbers, train=lambda jobs: train_missing(context, jobs))
     write_curves(context.folder, curves)
 
 

@@ -131,7 +131,8 @@ class StudyData:
     def curves(self) -> list[SpecificationCurve]:
         """The change of each claim that was made in each finalist, in the order of the claims."""
         order = [(claim.a.variant, claim.b.variant) for claim in self.overview.study.claims]
-        found = {(one.variant, one.against): one for one in read_curves(ReplicatesFolder.of(self.overview.folder))}
+        curves = read_curves(ReplicatesFolder.of(self.overview.folder))
+        found = {(one.variant, one.against): one for one in curves if _is_of(self.race, one)}
         return [found[pair] for pair in dict.fromkeys(order) if pair in found]
 
     @cached_property
@@ -173,6 +174,11 @@ class StudyData:
         return self._predictions[variant, seed]
 
 
+def _is_of(race: Race | None, curve: SpecificationCurve) -> bool:
+    """Return whether a curve is of the finalists of the race, or there is none."""
+    return race is None or curve.trials == sorted(one.trial for one in race.candidates)
+
+
 def read_study_data(folder: StudyFolder, known: Overview | None = None) -> StudyData:
     """Read a study's folder; nothing is trained and nothing of torch or Ray is needed."""
     place = ReplicatesFolder.of(folder)
@@ -198,7 +204,12 @@ def read_study_data(folder: StudyFolder, known: Overview | None = None) -> Study
         race=race and sound_race(race),
         environment=sound_runs(runs(folder)),
     )
-    notes = [*_damaged(data, place), *_omitted(data, blind, usable), *_changed_images(data)]
+    notes = [
+        *_damaged(data, place),
+        *_omitted(data, blind, usable),
+        *_changed_images(data),
+        *_curves_apart(data, place),
+    ]
     if mixed:
         notes.append(
             f"Replicates of {listed(mixed)} are of several winners, and which ones count is not known: they are "
@@ -240,6 +251,19 @@ def _omitted(data: StudyData, blind: list[Replicate], usable: list[Replicate]) -
                 f"Replicates of `{name}` are omitted: an earlier version called {listed(called)} so; "
                 f"`hw2tune summarize {study.name}` tests each by its own name, and trains only what is missing."
             )
+
+
+def _curves_apart(data: StudyData, place: ReplicatesFolder) -> Iterator[str]:
+    """The curves of an earlier race, whose finalists are not those of the report."""
+    apart = next((one for one in read_curves(place) if not _is_of(data.race, one)), None)
+    if data.race and apart:
+        now = sorted(one.trial for one in data.race.candidates)
+        before, after = (listed([f"#{number}" for number in trials]) for trials in (apart.trials, now))
+        yield (
+            f"`replicates/finalists.json` is of the finalists {before} of an earlier race, and those of the race are "
+            f"{after}: it is omitted; `hw2tune summarize {data.called} --each-finalist {len(apart.seeds)}` makes it "
+            "again."
+        )
 
 
 def _changed_images(data: StudyData) -> Iterator[str]:

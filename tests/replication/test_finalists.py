@@ -10,7 +10,7 @@ from hw2tune.events import Event, Listeners, Noted
 from hw2tune.records.finalists import curves_file, read_curves, write_curves
 from hw2tune.records.overview import read_overview
 from hw2tune.records.reads import ON_VALIDATION
-from hw2tune.records.replicates import ReplicatesFolder, Training, write_training
+from hw2tune.records.replicates import Candidate, Race, ReplicatesFolder, Training, write_current, write_training
 from hw2tune.records.trials.rows import TrialRow
 from hw2tune.replication.finalists import FINALIST_SEEDS, change_of, run_each_finalist, specification_curves
 from hw2tune.replication.race import candidates
@@ -165,6 +165,27 @@ def test_trainings_that_are_kept_are_not_repeated_and_their_curve_is_recorded(se
     run_each_finalist(context, overview, seeds=2, race=3)
     assert read_curves(context.folder) == expected != []
     assert all(job.label.startswith(ON_VALIDATION) for job in scripted.jobs)
+
+
+def test_the_change_is_made_in_the_finalists_of_the_race_that_stands(searched):
+    """A race of an earlier version may have others than `candidates`: in its report a curve must be of these."""
+    overview, context, _ = searched
+    ahead = candidates(overview, 3)[:2]
+    entered = [Candidate(trial=row.number, params=row.params, search_value=0.9, values=[0.9]) for row in ahead]
+    race = Race(
+        objective="validation_accuracy", direction="maximize", seeds=[1001], candidates=entered, winner=ahead[0].number
+    )
+    write_current(context.folder, [], race)
+    scripted = Scripted(lambda h, seed: 0.5)
+    specification_curves(overview.study, ahead, seeds=[overview.study.seed + FINALIST_SEEDS], train=scripted)
+    for job in scripted.jobs:
+        training = scripted.training(job.task.hyperparameters, job.task.seed)
+        key = key_of(job.task, context.data, context.capacity)
+        write_training(context.folder.trainings, replace(training, key=key, arrays={"chosen/w": np.ones(1)}))
+    run_each_finalist(context, overview, seeds=1, race=3)
+    assert {tuple(curve.trials) for curve in read_curves(context.folder)} == {
+        tuple(sorted(row.number for row in ahead))
+    }
 
 
 def test_a_study_whose_claims_are_no_change_says_so_and_trains_nothing(searched):

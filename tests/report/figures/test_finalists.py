@@ -72,8 +72,27 @@ def test_the_report_has_the_figure_only_of_claims_that_the_study_has(tmp_path):
     folder = write_fake_study(tmp_path, trials=2, seeds=1)
     names = [recipe.name for recipe in recipes(read_study_data(folder))]
     assert "specification-curve" not in names
-    other = replace(CURVE, against="tuned-weight_decay-0.5")
-    write_curves(ReplicatesFolder.of(folder), [other, CURVE])
+    of_the_race = replace(CURVE, specifications=CURVE.specifications[1:2], unchanged=[3])  # of trials 2 and 3
+    other = replace(of_the_race, against="tuned-weight_decay-0.5")
+    write_curves(ReplicatesFolder.of(folder), [other, of_the_race])
     data = read_study_data(folder)
-    assert data.curves == [CURVE]
+    assert data.curves == [of_the_race] and data.damaged == []
     assert [recipe.name for recipe in recipes(data)].count("specification-curve") == 1
+
+
+def test_the_curve_of_an_earlier_race_is_left_out_with_a_note(tmp_path):
+    folder = write_fake_study(tmp_path, trials=2, seeds=1)
+    write_curves(ReplicatesFolder.of(folder), [CURVE])
+    data = read_study_data(folder)
+    assert data.curves == [] and "specification-curve" not in [recipe.name for recipe in recipes(data)]
+    assert data.damaged == [
+        "`replicates/finalists.json` is of the finalists #2, #4, #7 and #9 of an earlier race, and those of the race "
+        "are #2 and #3: it is omitted; `hw2tune summarize quickstart --each-finalist 2` makes it again."
+    ]
+
+
+def test_a_curve_of_a_study_without_a_race_stays(tmp_path):
+    folder = write_fake_study(tmp_path, trials=2, seeds=0)
+    write_curves(ReplicatesFolder.of(folder), [CURVE])
+    data = read_study_data(folder)
+    assert data.curves == [CURVE] and data.damaged == []
