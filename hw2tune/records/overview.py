@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 UNREADABLE: dict[str, Any] = {
     "schema": SCHEMA, "name": "", "folder": "", "state": "unreadable", "objective": None, "direction": None,
     "trials_planned": None, "trials_finished": 0, "best": None, "baseline": None, "l2": None, "references": {},
-    "trials": [], "searches": [], "best_arm": None, "error": "",
+    "trials": [], "searches": [], "best_arm": None, "error": "", "done": 0, "extent": None, "unit": None,
 }  # fmt: skip
 
 
@@ -119,6 +119,12 @@ class Overview:
         return sum(one.study.extent[0] for one in self.searches or (self,)), self.study.extent[1]
 
     @property
+    def trials_planned(self) -> int | None:
+        """Trials in all, as many as the space allows; None if a budget of epochs ends the search."""
+        whole, unit = self.extent
+        return whole if unit == "trials" else None
+
+    @property
     def is_complete(self) -> bool:
         if self.searches:
             return all(search.is_complete for search in self.searches)
@@ -167,8 +173,11 @@ class Overview:
             "state": self.state,
             "objective": self.study.objective,
             "direction": self.study.direction,
-            "trials_planned": self.study.trials * max(1, len(self.searches)),
+            "trials_planned": self.trials_planned,
             "trials_finished": len(self.every_finished),
+            "done": self.done,
+            "extent": self.extent[0],
+            "unit": self.extent[1],
             "race_trainings": self.study.race_trainings,
             "turn": self.turn,
             "machines": self.machines,

@@ -146,8 +146,11 @@ def _study(results: StudyResults) -> dict[str, Any]:
         "dataset": data.dataset and asdict(data.dataset),
         "study": study.model_dump(mode="json"),
         "trials": {
-            "planned": study.trials * max(1, len(data.overview.searches)),
+            "planned": data.overview.trials_planned,
             "finished": len(data.overview.every_finished),
+            "done": data.overview.done,
+            "extent": data.overview.extent[0],
+            "unit": data.overview.extent[1],
             "states": dict(Counter(row.state for row in data.overview.every_row)),
         },
         "claims": [claim.numbers for claim in results.claims],

@@ -13,6 +13,7 @@ from rich.text import Text
 from hw2tune.events import ReplicationStarted, StudyStarted
 from hw2tune.records.trials.rows import TrialRow
 from hw2tune.search.cost import Cost, ReplicatesCost, SeedsCost
+from hw2tune.study.arms import sides
 from hw2tune.study.schema import Study
 from hw2tune.terminal.formats import plain_table, print_json
 from hw2tune.text.numbers import configuration_line, counted, duration, objective_value
@@ -23,7 +24,9 @@ def print_plan(plan: StudyStarted, console: Console) -> None:
     """Print space, budget, resources and data set."""
     study, capacity = plan.study, plan.capacity
     sizes = ", ".join(f"{count:,} {name}" for name, count in plan.sizes.items())
-    extent = counted(study.trials, "trial")
+    possible = sorted({one.trials_possible for one in sides(study)})  # an arm may leave few configurations
+    extent = counted(possible[-1], "trial")
+    extent = f"{possible[0]} to {extent}" if len(possible) > 1 else extent
     if study.budget_epochs is not None:
         extent = f"{counted(study.budget_epochs, 'epoch')}, in trials"
     race = f"; {counted(study.race_trainings, 'training')} more for the race" if study.race_trainings else ""

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 LONG = 200  # rows of a table that nobody reads on a screen
 STUDY_COLUMNS = (
     "name", "state", "trials_finished", "trials_planned", "best", "best_trial", "objective", "direction", "seconds",
-    "folder", "error", "best_arm",
+    "folder", "error", "best_arm", "done", "extent", "unit",
 )  # fmt: skip
 DATASET_COLUMNS = ("name", "title", "found", "source", "problem")
 FINDING_COLUMNS = ("check", "hyperparameter", "finding", "evidence", "remedy")
@@ -204,6 +204,7 @@ def _csv_row(overview: Overview) -> dict[str, Any]:
         "objective": study.objective, "direction": study.direction,
         "seconds": round(sum(row.seconds for row in overview.every_row), 3), "folder": str(overview.folder.root),
         "best_arm": overview.best_arm,
+        "done": counts["done"], "extent": counts["extent"], "unit": counts["unit"],
     }  # fmt: skip
 
 

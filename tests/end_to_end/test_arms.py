@@ -40,7 +40,9 @@ def test_two_arms_are_searched_killed_continued_compared_and_exported(tmp_path):
 
     shown = json.loads(run("study", "sides.toml", "--summarize", "--json"))
     [study] = shown["studies"]
-    assert study["trials"] == {"planned": 6, "finished": 6, "states": {"complete": 6}}
+    assert study["trials"] == {
+        "planned": 6, "finished": 6, "done": 6, "extent": 6, "unit": "trials", "states": {"complete": 6},
+    }  # fmt: skip
     assert {row.number: row for row in read_overview(folder).searches[0].rows} == before, "the first arm is left alone"
     [claim] = study["claims"]
     assert (claim["variant"], claim["against"], claim["n"], claim["seeds"]) == ("l2", "no-l2", 2, [1, 2])

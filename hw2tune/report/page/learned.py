@@ -20,10 +20,11 @@ def searches_blocks(results: StudyResults) -> list[Block]:
         won = configuration({name: row[name] for name in study.space if name in row and not pd.isna(row[name])})
         counts = [f"{search.done} of {search.extent[0]}", *values]
         rows.append(Row(cells=[search.folder.root.name, *counts, won if not pd.isna(row["winner"]) else DASH]))
-    whole, unit = overview.searches[0].extent
+    sizes = sorted({search.extent[0] for search in overview.searches})  # an arm may leave few configurations
+    whole, unit = " to ".join(f"{size:,}" for size in dict.fromkeys([sizes[0], sizes[-1]])), overview.extent[1]
     label = study.objective_spec.label
     text = (
-        f"Each arm was searched {counted(study.searches, 'time')} on {whole:,} {unit}, with the sampler "
+        f"Each arm was searched {counted(study.searches, 'time')} on {whole} {unit}, with the sampler "
         f"{study.sampler.name}, the pruner {study.pruner.name} and the same seeds; it {study.direction}d {label}. "
         f"The report of a search is drawn by `hw2tune summarize --from-files {overview.searches[0].folder.root}`."
     )

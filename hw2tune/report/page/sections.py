@@ -74,7 +74,7 @@ def search_blocks(results: StudyResults) -> list[Block]:
         return searches_blocks(results)
     states = Counter(row.state for row in overview.rows)
     outcome = listed([f"{number} {state}" for state, number in states.items()])
-    finished = f"{len(overview.finished)} of {counted(study.trials, 'trial')} finished"
+    finished = f"{len(overview.finished)} of {counted(study.trials_possible, 'trial')} finished"
     if study.budget is not None:
         finished = f"{counted(len(overview.finished), 'trial')} on {overview.done} of {study.budget_epochs} epochs"
     text = (
