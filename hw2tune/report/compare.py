@@ -59,7 +59,8 @@ class StudyComparison:
                 **{name: getattr(data.overview.study, name) for name in ("objective", "model", "loss", "max_epochs")},
                 "trials": len(data.overview.every_finished),
                 "epochs": sum(row.epochs for row in data.overview.every_row),
-                "best": data.overview.best and asdict(data.overview.best),
+                "best": (best := data.overview.leading.best) and asdict(best),
+                "best_arm": data.overview.best_arm,
                 "test_accuracy": {name: (s := test_accuracy(data, name)) and asdict(s) for name in self.variants},
             }
             for data in (self.a, self.b)

@@ -137,8 +137,9 @@ def _facts(data: StudyData) -> list[tuple[str, str]]:
     from hw2tune.records.dataset import short
     from hw2tune.report.compare import extent
 
-    best, study = data.overview.best, data.overview.study
-    where = f" (#{best.number}, epoch {best.best_epoch} of {study.max_epochs})" if best else ""
+    best, study = data.overview.leading.best, data.overview.study
+    of = f" of {data.overview.best_arm}" if data.overview.best_arm else ""
+    where = f" (#{best.number}{of}, epoch {best.best_epoch} of {study.max_epochs})" if best else ""
     return [
         ("images", data.images["label"]),
         ("split", short(data.images["split_checksum"])),

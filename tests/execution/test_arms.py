@@ -29,6 +29,7 @@ from hw2tune.search.driver import Assignment, EpochResult, Outcome, RunEnd
 from hw2tune.search.failures import Failure
 from hw2tune.study.file import parse_study
 from hw2tune.study_run import run_on
+from hw2tune.terminal.models import print_comparison
 from hw2tune.terminal.tables import print_status, print_studies, status_rows, status_title
 from hw2tune.terminal.upkeep import _line
 from tests.execution.test_run import OneMachine
@@ -371,6 +372,16 @@ def test_a_comparison_counts_the_trials_of_all_arms(tmp_path):
     found = compare_studies("sides", "sides/l2", results_dir=tmp_path / "results")
     assert [extent(data) for data in (found.a, found.b)] == ["6 (complete), 6 epochs", "3 (complete), 3 epochs"]
     assert [(one["trials"], one["epochs"]) for one in found.as_json()["studies"]] == [(6, 6), (3, 3)]
+
+
+def test_a_comparison_has_the_best_trial_of_all_arms(tmp_path):
+    run(tmp_path, Executor())
+    found = compare_studies("sides", "sides/l2", results_dir=tmp_path / "results")
+    a, b = (one["best"]["value"] for one in found.as_json()["studies"])
+    print_comparison(found, Console(file=(out := io.StringIO()), width=200))
+    (line,) = (line for line in out.getvalue().splitlines() if line.startswith("best"))
+    assert a == b == 0.5
+    assert "50.00 % (#0 of l2, epoch 1 of 1)" in line and "50.00 % (#0, epoch 1 of 1)" in line
 
 
 def test_check_counts_the_cost_of_every_search_that_is_left(tmp_path):
