@@ -180,6 +180,7 @@ def _write_replicates(folder: StudyFolder, study: Study, seeds: int, test_size: 
             direction=study.direction,
             seeds=list(range(seeds)),
             winner=3,
+            trials=list(range(study.trials)),
             candidates=[
                 Candidate(
                     trial=2,
