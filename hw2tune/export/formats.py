@@ -58,7 +58,8 @@ def evaluated(model: TrainedModel, images: NDArray[Any]) -> Tensor:
     """
     several = np.ascontiguousarray(images if len(images) > 1 else np.repeat(images, 2, axis=0))
     split = Split(images=several, labels=np.zeros(len(several), np.int64))
-    return predict(model.network(), on_device(split, model.info, torch.device("cpu")))[: len(images)].softmax(1)
+    logits = predict(model.network(), on_device(split, model.info, torch.device("cpu")), model.seed)
+    return logits[: len(images)].softmax(1)
 
 
 def metadata(model: TrainedModel) -> dict[str, str]:

@@ -123,7 +123,7 @@ class TrainedModel:
         from hw2tune.train.evaluate import network
 
         try:
-            return network(self.blueprint, self.weights, torch.device("cpu"))
+            return network(self.blueprint, self.weights, self.seed, torch.device("cpu"))
         except ModelError:
             raise
         except Exception as error:  # the user's code may raise anything

@@ -16,7 +16,7 @@ from hw2tune.study.objectives import objective_of
 from hw2tune.train.device import DeviceSplit
 from hw2tune.train.loop import predict
 from hw2tune.train.metrics import LOSSES, Metric, metric_of, resampled
-from hw2tune.train.models import build_model, load_weights
+from hw2tune.train.models import initial_network, load_weights
 from hw2tune.train.state import Weights, to_numpy
 from hw2tune.train.task import Blueprint, Task
 
@@ -37,8 +37,8 @@ def evaluate_network(
     arrays: dict[str, NDArray[Any]] = {"labels": test.labels.cpu().numpy().astype(label_type)}
     evaluations = {}
     for which, epoch in (("chosen", training.chosen_epoch or 0), ("last", len(training.epochs))):
-        net = network(blueprint, training.weights(which), test.images.device)
-        logits = predict(net, test)
+        net = network(blueprint, training.weights(which), task.seed, test.images.device)
+        logits = predict(net, test, task.seed)
         evaluations[which] = _evaluation(logits, test.labels, task, metric) | {"epoch": epoch}
         predicted, confidence = predictions(logits, label_type)
         if which == "chosen":
@@ -53,10 +53,9 @@ def evaluate_network(
     return evaluations, arrays
 
 
-def network(blueprint: Blueprint, weights: Weights, device: torch.device) -> nn.Module:
-    """The network with these weights."""
-    with torch.random.fork_rng(devices=[]):  # its initial weights are drawn, and thrown away
-        built = build_model(blueprint, device)
+def network(blueprint: Blueprint, weights: Weights, seed: int, device: torch.device) -> nn.Module:
+    """The network with these weights, of a training of this seed."""
+    built = initial_network(blueprint, seed, device)
     load_weights(built, {name: torch.from_numpy(array) for name, array in weights.items()})
     return built
 

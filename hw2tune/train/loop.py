@@ -13,9 +13,10 @@ from torch import Tensor, nn
 
 from hw2tune.study.hyperparameters import Hyperparameters
 from hw2tune.train.device import Augmentation, DeviceSplit, TrainingData
+from hw2tune.train.draws import seeded
 from hw2tune.train.metrics import LOSSES, Loss, Metric
 from hw2tune.train.optimizers import schedule_of, step_of
-from hw2tune.train.state import TrainingState, own_draws
+from hw2tune.train.state import EVALUATION_STREAM, TrainingState, own_draws
 
 EVALUATION_BATCH = 500  # images; larger ones leave the CPU's caches and were no faster
 EVALUATION_BYTES = 32_000_000  # of a batch's images as float32: 500 of 64 x 64 in three colours, 53 of 224 x 224
@@ -46,7 +47,7 @@ def train_epochs(
         started = time.perf_counter()
         train_loss, train_accuracy = train_epoch(state, data.train, hyperparameters, loss=loss, max_epochs=max_epochs)
         trained = time.perf_counter()
-        logits = predict(state.model, data.validation) if len(data.validation) else None
+        logits = predict(state.model, data.validation, state.seed) if len(data.validation) else None
         validation_loss, validation_accuracy = evaluated(logits, data.validation, LOSSES[loss])
         if not math.isfinite(train_loss) or (len(data.validation) and not math.isfinite(validation_loss)):
             raise DivergedError(f"loss {train_loss:g} (training), {validation_loss:g} (validation)")
@@ -119,10 +120,12 @@ def evaluated(logits: Tensor | None, split: DeviceSplit, loss: Loss) -> tuple[fl
 
 
 @torch.inference_mode()
-def predict(model: nn.Module, split: DeviceSplit) -> Tensor:
-    """Logits (N, K) of a split's images in evaluation mode."""
+def predict(model: nn.Module, split: DeviceSplit, seed: int = 0) -> Tensor:
+    """Logits (N, K) of a split's images in evaluation mode; a network that draws even there does so from the seed."""
     model.eval()
-    return torch.cat([model(images) for images, _ in split.batches(evaluation_batch(split))])
+    gpus = [split.images.device] if split.images.is_cuda else []
+    with seeded(seed + EVALUATION_STREAM, gpus):
+        return torch.cat([model(images) for images, _ in split.batches(evaluation_batch(split))])
 
 
 def evaluation_batch(split: DeviceSplit) -> int:

@@ -6,6 +6,7 @@ import contextlib
 import copy
 import inspect
 import itertools
+import tempfile
 import typing
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -17,6 +18,7 @@ from torch.nn.parameter import is_lazy
 from hw2tune.errors import ModelError
 from hw2tune.study.hyperparameters import MODEL
 from hw2tune.study.names import MODELS
+from hw2tune.train.draws import seeded
 from hw2tune.train.task import Blueprint
 from hw2tune.user_code.importer import load, refuse_untrusted
 
@@ -49,6 +51,20 @@ def draw_from(model: nn.Module, generator: torch.Generator) -> None:
             module.generator = generator
 
 
+def initial_network(blueprint: Blueprint, seed: int, device: torch.device) -> nn.Module:
+    """Return the network as a training of this seed begins with it, in every process.
+
+    All that its constructor draws is the same again, also what is not in its state_dict, such as a permutation of the
+    pixels: a network is built anew for test, export and predictions. Raises as `build_model` does.
+    """
+    with (
+        seeded(seed),
+        tempfile.TemporaryDirectory() as empty,  # no file beside the study is read: it is not part of a training's key
+        contextlib.chdir(empty),
+    ):
+        return build_model(blueprint, device)
+
+
 def build_model(blueprint: Blueprint, device: torch.device) -> nn.Module:
     """A new network with initial weights drawn from the global generator on the CPU.
 
@@ -56,7 +72,8 @@ def build_model(blueprint: Blueprint, device: torch.device) -> nn.Module:
     the arguments do not fit or no module comes of it, and whatever the user's code raises.
     """
     shipped = MODELS.get(blueprint.model)
-    factory = load(shipped.factory if shipped else blueprint.model, blueprint.code)
+    with seeded(0):  # a module may draw while it is imported, which only the first training of a process does
+        factory = load(shipped.factory if shipped else blueprint.model, blueprint.code)
     made = factory
     if not isinstance(factory, type):
         with contextlib.suppress(Exception):  # an annotation may name what cannot be imported

@@ -19,18 +19,21 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from hw2tune.errors import Hw2tuneError, ModelError
 from hw2tune.study.speed import Speed
+from hw2tune.text.numbers import listed
 from hw2tune.text.plain import first_line
 from hw2tune.train.device import DeviceSplit, TrainingData, on_device, prepare_process
+from hw2tune.train.draws import seeded
 from hw2tune.train.loop import evaluation_batch
 from hw2tune.train.metrics import LOSSES, metric_of
-from hw2tune.train.models import build_model
+from hw2tune.train.models import initial_network
 from hw2tune.train.speed import measure_speed
-from hw2tune.train.task import ProbeRequest, Task, TrialData
+from hw2tune.train.task import Blueprint, ProbeRequest, Task, TrialData
 
 CPU = torch.device("cpu")
 
@@ -40,9 +43,9 @@ def probe(tasks: Sequence[Task], batch_sizes: Sequence[int], data: TrialData) ->
     split = on_device(data.train, data.info, CPU)
     classes, parameters, notes = len(data.info.classes), [], []
     for task in tasks:
+        blueprint = task.blueprint(data.info)
         with _named(task):
-            torch.manual_seed(task.seed)
-            model = build_model(task.blueprint(data.info), CPU)
+            model = initial_network(blueprint, task.seed, CPU)
         for key, value in model.state_dict().items():
             if not isinstance(value, Tensor):
                 raise ModelError(
@@ -53,6 +56,7 @@ def probe(tasks: Sequence[Task], batch_sizes: Sequence[int], data: TrialData) ->
         for size, where in [(largest, ""), *((size, f" on a batch of {size}") for size in smaller)]:
             notes += _training_notes(task, model, next(split.batches(size)), classes, where)
         notes += _evaluation_notes(task, model, split, classes)
+        notes += _rebuilding_notes(task, blueprint, model, split.normalised(split.images[:16]))
         parameters.append(sum(p.numel() for p in model.parameters()))
     return {"parameters": max(parameters), "notes": list(dict.fromkeys(notes))}
 
@@ -120,6 +124,61 @@ def _evaluation_notes(task: Task, model: nn.Module, split: DeviceSplit, classes:
             "there a squeeze() without its axis? hw2tune works without it, but an exported file will refuse one image"
         )
     return notes
+
+
+def _rebuilding_notes(task: Task, blueprint: Blueprint, model: nn.Module, images: Tensor) -> list[str]:
+    """Build the network again, from its seed and from another one; return a note if its weights do not make it whole.
+
+    The logits tell, and tensors and arrays that are attributes. `images` are (N, C, H, W).
+    """
+
+    def logits(network: nn.Module) -> Tensor:
+        with _named(task, _AGAIN), seeded(task.seed), torch.inference_mode():
+            found: Tensor = network.eval()(images)
+            return found
+
+    with _named(task, _AGAIN):
+        again, other = (initial_network(blueprint, seed, CPU) for seed in (task.seed, task.seed + 1))
+        again.load_state_dict(model.state_dict())
+        try:
+            other.load_state_dict(model.state_dict())
+        except RuntimeError:  # the seed decides its layers
+            return [f"{task.model}: {_NOT_KEPT.format('')}"]
+    changed, drawn = _different(model, again), _different(again, other)  # before a pass: it may leave images behind
+    expected = logits(model)
+    if not torch.allclose(logits(again), expected, rtol=1e-3, atol=1e-5):
+        named = f" ({listed(changed)} {'differ' if changed[1:] else 'differs'})" if changed else ""
+        return [f"{task.model}: {_NOT_AGAIN.format(named)}"]
+    if drawn or not torch.allclose(logits(other), expected, rtol=1e-3, atol=1e-5):
+        named = f"{listed(drawn)}, " if drawn else ""
+        return [f"{task.model}: {_NOT_KEPT.format(named)}"]
+    return []
+
+
+_AGAIN = " when it is built again with its weights"
+_NOT_AGAIN = (
+    "built again from its seed and weights it returns other logits{}, and it is built again for the test, for export "
+    "and when a trial resumes; use register_buffer for what training changes, and draw from torch, random and "
+    "numpy.random alone"
+)
+_NOT_KEPT = (
+    "its constructor draws {}numbers that are not in its state_dict; hw2tune draws them again from the seed, and other "
+    "programs that load the weights have others: use register_buffer"
+)
+
+
+def _different(one: nn.Module, other: nn.Module) -> list[str]:
+    """Return the names of tensors and arrays that two networks have with different values, parameters apart."""
+    found = []
+    for (path, module), twin in zip(one.named_modules(), other.modules(), strict=False):
+        for name, value in {**vars(module), **module._buffers}.items():
+            also: Any = getattr(twin, name, None)
+            if type(value) is not type(also) or not isinstance(value, Tensor | np.ndarray):
+                continue
+            same = torch.equal(value, also) if isinstance(value, Tensor) else np.array_equal(value, also)
+            if not same:
+                found.append(f"`{path}.{name}`" if path else f"`{name}`")
+    return found
 
 
 _SOFTMAX = {

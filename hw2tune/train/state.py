@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import io
 import math
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +19,7 @@ from torch import Tensor, nn
 
 from hw2tune.records.atomic import Content
 from hw2tune.study.hyperparameters import Hyperparameters
-from hw2tune.train.models import build_model, draw_from, load_weights
+from hw2tune.train.models import draw_from, initial_network, load_weights
 from hw2tune.train.optimizers import build_optimizers
 from hw2tune.train.task import Blueprint
 
@@ -29,6 +28,7 @@ NOT_NUMPYS = {torch.bfloat16, torch.float8_e4m3fn, torch.float8_e5m2}  # exact i
 
 # Added to a training's seed, so that its weights, the order of its images and so on are drawn apart.
 ORDER_STREAM, DROPOUT_STREAM, AUGMENT_STREAM, OWN_STREAM = 1_000_003, 2_000_003, 3_000_003, 4_000_003
+EVALUATION_STREAM = 5_000_003
 
 
 @dataclass(kw_only=True)
@@ -39,6 +39,7 @@ class TrainingState:
     dropout of PyTorch's for example, leaves the draws of every other training alone.
     """
 
+    seed: int
     model: nn.Module
     optimizers: list[torch.optim.Optimizer]
     shuffle_generator: torch.Generator  # draws the order of the images
@@ -53,17 +54,12 @@ def new_state(
     blueprint: Blueprint, hyperparameters: Hyperparameters, *, seed: int, device: torch.device
 ) -> TrainingState:
     """Return a training at epoch 0. One seed gives every configuration the same weights and order of images."""
-    with (
-        torch.random.fork_rng(devices=[]),  # PyTorch's layers draw their weights from the process's generator
-        tempfile.TemporaryDirectory() as empty,  # no file beside the study is read: it is not part of a training's key
-        contextlib.chdir(empty),
-    ):
-        torch.manual_seed(seed)
-        network = build_model(blueprint, device)
+    network = initial_network(blueprint, seed, device)
     dropout = torch.Generator(device).manual_seed(seed + DROPOUT_STREAM)
     draw_from(network, dropout)
     devices = [torch.device("cpu")] if device.type == "cpu" else [torch.device("cpu"), device]
     return TrainingState(
+        seed=seed,
         model=network,
         optimizers=build_optimizers(network, hyperparameters),
         shuffle_generator=torch.Generator().manual_seed(seed + ORDER_STREAM),

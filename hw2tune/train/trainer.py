@@ -138,4 +138,5 @@ def _epochs(session: Session, training: Training) -> Iterator[dict[str, Any]]:
 
 
 def _evaluated(session: Session, split: DeviceSplit) -> dict[str, Any]:
-    return evaluation(predict(session.state.model, split), split.labels, session.task.loss)
+    logits = predict(session.state.model, split, session.task.seed)
+    return evaluation(logits, split.labels, session.task.loss)

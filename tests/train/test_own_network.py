@@ -74,7 +74,7 @@ def test_it_goes_on_from_a_checkpoint_bit_for_bit_whatever_the_process_drew_mean
 
 def test_its_weights_on_disk_make_the_same_network_again():
     state, _ = train(1)
-    again = network(blueprint(width=6), weights_of(state.model), CPU)
+    again = network(blueprint(width=6), weights_of(state.model), 1, CPU)
     for (name, one), (_, other) in zip(state.model.state_dict().items(), again.state_dict().items(), strict=True):
         assert one.dtype == other.dtype and torch.equal(one, other), name
 

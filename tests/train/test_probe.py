@@ -67,7 +67,7 @@ def test_a_network_that_pytorch_trains_is_trained_to_the_same_weights(text):
         torch.testing.assert_close(ours.get_parameter(name), theirs, msg=name)
     assert probe(*request(text))["notes"] == []
     assert probe(*request(text, "mnist"))["notes"] == []  # of one channel
-    again = network(blueprint(text), weights_of(ours), CPU)
+    again = network(blueprint(text), weights_of(ours), 1, CPU)
     images = torch.rand(4, 3, 32, 32).contiguous(memory_format=torch.channels_last)
     assert torch.equal(again.eval()(images), ours.eval()(images))
 
@@ -110,7 +110,7 @@ def test_a_compiled_network_is_trained_and_kept_as_the_network_itself():
     built = build_model(blueprint(text, "net.py:build"), CPU)
     assert list(built.state_dict()) == list(inner.state_dict())
     kept_before = {f"_orig_mod.{name}": array for name, array in weights_of(inner).items()}
-    again = network(blueprint(text, "net.py:build"), kept_before, CPU)
+    again = network(blueprint(text, "net.py:build"), kept_before, 1, CPU)
     assert torch.equal(again.conv.weight, inner.conv.weight)
 
 

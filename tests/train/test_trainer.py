@@ -57,7 +57,7 @@ def test_the_chosen_weights_score_what_their_epoch_scored_and_the_last_ones_the_
     result = trained(data)
     assert result.chosen_epoch == max(result.epochs, key=lambda e: (e["validation_accuracy"], -e["epoch"]))["epoch"]
     for kind, epoch in (("chosen", result.chosen_epoch), ("last", 3)):
-        logits = predict(network(Blueprint(model="mnist_cnn"), weights(result, kind), CPU), data.validation)
+        logits = predict(network(Blueprint(model="mnist_cnn"), weights(result, kind), 3, CPU), data.validation)
         loss, accuracy = evaluated(logits, data.validation, LOSSES["cross_entropy"])
         assert result.epochs[epoch - 1]["validation_loss"] == pytest.approx(loss, rel=1e-6)
         assert result.epochs[epoch - 1]["validation_accuracy"] == accuracy
@@ -111,7 +111,7 @@ def test_the_published_protocol_adds_both_evaluations_to_each_epoch():
     assert {"published_test_loss", "published_test_accuracy", "held_out_loss", "held_out_accuracy"} <= epochs[0].keys()
     whole = trained(data, model="cifar10_cnn", max_epochs=2)
     assert [epoch["train_loss"] for epoch in epochs] == [epoch["train_loss"] for epoch in whole.epochs]
-    net = network(Blueprint(model="cifar10_cnn"), weights(whole, "last"), CPU)
+    net = network(Blueprint(model="cifar10_cnn"), weights(whole, "last"), 3, CPU)
     assert epochs[1]["published_test_accuracy"] == evaluation(
         predict(net, data.train), data.train.labels, "cross_entropy"
     )["accuracy"]  # fmt: skip
