@@ -21,6 +21,7 @@ from hw2tune.export.card import Check, accuracy_words, card
 from hw2tune.export.trained import TrainedModel, find_model
 from hw2tune.paths import expand, refuse_unwritable
 from hw2tune.records.atomic import write_atomically
+from hw2tune.records.replicates import ReplicatesFolder, read_arrays
 from hw2tune.study.names import MODELS
 from hw2tune.user_code.files import CodeReference, code_reference
 from hw2tune.user_code.importer import callers_modules_kept
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from hw2tune.export.formats import Predict
 
 TOLERANCE = 1e-4  # of a probability: rounding makes less than 1e-5
+OF_DEVICES = 1e-2  # the same, where another kind of device may have computed one of them
 RANDOM_IMAGES = 64
 
 # By format: name, packages, and lines: imports, then from `pixels` (1, C, H, W) to `probabilities` (K,) and `classes`.
@@ -71,14 +73,19 @@ _NETWORK = Template('''"""The network of $file, without hw2tune: `load()` takes 
 
 from __future__ import annotations
 
-${imports}from collections.abc import Sequence
+import contextlib
+import random
+${imports}from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
+
+$seeded
 
 $network
 
@@ -86,7 +93,8 @@ $classifier
 
 def load() -> Classifier:
     """Takes pixels (N, C, H, W) from $black to $white, returns probabilities (N, K)."""
-    network = $call
+    with seeded($seed):  # of the training: what the network draws and its weights do not hold is the same again
+        network = $call
     network.load_state_dict(load_file(Path(__file__).with_name("$file")))
     return Classifier(network, $mean, $std, $unit).eval()
 ''')
@@ -178,7 +186,10 @@ def _refuse_existing(paths: list[Path], *, force: bool) -> None:
 
 
 def _checked(model: TrainedModel, predict: Predict, target: Path) -> Check:
-    """Compare the file with hw2tune's own evaluation. Raises ModelError if they differ by more than rounding."""
+    """Compare the file with hw2tune's own evaluation, and with the test of a replicate.
+
+    Raises ModelError if they differ by more than rounding.
+    """
     from hw2tune.export.formats import evaluated
 
     images, kind = _examples(model)
@@ -190,6 +201,16 @@ def _checked(model: TrainedModel, predict: Predict, target: Path) -> Check:
             f"{target}: not written, as its probabilities differ from hw2tune's own by up to {difference:.2g} on "
             f"{len(images)} {kind}; does {model.study.model} draw random numbers when it predicts?"
         )
+    if (kept := _tested(model, images)) is not None:
+        folder, predicted, confidence = kept
+        difference_from_test = float(np.abs(theirs[np.arange(len(images)), predicted] - confidence).max())
+        if not difference_from_test <= OF_DEVICES:
+            raise ModelError(
+                f"{target}: not written, as its probabilities differ by up to {difference_from_test:.2g} from those of "
+                f"the test, which are kept in {folder}; an earlier version tested it with other random numbers, or its "
+                f"code or a package is another now: remove that folder and run `hw2tune summarize {model.data.name}`, "
+                "which tests the weights again"
+            )
     return Check(
         images=len(images), kind=kind, difference=difference, same=int((ours.argmax(1) == theirs.argmax(1)).sum())
     )
@@ -204,6 +225,22 @@ def _examples(model: TrainedModel) -> tuple[NDArray[Any], str]:
         levels = np.random.default_rng(0).integers(0, 256, (RANDOM_IMAGES, *shape), dtype=np.uint8)
         kind = "images of noise"
     return model.pixels_of(levels), kind
+
+
+def _tested(model: TrainedModel, images: NDArray[Any]) -> tuple[Path, NDArray[Any], NDArray[Any]] | None:
+    """Return the folder of a replicate, and the class (N,) and its probability (N,) that it predicted for `images`.
+
+    None if these are no test images, or levels of float images, which are rounded.
+    """
+    gallery, one = model.data.gallery, model.replicate
+    if gallery is None or one is None or images is not gallery.images:
+        return None
+    place = ReplicatesFolder.of(model.data.overview.folder)
+    arrays = read_arrays(place, one.variant, one.seed) or {}
+    if not {"predicted", "confidence"} <= arrays.keys() or len(arrays["predicted"]) <= gallery.indices.max():
+        return None
+    predicted, confidence = (arrays[name][gallery.indices] for name in ("predicted", "confidence"))
+    return place.replicate(one.variant, one.seed), predicted, confidence
 
 
 def _digest(content: bytes | str) -> str:
@@ -249,6 +286,7 @@ def network_module(model: TrainedModel, file: Path, *, code: str) -> str:
     network is imported.
     """
     from hw2tune.export.formats import Classifier
+    from hw2tune.train.draws import seeded
     from hw2tune.train.models import Dropout, arguments
     from hw2tune.user_code.importer import load
 
@@ -261,9 +299,10 @@ def network_module(model: TrainedModel, file: Path, *, code: str) -> str:
         shipped = getattr(import_module(reference.module), reference.name)
         network = f"{inspect.getsource(Dropout)}\n\n{inspect.getsource(shipped)}"
     else:
-        network = f"{beside}from {reference.module} import {reference.name}  # noqa: E402\n"
+        network = f"{beside}with seeded(0):\n    from {reference.module} import {reference.name}\n"
     return _NETWORK.substitute(
         file=file.name, imports="import sys\n" if beside else "", network=network, black=f"{black:g}",
+        seeded=inspect.getsource(seeded), seed=model.seed,
         classifier=inspect.getsource(Classifier), call=f"{reference.name}({given})", white=f"{white:g}",
         mean=list(model.images.mean), std=list(model.images.std), unit=model.unit,
     )  # fmt: skip

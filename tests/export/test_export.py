@@ -7,6 +7,7 @@ import importlib.util
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +21,7 @@ import hw2tune
 from hw2tune.data.dataset import Dataset, Split
 from hw2tune.errors import Hw2tuneError, ModelError, PathError, StudyFolderError
 from hw2tune.export.trained import find_model
+from hw2tune.records.arrays import write_npz
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.replicates import ReplicatesFolder, read_arrays
 from hw2tune.train.device import on_device
@@ -247,6 +249,72 @@ def test_a_network_that_draws_when_it_predicts_is_not_exported(tmp_path):
     with pytest.raises(ModelError, match=r"not written, as its probabilities differ .* does net\.py:Noisy draw random"):
         hw2tune.export_model("small", tmp_path / "out" / "model.safetensors", results_dir=tmp_path / "r")
     assert not (tmp_path / "out").exists()
+
+
+PERMUTED = """
+import random
+import torch
+from torch import nn
+
+SIGNS = torch.randn(3072).sign()
+
+class Permuted(nn.Module):
+    def __init__(self, input_shape, num_classes):
+        super().__init__()
+        self.order = torch.randperm(3072)
+        self.first = random.randrange(3072)
+        self.head = nn.Linear(3072, num_classes)
+
+    def forward(self, x):
+        x = (x.flatten(1) * SIGNS)[:, self.order]
+        return self.head(x + x[:, self.first : self.first + 1])
+"""
+
+
+@pytest.fixture(scope="module")
+def permuted(tmp_path_factory):
+    """A study of a network that draws in its constructor, and while it is imported, what is in no state_dict."""
+    place = tmp_path_factory.mktemp("permuted")
+    (place / "net.py").write_text(PERMUTED)
+    _, data = write_trained_study(
+        place / "r", dataset="synthetic-cifar10", model="net.py:Permuted", epochs=3, seeds=(4,), beside=place
+    )  # fmt: skip
+    return place / "r", data
+
+
+@pytest.mark.parametrize(
+    "suffix", [".safetensors", *(pytest.param(one, marks=pytest.mark.matrix) for one in (".pt2", ".onnx"))]
+)
+def test_a_network_with_numbers_outside_of_its_state_dict_predicts_as_it_was_tested(permuted, suffix, tmp_path):
+    exported = agree(*permuted, suffix, tmp_path)
+    recorded = read_arrays(ReplicatesFolder.of(StudyFolder(permuted[0] / "small")), "tuned", 4)
+    got = theirs(exported.file, permuted[1].test.images)
+    assert (recorded["predicted"] == got.argmax(1)).all()
+    np.testing.assert_allclose(recorded["confidence"], got.max(1), atol=1e-5)
+    script_agrees(*permuted, exported)
+
+
+def test_a_network_that_was_tested_with_other_numbers_is_not_exported(permuted, tmp_path):
+    """As versions did that drew them anew for the test."""
+    results = tmp_path / "r"
+    shutil.copytree(permuted[0], results)
+    place = ReplicatesFolder.of(StudyFolder(results / "small"))
+    folder = place.replicate("tuned", 4)
+    arrays = read_arrays(place, "tuned", 4)
+    write_npz(folder / "arrays.npz", arrays | {"confidence": 1 - arrays["confidence"]})
+    target = tmp_path / "out" / "model.safetensors"
+    with pytest.raises(ModelError) as refused:
+        hw2tune.export_model("small", target, results_dir=results)
+    assert re.fullmatch(
+        f"{re.escape(str(target))}: not written, as its probabilities differ by up to 0\\.[0-9]+ from those of the "
+        f"test, which are kept in {re.escape(str(folder))}; an earlier version tested it with other random numbers, or "
+        "its code or a package is another now: remove that folder and run `hw2tune summarize small`, which tests the "
+        "weights again",
+        str(refused.value),
+    )
+    assert not target.parent.exists()
+    exported = hw2tune.export_model("small", target, results_dir=results, trial=0)
+    assert exported.check.kind == "test images"  # a trial was not tested
 
 
 def test_code_that_is_gone_is_said(tmp_path):
