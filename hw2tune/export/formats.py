@@ -22,6 +22,7 @@ from hw2tune.loggers import silenced
 from hw2tune.text.plain import first_line
 from hw2tune.train.device import on_device
 from hw2tune.train.loop import predict
+from hw2tune.train.models import own_name
 
 Probabilities = NDArray[np.float32]  # (N, K)
 Predict = Callable[[NDArray[Any]], Probabilities]  # of pixels (N, C, H, W)
@@ -43,7 +44,9 @@ class Classifier(nn.Module):
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Probabilities (N, K)."""
-        return torch.softmax(self.network(pixels.float() * self.scale + self.shift), 1)
+        images = pixels.float() * self.scale + self.shift
+        # In the usual order, as the weights: a network with a `view` over channels and pixels takes no other.
+        return torch.softmax(self.network(images.clone(memory_format=torch.contiguous_format)), 1)
 
 
 def classifier(model: TrainedModel, network: nn.Module) -> Classifier:
@@ -99,15 +102,12 @@ def _onnx(model: TrainedModel) -> tuple[bytes, Predict | None]:
     return content, lambda pixels: session.run(None, {"pixels": pixels})[0]
 
 
-def _safetensors(model: TrainedModel) -> tuple[bytes, Predict]:
-    """The weights of the bare network, by their names in its state_dict."""
+def _safetensors(model: TrainedModel) -> tuple[bytes, None]:
+    """The weights of the bare network, by their names in its state_dict; the module beside them predicts."""
     with _needed():
         from safetensors.numpy import save
-        from safetensors.torch import load
-    content = save({name: np.ascontiguousarray(array) for name, array in model.weights.items()}, metadata(model))
-    network = model.network()
-    network.load_state_dict(load(content))
-    return content, _torch(classifier(model, network))
+    named = {own_name(name): np.ascontiguousarray(array) for name, array in model.weights.items()}
+    return save(named, metadata(model)), None
 
 
 def _exported(model: TrainedModel) -> torch.export.ExportedProgram:

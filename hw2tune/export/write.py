@@ -6,7 +6,12 @@ import hashlib
 import inspect
 import os
 import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from string import Template
@@ -95,9 +100,20 @@ def load() -> Classifier:
     """Takes pixels (N, C, H, W) from $black to $white, returns probabilities (N, K)."""
     with seeded($seed):  # of the training: what the network draws and its weights do not hold is the same again
         network = $call
+    network = getattr(network, "_orig_mod", network)  # without torch.compile
     network.load_state_dict(load_file(Path(__file__).with_name("$file")))
     return Classifier(network, $mean, $std, $unit).eval()
 ''')
+
+
+_BESIDE = Template("""\
+import sys
+sys.path.insert(0, "")
+import numpy, torch
+from $module import load
+probabilities = load()(torch.from_numpy(numpy.load("pixels.npy"))).detach().numpy()
+numpy.save("probabilities.npy", probabilities)
+""")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,10 +169,13 @@ def export_model(
     from hw2tune.export import formats
 
     content, predict = formats.FORMATS[suffix](model)
-    check = None if predict is None else _checked(model, predict, target)
     text = script(model, target, name=program.name, module=module.stem)
     files: dict[Path, bytes | str] = {target: content, program: text, **code}
-    checksums = {path.relative_to(target.parent).as_posix(): _digest(text) for path, text in files.items()}
+    by_name = {path.relative_to(target.parent).as_posix(): content for path, content in files.items()}
+    if code:
+        predict = partial(_predict_beside, model, target, by_name, module.stem)
+    check = None if predict is None else _checked(model, predict, target)
+    checksums = {name: _digest(content) for name, content in by_name.items()}
     files[card_file] = card(
         model, file=target.name, script=program.name, needs=needs(model, suffix), check=check, checksums=checksums
     )
@@ -213,6 +232,32 @@ def _checked(model: TrainedModel, predict: Predict, target: Path) -> Check:
             )
     return Check(
         images=len(images), kind=kind, difference=difference, same=int((ours.argmax(1) == theirs.argmax(1)).sum())
+    )
+
+
+def _predict_beside(
+    model: TrainedModel, target: Path, files: Mapping[str, bytes | str], module: str, pixels: NDArray[Any]
+) -> NDArray[Any]:
+    """Return probabilities (N, K) of bare weights by the module beside them, in a folder and a process of their own.
+
+    Raises ModelError if the module fails.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        for name, content in files.items():
+            write_atomically(place / name, content)
+        np.save(place / "pixels.npy", pixels)
+        ran = subprocess.run(
+            [sys.executable, "-c", _BESIDE.substitute(module=module)], cwd=place, capture_output=True, text=True,
+            errors="replace", check=False,
+        )  # fmt: skip
+        if ran.returncode == 0:
+            found: NDArray[Any] = np.load(place / "probabilities.npy")
+            return found
+    error = (ran.stderr.strip().splitlines() or [f"exit code {ran.returncode}"])[-1]
+    raise ModelError(
+        f"{target}: not written, as the module beside it fails on {model.study.model} ({error}); --to "
+        f"{target.stem}.pt2 exports the graph, which needs no code"
     )
 
 

@@ -89,8 +89,13 @@ def build_model(blueprint: Blueprint, device: torch.device) -> nn.Module:
 
 
 def load_weights(network: nn.Module, weights: dict[str, Tensor]) -> None:
-    """Load weights by name; earlier versions kept those of a compiled network as `_orig_mod.conv.weight`."""
-    network.load_state_dict({name.removeprefix("_orig_mod."): tensor for name, tensor in weights.items()})
+    """Load weights by name."""
+    network.load_state_dict({own_name(name): tensor for name, tensor in weights.items()})
+
+
+def own_name(name: str) -> str:
+    """Return a weight's name in the network itself: earlier versions kept `_orig_mod.conv.weight` of a compiled one."""
+    return name.removeprefix("_orig_mod.")
 
 
 def arguments(factory: Callable[..., Any], blueprint: Blueprint) -> dict[str, Any]:

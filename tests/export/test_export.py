@@ -317,6 +317,72 @@ def test_a_network_that_was_tested_with_other_numbers_is_not_exported(permuted, 
     assert exported.check.kind == "test images"  # a trial was not tested
 
 
+VIEW = """
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self, input_shape, num_classes):
+        super().__init__()
+        self.conv = nn.Conv2d(input_shape[0], 4, 3, padding=1)
+        self.head = nn.Linear(4 * 16 * 16, num_classes)
+
+    def forward(self, x):
+        x = nn.functional.max_pool2d(self.conv(x).relu(), 2)
+        return self.head(x.view(x.size(0), -1))
+
+class Compiled(nn.Module):  # as torch.compile wraps a network, without the half minute that importing it takes
+    def __init__(self, inner):
+        super().__init__()
+        self._orig_mod = inner
+
+    def forward(self, x):
+        return self._orig_mod(x)
+
+def build(input_shape, num_classes):
+    return Compiled(Net(input_shape, num_classes))
+"""
+
+
+@pytest.mark.parametrize("model", ["net.py:Net", "net.py:build"])
+def test_the_module_beside_bare_weights_loads_what_training_takes(tmp_path, model):
+    """`view` over channels and pixels, which refuses channels_last, and a network of torch.compile."""
+    (tmp_path / "net.py").write_text(VIEW)
+    _, data = write_trained_study(
+        tmp_path / "r", dataset="synthetic-cifar10", model=model, epochs=2, seeds=(), beside=tmp_path
+    )  # fmt: skip
+    exported = hw2tune.export_model("small", tmp_path / "model.safetensors", results_dir=tmp_path / "r")
+    images = thousand(data)
+    pixels = torch.from_numpy(images).permute(0, 3, 1, 2)  # in channels_last, as the script gives them
+    spec = importlib.util.spec_from_file_location("network_of_a_test", tmp_path / "model_network.py")
+    module = importlib.util.module_from_spec(spec)
+    before = list(sys.path)
+    try:
+        spec.loader.exec_module(module)
+        got = module.load()(pixels).detach().numpy()
+    finally:
+        sys.path[:] = before
+    np.testing.assert_allclose(got, ours(tmp_path / "r", data, images), atol=1e-5)
+    np.testing.assert_allclose(theirs(exported.file, images), got, atol=1e-5)
+
+
+def test_a_module_that_fails_beside_bare_weights_is_not_written(tmp_path):
+    """The network asks for a module that is there in training alone."""
+    (tmp_path / "net.py").write_text(
+        "import sys\nfrom torch import nn\ndef net():\n"
+        "    if 'hw2tune' not in sys.modules:\n        raise RuntimeError('nobody trains here')\n"
+        "    return nn.Sequential(nn.Flatten(), nn.Linear(784, 10))\n"
+    )
+    write_trained_study(tmp_path / "r", dataset="synthetic-mnist", model="net.py:net", seeds=(), beside=tmp_path)
+    target = tmp_path / "out" / "model.safetensors"
+    with pytest.raises(ModelError) as refused:
+        hw2tune.export_model("small", target, results_dir=tmp_path / "r")
+    assert str(refused.value) == (
+        f"{target}: not written, as the module beside it fails on net.py:net (RuntimeError: nobody trains here); --to "
+        "model.pt2 exports the graph, which needs no code"
+    )
+    assert not target.parent.exists()
+
+
 def test_code_that_is_gone_is_said(tmp_path):
     (tmp_path / "net.py").write_text(
         "from torch import nn\ndef net():\n    return nn.Sequential(nn.Flatten(), nn.Linear(784, 10))\n"
