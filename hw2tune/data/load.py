@@ -106,11 +106,10 @@ def _three_splits(whole: Unsplit, info: DatasetInfo | None, validation_size: flo
 def _validation(whole: Unsplit, size: float, classes: Sequence[str], seed: int) -> NDArray[np.int64]:
     """Return the indices into the trainval of `size` images, below 1 of that fraction."""
     labels = whole.trainval.labels
-    images = round(size * len(labels)) if 0 < size < 1 else int(size)
     if whole.groups is not None:
-        return group_indices(labels, whole.groups, images, classes=classes, seed=seed)
+        return group_indices(labels, whole.groups, size, classes=classes, seed=seed)
     equals = groups_of_equals(fingerprints(whole.trainval))
-    return validation_indices(labels, images, classes=classes, seed=seed, equals=equals)
+    return validation_indices(labels, size, classes=classes, seed=seed, equals=equals)
 
 
 def fetch_dataset(name: str, *, data_dir: Path | None = None, progress: Progress | None = None) -> Path:

@@ -15,13 +15,13 @@ SHOWN = 3  # pairs of files named
 
 
 def validation_indices(
-    labels: Labels, size: int, *, classes: Sequence[str], seed: int, equals: Sequence[Sequence[int]] = ()
+    labels: Labels, size: float, *, classes: Sequence[str], seed: int, equals: Sequence[Sequence[int]] = ()
 ) -> NDArray[np.int64]:
-    """Return `size` ascending indices into the trainval's `labels`, (N,). Raises DataError if no split makes sense.
+    """Return `size` ascending indices into the trainval's `labels`, (N,), below 1 that share of them.
 
-    Each class has an image in both splits, even a rare class. `equals` are groups of places with the same image: a
-    group stays in one split, and a group with several labels in train. If such groups do not fit, the number of
-    indices differs from `size`.
+    Raises DataError if no split makes sense. Each class has an image in both splits, even a rare class. `equals` are
+    groups of places with the same image: a group stays in one split, and a group with several labels in train. If such
+    groups do not fit, the number of indices differs from `size`.
     """
     if seed < 0:
         raise DataError(f"split_seed: must be 0 or more, but got {seed}.")
@@ -33,8 +33,8 @@ def validation_indices(
             "validation_size: each class needs an image in train and one in validation, but class "
             f"{classes[scarce[0]]} has {per_class[scarce[0]]} for both; add images, or remove the class."
         )
-    _check_size(size, least=len(classes), most=len(labels) - len(classes), each=" of each class")
-    drawn = _drawn(labels, bounded_counts(per_class, size, least=1, kept=1), seed, equals)
+    images = _images(size, len(labels), least=len(classes), most=len(labels) - len(classes), each=" of each class")
+    drawn = _drawn(labels, bounded_counts(per_class, images, least=1, kept=1), seed, equals)
     missing = np.flatnonzero(np.bincount(labels[drawn], minlength=len(classes)) == 0)
     if len(missing):
         raise DataError(
@@ -50,20 +50,35 @@ def held_out_indices(
     """Return ascending indices of that fraction for the test, each class in proportion, equal images all or none.
 
     Two images of each class are left for training and validation. Groups of `equals` change the draw only if it would
-    divide one.
+    divide one. Raises DataError if the fraction is no image, or too many.
     """
     size = round(share * len(labels))
     per_class = np.bincount(labels, minlength=len(classes))
     most = int(np.maximum(per_class - 2, 0).sum())
+    if not most:
+        raise DataError(
+            "test_share: no class has more than the two images that train and validate; add images, or a test folder."
+        )
+    if size < 1:
+        raise DataError(
+            f"test_share: must hold out an image or more, so at least {1 / len(labels):.2g} of {len(labels):,} images, "
+            f"but got {share}."
+        )
     if size > most:
         raise DataError(
             f"test_share: must leave two images of each class to train and validate, so at most "
-            f"{100 * most // len(labels) / 100}, but got {share}."
+            f"{100 * most // len(labels) / 100 or most / len(labels)}, but got {share}."
         )
     counts = bounded_counts(per_class, size, least=0, kept=2)
     plain = _drawn(labels, counts, TEST_SEED, ())
     torn = any(0 < np.isin(group, plain).sum() < len(group) for group in equals)
-    return _drawn(labels, counts, TEST_SEED, equals) if torn else plain
+    drawn = _drawn(labels, counts, TEST_SEED, equals) if torn else plain
+    if not len(drawn):
+        raise DataError(
+            f"test_share: {share} of {len(labels):,} images holds out none, as copies of an image stay together; raise "
+            "it, or remove the copies."
+        )
+    return drawn
 
 
 def stratified_indices(labels: Labels, size: int, *, classes: int, seed: int) -> NDArray[np.int64]:
@@ -88,16 +103,16 @@ def _drawn(labels: Labels, counts: NDArray[np.int64], seed: int, equals: Sequenc
 
 
 def group_indices(
-    labels: Labels, groups: NDArray[np.int64], size: int, *, classes: Sequence[str], seed: int
+    labels: Labels, groups: NDArray[np.int64], size: float, *, classes: Sequence[str], seed: int
 ) -> NDArray[np.int64]:
     """Return about `size` ascending indices into `labels` (N,), groups (N,) all or none, classes nearly in proportion.
 
-    Groups come in an order drawn by the seed; a group is taken if it brings the counts by class nearer to their
-    targets. Raises DataError if no group can go into validation.
+    A `size` below 1 is a share. Groups come in an order drawn by the seed; a group is taken if it brings the counts by
+    class nearer to their targets. Raises DataError if no group can go into validation.
     """
-    _check_size(size, least=2, most=len(labels) - 1)
+    images = _images(size, len(labels), least=2, most=len(labels) - 1)
     keys = np.random.PCG64(seed).random_raw(int(groups.max()) + 1)
-    wanted = proportional_counts(np.bincount(labels, minlength=len(classes)), size).astype(float)
+    wanted = proportional_counts(np.bincount(labels, minlength=len(classes)), images).astype(float)
     taken, counts = [], np.zeros(len(classes))
     for group in np.argsort(keys):
         members = np.flatnonzero(groups == group)
@@ -107,7 +122,7 @@ def group_indices(
             counts = more
     if not taken or counts.sum() >= len(labels):
         raise DataError(
-            f"validation_size: {size:,} images do not fit whole groups ({len(np.unique(groups))} in total); "
+            f"validation_size: {images:,} images do not fit whole groups ({len(np.unique(groups))} in total); "
             "raise it, or split off validation yourself."
         )
     return np.sort(np.concatenate(taken)).astype(np.int64)
@@ -157,12 +172,18 @@ def bounded_counts(per_class: NDArray[np.int64], size: int, *, least: int, kept:
     return counts
 
 
-def _check_size(size: int, *, least: int, most: int, each: str = "") -> None:
-    if size and not least <= size <= most:
+def _images(size: float, of: int, *, least: int, most: int, each: str = "") -> int:
+    """Return the number of images that validate: `size`, or below 1 that share. Raises DataError."""
+    is_share = 0 < size < 1
+    images = round(size * of) if is_share else int(size)
+    if size and not least <= images <= most:
+        allowed = f"{least:,} to {most:,} images" if is_share else f"0 or {least:,} to {most:,}"
+        way_out = f", which is {images:,} of {of:,}; set a number of images, or another share" if is_share else ""
         raise DataError(
-            f"validation_size: must be 0 or {least:,} to {most:,}, so that train and validation have images{each}, "
-            f"but got {size:,}."
+            f"validation_size: must be {allowed}, so that train and validation have images{each}, but got "
+            f"{size:,}{way_out}."
         )
+    return images
 
 
 def with_fewer(data: Dataset, size: int) -> Dataset:

@@ -51,6 +51,21 @@ def test_one_level_of_classes_is_split_by_a_share(tmp_path):
     assert data.files["test"] and all(file[0] in "ab" for file in data.files["test"])
 
 
+def test_a_share_without_an_image_is_refused_before_anything_is_trained(tmp_path):
+    folder(tmp_path, count=20)
+    with pytest.raises(DataError, match=r"^test_share: must hold out an image or more, so at least 0\.025 of 40 im"):
+        load(tmp_path, test_share=0.01)
+    with pytest.raises(DataError, match=r"^validation_size: must be 2 to 30 images, .* 0\.01, which is 0 of 32;"):
+        load(tmp_path, test_share=0.2, validation_size=0.01)
+
+
+def test_ten_percent_of_very_few_images_is_refused_where_nothing_is_said_of_validation(tmp_path):
+    folder(folder(tmp_path, count=2, part="train"), count=1, part="test")
+    with pytest.raises(DataError, match=r"^validation_size: must be 2 to 2 images, .* 0\.1, which is 0 of 4; set a"):
+        load(tmp_path, validation_size=None)
+    assert len(load(tmp_path, validation_size=2).train) == 2
+
+
 def test_train_and_test_folders_are_taken_as_they_are(tmp_path):
     folder(tmp_path, part="train")
     folder(tmp_path, part="test", count=3)
@@ -148,7 +163,7 @@ def test_different_sizes_are_refused_with_both_and_resized_where_that_is_said(tm
         (lambda p: folder(p, classes=("a",)), {"test_share": 0.2},
          ": must have a folder for each of at least two classes, but has 1 (a); if the classes are in there, use "
          "PLACE/a."),
-        (lambda p: folder(p, count=30, image=GRAY * 0), {"test_share": 0.2, "validation_size": 0},
+        (lambda p: folder(folder(p, image=GRAY * 0, part="train"), image=GRAY * 0, part="test"), {"validation_size": 0},
          "all training images are the same in channel 0: there is nothing to learn from."),
     ],
 )  # fmt: skip

@@ -1,11 +1,13 @@
 """Each class has images in each split where it has enough; a split that succeeded before is the same, to the image."""
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hw2tune.data.splits import bounded_counts, held_out_indices, validation_indices
+from hw2tune.data.splits import bounded_counts, group_indices, held_out_indices, validation_indices
 from hw2tune.errors import DataError
 
 CLASSES = [f"class {k}" for k in range(6)]
@@ -78,7 +80,7 @@ def test_a_test_split_that_tears_no_copies_is_the_one_that_was(drawn, share):
     try:
         chosen = held_out_indices(labels, share, classes=CLASSES[:classes], equals=equals)
     except DataError:
-        assert not left_to_split
+        assert not left_to_split or not len(before) or torn  # 83dc8fd took a test without images
         return
     if left_to_split and not torn:
         assert chosen.tolist() == before.tolist()
@@ -103,6 +105,82 @@ def test_a_class_of_copies_alone_gives_the_picture_with_the_fewest():
     groups = [[10, 11, 12, 13, 14, 15], [16, 17, 18, 19]]
     chosen = validation_indices(labels, 4, classes=("cat", "dog"), seed=0, equals=groups)
     assert set(chosen[labels[chosen] == 1].tolist()) == {16, 17, 18, 19}
+
+
+@settings(max_examples=200, deadline=None)
+@given(pictures(), st.floats(0.001, 0.999), st.floats(0.001, 0.999) | st.integers(1, 200))
+def test_whatever_is_asked_for_each_split_has_images_or_the_key_is_named(drawn, share, size):
+    labels, classes, equals = drawn
+    try:
+        test = held_out_indices(labels, share, classes=CLASSES[:classes], equals=equals)
+        left = np.setdiff1d(np.arange(len(labels)), test)
+        together = [np.flatnonzero(np.isin(left, group)).tolist() for group in equals]
+        validation = validation_indices(
+            labels[left], size, classes=CLASSES[:classes], seed=0, equals=[group for group in together if group]
+        )
+    except DataError as refused:
+        assert str(refused).startswith(("test_share: ", "validation_size: "))
+        return
+    assert len(test) and 0 < len(validation) < len(left)
+    assert set(labels[left]) == set(labels[left[validation]]) == set(range(classes))
+
+
+def test_a_share_for_the_test_that_is_no_image_says_the_least_one():
+    with pytest.raises(DataError) as refused:
+        held_out_indices(np.arange(40) % 2, 0.01, classes=("cat", "dog"), equals=[])
+    assert str(refused.value) == (
+        "test_share: must hold out an image or more, so at least 0.025 of 40 images, but got 0.01."
+    )
+    assert len(held_out_indices(np.arange(40) % 2, 0.025, classes=("cat", "dog"), equals=[])) == 1
+
+
+@pytest.mark.parametrize("images", [6, 7, 11, 13, 29, 66, 199, 1_000, 123_456])
+def test_the_least_and_the_largest_share_for_the_test_that_are_named_do(images):
+    labels, named = np.arange(images) % 2, list[float]()
+    for share in (1e-9, 0.999999):
+        with pytest.raises(DataError) as refused:
+            held_out_indices(labels, share, classes=("cat", "dog"), equals=[])
+        [text] = re.findall(r"so at (?:least|most) ([0-9.e-]+)[ ,]", str(refused.value))
+        named.append(float(text))
+    least, most = (len(held_out_indices(labels, one, classes=("cat", "dog"), equals=[])) for one in named)
+    assert least == 1 and 0.9 * (images - 4) <= most <= images - 4
+
+
+def test_a_folder_that_is_too_small_for_a_test_is_named_as_that():
+    with pytest.raises(DataError) as refused:
+        held_out_indices(np.repeat(np.arange(2), 2), 0.2, classes=("cat", "dog"), equals=[])
+    assert str(refused.value) == (
+        "test_share: no class has more than the two images that train and validate; add images, or a test folder."
+    )
+
+
+def test_a_test_of_copies_alone_is_refused():
+    labels = np.repeat(np.arange(2), 20)
+    with pytest.raises(DataError) as refused:
+        held_out_indices(labels, 0.025, classes=("cat", "dog"), equals=[list(range(20))])
+    assert str(refused.value) == (
+        "test_share: 0.025 of 40 images holds out none, as copies of an image stay together; raise it, or remove the "
+        "copies."
+    )
+
+
+def test_a_share_that_validates_too_few_images_says_how_many_they_are():
+    for share, images in ((0.01, 0), (0.03, 1)):
+        with pytest.raises(DataError) as refused:
+            validation_indices(np.arange(32) % 2, share, classes=("cat", "dog"), seed=0)
+        assert str(refused.value) == (
+            "validation_size: must be 2 to 30 images, so that train and validation have images of each class, but got "
+            f"{share}, which is {images} of 32; set a number of images, or another share."
+        )
+
+
+def test_a_share_that_validates_too_few_images_of_groups_says_so():
+    with pytest.raises(DataError) as refused:
+        group_indices(np.arange(32) % 2, np.arange(32) // 4, 0.01, classes=("cat", "dog"), seed=0)
+    assert str(refused.value) == (
+        "validation_size: must be 2 to 31 images, so that train and validation have images, but got 0.01, which is 0 "
+        "of 32; set a number of images, or another share."
+    )
 
 
 def test_a_share_for_the_test_that_leaves_too_little_says_what_would_do():
