@@ -31,6 +31,7 @@ from hw2tune.search.cost import Cost, estimate, together
 from hw2tune.search.driver import RunEnd
 from hw2tune.search.view import fitting, take_over
 from hw2tune.study.arms import searches
+from hw2tune.study.earlier import earlier_faults
 from hw2tune.study.file import may_change, with_replaced
 from hw2tune.study.names import RACE, REPLACED
 from hw2tune.study.schema import Study
@@ -81,7 +82,7 @@ def checked(
         known = costs[-1].epoch_seconds, costs[-1].source  # measured in an earlier search
     count = SeedCount.of(study, replicates, most, study.searches, splits)
     cost = with_replicates(together(costs), plan, count, race=race, each_finalist=each_finalist)
-    return plan, cost, [*_of_sampler(named, before), *facts.notes]
+    return plan, cost, [*_of_earlier(named, before), *facts.notes]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -243,12 +244,14 @@ def _checked_images(
     trials = before.trials if before else [] if request.fresh else read_trials(folder)
     rows = trial_rows(study, trials, alive=False)
     notes = preflight(with_replaced(study), folder, rows, data=data, fresh=request.fresh).notes
-    for note in (*_of_sampler(study, before), *notes):
+    for note in (*_of_earlier(study, before), *notes):
         tell.note(note)
     return data
 
 
-def _of_sampler(study: Study, before: Overview | None) -> Iterator[str]:
+def _of_earlier(study: Study, before: Overview | None) -> Iterator[str]:
+    """Notes on what only a study of an earlier version can have."""
+    yield from (f"{key}: {fault}" for key, fault in earlier_faults(study).items())
     name = (before.study if before else study).sampler.name
     if name in REPLACED:
         draws = "each configuration that is still to be drawn" if before else "the configurations"

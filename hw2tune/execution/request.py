@@ -59,9 +59,15 @@ def resolve(request: Request) -> Study:
     folder, file = StudyFolder(Path(place).parent), Path(place).name
     if file == folder.study_file.name and folder.is_arm:
         raise StudyFolderError(f"{place}: is of an arm; name its study, {folder.study_name}, which runs all of them")
-    if file == folder.study_file.name and folder.has_run:  # a folder may have been copied or renamed
+    is_record = file == folder.study_file.name and folder.has_run
+    if is_record:  # a folder may have been copied or renamed
         given = {"name": folder.name} | given
-    study = parse_study(text, place, given)
+
+    def was_run(name: str) -> bool:
+        there = is_record or StudyFolder(reading(request.results, name) / name).has_run
+        return there and not request.fresh
+
+    study = parse_study(text, place, given, was_run=was_run)
     if study.arms and is_url(request.results):
         raise StudyFolderError(
             f"{shown(request.results)}: a study with arms is not kept behind a URL; name a folder with --results-dir"

@@ -197,7 +197,7 @@ def read_study(folder: StudyFolder) -> Study:
             f"{folder.study_file}: is empty, as a power loss can leave it; put a copy in its place (the study's file "
             "with the options that it was run with), or set the study aside with --fresh"
         )
-    study = parse_study(text, str(folder.study_file), missing_code_ok=True)
+    study = parse_study(text, str(folder.study_file), missing_code_ok=True, was_run=lambda name: True)
     return study.model_copy(update={"name": folder.name})
 
 

@@ -3,13 +3,14 @@
 import codecs
 import contextlib
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from hw2tune.errors import StudyFileError
 from hw2tune.paths import expand
 from hw2tune.study.conditions import as_list
+from hw2tune.study.earlier import earlier_faults
 from hw2tune.study.faults import checked
 from hw2tune.study.names import REPLACED, shipped_studies
 from hw2tune.study.notation import normal_form
@@ -22,12 +23,18 @@ _OTHER_ENCODINGS = {codecs.BOM_UTF32_LE: "UTF-32", codecs.BOM_UTF16_LE: "UTF-16"
 
 
 def parse_study(
-    text: str, place: str, overrides: Mapping[str, Any] | None = None, *, missing_code_ok: bool = False
+    text: str,
+    place: str,
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    missing_code_ok: bool = False,
+    was_run: Callable[[str], bool] = lambda name: False,
 ) -> Study:
     """Return the study in a TOML `text`, with `overrides` (`max_epochs`, `pruner.name`, ...) laid over it.
 
     The user's modules are read from beside `place`. Raises StudyFileError with a line for each fault: file, key,
-    condition, value; with `missing_code_ok` not for modules, which a report can do without.
+    condition, value; with `missing_code_ok` not for modules, which a report can do without, and not for what earlier
+    versions accepted if the study of this name `was_run`.
     """
     try:
         content = tomllib.loads(text)
@@ -49,6 +56,8 @@ def parse_study(
         if isinstance(table, dict):  # else a fault that is named below
             table[last] = value
     study, faults = checked(normal_form(content))
+    if study is not None and not faults and (earlier := earlier_faults(study)) and not was_run(study.name):
+        faults = [f"{key}: {fault}" for key, fault in earlier.items()]
     if study is None or faults:
         raise StudyFileError("\n".join(f"{place}: {fault}" for fault in faults))
     return _with_code(study, place, missing_code_ok)
