@@ -38,7 +38,7 @@ TRAINING_VERSION = "0fe5ec21ca306c67"
 def key_of(task: Task, data: Dataset, capacity: Capacity, **more: str) -> str:
     """Return a digest of everything that a training depends on: the same key, the same training."""
     depends_on = {
-        "task": asdict(task) | {"hyperparameters": task.hyperparameters.as_dict(), "code": code_digest(task.code)},
+        "task": asdict(task) | {"hyperparameters": task.hyperparameters.as_given(), "code": code_digest(task.code)},
         "data": data.checksum,
         "split": data.split_checksum,
         "normalisation": [data.info.mean, data.info.std],

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from hw2tune.study.hyperparameters import HYPERPARAMETERS, OPTIMIZERS
+from hw2tune.study.hyperparameters import HYPERPARAMETERS, OPTIMIZERS, HyperparameterSpec
 from hw2tune.study.schema import Claim, Pruner, Sampler, Side, Study
 from hw2tune.study.space import Interval
 from hw2tune.text.plain import markdown_table
@@ -24,7 +24,7 @@ _MADE = re.compile(r"(<!-- (\w+) -->)(.*?)(<!-- end -->)", re.DOTALL)
 def page() -> str:
     """Return `docs/study-file.md` with what is made of the models, between `<!-- NAME -->` and `<!-- end -->`."""
     rows = [
-        [f"`{one.name}`", one.condition, _toml(one.absent), ", ".join(one.optimizers) or "every optimizer"]
+        [f"`{one.name}`", one.condition, _absent(one), ", ".join(one.optimizers) or "every optimizer"]
         for one in HYPERPARAMETERS.values()
     ]
     own = "`model.<name>`", "a number, text, true or false", "the network's own default", "the network that takes it"
@@ -34,6 +34,13 @@ def page() -> str:
     text = (DOCS / PAGE).read_text(encoding="utf-8")
     assert {part[1] for part in _MADE.findall(text)} == made.keys(), "each part has its place in the page"
     return _MADE.sub(lambda part: f"{part[1]}{made[part[2]]}{part[4]}", text)
+
+
+def _absent(one: HyperparameterSpec) -> str:
+    """Return the default of a hyperparameter, and those of optimizers that have another."""
+    own = {name: OPTIMIZERS[name].takes[one.name] for name in one.optimizers}
+    others = [f"{name} {_toml(value)}" for name, value in own.items() if value != one.absent]
+    return ", ".join([_toml(one.absent), *others])
 
 
 def _table_of(model: type[BaseModel]) -> str:

@@ -5,10 +5,11 @@ They need the whole study, and are asked for once nothing else is wrong.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
+from hw2tune.study.arms import search_of
 from hw2tune.study.conditions import Bounds, holds
-from hw2tune.study.hyperparameters import REQUIRED
+from hw2tune.study.hyperparameters import HYPERPARAMETERS, REQUIRED, Value, identity
 from hw2tune.study.schema import Study
 from hw2tune.study.space import Distribution
 from hw2tune.text.plain import value_text
@@ -16,7 +17,48 @@ from hw2tune.text.plain import value_text
 
 def earlier_faults(study: Study) -> dict[str, str]:
     """Return the condition and the way out by place, `space.learning_rate.when.optimizer`."""
-    return dict(_of_required(study))
+    return {**dict(_of_required(study)), **dict(_of_unused(study)), **dict(_of_claims(study))}
+
+
+def _of_unused(study: Study) -> Iterator[tuple[str, str]]:
+    """A hyperparameter that no optimizer has does nothing. Conditions of [space] have faults of their own."""
+    yield from _unused(study, "training", study.training, study.training)
+    if "nesterov" in study.space and study.space["nesterov"].contains(True):
+        yield from _unused(study, "space", {"nesterov": True}, study.training | {"nesterov": True})
+    for arm, entries in study.arms.items():
+        own = search_of(study, arm)
+        fixed = {name: value for name, value in own.training.items() if name in entries}
+        yield from _unused(own, f"arms.{arm}", fixed, own.training)
+    named = {f"references.{name}": one for name, one in study.references.items()}
+    for place, one in (named | {f"enqueue.{number}": one for number, one in enumerate(study.enqueue)}).items():
+        besides = {name: value for name, value in one.items() if name not in study.space}
+        yield from _unused(study, place, besides, {**study.training, **one})
+
+
+def _of_claims(study: Study) -> Iterator[tuple[str, str]]:
+    for number, claim in enumerate(study.claims):
+        for key, side in (("a", claim.a), ("b", claim.b)):
+            own = search_of(study, side.of) if side.of in study.arms else study
+            base = {**own.training, **study.references.get(side.of, {})}
+            yield from _unused(own, f"claims.{number}.{key}.with", side.changes, {**base, **side.changes})
+        if claim.a.of in study.references and claim.b.of in study.references:
+            one, other = ({**study.references[side.of], **side.changes} for side in (claim.a, claim.b))
+            if identity(study.complete(one)) == identity(study.complete(other)):
+                yield f"claims.{number}", "a and b train the same; a claim compares two configurations"
+
+
+def _unused(
+    study: Study, place: str, given: Mapping[str, Value], configuration: Mapping[str, Value]
+) -> Iterator[tuple[str, str]]:
+    """Yield each hyperparameter given at a place that no trial of a configuration with it can use."""
+    optimizers = [str(configuration["optimizer"])] if "optimizer" in configuration else study.optimizers
+    for name in given:
+        if not study.can_use(name, configuration):
+            who = f"{optimizers[0]} has none" if len(optimizers) == 1 else f"none of {', '.join(optimizers)} has {name}"
+            way_out = "leave it out"
+            if set(optimizers) & set(HYPERPARAMETERS[name].optimizers):
+                who, way_out = f"{who} without momentum", f"set momentum, or {way_out}"
+            yield f"{place}.{name}", f"{who}; {way_out}"
 
 
 def _of_required(study: Study) -> Iterator[tuple[str, str]]:

@@ -156,12 +156,14 @@ def differences(there: Study, here: Study) -> list[str]:
 
     A folder of images may lie elsewhere: the checksum of its images counts. Arms may come and go, and not change. Slots
     left out are those that the study began with. The same value in other words is none: 0 and 0.0, or the values of a
-    condition in another order.
+    condition in another order; and a value that no optimizer uses.
     """
     if with_replaced(there).sampler == with_replaced(here).sampler:
         here = here.model_copy(update={"sampler": there.sampler})
     ignoring = {"name", *MAY_CHANGE, *({"dataset"} if in_folder(there) and in_folder(here) else ())}
     ignoring |= {"slots"} if here.slots is None else set()
+    unused = {**earlier_faults(there), **earlier_faults(here)}
+    ignoring |= {place for place in unused if place.startswith(("training.", "references."))}
     both = there.arms.keys() & here.arms.keys()
     old, new = (
         _flat(

@@ -156,7 +156,14 @@ class Hyperparameters:
         return cls(**training, model=model)
 
     def as_dict(self) -> dict[str, Value]:
-        """Return a dictionary by the names of study files, without unused later additions to the published five."""
+        """Return a dictionary by the names of study files, without what the optimizer lacks.
+
+        Later additions to the published five are left out at their defaults.
+        """
+        return used(self.as_given())
+
+    def as_given(self) -> dict[str, Value]:
+        """Return `as_dict` with what the optimizer lacks, which is part of the key of a training."""
         everything = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "model"}
         there = {
             name: value
@@ -197,12 +204,25 @@ def of_their_kinds(configuration: Mapping[str, Value]) -> bool:
     )
 
 
+def used(configuration: Mapping[str, Value]) -> dict[str, Value]:
+    """Return a configuration without what its optimizer lacks; complete if it names no optimizer.
+
+    There is no Nesterov momentum without momentum: PyTorch rejects it.
+    """
+    if (optimizer := OPTIMIZERS.get(str(configuration.get("optimizer")))) is None:
+        return dict(configuration)
+    lacking = {name for one in OPTIMIZERS.values() for name in one.takes} - optimizer.takes.keys()
+    if configuration.get("nesterov") and not configuration.get("momentum", optimizer.takes.get("momentum")):
+        lacking.add("nesterov")
+    return {name: value for name, value in configuration.items() if name not in lacking}
+
+
 def identity(configuration: Mapping[str, Value]) -> Identity:
     """Return a key that two configurations share if they train the same, however they are written."""
     optimizer = OPTIMIZERS.get(str(configuration.get("optimizer")))
     takes = optimizer.takes if optimizer else {}
     absent = {name: takes.get(name, spec.absent) for name, spec in HYPERPARAMETERS.items()}
-    given = {name: value for name, value in configuration.items() if value is not None}
+    given = used({name: value for name, value in configuration.items() if value is not None})
     lacking = {name for one in OPTIMIZERS.values() for name in one.takes} - takes.keys()
     complete = {name: value for name, value in {**absent, **given}.items() if value is not None and name not in lacking}
     if complete["schedule"] == "constant" and not complete["warmup"]:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from hw2tune.study.conditions import STRICT
-from hw2tune.study.hyperparameters import Hyperparameters, Identity, Value, identity
+from hw2tune.study.hyperparameters import Hyperparameters, Identity, Value, identity, used
 from hw2tune.study.names import COMPARING, PRUNERS, RACE_PART, SAMPLERS
 from hw2tune.study.objectives import Objective, objective_of
 from hw2tune.study.space import Distribution, Space
@@ -303,11 +303,29 @@ class Study(BaseModel):
         plain = {name: sides[name] for name in order if name in sides and not sides[name].changes}
         return plain | {name: side for name, side in sides.items() if name not in plain}
 
+    @property
+    def optimizers(self) -> list[str]:
+        """The optimizers that a trial can have."""
+        searched = self.space.get("optimizer")
+        return [str(self.training.get("optimizer"))] if searched is None else list(map(str, searched.values or ()))
+
+    @property
+    def fixed(self) -> Configuration:
+        """What [training] fixes, without what none of the optimizers has."""
+        return {name: value for name, value in self.training.items() if self.can_use(name, self.training)}
+
+    def can_use(self, name: str, configuration: Mapping[str, Value]) -> bool:
+        """Return whether a trial can use a hyperparameter of a configuration, which may leave out what is searched."""
+        searched: Configuration = {"momentum": 0.5} if "momentum" in self.space else {}  # any but none
+        given = [configuration["optimizer"]] if "optimizer" in configuration else self.optimizers
+        return any(name in used({**searched, **configuration, "optimizer": one}) for one in given)
+
     def complete(self, configuration: Mapping[str, Value]) -> Configuration:
-        return {**self.training, **configuration}
+        """Return a configuration with what [training] fixes, without what its optimizer lacks."""
+        return used({**self.training, **configuration})
 
     def hyperparameters(self, configuration: Mapping[str, Value]) -> Hyperparameters:
-        return Hyperparameters.of(self.complete(configuration))
+        return Hyperparameters.of({**self.training, **configuration})
 
     def reference(self, name: str) -> Hyperparameters:
         return self.hyperparameters(self.references[name])

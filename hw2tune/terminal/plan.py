@@ -45,7 +45,7 @@ def print_plan(plan: StudyStarted, console: Console) -> None:
             ", ".join([f"{arm}:", *(f"{name} {one}" for name, one in entries.items())]).replace(":,", ":", 1)
             for arm, entries in study.arms.items()
         ],
-        "fixed": [configuration_line(study.training)] if study.training else [],
+        "fixed": [configuration_line(study.fixed)] if study.fixed else [],
         "claims": [": ".join(filter(None, claim)) for claim in claims],
         "budget": [
             f"{extent} of at most {counted(study.max_epochs, 'epoch')}; sampler {study.sampler.name}, "

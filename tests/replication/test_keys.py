@@ -15,8 +15,8 @@ DATA = SimpleNamespace(checksum="sha256:1", split_checksum="sha256:2", info=data
 CAPACITY = Capacity(cpus_per_trial=1, gpus_per_trial=0, concurrency=2, text="2 CPUs")
 
 
-def key(**options):
-    hyperparameters = Hyperparameters(learning_rate=0.1, batch_size=32, optimizer="sgd")
+def key(given=None, **options):
+    hyperparameters = Hyperparameters(learning_rate=0.1, batch_size=32, **({"optimizer": "sgd"} | (given or {})))
     task = {"model": "mnist_cnn", "loss": "cross_entropy", "objective": "validation_accuracy", **options}
     return key_of(Task(hyperparameters=hyperparameters, seed=1, max_epochs=2, **task), DATA, CAPACITY)
 
@@ -24,6 +24,12 @@ def key(**options):
 def test_replicates_of_version_83dc8fd_keep_their_key(monkeypatch):
     monkeypatch.setattr(metadata, "version", lambda name: "2.15.0")
     assert key() == "60b788e0d087f4284bc9b7bb"
+
+
+def test_trainings_that_were_given_what_their_optimizer_lacks_keep_their_key(monkeypatch):
+    """As in the claim `with = { optimizer = "adam" }` on a winner with a momentum. Of commit 5d211c0."""
+    monkeypatch.setattr(metadata, "version", lambda name: "2.15.0")
+    assert key({"optimizer": "adam", "momentum": 0.9}) == "f6f8c8887887beab0592da7d"
 
 
 @pytest.mark.parametrize("kind", ["model", "objective"])

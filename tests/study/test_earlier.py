@@ -4,7 +4,7 @@ import pytest
 
 from hw2tune.errors import StudyFileError
 from hw2tune.study.earlier import earlier_faults
-from hw2tune.study.file import dump_study, parse_study
+from hw2tune.study.file import differences, dump_study, parse_study
 
 FILE = """
 name = "mine"
@@ -86,3 +86,81 @@ def test_a_study_that_was_run_with_such_a_condition_is_still_read():
     study = parsed(space=space, was_run=lambda name: name == "mine")
     assert list(earlier_faults(study)) == ["space.learning_rate.when.optimizer"]
     assert parse_study(dump_study(study), "x", missing_code_ok=True, was_run=lambda name: True) == study
+
+
+ADAM = 'optimizer = "adam"\nbatch_size = 32'
+SGD = 'optimizer = "sgd"\nbatch_size = 32'
+BOTH = f"{OPTIMIZERS}{RATE} }}"
+REFERENCE = "[references.base]\nlearning_rate = 0.01\n"
+WITHS = ("momentum = 0.9", 'optimizer = "adamw", momentum = 0.9', "nesterov = true",
+         'optimizer = "sgd", momentum = 0.9, nesterov = true')  # fmt: skip
+MOMENTUM, ADAMW, NESTEROV, OF_SGD = (
+    f'[[claims]]\na = {{ of = "tuned", with = {{ {one} }} }}\nb = "tuned"\n' for one in WITHS
+)
+
+
+@pytest.mark.parametrize(
+    ("training", "space", "named"),
+    [
+        (f"{ADAM}\nmomentum = 0.9", f"{RATE} }}", ["training.momentum: adam has none; leave it out"]),
+        (f"{TRAINED}\nbeta1 = 0.9", f'optimizer = ["sgd", "rmsprop"]\n{RATE} }}',
+         ["training.beta1: none of sgd, rmsprop has beta1; leave it out"]),
+        (f"{ADAM}\nnesterov = false", f"{RATE} }}", ["training.nesterov: adam has none; leave it out"]),
+        (f"{SGD}\nnesterov = true", f"{RATE} }}",
+         ["training.nesterov: sgd has none without momentum; set momentum, or leave it out"]),
+        (f"{SGD}\nnesterov = true\nmomentum = 0.0", f"{RATE} }}",
+         ["training.nesterov: sgd has none without momentum; set momentum, or leave it out"]),
+        (SGD, f"{RATE} }}\nnesterov = [true, false]",
+         ["space.nesterov: sgd has none without momentum; set momentum, or leave it out"]),
+        (ADAM, f"{RATE} }}\n{REFERENCE}momentum = 0.5", ["references.base.momentum: adam has none; leave it out"]),
+        (ADAM, f"{RATE} }}\n[[enqueue]]\nlearning_rate = 0.01\nmomentum = 0.5",
+         ["enqueue.0.momentum: adam has none; leave it out"]),
+        (ADAM, f"{RATE} }}\n{MOMENTUM}",
+         ["claims.0.a.with.momentum: adam has none; leave it out"]),
+        (TRAINED, f"{BOTH}\n{ADAMW}",
+         ["claims.0.a.with.momentum: adamw has none; leave it out"]),
+        (TRAINED, f"{BOTH}\n{NESTEROV}",
+         ["claims.0.a.with.nesterov: none of sgd, adam has nesterov without momentum; set momentum, or leave it out"]),
+        (ADAM, f'{RATE} }}\n{REFERENCE}[[claims]]\na = {{ of = "base", with = {{ momentum = 0.9 }} }}\nb = "base"\n',
+         ["claims.0.a.with.momentum: adam has none; leave it out",
+          "claims.0: a and b train the same; a claim compares two configurations"]),
+        (SGD, f'{RATE} }}\n{REFERENCE}[[claims]]\na = {{ of = "base", with = {{ momentum = 0.0 }} }}\nb = "base"\n',
+         ["claims.0: a and b train the same; a claim compares two configurations"]),
+        (TRAINED, f"{BOTH}\n[arms.one]\noptimizer = 'adam'\nmomentum = 0.9\n[arms.two]\noptimizer = 'sgd'",
+         ["arms.one.momentum: adam has none; leave it out"]),
+    ],
+)  # fmt: skip
+def test_what_no_optimizer_of_a_training_has_is_refused_wherever_it_is_given(training, space, named):
+    assert faults(training, space) == named
+    study = parsed(training, space, was_run=lambda name: True)
+    assert [f"{place}: {fault}" for place, fault in earlier_faults(study).items()] == named
+
+
+@pytest.mark.parametrize(
+    ("training", "space"),
+    [
+        (f"{TRAINED}\nmomentum = 0.9\nnesterov = true", BOTH),  # for trials with sgd
+        (f'{TRAINED}\noptimizer = "muon"\nnesterov = true', f"{RATE} }}"),  # has a momentum of its own
+        (f"{SGD}\nnesterov = true", f"{RATE} }}\nmomentum = [0.0, 0.9]"),
+        (SGD, f"{RATE} }}\nmomentum = [0.0, 0.9]\nnesterov = [true, false]\n"
+         f"{REFERENCE}momentum = 0.0\nnesterov = true"),  # must have a value
+        (TRAINED, f"{BOTH}\n{MOMENTUM}"),
+        (ADAM, f"{RATE} }}\n{OF_SGD}"),
+        (f"{TRAINED}\nmomentum = 0.9", f"{BOTH}\n[arms.one]\noptimizer = 'adam'\n[arms.two]\noptimizer = 'sgd'"),
+    ],
+)  # fmt: skip
+def test_what_some_training_uses_is_sound(training, space):
+    assert earlier_faults(parsed(training, space)) == {}
+
+
+def test_what_is_not_used_is_not_printed_and_leaving_it_out_changes_no_study():
+    there = parsed(f"{ADAM}\nmomentum = 0.9", f"{RATE} }}\n{REFERENCE}momentum = 0.5", was_run=lambda name: True)
+    assert there.fixed == {"optimizer": "adam", "batch_size": 32}
+    assert there.complete({"learning_rate": 0.1}) == {"optimizer": "adam", "batch_size": 32, "learning_rate": 0.1}
+    assert "momentum" not in there.reference("base").as_dict()
+    mended = parsed(ADAM, f"{RATE} }}\n{REFERENCE}")
+    assert differences(there, mended) == differences(mended, there) == []
+    other = parsed(f"{SGD}\nmomentum = 0.9", f"{RATE} }}\n{REFERENCE}")
+    assert differences(there, other) == ["training.optimizer: adam -> sgd"]
+    searched = parsed(f"{TRAINED}\nmomentum = 0.9", BOTH)
+    assert searched.fixed == searched.training and "momentum" not in searched.complete({"optimizer": "adam"})

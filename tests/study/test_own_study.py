@@ -4,7 +4,7 @@ import pytest
 
 from hw2tune.errors import StudyFileError
 from hw2tune.study.file import differences, dump_study, parse_study
-from hw2tune.study.hyperparameters import identity
+from hw2tune.study.hyperparameters import Hyperparameters, identity
 
 OWN = """
 name = "mine"
@@ -227,3 +227,20 @@ def test_equal_trainings_are_told_whatever_way_they_are_written():
     muon = base | {"optimizer": "muon"}
     assert identity(muon) == identity(muon | {"momentum": 0.95, "nesterov": True}) != identity(muon | {"momentum": 0.0})
     assert identity(base | {"model.width": 8}) != identity(base | {"model.width": 16})
+    nesterov = base | {"nesterov": True}
+    assert (
+        identity(base)
+        == identity(nesterov)
+        == identity(nesterov | {"momentum": 0.0})
+        != identity(nesterov | {"momentum": 0.5})
+    )
+
+
+def test_a_configuration_is_recorded_without_what_its_optimizer_lacks():
+    base = {"learning_rate": 0.1, "batch_size": 8, "optimizer": "adam", "weight_decay": 0.0}
+    assert Hyperparameters.of(base | {"momentum": 0.9, "nesterov": True, "beta1": 0.8}).as_dict() == base | {
+        "beta1": 0.8
+    }
+    sgd = base | {"optimizer": "sgd"}
+    assert Hyperparameters.of(sgd | {"nesterov": True, "beta2": 0.9}).as_dict() == sgd
+    assert Hyperparameters.of(sgd | {"nesterov": False}).as_dict() == sgd | {"nesterov": False}

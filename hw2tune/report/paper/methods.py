@@ -108,8 +108,8 @@ def _training(results: StudyResults) -> Iterator[str]:
         rf"The network is \texttt{{{tex(study.model)}}}{weights}, trained in PyTorch~\cite{{paszke2019pytorch}} with "
         f"{_LOSSES[study.loss]} for at most {counted(study.max_epochs, 'epoch')}."
     )
-    if study.training:
-        fixed = listed([value_words(name, value) for name, value in study.training.items()])
+    if study.fixed:
+        fixed = listed([value_words(name, value) for name, value in study.fixed.items()])
         yield f"Fixed for every training: {tex(fixed)}."
     yield f"The epoch of each training was chosen by {tex(study.objective_spec.label)}."
 
