@@ -1,7 +1,7 @@
 """The user's own images: a folder of them, or arrays that a function returns (`my_data.py:load`)."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -190,7 +190,7 @@ def read_function(name: str, code: Mapping[str, str]) -> Unsplit:
         raise DataError(f"{name}: returned {unknown[0]!r}; known are {', '.join(KEYS)}.")
     if missing := [key for key in KEYS[:3] if key not in returned]:
         raise DataError(f"{name}: returned no {missing[0]!r}; train, test and classes are required.")
-    classes = tuple(map(str, returned["classes"]))
+    classes = _names(name, returned["classes"])
     if not 2 <= len(classes) <= MOST_CLASSES or len(set(classes)) < len(classes):
         raise DataError(f"{name}: classes must be 2 to {MOST_CLASSES:,} different names, but got {len(classes)}.")
     splits = {
@@ -202,12 +202,7 @@ def read_function(name: str, code: Mapping[str, str]) -> Unsplit:
     if len(set(shapes.values())) > 1:
         raise DataError(f"{name}: all splits must have images of one shape and type, but got {shapes}.")
     scale, notes = _scale(list(splits.values()))
-    groups = returned.get("groups")
-    if groups is not None and len(groups) != len(splits["train"]):
-        raise DataError(
-            f"{name}: groups must have an entry for each of {len(splits['train'])} training images, "
-            f"but got {len(groups)}."
-        )
+    groups, of_groups = _groups(name, returned.get("groups"), len(splits["train"]))
     return Unsplit(
         name=code_reference(name).module.rpartition(".")[2],
         label=name,
@@ -217,15 +212,43 @@ def read_function(name: str, code: Mapping[str, str]) -> Unsplit:
         test=splits["test"],
         validation=splits.get("validation"),
         scale=scale,
-        notes=notes,
-        groups=None if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1].astype(np.int64),
+        notes=(*notes, *of_groups),
+        groups=groups,
     )
+
+
+def _names(place: str, classes: Any) -> tuple[str, ...]:
+    """Return the names of the classes. A set has them in another order each time, a dict perhaps not in the labels'."""
+    numbered = isinstance(classes, Mapping) and list(classes.values()) == list(range(len(classes)))
+    if not isinstance(classes, Iterable) or isinstance(classes, Set | Mapping) and not numbered:
+        got = f"a {type(classes).__name__}" if isinstance(classes, Iterable) else repr(classes)
+        raise DataError(f"{place}: classes must be a list of names in the order of the labels, but got {got}.")
+    return tuple(map(str, classes))
+
+
+def _groups(place: str, groups: Any, images: int) -> tuple[NDArray[np.int64] | None, tuple[str, ...]]:
+    """Return the number of each training image's group, (N,), and a note if some are not a number."""
+    if groups is None:
+        return None, ()
+    try:
+        given = np.asarray(groups)
+        numbers = np.unique(given, return_inverse=True)[1].astype(np.int64)
+    except (TypeError, ValueError) as error:
+        raise DataError(
+            f"{place}: groups must be numbers or names ({error}); give an image of an unknown group a name of its own."
+        ) from None
+    if given.shape != (images,):
+        got = len(given) if given.ndim == 1 else f"an array of shape {given.shape}"
+        raise DataError(f"{place}: groups must have an entry for each of {images} training images, but got {got}.")
+    unknown = int(np.isnan(given).sum()) if given.dtype.kind == "f" else 0
+    note = f"{unknown:,} of {images:,} training images have NaN as their group: they are one group"
+    return numbers, (note,) if unknown else ()
 
 
 def _split(place: str, pair: Any, classes: int) -> Split:
     try:
         images, labels = (np.asarray(part) for part in pair)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RuntimeError) as error:  # the last one of a tensor with a gradient
         raise DataError(f"{place}: must be a pair of images and labels ({error}).") from None
     images = _channels_last(place, images)
     if labels.ndim != 1 or len(labels) != len(images) or not len(labels):
@@ -254,6 +277,8 @@ def _scale(splits: Sequence[Split]) -> tuple[tuple[float, float], tuple[str, ...
 
 
 def _channels_last(place: str, images: NDArray[Any]) -> NDArray[Any]:
+    if 0 in images.shape[1:]:
+        raise DataError(f"{place}: images must have pixels and channels, but got {images.shape}.")
     if images.dtype == np.float64:
         images = images.astype(np.float32)
     if images.dtype not in (np.uint8, np.float32):

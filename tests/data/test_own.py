@@ -224,6 +224,18 @@ def test_groups_are_never_split():
 
 
 @pytest.mark.parametrize(
+    "classes", ["('x', 'y', 'z')", "np.array(['x', 'y', 'z'])", "{'x': 0, 'y': 1, 'z': 2}", "(c for c in 'xyz')"]
+)
+def test_names_of_classes_may_come_in_any_form_that_has_the_order_of_the_labels(classes):
+    assert returned(f"data['classes'] = {classes}").info.classes == ("x", "y", "z")
+
+
+def test_images_whose_group_is_not_a_number_are_one_group_and_that_is_said():
+    data = returned("data['groups'] = [float('nan') if i < 10 else i // 5 for i in range(45)]", validation_size=0.3)
+    assert "10 of 45 training images have NaN as their group: they are one group" in data.notes
+
+
+@pytest.mark.parametrize(
     ("change", "said"),
     [
         ("raise KeyError('file')", "data.py:load: data.py, line 8: KeyError: 'file'"),
@@ -247,6 +259,25 @@ def test_groups_are_never_split():
         ("data['test'] = (images[45:, :8], labels[45:])",
          "data.py:load: all splits must have images of one shape and type, but got "),
         ("data['groups'] = [1]", "data.py:load: groups must have an entry for each of 45 training images, but got 1."),
+        ("data['groups'] = 3",
+         "data.py:load: groups must have an entry for each of 45 training images, but got an array of shape ()."),
+        ("data['groups'] = np.zeros((45, 2))",
+         "data.py:load: groups must have an entry for each of 45 training images, but got an array of shape (45, 2)."),
+        ("data['groups'] = [None if i % 7 else 'p' for i in range(45)]",
+         "data.py:load: groups must be numbers or names ('<' not supported between instances of 'NoneType' and 'str'); "
+         "give an image of an unknown group a name of its own."),
+        ("data['groups'] = [('a',), ('a', 1)] * 22 + [3]", "data.py:load: groups must be numbers or names (setting an"),
+        ("data['classes'] = 3", "data.py:load: classes must be a list of names in the order of the labels, but got 3."),
+        ("data['classes'] = {'x', 'y', 'z'}",
+         "data.py:load: classes must be a list of names in the order of the labels, but got a set."),
+        ("data['classes'] = {'x': 1, 'y': 0, 'z': 2}",
+         "data.py:load: classes must be a list of names in the order of the labels, but got a dict."),
+        ("data['train'] = (images[:, :0], labels)",
+         "data.py:load: train: images must have pixels and channels, but got (60, 0, 10, 3)."),
+        ("data['test'] = (images[45:, :, :, :0], labels[45:])",
+         "data.py:load: test: images must have pixels and channels, but got (15, 12, 10, 0)."),
+        ("import torch; data['test'] = (torch.zeros(15, 12, 10, requires_grad=True), labels[45:])",
+         "data.py:load: test: must be a pair of images and labels (Can't call numpy() on Tensor that requires grad."),
     ],
 )  # fmt: skip
 def test_what_a_function_must_not_return_is_said(change, said):
