@@ -13,11 +13,21 @@ from hw2tune.study.hyperparameters import HYPERPARAMETERS, REQUIRED, Value, iden
 from hw2tune.study.schema import Study
 from hw2tune.study.space import Distribution
 from hw2tune.text.plain import value_text
+from hw2tune.user_code.files import is_code
 
 
 def earlier_faults(study: Study) -> dict[str, str]:
     """Return the condition and the way out by place, `space.learning_rate.when.optimizer`."""
-    return {**dict(_of_required(study)), **dict(_of_unused(study)), **dict(_of_claims(study))}
+    rules = (_of_data, _of_required, _of_unused, _of_claims)
+    return {place: fault for rule in rules for place, fault in rule(study)}
+
+
+def _of_data(study: Study) -> Iterator[tuple[str, str]]:
+    """A function's images are taken as they are."""
+    if is_code(study.dataset):
+        for key, returns in (("resize", "arrays"), ("test_share", "test images")):
+            if getattr(study, key) is not None:
+                yield key, f"goes with a folder of images, and {study.dataset} returns {returns}; leave {key} out"
 
 
 def _of_unused(study: Study) -> Iterator[tuple[str, str]]:

@@ -145,6 +145,9 @@ def may_change(study: Study) -> dict[str, Any]:
     return study.model_dump(include=set(MAY_CHANGE))
 
 
+_UNUSED = ("resize", "test_share")  # by a function that returns images
+
+
 def with_replaced(study: Study) -> Study:
     """Return the study with what replaces its sampler, if that is one of an earlier version."""
     name = REPLACED.get(study.sampler.name)
@@ -156,14 +159,14 @@ def differences(there: Study, here: Study) -> list[str]:
 
     A folder of images may lie elsewhere: the checksum of its images counts. Arms may come and go, and not change. Slots
     left out are those that the study began with. The same value in other words is none: 0 and 0.0, or the values of a
-    condition in another order; and a value that no optimizer uses.
+    condition in another order; and a value that nothing uses.
     """
     if with_replaced(there).sampler == with_replaced(here).sampler:
         here = here.model_copy(update={"sampler": there.sampler})
     ignoring = {"name", *MAY_CHANGE, *({"dataset"} if in_folder(there) and in_folder(here) else ())}
     ignoring |= {"slots"} if here.slots is None else set()
     unused = {**earlier_faults(there), **earlier_faults(here)}
-    ignoring |= {place for place in unused if place.startswith(("training.", "references."))}
+    ignoring |= {place for place in unused if place.startswith(("training.", "references.", *_UNUSED))}
     both = there.arms.keys() & here.arms.keys()
     old, new = (
         _flat(

@@ -136,6 +136,25 @@ def test_what_no_optimizer_of_a_training_has_is_refused_wherever_it_is_given(tra
     assert [f"{place}: {fault}" for place, fault in earlier_faults(study).items()] == named
 
 
+def of_function(top):
+    text = FILE.replace("digits", "data.py:load").replace("TRAINING", ADAM).replace("SPACE", f"{RATE} }}")
+    return text.replace("MODEL", "net.py:Net").replace("TOP", top)
+
+
+def test_keys_of_a_folder_of_images_are_refused_beside_a_function():
+    text = of_function("resize = [8, 8]\ntest_share = 0.5")
+    with pytest.raises(StudyFileError) as refused:
+        parse_study(text, "mine.toml", missing_code_ok=True)
+    assert str(refused.value).splitlines() == [
+        "mine.toml: resize: goes with a folder of images, and data.py:load returns arrays; leave resize out",
+        "mine.toml: test_share: goes with a folder of images, and data.py:load returns test images; leave test_share "
+        "out",
+    ]
+    there = parse_study(text, "mine.toml", missing_code_ok=True, was_run=lambda name: True)
+    assert list(earlier_faults(there)) == ["resize", "test_share"]
+    assert differences(there, parse_study(of_function(""), "mine.toml", missing_code_ok=True)) == []
+
+
 @pytest.mark.parametrize(
     ("training", "space"),
     [
