@@ -60,8 +60,13 @@ def condition_text(when: Mapping[str, Any]) -> str:
     )
 
 
+def equal(one: Value, other: Value) -> bool:
+    """Return whether two values are the same; 1 and true are not."""
+    return one == other and isinstance(one, bool) == isinstance(other, bool)
+
+
 def holds(condition: Any, value: Value) -> bool:
     """Return whether a value meets a condition: a value, a list of values, or a range."""
     if isinstance(condition, Bounds):
         return condition.contains(value)
-    return any(value == one and isinstance(value, bool) == isinstance(one, bool) for one in as_list(condition))
+    return any(equal(value, one) for one in as_list(condition))

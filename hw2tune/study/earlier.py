@@ -8,17 +8,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from hw2tune.study.arms import search_of
-from hw2tune.study.conditions import Bounds, holds
+from hw2tune.study.conditions import Bounds, as_list, equal, holds
 from hw2tune.study.hyperparameters import HYPERPARAMETERS, REQUIRED, Value, identity
 from hw2tune.study.schema import Study
-from hw2tune.study.space import Distribution
+from hw2tune.study.space import Choice, Distribution
 from hw2tune.text.plain import value_text
 from hw2tune.user_code.files import is_code
 
 
 def earlier_faults(study: Study) -> dict[str, str]:
     """Return the condition and the way out by place, `space.learning_rate.when.optimizer`."""
-    rules = (_of_data, _of_required, _of_unused, _of_claims)
+    rules = (_of_data, _of_kinds, _of_required, _of_unused, _of_claims)
     return {place: fault for rule in rules for place, fault in rule(study)}
 
 
@@ -28,6 +28,24 @@ def _of_data(study: Study) -> Iterator[tuple[str, str]]:
         for key, returns in (("resize", "arrays"), ("test_share", "test images")):
             if getattr(study, key) is not None:
                 yield key, f"goes with a folder of images, and {study.dataset} returns {returns}; leave {key} out"
+
+
+def _of_kinds(study: Study) -> Iterator[tuple[str, str]]:
+    """A number is not a switch, although 1 == true in Python."""
+    configurations = {f"references.{name}": one for name, one in study.references.items()}
+    configurations |= {f"enqueue.{number}": one for number, one in enumerate(study.enqueue)}
+    given = [(f"{place}.{name}", name, [value]) for place, one in configurations.items() for name, value in one.items()]
+    for arm, entries in study.arms.items():
+        given += [(f"arms.{arm}.{name}", name, list(one.values or ())) for name, one in entries.items()]
+    for name, one in study.space.items():
+        given += [(f"space.{name}.when.{on}", on, as_list(condition)) for on, condition in one.when.items()]
+    for place, name, values in given:
+        if isinstance(searched := study.space.get(name), Choice):
+            choices = [value for value in values if not isinstance(value, Bounds)]
+            odd = [value for value in choices if not any(equal(value, choice) for choice in searched.choices)]
+            if odd:
+                shown = ", ".join(map(value_text, searched.choices))
+                yield place, f"must be one of the choices of {name} ({shown}), but got {value_text(odd[0])}"
 
 
 def _of_unused(study: Study) -> Iterator[tuple[str, str]]:

@@ -155,6 +155,37 @@ def test_keys_of_a_folder_of_images_are_refused_beside_a_function():
     assert differences(there, parse_study(of_function(""), "mine.toml", missing_code_ok=True)) == []
 
 
+SWITCH = f"{RATE} }}\nmodel.norm = [true, false]\n"
+NUMBERS = f"{RATE} }}\nmodel.depth = [1, 2]\n"
+
+
+@pytest.mark.parametrize(
+    ("space", "fault"),
+    [
+        (f'{SWITCH}model.m = {{ choices = [1, 2], when = {{ "model.norm" = 1 }} }}',
+         "space.model.m.when.model.norm: must be one of the choices of model.norm (true, false), but got 1"),
+        (f'{SWITCH}model.m = {{ choices = [1, 2], when = {{ "model.norm" = [true, 0] }} }}',
+         "space.model.m.when.model.norm: must be one of the choices of model.norm (true, false), but got 0"),
+        (f'{NUMBERS}model.m = {{ choices = [1, 2], when = {{ "model.depth" = true }} }}',
+         "space.model.m.when.model.depth: must be one of the choices of model.depth (1, 2), but got true"),
+        (f"{NUMBERS}{REFERENCE}model.depth = true",
+         "references.base.model.depth: must be one of the choices of model.depth (1, 2), but got true"),
+        (f"{SWITCH}[[enqueue]]\nlearning_rate = 0.01\nmodel.norm = 1.0",
+         "enqueue.0.model.norm: must be one of the choices of model.norm (true, false), but got 1.0"),
+        (f"{NUMBERS}[arms.one]\nmodel.depth = true\n[arms.two]\nmodel.depth = 2",
+         "arms.one.model.depth: must be one of the choices of model.depth (1, 2), but got true"),
+    ],
+)  # fmt: skip
+def test_a_number_is_no_switch(space, fault):
+    assert faults(ADAM, space) == [fault]
+    assert list(earlier_faults(parsed(ADAM, space, was_run=lambda name: True))) == [fault.partition(": ")[0]]
+
+
+def test_another_notation_of_a_number_is_the_same_choice():
+    space = f'{NUMBERS}model.m = {{ choices = [1, 2], when = {{ "model.depth" = 2.0 }} }}\n{REFERENCE}'
+    assert earlier_faults(parsed(ADAM, f"{space}model.depth = 1.0")) == {}
+
+
 @pytest.mark.parametrize(
     ("training", "space"),
     [
