@@ -220,7 +220,7 @@ def read_function(name: str, code: Mapping[str, str]) -> Unsplit:
 def _names(place: str, classes: Any) -> tuple[str, ...]:
     """Return the names of the classes. A set has them in another order each time, a dict perhaps not in the labels'."""
     numbered = isinstance(classes, Mapping) and list(classes.values()) == list(range(len(classes)))
-    if not isinstance(classes, Iterable) or isinstance(classes, Set | Mapping) and not numbered:
+    if not isinstance(classes, Iterable) or (isinstance(classes, Set | Mapping) and not numbered):
         got = f"a {type(classes).__name__}" if isinstance(classes, Iterable) else repr(classes)
         raise DataError(f"{place}: classes must be a list of names in the order of the labels, but got {got}.")
     return tuple(map(str, classes))
