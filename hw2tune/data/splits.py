@@ -187,16 +187,22 @@ def _images(size: float, of: int, *, least: int, most: int, each: str = "") -> i
 
 
 def with_fewer(data: Dataset, size: int) -> Dataset:
-    """Return the data set with `size` of its training images, drawn by its split seed. Raises DataError."""
+    """Return the data set with `size` of its training images, drawn by its split seed. Raises DataError.
+
+    Rare classes may be lost, with a note: one image of each would be another draw than that of existing studies.
+    """
     there, classes = len(data.train), len(data.info.classes)
     if not classes <= size <= there:
         raise DataError(f"train_size: must be {classes:,} to {there:,}, the images left to train on, but got {size:,}.")
     kept = stratified_indices(data.train.labels, size, classes=classes, seed=data.split_seed)
+    train, before = data.train.take(kept), set(data.train.labels)
+    lost = [name for k, name in enumerate(data.info.classes) if k in before - set(train.labels)]
+    lost_note = (f"no train image of class {', '.join(lost)}; raise train_size",) if lost else ()
     return replace(
         data,
-        train=data.train.take(kept),
+        train=train,
         split_checksum=checksum(np.frombuffer(data.split_checksum.encode(), np.uint8), kept),
-        notes=(*data.notes, f"{size:,} of {there:,} training images train (train_size)"),
+        notes=(*data.notes, f"{size:,} of {there:,} training images train (train_size)", *lost_note),
     )
 
 

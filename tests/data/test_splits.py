@@ -1,9 +1,10 @@
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
 import pytest
 
-from hw2tune.data.dataset import fingerprint
+from hw2tune.data.dataset import Split, fingerprint
 from hw2tune.data.load import load_dataset
 from hw2tune.data.splits import proportional_counts, stratified_indices, validation_indices, with_fewer
 from hw2tune.errors import DataError
@@ -147,3 +148,25 @@ def test_fewer_training_images_are_in_proportion_in_no_other_split_and_another_s
     with pytest.raises(DataError) as refusal:
         with_fewer(data, 501)
     assert str(refusal.value) == "train_size: must be 10 to 500, the images left to train on, but got 501."
+
+
+def test_classes_that_a_small_training_split_loses_are_named_and_the_images_drawn_are_as_before():
+    labels = np.repeat(np.arange(3), [60, 60, 4]).astype(np.int64)
+    whole = load_dataset("synthetic-mnist", validation_size=100)
+    images = whole.train.images[: len(labels)]
+    info = replace(whole.info, classes=("cat", "dog", "eel"))
+    data = replace(whole, info=info, train=Split(images=images, labels=labels))
+    fewer = with_fewer(data, 12)
+    assert np.array_equal(fewer.train.images, images[stratified_indices(labels, 12, classes=3, seed=0)])
+    assert np.bincount(fewer.train.labels, minlength=3).tolist() == [6, 6, 0]
+    assert fewer.notes[len(data.notes) :] == (
+        "12 of 124 training images train (train_size)",
+        "no train image of class eel; raise train_size",
+    )
+    assert len(with_fewer(data, 60).notes) == len(data.notes) + 1  # each class has one
+    without = replace(
+        data, train=Split(images=images[:120], labels=labels[:120]), notes=("no train image of class eel",)
+    )
+    assert with_fewer(without, 12).notes == (
+        "no train image of class eel", "12 of 120 training images train (train_size)",
+    )  # fmt: skip
