@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from hw2tune.records.atomic import Content
 from hw2tune.study.hyperparameters import Hyperparameters
+from hw2tune.train.draws import seeded
 from hw2tune.train.models import draw_from, initial_network, load_weights
 from hw2tune.train.optimizers import build_optimizers
 from hw2tune.train.task import Blueprint
@@ -29,6 +30,7 @@ NOT_NUMPYS = {torch.bfloat16, torch.float8_e4m3fn, torch.float8_e5m2}  # exact i
 # Added to a training's seed, so that its weights, the order of its images and so on are drawn apart.
 ORDER_STREAM, DROPOUT_STREAM, AUGMENT_STREAM, OWN_STREAM = 1_000_003, 2_000_003, 3_000_003, 4_000_003
 EVALUATION_STREAM = 5_000_003
+EPOCHS = 1_000_003  # more than any training has: the epochs of two seeds draw apart
 
 
 @dataclass(kw_only=True)
@@ -72,9 +74,12 @@ def new_state(
 
 @contextlib.contextmanager
 def own_draws(state: TrainingState) -> Iterator[None]:
-    """Set PyTorch's own generators to the training's states, and afterwards back to those of the process."""
+    """Set PyTorch's own generators to the training's states, and afterwards back to those of the process.
+
+    Those of `random` and NumPy, of which a checkpoint has no state, begin anew with each epoch of a seed.
+    """
     gpus = [state.device] if state.device.type == "cuda" else []
-    with torch.random.fork_rng(devices=gpus):
+    with seeded(((state.seed + OWN_STREAM) * EPOCHS + state.epoch) % 2**32, gpus):
         torch.set_rng_state(state.own_draws[0])
         for gpu in gpus:
             torch.cuda.set_rng_state(state.own_draws[1], gpu)
