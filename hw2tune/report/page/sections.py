@@ -19,7 +19,7 @@ from hw2tune.report.page.claims import chosen_on_these_seeds, variants_blocks
 from hw2tune.report.page.learned import doctor_blocks, searches_blocks, stopping_blocks
 from hw2tune.report.results import StudyResults
 from hw2tune.study.arms import search_seeds
-from hw2tune.study.objectives import objective_of
+from hw2tune.study.objectives import decimals, objective_of
 from hw2tune.text.numbers import (
     DASH,
     configuration,
@@ -168,7 +168,7 @@ def replicate_blocks(results: StudyResults) -> list[Block]:
         cells = [str(row["variant"]), *(str(row[name]) for name in of), str(row["reason"] or row["state"])]
         cells += [DASH if missing(epoch) else f"{int(epoch)}"]
         cells += [percent(row["validation_accuracy"]), percent(row["test_accuracy"])]
-        cells += [DASH if missing(loss) else f"{loss:.4f}", percent(row["last_test_accuracy"])]
+        cells += [DASH if missing(loss) else decimals(loss), percent(row["last_test_accuracy"])]
         caveat = CAVEAT if row["overlaps_training"] is True else ""
         rows.append(Row(caveat=caveat, faded=row["state"] != COMPLETE, cells=[*cells, duration(row["seconds"])]))
     table = Table(
