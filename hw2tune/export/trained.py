@@ -165,16 +165,17 @@ def find_model(
     row = _trial(data, variant, trial) if replicate is None else None
     if replicate is not None:
         assert replicate.chosen is not None, "a finished one"
-        params, seed, epoch = replicate.params, replicate.seed, replicate.chosen.epoch
+        used = Hyperparameters.of(replicate.params)  # without those at their defaults, which [training] may change
+        seed, epoch = replicate.seed, replicate.chosen.epoch
         images = _in_split(data, images, seed)
         weights = _weights_of_replicate(data, replicate)
     else:
         assert row is not None and row.best_epoch is not None, "asked before"
-        params, seed, epoch = row.params, study.seed, row.best_epoch
+        used, seed, epoch = study.hyperparameters(row.params), study.seed, row.best_epoch
         reading_checkpoints(results, name, row.number)
         weights = _weights_of_trial(data, data.overview.folder.trial(row.number), row)
     return TrainedModel(
-        data=data, images=images, hyperparameters=study.hyperparameters(params), seed=seed, epoch=epoch,
+        data=data, images=images, hyperparameters=used, seed=seed, epoch=epoch,
         weights=weights, replicate=replicate, trial=row,
     )  # fmt: skip
 

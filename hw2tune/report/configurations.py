@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from hw2tune.records.replicates import Replicate
 from hw2tune.report.study_data import StudyData
-from hw2tune.study.hyperparameters import Value, identity
+from hw2tune.study.hyperparameters import Hyperparameters, Value, identity
 from hw2tune.study.schema import TUNED, Claim, Side, is_tuning
 from hw2tune.text.numbers import changed_words, configuration_words, counted, listed, value_words
 
@@ -31,7 +31,7 @@ def params_of(data: StudyData, variant: str) -> Params | None:
         tuned = study.complete(winner.params) if winner else None
     if tuned is None or not side.changes:
         return tuned
-    return study.hyperparameters({**tuned, **side.changes}).as_dict()
+    return Hyperparameters.of({**tuned, **side.changes}).as_dict()  # complete: [training] fills nothing in
 
 
 def trained_configurations(data: StudyData, variant: str) -> list[dict[str, Value]]:

@@ -215,8 +215,8 @@ def read_study_data(folder: StudyFolder, known: Overview | None = None) -> Study
             f"Replicates of {listed(mixed)} are of several winners, and which ones count is not known: they are "
             f"omitted; `hw2tune summarize {data.called}` tests those that are missing."
         )
-    winner, complete = data.winner, study.complete
-    if winner and any(identity(complete(one.params)) != identity(complete(winner.params)) for one in data.of(TUNED)):
+    winner = data.winner  # a trial's parameters, without those of [training]; a replicate's are complete
+    if winner and any(identity(one.params) != identity(study.complete(winner.params)) for one in data.of(TUNED)):
         notes.append(
             f"The race was won by trial #{winner.trial}, but the replicates of {TUNED} are of another configuration, "
             f"as a run was interrupted in between; the race is omitted, and `hw2tune summarize {data.called}` goes on."
@@ -231,7 +231,7 @@ def _mixed(study: Study, replicates: Sequence[Replicate]) -> list[str]:
     for one in replicates:
         if (side := study.variants.get(one.variant)) and side.agrees(one.params) and side.of not in study.references:
             place = one.variant, search_of_seed(study, one.seed)
-            found.setdefault(place, set()).add(identity(study.complete(one.params)))
+            found.setdefault(place, set()).add(identity(one.params))
     return [*dict.fromkeys(variant for (variant, _), configurations in found.items() if len(configurations) > 1)]
 
 

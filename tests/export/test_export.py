@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,9 @@ from hw2tune.errors import Hw2tuneError, ModelError, PathError, StudyFolderError
 from hw2tune.export.trained import find_model
 from hw2tune.records.arrays import write_npz
 from hw2tune.records.layout import StudyFolder
-from hw2tune.records.replicates import ReplicatesFolder, read_arrays
+from hw2tune.records.replicates import ReplicatesFolder, read_arrays, read_replicates
+from hw2tune.report.configurations import params_of
+from hw2tune.report.study_data import read_study_data
 from hw2tune.train.device import on_device
 from hw2tune.train.loop import predict
 from tests.export.trained_study import write_trained_study
@@ -227,6 +230,27 @@ def test_the_card_says_what_it_is_how_good_and_where_from(digits, tmp_path):
     for path in (exported.file, exported.script, *exported.code):
         assert f"| `{path.name}` | `{hashlib.sha256(path.read_bytes()).hexdigest()}` |" in card
     script_agrees(*digits, exported)
+
+
+def test_a_configuration_that_overrides_training_with_a_default_is_shown_as_it_was_trained(tmp_path):
+    """replicate.json leaves out what is at its default: `[training]` must not fill that in."""
+    folder, _ = write_trained_study(
+        tmp_path, dataset="synthetic-mnist", seeds=(4,), training='schedule = "cosine"\naugment = "flip"',
+        baseline='schedule = "constant"\naugment = "none"',
+        claims='[[claims]]\na = "tuned"\nb = { with = { weight_decay = 0.1 } }',
+    )  # fmt: skip
+    assert "schedule" not in read_replicates(ReplicatesFolder.of(folder))[0].params
+    exported = hw2tune.export_model("small", tmp_path / "model.safetensors", results_dir=tmp_path)
+    used = exported.model.hyperparameters
+    assert (used.schedule, used.augment) == ("constant", "none")
+    assert "cosine" not in exported.card.read_text() and "flip" not in exported.card.read_text()
+    assert find_model(tmp_path, "small", trial=0).hyperparameters == used  # the trial of the reference
+    assert find_model(tmp_path, "small", trial=1).hyperparameters.schedule == "cosine"
+    data = read_study_data(folder)
+    assert data.damaged == [] and data.race is not None  # the winner is what the replicates of tuned are
+    (with_decay,) = [name for name in data.overview.study.variants if name != "tuned"]
+    for known in (data, replace(data, replicates=[])):  # by its replicates, and by the race
+        assert not {"schedule", "augment"} & params_of(known, with_decay).keys()
 
 
 def test_the_file_itself_knows_its_classes(colours, tmp_path):

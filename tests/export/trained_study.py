@@ -51,12 +51,15 @@ seed = 3
 [training]
 batch_size = 64
 optimizer = "adam"
+{training}
 [space]
 learning_rate = {{ low = 1e-4, high = 1e39, log = true }}
 [references.baseline]
 learning_rate = {rate}
+{baseline}
 [references.large]
 learning_rate = {large}
+{claims}
 """
 
 
@@ -72,10 +75,25 @@ def write_trained_study(
     large: float = 0.004,
     seeds: tuple[int, ...] = (4, 5),
     beside: Path | None = None,
+    training: str = "",
+    baseline: str = "",
+    claims: str = "",
 ) -> tuple[StudyFolder, Dataset]:
-    """Two trials, and the `tuned` and `baseline` replicates on `seeds`. Own code lies in the folder `beside`."""
+    """Two trials, and the `tuned` and `baseline` replicates on `seeds`. Own code lies in the folder `beside`.
+
+    `training`, `baseline` and `claims` are further lines of the study file.
+    """
     text = STUDY.format(
-        name=name, dataset=dataset, model=model, objective=objective, epochs=epochs, rate=rate, large=large
+        name=name,
+        dataset=dataset,
+        model=model,
+        objective=objective,
+        epochs=epochs,
+        rate=rate,
+        large=large,
+        training=training,
+        baseline=baseline,
+        claims=claims,
     )
     study = parse_study(text, str((beside or results) / "study.toml"))
     data = load_for(study, None, Listeners())
