@@ -144,7 +144,7 @@ def contents(draw: st.DrawFn, sampler: str) -> dict[str, Any]:
         training["label_smoothing"] = draw(st.sampled_from([0.0, 0.1]))
     if sampler == "cmaes":
         return {"training": training, "space": space}
-    if optimizer == "sgd" and draw(st.booleans()):
+    if optimizer == "sgd" and "momentum" in space and draw(st.booleans()):
         space["nesterov"] = [False, True]
     if draw(st.booleans()):
         space["weight_decay"] = one_of(*DECAYS)
