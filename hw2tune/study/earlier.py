@@ -69,7 +69,7 @@ def _of_claims(study: Study) -> Iterator[tuple[str, str]]:
             own = search_of(study, side.of) if side.of in study.arms else study
             base = {**own.training, **study.references.get(side.of, {})}
             yield from _unused(own, f"claims.{number}.{key}.with", side.changes, {**base, **side.changes})
-        if claim.a.of in study.references and claim.b.of in study.references:
+        if claim.a.of == claim.b.of and claim.a.of in study.references:
             one, other = ({**study.references[side.of], **side.changes} for side in (claim.a, claim.b))
             if identity(study.complete(one)) == identity(study.complete(other)):
                 yield f"claims.{number}", "a and b train the same; a claim compares two configurations"
