@@ -41,8 +41,8 @@ def _of_kinds(study: Study) -> Iterator[tuple[str, str]]:
         given += [(f"space.{name}.when.{on}", on, as_list(condition)) for on, condition in one.when.items()]
     for place, name, values in given:
         if isinstance(searched := study.space.get(name), Choice):
-            choices = [value for value in values if not isinstance(value, Bounds)]
-            odd = [value for value in choices if not any(equal(value, choice) for choice in searched.choices)]
+            alike = [value for value in values if not isinstance(value, Bounds) and searched.contains(value)]
+            odd = [value for value in alike if not any(equal(value, choice) for choice in searched.choices)]
             if odd:
                 shown = ", ".join(map(value_text, searched.choices))
                 yield place, f"must be one of the choices of {name} ({shown}), but got {value_text(odd[0])}"

@@ -271,9 +271,9 @@ def test_what_no_finished_trial_depends_on_may_change(tmp_path):
         GOOD
         + """
 [[claims]]
-sentence = "none of the momentum"
+sentence = "weight decay"
 a = "baseline"
-b = { of = "baseline", with = { momentum = 0.0 } }
+b = { of = "baseline", with = { weight_decay = 0.1 } }
 """
     )
     here = parse_study(asked, "x", {"trials": 7, "budget": 3, "enqueue": [there.references["baseline"]]})
