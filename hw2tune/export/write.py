@@ -331,12 +331,11 @@ def network_module(model: TrainedModel, file: Path, *, code: str) -> str:
     network is imported.
     """
     from hw2tune.export.formats import Classifier
-    from hw2tune.train.draws import seeded
+    from hw2tune.train.draws import loaded, seeded
     from hw2tune.train.models import Dropout, arguments
-    from hw2tune.user_code.importer import load
 
     reference = _reference(model)
-    factory = load(f"{reference.place}:{reference.name}", model.study.code)
+    factory = loaded(f"{reference.place}:{reference.name}", model.study.code)
     given = ", ".join(f"{name}={value!r}" for name, value in arguments(factory, model.blueprint).items())
     black, white = model.images.black_and_white
     beside = f'sys.path.insert(0, str(Path(__file__).with_name("{code}")))\n' if reference.file else ""

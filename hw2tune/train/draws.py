@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
+
+from hw2tune.user_code.importer import load
 
 
 @contextlib.contextmanager
@@ -23,3 +26,12 @@ def seeded(seed: int, gpus: Sequence[torch.device] = ()) -> Iterator[None]:
     finally:
         random.setstate(python)
         np.random.set_state(numpys)
+
+
+def loaded(text: str, code: Mapping[str, str]) -> Any:
+    """Return the object that a study names.
+
+    A module may draw while it is imported, which only the first training of a process does: it draws the same in all.
+    """
+    with seeded(0):
+        return load(text, code)

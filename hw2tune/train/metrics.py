@@ -12,7 +12,8 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from hw2tune.errors import ModelError
-from hw2tune.user_code.importer import load, refuse_untrusted
+from hw2tune.train.draws import loaded
+from hw2tune.user_code.importer import refuse_untrusted
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -55,7 +56,7 @@ def metric_of(objective: str, code: Mapping[str, str]) -> Metric | None:
         return None
     if objective not in _OURS:
         refuse_untrusted("objective", objective, "an objective")
-    function = _OURS.get(objective) or load(objective, code)
+    function = _OURS.get(objective) or loaded(objective, code)
 
     def metric(logits: Tensor, labels: Tensor) -> dict[str, float]:
         value = function(logits, labels)

@@ -18,9 +18,9 @@ from torch.nn.parameter import is_lazy
 from hw2tune.errors import ModelError
 from hw2tune.study.hyperparameters import MODEL
 from hw2tune.study.names import MODELS
-from hw2tune.train.draws import seeded
+from hw2tune.train.draws import loaded, seeded
 from hw2tune.train.task import Blueprint
-from hw2tune.user_code.importer import load, refuse_untrusted
+from hw2tune.user_code.importer import refuse_untrusted
 
 
 class Dropout(nn.Module):
@@ -72,8 +72,7 @@ def build_model(blueprint: Blueprint, device: torch.device) -> nn.Module:
     the arguments do not fit or no module comes of it, and whatever the user's code raises.
     """
     shipped = MODELS.get(blueprint.model)
-    with seeded(0):  # a module may draw while it is imported, which only the first training of a process does
-        factory = load(shipped.factory if shipped else blueprint.model, blueprint.code)
+    factory = loaded(shipped.factory if shipped else blueprint.model, blueprint.code)
     made = factory
     if not isinstance(factory, type):
         with contextlib.suppress(Exception):  # an annotation may name what cannot be imported
