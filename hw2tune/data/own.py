@@ -1,5 +1,6 @@
 """The user's own images: a folder of them, or arrays that a function returns (`my_data.py:load`)."""
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
@@ -27,6 +28,7 @@ SPLITS = {
     "test": "test", "testing": "test",
 }  # fmt: skip
 CHUNK = 100  # images that are float64 at a time
+SMALL_DEVIATION = 0.02  # below which four decimals are off by more than 0.25 %
 OVERSHOOT = 0.1  # fraction of the range by which resampling leaves it
 
 
@@ -129,14 +131,17 @@ def _classes(folder: Path, parts: dict[str, Path]) -> list[str]:
 def own_info(own: Unsplit, train: Split, validation: Split) -> DatasetInfo:
     """Return the facts of own images. Raises DataError if a channel of the training images is constant.
 
-    Their mean and standard deviation by channel have four digits; uint8 is on the scale [0, 1].
+    Their mean and standard deviation by channel have four decimals, more if the deviation of floats is below
+    SMALL_DEVIATION; uint8 is on the scale [0, 1].
     """
     white = 255.0 if train.images.dtype == np.uint8 else 1.0
     mean, std = (np.asarray(moment / white) for moment in _moments(train.images))
-    if (std < 1e-6).any():
+    same = train.images.min(axis=(0, 1, 2)) == train.images.max(axis=(0, 1, 2))
+    if same.any():
         raise DataError(
-            f"all training images are the same in channel {int(np.argmin(std))}: there is nothing to learn from."
+            f"all training images are the same in channel {int(np.argmax(same))}: there is nothing to learn from."
         )
+    decimals = [_decimals(float(value)) if white == 1 else 4 for value in std]
     height, width, channels = train.images.shape[1:]
     return DatasetInfo(
         name=own.name,
@@ -145,10 +150,15 @@ def own_info(own: Unsplit, train: Split, validation: Split) -> DatasetInfo:
         image_shape=(height, width, channels),
         trainval_size=len(train) + len(validation),
         test_size=len(own.test),
-        mean=tuple(round(float(value), 4) for value in mean),
-        std=tuple(max(round(float(value), 4), 1e-4) for value in std),
+        mean=tuple(round(float(value), digits) for value, digits in zip(mean, decimals, strict=True)),
+        std=tuple(max(round(float(value), digits), 10.0**-digits) for value, digits in zip(std, decimals, strict=True)),
         default_validation_size=len(validation),
     )
+
+
+def _decimals(deviation: float) -> int:
+    """Return the decimals of a channel's moments, four digits of a small deviation. (They are in a training's key.)"""
+    return 4 if deviation >= SMALL_DEVIATION else 3 - math.floor(math.log10(deviation))
 
 
 def _moments(images: Pixels) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -304,3 +304,30 @@ def test_mean_and_deviation_are_those_of_numpy_without_a_copy_eight_times_as_lar
     assert peak < 2 * images.nbytes
     assert mean == pytest.approx(images.mean(axis=(0, 1, 2), dtype=np.float64), rel=1e-12)
     assert std == pytest.approx(images.std(axis=(0, 1, 2), dtype=np.float64), rel=1e-12)
+
+
+@pytest.mark.parametrize("size", [1e-2, 1e-4, 1e-5, 1e-9])
+def test_floats_of_a_small_scale_are_normalised_as_others_are(size):
+    """Reflectances or probabilities, for example: a deviation far below 1 keeps four digits."""
+    text = f"import numpy as np\n{RANDOM}".replace("SIZE", repr(size))
+    data = load_dataset("data.py:load", own=OwnOptions(code={"data.py": text}))
+    normalised = (data.train.images.astype(np.float64) - data.info.mean) / data.info.std
+    assert abs(normalised.mean()) < 5e-3
+    assert normalised.std() == pytest.approx(1, abs=5e-3)
+
+
+def test_moments_of_usual_images_keep_four_decimals():
+    """They are part of a training's key."""
+    text = f"import numpy as np\n{RANDOM}".replace("SIZE", "0.5")
+    data = load_dataset("data.py:load", own=OwnOptions(code={"data.py": text}))
+    assert [*data.info.mean, *data.info.std] == [
+        round(float(function(data.train.images, dtype=np.float64)), 4) for function in (np.mean, np.std)
+    ]
+
+
+RANDOM = """
+def load():
+    random = np.random.default_rng(0)
+    images, labels = (random.random((100, 16, 16)) * SIZE).astype("float32"), random.integers(0, 2, 100)
+    return {"train": (images[:80], labels[:80]), "test": (images[80:], labels[80:]), "classes": ["a", "b"]}
+"""
