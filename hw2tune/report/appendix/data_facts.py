@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from hw2tune.records.dataset import short
 from hw2tune.report.configurations import further_splits
 from hw2tune.report.results import StudyResults
+from hw2tune.study.objectives import decimals
 from hw2tune.text.numbers import listed
 
 STUDY, DATASET = "study.toml", "dataset.json"
@@ -76,7 +77,7 @@ def preprocessing(results: StudyResults) -> Fact:
     if record is None:
         return Fact()
     size = f"resized to {study.resize[0]} x {study.resize[1]}, " if study.resize else ""
-    numbers = [", ".join(f"{value:.4f}" for value in values) for values in (record.mean, record.std)]
+    numbers = [", ".join(map(decimals, values)) for values in (record.mean, record.std)]
     text = f"Pixels are {size}normalised by mean {numbers[0]} and standard deviation {numbers[1]} per channel"
     return Fact(f"{text}; augmentation is a hyperparameter.", (DATASET, STUDY))
 

@@ -195,8 +195,8 @@ def environment_blocks(results: StudyResults) -> list[Block]:
         data = [
             ("data set", f"{record.label} ({record.name}, {len(record.classes)} classes, {shape})"),
             ("images", ", ".join(f"{size:,} {split}" for split, size in record.sizes.items())),
-            ("pixel mean", ", ".join(f"{value:.4f}" for value in record.mean)),
-            ("pixel deviation", ", ".join(f"{value:.4f}" for value in record.std)),
+            ("pixel mean", ", ".join(map(decimals, record.mean))),
+            ("pixel deviation", ", ".join(map(decimals, record.std))),
             ("source", record.source),
             *(("images", note) for note in record.notes),
             ("checksum", f"`{record.checksum}`"),

@@ -23,6 +23,7 @@ from hw2tune.study.arms import search_seeds
 from hw2tune.study.conditions import condition_text
 from hw2tune.study.hyperparameters import Value
 from hw2tune.study.names import MODELS
+from hw2tune.study.objectives import decimals
 from hw2tune.study.space import Choice, Distribution
 from hw2tune.text.numbers import configuration_words, counted, label_of, listed, scientific, value_words
 from hw2tune.text.plain import value_text
@@ -94,7 +95,7 @@ def _data(results: StudyResults) -> Iterator[str]:
         yield "The training images are a part of the data set's, drawn in proportion to the classes."
     if study.test_share:
         yield f"A fraction of {study.test_share:g} of the images was kept for the test."
-    mean, std = (listed([f"{value:.4f}" for value in values]) for values in (record.mean, record.std))
+    mean, std = (listed([decimals(value) for value in values]) for values in (record.mean, record.std))
     yield f"Pixels were normalised per channel (mean {mean}, standard deviation {std})."
     if record.caveat:
         yield f"Caveat: {tex(record.caveat)}."
