@@ -91,7 +91,10 @@ def _next(overview: Overview) -> str:
     if overview.state == INTERRUPTED:
         return f"the same command continues; hw2tune status {overview.folder.name} (every trial)"
     more = f"--trials {2 * study.trials}" if study.budget is None else f"--budget {2 * study.budget}"
-    return f"hw2tune status {overview.folder.name} (every trial); {more} searches on"
+    twice = [one.study.model_copy(update={"trials": 2 * one.study.trials}) for one in overview.searches or (overview,)]
+    exhausted = all(one.trials_possible <= one.trials // 2 for one in twice)
+    way = "every configuration of the space is trained" if exhausted else f"{more} searches on"
+    return f"hw2tune status {overview.folder.name} (every trial); {way}"
 
 
 def print_status(overview: Overview, console: Console, form: str = "table") -> None:

@@ -21,7 +21,7 @@ from hw2tune.report.results import compute
 from hw2tune.report.study_data import read_study_data
 from hw2tune.report.write import summary_json
 from hw2tune.terminal.plan import print_plan
-from hw2tune.terminal.tables import print_studies, status_title
+from hw2tune.terminal.tables import print_outcome, print_studies, status_title
 from tests.execution.test_arms import FILE, Executor, run
 
 BROAD, ARMS = FILE.partition("[arms.l2]")[::2]
@@ -33,6 +33,7 @@ FINITE = (
     .replace(DECAYS, "weight_decay = [0.0, 0.001, 0.01]")
 )
 FINITE_ARMS = f"{FINITE}[arms.l2]\nweight_decay = [0.001, 0.01]\n[arms.no-l2]\nweight_decay = 0.0\n"
+WHOLE = "every configuration of the space is trained"
 BUDGET = BROAD.replace("trials = 3", "budget = 12")  # of which the race has 2 trainings
 
 
@@ -93,6 +94,22 @@ def test_page_and_plan_count_the_trials_that_a_finite_space_has(tmp_path: Path) 
     [text, *_] = search_blocks(compute(read_study_data(overview.folder)))
     assert ": 6 of 6 trials finished (6 complete)." in text.paragraphs[0]  # type: ignore[union-attr]
     assert planned(plan).startswith("budget 6 trials of at most 1 epoch;")
+
+
+@pytest.mark.parametrize(
+    ("text", "way"),
+    [
+        (FINITE, WHOLE), (FINITE_ARMS, WHOLE), (FINITE.replace("trials = 50", "trials = 6"), WHOLE),
+        (FINITE.replace("trials = 50", "trials = 5"), "--trials 10 searches on"),
+        (BROAD, "--trials 6 searches on"), (BUDGET, "--budget 24 searches on"),
+    ],
+)  # fmt: skip
+def test_a_search_of_a_space_that_is_trained_whole_does_not_go_on(tmp_path: Path, text: str, way: str) -> None:
+    overview, _ = searched(tmp_path, text)
+    shown = io.StringIO()
+    print_outcome(overview, Console(file=shown, width=200))
+    [line] = [line for line in shown.getvalue().splitlines() if line.startswith("next")]
+    assert line == f"next:  hw2tune status sides (every trial); {way}"
 
 
 def test_the_plan_and_the_page_of_arms_have_the_trials_of_the_smallest_and_the_largest(tmp_path: Path) -> None:
