@@ -59,11 +59,11 @@ def request(more: str = "") -> ProbeRequest:
 
 
 def test_each_slot_measures_and_none_begins_before_all_have_tried_the_network(tmp_path):
-    # A process measures once it has made the network a second time: by then each has left its file of the first.
+    # A process makes the network three times to try it, and once to measure it: by then each has made it three times.
     trace = (
         f"import pathlib; place = pathlib.Path({str(tmp_path)!r}); mine = place / str(os.getpid()); "
-        "again = mine.exists(); mine.touch(); "
-        "(place / 'seen').open('a').write(f'{len([*place.glob(\"[0-9]*\")])}\\n') if again else None"
+        "mine.open('a').write('x'); tried = [len(one.read_text()) >= 3 for one in place.glob('[0-9]*')]; "
+        "(place / 'seen').open('a').write(f'{sum(tried)}\\n') if len(mine.read_text()) > 3 else None"
     )
     found = probed(request(trace), TWO)
     assert (found.parameters, found.notes) == (650, ())

@@ -46,6 +46,7 @@ def test_its_replicates_are_found_and_none_is_trained_or_tested_again(results, m
         if path.name == "current.json":  # the race keeps its winner and its chances, by the rules of that version
             now = json.loads(path.read_text())
             assert now["race"].pop("image_error") is None
+            assert now["race"].pop("trials") == [0, 1, 2]  # that had ended when it was confirmed
             assert now == json.loads(content)
         elif path.name != "dataset.json":
             assert path.read_bytes() == content, path
