@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hw2tune.inference.statistics import Summary
@@ -17,28 +16,8 @@ from hw2tune.text.numbers import counted, measured, percent, percent_interval
 from hw2tune.text.plain import markdown_table
 
 if TYPE_CHECKING:
+    from hw2tune.export.check import Check
     from hw2tune.export.trained import TrainedModel
-
-
-@dataclass(frozen=True, kw_only=True)
-class Check:
-    """Comparison of the file with hw2tune's own evaluation: `same` of `images` of a kind have the same class.
-
-    `difference` is the largest difference of a probability.
-    """
-
-    images: int
-    kind: str
-    same: int
-    difference: float
-
-    @property
-    def sentence(self) -> str:
-        """The comparison as a phrase."""
-        which = f"all of {self.images:,}" if self.same == self.images else f"{self.same:,} of {self.images:,}"
-        return f"the same class as hw2tune's own evaluation for {which} {self.kind}, and probabilities " + (
-            f"within {self.difference:.1g}" if self.difference else "equal to the last digit"
-        )
 
 
 def accuracy(model: TrainedModel) -> tuple[Evaluation, Summary] | None:
