@@ -64,37 +64,41 @@ class StudyResult:
     def trials(self) -> pd.DataFrame:
         """One row a trial.
 
-        `number`; `label` (of a reference); `state` and `reason` as text; `epochs` trained; `value`, the best of the
-        objective over the epochs (an accuracy as a fraction, a loss in nats per image), at `best_epoch`; `seconds`
-        spent training; one column a hyperparameter, missing where a trial has none.
+        `search`, the name of the trial's search, in a study with arms alone; `number`; `label` (of a reference);
+        `state` and `reason` as text; `epochs` trained; `value`, the best of the objective over the epochs (an accuracy
+        as a fraction, a loss in nats per image), at `best_epoch`; `seconds` spent training; one column a
+        hyperparameter, missing where a trial has none.
         """
         import pandas as pd
 
-        rows = [{**{k: v for k, v in asdict(row).items() if k != "params"}, **row.params} for row in self.overview.rows]
+        rows = [
+            {**search, **{name: value for name, value in asdict(row).items() if name != "params"}, **row.params}
+            for search, _, row in self._rows()
+        ]
         return pd.DataFrame(rows, columns=None if rows else [*TrialRow.__dataclass_fields__])
 
     @property
     def epochs(self) -> pd.DataFrame:
         """One row a trial and epoch.
 
-        `trial`, `epoch` (from 1); losses in nats per image, accuracies as fractions, of training (in training mode)
-        and validation; `train_seconds` and `epoch_seconds` (with validation); `images_per_second` of training; the
-        objective, if it is another quantity.
+        `search` as in `trials`; `trial`, `epoch` (from 1); losses in nats per image, accuracies as fractions, of
+        training (in training mode) and validation; `train_seconds` and `epoch_seconds` (with validation);
+        `images_per_second` of training; the objective, if it is another quantity.
         """
         import pandas as pd
 
         columns = [*dict.fromkeys((*EPOCH_COLUMNS, self.study.objective))]
         records = [
-            {"trial": row.number, "epoch": record["epoch"], **{name: record.get(name) for name in columns}}
-            for row in self.overview.rows
-            for record in read_epochs(self.folder.trial(row.number))
+            {**search, "trial": row.number, "epoch": record["epoch"], **{name: record.get(name) for name in columns}}
+            for search, folder, row in self._rows()
+            for record in read_epochs(folder.trial(row.number))
         ]
-        return pd.DataFrame(records, columns=["trial", "epoch", *columns])
+        return pd.DataFrame(records, columns=None if records else ["trial", "epoch", *columns])
 
     @property
     def best(self) -> TrialRow | None:
-        """The trial with the best value of the objective, None before one has any."""
-        return self.overview.best
+        """The trial with the best value of the objective, of all arms if there are any; None before one has a value."""
+        return self.overview.leading.best
 
     @property
     def variants(self) -> pd.DataFrame:
@@ -116,6 +120,12 @@ class StudyResult:
         """The report's figures by name; each is drawn when it is asked for."""
         return Figures(self._data)
 
+    def _rows(self) -> Iterator[tuple[dict[str, str], StudyFolder, TrialRow]]:
+        """Yield each trial with its folder, and with the column that says of which arm's search it is."""
+        for one in self.overview.searches or (self.overview,):
+            search = {"search": one.folder.root.name} if self.overview.searches else {}
+            yield from ((search, one.folder, row) for row in one.rows)
+
     @cached_property
     def _data(self) -> StudyData:
         from hw2tune.report.study_data import read_study_data
@@ -125,7 +135,8 @@ class StudyResult:
     def __repr__(self) -> str:
         text = f"{self.name}: {self.state}, {counted(len(self.overview.every_finished), 'trial')} finished"
         if (best := self.best) is not None and best.value is not None:
-            text += f", best {self.study.objective} {decimals(best.value)} (#{best.number})"
+            arm = f" of {self.overview.best_arm}" if self.overview.best_arm else ""
+            text += f", best {self.study.objective} {decimals(best.value)} (#{best.number}{arm})"
         return f"<StudyResult {text}>"
 
     def _repr_html_(self) -> str:

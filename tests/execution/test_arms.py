@@ -28,6 +28,7 @@ from hw2tune.resources import ResourceRequest
 from hw2tune.search.driver import Assignment, EpochResult, Outcome, RunEnd
 from hw2tune.search.failures import Failure
 from hw2tune.study.file import parse_study
+from hw2tune.study_result import StudyResult
 from hw2tune.study_run import run_on
 from hw2tune.terminal.models import print_comparison
 from hw2tune.terminal.tables import print_status, print_studies, status_rows, status_title
@@ -164,6 +165,18 @@ def test_the_best_trial_of_all_arms_is_the_same_in_each_format_with_its_arm(tmp_
     assert (row["best"], row["best_trial"], row["best_arm"]) == ("0.7", "0", "no-l2")
     assert [(one["best"]["value"], one["best_arm"]) for one in content["searches"]] == [(0.5, None), (0.7, None)]
     assert "best 70.00 % (#0 of no-l2)" in _line(overview)
+    result = StudyResult(overview)
+    assert result.best is not None and (result.best.value, result.best.number) == (0.7, 0)
+    assert repr(result).endswith("6 trials finished, best validation_accuracy 0.7000 (#0 of no-l2)>")
+
+
+def test_in_python_the_trials_and_epochs_of_arms_have_the_names_of_their_searches(tmp_path):
+    trials, epochs = (result := run(tmp_path, Executor(), overrides={"searches": 2})).trials, result.epochs
+    named = [(search, number) for search in ("l2", "no-l2", "l2.2", "no-l2.2") for number in range(3)]
+    assert list(zip(trials["search"], trials["number"], strict=True)) == named
+    assert list(trials.columns)[:2] == ["search", "number"] and trials["epochs"].sum() == 12
+    assert list(zip(epochs["search"], epochs["trial"], strict=True)) == named
+    assert list(epochs.columns)[:4] == ["search", "trial", "epoch", "train_loss"]
 
 
 def test_a_run_out_of_time_begins_no_further_arm(tmp_path):
