@@ -211,7 +211,7 @@ def _notes(a: StudyData, b: StudyData) -> Iterator[str]:
             yield f"{data.name} has no replicates, so nothing is tested; `hw2tune summarize {data.called}` trains them"
         if data.overview.state != "complete":
             yield f"{data.name} is {data.overview.state}: what it has found may change"
-        yield from (f"{data.name}: {sentence}" for sentence in searched_on(data))
+        yield from (f"{data.name}: {sentence}" for sentence in searched_on(data.overview, data.races))
 
 
 def extent(data: StudyData) -> str:

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from hw2tune.records.environment import UNITS, ReplicatesRun, claims_of, replicates_runs, sides_of
+from hw2tune.records.overview import Overview
 from hw2tune.records.raced import later_rows
-from hw2tune.records.replicates import race_winners
+from hw2tune.records.replicates import Race, race_winners
 from hw2tune.report.outputs import SUMMARY
 from hw2tune.report.sentences import amount
 from hw2tune.report.study_data import StudyData
@@ -26,16 +27,16 @@ def history(data: StudyData) -> list[str]:
     others = [run for run in asked if (run.unit == "split") != bool(data.splits)]
     alike = [run for run in asked if run not in others]
     after = [*_worths_changed(data, asked), *_numbers_changed(alike), *_winners_changed(data, asked)]
-    return [*searched_on(data), *_claims_added(data, asked), *after, *_other_units(others)]
+    return [*searched_on(data.overview, data.races), *_claims_added(data, asked), *after, *_other_units(others)]
 
 
-def searched_on(data: StudyData) -> Iterator[str]:
+def searched_on(overview: Overview, races: Iterable[tuple[Overview, Race | None]]) -> Iterator[str]:
     """Yield a sentence on each search that went on after its race: the winner is that of the trials before."""
-    for search, race in data.races:
+    for search, race in races:
         if race is None or not (later := later_rows(search, race)):
             continue
         known, every = race.trials is not None, len(search.finished)  # an earlier version noted no trials
-        name = search.folder.root.name if data.overview.searches else TUNED
+        name = search.folder.root.name if overview.searches else TUNED
         number = counted(len(later), "trial")
         yield (
             f"{number if known else f'At least {number}'} ended after the race for {name}, which chose among the "

@@ -106,8 +106,7 @@ class StudyData:
     @cached_property
     def races(self) -> list[tuple[Overview, Race | None]]:
         """Each search with the race for its winner: the study itself, or those of its arms."""
-        kept = [(search, read_race(ReplicatesFolder.of(search.folder))) for search in self.overview.searches]
-        return [(search, race and sound_race(race)) for search, race in kept] or [(self.overview, self.race)]
+        return races_of(self.overview) if self.overview.searches else [(self.overview, self.race)]
 
     @cached_property
     def raced(self) -> Overview:
@@ -172,6 +171,12 @@ class StudyData:
             known = {name: arrays[name] for name in (*PREDICTIONS, *OF_METRICS) if name in arrays}
             self._predictions[variant, seed] = known if known.keys() >= set(PREDICTIONS) else None
         return self._predictions[variant, seed]
+
+
+def races_of(overview: Overview) -> list[tuple[Overview, Race | None]]:
+    """Return each search with the race that is on disk for its winner: the study itself, or those of its arms."""
+    kept = ((one, read_race(ReplicatesFolder.of(one.folder))) for one in overview.searches or (overview,))
+    return [(search, race and sound_race(race)) for search, race in kept]
 
 
 def _is_of(race: Race | None, curve: SpecificationCurve) -> bool:

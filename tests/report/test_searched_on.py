@@ -12,8 +12,9 @@ import pytest
 
 from hw2tune.export.card import chosen_words
 from hw2tune.export.trained import TrainedModel
+from hw2tune.integrations.dashboard.folders import study_attributes
 from hw2tune.records.layout import StudyFolder
-from hw2tune.records.overview import read_study
+from hw2tune.records.overview import read_overview, read_study
 from hw2tune.records.replicates import Current, ReplicatesFolder, read_race, write_json
 from hw2tune.records.trials.storage import create_optuna_study
 from hw2tune.replication.rounds import SeedCount
@@ -100,6 +101,20 @@ def test_a_note_says_that_the_search_went_on_and_what_to_run(folder: StudyFolder
     [study] = json.loads(summary_json([results]))["studies"]
     assert study["history"] == [said] and study["trials"]["finished"] == 13
     assert said.partition(";")[0] in methods_tex([results])
+
+
+def test_the_dashboard_says_so_beside_the_claims_of_a_report_from_before(folder: StudyFolder) -> None:
+    note_trials(folder, range(10))
+    report = folder.root / "report" / "summary.json"
+    report.parent.mkdir()
+    report.write_text(summary_json([read(folder)]))
+    claims = study_attributes(read_overview(folder))["claims"].splitlines()
+    assert len(claims) == 3
+    go_on(folder, AFTER)
+    said = [*claims, NOTE.format("3 trials", 10, 13)]
+    assert study_attributes(read_overview(folder))["claims"].splitlines() == said
+    report.write_text(summary_json([read(folder)]))  # it knows
+    assert study_attributes(read_overview(folder))["claims"].splitlines() == said
 
 
 def test_the_leader_of_the_race_is_not_said_to_lead_the_search_of_now(folder: StudyFolder) -> None:

@@ -23,7 +23,9 @@ from hw2tune.records.remote.mirror import PUSH_SECONDS, reading, reading_study
 from hw2tune.records.remote.store import is_url, shown
 from hw2tune.records.trials.rows import TrialRow
 from hw2tune.records.trials.states import INTERRUPTED
+from hw2tune.report.history import searched_on
 from hw2tune.report.outputs import PAGE, SUMMARY, default_target
+from hw2tune.report.study_data import races_of
 from hw2tune.text.numbers import DASH, configuration, objective_value
 
 METRIC_NAMES = "study:metric_names"  # Optuna's key, set by Study.set_metric_names with a warning
@@ -188,7 +190,8 @@ def study_attributes(overview: Overview) -> dict[str, Any]:
     """Return a study's user attributes: progress, data set, objective, best value and the claims of its report."""
     study, best, folder = overview.study, overview.leading.best, overview.folder
     whole, unit = overview.extent
-    sentences, of = claims_of(folder), f" of {overview.best_arm}" if overview.best_arm else ""
+    said, of = claims_of(folder), f" of {overview.best_arm}" if overview.best_arm else ""
+    sentences = dict.fromkeys([*said, *searched_on(overview, races_of(overview))] if said else ())
     return {
         "state": overview.state,
         "finished": f"{overview.done} of {whole} {unit}",
