@@ -32,8 +32,9 @@ from hw2tune.records.layout import StudyFolder
 from hw2tune.records.leftovers import size_of
 from hw2tune.records.trials.epochs import DIGEST, read_epochs
 
-# Millions -> width, epochs, and epochs of another version, which may take a minute for each.
-SIZES = {"0.03": (37, 60, 60), "1": (700, 60, 60), "11": (2950, 45, 6), "45": (6330, 22, 6)}
+# Millions -> width, epochs, and epochs of another version, which may take a minute for each. Enough for a checkpoint
+# before the end, which a large network has after some four minutes.
+SIZES = {"0.03": (37, 60, 60), "1": (700, 60, 60), "11": (2950, 45, 6), "45": (6330, 40, 6)}
 NET = Path(__file__).parent / "tasks" / "wide_net.py"
 STUDY = """
 name = "wide"
@@ -182,6 +183,8 @@ def killed(keep: Path, size: str, epochs: int | None, whom: str) -> bool:
                 else:
                     os.kill(read_epochs(folder.trial(0))[-1]["pid"], signal.SIGKILL)
                 break
+        else:
+            raise SystemExit(f"{place}: ended before a checkpoint, so that nothing was killed; give it more --epochs")
         for _ in lines(driver, folder):
             pass
         if whom == "driver":
