@@ -115,8 +115,8 @@ def few_seeds(data: StudyData, claims: Sequence[ClaimResult]) -> Iterator[Findin
         check="seeds",
         finding=f"Too few {units} for a verdict: {listed(pairs)}.",
         evidence=(
-            f"With {counted(rule.claims, 'claim')} to correct for and a look before, fewer than {enough} {units} show "
-            f"only differences beyond {limit.DETECTABLE:g} standard deviations (80 % power)."
+            f"With {counted(rule.claims, 'claim')} to correct for and results that were looked at, fewer than {enough} "
+            f"{units} show only differences beyond {limit.DETECTABLE:g} standard deviations (80 % power)."
         ),
         remedy=f"Add {units}: `hw2tune {command}`.",
     )
