@@ -193,8 +193,19 @@ def processes_of(folder: Path) -> list[psutil.Process]:
 
 def see_off(processes: list[psutil.Process], seconds: float = 0.5) -> None:
     """Wait so long for processes whose Ray has gone, and end those that have not seen it, as one that is starting."""
-    _, alive = psutil.wait_procs(processes, timeout=seconds)
+    alive = _alive_after(seconds, processes)
     for process in alive:
         with contextlib.suppress(psutil.Error):
             process.kill()
-    psutil.wait_procs(alive, timeout=5)
+    _alive_after(5, alive)
+
+
+def _alive_after(seconds: float, processes: list[psutil.Process]) -> list[psutil.Process]:
+    """Wait so long for processes, and return those that are still there.
+
+    psutil 7.2 waits by `pidfd_open`, and lets through whatever that says but that there is no such process.
+    """
+    try:
+        return psutil.wait_procs(processes, timeout=seconds)[1]
+    except OSError:
+        return [process for process in processes if process.is_running()]

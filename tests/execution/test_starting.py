@@ -1,5 +1,7 @@
 """The start of Ray on a busy machine: awaited while its processes live, with a line, and never for ever."""
 
+import errno
+import os
 import re
 import signal
 import subprocess
@@ -164,3 +166,17 @@ def test_what_stands_in_for_the_agent_outlives_signals_to_everybody_and_ends_wit
         agent.wait(0.3)
     agent.stdin.close()
     assert agent.wait(10) == 0
+
+
+def test_processes_are_seen_off_though_the_kernel_has_no_descriptor_for_them(monkeypatch):
+    pidfd_open = os.pidfd_open
+
+    def open_own(pid, flags=0):
+        if pid == os.getpid():  # psutil asks whether there are such descriptors at all
+            return pidfd_open(pid, flags)
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+
+    monkeypatch.setattr(os, "pidfd_open", open_own)
+    child = subprocess.Popen(["sleep", "60"])
+    starting.see_off([psutil.Process(child.pid)], seconds=0)
+    assert child.wait(5) == -signal.SIGKILL
