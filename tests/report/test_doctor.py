@@ -492,7 +492,10 @@ def test_too_few_seeds_for_a_verdict_and_a_way_out_that_can_bring_one(replicated
     assert found.finding.startswith("Too few seeds for a verdict: l2 against baseline has 2, ")
     # Another number is another look, after which five seeds of three claims have no interval: five are no way out.
     assert found.remedy == "Add seeds: `hw2tune summarize quickstart --replicates auto --most 20`."
-    assert "fewer than 8 seeds show only differences beyond 3 standard deviations" in found.evidence
+    assert found.evidence == (
+        "With 3 claims to correct for and results that were looked at, fewer than 8 seeds show only differences beyond "
+        "3 standard deviations (80 % power)."
+    )
     assert [one.check for one in examine(asked(few, "auto", 2)) if one.check == "seeds"] == ["seeds"]
     assert "seeds" not in checks(examine(asked(few, "auto", 20)))  # it gave up
 
