@@ -75,7 +75,7 @@ class StudyResult:
             {**search, **{name: value for name, value in asdict(row).items() if name != "params"}, **row.params}
             for search, _, row in self._rows()
         ]
-        return pd.DataFrame(rows, columns=None if rows else [*TrialRow.__dataclass_fields__])
+        return pd.DataFrame(rows, columns=None if rows else [*self._search_column, *TrialRow.__dataclass_fields__])
 
     @property
     def epochs(self) -> pd.DataFrame:
@@ -93,7 +93,7 @@ class StudyResult:
             for search, folder, row in self._rows()
             for record in read_epochs(folder.trial(row.number))
         ]
-        return pd.DataFrame(records, columns=None if records else ["trial", "epoch", *columns])
+        return pd.DataFrame(records, columns=[*self._search_column, "trial", "epoch", *columns])
 
     @property
     def best(self) -> TrialRow | None:
@@ -120,10 +120,14 @@ class StudyResult:
         """The report's figures by name; each is drawn when it is asked for."""
         return Figures(self._data)
 
+    @property
+    def _search_column(self) -> list[str]:
+        return ["search"] if self.overview.searches else []
+
     def _rows(self) -> Iterator[tuple[dict[str, str], StudyFolder, TrialRow]]:
         """Yield each trial with its folder, and with the column that says of which arm's search it is."""
         for one in self.overview.searches or (self.overview,):
-            search = {"search": one.folder.root.name} if self.overview.searches else {}
+            search = dict.fromkeys(self._search_column, one.folder.root.name)
             yield from ((search, one.folder, row) for row in one.rows)
 
     @cached_property

@@ -19,7 +19,7 @@ from hw2tune.export.trained import find_model
 from hw2tune.integrations.dashboard.folders import ShownFolders
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.lock import locked, owner_of, this_process
-from hw2tune.records.overview import find_folder, read_overview
+from hw2tune.records.overview import find_folder, read_overview, with_searches, without_rows
 from hw2tune.records.remote.mirror import owner_at
 from hw2tune.records.trials.states import DIVERGED, FAILED
 from hw2tune.replication.rerun import rerun_trial
@@ -177,6 +177,9 @@ def test_in_python_the_trials_and_epochs_of_arms_have_the_names_of_their_searche
     assert list(trials.columns)[:2] == ["search", "number"] and trials["epochs"].sum() == 12
     assert list(zip(epochs["search"], epochs["trial"], strict=True)) == named
     assert list(epochs.columns)[:4] == ["search", "trial", "epoch", "train_loss"]
+    begun = StudyResult(with_searches(without_rows(StudyFolder(tmp_path / "other"), result.study)))
+    assert list(begun.trials.columns)[:2] == ["search", "number"] and begun.trials.empty
+    assert list(begun.epochs.columns) == list(epochs.columns) and begun.epochs.empty
 
 
 def test_a_run_out_of_time_begins_no_further_arm(tmp_path):
