@@ -69,7 +69,7 @@ def remove_if_abandoned(folder: Path) -> bool:
             return False
         for process in psutil.process_iter(["name"]):  # Ray's agents outlive a killed command by minutes, and write on
             if str(process.info["name"]).startswith("ray::"):
-                with contextlib.suppress(psutil.Error, OSError):  # as in `see_off`
+                with contextlib.suppress(psutil.Error, OSError):  # psutil lets errors of pidfd_open through
                     if any(Path(file.path).is_relative_to(folder) for file in process.open_files()):
                         process.kill()
                         process.wait(5)
