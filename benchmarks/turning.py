@@ -25,6 +25,7 @@ from scipy import stats
 
 from benchmarks.replay.draws import drawn, told
 from benchmarks.replay.pool import Pool
+from benchmarks.replay.rows import CONFIRMING, TUNING
 from benchmarks.replay.scoring import gain
 from benchmarks.replay.table import CHANCE, Array, key_of, table_of
 from benchmarks.results import print_table, write_results
@@ -34,7 +35,7 @@ from hw2tune.records.trials.states import COMPLETE, DIVERGED, PRUNED
 from hw2tune.replication.race import IMAGE_SHARE, THIRD, Finalists, _fit, images_variance, living
 from hw2tune.search.design import UnitPoint, coordinates
 
-TABLES = {"mnist-5k": "all", "mnist-5k-cross-entropy": "all", "cifar10-5k": "all", "digits-schedules": "tuning"}
+TABLES = {"mnist-5k": "all", "mnist-5k-cross-entropy": "all", "cifar10-5k": "all", "digits-schedules": TUNING}
 BUDGETS = (12, 24, 32)  # trainings
 FINALISTS = 6
 EARLIEST = 6  # trainings, before which no promise is weighed
@@ -332,17 +333,17 @@ def _expected_above(gap: Array, deviation: Array) -> Array:
     return np.asarray(deviation * (np.exp(-0.5 * z**2) / math.sqrt(2 * math.pi) - z * stats.norm.sf(z)))
 
 
-def run(task: str, kind: str, sampler: str, seed: int) -> dict[str, Any]:
+def run(task: str, rows: str, kind: str, sampler: str, seed: int) -> dict[str, Any]:
     """Every way at every budget on one search, as a line of the file that is kept."""
-    world = DrawnWorld(_pool(task), np.random.default_rng(seed), wide=kind == "wide")
+    world = DrawnWorld(_pool(task, rows), np.random.default_rng(seed), wide=kind == "wide")
     one = Simulated(world, sampler, seed)
     ways = {name: {str(budget): asdict(way(one, budget)) for budget in BUDGETS} for name, way in WAYS.items()}
-    return {"task": task, "kind": kind, "sampler": sampler, "seed": seed, "ways": ways}
+    return {"task": task, "rows": rows, "kind": kind, "sampler": sampler, "seed": seed, "ways": ways}
 
 
 @cache
-def _pool(task: str) -> Pool:
-    return Pool(table_of(task), TABLES[task])
+def _pool(task: str, rows: str) -> Pool:
+    return Pool(table_of(task), rows)
 
 
 def tables(lines: Sequence[dict[str, Any]], against: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -355,8 +356,8 @@ def tables(lines: Sequence[dict[str, Any]], against: Sequence[dict[str, Any]]) -
             ours = np.array([one["score"] for one in some]) / 100
             same = name == ALL and lines is against
             found.append({
-                "task": lines[0]["task"], "world": lines[0]["kind"], "sampler": lines[0]["sampler"], "budget": budget,
-                "way": name, "searched": f"{np.mean([one['searched'] for one in some]):.1f}",
+                **{key: lines[0][key] for key in ("task", "rows", "sampler")}, "world": lines[0]["kind"],
+                "budget": budget, "way": name, "searched": f"{np.mean([one['searched'] for one in some]):.1f}",
                 "raced": f"{np.mean([one['raced'] for one in some]):.1f}", "score": f"{100 * ours.mean():.2f}",
                 "gain": "-" if same else str(gain(ours, theirs)),
                 "mean": float(100 * (ours - theirs).mean()),
@@ -381,16 +382,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--keep", type=Path, required=True, help="a file of searches; what is in it is not run again")
     parser.add_argument("--tasks", nargs="*", choices=list(TABLES), default=list(TABLES))
+    parser.add_argument("--half", choices=[TUNING, CONFIRMING], default=TUNING, help="of digits-schedules")
     parser.add_argument("--searches", type=int, default=SEARCHES)
     options = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     kept = [json.loads(line) for line in options.keep.read_text().splitlines()] if options.keep.exists() else []
-    known, lines = {(one["task"], one["kind"], one["sampler"], one["seed"]): one for one in kept}, []
+    known = {(one["task"], one["rows"], one["kind"], one["sampler"], one["seed"]): one for one in kept}
+    rows_of, lines = {task: options.half if rows == TUNING else rows for task, rows in TABLES.items()}, []
     for kind, sampler in (("drawn", "random"), ("drawn", "tpe"), ("wide", "random")):
         for task in options.tasks:
             cells = {}
             for name in ("random", sampler):  # what is compared is random with halving
-                keys = [(task, kind, name, FIRST_SEED + number) for number in range(options.searches)]
+                keys = [(task, rows_of[task], kind, name, FIRST_SEED + number) for number in range(options.searches)]
                 for key in keys:
                     if key not in known:
                         known[key] = run(*key)
@@ -401,7 +404,10 @@ def main() -> None:
             print_table(lines[-len(WAYS) * len(BUDGETS) :])
     means = over_tasks(lines)
     print_table(means)
-    write_results("turning", {"searches": options.searches, "cells": lines, "over tasks": means})
+    write_results(
+        "turning" if options.half == TUNING else f"turning-{options.half}",
+        {"searches": options.searches, "cells": lines, "over tasks": means},
+    )
 
 
 if __name__ == "__main__":
