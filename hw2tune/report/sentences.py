@@ -103,10 +103,11 @@ def _limits(evidence: Evidence, verdict: Verdict, rule: Rule) -> str:
     if needed is None:
         return ""
     number, shown = needed
+    difference = f"a true difference of {amount(evidence.metric, shown)}"
     if number <= n:
-        return f"{_units(evidence, n)} would show {amount(evidence.metric, shown)}; a smaller difference takes more."
+        return f"{_units(evidence, n)} would detect {difference}; a smaller one takes more."
     units = _units(evidence, number, f"{two_digits(number):,}")
-    return f"Showing {amount(evidence.metric, shown)} would take about {units}."
+    return f"Detecting {difference} would take about {units}."
 
 
 def _worth(evidence: Evidence) -> str:

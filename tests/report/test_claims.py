@@ -93,8 +93,8 @@ def test_an_undecided_claim_says_how_many_seeds_would_show_what_is_worth_it(fake
     claim = of_pair(with_accuracies(fake, baseline=[0.9] * 5, l2=l2), "l2", "baseline")
     assert claim.verdict == UNDECIDED
     assert claim.sentence == (
-        "Undecided: L2 1e-4 changes test accuracy by +0.10 points (95 % interval -1.75 to +1.95, n = 5). Showing "
-        "0.5 points would take about 97 seeds."
+        "Undecided: L2 1e-4 changes test accuracy by +0.10 points (95 % interval -1.75 to +1.95, n = 5). Detecting "
+        "a true difference of 0.5 points would take about 97 seeds."
     )
     assert claim.result is not None and claim.result.seeds_interval is not None
     assert claim.result.seeds_interval[1] == pytest.approx(0.001 + 0.01845, abs=2e-5)
@@ -185,7 +185,9 @@ def test_where_so_many_seeds_would_show_the_worth_no_smaller_number_is_called_ne
     l2: list[float | None] = [0.9 + 0.001 * (2.5 + step) for step in (-4, 4, -3.5, 3.5, -3, 3, -4, 4)] * 3
     claim = of_pair(with_accuracies(fake, "auto", baseline=[0.9] * 24, l2=l2), "l2", "baseline")
     assert claim.verdict == UNDECIDED and claim.needed is not None and claim.needed[0] <= 24
-    assert claim.sentence.endswith("n = 24). 24 seeds would show 0.5 points; a smaller difference takes more.")
+    assert claim.sentence.endswith(
+        "n = 24). 24 seeds would detect a true difference of 0.5 points; a smaller one takes more."
+    )
 
 
 def test_a_number_of_seeds_that_changed_is_judged_as_one_that_was_looked_at(fake: StudyData) -> None:
