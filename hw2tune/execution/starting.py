@@ -31,6 +31,9 @@ from hw2tune.resources import Opening
 from hw2tune.user_code.importer import trust_variable
 
 PRELOAD = "hw2tune.execution.preload"  # what Ray's idle workers import as they start
+# Seconds that a worker may be idle. Ray ends idle ones after one second where no processor is free, and Tune reserves
+# processors for its first trials before it asks for workers: new ones would start then, and import everything anew.
+KEPT = 60.0
 QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
 ANSWER = 2_000_000  # bytes in a worker's answer; what is in a node's store dies with the node, and ends Ray Tune
 STEP, LONGEST = 10, 300  # seconds from one look at the processes to the next, and for the whole start
@@ -108,7 +111,11 @@ def start(folder: Path, note: Note, opening: Opening | None = None) -> None:
             num_cpus=int(this_machine()["CPU"]),  # Ray counts neither affinity nor quotas
             include_dashboard=False,
             _temp_dir=str(folder / RAYS),
-            _system_config={"preload_python_modules": [PRELOAD], "max_direct_call_object_size": ANSWER},
+            _system_config={
+                "preload_python_modules": [PRELOAD],
+                "idle_worker_killing_time_threshold_ms": round(1000 * KEPT),
+                "max_direct_call_object_size": ANSWER,
+            },
             **open_to_others,
             **QUIET,
         )

@@ -186,6 +186,43 @@ def test_a_local_ray_has_no_servers_and_its_idle_workers_have_imported_what_tria
     assert not stored, "what a trial reports would be lost with its node, and Ray Tune end with it"
 
 
+RESERVED = """
+import os, time
+import psutil
+from hw2tune.execution.cluster import connected
+from hw2tune.resources import ResourceRequest
+
+def idle():
+    return {one.pid for one in psutil.Process().children(recursive=True) if one.name().startswith("ray::IDLE")}
+
+with connected(ResourceRequest()):
+    import ray
+    from ray.util.placement_group import placement_group
+    from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy as InGroup
+
+    @ray.remote(num_cpus=1)
+    class Trial:
+        def pid(self):
+            return os.getpid()
+
+    processors = int(ray.cluster_resources()["CPU"])
+    while len(started := idle()) < processors:
+        time.sleep(0.1)
+    slots = [placement_group([{"CPU": 1}]) for _ in range(processors)]
+    assert all(slot.wait(30) for slot in slots)
+    time.sleep(2)
+    trials = [Trial.options(scheduling_strategy=InGroup(slot)).remote() for slot in slots]
+    print(set(ray.get([trial.pid.remote() for trial in trials])) <= started)
+"""
+
+
+@pytest.mark.matrix
+@pytest.mark.ray
+def test_trials_get_the_workers_that_have_started_though_tune_reserves_the_processors_first():
+    shown = subprocess.run([sys.executable, "-c", RESERVED], check=True, stdout=subprocess.PIPE, text=True, timeout=180)
+    assert shown.stdout.splitlines()[-1] == "True"
+
+
 HANDLED = """
 import os, signal
 from hw2tune.execution.cluster import connected
