@@ -3,15 +3,20 @@
 The first are landed as a study with `--budget` is. The second are read off a search without a budget, which is what
 studies were until November 2026: trials began until the last epoch was spent. Replayed on tables as in
 `benchmarks.search`, paired by seed; nothing is trained. Searches are kept in the file: the same command goes on.
+
+`--brackets`: landed searches whose trials wait for each other at their rungs, and ones whose trials never do, whatever
+the budget has for each slot.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import optuna
@@ -29,7 +34,11 @@ COMPARED = (HEADLINE, "ours", "random")
 WORKERS = (1, 8, 16, 64)
 
 Key = tuple[str, str, str, int, int, int]  # task, rows, contestant, workers, trainings, seed
-Ends = dict[str, list[float]]  # landed or cut -> score, complete trials and epochs spent
+Ends = dict[str, list[float]]  # way, as landed or cut -> score, complete trials and epochs spent
+
+LANDED, CUT = "landed", "cut"
+BRACKET, EACH = "bracket", "each for itself"
+WIDE = {BRACKET: math.inf, EACH: 0.0}  # epochs of the budget for each slot, with fewer of which trials wait
 
 
 def ends(key: Key, cut_at: Sequence[int]) -> Iterator[tuple[Key, str, list[float]]]:
@@ -38,12 +47,22 @@ def ends(key: Key, cut_at: Sequence[int]) -> Iterator[tuple[Key, str, list[float
     place, contestant, whole = world(task, "pool", rows), CONTESTANTS[name], TASKS[task].study.max_epochs
     common: dict[str, Any] = {"seed": seed, "workers": workers}
     found = search(place, contestant, epochs=trainings * whole, landed=True, **common)
-    yield key, "landed", [found[-1].score, found[-1].complete, found[-1].epochs]
+    yield key, LANDED, [found[-1].score, found[-1].complete, found[-1].epochs]
     if cut_at:
         found = search(place, contestant, epochs=max(cut_at) * whole, **common)
         for budget in cut_at:
             one = [end for end in found if end.epochs <= budget * whole][-1]
-            yield (task, rows, name, workers, budget, seed), "cut", [one.score, one.complete, one.epochs]
+            yield (task, rows, name, workers, budget, seed), CUT, [one.score, one.complete, one.epochs]
+
+
+def in_brackets(key: Key) -> Iterator[tuple[Key, str, list[float]]]:
+    """Run a search with the budget of `key` in both ways of WIDE."""
+    task, rows, name, workers, trainings, seed = key
+    place, epochs = world(task, "pool", rows), trainings * TASKS[task].study.max_epochs
+    for way, wide in WIDE.items():
+        with mock.patch("hw2tune.search.landing.WIDE", wide):
+            found = search(place, CONTESTANTS[name], epochs=epochs, seed=seed, workers=workers, landed=True)
+        yield key, way, [found[-1].score, found[-1].complete, found[-1].epochs]
 
 
 class Kept:
@@ -55,36 +74,39 @@ class Kept:
             key, way, end = json.loads(line)
             self.ends.setdefault(tuple(key), {})[way] = end
 
-    def add(self, keys: Sequence[Key]) -> None:
+    def add(self, keys: Sequence[Key], *, brackets: bool = False) -> None:
         """Run what is not there yet."""
         for key in keys:
             known = self.ends.get(key, {})
-            if {"landed", "cut"} <= known.keys():
+            if (set(WIDE) if brackets else {LANDED, CUT}) <= known.keys():
                 continue
-            cut_at = [] if "cut" in known else BUDGETS
-            for one, way, end in ends(key, cut_at):
+            for one, way, end in in_brackets(key) if brackets else ends(key, [] if CUT in known else BUDGETS):
                 self.ends.setdefault(one, {})[way] = end
                 with self.path.open("a") as file:
                     file.write(json.dumps([one, way, end]) + "\n")
 
 
-def lines(kept: Kept, tables: Mapping[str, str], workers: Sequence[int], names: Sequence[str]) -> list[dict[str, Any]]:
-    """A line for each table and its rows, number of workers, budget and contestant: what landing gains."""
+def lines(
+    kept: Kept, tables: Mapping[str, str], workers: Sequence[int], names: Sequence[str], ways: tuple[str, str]
+) -> list[dict[str, Any]]:
+    """A line for each table and its rows, number of workers, budget and contestant: the second of two ways' gain."""
     found = []
     for task, rows in tables.items():
         for count, budget, name in ((w, b, n) for w in workers for b in BUDGETS for n in names):
             cell = (task, rows, name, count, budget)
-            both = [one for key, one in kept.ends.items() if key[:-1] == cell and len(one) == 2]
+            both = [one for key, one in kept.ends.items() if key[:-1] == cell and {*ways} <= one.keys()]
             if len(both) < 2:
                 continue
-            landed, cut = (np.array([one[way] for one in both]) for way in ("landed", "cut"))
+            first, second = (np.array([one[way] for one in both]) for way in ways)
             found.append({
                 "task": task, "rows": rows, "workers": count, "trainings": budget, "contestant": name,
-                "searches": len(both), "cut": f"{100 * cut[:, 0].mean():.2f}",
-                "landed": f"{100 * landed[:, 0].mean():.2f}",
-                "gain": str(gain(landed[:, 0], cut[:, 0])),
-                "complete, cut": f"{cut[:, 1].mean():.1f}", "complete, landed": f"{landed[:, 1].mean():.1f}",
-                "spent": f"{landed[:, 2].mean() / (budget * TASKS[task].study.max_epochs):.2f}",
+                "searches": len(both), ways[0]: f"{100 * first[:, 0].mean():.2f}",
+                ways[1]: f"{100 * second[:, 0].mean():.2f}", "gain": str(gain(second[:, 0], first[:, 0])),
+                **{
+                    f"complete, {way}": f"{one[:, 1].mean():.1f}"
+                    for way, one in zip(ways, (first, second), strict=True)
+                },
+                "spent": f"{second[:, 2].mean() / (budget * TASKS[task].study.max_epochs):.2f}",
             })  # fmt: skip
     return found
 
@@ -96,20 +118,23 @@ def main() -> None:
     parser.add_argument("--half", choices=[TUNING, CONFIRMING], default=TUNING, help="of digits-schedules")
     parser.add_argument("--workers", nargs="*", type=int, default=list(WORKERS))
     parser.add_argument("--contestants", nargs="*", choices=COMPARED, default=list(COMPARED))
-    parser.add_argument("--seeds", type=int, default=60)
+    parser.add_argument("--brackets", action="store_true", help="landed in brackets, and never in brackets")
+    parser.add_argument("--seeds", type=int, nargs=2, default=[0, 60], help="the first, and the one behind the last")
     options = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     kept = Kept(options.keep)
     tables = {task: options.half if rows == TUNING else rows for task, rows in TABLES.items() if task in options.tasks}
-    for seed in range(options.seeds):
+    for seed in range(*options.seeds):
         kept.add([
             (task, rows, name, count, budget, seed)
             for task, rows in tables.items()
             for count in options.workers for budget in BUDGETS for name in options.contestants
-        ])  # fmt: skip
-    table = lines(kept, tables, options.workers, options.contestants)
+        ], brackets=options.brackets)  # fmt: skip
+    ways = (EACH, BRACKET) if options.brackets else (CUT, LANDED)
+    table = lines(kept, tables, options.workers, options.contestants, ways)
     print_table(table)
-    write_results("landing" if options.half == TUNING else f"landing-{options.half}", {"cells": table})
+    name = "brackets" if options.brackets else "landing"
+    write_results(name if options.half == TUNING else f"{name}-{options.half}", {"cells": table})
 
 
 if __name__ == "__main__":

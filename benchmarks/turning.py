@@ -402,12 +402,11 @@ def main() -> None:
                 cells[name] = [known[key] for key in keys]
             lines += tables(cells[sampler], cells["random"])
             print_table(lines[-len(WAYS) * len(BUDGETS) :])
-    means = over_tasks(lines)
-    print_table(means)
-    write_results(
-        "turning" if options.half == TUNING else f"turning-{options.half}",
-        {"searches": options.searches, "cells": lines, "over tasks": means},
-    )
+    results: dict[str, Any] = {"searches": options.searches, "cells": lines}
+    if means := over_tasks(lines):
+        print_table(means)
+        results["over tasks"] = means
+    write_results("turning" if options.half == TUNING else f"turning-{options.half}", results)
 
 
 if __name__ == "__main__":
