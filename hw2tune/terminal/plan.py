@@ -141,7 +141,8 @@ def print_replicates_cost(plan: StudyStarted, cost: Cost, console: Console) -> N
     at_least = "at least " if costs.at_least and costs.source else ""
     rows = [[str(one.seeds), *_priced(one), at_least + _seen(one.smallest, study)] for one in costs.each]
     units = f", {costs.units}" if costs.units else ""
-    console.print(f"replicates of {study.name}{units}, with the race before them, as far as they are missing:")
+    race = "" if study.race_trainings == 0 else ", with the race before them"
+    console.print(f"replicates of {study.name}{units}{race}, as far as they are missing:")
     console.print(plain_table(("seeds", "trainings", "epochs", "about", "sees"), rows))
     console.print(f"sees: {_meaning(costs, study)}", soft_wrap=True)
     if (one := costs.finalists) is not None:

@@ -118,8 +118,8 @@ def test_winners_of_several_searches_of_arms_are_priced_on_a_seed_of_each_search
     study = parse_study(*find_study("mnist-l2"))
     plan = replace(plan_of(write_fake_study(tmp_path, seeds=0)), study=study, folder=str(tmp_path / "mnist-l2"))
     (row,) = with_replicates(COST, plan, SeedCount.of(study, None, None, study.searches)).replicates.each
-    # two arms of seven searches: a race on two of the 14 trainings of each, and the claims' variants on a seed of each
-    assert (row.seeds, row.trainings) == (7, 2 * 7 * 2 + 7 * len(study.variants))
+    # two arms of seven searches: no race on a budget of 12, and the claims' variants on a seed of each
+    assert (row.seeds, row.trainings) == (7, 7 * len(study.variants))
     known = SHIPPED[study.model, study.dataset]  # of seeds, to which searches add
     assert row.smallest == pytest.approx(smallest_difference(7, known.sd, 0.05, fixed=True, images=known.images))
 
@@ -200,8 +200,11 @@ def test_splits_are_priced_on_their_seeds_and_replicates_on_them_are_no_measure_
 
 def test_a_budget_bounds_the_price_of_its_race(tmp_path):
     trainings = []
-    for name, budget in (("without", None), ("budget", 12), ("small", 11)):
+    for name, budget in (("without", None), ("budget", 24), ("small", 23)):
         (tmp_path / name).mkdir()
         folder = write_fake_study(tmp_path / name, trials=30, seeds=0, budget=budget)
-        trainings.append(priced(folder).each[0].trainings)
-    assert [one - trainings[-1] for one in trainings] == [12, 2, 0]
+        plan = plan_of(folder)
+        cost = with_replicates(COST, plan, AUTO)
+        trainings.append(cost.replicates.each[0].trainings)
+        assert ("with the race before them" in shown(plan, cost)[0]) == (name != "small")
+    assert [one - trainings[-1] for one in trainings] == [12, 4, 0]

@@ -34,7 +34,7 @@ FINITE = (
 )
 FINITE_ARMS = f"{FINITE}[arms.l2]\nweight_decay = [0.001, 0.01]\n[arms.no-l2]\nweight_decay = 0.0\n"
 WHOLE = "every configuration of the space is trained"
-BUDGET = BROAD.replace("trials = 3", "budget = 12")  # of which the race has 2 trainings
+BUDGET = BROAD.replace("trials = 3", "budget = 24")  # of which the race has 4 trainings
 
 
 def searched(tmp_path: Path, text: str) -> tuple[Overview, list[StudyStarted]]:
@@ -61,7 +61,7 @@ def planned(plan: StudyStarted) -> str:
 @pytest.mark.parametrize(
     ("text", "planned_trials", "finished", "extent", "unit"),
     [
-        (FINITE, 6, 6, 6, "trials"), (FINITE_ARMS, 6, 6, 6, "trials"), (BUDGET, None, 10, 10, "epochs"),
+        (FINITE, 6, 6, 6, "trials"), (FINITE_ARMS, 6, 6, 6, "trials"), (BUDGET, None, 20, 20, "epochs"),
         (FILE, 6, 6, 6, "trials"),
     ],
 )  # fmt: skip
@@ -101,7 +101,7 @@ def test_page_and_plan_count_the_trials_that_a_finite_space_has(tmp_path: Path) 
     [
         (FINITE, WHOLE), (FINITE_ARMS, WHOLE), (FINITE.replace("trials = 50", "trials = 6"), WHOLE),
         (FINITE.replace("trials = 50", "trials = 5"), "--trials 10 searches on"),
-        (BROAD, "--trials 6 searches on"), (BUDGET, "--budget 24 searches on"),
+        (BROAD, "--trials 6 searches on"), (BUDGET, "--budget 48 searches on"),
     ],
 )  # fmt: skip
 def test_a_search_of_a_space_that_is_trained_whole_does_not_go_on(tmp_path: Path, text: str, way: str) -> None:

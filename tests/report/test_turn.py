@@ -21,7 +21,7 @@ from hw2tune.terminal.tables import print_outcome
 from tests.report.fake_study import write_fake_study
 
 TURN = (
-    "the search turned to its race after {} epochs: the last 3 trainings of a budget of 19 are for it, where second "
+    "the search turned to its race after {} epochs: the last 4 trainings of a budget of 24 are for it, where second "
     "seeds of the best trials are worth no less than new ones"
 )
 
@@ -41,15 +41,15 @@ def told(results: StudyResults) -> list[str]:
 
 
 def test_a_study_with_a_budget_says_when_and_why_it_turned(tmp_path: Path) -> None:
-    folder = study(tmp_path, 19)
+    folder = study(tmp_path, 24)
     turn = TURN.format(read_overview(folder).done)
     assert f"race:  {turn}" in printed(folder)
     results = compute(read_study_data(folder))
     assert told(results)[0].endswith(f". T{turn[1:]}.")
-    assert "On a budget of 95 epochs, 15 of them for its race, 30 trials" in methods_tex([results])
+    assert "On a budget of 120 epochs, 20 of them for its race, 30 trials" in methods_tex([results])
 
 
-@pytest.mark.parametrize("budget", [None, 11, 12])  # an earlier version spent the last sixth on the search as well
+@pytest.mark.parametrize("budget", [None, 12, 23])
 def test_without_a_budget_or_in_one_that_has_none_left_for_a_race_there_is_no_turn(
     tmp_path: Path, budget: int | None
 ) -> None:

@@ -23,27 +23,27 @@ def test_without_a_number_of_trials_there_may_be_as_many_as_fit():
 
 
 @pytest.mark.parametrize(
-    ("budget", "race"), [(None, None), (1, 0), (6, 0), (11, 0), (12, 2), (17, 2), (18, 3), (24, 4), (32, 5)]
+    ("budget", "race"), [(None, None), (1, 0), (6, 0), (12, 0), (23, 0), (24, 4), (29, 4), (32, 5)]
 )
-def test_the_last_sixth_of_a_budget_is_for_the_race_unless_it_would_be_a_single_training(budget, race):
+def test_the_last_sixth_of_a_budget_is_for_the_race_if_that_is_four_trainings(budget, race):
     study = parse_study(*find_study("quickstart"), overrides={"budget": budget})
     assert study.race_trainings == race
     assert study.budget_epochs == (None if budget is None else 5 * (budget - race))
 
 
 def test_the_search_turns_to_its_race_where_its_part_of_the_budget_is_spent(tmp_path):
-    one = driver(tmp_path, budget=12)
+    one = driver(tmp_path, budget=24)
     one.folder.study_file.write_text(dump_study(one.study))
-    for name in ("baseline", "l2", *"abcdefgh"):
+    for name in ("baseline", "l2", *"abcdefghijklmnopqr"):
         assert read_overview(one.folder).turn == ""
         one.next(name)
         one.run(name, [0.5] * 5)
-    assert one.next("i") == Done()
+    assert one.next("s") == Done()
     assert read_overview(one.folder).turn == (
-        "the search turned to its race after 50 epochs: the last 2 trainings of a budget of 12 are for it, where "
+        "the search turned to its race after 100 epochs: the last 4 trainings of a budget of 24 are for it, where "
         "second seeds of the best trials are worth no less than new ones"
     )
-    assert read_overview(one.folder).as_json()["race_trainings"] == 2
+    assert read_overview(one.folder).as_json()["race_trainings"] == 4
 
 
 def test_a_trial_begins_only_where_its_epochs_are_left_behind_those_of_the_others(tmp_path):

@@ -198,9 +198,9 @@ def test_with_a_budget_epochs_are_counted_and_not_trials():
 
 def test_the_plan_of_a_budget_says_what_is_for_the_race():
     shown = console(200)
-    Lines(shown)(plan([], {}, parse_study(*find_study("mnist"), overrides={"budget": 12})))
-    assert "50 epochs, in trials of at most 5 epochs" in text(shown)
-    assert "seed 0; 2 trainings more for the race" in text(shown)
+    Lines(shown)(plan([], {}, parse_study(*find_study("mnist"), overrides={"budget": 24})))
+    assert "100 epochs, in trials of at most 5 epochs" in text(shown)
+    assert "seed 0; 4 trainings more for the race" in text(shown)
 
 
 def test_replicating_says_what_was_there_already():
