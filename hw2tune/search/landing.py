@@ -15,7 +15,7 @@ from hw2tune.search.lengths import epochs_to_come, going_on, halved
 from hw2tune.study.names import HALVING
 from hw2tune.study.schema import Study
 
-WIDE = 4  # epochs of the budget for each slot; with fewer trials wait for each other at their rungs
+WIDE = 8  # epochs of the budget for each slot; with fewer trials wait for each other: benchmarks/landing.py
 
 
 @dataclass(kw_only=True)
@@ -32,7 +32,7 @@ class Landing:
     """The trials that have not ended, and what is left of the budget for them and for others.
 
     A trial begins if it can be brought to its first rung with what is left, once the others have what they are expected
-    to need. With very many slots all would begin at once, and those that come to a rung first would pass, as they are
+    to need. With many slots most would begin at once, and those that come to a rung first would pass, as they are
     compared with few. Then as many begin as synchronous successive halving can bring to its end (Jamieson and
     Talwalkar, 2016, arXiv 1502.07943): at each rung they wait for the last one, and the best go on.
     """

@@ -158,6 +158,19 @@ def test_with_very_many_slots_the_best_third_of_all_go_on_and_not_those_that_com
     assert passed and passed <= set(values[: (len(first) + 2) // 3])
 
 
+@pytest.mark.parametrize(("slots", "waits"), [(1, False), (3, False), (4, True), (24, True)])
+def test_trials_wait_at_their_rungs_where_fewer_than_eight_epochs_are_left_for_each_slot(tmp_path, slots, waits):
+    file = tmp_path / "landed.toml"
+    file.write_text(STUDY + REFERENCES)  # two of them, which leave 25 of 35 epochs
+    one = Driver(tmp_path, file=file, slots=slots, budget=7)
+    for name in ("baseline", "l2"):
+        one.next(name)
+        one.run(name, [0.5] * FULL)
+    one.next("a")
+    assert one.epoch("a", 1, 0.9) == waits  # at its first rung, where none was before it
+    assert bool(one.driver.waiting) == waits
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_without_rungs_each_trial_that_begins_is_complete(seed):
     drawn = searched(Case(budget=6, slots=24, seed=seed, pruner="none")).drawn
