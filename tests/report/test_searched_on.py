@@ -157,7 +157,7 @@ def test_a_race_of_an_earlier_version_is_of_the_trials_before_the_first_that_wou
 
 
 def test_with_a_budget_the_turn_to_a_race_is_not_told_of_a_race_that_was_before_it(tmp_path: Path) -> None:
-    folder = write_fake_study(tmp_path, trials=30, test_size=100, budget=20)
+    folder = write_fake_study(tmp_path, trials=30, test_size=100, budget=24)
     note_trials(folder, range(30))
     before = read(folder)
     assert "turned to its race" in search_blocks(before)[0].paragraphs[0]  # type: ignore[union-attr]
