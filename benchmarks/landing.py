@@ -26,6 +26,7 @@ from benchmarks.replay.live import BUDGETS
 from benchmarks.replay.rows import CONFIRMING, TUNING
 from benchmarks.replay.scoring import gain
 from benchmarks.replay.searches import search, world
+from benchmarks.replay.table import Found
 from benchmarks.results import print_table, write_results
 from benchmarks.search_tasks import TASKS
 
@@ -34,7 +35,7 @@ COMPARED = (HEADLINE, "ours", "random")
 WORKERS = (1, 8, 16, 64)
 
 Key = tuple[str, str, str, int, int, int]  # task, rows, contestant, workers, trainings, seed
-Ends = dict[str, list[float]]  # way, as landed or cut -> score, complete trials and epochs spent
+Ends = dict[str, list[float]]  # way, as landed or cut -> score, complete trials, epochs spent, simulated seconds
 
 LANDED, CUT = "landed", "cut"
 BRACKET, EACH = "bracket", "each for itself"
@@ -47,12 +48,16 @@ def ends(key: Key, cut_at: Sequence[int]) -> Iterator[tuple[Key, str, list[float
     place, contestant, whole = world(task, "pool", rows), CONTESTANTS[name], TASKS[task].study.max_epochs
     common: dict[str, Any] = {"seed": seed, "workers": workers}
     found = search(place, contestant, epochs=trainings * whole, landed=True, **common)
-    yield key, LANDED, [found[-1].score, found[-1].complete, found[-1].epochs]
+    yield key, LANDED, _end(found[-1])
     if cut_at:
         found = search(place, contestant, epochs=max(cut_at) * whole, **common)
         for budget in cut_at:
             one = [end for end in found if end.epochs <= budget * whole][-1]
-            yield (task, rows, name, workers, budget, seed), CUT, [one.score, one.complete, one.epochs]
+            yield (task, rows, name, workers, budget, seed), CUT, _end(one)
+
+
+def _end(one: Found) -> list[float]:
+    return [one.score, one.complete, one.epochs, one.seconds]
 
 
 def in_brackets(key: Key) -> Iterator[tuple[Key, str, list[float]]]:
@@ -62,7 +67,7 @@ def in_brackets(key: Key) -> Iterator[tuple[Key, str, list[float]]]:
     for way, wide in WIDE.items():
         with mock.patch("hw2tune.search.landing.WIDE", wide):
             found = search(place, CONTESTANTS[name], epochs=epochs, seed=seed, workers=workers, landed=True)
-        yield key, way, [found[-1].score, found[-1].complete, found[-1].epochs]
+        yield key, way, _end(found[-1])
 
 
 class Kept:
@@ -97,7 +102,8 @@ def lines(
             both = [one for key, one in kept.ends.items() if key[:-1] == cell and {*ways} <= one.keys()]
             if len(both) < 2:
                 continue
-            first, second = (np.array([one[way] for one in both]) for way in ways)
+            first, second = (np.array([one[way][:3] for one in both]) for way in ways)
+            timed = [one[ways[1]][3] / one[ways[0]][3] for one in both if min(len(one[way]) for way in ways) > 3]
             found.append({
                 "task": task, "rows": rows, "workers": count, "trainings": budget, "contestant": name,
                 "searches": len(both), ways[0]: f"{100 * first[:, 0].mean():.2f}",
@@ -106,6 +112,7 @@ def lines(
                     f"complete, {way}": f"{one[:, 1].mean():.1f}"
                     for way, one in zip(ways, (first, second), strict=True)
                 },
+                "wall time": f"{np.median(timed):.2f}" if timed else "not kept",
                 "spent": f"{second[:, 2].mean() / (budget * TASKS[task].study.max_epochs):.2f}",
             })  # fmt: skip
     return found
