@@ -7,6 +7,7 @@ wakes while that one trains. A third machine that has the store alone then takes
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import shutil
@@ -42,7 +43,8 @@ class Turn:
     def send(self, number: int) -> None:
         """Signals every process of the machine, Ray's first."""
         for process in [*psutil.Process(self.driver.pid).children(recursive=True), psutil.Process(self.driver.pid)]:
-            process.send_signal(number)
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.send_signal(number)
 
 
 def run(place: str, turns: int, chance: random.Random) -> int:

@@ -1,5 +1,6 @@
 """`hw2tune submit` without SLURM: what it asks sbatch for, what it says, and what a job does with its command."""
 
+import contextlib
 import os
 import pickle
 import re
@@ -228,7 +229,8 @@ def test_at_submitits_signal_the_command_alone_is_ended_in_order_and_the_job_is_
     job = executor.submit(Driver(node / "jobs", 30, ("tiny.toml", "--trials", "200")))
     wait_for((node / "ready").exists, 60)
     for child in psutil.Process(job._process.pid).children(recursive=True):
-        child.send_signal(signal.SIGUSR2)  # SLURM sends it to every process
+        with contextlib.suppress(psutil.NoSuchProcess):
+            child.send_signal(signal.SIGUSR2)  # SLURM sends it to every process
     job._process.wait(timeout=60)
     first, ended, second = (node / "commands").read_text().splitlines()
     assert ended == "ended in order"

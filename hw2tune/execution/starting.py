@@ -210,9 +210,10 @@ def see_off(processes: list[psutil.Process], seconds: float = 0.5) -> None:
 def _alive_after(seconds: float, processes: list[psutil.Process]) -> list[psutil.Process]:
     """Wait so long for processes, and return those that are still there.
 
-    psutil 7.2 waits by `pidfd_open`, and lets through whatever that says but that there is no such process.
+    psutil 7.2 waits by `pidfd_open`, and lets through whatever that says but that there is no such process: as it is,
+    or as an error of its own if the process is a zombie by then or may not be looked at.
     """
     try:
         return psutil.wait_procs(processes, timeout=seconds)[1]
-    except OSError:
+    except (psutil.Error, OSError):
         return [process for process in processes if process.is_running()]

@@ -6,6 +6,7 @@ written is deleted and written again. A run in its place is not written twice.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -90,7 +91,7 @@ class WandbLogger(RecordsLogger):
 
         folder = self.overview.folder
         self._beside(folder).mkdir(parents=True, exist_ok=True)
-        if not any(child.name() == SERVICE for child in psutil.Process().children()):
+        if not any(_is_service(child) for child in psutil.Process().children()):
             WandbLogger.service_is_ours = True
         begun = wandb.init(
             project=os.environ.get("WANDB_PROJECT") or PROJECT, group=folder.name, job_type=run.kind, name=run.name,
@@ -130,6 +131,12 @@ def _mode_of_settings() -> str:
     settings = wandb.Settings(silent=True, settings_system=str(place / "settings"))
     settings.update_from_system_settings()
     return "" if settings.mode == "online" else settings.mode
+
+
+def _is_service(process: psutil.Process) -> bool:
+    with contextlib.suppress(psutil.NoSuchProcess):  # a child that has just ended
+        return process.name() == SERVICE
+    return False
 
 
 def _server() -> str:

@@ -1,5 +1,6 @@
 """A command of hw2tune's as a process, with all that it starts, ended in whatever way a test wants."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -53,7 +54,7 @@ class Command:
         """As systemd and SLURM do: every process, wherever it has gone."""
         self.signal_group(number)
         for child in list(self.processes.values()):
-            if child.is_running():
+            with contextlib.suppress(psutil.NoSuchProcess):
                 child.send_signal(number)
 
     def finish(self, within: float = AT_MOST) -> tuple[int, str, str]:

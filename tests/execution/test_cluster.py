@@ -154,7 +154,7 @@ def test_an_address_that_is_typed_counts_whatever_ray_address_says(monkeypatch):
 
 
 LOCAL = """
-import json, sys
+import contextlib, json, sys
 from pathlib import Path
 import psutil
 from hw2tune.execution.cluster import connected
@@ -163,8 +163,10 @@ from hw2tune.resources import ResourceRequest
 
 with connected(ResourceRequest()):
     import ray
-    children = psutil.Process().children(recursive=True)
-    started = [Path(word).name for child in children for word in (child.name(), *child.cmdline())]
+    started = []
+    for child in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            started += [Path(word).name for word in (child.name(), *child.cmdline())]
     imported = ray.get(ray.remote(lambda: list(sys.modules)).remote())
     answer = ray.remote(lambda: bytes(INLINE)).remote()
     ray.get(answer)
@@ -187,13 +189,17 @@ def test_a_local_ray_has_no_servers_and_its_idle_workers_have_imported_what_tria
 
 
 RESERVED = """
-import os, time
+import contextlib, os, time
 import psutil
 from hw2tune.execution.cluster import connected
 from hw2tune.resources import ResourceRequest
 
 def idle():
-    return {one.pid for one in psutil.Process().children(recursive=True) if one.name().startswith("ray::IDLE")}
+    found = set()
+    for one in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            found |= {one.pid} if one.name().startswith("ray::IDLE") else set()
+    return found
 
 with connected(ResourceRequest()):
     import ray

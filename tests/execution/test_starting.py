@@ -168,15 +168,20 @@ def test_what_stands_in_for_the_agent_outlives_signals_to_everybody_and_ends_wit
     assert agent.wait(10) == 0
 
 
-def test_processes_are_seen_off_though_the_kernel_has_no_descriptor_for_them(monkeypatch):
+@pytest.mark.parametrize("error", [errno.ENOENT, errno.EPERM, errno.EINVAL])
+@pytest.mark.parametrize("ended", [False, True])
+def test_processes_are_seen_off_though_the_kernel_has_no_descriptor_for_them(monkeypatch, ended, error):
     pidfd_open = os.pidfd_open
 
     def open_own(pid, flags=0):
         if pid == os.getpid():  # psutil asks whether there are such descriptors at all
             return pidfd_open(pid, flags)
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+        raise OSError(error, os.strerror(error))
 
+    child = subprocess.Popen(["true" if ended else "sleep", "60"])
+    process = psutil.Process(child.pid)
+    while ended and process.status() != psutil.STATUS_ZOMBIE:
+        time.sleep(0.01)
     monkeypatch.setattr(os, "pidfd_open", open_own)
-    child = subprocess.Popen(["sleep", "60"])
-    starting.see_off([psutil.Process(child.pid)], seconds=0)
-    assert child.wait(5) == -signal.SIGKILL
+    starting.see_off([process], seconds=0)
+    assert child.wait(5) == (0 if ended else -signal.SIGKILL)

@@ -356,6 +356,17 @@ def test_a_wandb_run_has_group_configuration_and_summary(tmp_path):
     assert not [child for child in psutil.Process().children() if child.name() == "wandb-core"]
 
 
+def test_a_wandb_run_is_written_though_another_child_of_the_command_has_just_ended(tmp_path, monkeypatch):
+    child = subprocess.Popen(["true"])
+    ended = psutil.Process(child.pid)
+    child.wait()
+    monkeypatch.setattr(psutil.Process, "children", lambda self, recursive=False: [ended])
+    monkeypatch.setattr(WandbLogger, "service_is_ours", False)
+    study = LiveStudy(tmp_path, WandbLogger(), trials=2).run()
+    runs = readers.wandb_runs(study.folder.logs / "wandb").values()
+    assert {"trial-0000-baseline", "trial-0001-l2"} <= {run["name"] for run in runs}
+
+
 def test_a_running_trial_is_in_the_store_before_it_has_ended(tmp_path):
     study = LiveStudy(tmp_path, TensorBoardLogger()).start()
     study.whole_trial()

@@ -1,5 +1,6 @@
 """MLflow through a server on loopback, the whole of mlflow in an environment of its own."""
 
+import contextlib
 import shutil
 import socket
 import subprocess
@@ -47,7 +48,8 @@ def server(tmp_path_factory):
         yield url
     finally:
         for child in [*psutil.Process(process.pid).children(recursive=True), process]:
-            child.terminate()
+            with contextlib.suppress(psutil.NoSuchProcess):
+                child.terminate()
         process.wait(30)
 
 
