@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import median
@@ -9,7 +10,9 @@ from statistics import median
 from hw2tune.events import StudyStarted
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.trials.epochs import read_epochs
-from hw2tune.search.lengths import epochs_to_come, going_on
+from hw2tune.search.landing import in_bracket
+from hw2tune.search.lengths import epochs_to_come, going_on, halved
+from hw2tune.study.schema import Study
 
 BETWEEN_EPOCHS = 0.04  # seconds from the end of a trial's epoch to the next, through Tune; see benchmarks.checkpoints
 IN_STUDY = "measured in this study"
@@ -74,9 +77,26 @@ def estimate(plan: StudyStarted, folder: StudyFolder, epoch_seconds: float, sour
 
     def seconds(epochs: float) -> float:
         """Of wall time: the trials that fit at once share them, and one of them is trained to the end alone."""
-        return max(epochs / slots, min(epochs, study.max_epochs)) * (epoch_seconds + BETWEEN_EPOCHS)
+        in_turn = max(epochs / slots, min(epochs, study.max_epochs))
+        if study.budget_epochs is not None:
+            in_turn = max(in_turn, _in_bracket(study, int(epochs), slots, references))
+        return in_turn * (epoch_seconds + BETWEEN_EPOCHS)
 
     return Cost(pruned_seconds=seconds(pruned), full_seconds=seconds(full), epoch_seconds=epoch_seconds, source=source)
+
+
+def _in_bracket(study: Study, epochs: int, slots: int, references: int) -> int:
+    """The epochs in turn of references and of trials that wait for each other at their rungs; 0 if none would."""
+    left = epochs - references * study.max_epochs
+    if not in_bracket(study, left, slots):
+        return 0
+    first = 0 if slots > references else math.ceil(references / slots) * study.max_epochs
+    free = slots if first else slots - references
+    trials, done, in_turn = int(left / epochs_to_come(halved(study))[0]), 0, 0
+    for stop in (*study.rungs, study.max_epochs):
+        in_turn += math.ceil(trials / free) * (stop - done)
+        trials, done = max(1, trials // study.pruner.reduction_factor), stop
+    return first + min(in_turn, left)
 
 
 def together(costs: Sequence[Cost]) -> Cost:

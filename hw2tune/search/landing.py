@@ -18,6 +18,12 @@ from hw2tune.study.schema import Study
 WIDE = 8  # epochs of the budget for each slot; with fewer trials wait for each other: benchmarks/landing.py
 
 
+def in_bracket(study: Study, left: int, slots: int) -> bool:
+    """Return whether trials wait for each other at their rungs, where so many epochs are left for the sampler's."""
+    of_pruner = study.pruner.name in HALVING and left >= epochs_to_come(halved(study))[0]
+    return of_pruner and slots > 1 and left < WIDE * slots
+
+
 @dataclass(kw_only=True)
 class Share:
     """The epochs of a trial: those it has, and the one up to which more are reserved."""
@@ -58,14 +64,10 @@ class Landing:
     def admits(self, spent: int, rows: Sequence[TrialRow]) -> bool:
         """Return whether a trial of the sampler may begin, once all trials (`rows`) have spent so many epochs."""
         left = self.left(spent)
-        if not (self.bracket if self.drawn else self._wide(left)):
+        if not (self.bracket if self.drawn else in_bracket(self.study, left, self.slots)):
             return left - self._needed(epochs_to_come(going_on(self.study, rows))) >= self.study.least_epochs
         expected = epochs_to_come(halved(self.study))
         return not (self.drawn and self.closed) and left - self._needed(expected) >= expected[0]
-
-    def _wide(self, left: int) -> bool:
-        of_pruner = self.study.pruner.name in HALVING and left >= epochs_to_come(halved(self.study))[0]
-        return of_pruner and self.slots > 1 and left < WIDE * self.slots
 
     def _needed(self, expected: Sequence[float]) -> float:
         """Return the epochs that trials are expected to need beyond those reserved, or one of them to be complete."""
@@ -81,7 +83,7 @@ class Landing:
         """Reserve the epochs of a trial that begins, or that an earlier process left at this epoch."""
         left = self.left(spent)
         if not reference and not self.drawn:
-            self.bracket, self.closed = self._wide(left), False
+            self.bracket, self.closed = in_bracket(self.study, left, self.slots), False
         self.closed |= not reference and epoch > self.study.least_epochs
         share = Share(reference=reference, epoch=epoch, limit=self.study.max_epochs if reference else epoch)
         self.shares[number] = share

@@ -96,4 +96,15 @@ def test_wall_time_is_that_of_the_slots_in_use_and_of_one_whole_trial_at_least(l
 def test_a_budget_costs_its_epochs_that_are_left(tmp_path):
     study = parse_study(*find_study("mnist"), overrides={"budget": 4})
     cost = estimate(plan(study, spent=8, references=2), StudyFolder(tmp_path), 4.56, "assumed")
-    assert cost.pruned_seconds == cost.full_seconds == pytest.approx(12 * 4.6 / 2)
+    in_turn = 5 + 2  # both references at once, and one more trial beside an empty slot
+    assert cost.pruned_seconds == cost.full_seconds == pytest.approx(in_turn * 4.6)
+
+
+# 26 trials fit into what two references leave: 26 train for an epoch, 8 for two more, and 2 for the last two.
+@pytest.mark.parametrize(
+    ("slots", "in_turn"), [(6, 60 / 6), (7, 6 + 2 * 2 + 2), (8, 5 + 2 * 2 + 2), (16, 2 + 2 + 2), (64, 5)]
+)
+def test_slots_that_stay_empty_while_trials_wait_for_each_other_are_counted(tmp_path, slots, in_turn):
+    study = parse_study(*find_study("mnist"), overrides={"budget": 12})
+    cost = estimate(plan(study, references=2, slots=slots), StudyFolder(tmp_path), 0.96, "assumed")
+    assert cost.pruned_seconds == cost.full_seconds == pytest.approx(in_turn)
