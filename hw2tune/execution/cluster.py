@@ -23,8 +23,9 @@ from hw2tune.execution.attaching import (
     without_ray_address,
 )
 from hw2tune.execution.nodes import EVERY, Nodes, alive_nodes
+from hw2tune.execution.processes import processes_of, see_off
 from hw2tune.execution.scratch import scratch
-from hw2tune.execution.starting import QUIET, processes_of, see_off, started
+from hw2tune.execution.starting import QUIET, started
 from hw2tune.execution.workarounds import translated_errors
 from hw2tune.interrupt import signals_wait, to_the_end
 from hw2tune.loggers import silenced

@@ -28,8 +28,8 @@ from hw2tune.errors import ResourceError
 from hw2tune.execution.attaching import answers, connection_error, one_question, own_token, token_in
 from hw2tune.execution.machine import this_machine
 from hw2tune.execution.nodes import CODE, NEEDED, READY, package_digest
+from hw2tune.execution.processes import processes_of, see_off
 from hw2tune.execution.scratch import RAYS, scratch
-from hw2tune.execution.starting import processes_of, see_off
 from hw2tune.execution.workarounds import OutOfReach, for_one_command
 from hw2tune.interrupt import interruptible, signals_wait, to_the_end
 from hw2tune.loggers import silenced

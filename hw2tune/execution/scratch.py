@@ -21,6 +21,7 @@ import filelock
 import psutil
 
 from hw2tune.errors import ResourceError
+from hw2tune.execution.processes import see_off
 from hw2tune.interrupt import to_the_end
 
 PREFIX, RAYS = "hw2tune-", "r"
@@ -69,10 +70,9 @@ def remove_if_abandoned(folder: Path) -> bool:
             return False
         for process in psutil.process_iter(["name"]):  # Ray's agents outlive a killed command by minutes, and write on
             if str(process.info["name"]).startswith("ray::"):
-                with contextlib.suppress(psutil.Error, OSError):  # psutil lets errors of pidfd_open through
+                with contextlib.suppress(psutil.Error, OSError):
                     if any(Path(file.path).is_relative_to(folder) for file in process.open_files()):
-                        process.kill()
-                        process.wait(5)
+                        see_off([process], seconds=0)
         shutil.rmtree(folder, ignore_errors=True)
         return True
 

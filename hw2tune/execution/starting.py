@@ -23,6 +23,7 @@ from hw2tune.errors import ResourceError
 from hw2tune.execution.attaching import own_token, token_in
 from hw2tune.execution.machine import this_machine
 from hw2tune.execution.nodes import CODE, package_digest
+from hw2tune.execution.processes import processes_of, see_off
 from hw2tune.execution.scratch import RAYS
 from hw2tune.execution.workarounds import for_one_command, free_port, patched
 from hw2tune.interrupt import signals_wait
@@ -186,34 +187,3 @@ def _name(process: Popen[bytes]) -> str:
 def load() -> str:
     """Return how busy the machine is."""
     return f"load {psutil.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
-
-
-def processes_of(folder: Path) -> list[psutil.Process]:
-    """The processes of the Ray that was started here; its workers are renamed once they have begun."""
-    found = []
-    for process in psutil.Process().children(recursive=True):
-        with contextlib.suppress(psutil.Error):
-            if process.name().startswith("ray::") or any(str(folder) in word for word in process.cmdline()):
-                found.append(process)
-    return found
-
-
-def see_off(processes: list[psutil.Process], seconds: float = 0.5) -> None:
-    """Wait so long for processes whose Ray has gone, and end those that have not seen it, as one that is starting."""
-    alive = _alive_after(seconds, processes)
-    for process in alive:
-        with contextlib.suppress(psutil.Error):
-            process.kill()
-    _alive_after(5, alive)
-
-
-def _alive_after(seconds: float, processes: list[psutil.Process]) -> list[psutil.Process]:
-    """Wait so long for processes, and return those that are still there.
-
-    psutil 7.2 waits by `pidfd_open`, and lets through whatever that says but that there is no such process: as it is,
-    or as an error of its own if the process is a zombie by then or may not be looked at.
-    """
-    try:
-        return psutil.wait_procs(processes, timeout=seconds)[1]
-    except (psutil.Error, OSError):
-        return [process for process in processes if process.is_running()]
