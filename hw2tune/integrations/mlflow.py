@@ -19,6 +19,7 @@ from hw2tune.errors import LoggerError
 from hw2tune.integrations.logger import RecordsLogger
 from hw2tune.integrations.runs import LoggedRun, best_of, study_id
 from hw2tune.loggers import silenced
+from hw2tune.records.atomic import files_below
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.overview import Overview
 from hw2tune.text.plain import first_line, without_secrets
@@ -119,7 +120,7 @@ class MLflowLogger(RecordsLogger):
             files = [path for path in (trial.weights, trial.best, trial.params) if path.exists()]
             tags |= self._attach("best", files, trial.root, parent.tags)
         if (report / "summary.md").is_file():
-            files = [path for path in report.rglob("*") if path.is_file()]
+            files = list(files_below(report))
             tags |= self._attach("report", files, report, parent.tags)
             tags["mlflow.note.content"] = (report / "summary.md").read_text(encoding="utf-8")[:NOTE]
         self._tag(PARENT, tags)

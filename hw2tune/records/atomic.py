@@ -111,6 +111,13 @@ def parse_record(content: str | bytes, kind: type[Record]) -> Record | None:
 _adapter = cache(TypeAdapter)  # making one takes milliseconds
 
 
+def files_below(folder: Path) -> Iterator[Path]:
+    """Yield the files and links below a folder; what another process removes meanwhile is left out."""
+    for place, folders, names in os.walk(folder):
+        links = [name for name in folders if Path(place, name).is_symlink()]
+        yield from (Path(place, name) for name in (*names, *links))
+
+
 def stamp(path: Path) -> tuple[int, int, int] | None:
     """Inode, size and time of modification, of which a write changes one at least; None without a file."""
     try:

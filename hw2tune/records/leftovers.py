@@ -8,12 +8,14 @@ here; nor are journals, epochs, tables.
 
 from __future__ import annotations
 
+import contextlib
 import filecmp
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from hw2tune.records.atomic import files_below
 from hw2tune.records.layout import StudyFolder, TrialFolder
 from hw2tune.records.overview import read_overview
 from hw2tune.records.trials.rows import TrialRow, best_first
@@ -81,13 +83,11 @@ def set_aside(results: Path, name: str | None = None) -> list[Leftover]:
 
 def size_of(path: Path) -> int:
     """Bytes of a file, or of all files below a folder; links are not followed."""
-    sizes = 0
-    for file in [path, *(path.rglob("*") if path.is_dir() and not path.is_symlink() else [])]:
-        try:
-            sizes += 0 if file.is_dir() and not file.is_symlink() else file.lstat().st_size
-        except OSError:  # vanished meanwhile
-            continue
-    return sizes
+    size = 0
+    for file in files_below(path) if path.is_dir() and not path.is_symlink() else [path]:
+        with contextlib.suppress(OSError):  # removed meanwhile
+            size += file.lstat().st_size
+    return size
 
 
 def _spare(trial: TrialFolder, row: TrialRow) -> list[Path]:

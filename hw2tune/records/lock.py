@@ -32,7 +32,7 @@ from pydantic import Field
 
 from hw2tune.errors import LostStudyError, StudyFolderError
 from hw2tune.paths import refuse_links_out
-from hw2tune.records.atomic import dump_record, parse_record, read_record, write_atomically
+from hw2tune.records.atomic import dump_record, files_below, parse_record, read_record, write_atomically
 from hw2tune.records.layout import StudyFolder
 
 BEAT_SECONDS = 10.0
@@ -123,10 +123,11 @@ def locked(folder: StudyFolder, say: Say = lambda text: None) -> Iterator[None]:
     with _system_lock(folder) as works:
         if not works or (owner := recorded_owner(folder)) is None or owner.boot != me.boot:
             _await_the_dead(folder, say)
-        for part in folder.root.rglob("*.part"):  # half-written by a process that was killed
+        for path in files_below(folder.root):
             with contextlib.suppress(OSError):
-                if _age(part) > STALE_SECONDS:  # else a living one, which draws a report, may be about to rename it
-                    part.unlink()
+                # Half-written by a process that was killed; a living one, which draws a report, may be about to rename.
+                if path.suffix == ".part" and _age(path) > STALE_SECONDS:
+                    path.unlink()
         write_atomically(folder.owner, dump_record(me), durable=True)
         if not works or _is_shared(folder.root):  # another host, with a lock of its own, may have begun as well
             time.sleep(SETTLE_SECONDS)

@@ -29,7 +29,7 @@ from pydantic import AfterValidator, FiniteFloat
 
 from hw2tune.paths import safe_name
 from hw2tune.records.arrays import Array, read_npz, write_npz
-from hw2tune.records.atomic import read_record, write_atomically
+from hw2tune.records.atomic import files_below, read_record, write_atomically
 from hw2tune.records.evaluation import Evaluation
 from hw2tune.records.layout import Below, StudyFolder
 from hw2tune.study.hyperparameters import Value, of_their_kinds
@@ -197,7 +197,7 @@ class ReplicatesFolder:
     def records(self) -> list[Path]:
         """Every `replicate.json`, by variant and by seed."""
         return sorted(
-            (path for path in self.root.rglob("replicate.json") if path.parent.name.isdecimal()),
+            (path for path in files_below(self.root) if path.name == "replicate.json" and path.parent.name.isdecimal()),
             key=lambda path: (path.parent.parent, int(path.parent.name)),
         )
 

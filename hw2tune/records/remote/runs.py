@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hw2tune.errors import StudyFolderError
-from hw2tune.records.atomic import Record, dump_record, parse_record, write_atomically
+from hw2tune.records.atomic import Record, dump_record, files_below, parse_record, write_atomically
 from hw2tune.records.layout import KEPT_FILES
 from hw2tune.records.lock import STALE_SECONDS, Owner
 from hw2tune.records.remote.store import PART, FileVersion, Store
@@ -159,7 +159,7 @@ class RemoteStudy:
 
     def remove_others(self, manifest: Manifest, here: Path, wanted: Callable[[str], bool] = lambda path: True) -> None:
         """Remove wanted files of the study here that are not in the manifest."""
-        for file in (here / self.name).rglob("*"):
+        for file in files_below(here / self.name):
             path, ours = file.relative_to(here).as_posix(), is_mirrored(file.relative_to(here / self.name))
             if ours and wanted(path) and path not in manifest.files and file.is_file():
                 file.unlink(missing_ok=True)  # another reader does the same
