@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 import pytest
+from hypothesis import settings
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
@@ -20,6 +21,8 @@ from hw2tune.variables import settle
 if TYPE_CHECKING:
     from hw2tune.report.write import ReportFiles
 
+settings.register_profile("any machine", deadline=None)  # one may be paused, or busy
+settings.load_profile("any machine")
 MARK = "HW2TUNE_TESTS"  # in the environment of every process that a test starts
 OURS = ("hw2tune-", "ray", "session_", "matplotlib-")  # what a command of hw2tune's might leave
 RAY, REPORT = "Ray", "report"

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -46,9 +47,18 @@ class Command:
             assert time.monotonic() < deadline and self.process.poll() is None, self.process.communicate()
             time.sleep(0.05)
 
+    def hears(self, number: int) -> bool:
+        """Whether it has a handler for a signal, or has ended."""
+        with contextlib.suppress(OSError):
+            status = Path(f"/proc/{self.process.pid}/status").read_text(encoding="utf-8")
+            [caught] = re.findall(r"^SigCgt:\s*([0-9a-f]+)", status, re.MULTILINE) or ["0"]  # a bit per signal
+            return bool(int(caught, 16) >> (number - 1) & 1)
+        return True
+
     def signal_group(self, number: int) -> None:
-        """As `timeout`, a scheduler or a terminal does."""
-        os.killpg(self.process.pid, number)
+        """As `timeout`, a scheduler or a terminal does; nothing if it has ended."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, number)
 
     def signal_everybody(self, number: int = signal.SIGTERM) -> None:
         """As systemd and SLURM do: every process, wherever it has gone."""

@@ -80,6 +80,7 @@ def test_a_hang_up_writes_its_line_to_a_file(place):
 @pytest.mark.parametrize("seconds", [0.3, 1.0, 2.5, 5.0])
 def test_a_study_that_is_starting_ends_with_one_line(place, seconds):
     command = Command("study", "tiny.toml", cwd=place)
+    command.wait_until(lambda: command.hears(signal.SIGTERM))
     time.sleep(seconds)
     command.signal_group(signal.SIGTERM)
     code, out, err = command.finish()

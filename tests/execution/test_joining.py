@@ -31,6 +31,12 @@ def token(tmp_path) -> Path:
     return file
 
 
+def leave(text: str) -> None:
+    """End the command when it has joined, as Ctrl-C does: its handlers are in place then."""
+    if text.startswith("joined"):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
 def refusal(address: str, token_file: Path) -> str:
     with pytest.raises(ResourceError) as refused:
         join(address, token_file, note=print)
@@ -182,8 +188,7 @@ def test_a_machine_joins_with_all_that_it_has_only_once(
                 "give `--cpus N --gpus N` for a part of it that nothing else uses, or wait if it was killed just now"
             )
         else:
-            threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGTERM)).start()
-            assert join(address, token, note=print, **given) is joining.JoinEnd.INTERRUPTED
+            assert join(address, token, note=leave, **given) is joining.JoinEnd.INTERRUPTED
 
 
 def test_a_python_without_torch_does_not_join(token, monkeypatch):
@@ -254,9 +259,8 @@ def test_a_machine_leaves_when_the_study_has_ended_and_in_order_at_a_signal(toke
         head.bind(("127.0.0.1", 0))
         head.listen()
         address = f"127.0.0.1:{head.getsockname()[1]}"
-        threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGTERM)).start()
         said: list[str] = []
-        ended = join(address, token, note=said.append, cpus=4, gpus=1, grace=7)
+        ended = join(address, token, note=lambda text: (said.append(text), leave(text)), cpus=4, gpus=1, grace=7)
         assert ended is joining.JoinEnd.INTERRUPTED and node.drained == [7]
         assert said == [
             f"joined {address} with 4 CPUs and 1 GPU; Ctrl-C takes this machine away",

@@ -30,6 +30,7 @@ from hw2tune.events import (
 from hw2tune.integrations import MLflowLogger, TensorBoardLogger, WandbLogger, make_loggers
 from hw2tune.integrations.runs import read_replicate_runs, study_id, trial_run
 from hw2tune.integrations.tensorboard import bring_up_to_date
+from hw2tune.integrations.wandb import _is_service
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.overview import read_overview, read_study
 from hw2tune.records.replicates import (
@@ -353,7 +354,7 @@ def test_a_wandb_run_has_group_configuration_and_summary(tmp_path):
     assert run["group"] == "quickstart" and run["ended"]
     assert {name: run["config"][name] for name in row.params} == row.params
     assert run["summary"]["best_validation_accuracy"] == row.value and run["summary"]["state"] == "complete"
-    assert not [child for child in psutil.Process().children() if child.name() == "wandb-core"]
+    assert not [child for child in psutil.Process().children() if _is_service(child)]
 
 
 def test_a_wandb_run_is_written_though_another_child_of_the_command_has_just_ended(tmp_path, monkeypatch):

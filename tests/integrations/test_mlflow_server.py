@@ -47,9 +47,13 @@ def server(tmp_path_factory):
                 time.sleep(0.5)
         yield url
     finally:
-        for child in [*psutil.Process(process.pid).children(recursive=True), process]:
+        children = list[psutil.Process]()
+        with contextlib.suppress(psutil.NoSuchProcess):  # it ended by itself
+            children = psutil.Process(process.pid).children(recursive=True)
+        for child in children:
             with contextlib.suppress(psutil.NoSuchProcess):
                 child.terminate()
+        process.terminate()
         process.wait(30)
 
 

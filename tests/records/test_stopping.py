@@ -8,6 +8,7 @@ import textwrap
 import time
 from dataclasses import asdict, replace
 
+import psutil
 import pytest
 
 from hw2tune.errors import StudyFolderError
@@ -42,7 +43,7 @@ IN_ORDER = """with interruptible(lambda: asked.append("in order")):
                 while not asked: time.sleep(0.05)"""
 
 AGAIN = """asked.append("and")
-    time.sleep(0.5)
+    time.sleep(2)
     with interruptible(lambda: asked.append("again")), locked(folder):
         while asked[-1] != "again": time.sleep(0.05)"""
 
@@ -152,7 +153,8 @@ def test_a_command_that_goes_on_to_its_next_step_is_asked_again(results, run):
 def test_a_suspended_run_is_woken_to_end(results, run):
     process = run()
     process.send_signal(signal.SIGSTOP)
-    time.sleep(0.2)
+    while psutil.Process(process.pid).status() != psutil.STATUS_STOPPED:
+        time.sleep(0.01)
     stop(results)
     assert process.communicate(timeout=10)[0] == "in order\n"
 

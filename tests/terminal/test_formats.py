@@ -3,11 +3,11 @@
 import csv
 import io
 import json
-import os
 
 import pytest
 
 from hw2tune.data.load import list_datasets
+from hw2tune.execution.machine import this_machine
 from hw2tune.records.overview import read_overview
 from tests import command_line
 from tests.report.fake_study import write_fake_study
@@ -57,7 +57,7 @@ def test_what_doctor_sees_comes_back_from_csv_and_json(tmp_path):
     rows = read_csv("doctor", "--machine", cwd=tmp_path)
     assert {row["name"] for row in rows} == machine.keys() and machine["packages"][0].startswith("hw2tune ")
     assert [row["value"] for row in rows if row["name"] == "data"] == machine["data"] and len(machine["data"]) > 4
-    slots = len(os.sched_getaffinity(0))
+    slots = int(this_machine()["CPU"])
     assert [(one["model"], one["device"], one["slots"]) for one in machine["speed"]][:2] == [
         ("mnist_cnn", "cpu", slots), ("cifar10_cnn", "cpu", slots)
     ]  # fmt: skip
