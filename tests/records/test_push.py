@@ -3,11 +3,13 @@
 import dataclasses
 import json
 import sys
+import time
 import tracemalloc
 from pathlib import Path
 
 import pytest
 
+from hw2tune.records.atomic import write_atomically
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.remote import working_copy
 from hw2tune.records.remote.runs import Manifest
@@ -53,6 +55,19 @@ def test_a_push_holds_a_part_of_one_file_at_a_time(mirror, monkeypatch):
             assert pushed.read_bytes() == here.read_bytes()
 
 
+def test_a_file_that_is_replaced_within_a_second_is_pushed_though_its_version_is_the_same(mirror):
+    """As on file systems that keep whole seconds."""
+    second, last = int(time.time()) + 60, mirror.folder.trial(0).last  # however slow this machine is
+    for content in (b"state 1", b"state 2"):
+        write_atomically(last, content, modified=second * 10**9)
+        mirror.push()
+        assert there(mirror).trial(0).last.read_bytes() == content
+    pushes = mirror.run.push
+    mirror.looked = (second + 3) * 10**9
+    mirror.push()
+    assert mirror.run.push == pushes  # what is older is not written once more
+
+
 def test_checkpoint_and_journal_that_go_on_while_a_push_writes_stay_behind_the_lines(mirror, monkeypatch):
     trial, write = mirror.folder.trial(0), Store.write
 
@@ -88,6 +103,7 @@ def test_looking_for_changes_takes_few_calls_a_file(mirror):
         for name in ("params.json", "result.json", "best.npz", "error.txt"):
             (trial.root / name).write_text("1")
     mirror.push()
+    mirror.looked += working_copy.COARSE  # where times are whole seconds, files of this moment would count as changed
     (mirror.folder.trial(7).root / "result.json").write_text("12")
     calls = 0
 

@@ -27,6 +27,8 @@ from hw2tune.records.remote.store import PART, FileVersion, Store
 
 ATTEMPTS, APART_SECONDS = 8, 2.0  # of machines that start in the same moment
 PART_BYTES = 4_000_000  # of a file, in memory at a time
+SECOND = 1_000_000_000  # ns
+COARSE = 2 * SECOND  # some file systems keep whole seconds of a time of modification, FAT even ones
 
 
 class Mirror:
@@ -40,6 +42,7 @@ class Mirror:
         self.is_lost = synced is None and (os.path.lexists(self.folder.mirror) or self.folder.journal.exists())
         self.synced = synced or Manifest()  # after `fetch`, all files `at` a run need not be pushed
         self.known = _known(b"")  # the journal in the store
+        self.looked = time.time_ns()  # for what has changed, before the last push
         self.writing = threading.RLock()  # a claim is renewed while files are pushed
 
     def claim(self) -> None:
@@ -153,6 +156,7 @@ class Mirror:
 
     def push(self) -> None:
         """Write what changed here since the last push. Raises LostStudyError for a working copy that was cleared."""
+        looked = time.time_ns()
         with self._opened(self.journal) as journal:  # what knows least is opened first and written last
             before = os.fstat(journal.fileno()) if journal else None
             versions = self._versions()
@@ -161,6 +165,7 @@ class Mirror:
             after = stamp(self.folder.journal)
             if (after and after[0]) == (before and before.st_ino):
                 self._push(versions, journal)
+                self.looked = looked
                 return
         self.push()  # --fresh has set it aside meanwhile: files of two studies
 
@@ -168,7 +173,7 @@ class Mirror:
         self._begin_anew(versions)
         known = self._refuse_cleared(journal, versions.get(self.journal, (0, 0))[0])
         pushed = {path: version for path, version in self.synced.files.items() if path in self.synced.at}
-        changed = [path for path, version in versions.items() if pushed.get(path) != version]
+        changed = [path for path, version in versions.items() if pushed.get(path) != version or self._may_hide(version)]
         removed = self._removed(versions)
         if not (changed or removed):
             return
@@ -187,6 +192,10 @@ class Mirror:
         for path in removed:
             if at[path] == self.run.id:
                 self.study.store.delete(self.study.key(path, self.run.id))
+
+    def _may_hide(self, version: FileVersion) -> bool:
+        """Return whether a file may have been replaced in the second in which we looked, with the same version."""
+        return version[1] % SECOND == 0 and version[1] > self.looked - COARSE
 
     @contextlib.contextmanager
     def _opened(self, path: str) -> Iterator[BinaryIO | None]:
