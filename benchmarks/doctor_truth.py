@@ -8,7 +8,7 @@ The criteria were written down before any finding was judged. *A thousand traini
 - edge: of the values of this hyperparameter, five of a range, the one at the edge is the best for the study's best five
   trials, by the forest without luck.
 - budget: of the same search with twice the trials, the best one is better by more than would matter, without luck.
-- dead zone, diverging corner: at most a tenth of the table's own trainings inside learned.
+- dead zone, failing corner: at most a tenth of the table's own trainings inside learned.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def judge(one: Finding, data: StudyData, place: Forest, longer: StudyData) -> Ju
             return _edge(one, data, place)
         case "budget":
             return _budget(data, longer, place)
-        case "dead zone" | "diverging corner":
+        case "dead zone" | "failing corner":
             return _zone(one, data, place)
     raise NotImplementedError(f"no criterion for {one.check}: {one.finding}")
 
@@ -118,7 +118,7 @@ def _zone(one: Finding, data: StudyData, place: Forest) -> Judged:
     assert condition
     inside = [row for row, params in table.configurations.items() if row.isdigit() and _within(params, condition[1])]
     learned = [row for row in inside if max(table.curves[row, 0].validation, default=0.0) > level]
-    if one.check == "diverging corner":
+    if one.check == "failing corner":
         whole = table.task.study.max_epochs
         learned = [row for row in inside if len(table.curves[row, 0].validation) == whole]
     return len(learned) <= ALIVE * len(inside), f"{len(learned)} of the table's {len(inside)} trainings inside learned"

@@ -1,4 +1,4 @@
-"""The probability that a configuration fails by itself: that it diverges, or runs out of memory."""
+"""The probability that a configuration fails by itself: it diverges, runs out of memory, or raises an error."""
 
 from __future__ import annotations
 

@@ -246,8 +246,17 @@ def test_a_corner_that_diverges() -> None:
         return "diverged" if params["learning_rate"] > 0.02 else None
 
     (found,) = bad_zones(searched(hill, trials=60, state=diverges))
-    assert (found.check, found.hyperparameter) == ("diverging corner", "learning_rate")
-    assert found.finding.endswith(" diverged or ran out of memory.")
+    assert (found.check, found.hyperparameter) == ("failing corner", "learning_rate")
+    assert found.finding.endswith(" diverged.")
+
+
+def test_a_choice_that_raises_an_error_is_a_corner() -> None:
+    data = planted((lambda params: params["batch_size"] == 32, "failed"))
+    (found,) = bad_zones(data)
+    assert (found.check, found.hyperparameter) == ("failing corner", "batch_size")
+    assert found.finding == "Every trial with batch_size = 32 raised an error."
+    (corner,) = failing_corners(data.overview)
+    assert corner_text(corner).startswith("batch_size = 32 raises an error: ")
 
 
 def planted(*corners, trials=60):
@@ -273,7 +282,7 @@ def test_a_corner_in_which_two_of_eleven_trials_do_not_diverge() -> None:
     bound = text.split()[2]
     assert text == f"learning_rate >= {bound} diverges: 9 of 11 trials" and every[-12] < float(bound) <= every[-11]
     (found,) = bad_zones(data)
-    assert found.finding == f"9 of 11 trials with learning_rate >= {bound} diverged or ran out of memory."
+    assert found.finding == f"9 of 11 trials with learning_rate >= {bound} diverged."
     assert found.evidence.startswith("Inside 9 of 11 drawn trials, outside 0 of 49; ")
 
 

@@ -16,6 +16,7 @@ from hw2tune.study.file import dump_study
 from tests.search.test_driver import LOST, Driver
 
 DIVERGED = Failure(state="diverged", reason="diverged in epoch 1: loss nan", machine="a")
+RAISED = Failure(state="failed", reason="failed in its preparation: ValueError: too wide", transient=True, machine="a")
 FULL = Failure(state="out of memory", reason="out of memory in epoch 1", transient=True, machine="a")
 
 
@@ -49,13 +50,13 @@ def told(driver):
 
 
 def test_a_sampler_is_told_the_worst_value_for_what_failed_by_itself_and_nothing_for_a_lost_trial(tmp_path):
-    driver = failing(tmp_path, DIVERGED, FULL, LOST, sampler="gp")
+    driver = failing(tmp_path, DIVERGED, FULL, RAISED, LOST, sampler="gp")
     driver.next("worst")
     driver.run("worst", [0.2] * 5)
     seen = told(driver)
-    assert [seen[number].value for number in (0, 2, 3, 5)] == [0.5, 0.2, 0.2, 0.2]
-    assert seen[4].state is TrialState.FAIL and seen[4].value is None
-    assert [trial.state for trial in driver.trials[2:5]] == [TrialState.FAIL] * 3  # the storage holds what was
+    assert [seen[number].value for number in (0, 2, 3, 4, 6)] == [0.5, 0.2, 0.2, 0.2, 0.2]
+    assert seen[5].state is TrialState.FAIL and seen[5].value is None
+    assert [trial.state for trial in driver.trials[2:6]] == [TrialState.FAIL] * 4  # the storage holds what was
 
 
 def test_of_the_three_best_trials_tpe_counts_the_pruned_one_and_none_that_failed_by_itself(tmp_path):
@@ -70,7 +71,7 @@ def test_of_the_three_best_trials_tpe_counts_the_pruned_one_and_none_that_failed
 
 
 def test_an_epoch_in_which_a_trial_diverged_is_spent(tmp_path):
-    driver = failing(tmp_path, *[DIVERGED] * 3, LOST, budget=3, trials=100)
+    driver = failing(tmp_path, *[DIVERGED] * 3, LOST, RAISED, budget=3, trials=100)
     assert driver.recorder.epochs_spent == 10 + 3
     driver.next("a")
     assert not driver.epoch("a", 1, 0.5)
@@ -79,7 +80,7 @@ def test_an_epoch_in_which_a_trial_diverged_is_spent(tmp_path):
     driver.folder.study_file.write_text(dump_study(driver.study))
     overview = read_overview(driver.folder)
     assert (overview.state, overview.done) == ("complete", 15)
-    assert [row.epochs for row in overview.rows] == [5, 5, 0, 0, 0, 0, 1]
+    assert [row.epochs for row in overview.rows] == [5, 5, 0, 0, 0, 0, 0, 1]
 
 
 def test_a_trial_whose_objective_never_was_a_number_has_spent_the_epochs_that_it_trained(tmp_path):
@@ -88,3 +89,19 @@ def test_a_trial_whose_objective_never_was_a_number_has_spent_the_epochs_that_it
     driver.run("a", [math.nan] * 5)
     row = trial_rows(driver.study, driver.trials, alive=False)[2]
     assert (row.state, row.epochs, row.epochs_spent) == ("diverged", 5, 5)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_choice_that_raises_an_error_is_drawn_less_and_less(tmp_path, seed):
+    """Of three; where such trials told nothing, it was drawn in half of the later ones."""
+    driver = failing(tmp_path, trials=42, seed=seed, **{"pruner.name": "none"})
+    raised = []
+    for number in range(40):
+        driver.next("it")
+        trial = driver.trials[-1]
+        raised.append(driver.study.search_space.decode(trial.params)["optimizer"] == "sgd")
+        if raised[-1]:
+            driver.fails("it", RAISED)
+        else:
+            driver.run("it", [0.3 + 0.001 * number] * 5)
+    assert sum(raised[:20]) > 0 and sum(raised[20:]) <= 2

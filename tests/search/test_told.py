@@ -39,8 +39,8 @@ from hw2tune.study.schema import Study
 
 EPOCHS = 3
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
-BY_ITSELF = ("diverged", "out of memory")
-FAILURES = [Failure(state=state, reason=f"{state}: it was so", machine="a") for state in (*BY_ITSELF, "lost", "failed")]
+BY_ITSELF = ("diverged", "out of memory", "failed")
+FAILURES = [Failure(state=state, reason=f"{state}: it was so", machine="a") for state in (*BY_ITSELF, "lost")]
 SOON = {
     "tpe": {"n_startup_trials": 3}, "gp": {"n_startup_trials": 3},
     "cmaes": {"n_startup_trials": 2}, "nsga2": {"population_size": 4},

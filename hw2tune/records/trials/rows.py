@@ -44,8 +44,8 @@ class TrialRow:
 
     @property
     def epochs_spent(self) -> int:
-        """Epochs of training, with the one that has no value because the trial failed by itself in it."""
-        return self.epochs + (self.state in states.FAILED_BY_ITSELF and (self.value is not None or not self.epochs))
+        """Epochs of training, with the one that has no value because the trial diverged or ran out of memory in it."""
+        return self.epochs + (self.state in states.COSTS_ITS_EPOCH and (self.value is not None or not self.epochs))
 
     @property
     def state_text(self) -> str:
@@ -96,7 +96,7 @@ def besides(study: Study, trial: Trial | FrozenTrial) -> dict[str, Value]:
 
 
 def failed_by_itself(trial: FrozenTrial) -> bool:
-    """Return whether the trial's own configuration, and no fault of a machine or the code, is why it has no value."""
+    """Return whether the trial's own configuration, and no fault of a machine, is why it has no value."""
     return trial.state == TrialState.FAIL and trial.user_attrs.get(STATE) in states.FAILED_BY_ITSELF
 
 

@@ -1,4 +1,4 @@
-"""Findings on the search space: best trials at an edge, dead zones, diverging corners."""
+"""Findings on the search space: best trials at an edge, dead zones, failing corners."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hw2tune.records.trials.rows import TrialRow, best_first
 from hw2tune.records.trials.states import PRUNED
 from hw2tune.report.doctor import thresholds as limit
 from hw2tune.report.doctor.findings import ANEW, Finding
-from hw2tune.report.doctor.zones import Zone, drawn, failed_by_itself, failing_corners, worst_zone
+from hw2tune.report.doctor.zones import Zone, drawn, failed_by_itself, failing_corners, how_failed, worst_zone
 from hw2tune.report.study_data import StudyData
 from hw2tune.study.hyperparameters import HYPERPARAMETERS, Value, is_number
 from hw2tune.study.schema import Study
@@ -109,7 +109,7 @@ def chance_level(data: StudyData) -> float | None:
 
 
 def bad_zones(data: StudyData) -> Iterator[Finding]:
-    """Yield the part of the space in which trials diverge, and the one in which they do not get beyond chance."""
+    """Yield the part of the space in which trials fail, and the one in which they do not get beyond chance."""
     rows = drawn(data.overview)
     if data.overview.all_failed:
         every, last = data.overview.finished, data.overview.finished[-1]
@@ -123,8 +123,8 @@ def bad_zones(data: StudyData) -> Iterator[Finding]:
     for corner in failing_corners(data.overview):
         inside, failed = len(corner.rows), sum(map(failed_by_itself, corner.rows))
         which = "Every trial" if failed == inside else f"{failed} of {inside} trials"
-        text = f"{which} with {corner.condition} diverged or ran out of memory."
-        yield _finding(data.overview.study, corner, rows, failed_by_itself, "diverging corner", text)
+        text = f"{which} with {corner.condition} {how_failed(corner.rows)}."
+        yield _finding(data.overview.study, corner, rows, failed_by_itself, "failing corner", text)
     rows, level = [row for row in rows if not failed_by_itself(row)], chance_level(data)
     if level is not None:
 

@@ -10,10 +10,10 @@ EDGE = 0.05  # of the range, in the search's own scale
 FALSE_EDGE = 0.001
 FEWEST_TRIALS = 10  # that have a value: the best five are then at most half of them
 
-# Dead zones and diverging corners: a part of the space in which no trial, or no trial but diverged ones, got anywhere.
+# Dead zones and failing corners: a part of the space in which no trial, or no trial but failed ones, got anywhere.
 # A fifth of the trials is the least worth a change of the space: without it a search has a quarter more trials.
-# Diverged trials cost less (they end early) but hide an edge, so a tenth is enough. FALSE_ZONE is for Fisher's exact
-# test of the zone against the rest, times the number of zones that were tried. Whether a training diverges depends on
+# Failed trials cost less (they end early) but hide an edge, so a tenth is enough. FALSE_ZONE is for Fisher's exact
+# test of the zone against the rest, times the number of zones that were tried. Whether a training fails depends on
 # other values and on luck, too: a corner reaches as far as two of three more fail, and four of five fail in all.
 DEAD_SHARE = 0.20  # of the trials
 DIVERGED_SHARE = 0.10

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from scipy import stats
 
 from hw2tune.records.overview import Overview
 from hw2tune.records.trials.rows import TrialRow
-from hw2tune.records.trials.states import DIVERGED, FAILED_BY_ITSELF, OUT_OF_MEMORY, RANKED
+from hw2tune.records.trials.states import DIVERGED, FAILED, FAILED_BY_ITSELF, OUT_OF_MEMORY, RANKED
 from hw2tune.report.doctor import thresholds as limit
 from hw2tune.study.hyperparameters import Value
 from hw2tune.study.schema import Study
@@ -19,7 +19,8 @@ from hw2tune.text.numbers import scientific
 from hw2tune.text.plain import value_text
 
 Bad = Callable[[TrialRow], bool]
-FAILING = {DIVERGED: "diverges", OUT_OF_MEMORY: "runs out of memory"}
+FAILING = {DIVERGED: "diverges", OUT_OF_MEMORY: "runs out of memory", FAILED: "raises an error"}
+HAS_FAILED = {DIVERGED: "diverged", OUT_OF_MEMORY: "ran out of memory", FAILED: "raised an error"}
 
 
 def drawn(overview: Overview) -> list[TrialRow]:
@@ -59,9 +60,14 @@ def failing_corners(overview: Overview) -> Iterator[Zone]:
 
 def corner_text(zone: Zone) -> str:
     """Return a corner that fails in words: `learning_rate >= 0.08 diverges: 9 of 11 trials`."""
-    failed = [row.state for row in zone.rows if failed_by_itself(row)]
-    what = " or ".join(words for state, words in FAILING.items() if state in failed)
-    return f"{zone.condition} {what}: {len(failed)} of {len(zone.rows)} trials"
+    failed = sum(map(failed_by_itself, zone.rows))
+    return f"{zone.condition} {how_failed(zone.rows, FAILING)}: {failed} of {len(zone.rows)} trials"
+
+
+def how_failed(rows: Sequence[TrialRow], words: Mapping[str, str] = HAS_FAILED) -> str:
+    """Return how those of the trials that failed by themselves did: `diverged or ran out of memory`."""
+    states = {row.state for row in rows}
+    return " or ".join(text for state, text in words.items() if state in states)
 
 
 def worst_zone(

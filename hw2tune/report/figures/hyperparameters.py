@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hw2tune.records.trials.rows import TrialRow, best_first
-from hw2tune.report.doctor.zones import failed_by_itself
+from hw2tune.report.doctor.zones import failed_by_itself, how_failed
 from hw2tune.report.figures.drawing import CannotDrawError, Drawing
 from hw2tune.report.figures.history import has_value
 from hw2tune.report.figures.style import (
@@ -131,7 +131,7 @@ def draw_importances(data: StudyData) -> Drawing:
 def _importances_caption(study: Study, rows: Sequence[TrialRow], found: int, shares: Mapping[str, float]) -> str:
     used, failed = len(rows), sum(map(failed_by_itself, rows))
     count = "counts" if failed == 1 else "count"
-    worst = f"; {failed} that diverged or ran out of memory {count} as the worst of these" if failed else ""
+    worst = f"; {failed} that {how_failed(rows)} {count} as the worst of these" if failed else ""
     left_out = [label_of(name) for name in study.space if name not in shares]
     why = f" Omitted, as not every trial has them or none differs in them: {listed(left_out)}." if left_out else ""
     drawn = f" drawn at random out of {found:,}" if found > used else ""

@@ -270,7 +270,7 @@ def test_the_caption_of_importances_has_names_in_words_and_counts_failed_trials(
     rows = [row(0, 0.5), row(1, 0.5, "diverged"), row(2, 0.5, "out of memory")]
     shares = dict.fromkeys(["learning_rate", "batch_size", "optimizer"], 1 / 3)
     one, two = (_importances_caption(some, rows[:number], number, shares) for number in (2, 3))
-    assert "; 1 that diverged or ran out of memory counts as the worst of these." in one
+    assert "; 1 that diverged counts as the worst of these." in one
     assert "; 2 that diverged or ran out of memory count as the worst of these." in two
     assert two.endswith("none differs in them: momentum, weight decay and dropout.")
 
