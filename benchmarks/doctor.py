@@ -35,10 +35,11 @@ from hw2tune.records.layout import StudyFolder
 from hw2tune.records.overview import read_overview
 from hw2tune.records.replicates import Replicate, ReplicatesFolder, write_current, write_json, write_replicate
 from hw2tune.replication.course import Course
-from hw2tune.replication.race import TRAININGS, candidates, run_race
+from hw2tune.replication.race import candidates, run_race
 from hw2tune.report.study_data import read_study_data
 from hw2tune.study.file import dump_study
 from hw2tune.study.hyperparameters import Value
+from hw2tune.study.names import RACE_EACH
 from hw2tune.study.schema import TUNED, Study
 
 STUDIES, TRIALS, SEEDS, FINALISTS = 20, 50, 5, 6
@@ -72,7 +73,7 @@ def healthy(results: Path, place: Any, number: int) -> StudyFolder:
 
     race = run_race(
         rows, overview.rows, objective=study.objective, direction=direction, images=place.task.validation_images,
-        seeds=range(1001, 1001 + TRAININGS * len(rows)), train=train,
+        seeds=range(1001, 1001 + RACE_EACH * len(rows)), train=train,
     )  # fmt: skip
     winner = next(one.params for one in race.candidates if one.trial == race.winner)
     replicates = ReplicatesFolder.of(folder)

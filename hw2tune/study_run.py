@@ -36,6 +36,7 @@ from hw2tune.study.file import may_change, with_replaced
 from hw2tune.study.names import RACE, REPLACED
 from hw2tune.study.schema import Study
 from hw2tune.study_result import StudyResult
+from hw2tune.text.numbers import counted
 
 if TYPE_CHECKING:
     from hw2tune.execution.cluster import Cluster
@@ -109,6 +110,7 @@ class _Run:
         if fresh:
             refuse_in_use(folder)
         elif (before := refuse_another_study(folder, study)) and (there := _finished(study, before, tell)):
+            self.note_trials_in_vain(study, before)
             return there
         self.refuse_unfit([study])
         data = data or _checked_images(study, folder, before, request, tell)
@@ -140,6 +142,7 @@ class _Run:
         elif before := refuse_another_study(folder, study):
             study = _on_no_less(before, study)
             if _complete(before, study):
+                self.note_trials_in_vain(study, before)
                 return _with_claims_of(study, before, tell)
         self.refuse_unfit(searches(study))
         data = _checked_images(study, folder, before, self.request, tell)
@@ -159,6 +162,15 @@ class _Run:
                 if end is not RunEnd.COMPLETE:
                     break
         return StudyResult(read_overview(folder, before), end)
+
+    def note_trials_in_vain(self, study: Study, before: Overview) -> None:
+        """Say that `--trials` asks for more than the budget of a complete study allows."""
+        asked, there = self.request.overrides.get("trials"), before.searches or (before,)
+        if study.budget is not None and asked and any(len(one.finished) < asked for one in there):
+            self.tell.note(
+                f"--trials {asked} begins no further one, as the study's budget of {counted(study.budget, 'training')} "
+                "is spent; a larger --budget continues it"
+            )
 
     @cached_property
     def known(self) -> Overview | None:
@@ -195,9 +207,9 @@ def _on_no_less(before: Overview, study: Study) -> Study:
     Raises StudyFolderError if only some have had it: they are compared on the same one.
     """
     there = before.study
-    asked, had = (one.budget or one.trials for one in (study, there))
-    if asked >= had:
+    if not _asks_for_less(before, study):
         return study
+    asked, had = (one.budget or one.trials for one in (study, there))
     same = study.model_copy(update={"trials": there.trials, "budget": there.budget})
     if not _complete(before, same):
         option = "--budget" if there.budget else "--trials"
@@ -206,6 +218,16 @@ def _on_no_less(before: Overview, study: Study) -> Study:
             f"{'trials' if study.budget is None else 'whole trials'} here; use {option} {had} or more"
         )
     return same
+
+
+def _asks_for_less(before: Overview, study: Study) -> bool:
+    """Return whether a study asks for less than its arms were to have; in other units, than one of them has had."""
+    there = before.study
+    if (study.budget is None) == (there.budget is None):
+        return (study.budget or study.trials) < (there.budget or there.trials)
+    if study.budget_epochs is None:
+        return any(len(one.rows) > study.trials for one in before.searches)
+    return any(sum(row.epochs_spent for row in one.rows) > study.budget_epochs for one in before.searches)
 
 
 def _with_claims_of(study: Study, overview: Overview, tell: Listeners) -> StudyResult:

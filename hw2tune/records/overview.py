@@ -109,8 +109,8 @@ class Overview:
 
     @property
     def done(self) -> int:
-        """The finished part of the study's extent: trials, or with a budget epochs."""
-        own = self.study.done(len(self.finished), sum(row.epochs_spent for row in self.finished))
+        """The part of the study's extent that is done: finished trials, or with a budget epochs of any trial."""
+        own = self.study.done(len(self.finished), sum(row.epochs_spent for row in self.rows))
         return own + sum(search.done for search in self.searches)
 
     @property
@@ -144,10 +144,11 @@ class Overview:
             return ""
         turned = "each search turned" if self.searches else "the search turned"
         after = "" if self.searches else f" after {self.done} epochs"
-        return (
-            f"{turned} to its race{after}: the last {study.race_trainings} trainings of a budget of {study.budget} are "
-            "for it, where second seeds of the best trials are worth no less than new ones"
-        )
+        rest = f"the last {study.race_trainings} trainings of a budget of {study.budget} are for it"
+        if any(len(one.finished) >= one.study.trials_possible for one in self.searches or (self,)):
+            return f"{turned} to its race{after}, as no further trial was possible: {rest}"
+        why = "where second seeds of the best trials are worth no less than new ones"
+        return f"{turned} to its race{after}: {rest}, {why}"
 
     @property
     def machines(self) -> dict[str, list[int]]:

@@ -20,11 +20,11 @@ from hw2tune.records.layout import StudyFolder, study_folders
 from hw2tune.records.overview import without_trials
 from hw2tune.records.replicates import ReplicatesFolder, read_arrays, read_race, read_replicates
 from hw2tune.replication.finalists import change_of, refuse_each_finalist
-from hw2tune.replication.race import THIRD, TRAININGS, finalists
+from hw2tune.replication.race import THIRD, finalists
 from hw2tune.replication.rounds import SeedCount
 from hw2tune.search.cost import Cost, ReplicatesCost, SeedsCost
 from hw2tune.study.arms import searches
-from hw2tune.study.names import RACE
+from hw2tune.study.names import RACE, RACE_EACH
 from hw2tune.study.schema import MOST_SPLITS, TUNED, Study
 from hw2tune.study.splits import seeds_of_splits, split_of_seed, unit_of_seed
 
@@ -110,7 +110,7 @@ def _race_trainings(plan: StudyStarted, folder: StudyFolder, race: int) -> int:
     if any(side.of == TUNED for side in study.variants.values()):
         folders.append(folder)
     races = sum(read_race(ReplicatesFolder.of(one)) is None for one in folders)
-    trainings = TRAININGS * _finalists(plan, race)
+    trainings = RACE_EACH * _finalists(plan, race)
     return races * (trainings if study.race_trainings is None else min(trainings, study.race_trainings))
 
 

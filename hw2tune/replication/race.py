@@ -24,13 +24,13 @@ from hw2tune.records.trials.rows import TrialRow, best_first
 from hw2tune.records.trials.states import COMPLETE
 from hw2tune.replication.course import Course
 from hw2tune.study.hyperparameters import identity
+from hw2tune.study.names import RACE_EACH
 from hw2tune.study.objectives import objective_of, sign_of
 from hw2tune.study.schema import Study
 
 Array = NDArray[np.float64]
 SAFE = 0.95  # probability of being best with which a leader has won
 THIRD = 3  # one finalist for so many trials: the rest of a small study is not worth a training
-TRAININGS = 2  # a finalist, on average, at most
 DRAWS = 2000  # of the posterior
 # Error that all seeds of a configuration share, as a share of the binomial variance p (1 - p) / images of an accuracy.
 # Most of that variance is common to all configurations (the same images are hard for all) or differs between seeds. On
@@ -75,7 +75,7 @@ class Finalists:
     `search` (K,) are values of the search, None for a trial that was pruned: an early value is not a late one. `others`
     are those of the trials that were trained to the end and did not enter. `values` are the race's, by finalist and
     seed, None if it diverged. `images` is the variance of a finalist's error that all its seeds share, as they are
-    validated on the same images. The race has `most` trainings at most, or TRAININGS a finalist.
+    validated on the same images. The race has `most` trainings at most, or RACE_EACH a finalist.
 
     True means on these images are N(centre, `spread`^2 + `images`) over configurations and trainings N(mean,
     `noise`^2). Both deviations are averaged over their posterior, given every value, those of trials that did not enter
@@ -143,7 +143,7 @@ class Finalists:
     def limit(self) -> int:
         """The trainings that the race has at most: one each, then pairs."""
         count = len(self.search)
-        most = TRAININGS * count if self.most is None else min(self.most, TRAININGS * count)
+        most = RACE_EACH * count if self.most is None else min(self.most, RACE_EACH * count)
         return count if count == 1 else count + max(0, most - count) // 2 * 2
 
     def next(self) -> list[int]:

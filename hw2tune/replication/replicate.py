@@ -41,11 +41,12 @@ from hw2tune.records.replicates import (
     write_shared,
 )
 from hw2tune.records.trials.rows import TrialRow
-from hw2tune.replication.race import TRAININGS, candidates, run_race
+from hw2tune.replication.race import candidates, run_race
 from hw2tune.replication.rounds import Rounds
 from hw2tune.replication.train import Context, key_of, replicate_of, train_missing, train_race
 from hw2tune.study.arms import search_of_seed
 from hw2tune.study.hyperparameters import Hyperparameters, Value
+from hw2tune.study.names import RACE_EACH
 from hw2tune.study.objectives import objective_of
 from hw2tune.study.schema import TUNED, Study
 from hw2tune.study.splits import seeds_of_splits, split_of_seed
@@ -173,7 +174,7 @@ def _race(context: Context, overview: Overview, race: int) -> Race:
     """Return the race of today's finalists: the one that is there, if it is theirs, or a new one."""
     study, most = overview.study, overview.study.race_trainings
     ended = [row.number for row in overview.finished]
-    seeds = [study.seed + RACE_SEEDS + number for number in range(TRAININGS * race)]
+    seeds = [study.seed + RACE_SEEDS + number for number in range(RACE_EACH * race)]
 
     def job(row: TrialRow, seed: int) -> Job:
         task = task_of(study, study.hyperparameters(row.params), seed)

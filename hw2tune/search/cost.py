@@ -70,7 +70,8 @@ def estimate(plan: StudyStarted, folder: StudyFolder, epoch_seconds: float, sour
     full = float(left * study.max_epochs)
     pruned = references * study.max_epochs + (left - references) * epochs_to_come(going_on(study, plan.finished))[0]
     if study.budget_epochs is not None:
-        full = pruned = max(0.0, study.budget_epochs - plan.epochs)
+        of_budget = max(0.0, study.budget_epochs - plan.epochs)
+        full, pruned = min(full, of_budget), min(pruned, of_budget)
     slots = plan.capacity.concurrency
     if study.order == "virtual":
         slots = min(slots, study.slots or slots)  # of more it makes no use

@@ -19,7 +19,8 @@ REPRODUCIBLE = {
 }  # fmt: skip
 LEFTOVERS = ("last-checkpoints", "weights", "set-aside", "decoded-images", "scratch")  # found by `records.leftovers`
 RACE = 6  # finalists of a race for the winner, unless stated otherwise
-# One training in so many of a budget is for the race, if it has enough of them; see benchmarks/turning.py.
+RACE_EACH = 2  # trainings of a finalist, on average, at most
+# One training in so many of a budget is for the race, if that is enough of them; see benchmarks/turning.py.
 RACE_PART, RACE_LEAST = 6, 4
 
 

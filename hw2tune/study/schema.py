@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from hw2tune.study.conditions import STRICT
 from hw2tune.study.hyperparameters import Hyperparameters, Identity, Value, identity, used
-from hw2tune.study.names import COMPARING, PRUNERS, RACE_LEAST, RACE_PART, SAMPLERS
+from hw2tune.study.names import COMPARING, PRUNERS, RACE, RACE_EACH, RACE_LEAST, RACE_PART, SAMPLERS
 from hw2tune.study.objectives import Objective, objective_of
 from hw2tune.study.space import Distribution, Space
 from hw2tune.text.plain import value_text
@@ -157,8 +157,8 @@ class Study(BaseModel):
     )
     trials: Annotated[int, Field(ge=1)] = _said("trials in all, the references first", 50)
     budget: Annotated[int, Field(ge=1)] | None = _said(
-        "epochs of search and race, as so many trials of max_epochs; from 24 on the last sixth is for the race; what "
-        "stopped trials save is spent on more of them, `trials` at most (left out, as many as fit)",
+        "epochs of search and race, as so many trials of max_epochs; from 24 on the last sixth, at most 12, is for the "
+        "race; what stopped trials save is spent on more of them, `trials` at most (left out, as many as fit)",
         None,
     )
     sampler: Sampler = _said("what chooses configurations: a name, or a table", Sampler())
@@ -253,7 +253,7 @@ class Study(BaseModel):
         """Trainings of the race within the budget; None if it has no budget. A few would tell less than they cost."""
         if self.budget is None:
             return None
-        part = self.budget // RACE_PART
+        part = min(self.budget // RACE_PART, RACE_EACH * RACE)  # it would have no use for more
         return part if part >= RACE_LEAST else 0
 
     @property

@@ -28,7 +28,8 @@ def print_plan(plan: StudyStarted, console: Console) -> None:
     extent = counted(possible[-1], "trial")
     extent = f"{possible[0]} to {extent}" if len(possible) > 1 else extent
     if study.budget_epochs is not None:
-        extent = f"{counted(study.budget_epochs, 'epoch')}, in trials"
+        fewer = possible[-1] * study.least_epochs < study.budget_epochs
+        extent = f"{counted(study.budget_epochs, 'epoch')}, in {f'at most {extent}' if fewer else 'trials'}"
     race = f"; {counted(study.race_trainings, 'training')} more for the race" if study.race_trainings else ""
     each_search = "; for each arm" if study.arms else ""
     if study.searches > 1:

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from optuna import get_all_study_summaries
@@ -27,9 +28,9 @@ from hw2tune.report.compare import compare_studies, extent
 from hw2tune.resources import ResourceRequest
 from hw2tune.search.driver import Assignment, EpochResult, Outcome, RunEnd
 from hw2tune.search.failures import Failure
-from hw2tune.study.file import parse_study
+from hw2tune.study.file import find_study, parse_study
 from hw2tune.study_result import StudyResult
-from hw2tune.study_run import run_on
+from hw2tune.study_run import _asks_for_less, run_on
 from hw2tune.terminal.models import print_comparison
 from hw2tune.terminal.tables import print_status, print_studies, status_rows, status_title
 from hw2tune.terminal.upkeep import _line
@@ -277,6 +278,42 @@ def test_arms_have_the_same_budget_also_where_a_run_asks_for_less_than_one_befor
     other = FILE.replace("trials = 3", "trials = 3\nreplicates = 7")
     assert run(tmp_path, execute, other).state == "complete" and execute.order == []
     assert (read_overview(folder).study.trials, read_overview(folder).study.replicates) == (6, 7)
+
+
+@pytest.mark.parametrize(
+    ("had", "asked", "less"),
+    [
+        ({"trials": 12}, {"trials": 11}, True),
+        ({"trials": 12}, {"budget": 4}, False),  # 20 epochs, and an arm has had 18
+        ({"trials": 12}, {"budget": 3}, True),
+        ({"budget": 11}, {"trials": 9}, False),  # as many as an arm has begun
+        ({"budget": 11}, {"trials": 8}, True),
+        ({"budget": 11}, {"budget": 10}, True),
+    ],
+)
+def test_what_arms_have_had_is_compared_with_what_is_asked_for_in_its_own_unit(had, asked, less):
+    before, study = (parse_study(*find_study("quickstart"), overrides=one) for one in (had, asked))
+    searches = [SimpleNamespace(rows=[SimpleNamespace(epochs_spent=2)] * trials) for trials in (9, 7)]
+    assert _asks_for_less(SimpleNamespace(study=before, searches=searches), study) == less
+
+
+@pytest.mark.parametrize("file", [FILE, FILE[: FILE.index("[arms")]], ids=["arms", "one search"])
+def test_more_trials_than_a_spent_budget_allows_are_said_to_begin_none(tmp_path, file):
+    file, notes = file.replace("trials = 3", "budget = 3"), []
+    run(tmp_path, Executor(), file)
+    for trials, said in ((5, 1), (3, 0), (None, 0)):
+        notes.clear()
+        execute = Executor()
+        run(tmp_path, execute, file, [notes.append], overrides={"trials": trials})
+        texts = [one.text for one in notes if isinstance(one, Noted)]
+        assert (
+            execute.order == []
+            and texts
+            == [
+                "--trials 5 begins no further one, as the study's budget of 3 trainings is spent; a larger --budget "
+                "continues it"
+            ][:said]
+        )
 
 
 def test_fresh_sets_the_study_aside_with_all_its_arms(tmp_path):

@@ -106,5 +106,12 @@ def test_a_budget_costs_its_epochs_that_are_left(tmp_path):
 )
 def test_slots_that_stay_empty_while_trials_wait_for_each_other_are_counted(tmp_path, slots, in_turn):
     study = parse_study(*find_study("mnist"), overrides={"budget": 12})
-    cost = estimate(plan(study, references=2, slots=slots), StudyFolder(tmp_path), 0.96, "assumed")
+    cost = estimate(plan(study, references=2, left=60, slots=slots), StudyFolder(tmp_path), 0.96, "assumed")
     assert cost.pruned_seconds == cost.full_seconds == pytest.approx(in_turn)
+
+
+def test_a_budget_that_the_trials_cannot_spend_costs_what_they_can(tmp_path):
+    study = parse_study(*find_study("mnist"), overrides={"budget": 1000, "trials": 10})
+    cost = estimate(plan(study), StudyFolder(tmp_path), 0.96, "assumed")
+    assert cost.full_seconds == pytest.approx(10 * 5 / 2)
+    assert cost.pruned_seconds == pytest.approx(EPOCHS * 10 / 2)

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from hw2tune.events import Noted, ReplicationStarted
 from hw2tune.records.replicates import read_race, read_replicates
 from hw2tune.replication.course import Course
-from hw2tune.replication.race import TRAININGS, Finalists
+from hw2tune.replication.race import Finalists
 from hw2tune.replication.rounds import SeedCount
+from hw2tune.study.names import RACE_EACH
 from tests.replication.scripted import Scripted
 from tests.report.fake_study import write_fake_study
 
@@ -28,7 +29,7 @@ def races(draw):
     search = draw(st.lists(st.none() | VALUE, min_size=count, max_size=count))
     known = Finalists(
         search, draw(st.lists(VALUE, max_size=8)), draw(st.sampled_from([0.0, 1e-4])),
-        most=draw(st.none() | st.integers(count, TRAININGS * count)),
+        most=draw(st.none() | st.integers(count, RACE_EACH * count)),
     )  # fmt: skip
     close = draw(st.booleans())  # so that it is not over after a seed
     values = st.floats(0.8, 0.81) if close else VALUE
@@ -70,7 +71,7 @@ def test_a_race_on_any_number_of_slots_is_the_race_on_one(race, slots, ends):
     assert len(course.begun) - len(course.unused) == asked and trained <= len(course.begun)
     if slots == 1:
         assert trained == asked
-    assert all(place < TRAININGS * len(values) for _, place in course.begun)  # no seed but the race's
+    assert all(place < RACE_EACH * len(values) for _, place in course.begun)  # no seed but the race's
 
 
 def test_a_race_within_a_budget_is_charged_for_what_it_asks_for_alone():

@@ -6,7 +6,8 @@ import pytest
 from hw2tune.inference.statistics import summarize
 from hw2tune.records.trials.rows import TrialRow
 from hw2tune.records.trials.states import COMPLETE, PRUNED
-from hw2tune.replication.race import IMAGE_SHARE, TRAININGS, Finalists, images_variance, living, run_race
+from hw2tune.replication.race import IMAGE_SHARE, Finalists, images_variance, living, run_race
+from hw2tune.study.names import RACE_EACH
 
 
 def row(number: int, value: float, state: str = COMPLETE) -> TrialRow:
@@ -45,7 +46,7 @@ def test_a_clear_leader_wins_after_one_seed_each():
 
 def test_a_close_race_gives_leader_and_rival_their_next_seeds_until_it_has_had_its_trainings():
     race, trained = raced([0.930, 0.929, 0.80, 0.928], [0.925, 0.93, 0.80, 0.927], noise=0.01)
-    assert sum(map(len, trained)) == TRAININGS * 4
+    assert sum(map(len, trained)) == RACE_EACH * 4
     assert all(len(wave) == 2 for wave in trained[1:])
     assert 2 not in {number for wave in trained[1:] for number, _ in wave}
     seeds = [[seed for wave in trained for one, seed in wave if one == number] for number in range(4)]
@@ -118,7 +119,7 @@ def test_the_living_are_the_sound_ones_however_many_are_dead(direction, dead):
 def test_equal_values_leave_all_as_likely_the_race_undecided_and_the_first_as_winner(value, objective, direction):
     race, trained = raced([value] * 6, [value] * 6, objective=objective, direction=direction)
     assert race.winner == 0
-    assert sum(map(len, trained)) == TRAININGS * 6
+    assert sum(map(len, trained)) == RACE_EACH * 6
     assert [one.probability for one in race.candidates] == pytest.approx([1 / 6] * 6, abs=0.04)
 
 

@@ -23,7 +23,7 @@ def test_without_a_number_of_trials_there_may_be_as_many_as_fit():
 
 
 @pytest.mark.parametrize(
-    ("budget", "race"), [(None, None), (1, 0), (6, 0), (12, 0), (23, 0), (24, 4), (29, 4), (32, 5)]
+    ("budget", "race"), [(None, None), (1, 0), (6, 0), (12, 0), (23, 0), (24, 4), (29, 4), (32, 5), (72, 12), (600, 12)]
 )
 def test_the_last_sixth_of_a_budget_is_for_the_race_if_that_is_four_trainings(budget, race):
     study = parse_study(*find_study("quickstart"), overrides={"budget": budget})
@@ -44,6 +44,27 @@ def test_the_search_turns_to_its_race_where_its_part_of_the_budget_is_spent(tmp_
         "second seeds of the best trials are worth no less than new ones"
     )
     assert read_overview(one.folder).as_json()["race_trainings"] == 4
+
+
+def test_a_search_that_ran_out_of_trials_says_so_and_not_that_second_seeds_are_worth_more(tmp_path):
+    one = driver(tmp_path, budget=24, trials=3)
+    one.folder.study_file.write_text(dump_study(one.study))
+    for name in ("baseline", "l2", "a"):
+        one.next(name)
+        one.run(name, [0.5] * 5)
+    assert one.next("b") == Done()
+    assert read_overview(one.folder).turn == (
+        "the search turned to its race after 15 epochs, as no further trial was possible: the last 4 trainings of a "
+        "budget of 24 are for it"
+    )
+
+
+def test_epochs_of_trials_under_way_are_of_the_budget_that_is_spent(tmp_path):
+    one = driver(tmp_path, budget=8)
+    one.folder.study_file.write_text(dump_study(one.study))
+    one.next("baseline")
+    assert [one.epoch("baseline", epoch, 0.5) for epoch in (1, 2, 3)] == [False] * 3
+    assert (read_overview(one.folder).done, read_overview(one.folder).extent) == (3, (40, "epochs"))
 
 
 def test_a_trial_begins_only_where_its_epochs_are_left_behind_those_of_the_others(tmp_path):
