@@ -185,12 +185,13 @@ def standardised(values: Sequence[float]) -> list[float]:
     return [(value - mean) / (deviation or 1.0) for value in values]
 
 
-def fitting(study: Study, other: Overview) -> list[dict[str, Any]]:
-    """Return the finished trials of another study that this one could draw, each with its value.
+def fitting(study: Study, other: Overview) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return another study's trials that this one could draw: finished ones with value, failed ones with state.
 
-    Raises StudyFolderError if it has another objective, this study has a second one, or nothing fits.
+    Failed ones are those that failed by themselves. Raises StudyFolderError if the other study has another objective,
+    this one has a second one, or nothing fits.
     """
-    place = f"--warm-start {other.folder.name}"
+    place, way_out = f"--warm-start {other.folder.name}", "name another study, or leave --warm-start out"
     if other.searches:
         names = ", ".join(search.folder.name for search in other.searches)
         raise StudyFolderError(f"{place}: has its trials in arms; use one of {names}")
@@ -201,12 +202,20 @@ def fitting(study: Study, other: Overview) -> list[dict[str, Any]]:
             f"{place}: its {study.second_objective} are not known to this study; "
             "leave out --warm-start or second_objective"
         )
-    rows, here = best_first(other.rows, study.direction), study.name
-    fits = ((_fitting(study, other.study, row.params), row.value) for row in rows)
-    found = [{"params": params, "value": value} for params, value in fits if params is not None]
-    if not found:
-        raise StudyFolderError(f"{place}: none of its {len(rows)} trials with a value lies in the space of {here}")
-    return found
+    ranked = best_first(other.rows, study.direction)
+    failed = [row for row in other.rows if row.state in FAILED_BY_ITSELF]
+    if not (known := [*ranked, *failed]):
+        raise StudyFolderError(f"{place}: no trial of it has a value, diverged or ran out of memory; {way_out}")
+    fits = {row.number: params for row in known if (params := _fitting(study, other.study, row.params)) is not None}
+    if not fits:
+        raise StudyFolderError(
+            f"{place}: none of its {len(known)} trials that have a value, diverged or ran out of memory lies in the "
+            f"space of {study.name}; {way_out}"
+        )
+    return (
+        [{"params": fits[row.number], "value": row.value} for row in ranked if row.number in fits],
+        [{"params": fits[row.number], "state": row.state} for row in failed if row.number in fits],
+    )
 
 
 def take_over(study: Study, folder: StudyFolder, other: Overview) -> str:
@@ -214,17 +223,14 @@ def take_over(study: Study, folder: StudyFolder, other: Overview) -> str:
 
     Raises StudyFolderError as `fitting`.
     """
-    found, name = fitting(study, other), other.folder.name
-    failed = [
-        {"params": params, "state": row.state}
-        for row in other.rows
-        if row.state in FAILED_BY_ITSELF and (params := _fitting(study, other.study, row.params)) is not None
-    ]
+    (found, failed), name = fitting(study, other), other.folder.name
     content = {"from": name, "observations": found, "failures": failed}
     write_atomically(folder.root / WARM_START, json.dumps(content, indent=1) + "\n", durable=True)
-    whole = len(best_first(other.rows, study.direction))
     more = f" and {len(failed)} failed {'one' if len(failed) == 1 else 'ones'}" if failed else ""
-    told = f"{len(found)} of {whole} finished trials of {name}{more} are known to the sampler"
+    if whole := len(best_first(other.rows, study.direction)):
+        told = f"{len(found)} of {whole} finished trials of {name}{more} are known to the sampler"
+    else:
+        told = f"{name} has no trial with a value; the sampler knows {len(failed)} of its failed ones"
     here, there = (images_of(read_dataset(one), runs(one)).get("checksum") for one in (folder, other.folder))
     return told + (", though their images were others" if here and there and here != there else "")
 

@@ -252,7 +252,10 @@ def test_a_warm_start_that_does_not_fit_an_arm_is_refused_before_the_first_is_se
     execute, results = Executor(), tmp_path / "results"
     with pytest.raises(StudyFolderError) as refusal:
         run(tmp_path, execute, warm_start="pilot")
-    assert str(refusal.value) == "--warm-start pilot: none of its 2 trials with a value lies in the space of no-l2"
+    assert str(refusal.value) == (
+        "--warm-start pilot: none of its 2 trials that have a value, diverged or ran out of memory lies in the space "
+        "of no-l2; name another study, or leave --warm-start out"
+    )
     assert not (results / "sides").exists() and execute.order == []
     run(tmp_path, execute)
     with pytest.raises(StudyFolderError) as refusal:

@@ -5,10 +5,11 @@ import json
 import pytest
 
 from benchmarks.warm_start import search
+from hw2tune.errors import StudyFolderError
 from hw2tune.records.layout import StudyFolder
 from hw2tune.records.overview import read_overview
 from hw2tune.search.view import WARM_START, standardised, take_over
-from hw2tune.study.file import dump_study
+from hw2tune.study.file import dump_study, find_study, parse_study
 from tests.search.test_driver import Driver
 from tests.search.test_known_failures import DIVERGED, FULL, LOST, failing
 
@@ -81,3 +82,52 @@ def test_what_failed_in_the_other_study_is_a_failure_to_the_sampler_and_no_trial
     assert view.learned_risk() is not None and len(driver.trials) == 2
     view.failed.clear()
     assert view.learned_risk() is None
+
+
+def only_failing(root, *failures):
+    """Another study of which every trial failed, and the folder of one that is to know them."""
+    root.mkdir()
+    other = Driver(root, trials=9, retries=0)
+    for number, failure in enumerate(failures):
+        other.next(f"f{number}")
+        other.fails(f"f{number}", failure)
+    other.folder.study_file.write_text(dump_study(other.study))
+    mine = StudyFolder(root / "mine")
+    mine.root.mkdir()
+    return other, mine
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "gp", "random"])
+def test_a_study_of_which_every_trial_failed_by_itself_is_known_to_the_sampler(tmp_path, sampler):
+    other, mine = only_failing(tmp_path / "other", DIVERGED, FULL, LOST)
+    said = take_over(other.study, mine, read_overview(other.folder))
+    assert said == "other has no trial with a value; the sampler knows 2 of its failed ones"
+    driver = Driver(mine.root, trials=9, retries=0, sampler=sampler)
+    view = driver.recorder.view
+    assert [one.user_attrs["state"] for one in view.failed] == ["diverged", "out of memory"]
+    assert view.learned_risk() is not None
+    for number in range(6):
+        driver.next(f"t{number}")
+        driver.run(f"t{number}", [0.1 * number] * 5)
+    assert len(driver.trials) == 6
+
+
+def test_a_study_that_says_nothing_of_the_space_is_refused_with_what_it_has(tmp_path):
+    way_out = "; name another study, or leave --warm-start out"
+    other, mine = only_failing(tmp_path / "lost", LOST)
+    with pytest.raises(StudyFolderError) as refused:
+        take_over(other.study, mine, read_overview(other.folder))
+    assert str(refused.value) == (
+        f"--warm-start lost: no trial of it has a value, diverged or ran out of memory{way_out}"
+    )
+    other, mine = only_failing(tmp_path / "beyond", DIVERGED, FULL)
+    text, place = find_study("quickstart")
+    moved = {"name": "elsewhere", "references": {}, "claims": [], "space.batch_size": [1024]}
+    elsewhere = parse_study(text, place, moved)
+    with pytest.raises(StudyFolderError) as refused:
+        take_over(elsewhere, mine, read_overview(other.folder))
+    assert str(refused.value) == (
+        "--warm-start beyond: none of its 2 trials that have a value, diverged or ran out of memory lies in the space "
+        f"of elsewhere{way_out}"
+    )
+    assert not (mine.root / WARM_START).exists()
