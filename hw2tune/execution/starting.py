@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import logging
 import os
 import platform
@@ -80,6 +81,7 @@ def _opened(opening: Opening) -> Iterator[Callable[[str], str]]:
 
     Raises ResourceError.
     """
+    _refuse_loopback(opening)
     host, port = opening.host, opening.port or free_port()
     try:
         with socket.socket() as one:
@@ -98,6 +100,26 @@ def _opened(opening: Opening) -> Iterator[Callable[[str], str]]:
     finally:
         if opening.token_file is None:
             file.unlink(missing_ok=True)
+
+
+def _refuse_loopback(opening: Opening) -> None:
+    """Raise ResourceError for a host that other machines cannot reach, in whose place Ray 2.60 takes another one.
+
+    A name of this machine's may lead to loopback here and to this machine elsewhere.
+    """
+    host, port = opening.host, opening.port
+    if _is_loopback(host) and not _is_loopback(here := ray.util.get_node_ip_address()):  # else there is no network
+        raise ResourceError(
+            f"--port {host}:{port}: must be at an address that other machines can reach, but got {host}; "
+            f"use {here}:{port}, or leave {host} out"
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host.lower().partition(".")[0] == "localhost"
 
 
 def start(folder: Path, note: Note, opening: Opening | None = None) -> None:

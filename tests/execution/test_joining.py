@@ -13,6 +13,7 @@ from types import SimpleNamespace
 
 import pytest
 from ray.exceptions import AuthenticationError
+from ray.util import get_node_ip_address
 from typer.testing import CliRunner
 
 from hw2tune.cli import app
@@ -203,22 +204,47 @@ def test_an_open_ray_has_its_port_and_its_token_and_removes_only_a_file_of_its_o
         assert os.environ["RAY_AUTH_TOKEN"] == file.read_text() and int(os.environ[HEAD_PORT]) > 0
         assert join_line("10.0.0.1:9") == f"others join with: hw2tune join 10.0.0.1:9 --token-file {file}"
     assert not file.exists() and HEAD_PORT not in os.environ
-    with _opened(Opening("127.0.0.1", 0, token)):
+    with _opened(Opening(get_node_ip_address(), 0, token)):
         assert os.environ["RAY_AUTH_TOKEN"] == "a" * 64
     assert token.exists()
 
 
 def test_a_port_that_is_taken_and_an_address_of_another_machine_are_refused(token):
+    here = get_node_ip_address()
     with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
+        taken.bind((here, 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with pytest.raises(ResourceError, match=rf"^--port 127\.0\.0\.1:{port}: Address already in use; name a free"):
-            with _opened(Opening("127.0.0.1", port, token)):
+        with pytest.raises(ResourceError, match=rf"^--port {re.escape(here)}:{port}: Address already in use; name a"):
+            with _opened(Opening(here, port, token)):
                 pass
     with pytest.raises(ResourceError, match=r"^--port 192\.0\.2\.77:\d+: Cannot assign requested address; name a free"):
         with _opened(Opening("192.0.2.77", 0, token)):
             pass
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.1.1", "localhost", "Localhost.localdomain", "::1", "[::1]"])
+def test_a_port_that_other_machines_cannot_reach_is_refused_with_this_machines_address(token, host, monkeypatch):
+    monkeypatch.setattr("ray.util.get_node_ip_address", lambda: "192.0.2.2")
+    with pytest.raises(ResourceError) as refused:
+        with _opened(Opening(host, 28999, token)):
+            pass
+    assert str(refused.value) == (
+        f"--port {host}:28999: must be at an address that other machines can reach, but got {host}; "
+        f"use 192.0.2.2:28999, or leave {host} out"
+    )
+
+
+def test_a_machine_without_a_network_is_open_at_the_only_address_that_it_has(token, monkeypatch):
+    monkeypatch.setattr("ray.util.get_node_ip_address", lambda: "127.0.0.1")
+    for host in ("127.0.0.1", "localhost"):
+        with _opened(Opening(host, 0, token)) as join_line:
+            assert join_line("127.0.0.1:9").startswith("others join with: hw2tune join 127.0.0.1:9 ")
+
+
+def test_the_machines_own_name_is_taken_though_it_may_lead_to_loopback_here(token):
+    with _opened(Opening(socket.gethostname(), 0, token)) as join_line:
+        assert join_line("lab1:9").startswith("others join with: hw2tune join lab1:9 ")
 
 
 @pytest.mark.parametrize(
