@@ -115,7 +115,7 @@ def _ended(recorder: Recorder, policy: FailurePolicy, end: RunEnd) -> RunEnd:
         assert failure is not None
         where = f"; {folder.trial(0).root.parent}/*/error.txt hold the tracebacks" if failure.traceback else ""
         raise NoTrialFinishedError(
-            f"{folder.root}: the first {COMMON} trials all failed in the same way, the last one `{failure.reason}`"
+            f"{folder.root}: {COMMON} trials in a row failed in the same way, the last one `{failure.reason}`"
             f"{where}. Mend the cause, and the same command goes on"
         )
     return end

@@ -37,7 +37,7 @@ class RunEnd(Enum):
     INTERRUPTED = "interrupted"
     OUT_OF_TIME = "out of time"
     NOT_WRITABLE = "not writable"  # the disk refuses; the recorder says how
-    COMMON_FAILURE = "common failure"  # the first trials all failed in the same way
+    COMMON_FAILURE = "common failure"  # the first trials of the run all failed in the same way
     MACHINE_EXCLUDED = "machine excluded"  # another run begins without it, or without GPUs that are gone
 
 

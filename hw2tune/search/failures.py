@@ -14,7 +14,7 @@ from hw2tune.user_code.importer import in_words
 FRAMES = 8  # of a traceback: the innermost, where the fault is
 MAX_CONSECUTIVE_FAILURES = 2  # trials failing in a row on a machine that exclude it
 MACHINES = 10  # that die under one trial, before it may be the trial that kills them
-COMMON = 5  # first trials failing in the same way that end the run
+COMMON = 5  # first trials of a run, failing in the same way, that end it
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -402,8 +402,20 @@ def test_after_a_sound_arm_more_trials_of_another_may_diverge_than_end_a_run(tmp
     result = run(tmp_path / "one", Failing("sides/no-l2", DIVERGED), overrides=more)
     assert [len(one.finished) for one in result.overview.searches] == [7, 7]
     for search, state in (("sides/l2", DIVERGED), ("sides/no-l2", FAILED)):  # nothing is sound yet; no divergence
-        with pytest.raises(NoTrialFinishedError, match="the first 5 trials all failed in the same way"):
+        with pytest.raises(NoTrialFinishedError, match=": 5 trials in a row failed in the same way"):
             run(tmp_path / search, Failing(search, state), overrides=more)
+
+
+def test_a_second_run_that_ends_in_a_common_failure_does_not_call_its_trials_the_first_of_the_study(tmp_path):
+    for ended in (5, 10):
+        with pytest.raises(NoTrialFinishedError) as failed:
+            run(tmp_path, Failing("sides/l2", DIVERGED), overrides={"trials": 12})
+        root = tmp_path / "results" / "sides" / "arms" / "l2"
+        assert len(read_overview(StudyFolder(root)).finished) == ended
+        assert str(failed.value) == (
+            f"{root}: 5 trials in a row failed in the same way, the last one `diverged in epoch 1`. Mend the cause, "
+            "and the same command goes on"
+        )
 
 
 def test_the_terminal_shows_each_arm(tmp_path, capsys):
