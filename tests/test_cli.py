@@ -126,6 +126,18 @@ def test_check_refuses_a_study_whose_folder_holds_another(tmp_path):
     assert "holds a different study (max_epochs: 5 -> 9)" in refused.stderr
 
 
+@pytest.mark.parametrize("command", ["study", "check"])
+def test_the_order_of_a_study_that_has_begun_does_not_change(command, tmp_path):
+    folder = write_fake_study(tmp_path / "ray_results", trials=2, seeds=0, name="mine", order="virtual", slots=3)
+    there = folder.root.relative_to(tmp_path)
+    refused = hw2tune(command, "mine", "--order", "arrival", cwd=tmp_path)
+    assert (refused.returncode, refused.stderr) == (
+        1,
+        f"hw2tune: {there}: holds a different study (order: virtual -> arrival); continue that one (`hw2tune study "
+        f"{there}/study.toml`), use another --name, or move it aside with --fresh\n",
+    )
+
+
 def test_data_lists_each_data_set_and_the_way_to_get_it(tmp_path):
     shown = hw2tune("data", cwd=tmp_path, HW2TUNE_DATA="", HW2TUNE_CACHE=str(tmp_path / "cache"))
     assert shown.returncode == 0

@@ -48,6 +48,8 @@ def parse_study(
     overrides = overrides or {}
     if overrides.get("budget") and not overrides.get("trials"):
         content.pop("trials", None)  # as many as fit
+    if overrides.get("order") == "arrival":
+        content.pop("slots", None)  # are of the virtual order
     for key, value in overrides.items():
         *tables, last = key.split(".")
         table = content

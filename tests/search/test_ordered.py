@@ -384,6 +384,18 @@ def test_a_study_that_cannot_be_the_same_again_is_refused():
     assert faults("slots = 2") == 'a.toml: slots: goes with order = "virtual", but got 2; add it, or leave slots out'
 
 
+def test_another_order_leaves_the_slots_of_the_study_file_out():
+    text = (
+        'name = "a"\ndataset = "synthetic-mnist"\nmodel = "mnist_cnn"\nmax_epochs = 2\norder = "virtual"\nslots = 3\n'
+        f"[space]\n{SPACES['numbers']}\n"
+    )
+    arrival = parse_study(text, "a.toml", {"order": "arrival"})
+    assert (arrival.order, arrival.slots) == ("arrival", None)
+    assert parse_study(text, "a.toml", {"order": "virtual"}).slots == 3
+    with pytest.raises(StudyFileError, match=r'^a\.toml: slots: goes with order = "virtual", but got 4; add it, or'):
+        parse_study(text, "a.toml", {"order": "arrival", "slots": 4})
+
+
 def test_slots_left_out_are_those_that_the_study_began_with():
     there = Case(slots=3).study
     assert differences(there, there.model_copy(update={"slots": None})) == []
