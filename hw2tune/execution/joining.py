@@ -33,6 +33,7 @@ from hw2tune.execution.scratch import RAYS, scratch
 from hw2tune.execution.workarounds import OutOfReach, for_one_command
 from hw2tune.interrupt import interruptible, signals_wait, to_the_end
 from hw2tune.loggers import silenced
+from hw2tune.paths import expand
 from hw2tune.text.numbers import counted
 from hw2tune.text.plain import first_line
 
@@ -61,7 +62,7 @@ def join(
 
     By default with all CPUs and GPUs that this process is granted, which a machine gives once. At a signal nothing new
     begins here, and what runs has `grace` seconds to end its epoch, from which it goes on elsewhere; a second
-    signal ends it at once. Raises ResourceError.
+    signal ends it at once. Raises ResourceError, PathError.
     """
     machine = this_machine()
     given = int(machine["CPU"]) if cpus is None else cpus, int(machine["GPU"]) if gpus is None else gpus
@@ -69,7 +70,7 @@ def join(
     if lacking := [name for name in NEEDED if importlib.util.find_spec(name) is None]:
         them = "it" if len(lacking) == 1 else "them"
         raise ResourceError(f"this Python has no {' and no '.join(lacking)}, so no trial can run here; install {them}")
-    left = threading.Event()
+    left, token_file = threading.Event(), expand(token_file, "--token-file")
     with own_token(token_in(token_file)), scratch() as folder, silenced("ray"):
         here = _address_here(address)
         _refuse_unfit(address, token_file, here=here if whole else None)

@@ -28,7 +28,7 @@ from hw2tune.execution.processes import processes_of, see_off
 from hw2tune.execution.scratch import RAYS
 from hw2tune.execution.workarounds import for_one_command, free_port, patched
 from hw2tune.interrupt import signals_wait
-from hw2tune.paths import cache_dir
+from hw2tune.paths import cache_dir, existing_folder, expand
 from hw2tune.resources import Opening
 from hw2tune.user_code.importer import trust_variable
 
@@ -79,7 +79,7 @@ def started(folder: Path, note: Note, opening: Opening | None = None) -> Iterato
 def _opened(opening: Opening) -> Iterator[Callable[[str], str]]:
     """For the length of a `with`, the token and the port of a Ray that is open; yields the words that say how to join.
 
-    Raises ResourceError.
+    Raises ResourceError, PathError.
     """
     _refuse_loopback(opening)
     host, port = opening.host, opening.port or free_port()
@@ -92,7 +92,7 @@ def _opened(opening: Opening) -> Iterator[Callable[[str], str]]:
             f"--port {f'{host}:' * bool(host)}{port}: {error.strerror or error}; name a free port, at an address of "
             "this machine, or leave it out"
         ) from error
-    file = opening.token_file or cache_dir() / "tokens" / f"{platform.node()}-{port}"
+    file = _named(opening.token_file) or cache_dir() / "tokens" / f"{platform.node()}-{port}"
     token = token_in(file, make=True)
     try:
         with own_token(token, port):
@@ -100,6 +100,15 @@ def _opened(opening: Opening) -> Iterator[Callable[[str], str]]:
     finally:
         if opening.token_file is None:
             file.unlink(missing_ok=True)
+
+
+def _named(token_file: Path | None) -> Path | None:
+    """Return the file that a user has named for the token, if any. Raises PathError where there is no such folder."""
+    if token_file is None:
+        return None
+    file = expand(token_file, "--token-file")
+    existing_folder(file.parent, f"--token-file {file}:")
+    return file
 
 
 def _refuse_loopback(opening: Opening) -> None:

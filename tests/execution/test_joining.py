@@ -17,7 +17,7 @@ from ray.util import get_node_ip_address
 from typer.testing import CliRunner
 
 from hw2tune.cli import app
-from hw2tune.errors import ResourceError
+from hw2tune.errors import PathError, ResourceError
 from hw2tune.execution import attaching, joining
 from hw2tune.execution.attaching import HEAD_PORT, token_in
 from hw2tune.execution.joining import join
@@ -207,6 +207,22 @@ def test_an_open_ray_has_its_port_and_its_token_and_removes_only_a_file_of_its_o
     with _opened(Opening(get_node_ip_address(), 0, token)):
         assert os.environ["RAY_AUTH_TOKEN"] == "a" * 64
     assert token.exists()
+
+
+def test_a_token_file_is_not_made_in_a_folder_that_is_not_there(tmp_path, monkeypatch):
+    file = tmp_path / "nosuch" / "dir" / "token"
+    with pytest.raises(PathError) as refused:
+        with _opened(Opening(token_file=file)):
+            pass
+    assert str(refused.value) == (
+        f"--token-file {file}: {file.parent}: no such folder; look at how it is written, or make it"
+    )
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with _opened(Opening(token_file=Path("~/token"))) as join_line:
+        assert join_line("lab1:9").endswith(f" --token-file {tmp_path}/token")
+    assert token_in(tmp_path / "token")
+    assert refusal("somewhere", Path("~/token")).startswith("'somewhere' is no HOST:PORT; ")
 
 
 def test_a_port_that_is_taken_and_an_address_of_another_machine_are_refused(token):
