@@ -140,7 +140,9 @@ def _opening(*, open_to_others: bool, address: str | None, port: str | None, tok
 def join(
     address: Annotated[str, typer.Argument(metavar="HOST:PORT", help="As `hw2tune study --open` says it.")],
     token_file: Annotated[Path, typer.Option(metavar="FILE", help="The file of its token, or a copy of it.")],
-    cpus: Annotated[int | None, opt.number("CPUs to give; by default all that are granted here.", 0)] = None,
+    cpus: Annotated[
+        int | None, opt.number("CPUs to give, of which each trial takes some; by default all that are granted here.")
+    ] = None,
     gpus: Annotated[int | None, opt.number("GPUs to give; by default all.", 0)] = None,
 ) -> None:
     """Let the trials of a study on another machine run here, too, until it ends. Ctrl-C takes this machine away."""

@@ -22,7 +22,7 @@ from hw2tune.execution import attaching, joining
 from hw2tune.execution.attaching import HEAD_PORT, token_in
 from hw2tune.execution.joining import join
 from hw2tune.execution.starting import _opened
-from hw2tune.resources import Opening
+from hw2tune.resources import Opening, ResourceRequest, find_capacity
 
 
 @pytest.fixture
@@ -276,6 +276,16 @@ def test_the_machines_own_name_is_taken_though_it_may_lead_to_loopback_here(toke
 def test_options_that_do_not_go_together_are_refused(options, message, tmp_path):
     ended = CliRunner().invoke(app, ["study", "quickstart", "--results-dir", str(tmp_path), *options])
     assert ended.exit_code == 2 and message in " ".join(ended.output.replace("│", " ").split())
+
+
+def test_a_machine_that_gives_no_processor_does_not_join_as_every_trial_needs_one(token, monkeypatch):
+    monkeypatch.setattr(joining, "join", lambda *arguments, **options: joining.JoinEnd.CLUSTER_ENDED)
+    for gpus in (["--gpus", "0"], ["--gpus", "1"], []):
+        ended = CliRunner().invoke(app, ["join", "lab1:6379", "--token-file", str(token), "--cpus", "0", *gpus])
+        said = " ".join(ended.output.replace("│", " ").split())
+        assert ended.exit_code == 2 and said.endswith("'--cpus': Input should be greater than or equal to 1")
+    with pytest.raises(ResourceError):
+        find_capacity([{"CPU": 0.0, "GPU": 1.0}], ResourceRequest(cpus_per_trial=0.01))
 
 
 @pytest.fixture
