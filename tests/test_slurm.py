@@ -29,6 +29,7 @@ from tests.end_to_end.test_study import STUDY
 SBATCH = """#!/bin/sh
 n=$(($(cat jobs 2>/dev/null || echo 6) + 1)); echo $n > jobs
 env > $n.env
+if [ -e closed ]; then cat closed >&2; exit 1; fi
 if [ -e refused ] && grep -q '^#SBATCH --array' "$1"; then cat refused >&2; exit 1; fi
 echo "Submitted batch job $n"
 """
@@ -129,6 +130,24 @@ def test_what_sbatch_says_is_passed_on_and_no_driver_is_left_without_tasks(place
         "specification\n"
     )
     assert (place / "cancelled").read_text() == "7\n"
+    left = {file.resolve().name for file in (place / "ray_results.slurm" / "tiny").iterdir()}
+    assert left == {"jobs", "7_submission.sh", "7_submitted.pkl"}, "nothing of the tasks"
+
+
+def test_a_refused_driver_leaves_no_folder_and_one_that_was_there_as_it_was(place):
+    (place / "closed").write_text("sbatch: error: Batch job submission failed: Invalid account\n")
+    for results in ("kept/results", "ray_results"):
+        with pytest.raises(JobError, match=r"^sbatch refuses hw2tune-tiny-driver: sbatch: error: Batch job submission"):
+            submit("tiny", results, ["tiny.toml"], ALLOCATION)
+        assert not (place / "kept").exists() and not (place / "ray_results.slurm").exists()
+    (place / "closed").unlink()
+    folder = submit("tiny", "ray_results", ["tiny.toml"], ALLOCATION).folder
+    (folder / "address").write_text("192.0.2.7:1")
+    (place / "closed").write_text("sbatch: error: Batch job submission failed: Invalid account\n")
+    before = {file.name: file.read_bytes() for file in folder.iterdir()}
+    with pytest.raises(JobError, match="Invalid account"):
+        submit("tiny", "ray_results", ["tiny.toml"], ALLOCATION)
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
 
 
 @pytest.mark.parametrize(

@@ -67,9 +67,6 @@ def submit(study: str, results: str, words: Sequence[str], allocation: Allocatio
             f"{study}: its jobs {ids} are in SLURM's queue already; `squeue --jobs {','.join(running)}` shows them, "
             f"`scancel {ids}` ends them in order, and then the same command continues the study"
         )
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    folder.chmod(0o700)
-    (folder / ADDRESS).unlink(missing_ok=True)
 
     def executor(name: str, seconds: float, cpus: int, **more: str) -> SlurmExecutor:
         made = submitit.SlurmExecutor(folder, max_num_timeout=REQUEUES)
@@ -83,7 +80,8 @@ def submit(study: str, results: str, words: Sequence[str], allocation: Allocatio
     gres = {"gres": allocation.gres} if allocation.gres else {}
     with _outside_of_jobs():
         drivers = executor(f"hw2tune-{study}-driver", allocation.driver_seconds, 1)
-        driver = _submitted(drivers, [Driver(folder, _grace(allocation.driver_seconds), tuple(words))])
+        with _made(folder):
+            driver = _submitted(drivers, [Driver(folder, _grace(allocation.driver_seconds), tuple(words))])
         write_atomically(folder / JOBS, driver)
         tasks = executor(f"hw2tune-{study}", allocation.seconds, allocation.cpus_per_task, **gres)
         worker = Worker(folder, _grace(allocation.seconds), driver, allocation.cpus_per_task)
@@ -111,16 +109,43 @@ def jobs_folder(results: str, study: str) -> Path:
     return Path(f"{'ray_results' if '://' in results else results}.slurm").absolute() / safe_name(study)
 
 
+@contextlib.contextmanager
+def _made(folder: Path) -> Iterator[None]:
+    """For the length of a `with`, the folder of jobs that have no address yet; as it was before if sbatch refuses."""
+    new = [one for one in (folder, *folder.parents) if not one.exists()]
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.chmod(0o700)
+    address = folder / ADDRESS
+    former = address.read_bytes() if address.exists() else None
+    address.unlink(missing_ok=True)
+    try:
+        yield
+    except JobError:
+        if former is not None:
+            write_atomically(address, former)
+        with contextlib.suppress(OSError):  # not empty: somebody else has put something there
+            for one in new:
+                one.rmdir()
+        raise
+
+
 def _submitted(executor: SlurmExecutor, functions: Sequence[Driver | Worker]) -> str:
     """Submit functions, several as an array; return the job's id. Raises JobError with sbatch's reason."""
     from submitit.core.utils import FailedJobError
 
-    said = io.StringIO()
+    said, before = io.StringIO(), _left_by_submitit(executor.folder)
     try:
         with contextlib.redirect_stderr(said):  # submitit repeats sbatch's words there
             return str(executor.submit_array(functions)[0].job_id).partition("_")[0]
     except FailedJobError as error:
+        for file in _left_by_submitit(executor.folder) - before:
+            file.unlink(missing_ok=True)
         raise JobError(f"sbatch refuses {executor.parameters['job_name']}: {last_line(error)}") from error
+
+
+def _left_by_submitit(folder: Path) -> set[Path]:
+    """Return the files of jobs that have no id: submitit 1.5 leaves them where sbatch refuses."""
+    return {*folder.glob(".submission_file_*.sh"), *folder.glob(f"{'[0-9a-f]' * 32}.pkl")}
 
 
 @contextlib.contextmanager
