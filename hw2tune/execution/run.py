@@ -116,7 +116,8 @@ def _ended(recorder: Recorder, policy: FailurePolicy, end: RunEnd) -> RunEnd:
         where = f"; {folder.trial(0).root.parent}/*/error.txt hold the tracebacks" if failure.traceback else ""
         raise NoTrialFinishedError(
             f"{folder.root}: {COMMON} trials in a row failed in the same way, the last one `{failure.reason}`"
-            f"{where}. Mend the cause, and the same command goes on"
+            f"{where}. Mend the cause, and the same command goes on; a change of the study file or its code needs "
+            "--fresh"
         )
     return end
 

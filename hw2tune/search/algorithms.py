@@ -162,4 +162,7 @@ def told_as_users(key: str, name: str, code: Mapping[str, str]) -> Iterator[None
     except Exception as error:  # the user's code may raise anything
         if not (is_code(name) and is_users(error, code)):
             raise
-        raise UserCodeError(f"{key} {name}: {in_words(error, code)}; fix it and run the same command again") from error
+        raise UserCodeError(  # other code than the study's copy is another study
+            f"{key} {name}: {in_words(error, code)}; fix it and, if the study has begun, its copy in code/ of the "
+            "study's folder, then run the same command again"
+        ) from error

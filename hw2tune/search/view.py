@@ -205,11 +205,11 @@ def fitting(study: Study, other: Overview) -> tuple[list[dict[str, Any]], list[d
     ranked = best_first(other.rows, study.direction)
     failed = [row for row in other.rows if row.state in FAILED_BY_ITSELF]
     if not (known := [*ranked, *failed]):
-        raise StudyFolderError(f"{place}: no trial of it has a value, diverged or ran out of memory; {way_out}")
+        raise StudyFolderError(f"{place}: no trial of it has a value or failed by itself; {way_out}")
     fits = {row.number: params for row in known if (params := _fitting(study, other.study, row.params)) is not None}
     if not fits:
         raise StudyFolderError(
-            f"{place}: none of its {len(known)} trials that have a value, diverged or ran out of memory lies in the "
+            f"{place}: none of its {len(known)} trials that have a value or failed by themselves lies in the "
             f"space of {study.name}; {way_out}"
         )
     return (

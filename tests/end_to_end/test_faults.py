@@ -84,7 +84,7 @@ def test_five_first_trials_failing_alike_end_the_study_and_the_same_command_runs
     assert err.splitlines()[-1] == (
         "hw2tune: ray_results/tiny: 5 trials in a row failed in the same way, the last one `failed in its "
         "preparation: ValueError: no such thing`; ray_results/tiny/trials/*/error.txt hold the tracebacks. "
-        "Mend the cause, and the same command goes on"
+        "Mend the cause, and the same command goes on; a change of the study file or its code needs --fresh"
     )
     code, out, err = finish(start(*command, cwd=tmp_path))
     assert code == 0

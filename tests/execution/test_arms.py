@@ -253,7 +253,7 @@ def test_a_warm_start_that_does_not_fit_an_arm_is_refused_before_the_first_is_se
     with pytest.raises(StudyFolderError) as refusal:
         run(tmp_path, execute, warm_start="pilot")
     assert str(refusal.value) == (
-        "--warm-start pilot: none of its 2 trials that have a value, diverged or ran out of memory lies in the space "
+        "--warm-start pilot: none of its 2 trials that have a value or failed by themselves lies in the space "
         "of no-l2; name another study, or leave --warm-start out"
     )
     assert not (results / "sides").exists() and execute.order == []
@@ -414,7 +414,7 @@ def test_a_second_run_that_ends_in_a_common_failure_does_not_call_its_trials_the
         assert len(read_overview(StudyFolder(root)).finished) == ended
         assert str(failed.value) == (
             f"{root}: 5 trials in a row failed in the same way, the last one `diverged in epoch 1`. Mend the cause, "
-            "and the same command goes on"
+            "and the same command goes on; a change of the study file or its code needs --fresh"
         )
 
 

@@ -117,9 +117,7 @@ def test_a_study_that_says_nothing_of_the_space_is_refused_with_what_it_has(tmp_
     other, mine = only_failing(tmp_path / "lost", LOST)
     with pytest.raises(StudyFolderError) as refused:
         take_over(other.study, mine, read_overview(other.folder))
-    assert str(refused.value) == (
-        f"--warm-start lost: no trial of it has a value, diverged or ran out of memory{way_out}"
-    )
+    assert str(refused.value) == (f"--warm-start lost: no trial of it has a value or failed by itself{way_out}")
     other, mine = only_failing(tmp_path / "beyond", DIVERGED, FULL)
     text, place = find_study("quickstart")
     moved = {"name": "elsewhere", "references": {}, "claims": [], "space.batch_size": [1024]}
@@ -127,7 +125,7 @@ def test_a_study_that_says_nothing_of_the_space_is_refused_with_what_it_has(tmp_
     with pytest.raises(StudyFolderError) as refused:
         take_over(elsewhere, mine, read_overview(other.folder))
     assert str(refused.value) == (
-        "--warm-start beyond: none of its 2 trials that have a value, diverged or ran out of memory lies in the space "
+        "--warm-start beyond: none of its 2 trials that have a value or failed by themselves lies in the space "
         f"of elsewhere{way_out}"
     )
     assert not (mine.root / WARM_START).exists()
