@@ -132,6 +132,11 @@ class Overview:
         return not begun and self.study.trials_left(len(self.finished), sum(row.epochs_spent for row in self.rows)) == 0
 
     @property
+    def out_of_trials(self) -> bool:
+        """Whether a search has all the trials that it may have."""
+        return any(len(one.finished) >= one.study.trials_possible for one in self.searches or (self,))
+
+    @property
     def turn(self) -> str:
         """When and why the search turned to its race; empty while it runs, or if its budget has none.
 
@@ -145,7 +150,7 @@ class Overview:
         turned = "each search turned" if self.searches else "the search turned"
         after = "" if self.searches else f" after {self.done} epochs"
         rest = f"the last {study.race_trainings} trainings of a budget of {study.budget} are for it"
-        if any(len(one.finished) >= one.study.trials_possible for one in self.searches or (self,)):
+        if self.out_of_trials:
             return f"{turned} to its race{after}, as no further trial was possible: {rest}"
         why = "where second seeds of the best trials are worth no less than new ones"
         return f"{turned} to its race{after}: {rest}, {why}"

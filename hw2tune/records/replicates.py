@@ -18,8 +18,10 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -29,7 +31,7 @@ from pydantic import AfterValidator, FiniteFloat
 
 from hw2tune.paths import safe_name
 from hw2tune.records.arrays import Array, read_npz, write_npz
-from hw2tune.records.atomic import files_below, read_record, write_atomically
+from hw2tune.records.atomic import read_record, write_atomically
 from hw2tune.records.evaluation import Evaluation
 from hw2tune.records.layout import Below, StudyFolder
 from hw2tune.study.hyperparameters import Value, of_their_kinds
@@ -195,11 +197,10 @@ class ReplicatesFolder:
         return earlier if earlier != place and earlier / "replicate.json" in self.records() else place
 
     def records(self) -> list[Path]:
-        """Every `replicate.json`, by variant and by seed."""
-        return sorted(
-            (path for path in files_below(self.root) if path.name == "replicate.json" and path.parent.name.isdecimal()),
-            key=lambda path: (path.parent.parent, int(path.parent.name)),
-        )
+        """Every `replicate.json`, also one that is no file, by variant and by seed."""
+        places = (Path(place) for place, *names in os.walk(self.root) if "replicate.json" in chain(*names))
+        seeds = sorted((one for one in places if one.name.isdecimal()), key=lambda one: (one.parent, int(one.name)))
+        return [seed / "replicate.json" for seed in seeds]
 
 
 def write_replicate(folder: ReplicatesFolder, replicate: Replicate, arrays: bytes) -> None:

@@ -21,8 +21,8 @@ from hw2tune.terminal.tables import print_outcome
 from tests.report.fake_study import write_fake_study
 
 TURN = (
-    "the search turned to its race after {} epochs: the last 4 trainings of a budget of 24 are for it, where second "
-    "seeds of the best trials are worth no less than new ones"
+    "the search turned to its race after {} epochs, as no further trial was possible: the last 4 trainings of a budget "
+    "of 24 are for it"
 )
 
 
@@ -47,6 +47,7 @@ def test_a_study_with_a_budget_says_when_and_why_it_turned(tmp_path: Path) -> No
     results = compute(read_study_data(folder))
     assert told(results)[0].endswith(f". T{turn[1:]}.")
     assert "On a budget of 120 epochs, 20 of them for its race, 30 trials" in methods_tex([results])
+    assert "1 diverged), as many as were possible, had " in methods_tex([results])
 
 
 @pytest.mark.parametrize("budget", [None, 12, 23])

@@ -144,7 +144,8 @@ def _search(results: StudyResults) -> Iterator[str]:
     if results.data.went_on:  # the budget is that of the search of now
         extent = "Before the races" if study.arms else "Before the race"
     epochs = counted(sum(row.epochs for row in rows), "epoch")
-    yield f"{extent}, {counted(len(rows), 'trial')} ({tex(states)}) had {epochs}."
+    most = ", as many as were possible," if race and overview.out_of_trials else ""
+    yield f"{extent}, {counted(len(rows), 'trial')} ({tex(states)}){most} had {epochs}."
     if study.arms:
         yield tex(baselines(results).text)
     if study.references:
