@@ -26,9 +26,9 @@ def processes_of(folder: Path) -> list[psutil.Process]:
 
 
 def _command(process: psutil.Process) -> list[str]:
-    """Return its command line, which a process does not have while it begins, nor when it has ended."""
+    """Return its command line, which a process does not have while it begins. Raises psutil.Error if it has ended."""
     deadline = time.monotonic() + BEGINS
-    while not (words := process.cmdline()) and not _has_ended(process) and time.monotonic() < deadline:
+    while not (words := process.cmdline()) and time.monotonic() < deadline:
         time.sleep(LOOK)
     return words
 
@@ -59,7 +59,7 @@ def _has_ended(process: psutil.Process) -> bool:
     """Return whether a process has ended, and take the exit code of a child, which is a zombie until then."""
     with contextlib.suppress(psutil.NoSuchProcess, ChildProcessError):
         if process.is_running():
+            if process.status() != psutil.STATUS_ZOMBIE:
+                return False
             os.waitpid(process.pid, os.WNOHANG)
-    with contextlib.suppress(psutil.NoSuchProcess):
-        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
     return True

@@ -54,3 +54,11 @@ def test_a_process_that_begins_is_found_when_it_has_its_command_line(monkeypatch
         assert [one.pid for one in processes_of(tmp_path)] == [child.pid]
     child.kill()
     child.wait()
+
+
+def test_a_child_of_the_callers_own_keeps_its_exit_code(tmp_path):
+    child = subprocess.Popen(["false", str(tmp_path)])
+    while psutil.Process(child.pid).status() != psutil.STATUS_ZOMBIE:
+        time.sleep(0.01)
+    assert processes_of(tmp_path) == []
+    assert child.wait(5) == 1
