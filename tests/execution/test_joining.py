@@ -259,6 +259,10 @@ def test_a_machine_without_a_network_is_open_at_the_only_address_that_it_has(tok
 
 
 def test_the_machines_own_name_is_taken_though_it_may_lead_to_loopback_here(token):
+    try:
+        socket.gethostbyname(socket.gethostname())
+    except OSError:
+        pytest.skip("this machine does not know its own name")
     with _opened(Opening(socket.gethostname(), 0, token)) as join_line:
         assert join_line("lab1:9").startswith("others join with: hw2tune join lab1:9 ")
 
