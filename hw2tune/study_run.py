@@ -165,8 +165,12 @@ class _Run:
 
     def note_trials_in_vain(self, study: Study, before: Overview) -> None:
         """Say that `--trials` asks for more than the budget of a complete study allows."""
-        asked, there = self.request.overrides.get("trials"), before.searches or (before,)
-        if study.budget is not None and asked and any(len(one.finished) < asked for one in there):
+        asked, budget = self.request.overrides.get("trials"), study.budget_epochs
+        if not asked or budget is None or study.budget is None:
+            return
+        if any(
+            len(one.finished) < asked and one.done + study.least_epochs > budget for one in before.searches or (before,)
+        ):
             self.tell.note(
                 f"--trials {asked} begins no further one, as the study's budget of {counted(study.budget, 'training')} "
                 "is spent; a larger --budget continues it"

@@ -319,6 +319,14 @@ def test_more_trials_than_a_spent_budget_allows_are_said_to_begin_none(tmp_path,
         )
 
 
+def test_a_space_that_is_used_up_is_not_said_to_be_a_spent_budget(tmp_path):
+    file, notes = FILE[: FILE.index("[space]")].replace("trials = 3", "budget = 9"), []
+    file += '[space]\nlearning_rate = [1e-3, 1e-2]\nbatch_size = 32\noptimizer = "adam"\nweight_decay = 0.0\n'
+    run(tmp_path, Executor(), file)
+    run(tmp_path, Executor(), file, [notes.append], overrides={"trials": 5})
+    assert [one.text for one in notes if isinstance(one, Noted) and "--trials" in one.text] == []
+
+
 def test_fresh_sets_the_study_aside_with_all_its_arms(tmp_path):
     run(tmp_path, Executor())
     execute = Executor()
