@@ -203,6 +203,12 @@ def test_the_plan_of_a_budget_says_what_is_for_the_race():
     assert "seed 0; 4 trainings more for the race" in text(shown)
 
 
+def test_the_plan_of_a_budget_names_the_trials_where_they_cannot_spend_it():
+    shown = console(200)
+    Lines(shown)(plan([], {}, parse_study(*find_study("mnist"), overrides={"budget": 24, "trials": 9})))
+    assert "100 epochs, in at most 9 trials of at most 5 epochs" in text(shown)
+
+
 def test_replicating_says_what_was_there_already():
     room = "2 at once (2 CPUs and 0 GPUs on 1 node, Ray started here)"
     assert replication_line(ReplicationStarted(study=STUDY, total=3, cached=22, capacity=ROOM, folder="mnist")) == (

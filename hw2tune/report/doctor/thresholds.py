@@ -16,7 +16,7 @@ FEWEST_TRIALS = 10  # that have a value: the best five are then at most half of 
 # test of the zone against the rest, times the number of zones that were tried. Whether a training fails depends on
 # other values and on luck, too: a corner reaches as far as two of three more fail, and four of five fail in all.
 DEAD_SHARE = 0.20  # of the trials
-DIVERGED_SHARE = 0.10
+FAILED_SHARE = 0.10
 FEWEST_IN_ZONE = 4
 FALSE_ZONE = 0.01
 BAD_PER_GOOD = 2  # that fail, for each that does not

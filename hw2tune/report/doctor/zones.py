@@ -51,7 +51,7 @@ class Zone:
 def failing_corners(overview: Overview) -> Iterator[Zone]:
     """Yield the parts of a search's space that fail, the largest first, each beside the trials of none before."""
     rows = drawn(overview)
-    fewest = limit.DIVERGED_SHARE * len(rows)
+    fewest = limit.FAILED_SHARE * len(rows)
     while zone := worst_zone(overview, rows, failed_by_itself, fewest, mostly=True):
         yield zone
         inside = {row.number for row in zone.rows}
